@@ -1,0 +1,4 @@
+//! What every room's HTTP side shares: problems, bodies, lists, ETags, effects.
+
+pub mod list;
+pub mod problem;

@@ -1,0 +1,272 @@
+//! The one form of failure: a problem document (RFC 9457), with everything that is wrong named at once.
+//!
+//! Rooms raise [`Problem`]s and [`FieldError`]s by their codes; only this file knows which status a code has and how the
+//! body looks. Both tables of codes stand here, and `docs/errors.md` is printed from them.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Declares a table of codes: an enum whose variants know their public text and meaning.
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $variant:ident $text:literal $(($status:literal, $title:literal))? $meaning:literal;)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $(#[doc = $meaning] $variant),+ }
+
+        impl $name {
+            /// Every code of the table, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable public text of the code.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// What the code means, for the documentation.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning),+ }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.text())
+            }
+        }
+
+        codes!(@status $name { $($variant $(($status, $title))?;)+ });
+    };
+    (@status $name:ident { $($variant:ident ($status:literal, $title:literal);)+ }) => {
+        impl $name {
+            /// The HTTP status that goes with the code, and the fixed title.
+            #[must_use]
+            pub const fn status_and_title(self) -> (u16, &'static str) {
+                match self { $(Self::$variant => ($status, $title)),+ }
+            }
+        }
+    };
+    (@status $name:ident { $($variant:ident;)+ }) => {};
+}
+
+codes! {
+    /// The code of a whole problem: one status and one title each.
+    ProblemCode {
+        MalformedRequest "MALFORMED_REQUEST" (400, "The request cannot be read") "The body is not JSON, or the request line, a header or the encoding cannot be read.";
+        InvalidRequest "INVALID_REQUEST" (400, "The request has invalid parts") "Fields or parameters are unknown, missing, of the wrong type or form; `errors` names each.";
+        InvalidFilter "INVALID_FILTER" (400, "The filter or order cannot be used") "`filter` or `orderby` is wrong; the error's `params` point at the place.";
+        InvalidCursor "INVALID_CURSOR" (400, "The link cannot be used") "A `nextLink` was changed, or belongs to another list.";
+        Unauthorized "UNAUTHORIZED" (401, "Credentials are missing or wrong") "The service has an API key and the request does not carry it as a bearer token.";
+        NotFound "NOT_FOUND" (404, "Nothing is here") "No resource has this path, id or key.";
+        MethodNotAllowed "METHOD_NOT_ALLOWED" (405, "The method is not allowed here") "The path exists, the method does not; `Allow` lists those that do.";
+        NotAcceptable "NOT_ACCEPTABLE" (406, "No acceptable representation") "The service answers JSON, which the `Accept` header excludes.";
+        RequestTimeout "REQUEST_TIMEOUT" (408, "The request did not arrive in time") "The client sent the request too slowly.";
+        Conflict "CONFLICT" (409, "The change conflicts with what is there") "A key is taken, or a constraint of the data forbids the change; `errors` says which.";
+        InUse "IN_USE" (409, "The resource is in use") "Something refers to the resource; `errors` lists what.";
+        DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists") "Another line is alike in source, item, variant, unit, currency and minimum quantity, and its dates overlap.";
+        PlanChanged "PLAN_CHANGED" (409, "The plan has changed") "The activation's `planHash` is not that of the plan as it would be now.";
+        CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active") "The campaign's prices are in force; deactivate it first.";
+        IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running") "A request with the same `Idempotency-Key` has not finished yet; try again.";
+        PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed") "`If-Match` is not the current ETag; `ETag` carries the current one.";
+        PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large") "The body is over the limit.";
+        UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" (415, "The body is not JSON") "A body has to be `application/json` (or `application/merge-patch+json` on PATCH), unencoded.";
+        ValidationFailed "VALIDATION_FAILED" (422, "The content breaks a rule") "The request is well formed, but what it says cannot be; `errors` names each rule.";
+        ActivationRefused "ACTIVATION_REFUSED" (422, "The campaign cannot be published as it is") "The targeting rules do not hold, or warnings are not acknowledged; `findings` lists all.";
+        IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" (422, "The idempotency key belongs to another request") "The same `Idempotency-Key` was used for a request with another method, path or body.";
+        PreconditionRequired "PRECONDITION_REQUIRED" (428, "If-Match is missing") "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
+        Internal "INTERNAL" (500, "The service failed") "A defect; the log has the cause under the `traceId`.";
+        Unavailable "UNAVAILABLE" (503, "The service cannot do this now") "The database or a needed part is out of reach; `Retry-After` says when to try again.";
+        VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet") "`minPublicationVersion` was not reached within a second; `Retry-After` says when to try again.";
+    }
+}
+
+codes! {
+    /// The code of one thing that is wrong, inside a problem's `errors`.
+    FieldCode {
+        UnknownField "UNKNOWN_FIELD" "No such field; `params.nearest` is the nearest known name.";
+        UnknownParameter "UNKNOWN_PARAMETER" "No such query parameter; `params.nearest` is the nearest known name.";
+        DuplicateField "DUPLICATE_FIELD" "The same key stands twice in one JSON object, or a parameter twice in the query.";
+        Required "REQUIRED" "The field or parameter must be given.";
+        InvalidType "INVALID_TYPE" "The value has the wrong JSON type.";
+        InvalidDecimal "INVALID_DECIMAL" "Not a decimal of the allowed form, or a JSON number where a string is expected.";
+        InvalidDate "INVALID_DATE" "Not a calendar date of the form 2031-05-15 between 0001-01-01 and 9999-12-31.";
+        InvalidKey "INVALID_KEY" "Not a business key: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, not shaped like a UUID.";
+        InvalidValue "INVALID_VALUE" "The value is not one of those allowed.";
+        InvalidCharacter "INVALID_CHARACTER" "The text holds a NUL or another control character.";
+        TooLong "TOO_LONG" "The text or list is longer than allowed.";
+        TooShort "TOO_SHORT" "The text or list is shorter than allowed.";
+        OutOfRange "OUT_OF_RANGE" "The number lies outside its bounds.";
+        Syntax "SYNTAX" "The text cannot be parsed at the place given in `params`.";
+        NotFilterable "NOT_FILTERABLE" "The field cannot be filtered or ordered by.";
+        TooComplex "TOO_COMPLEX" "The filter has more terms or is nested deeper than allowed.";
+        ReferenceNotFound "REFERENCE_NOT_FOUND" "The key names nothing that exists.";
+        AlreadyExists "ALREADY_EXISTS" "The key is taken.";
+        EndBeforeStart "END_BEFORE_START" "The ending date lies before the starting date.";
+        DatesOfCampaign "DATES_OF_CAMPAIGN" "A line of a campaign takes the campaign's dates and refuses its own.";
+        NotAllowed "NOT_ALLOWED" "The field cannot be given together with another one, or not here.";
+        CustomerNeedsCompany "CUSTOMER_NEEDS_COMPANY" "Only a contact of type COMPANY can be a customer.";
+        CompanyLink "COMPANY_LINK" "Only a person belongs to a company, and only to a contact of type COMPANY.";
+        Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
+        InUse "IN_USE" "Something refers to what would be removed.";
+        Duplicate "DUPLICATE" "The same key stands twice in the list.";
+    }
+}
+
+/// One thing that is wrong, with its place in the request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FieldError {
+    /// A JSON pointer into the body (`/lines/3/quantity`), or `?name` for a query parameter.
+    pub pointer: String,
+    /// What kind of mistake it is.
+    pub code: FieldCode,
+    /// The mistake in words.
+    pub detail: String,
+    /// The numbers and names concerned.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
+}
+
+impl FieldError {
+    /// An error at a place, without parameters.
+    pub fn new(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), code, detail: detail.into(), params: Map::new() }
+    }
+
+    /// The same error with one more parameter.
+    #[must_use]
+    pub fn param(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.params.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same error, its pointer put below `prefix` (`/lines/3`); a query parameter stays what it is.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        if !self.pointer.starts_with('?') {
+            self.pointer.insert_str(0, prefix);
+        }
+        self
+    }
+}
+
+/// A failure as the client gets it.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Which problem it is; decides status and title.
+    pub code: ProblemCode,
+    /// This occurrence in words.
+    pub detail: String,
+    /// Everything that is wrong, each with its place.
+    pub errors: Vec<FieldError>,
+    /// Further members of the body (`findings` of a refused activation).
+    pub extensions: Map<String, Value>,
+    /// Headers that go with the answer (`Allow`, `Retry-After`, the current `ETag`).
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem without field errors.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), extensions: Map::new(), headers: Vec::new() }
+    }
+
+    /// A problem that names everything that is wrong; its detail counts them.
+    #[must_use]
+    pub fn with_errors(code: ProblemCode, errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => only.detail.clone(),
+            many => format!("{} things are wrong; each is named in errors", many.len()),
+        };
+        Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// One rule broken at one place: 422.
+    pub fn rule(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
+        Self::with_errors(ProblemCode::ValidationFailed, vec![FieldError::new(pointer, code, detail)])
+    }
+
+    /// Nothing is at this path.
+    pub fn not_found(what: &str, key: &str) -> Self {
+        Self::new(ProblemCode::NotFound, format!("there is no {what} {key}"))
+    }
+
+    /// A defect: the cause goes to the log, the client gets a fixed text.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        tracing::error!(error = %cause, "request failed by a defect");
+        Self::new(ProblemCode::Internal, "the service failed; the trace id leads to the cause in its log")
+    }
+
+    /// A needed part is out of reach: the cause goes to the log.
+    pub fn unavailable(cause: impl fmt::Display) -> Self {
+        tracing::warn!(error = %cause, "request refused, a needed part is out of reach");
+        Self::new(ProblemCode::Unavailable, "the database is out of reach")
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// The same problem with one more header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status_and_title().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The problem document; `instance` is the path of the request, `trace_id` leads to the log.
+    #[must_use]
+    pub fn document(&self, instance: &str, trace_id: &str) -> Value {
+        let (status, title) = self.code.status_and_title();
+        let mut body = Map::new();
+        body.insert("type".into(), format!("urn:kampanje:problem:{}", self.code.text()).into());
+        body.insert("title".into(), title.into());
+        body.insert("status".into(), status.into());
+        body.insert("detail".into(), self.detail.clone().into());
+        body.insert("instance".into(), instance.into());
+        body.insert("code".into(), self.code.text().into());
+        body.insert("traceId".into(), trace_id.into());
+        body.insert("errors".into(), serde_json::to_value(&self.errors).unwrap_or_default());
+        body.extend(self.extensions.clone());
+        Value::Object(body)
+    }
+
+    /// The whole response.
+    #[must_use]
+    pub fn response(&self, instance: &str, trace_id: &str) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        for (name, value) in &self.headers {
+            response.insert_header((name.clone(), value.clone()));
+        }
+        response
+            .insert_header((header::CONTENT_TYPE, "application/problem+json"))
+            .body(self.document(instance, trace_id).to_string())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.text(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// Without the request at hand; the middleware of `platform::http` writes the path and the trace id in.
+    fn error_response(&self) -> HttpResponse {
+        self.response("", "")
+    }
+}

@@ -1,0 +1,1 @@
+//! What an effective price is: the pure rules, exact arithmetic included.

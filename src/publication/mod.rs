@@ -1,0 +1,1 @@
+//! The price book: what counts, as versions, and its copy in memory.

@@ -1,0 +1,1 @@
+//! Small shared types without I/O.
