@@ -1,1 +1,14 @@
-//! Small shared types without I/O.
+//! Small shared types: business keys, decimals, dates, texts, the words of the price rules. Parsed, not validated: a value of
+//! one of these types cannot be wrong. No I/O.
+
+pub mod date;
+pub mod decimal;
+pub mod key;
+pub mod text;
+pub mod wire;
+pub mod words;
+
+pub use date::Date;
+pub use decimal::{Amount, ExchangeRate, Percent, Precision, Quantity};
+pub use key::{CurrencyCode, Key, Reference};
+pub use text::Text;

@@ -1,0 +1,182 @@
+//! Business keys: the numbers and codes by which the ERP knows things.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use diesel::sql_types::Text as SqlText;
+use uuid::Uuid;
+
+use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
+
+/// A number or code, upper-cased: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, never shaped like a UUID (api.md section 1).
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
+)]
+#[diesel(sql_type = SqlText)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$", min_length = 1, max_length = 50, example = "CP0001")]
+pub struct Key(String);
+
+impl Key {
+    /// The longest key in characters.
+    pub const MAX_LENGTH: usize = 50;
+
+    /// Upper-cases and checks a key.
+    ///
+    /// # Errors
+    /// When it is empty, too long, holds other characters, or looks like a UUID.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let mut bytes = text.bytes();
+        let starts_well = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+        let goes_on_well = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if !starts_well || !goes_on_well || text.len() > Self::MAX_LENGTH {
+            return Err(Invalid::new(
+                InvalidKind::Key,
+                "a key starts with a letter or digit, goes on with letters, digits, '.', '_' or '-', and has at most 50 characters",
+            ));
+        }
+        if Uuid::try_parse(text).is_ok() {
+            return Err(Invalid::new(InvalidKind::Key, "a key must not look like a UUID"));
+        }
+        Ok(Self(text.to_ascii_uppercase()))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+only_strings!(Key);
+travels_as_string!(Key);
+stored_as!(Key, SqlText, String, |key: &Key| key.0.clone(), |stored: String| Ok(Key(stored)));
+
+/// A currency: three letters, upper-cased, as ISO 4217 writes them (any three are taken).
+#[derive(
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
+)]
+#[diesel(sql_type = SqlText)]
+#[schema(value_type = String, pattern = "^[A-Za-z]{3}$", min_length = 3, max_length = 3, example = "USD")]
+pub struct CurrencyCode(String);
+
+impl CurrencyCode {
+    /// Upper-cases and checks a currency code.
+    ///
+    /// # Errors
+    /// When it is not three letters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
+            Ok(Self(text.to_ascii_uppercase()))
+        } else {
+            Err(Invalid::new(InvalidKind::Key, "a currency code is three letters"))
+        }
+    }
+
+    /// The code as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CurrencyCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<CurrencyCode> for Key {
+    fn from(code: CurrencyCode) -> Self {
+        Self(code.0)
+    }
+}
+
+only_strings!(CurrencyCode);
+travels_as_string!(CurrencyCode);
+stored_as!(CurrencyCode, SqlText, String, |code: &CurrencyCode| code.0.clone(), |stored: String| Ok(CurrencyCode(
+    stored
+)));
+
+/// How a path names a resource: by id or by business key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// By its id.
+    Id(Uuid),
+    /// By its number or code.
+    Key(Key),
+}
+
+impl Reference {
+    /// Reads a path segment; a text shaped like a UUID is an id, since no key is.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        match Uuid::try_parse(text) {
+            Ok(id) => Ok(Self::Id(id)),
+            Err(_) => Key::parse(text).map(Self::Key),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Key(key) => key.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_upper_cased_and_bounded() {
+        assert_eq!(Key::parse("cp-0001.a_b").unwrap().as_str(), "CP-0001.A_B");
+        assert!(Key::parse(&"A".repeat(50)).is_ok());
+        for wrong in ["", "-A", ".A", "A B", "Ä", "A\0", "A/B", &"A".repeat(51)] {
+            assert_eq!(Key::parse(wrong).unwrap_err().kind, InvalidKind::Key, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn no_key_looks_like_an_id() {
+        let id = "0190b5c2-7d5e-7000-8000-000000000001";
+        assert!(Key::parse(id).is_err());
+        assert!(Key::parse(&id.replace('-', "")).is_err());
+        assert_eq!(Reference::parse(id).unwrap(), Reference::Id(Uuid::parse_str(id).unwrap()));
+        assert_eq!(Reference::parse("1896-s").unwrap(), Reference::Key(Key::parse("1896-S").unwrap()));
+    }
+}

@@ -1,0 +1,174 @@
+//! How a value type travels: parsed from a JSON string, written as one, stored in one column, described in the document.
+//!
+//! The macros here write the same five implementations for each type, so that a type's own file holds only its rule.
+
+use std::fmt;
+
+/// What kind of rule a text broke when it was parsed into a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidKind {
+    /// Not a business key.
+    Key,
+    /// Not a decimal of the allowed form.
+    Decimal,
+    /// A decimal outside its bounds.
+    Range,
+    /// Not a calendar date.
+    Date,
+    /// Longer than allowed.
+    TooLong,
+    /// Not one of the allowed values.
+    Value,
+}
+
+/// Why a text is not a value of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The kind of rule that is broken.
+    pub kind: InvalidKind,
+    /// The rule in words.
+    pub detail: String,
+}
+
+impl Invalid {
+    /// An invalid value with its reason.
+    pub fn new(kind: InvalidKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes it as a string.
+macro_rules! travels_as_string {
+    ($type:ty) => {
+        impl<E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>>
+            ::deserr::Deserr<E> for $type
+        {
+            fn deserialize_from_value<V: ::deserr::IntoValue>(
+                value: ::deserr::Value<V>,
+                location: ::deserr::ValuePointerRef,
+            ) -> Result<Self, E> {
+                let refused = match value {
+                    ::deserr::Value::String(text) => match Self::parse(&text) {
+                        Ok(value) => return Ok(value),
+                        Err(invalid) => E::merge(None, invalid, location),
+                    },
+                    actual => Self::refuse_kind(actual, location),
+                };
+                Err(::deserr::take_cf_content(refused))
+            }
+        }
+
+        impl ::serde::Serialize for $type {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl ::std::str::FromStr for $type {
+            type Err = $crate::values::wire::Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+/// Stores a value in one column of the given SQL type, through the given Rust type.
+macro_rules! stored_as {
+    ($type:ty, $sql:ty, $rust:ty, $out:expr, $in:expr) => {
+        impl ::diesel::serialize::ToSql<$sql, ::diesel::pg::Pg> for $type {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut ::diesel::serialize::Output<'b, '_, ::diesel::pg::Pg>,
+            ) -> ::diesel::serialize::Result {
+                #[allow(clippy::redundant_closure_call)]
+                let stored: $rust = ($out)(self);
+                <$rust as ::diesel::serialize::ToSql<$sql, ::diesel::pg::Pg>>::to_sql(&stored, &mut out.reborrow())
+            }
+        }
+
+        impl ::diesel::deserialize::FromSql<$sql, ::diesel::pg::Pg> for $type {
+            fn from_sql(bytes: ::diesel::pg::PgValue<'_>) -> ::diesel::deserialize::Result<Self> {
+                let stored = <$rust as ::diesel::deserialize::FromSql<$sql, ::diesel::pg::Pg>>::from_sql(bytes)?;
+                #[allow(clippy::redundant_closure_call)]
+                ($in)(stored)
+            }
+        }
+    };
+}
+
+/// Refuses a JSON value that is no string; the caller's error type words it.
+macro_rules! only_strings {
+    ($type:ty) => {
+        impl $type {
+            fn refuse_kind<V: ::deserr::IntoValue, E: ::deserr::DeserializeError>(
+                actual: ::deserr::Value<V>,
+                location: ::deserr::ValuePointerRef,
+            ) -> ::std::ops::ControlFlow<E, E> {
+                let accepted = &[::deserr::ValueKind::String];
+                E::error(None, ::deserr::ErrorKind::IncorrectValueKind { actual, accepted }, location)
+            }
+        }
+    };
+}
+
+/// Declares an enum whose values are fixed upper-case texts, on the wire and in the database.
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow, ::utoipa::ToSchema)]
+        #[diesel(sql_type = ::diesel::sql_types::Text)]
+        pub enum $name { $($(#[$vdoc])* #[schema(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The texts of all values.
+            pub const TEXTS: &'static [&'static str] = &[$($text),+];
+
+            /// The fixed text.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The value with this text.
+            ///
+            /// # Errors
+            /// When no value has it; the detail names those that exist.
+            pub fn parse(text: &str) -> Result<Self, $crate::values::wire::Invalid> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err($crate::values::wire::Invalid::new(
+                        $crate::values::wire::InvalidKind::Value,
+                        format!("has to be one of {}", Self::TEXTS.join(", ")),
+                    )),
+                }
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.text())
+            }
+        }
+
+        $crate::values::wire::only_strings!($name);
+        $crate::values::wire::travels_as_string!($name);
+        $crate::values::wire::stored_as!($name, ::diesel::sql_types::Text, String,
+            |value: &$name| value.text().to_owned(),
+            |stored: String| $name::parse(&stored).map_err(Into::into));
+    };
+}
+
+pub(crate) use {only_strings, stored_as, text_enum, travels_as_string};
