@@ -118,6 +118,31 @@ codes! {
     }
 }
 
+impl FieldCode {
+    /// Whether the mistake is one of form (400), rather than a broken rule about well-formed content (422).
+    #[must_use]
+    pub const fn is_form(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownField
+                | Self::UnknownParameter
+                | Self::DuplicateField
+                | Self::Required
+                | Self::InvalidType
+                | Self::InvalidDecimal
+                | Self::InvalidDate
+                | Self::InvalidKey
+                | Self::InvalidValue
+                | Self::InvalidCharacter
+                | Self::TooLong
+                | Self::TooShort
+                | Self::Syntax
+                | Self::NotFilterable
+                | Self::TooComplex
+        )
+    }
+}
+
 /// One thing that is wrong, with its place in the request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldError {
@@ -184,6 +209,13 @@ impl Problem {
             many => format!("{} things are wrong; each is named in errors", many.len()),
         };
         Self { errors, ..Self::new(code, detail) }
+    }
+
+    /// A problem of everything that is wrong: 400 when something has a wrong form, else 422 for the rules that are broken.
+    #[must_use]
+    pub fn from_errors(errors: Vec<FieldError>) -> Self {
+        let malformed = errors.iter().any(|error| error.code.is_form());
+        Self::with_errors(if malformed { ProblemCode::InvalidRequest } else { ProblemCode::ValidationFailed }, errors)
     }
 
     /// One rule broken at one place: 422.

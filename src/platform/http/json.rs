@@ -1,0 +1,337 @@
+//! Bodies: JSON read strictly, with everything that is wrong named at once.
+//!
+//! Two steps. [`parse`] reads the text and finds what no type could: repeated keys, control characters. [`decode`] makes a
+//! typed value of it through `deserr`, which goes on after a mistake and so collects them all.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::values::wire::{Invalid, InvalidKind};
+
+/// At most so many mistakes are listed; the detail counts them all.
+const MOST_ERRORS: usize = 1_000;
+
+/// Reads a JSON text.
+///
+/// # Errors
+/// `MALFORMED_REQUEST` when it is no JSON or nested deeper than 128; `INVALID_REQUEST` with the place of each repeated key
+/// and of each text with a control character.
+pub fn parse(text: &[u8]) -> Result<Value, Problem> {
+    let mut errors = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let read = Strict { pointer: String::new(), errors: &mut errors }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    match read {
+        Ok(value) if errors.is_empty() => Ok(value),
+        Ok(_) => Err(Problem::from_errors(errors)),
+        Err(error) => Err(Problem::new(ProblemCode::MalformedRequest, format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// Makes a typed value of a JSON value.
+///
+/// # Errors
+/// Everything that is wrong, each with its pointer.
+pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>> {
+    deserr::deserialize::<T, Value, BodyErrors>(value).map_err(|BodyErrors(errors)| errors)
+}
+
+/// A value being read strictly, with the pointer to where we are.
+struct Strict<'a> {
+    pointer: String,
+    errors: &'a mut Vec<FieldError>,
+}
+
+impl Strict<'_> {
+    fn check_text(&mut self, text: &str, what: &str) {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            let detail = format!("the {what} holds a control character");
+            self.errors.push(FieldError::new(self.pointer.clone(), FieldCode::InvalidCharacter, detail));
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    // Kept only so that the refusal can say what was sent; no field takes a float.
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(mut self, value: &str) -> Result<Value, E> {
+        self.check_text(value, "text");
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        loop {
+            let pointer = format!("{}/{}", self.pointer, array.len());
+            match elements.next_element_seed(Strict { pointer, errors: self.errors })? {
+                Some(value) => array.push(value),
+                None => return Ok(Value::Array(array)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        let mut seen = HashSet::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            let pointer = format!("{}/{}", self.pointer, escape(&name));
+            self.check_text(&name, "name of a field");
+            let value = entries.next_value_seed(Strict { pointer: pointer.clone(), errors: self.errors })?;
+            if !seen.insert(name.clone()) {
+                let detail = format!("the field {name} stands more than once");
+                self.errors.push(FieldError::new(pointer, FieldCode::DuplicateField, detail));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Escapes a field name for a JSON pointer (RFC 6901).
+fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The mistakes of a body, collected by `deserr`.
+#[derive(Debug, Default)]
+pub struct BodyErrors(pub Vec<FieldError>);
+
+impl BodyErrors {
+    /// Adds a mistake, and goes on unless there are too many.
+    fn and(collected: Option<Self>, error: FieldError) -> ControlFlow<Self, Self> {
+        let mut errors = collected.unwrap_or_default();
+        errors.0.push(error);
+        errors.go_on()
+    }
+
+    fn go_on(self) -> ControlFlow<Self, Self> {
+        if self.0.len() < MOST_ERRORS { ControlFlow::Continue(self) } else { ControlFlow::Break(self) }
+    }
+}
+
+impl MergeWithError<Self> for BodyErrors {
+    fn merge(collected: Option<Self>, other: Self, _: ValuePointerRef) -> ControlFlow<Self, Self> {
+        let mut errors = collected.unwrap_or_default();
+        errors.0.extend(other.0);
+        errors.go_on()
+    }
+}
+
+impl MergeWithError<Invalid> for BodyErrors {
+    fn merge(collected: Option<Self>, other: Invalid, location: ValuePointerRef) -> ControlFlow<Self, Self> {
+        Self::and(collected, FieldError::new(pointer(location), field_code(other.kind), other.detail))
+    }
+}
+
+/// The public code for what a value type refuses.
+#[must_use]
+pub const fn field_code(kind: InvalidKind) -> FieldCode {
+    match kind {
+        InvalidKind::Key => FieldCode::InvalidKey,
+        InvalidKind::Decimal => FieldCode::InvalidDecimal,
+        InvalidKind::Range => FieldCode::OutOfRange,
+        InvalidKind::Date => FieldCode::InvalidDate,
+        InvalidKind::TooLong => FieldCode::TooLong,
+        InvalidKind::Value => FieldCode::InvalidValue,
+    }
+}
+
+impl DeserializeError for BodyErrors {
+    fn error<V: IntoValue>(
+        collected: Option<Self>,
+        error: ErrorKind<V>,
+        location: ValuePointerRef,
+    ) -> ControlFlow<Self, Self> {
+        let place = pointer(location);
+        let error = match error {
+            ErrorKind::IncorrectValueKind { actual, accepted } => {
+                let wanted = accepted.iter().map(|kind| kind_name(*kind)).collect::<Vec<_>>().join(" or ");
+                let detail = format!("has to be {wanted}, not {}", kind_name(actual.kind()));
+                FieldError::new(place, FieldCode::InvalidType, detail)
+            }
+            ErrorKind::MissingField { field } => FieldError::new(
+                format!("{place}/{}", escape(field)),
+                FieldCode::Required,
+                format!("{field} must be given"),
+            ),
+            ErrorKind::UnknownKey { key, accepted } => {
+                let unknown = FieldError::new(
+                    format!("{place}/{}", escape(key)),
+                    FieldCode::UnknownField,
+                    format!("there is no field {key}"),
+                );
+                match nearest(key, accepted) {
+                    Some(name) => unknown.param("nearest", name),
+                    None => unknown,
+                }
+            }
+            ErrorKind::UnknownValue { value, accepted } => FieldError::new(
+                place,
+                FieldCode::InvalidValue,
+                format!("{value:?} is not one of {}", accepted.join(", ")),
+            ),
+            ErrorKind::BadSequenceLen { expected, .. } => {
+                FieldError::new(place, FieldCode::InvalidType, format!("has to hold {expected} values"))
+            }
+            ErrorKind::Unexpected { msg } => FieldError::new(place, FieldCode::OutOfRange, msg),
+        };
+        Self::and(collected, error)
+    }
+}
+
+/// The known name that is nearest to an unknown one.
+#[must_use]
+pub fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    known.iter().copied().min_by_key(|name| strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()))
+}
+
+const fn kind_name(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Null => "null",
+        ValueKind::Boolean => "a boolean",
+        ValueKind::Integer => "an integer",
+        ValueKind::NegativeInteger => "a negative integer",
+        ValueKind::Float => "a number with decimals",
+        ValueKind::String => "a string",
+        ValueKind::Sequence => "an array",
+        ValueKind::Map => "an object",
+    }
+}
+
+fn pointer(location: ValuePointerRef) -> String {
+    match location {
+        ValuePointerRef::Origin => String::new(),
+        ValuePointerRef::Key { key, prev } => format!("{}/{}", pointer(*prev), escape(key)),
+        ValuePointerRef::Index { index, prev } => format!("{}/{index}", pointer(*prev)),
+    }
+}
+
+/// Applies a merge patch (RFC 7396): null takes away, an object merges, anything else replaces.
+pub fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(fields) = target {
+        for (name, change) in changes {
+            if change.is_null() {
+                fields.remove(&name);
+            } else {
+                merge(fields.entry(name).or_insert(Value::Null), change);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::{Amount, Date, Key};
+    use serde_json::json;
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Probe {
+        number: Key,
+        unit_price: Amount,
+        #[deserr(default)]
+        starting_date: Option<Date>,
+    }
+
+    fn codes(errors: &[FieldError]) -> Vec<(&str, &str)> {
+        errors.iter().map(|e| (e.pointer.as_str(), e.code.text())).collect()
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        let body = json!({"number": "-", "unitPrice": 12.5, "startingDate": "2031-02-30", "unitPrize": "1"});
+        let errors = decode::<Probe>(body).unwrap_err();
+        let mut found = codes(&errors);
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                ("/number", "INVALID_KEY"),
+                ("/startingDate", "INVALID_DATE"),
+                ("/unitPrice", "INVALID_DECIMAL"),
+                ("/unitPrize", "UNKNOWN_FIELD")
+            ]
+        );
+        let unknown = errors.iter().find(|e| e.code == FieldCode::UnknownField).unwrap();
+        assert_eq!(unknown.params["nearest"], "unitPrice");
+        assert!(errors.iter().any(|e| e.detail.contains("not a JSON number")));
+    }
+
+    #[test]
+    fn a_missing_field_has_its_own_pointer() {
+        let errors = decode::<Probe>(json!({})).unwrap_err();
+        assert_eq!(codes(&errors), [("/number", "REQUIRED"), ("/unitPrice", "REQUIRED")]);
+        assert_eq!(decode::<Probe>(json!([])).unwrap_err()[0].code, FieldCode::InvalidType);
+    }
+
+    #[test]
+    fn repeated_keys_and_control_characters_are_found_anywhere() {
+        let problem = parse(br#"{"a":{"b":1,"b":2},"c":["x","\u0000"]}"#).unwrap_err();
+        assert_eq!(problem.code, ProblemCode::InvalidRequest);
+        assert_eq!(codes(&problem.errors), [("/a/b", "DUPLICATE_FIELD"), ("/c/1", "INVALID_CHARACTER")]);
+    }
+
+    #[test]
+    fn hostile_texts_are_malformed() {
+        let deep = [b"[".repeat(10_000), b"]".repeat(10_000)].concat();
+        for text in [&b"{"[..], b"", b"{} {}", b"\xff", b"{\"a\":\xff}", b"nul", b"1e999", &deep] {
+            assert_eq!(parse(text).unwrap_err().code, ProblemCode::MalformedRequest);
+        }
+    }
+
+    #[test]
+    fn merging_follows_the_rfc() {
+        let mut target = json!({"a": "b", "c": {"d": "e", "f": "g"}});
+        merge(&mut target, json!({"a": "z", "c": {"f": null}, "n": {"x": null, "y": 1}}));
+        assert_eq!(target, json!({"a": "z", "c": {"d": "e"}, "n": {"y": 1}}));
+    }
+}
