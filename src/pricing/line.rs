@@ -138,6 +138,8 @@ pub struct DiscountLine {
 
 /// What price lines and discount lines have in common.
 pub trait Line {
+    /// The kind of group that can grant such a line.
+    const GROUP: SourceType;
     /// The line's id.
     fn id(&self) -> Uuid;
     /// Granted by whom, and when.
@@ -145,6 +147,8 @@ pub trait Line {
 }
 
 impl Line for PriceLine {
+    const GROUP: SourceType = SourceType::CustomerPriceGroup;
+
     fn id(&self) -> Uuid {
         self.id
     }
@@ -155,6 +159,8 @@ impl Line for PriceLine {
 }
 
 impl Line for DiscountLine {
+    const GROUP: SourceType = SourceType::CustomerDiscountGroup;
+
     fn id(&self) -> Uuid {
         self.id
     }

@@ -6,7 +6,10 @@
 //! *Invariants:* no I/O, no clock, no floating point; the result does not depend on the order in which lines are given; the
 //! explanation comes out of the code that chose, because the contest itself writes the verdicts.
 
+pub mod contest;
+pub mod convert;
 pub mod exact;
 pub mod line;
 pub mod policy;
+pub mod resolve;
 pub mod verdict;
