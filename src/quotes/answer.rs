@@ -146,6 +146,7 @@ pub struct PricedLine<'a> {
     pub source: AnswerSource<'a>,
     /// The first date after the quote's date on which the answer can differ, because a line that fits the question but for
     /// its dates begins, or one that fits has ended, or another exchange rate holds; null when nothing of that is known.
+    /// `nextBreak` is not part of it: a break can begin or end earlier.
     #[schema(example = "2031-06-01")]
     pub valid_until: Option<NaiveDate>,
     /// The next quantity from which one unit costs less than now, discount included; null when there is none.

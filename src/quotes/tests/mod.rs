@@ -1,0 +1,7 @@
+//! The pricing rules, tried through the front door: facts in, quotes out.
+
+mod cases;
+mod properties;
+mod reference;
+mod rules;
+mod world;

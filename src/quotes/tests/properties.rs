@@ -1,0 +1,333 @@
+//! What holds for any book and any question, tried on random small worlds in which everything collides.
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::reference::{Number, Resolved, World, number};
+use super::world::{audience, book, campaign, contact, item, put, rate, request, settings};
+use crate::pricing::exact::Amount;
+use crate::pricing::verdict::Verdict;
+use crate::publication::facts::{Change, FactKind};
+use crate::publication::snapshot::Snapshot;
+use crate::quotes::answer::{PricedLine, QuoteLine, Trace};
+use crate::quotes::quote::quote;
+use crate::quotes::request::QuoteRequest;
+
+fn maybe(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    prop_oneof![2 => Just(Value::Null), 1 => select(values).prop_map(Value::from)]
+}
+
+fn text(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    select(values).prop_map(Value::from)
+}
+
+const DAYS: &[&str] = &["2031-05-09", "2031-05-10", "2031-05-11", "2031-05-14", "2031-05-20"];
+const AMOUNTS: &[&str] = &["0", "1", "9.99", "10", "12.5", "8", "0.00001", "77.77777", "999999999999999.99999"];
+const MINIMUMS: &[&str] = &["0", "0", "1", "2", "3", "24", "48", "0.00001", "71.99999"];
+const PERCENTS: &[&str] = &["0", "5", "10", "20", "33.33333", "100"];
+
+fn source() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!({ "type": "ALL_CUSTOMERS" })),
+        text(&["ONE", "TWO", "DRAFT"]).prop_map(|number| json!({ "type": "CAMPAIGN", "campaignNumber": number })),
+        text(&["FIRM", "ANNE", "OTHER", "CARL"])
+            .prop_map(|number| json!({ "type": "CONTACT", "contactNumber": number })),
+    ]
+}
+
+/// What price lines and discount lines have in common, with a group of the kind for some.
+fn conditions(group: &'static str) -> impl Strategy<Value = Value> {
+    let source = prop_oneof![
+        4 => source(),
+        1 => text(&["GOLD", "IRON"]).prop_map(move |code| json!({ "type": group, "code": code })),
+    ];
+    let units = maybe(&["PCS", "BOX", "GRM"]);
+    let dates = (maybe(DAYS), maybe(DAYS));
+    (source, maybe(&["OAK", "PINE"]), units, maybe(&["EUR", "USD", "GBP"]), text(MINIMUMS), dates).prop_map(
+        |(source, variant, unit, currency, minimum, (starting, ending))| {
+            let of_campaign = source["type"] == "CAMPAIGN";
+            json!({
+                "source": source, "variantCode": variant, "unitOfMeasureCode": unit, "currencyCode": currency,
+                "minimumQuantity": minimum,
+                "startingDate": if of_campaign { Value::Null } else { starting },
+                "endingDate": if of_campaign { Value::Null } else { ending },
+            })
+        },
+    )
+}
+
+fn line_key() -> impl Strategy<Value = String> {
+    any::<u128>().prop_map(|id| Uuid::from_u128(id).to_string())
+}
+
+fn price_line() -> impl Strategy<Value = Change> {
+    let members = json!({ "itemNumber": "CHAIR" });
+    (line_key(), conditions("CUSTOMER_PRICE_GROUP"), text(AMOUNTS), any::<bool>(), any::<bool>(), maybe(&["0", "19"]))
+        .prop_map(move |(key, conditions, unit_price, allows, includes_tax, tax)| {
+            let figures = json!({ "unitPrice": unit_price, "allowLineDiscount": allows, "priceIncludesTax": includes_tax,
+                "taxPercent": tax, "itemNumber": members["itemNumber"] });
+            put(FactKind::PriceLine, &key, conditions, &figures)
+        })
+}
+
+fn discount_line() -> impl Strategy<Value = Change> {
+    let scope = prop_oneof![
+        Just(json!({ "itemNumber": "CHAIR" })),
+        Just(json!({ "itemNumber": "DESK" })),
+        Just(json!({ "itemDiscountGroupCode": "SEATS" })),
+        Just(json!({})),
+    ];
+    (line_key(), conditions("CUSTOMER_DISCOUNT_GROUP"), text(PERCENTS), scope).prop_map(
+        |(key, mut conditions, percent, mut members)| {
+            members["lineDiscountPercent"] = percent;
+            if members["itemNumber"].is_null() {
+                conditions["variantCode"] = Value::Null;
+            }
+            put(FactKind::DiscountLine, &key, conditions, &members)
+        },
+    )
+}
+
+fn company_settings() -> impl Strategy<Value = Change> {
+    let sources = ["CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS"];
+    let policy = text(&["LOWEST_NET", "CAMPAIGN_FIRST", "HIERARCHY"]);
+    (policy, Just(sources.to_vec()).prop_shuffle(), any::<bool>()).prop_map(|(policy, hierarchy, cap)| {
+        settings(&json!({ "pricePolicy": policy, "priceHierarchy": hierarchy, "neverAboveListPrice": cap }))
+    })
+}
+
+fn base_facts() -> impl Strategy<Value = Vec<Change>> {
+    let items = (maybe(AMOUNTS), any::<bool>()).prop_map(|(list_price, includes_tax)| {
+        item("CHAIR", &json!({
+            "listPrice": list_price, "priceIncludesTax": includes_tax, "itemDiscountGroupCode": "SEATS",
+            "variants": ["OAK", "PINE"],
+            "unitsOfMeasure": [{ "code": "BOX", "quantityPerUnit": "24" }, { "code": "GRM", "quantityPerUnit": "0.007" }],
+        }))
+    });
+    let customer = (any::<bool>(), any::<bool>(), maybe(&["GOLD"])).prop_map(|(allows, includes_tax, group)| {
+        contact(
+            "FIRM",
+            &json!({ "currencyCode": if includes_tax { Some("USD") } else { None }, "customer": {
+            "number": "D1", "allowLineDiscount": allows, "pricesIncludeTax": includes_tax,
+            "priceGroupCode": group, "discountGroupCode": group } }),
+        )
+    });
+    let steps = (text(&["0.00001", "0.01", "0.05"]), text(&["0.01", "1", "0.05"])).prop_map(|(unit_amount, amount)| {
+        put(
+            FactKind::Currency,
+            "USD",
+            json!({}),
+            &json!({ "unitAmountPrecision": unit_amount, "amountPrecision": amount }),
+        )
+    });
+    let audiences = subsequence(vec!["FIRM", "OTHER", "CARL"], 0..=3).prop_map(|accounts| audience("ONE", &accounts));
+    (company_settings(), items, customer, steps, audiences, maybe(DAYS)).prop_map(
+        |(settings, chair, firm, steps, audience_of_one, ending)| {
+            vec![
+                settings,
+                chair,
+                firm,
+                steps,
+                audience_of_one,
+                contact("ANNE", &json!({ "type": "PERSON", "companyNumber": "FIRM" })),
+                contact("CARL", &json!({ "type": "PERSON" })),
+                contact("OTHER", &json!({})),
+                campaign("ONE", "2031-05-09", ending.as_str()),
+                campaign("TWO", "2031-05-10", Some("2031-05-11")),
+                audience("TWO", &["FIRM"]),
+                audience("DRAFT", &["FIRM"]),
+                rate("USD", "2031-05-01", "1.0865"),
+                rate("USD", "2031-05-12", "0.0123456789"),
+            ]
+        },
+    )
+}
+
+fn facts() -> impl Strategy<Value = Vec<Change>> {
+    let lines = (prop::collection::vec(price_line(), 0..12), prop::collection::vec(discount_line(), 0..12));
+    (base_facts(), lines).prop_map(|(mut facts, (prices, discounts))| {
+        facts.extend(prices);
+        facts.extend(discounts);
+        facts
+    })
+}
+
+fn question() -> impl Strategy<Value = QuoteRequest> {
+    let asker = select(vec![
+        json!({}),
+        json!({ "contactNumber": "FIRM" }),
+        json!({ "contactNumber": "ANNE" }),
+        json!({ "contactNumber": "CARL" }),
+        json!({ "contactNumber": "OTHER" }),
+        json!({ "customerNumber": "D1" }),
+    ]);
+    let sale = (maybe(&["USD", "EUR"]), prop::option::of(any::<bool>()), maybe(&["0", "7.5"]));
+    let what =
+        (maybe(&["OAK", "PINE"]), maybe(&["PCS", "BOX", "GRM"]), text(&["1", "2", "0.00001", "3.5", "24", "10285"]));
+    (asker, text(DAYS), sale, what, maybe(&["ONE", "TWO", "DRAFT", "NEVER"])).prop_map(
+        |(mut members, date, (currency, includes_tax, tax), (variant, unit, quantity), campaign)| {
+            members["date"] = date;
+            members["currencyCode"] = currency;
+            members["pricesIncludeTax"] = json!(includes_tax);
+            members["taxPercent"] = tax;
+            members["variantCode"] = variant;
+            members["unitOfMeasureCode"] = unit;
+            members["quantity"] = quantity;
+            members["campaignNumber"] = campaign;
+            request(&members)
+        },
+    )
+}
+
+fn verdicts(trace: &Trace<'_>) -> BTreeMap<Uuid, Verdict> {
+    let prices = trace.prices.iter().map(|price| (price.line.id, price.verdict));
+    prices.chain(trace.discounts.iter().map(|discount| (discount.line.id, discount.verdict))).collect()
+}
+
+fn resolved(line: &PricedLine<'_>) -> Resolved {
+    Resolved {
+        unit_price: number(&line.unit_price),
+        percent: number(&line.line_discount_percent),
+        list_price: line.list_price.map(|price| number(&price)),
+        price_line: line.price_line.map(|line| line.id),
+        discount_line: line.discount_line.map(|line| line.id),
+        gross: number(&line.gross_amount),
+        discount_amount: number(&line.discount_amount),
+    }
+}
+
+/// The answer as JSON, without the trace and whatever else the names say.
+fn answer_without(snapshot: &Snapshot, request: &QuoteRequest, names: &[&str]) -> Value {
+    let quote = quote(snapshot, request).unwrap();
+    let mut line = serde_json::to_value(&quote.lines[0]).unwrap();
+    for name in names {
+        line.as_object_mut().unwrap().remove(*name);
+    }
+    line
+}
+
+/// The first quantity above the question's at which the reference says that a unit costs less.
+fn reference_break(world: &World, request: &QuoteRequest, now: &Resolved) -> Option<(Number, Resolved)> {
+    let line = &request.lines[0];
+    let per_unit = world.quantity_per_unit("CHAIR", line.unit_of_measure_code.as_deref()).unwrap();
+    let above = world.thresholds(&per_unit).into_iter().filter(|least| *least > number(&line.quantity));
+    above.into_iter().find_map(|quantity| {
+        let (then, _) = world.resolve_unbounded(request, request.date, &quantity);
+        let fits = |then: &Resolved| then.unit_price <= number(&Amount::MAX);
+        then.ok().filter(|then| then.net() < now.net() && fits(then)).map(|then| (quantity, then))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_fast_code_agrees_with_the_slow(facts in facts(), request in question()) {
+        let world = World::new(&facts);
+        let snapshot = book(facts);
+        let quantity = number(&request.lines[0].quantity);
+        let (expected, expected_verdicts) = world.resolve(&request, request.date, &quantity);
+        let quote = quote(&snapshot, &request).unwrap();
+        let trace = match &quote.lines[0] {
+            QuoteLine::Priced(line) => {
+                prop_assert_eq!(Ok(resolved(line)), expected.clone());
+                prop_assert_eq!(line.line_amount.units(), line.gross_amount.units() - line.discount_amount.units());
+                let next = reference_break(&world, &request, &expected.unwrap());
+                let next = next.map(|(quantity, then)| (quantity, then.unit_price, then.percent));
+                let got = line.next_break.map(|next| {
+                    (number(&next.quantity), number(&next.unit_price), number(&next.line_discount_percent))
+                });
+                prop_assert_eq!(got, next);
+                line.trace.as_ref()
+            }
+            QuoteLine::Unpriced(line) => {
+                prop_assert_eq!(Err(line.problem.code.text()), expected);
+                line.trace.as_ref()
+            }
+        };
+        if let Some(trace) = trace {
+            prop_assert_eq!(verdicts(trace), expected_verdicts);
+        }
+    }
+
+    #[test]
+    fn nothing_changes_before_valid_until(facts in facts(), request in question(), days in 1_u64..15) {
+        let snapshot = book(facts);
+        let quote = quote(&snapshot, &request).unwrap();
+        if let QuoteLine::Priced(line) = &quote.lines[0] {
+            let later = request.date.checked_add_days(Days::new(days)).unwrap();
+            let until: Option<NaiveDate> = line.valid_until;
+            prop_assert!(until.is_none_or(|until| until > request.date));
+            if until.is_none_or(|until| later < until) {
+                // A next break may begin or end in between: only the answer to the question itself is promised.
+                let names = ["trace", "nextBreak"];
+                let then = QuoteRequest { date: later, ..request.clone() };
+                prop_assert_eq!(answer_without(&snapshot, &request, &names), answer_without(&snapshot, &then, &names));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_changes_does_not_matter((facts, shuffled) in facts().prop_flat_map(|facts| {
+        (Just(facts.clone()), Just(facts).prop_shuffle())
+    }), request in question()) {
+        let (one, other) = (book(facts), book(shuffled));
+        prop_assert_eq!(one.content_hash(), other.content_hash());
+        prop_assert_eq!(answer_without(&one, &request, &[]), answer_without(&other, &request, &[]));
+    }
+
+    #[test]
+    fn explaining_changes_nothing(facts in facts(), request in question()) {
+        let snapshot = book(facts);
+        let plain = QuoteRequest { explain: false, ..request.clone() };
+        prop_assert_eq!(answer_without(&snapshot, &plain, &[]), answer_without(&snapshot, &request, &["trace"]));
+    }
+
+    #[test]
+    fn an_advanced_book_is_a_rebuilt_book(
+        before in facts(), after in facts(), kept in any::<u64>(), request in question(),
+    ) {
+        let old = book(before.clone());
+        let old_hash = old.content_hash();
+        let replaced: Vec<(FactKind, String)> = after.iter().filter_map(key_of).collect();
+        let survives = |place: usize| kept & (1 << (place % 64)) != 0;
+        let mut changes = Vec::new();
+        let mut whole = after.clone();
+        for (place, change) in before.iter().enumerate() {
+            match change {
+                Change::Put { .. } => {
+                    let (kind, key) = key_of(change).unwrap();
+                    if replaced.contains(&(kind, key.clone())) {
+                        continue;
+                    }
+                    if survives(place) { whole.push(change.clone()); } else { changes.push(Change::Remove { kind, key }); }
+                }
+                Change::AudienceAdd { campaign, accounts } => {
+                    changes.push(Change::AudienceRemove { campaign: campaign.clone(), accounts: accounts.clone() });
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        changes.extend(after.clone());
+        let advanced = old.advanced(8, changes);
+        let rebuilt = Snapshot::empty().advanced(8, whole);
+        let restored = Snapshot::empty().advanced(8, advanced.changes());
+        prop_assert_eq!(advanced.content_hash(), rebuilt.content_hash());
+        prop_assert_eq!(restored.content_hash(), rebuilt.content_hash());
+        prop_assert_eq!(old.content_hash(), old_hash, "the older snapshot stays as it was");
+        prop_assert_eq!(answer_without(&advanced, &request, &[]), answer_without(&rebuilt, &request, &[]));
+        prop_assert_eq!(answer_without(&restored, &request, &[]), answer_without(&rebuilt, &request, &[]));
+    }
+}
+
+fn key_of(change: &Change) -> Option<(FactKind, String)> {
+    match change {
+        Change::Put { key, fact, .. } => Some((fact.kind(), key.clone())),
+        _ => None,
+    }
+}

@@ -1,0 +1,293 @@
+//! Single rules, on both sides of their boundaries, and what the worked cases do not show.
+
+use serde_json::{Value, json};
+
+use super::world::{
+    audience, book, campaign, contact, day, discount, item, line_id, only, price, put, rate, request, settings,
+};
+use crate::pricing::verdict::Verdict;
+use crate::publication::facts::{Change, Fact, FactKind};
+use crate::publication::snapshot::Snapshot;
+use crate::quotes::answer::{QuoteError, QuoteLine};
+use crate::quotes::quote::quote;
+
+/// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for the firm.
+fn shop(more: impl IntoIterator<Item = Change>) -> Snapshot {
+    let unit = json!([{ "code": "BOX", "quantityPerUnit": "12" }]);
+    let base = [
+        settings(&json!({})),
+        item("CHAIR", &json!({ "listPrice": "100", "variants": ["OAK"], "unitsOfMeasure": unit })),
+        contact("FIRM", &json!({ "customer": { "number": "D1", "pricesIncludeTax": true } })),
+        contact("ANNE", &json!({ "type": "PERSON", "companyNumber": "FIRM", "currencyCode": "USD" })),
+        campaign("SPRING", "2031-05-10", Some("2031-05-20")),
+        audience("SPRING", &["FIRM"]),
+        rate("USD", "2031-05-01", "2"),
+        rate("USD", "2031-05-25", "3"),
+    ];
+    book(base.into_iter().chain(more))
+}
+
+/// The answer to one question, as JSON.
+fn ask(snapshot: &Snapshot, members: &Value) -> Value {
+    let request = request(members);
+    let quote = quote(snapshot, &request).unwrap();
+    serde_json::to_value(&quote.lines[0]).unwrap()
+}
+
+fn by_campaign(figures: &Value) -> Value {
+    let mut members = json!({ "source": { "type": "CAMPAIGN", "campaignNumber": "SPRING" }, "itemNumber": "CHAIR" });
+    for (name, value) in figures.as_object().unwrap() {
+        members[name] = value.clone();
+    }
+    members
+}
+
+#[test]
+fn every_problem_of_a_line_has_its_code() {
+    let snapshot = shop([
+        item("BLOCKED", &json!({ "listPrice": "1", "blocked": true })),
+        item("BARE", &json!({})),
+        item("HUGE", &json!({ "listPrice": "999999999999999" })),
+    ]);
+    let table = [
+        (json!({ "itemNumber": "NEVER" }), "UNKNOWN_ITEM"),
+        (json!({ "variantCode": "PINE" }), "UNKNOWN_VARIANT"),
+        (json!({ "unitOfMeasureCode": "KG" }), "UNKNOWN_UNIT_OF_MEASURE"),
+        (json!({ "itemNumber": "BLOCKED" }), "ITEM_BLOCKED"),
+        (json!({ "currencyCode": "USD", "date": "2031-04-30" }), "EXCHANGE_RATE_MISSING"),
+        (json!({ "currencyCode": "XXX" }), "EXCHANGE_RATE_MISSING"),
+        (json!({ "itemNumber": "BARE" }), "NO_PRICE"),
+        (json!({ "itemNumber": "HUGE", "quantity": "2" }), "AMOUNT_TOO_LARGE"),
+    ];
+    for (members, code) in table {
+        assert_eq!(ask(&snapshot, &members)["problem"]["code"], code, "{members}");
+    }
+    assert_eq!(ask(&snapshot, &json!({ "itemNumber": "HUGE" }))["grossAmount"], "999999999999999");
+}
+
+#[test]
+fn an_unknown_asker_is_an_error_of_the_whole_request() {
+    let snapshot = shop([]);
+    let unknown = |members: &Value| quote(&snapshot, &request(members)).map(|_| ()).unwrap_err();
+    assert_eq!(unknown(&json!({ "contactNumber": "NEVER" })), QuoteError::UnknownContact("NEVER".to_owned()));
+    assert_eq!(unknown(&json!({ "customerNumber": "FIRM" })), QuoteError::UnknownCustomer("FIRM".to_owned()));
+    let gone = snapshot.advanced(8, [Change::Remove { kind: FactKind::Contact, key: "FIRM".to_owned() }]);
+    assert!(quote(&gone, &request(&json!({ "customerNumber": "D1" }))).is_err());
+}
+
+#[test]
+fn a_person_has_a_currency_of_its_own_and_the_taxes_of_the_account() {
+    let snapshot = shop([]);
+    let request = request(&json!({ "contactNumber": "ANNE" }));
+    let quote = quote(&snapshot, &request).unwrap();
+    assert_eq!(
+        (quote.account_number, quote.currency_code, quote.prices_include_tax),
+        (Some("FIRM"), Some("USD"), true)
+    );
+    assert_eq!(only(&quote).unit_price.to_string(), "250");
+    let anybody = json!({});
+    assert_eq!(ask(&snapshot, &anybody)["unitPrice"], "100");
+    assert_eq!(ask(&snapshot, &json!({ "customerNumber": "D1", "taxPercent": "0" }))["unitPrice"], "100");
+}
+
+#[test]
+fn a_line_for_a_person_counts_for_the_company_it_belongs_to_now() {
+    let source = json!({ "type": "CONTACT", "contactNumber": "ANNE" });
+    let snapshot = shop([price("P", &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": "80" }))]);
+    let firm = json!({ "contactNumber": "FIRM", "pricesIncludeTax": false });
+    assert_eq!(ask(&snapshot, &firm)["unitPrice"], "80");
+    let alone = contact("ANNE", &json!({ "type": "PERSON" }));
+    assert_eq!(ask(&snapshot.advanced(8, [alone]), &firm)["unitPrice"], "100");
+}
+
+#[test]
+fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
+    let snapshot = shop([price("P", &by_campaign(&json!({ "unitPrice": "90", "minimumQuantity": "5" })))]);
+    let table = [
+        ("2031-05-09", "5", json!("2031-05-10")),
+        ("2031-05-10", "5", json!("2031-05-21")),
+        ("2031-05-20", "5", json!("2031-05-21")),
+        ("2031-05-21", "5", json!(null)),
+        ("2031-05-10", "4", json!(null)),
+    ];
+    for (date, quantity, until) in table {
+        let members = json!({ "contactNumber": "FIRM", "date": date, "quantity": quantity });
+        assert_eq!(ask(&snapshot, &members)["validUntil"], until, "{date} {quantity}");
+    }
+    let foreign = json!({ "currencyCode": "USD", "date": "2031-05-01" });
+    assert_eq!(ask(&snapshot, &foreign)["validUntil"], "2031-05-25");
+    assert_eq!(ask(&snapshot, &json!({ "currencyCode": "USD", "date": "2031-05-25" }))["validUntil"], json!(null));
+}
+
+#[test]
+fn the_next_break_is_the_next_that_makes_a_unit_cheaper() {
+    let at = |key: &str, minimum: &str, unit_price: &str| {
+        price(key, &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "minimumQuantity": minimum }))
+    };
+    let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "4", "minimumQuantity": "30" });
+    let snapshot = shop([at("A", "10", "110"), at("B", "20", "90"), at("C", "25", "95"), discount("D", &percent)]);
+    let next = |quantity: &str, unit: &str| {
+        ask(&snapshot, &json!({ "quantity": quantity, "unitOfMeasureCode": unit }))["nextBreak"].clone()
+    };
+    let chair = json!({ "quantity": "20", "unitPrice": "90", "lineDiscountPercent": "0" });
+    assert_eq!(next("1", "PCS"), chair);
+    assert_eq!(next("19.99999", "PCS"), chair);
+    assert_eq!(next("20", "PCS"), json!({ "quantity": "30", "unitPrice": "90", "lineDiscountPercent": "4" }));
+    assert_eq!(next("30", "PCS"), json!(null));
+    let boxes = json!({ "quantity": "1.66667", "unitPrice": "1080", "lineDiscountPercent": "0" });
+    assert_eq!(next("1", "BOX"), boxes);
+}
+
+#[test]
+fn a_named_campaign_that_grants_nothing_says_why() {
+    let snapshot = shop([
+        campaign("LATER", "2031-06-01", None),
+        audience("LATER", &["FIRM"]),
+        campaign("FOREIGN", "2031-05-01", None),
+        price("P", &by_campaign(&json!({ "unitPrice": "90" }))),
+    ]);
+    let table = [
+        ("NEVER", json!("NOT_PUBLISHED")),
+        ("LATER", json!("OUTSIDE_DATES")),
+        ("FOREIGN", json!("NOT_IN_AUDIENCE")),
+        ("SPRING", json!(null)),
+    ];
+    for (number, verdict) in table {
+        let answer = ask(&snapshot, &json!({ "contactNumber": "FIRM", "campaignNumber": number }));
+        assert_eq!(answer["trace"]["campaign"], json!({ "campaignNumber": number, "verdict": verdict }));
+        let of_line = if number == "SPRING" { "CHOSEN" } else { "OTHER_CAMPAIGN" };
+        assert_eq!(answer["trace"]["prices"][0]["verdict"], of_line, "{number}");
+    }
+    let withdrawn = snapshot.advanced(8, [Change::Remove { kind: FactKind::Campaign, key: "SPRING".to_owned() }]);
+    let answer = ask(&withdrawn, &json!({ "contactNumber": "FIRM", "campaignNumber": "SPRING" }));
+    assert_eq!(answer["trace"]["prices"][0]["verdict"], "NOT_PUBLISHED");
+}
+
+#[test]
+fn a_forbidden_discount_stays_chosen_and_the_trace_says_it_does_not_count() {
+    let forbids = json!({ "itemNumber": "CHAIR", "unitPrice": "80", "allowLineDiscount": false });
+    let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "10" });
+    let snapshot = shop([price("P", &forbids), discount("R", &percent)]);
+    let answer = ask(&snapshot, &json!({}));
+    assert_eq!((&answer["lineDiscountPercent"], &answer["discountLine"]), (&json!("0"), &json!(null)));
+    assert_eq!(answer["trace"]["lineDiscountAllowed"], false);
+    assert_eq!(answer["trace"]["discounts"][0]["verdict"], "CHOSEN");
+}
+
+#[test]
+fn the_trace_shows_price_net_version_and_source() {
+    let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "33.33333" });
+    let snapshot = shop([price("P", &by_campaign(&json!({ "unitPrice": "0.00007" }))), discount("R", &percent)]);
+    let answer = ask(&snapshot, &json!({ "contactNumber": "FIRM", "pricesIncludeTax": false }));
+    let source = json!({ "type": "CAMPAIGN", "campaignNumber": "SPRING" });
+    let id = line_id("P").to_string();
+    assert_eq!(
+        answer["trace"]["prices"],
+        json!([{ "id": id, "source": source, "publicationVersion": 7,
+        "verdict": "CHOSEN", "minimumQuantity": "0", "unitPrice": "0.00007", "netUnitPrice": "0.000046666669" }])
+    );
+    assert_eq!(answer["priceLine"], json!({ "id": id, "source": source, "publicationVersion": 7 }));
+}
+
+#[test]
+fn the_code_of_the_local_currency_fixes_nothing() {
+    let line = |key: &str, unit_price: &str, currency: Value| {
+        price(key, &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "currencyCode": currency }))
+    };
+    let snapshot = shop([line("A", "90", json!("EUR")), line("B", "80", json!(null))]);
+    for members in [json!({}), json!({ "currencyCode": "EUR" })] {
+        assert_eq!(ask(&snapshot, &members)["unitPrice"], "80");
+    }
+    let only_local = shop([line("A", "90", json!("EUR"))]);
+    assert_eq!(ask(&only_local, &json!({ "currencyCode": "USD" }))["unitPrice"], "180");
+}
+
+#[test]
+fn a_price_too_large_to_be_shown_is_still_compared() {
+    let huge = json!({ "itemNumber": "CHAIR", "unitPrice": "999999999999999" });
+    let snapshot = shop([price("P", &huge)]);
+    assert_eq!(ask(&snapshot, &json!({}))["unitPrice"], "999999999999999");
+    let boxes = json!({ "unitOfMeasureCode": "BOX" });
+    assert_eq!(ask(&snapshot, &boxes)["problem"]["code"], "AMOUNT_TOO_LARGE");
+    let cheaper = json!({ "itemNumber": "CHAIR", "unitPrice": "1000", "unitOfMeasureCode": "BOX" });
+    let snapshot = snapshot.advanced(8, [price("Q", &cheaper)]);
+    let answer = ask(&snapshot, &boxes);
+    assert_eq!(answer["unitPrice"], "1000");
+    let dropped = &answer["trace"]["prices"][0];
+    assert_eq!((&dropped["verdict"], &dropped["unitPrice"]), (&json!("HIGHER_NET"), &json!(null)));
+}
+
+#[test]
+fn totals_are_the_sums_of_the_priced_lines() {
+    let snapshot = shop([discount("R", &json!({ "lineDiscountPercent": "10" }))]);
+    let mut request = request(&json!({ "quantity": "3" }));
+    let mut unknown = request.lines[0].clone();
+    unknown.item_number = "NEVER".to_owned();
+    request.lines.extend([unknown, request.lines[0].clone()]);
+    let quote = quote(&snapshot, &request).unwrap();
+    assert!(matches!(quote.lines[1], QuoteLine::Unpriced(_)));
+    let totals = serde_json::to_value(quote.totals).unwrap();
+    assert_eq!(totals, json!({ "grossAmount": "600", "discountAmount": "60", "lineAmount": "540" }));
+}
+
+#[test]
+fn verdicts_are_ordered_as_they_are_tried() {
+    let texts: Vec<Value> = [
+        Verdict::OtherSource,
+        Verdict::NotPublished,
+        Verdict::NotInAudience,
+        Verdict::OtherCampaign,
+        Verdict::OtherVariant,
+        Verdict::OtherUnit,
+        Verdict::OtherCurrency,
+        Verdict::OutsideDates,
+        Verdict::BelowMinimumQuantity,
+        Verdict::ItemLineOfSameSource,
+        Verdict::Policy,
+        Verdict::LessSpecific,
+        Verdict::LowerDiscount,
+        Verdict::HigherNet,
+        Verdict::Tie,
+        Verdict::AboveListPrice,
+        Verdict::Chosen,
+    ]
+    .map(|verdict| serde_json::to_value(verdict).unwrap())
+    .into();
+    assert_eq!(
+        json!(texts),
+        json!([
+            "OTHER_SOURCE",
+            "NOT_PUBLISHED",
+            "NOT_IN_AUDIENCE",
+            "OTHER_CAMPAIGN",
+            "OTHER_VARIANT",
+            "OTHER_UNIT",
+            "OTHER_CURRENCY",
+            "OUTSIDE_DATES",
+            "BELOW_MINIMUM_QUANTITY",
+            "ITEM_LINE_OF_SAME_SOURCE",
+            "POLICY",
+            "LESS_SPECIFIC",
+            "LOWER_DISCOUNT",
+            "HIGHER_NET",
+            "TIE",
+            "ABOVE_LIST_PRICE",
+            "CHOSEN"
+        ])
+    );
+}
+
+#[test]
+fn facts_go_through_json_and_back() {
+    let facts = [
+        put(FactKind::Currency, "USD", json!({}), &json!({ "unitAmountPrecision": "0.01", "amountPrecision": "1" })),
+        price("P", &by_campaign(&json!({ "unitPrice": "84.50", "taxPercent": "19" }))),
+        settings(&json!({ "pricePolicy": "HIERARCHY", "priceHierarchy": ["CONTACT", "CAMPAIGN"] })),
+    ];
+    for change in facts {
+        let Change::Put { fact, .. } = change else { unreachable!() };
+        assert_eq!(Fact::from_json(fact.kind(), fact.to_json().unwrap()).unwrap(), fact);
+    }
+    assert!(Fact::from_json(FactKind::PriceLine, json!({ "unitPrice": 84.5 })).is_err());
+    assert_eq!(day("2031-05-01").to_string(), "2031-05-01");
+}
