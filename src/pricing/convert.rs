@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn both_sides_of_a_half_in_256_bits() {
+        let wide = 10_u128.pow(19);
+        for (price, result) in [(24, 0), (25, 2 * wide), (74, 2 * wide), (75, 4 * wide)] {
+            // The value is price / 50 steps.
+            let up = [price * wide / 100, wide, wide, 1];
+            let down = [wide, wide / 4, 1];
+            assert_eq!(rounded(up, down, 2 * wide), U256::from(result), "{price}");
+        }
+    }
+
+    #[test]
     fn the_largest_fraction_does_not_saturate() {
         let target = Target {
             includes_tax: true,

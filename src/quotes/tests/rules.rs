@@ -101,6 +101,53 @@ fn a_line_for_a_person_counts_for_the_company_it_belongs_to_now() {
 }
 
 #[test]
+fn a_group_grants_only_lines_of_its_own_kind() {
+    let customer = json!({ "number": "D2", "priceGroupCode": "GOLD", "discountGroupCode": "GOLD" });
+    let by = |kind: &str| json!({ "type": kind, "code": "GOLD" });
+    let snapshot = shop([
+        contact("SHOP", &json!({ "customer": customer })),
+        price("P", &json!({ "source": by("CUSTOMER_DISCOUNT_GROUP"), "itemNumber": "CHAIR", "unitPrice": "1" })),
+        discount("R", &json!({ "source": by("CUSTOMER_PRICE_GROUP"), "lineDiscountPercent": "50" })),
+    ]);
+    let answer = ask(&snapshot, &json!({ "contactNumber": "SHOP" }));
+    assert_eq!(answer["lineAmount"], "100");
+    assert_eq!(answer["trace"]["prices"][0]["verdict"], "OTHER_SOURCE");
+    assert_eq!(answer["trace"]["discounts"][0]["verdict"], "OTHER_SOURCE");
+}
+
+#[test]
+fn a_customer_number_follows_the_company_that_carries_it() {
+    let firm = |name: &str, number: &str| contact(name, &json!({ "customer": { "number": number } }));
+    let account = |snapshot: &Snapshot, number: &str| {
+        let request = request(&json!({ "customerNumber": number }));
+        quote(snapshot, &request).map(|quote| quote.account_number.map(str::to_owned)).ok().flatten()
+    };
+    for moves in [[firm("NEW", "D1"), firm("FIRM", "D2")], [firm("FIRM", "D2"), firm("NEW", "D1")]] {
+        let snapshot = shop([]).advanced(8, moves);
+        assert_eq!(account(&snapshot, "D1").as_deref(), Some("NEW"));
+        assert_eq!(account(&snapshot, "D2").as_deref(), Some("FIRM"));
+    }
+}
+
+#[test]
+fn a_line_that_is_put_again_takes_its_own_place() {
+    let to = |members: Value| discount("R", &members);
+    let of_item = to(json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "10" }));
+    let of_group = to(json!({ "itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "10" }));
+    let of_all = to(json!({ "lineDiscountPercent": "20" }));
+    let mut snapshot = shop([of_item]);
+    assert_eq!(ask(&snapshot, &json!({}))["lineDiscountPercent"], "10");
+    snapshot = snapshot.advanced(8, [of_group]);
+    assert_eq!(ask(&snapshot, &json!({}))["trace"]["discounts"], json!([]));
+    snapshot = snapshot.advanced(9, [of_all]);
+    assert_eq!(ask(&snapshot, &json!({}))["lineDiscountPercent"], "20");
+    assert_eq!(ask(&snapshot, &json!({}))["trace"]["discounts"].as_array().unwrap().len(), 1);
+    let cheaper = |unit_price: &str| price("P", &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price }));
+    snapshot = snapshot.advanced(10, [cheaper("50")]).advanced(11, [cheaper("60")]);
+    assert_eq!(ask(&snapshot, &json!({}))["unitPrice"], "60");
+}
+
+#[test]
 fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
     let snapshot = shop([price("P", &by_campaign(&json!({ "unitPrice": "90", "minimumQuantity": "5" })))]);
     let table = [
