@@ -233,7 +233,7 @@ impl Snapshot {
         };
         let item = self.item_names.number(&fact.item_number);
         if let Some(slot) = self.items.get_mut(item) {
-            Arc::make_mut(&mut slot.prices).push(line);
+            put_in(Arc::make_mut(&mut slot.prices), line);
         }
         self.settle(id, Home::PriceOfItem(item));
     }
@@ -260,7 +260,7 @@ impl Snapshot {
             (None, None) => Home::DiscountOfAll,
         };
         if let Some(lines) = self.discounts_mut(home) {
-            lines.push(line);
+            put_in(lines, line);
         }
         self.settle(id, home);
     }
@@ -329,6 +329,14 @@ fn line_id(key: &str) -> Option<Uuid> {
         tracing::error!(key, "passed over a line whose key is not a UUID");
     }
     id
+}
+
+/// Puts a line into a list that grows by a quarter: doubling would leave a third of all lines' memory empty.
+fn put_in<L: Line>(lines: &mut Vec<L>, line: L) {
+    if lines.len() == lines.capacity() {
+        lines.reserve_exact((lines.len() / 4).max(1));
+    }
+    lines.push(line);
 }
 
 /// Takes a line out of a list whose order is of no account.

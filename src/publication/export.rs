@@ -38,7 +38,7 @@ impl Snapshot {
     /// A hash of the content, whatever way the book came to it: the same for a book that was advanced and one that was
     /// rebuilt. The sum of the hashes of all facts and all audience members, so that their order does not matter.
     ///
-    /// It walks the whole book (about a second per million facts): for self-checks, not for requests.
+    /// It walks and writes out the whole book: for self-checks, not for requests.
     #[must_use]
     pub fn content_hash(&self) -> u128 {
         let mut sum = u128::from(self.version.unsigned_abs());

@@ -8,7 +8,7 @@ use super::world::{
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{Change, Fact, FactKind};
 use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{QuoteError, QuoteLine};
+use crate::quotes::answer::{PricedLine, QuoteError, QuoteLine};
 use crate::quotes::quote::quote;
 
 /// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for the firm.
@@ -337,4 +337,14 @@ fn facts_go_through_json_and_back() {
     }
     assert!(Fact::from_json(FactKind::PriceLine, json!({ "unitPrice": 84.5 })).is_err());
     assert_eq!(day("2031-05-01").to_string(), "2031-05-01");
+}
+
+#[test]
+fn amounts_are_described_as_strings_with_a_pattern() {
+    let schema = serde_json::to_value(<PricedLine<'static> as utoipa::PartialSchema>::schema()).unwrap();
+    for name in ["unitPrice", "lineDiscountPercent", "grossAmount", "discountAmount", "lineAmount", "listPrice"] {
+        let property = &schema["properties"][name];
+        let is_string = property["type"] == "string" || property["type"] == json!(["string", "null"]);
+        assert!(is_string && property["pattern"].is_string() && property["example"].is_string(), "{name}: {property}");
+    }
 }
