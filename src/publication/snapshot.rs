@@ -1,7 +1,7 @@
 //! The price book in memory: one version of it, immutable and shared.
 //!
-//! [`Snapshot::advanced`] (in [`apply`](super::apply)) makes the next version; what has not changed is shared with this one.
-//! Names are dense numbers inside (see [`names`](super::names)); contacts lie as 40 bytes each, price lines as 112, an audience is a
+//! [`Snapshot::advanced`] (in `apply.rs`) makes the next version; what has not changed is shared with this one.
+//! Names are dense numbers inside (see `names.rs`); contacts lie as 40 bytes each, price lines as 112, an audience is a
 //! compressed bitmap over the contacts' numbers. Lines lie at their item, so that a quote's cost depends on that item only; their
 //! order there is of no account, because the contest between them has a total order of its own.
 
