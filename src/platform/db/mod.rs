@@ -1,1 +1,5 @@
 //! The one door to the database.
+
+pub mod migrations;
+pub mod pool;
+pub mod schema;
