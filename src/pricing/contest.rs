@@ -1,0 +1,170 @@
+//! The contest between the lines that fit a question but for its quantity (pricing rules, section 2.7 and section 4).
+//!
+//! Prices and discounts go through the same contest: what is compared is a score, the net of a price or what a discount leaves.
+//! It writes each line's verdict as it goes; an explanation has only to read them.
+
+use chrono::NaiveDate;
+use ethnum::U256;
+use uuid::Uuid;
+
+use super::exact::{Amount, Positive};
+use super::line::{CampaignIndex, tie_rank};
+use super::policy::{Policy, SourceSet};
+use super::verdict::Verdict;
+use crate::values::words::SourceType;
+
+/// What a line fixes of currency and variant: the set that makes it more or less specific.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Specificity(u8);
+
+impl Specificity {
+    /// The set of what is fixed.
+    #[must_use]
+    pub fn new(currency: bool, variant: bool) -> Self {
+        Self(u8::from(currency) | (u8::from(variant) << 1))
+    }
+
+    /// Whether this is a proper subset of the other.
+    const fn is_less_than(self, other: Self) -> bool {
+        self.0 & other.0 == self.0 && self.0 != other.0
+    }
+}
+
+/// The specificities that occur.
+#[derive(Default)]
+struct Specificities(u8);
+
+impl Specificities {
+    const fn insert(&mut self, one: Specificity) {
+        self.0 |= 1 << one.0;
+    }
+
+    /// Whether one of them is strictly more specific.
+    fn any_above(&self, one: Specificity) -> bool {
+        (0..4_u8).any(|other| self.0 & (1 << other) != 0 && one.is_less_than(Specificity(other)))
+    }
+}
+
+/// A line in the contest.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The place of the line in the list it was found in.
+    pub place: usize,
+    /// What is compared first; the lower wins.
+    pub score: U256,
+    /// The converted price of a price line.
+    pub unit_price: U256,
+    /// The least quantity, in units of 0.00001 of the question's unit of measure.
+    pub threshold: u128,
+    /// The line's minimum quantity, in its own unit of measure.
+    pub minimum_quantity: Amount,
+    /// The line's id.
+    pub id: Uuid,
+    /// The first day: the line's, or its campaign's.
+    pub starting: Option<NaiveDate>,
+    /// The kind of source.
+    pub source: SourceType,
+    /// The campaign, if that is the source. Any other source occurs once among the lines that fit: there is one account.
+    pub campaign: Option<CampaignIndex>,
+    /// What the line fixes of currency and variant.
+    pub specificity: Specificity,
+    /// Whether it is a discount for all items.
+    pub for_all_items: bool,
+    /// Whether a price line allows a discount.
+    pub allows_discount: bool,
+    /// What became of it in the latest contest.
+    pub verdict: Verdict,
+}
+
+impl Entry {
+    /// Whether no rule has dropped the line so far.
+    fn is_in(&self) -> bool {
+        self.verdict == Verdict::Chosen
+    }
+
+    fn drop_if(&mut self, dropped: bool, verdict: Verdict) {
+        if dropped && self.is_in() {
+            self.verdict = verdict;
+        }
+    }
+
+    fn has_source_of(&self, other: &Self) -> bool {
+        self.source == other.source && self.campaign == other.campaign
+    }
+
+    /// The order of section 4: by score, then as ties are decided (4.5).
+    fn is_before(&self, other: &Self) -> bool {
+        let by_tie = || {
+            (tie_rank(self.source), self.starting, other.minimum_quantity, self.id)
+                < (tie_rank(other.source), other.starting, self.minimum_quantity, other.id)
+        };
+        self.score < other.score || (self.score == other.score && by_tie())
+    }
+}
+
+/// Decides among the lines at a quantity, and writes every line's verdict.
+///
+/// `beaten` is the verdict of those whose score is worse. The place of the winner among the entries, if there is one.
+pub fn decide(entries: &mut [Entry], quantity: Positive, policy: &Policy, beaten: Verdict) -> Option<usize> {
+    let quantity = quantity.units();
+    for entry in &mut *entries {
+        entry.verdict = Verdict::Chosen;
+        entry.drop_if(quantity < entry.threshold, Verdict::BelowMinimumQuantity);
+    }
+    drop_hidden(entries);
+
+    let mut present = SourceSet::default();
+    entries.iter().filter(|entry| entry.is_in()).for_each(|entry| present.insert(entry.source));
+    let competing = policy.competing(present);
+    let mut specificities = Specificities::default();
+    for entry in &mut *entries {
+        entry.drop_if(!competing.contains(entry.source), Verdict::Policy);
+        if entry.is_in() {
+            specificities.insert(entry.specificity);
+        }
+    }
+
+    let mut best: Option<(usize, Entry)> = None;
+    for (place, entry) in entries.iter_mut().enumerate() {
+        entry.drop_if(specificities.any_above(entry.specificity), Verdict::LessSpecific);
+        if entry.is_in() && best.as_ref().is_none_or(|(_, best)| entry.is_before(best)) {
+            best = Some((place, *entry));
+        }
+    }
+    let (winner, best) = best?;
+    for (place, entry) in entries.iter_mut().enumerate() {
+        entry.drop_if(place != winner, if entry.score == best.score { Verdict::Tie } else { beaten });
+    }
+    Some(winner)
+}
+
+/// Drops the discounts for all items whose source has a candidate for the item or its group (section 2.2).
+fn drop_hidden(entries: &mut [Entry]) {
+    for place in 0..entries.len() {
+        let hidden = entries.get(place).is_some_and(|all| {
+            all.for_all_items
+                && all.is_in()
+                && entries.iter().any(|entry| !entry.for_all_items && entry.is_in() && entry.has_source_of(all))
+        });
+        if let Some(entry) = entries.get_mut(place) {
+            entry.drop_if(hidden, Verdict::ItemLineOfSameSource);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_specific_means_a_proper_subset() {
+        let [none, currency, variant, both] =
+            [(false, false), (true, false), (false, true), (true, true)].map(|(c, v)| Specificity::new(c, v));
+        for (less, more) in [(none, currency), (none, variant), (none, both), (currency, both), (variant, both)] {
+            assert!(less.is_less_than(more) && !more.is_less_than(less));
+        }
+        for (one, other) in [(currency, variant), (both, both), (none, none)] {
+            assert!(!one.is_less_than(other) && !other.is_less_than(one));
+        }
+    }
+}

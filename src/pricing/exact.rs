@@ -1,0 +1,347 @@
+//! The number types of the pricing rules: decimals with a fixed number of places, held as whole numbers.
+//!
+//! Each type checks its bounds once, where a value comes in; the arithmetic behind it relies on them (see
+//! [`convert`](super::convert) for the sums of digits). In JSON all of them are strings (api.md section 1), written plainly
+//! and without trailing zeros: the one canonical form.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::Decimal;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
+
+/// Why a decimal cannot be one of the types of this module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfBounds {
+    /// The text is not a plain decimal.
+    #[error("not a decimal")]
+    NotADecimal,
+    /// More decimal places than the type has.
+    #[error("more than {0} decimal places")]
+    TooManyPlaces(u32),
+    /// Below the smallest or above the largest value.
+    #[error("out of bounds")]
+    OutOfRange,
+}
+
+/// Declares a decimal with fixed places between two bounds, both given in units of the last place.
+macro_rules! decimal {
+    ($(#[$doc:meta])* $name:ident($raw:ty), places $places:literal, $min:literal ..= $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($raw);
+
+        impl $name {
+            /// Decimal places.
+            pub const PLACES: u32 = $places;
+            /// The smallest value.
+            pub const MIN: Self = Self($min);
+            /// The largest value.
+            pub const MAX: Self = Self($max);
+
+            /// The value in units of the last place, if it is within the bounds.
+            #[must_use]
+            pub fn from_units(units: u128) -> Option<Self> {
+                let raw = <$raw>::try_from(units).ok()?;
+                (Self::MIN.0..=Self::MAX.0).contains(&raw).then_some(Self(raw))
+            }
+
+            /// The value in units of the last place.
+            #[must_use]
+            pub fn units(self) -> u128 {
+                u128::from(self.0)
+            }
+        }
+
+        impl TryFrom<Decimal> for $name {
+            type Error = OutOfBounds;
+
+            fn try_from(value: Decimal) -> Result<Self, OutOfBounds> {
+                units_of(value, $places).and_then(|units| Self::from_units(units).ok_or(OutOfBounds::OutOfRange))
+            }
+        }
+
+        impl From<$name> for Decimal {
+            /// Always exact: the largest value of any of the types has 25 digits, a `Decimal` holds 28.
+            fn from(value: $name) -> Self {
+                i128::try_from(value.units())
+                    .ok()
+                    .and_then(|units| Self::try_from_i128_with_scale(units, $places).ok())
+                    .unwrap_or_default()
+                    .normalize()
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = OutOfBounds;
+
+            fn from_str(text: &str) -> Result<Self, OutOfBounds> {
+                parse_units(text, $places).and_then(|units| Self::from_units(units).ok_or(OutOfBounds::OutOfRange))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Plain::new(self.units(), $places).fmt(f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(Plain::new(self.units(), $places).text())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(f, "a decimal string with at most {} places", $places)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Text)
+            }
+        }
+    };
+}
+
+decimal! {
+    /// A price, an amount or a minimum quantity: 15 digits before the point, 5 behind it, never negative.
+    Amount(u128), places 5, 0 ..= 99_999_999_999_999_999_999
+}
+
+decimal! {
+    /// A decimal above zero: an ordered quantity, the base units in one unit of measure, a rounding step.
+    Positive(u128), places 5, 1 ..= 99_999_999_999_999_999_999
+}
+
+decimal! {
+    /// A tax rate or a line discount in percent, from 0 to 100.
+    Percent(u32), places 5, 0 ..= 10_000_000
+}
+
+decimal! {
+    /// An exchange rate: foreign units for one local unit, 15 digits before the point, 10 behind it, above zero.
+    Rate(u128), places 10, 1 ..= 9_999_999_999_999_999_999_999_999
+}
+
+impl Positive {
+    /// One.
+    pub const ONE: Self = Self(100_000);
+    /// The step of unit prices where a currency names none: 0.00001.
+    pub const DEFAULT_UNIT_AMOUNT_STEP: Self = Self(1);
+    /// The step of amounts where a currency names none: 0.01.
+    pub const DEFAULT_AMOUNT_STEP: Self = Self(1_000);
+}
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+}
+
+impl Percent {
+    /// None.
+    pub const ZERO: Self = Self(0);
+
+    /// What a discount of so much leaves of a price, in units of 0.00001 %: 100 % is 10,000,000.
+    #[must_use]
+    pub fn rest(self) -> u128 {
+        Self::MAX.units().saturating_sub(self.units())
+    }
+}
+
+/// Takes a value of the wire or of a column over. Its type or the column's constraint has checked the same bounds.
+macro_rules! taken_over {
+    ($($wire:ident => $exact:ident),+) => {
+        $(impl From<crate::values::$wire> for $exact {
+            #[allow(clippy::expect_used, reason = "both sides have the same bounds; a wrong price would be worse than a panic")]
+            fn from(value: crate::values::$wire) -> Self {
+                Self::try_from(value.get()).expect("values and columns have the bounds of the exact types")
+            }
+        })+
+    };
+}
+
+taken_over!(Amount => Amount, Quantity => Positive, Precision => Positive, Percent => Percent, ExchangeRate => Rate);
+
+/// An exact decimal that is only shown: totals, and nets with all their places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown<const PLACES: u32>(pub u128);
+
+impl<const PLACES: u32> fmt::Display for Shown<PLACES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Plain::new(self.0, PLACES).fmt(f)
+    }
+}
+
+impl<const PLACES: u32> Serialize for Shown<PLACES> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Plain::new(self.0, PLACES).text())
+    }
+}
+
+/// A number as plain text, on the stack: amounts are written far too often to allocate for each.
+struct Plain {
+    /// The text stands at the end.
+    bytes: [u8; Self::CAPACITY],
+    start: usize,
+}
+
+impl Plain {
+    /// 39 digits of a `u128` and a point; 48 leaves room for leading zeros of small fractions.
+    const CAPACITY: usize = 48;
+
+    fn new(units: u128, places: u32) -> Self {
+        let mut plain = Self { bytes: [b'0'; Self::CAPACITY], start: Self::CAPACITY };
+        // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
+        match u64::try_from(units) {
+            Ok(units) => plain.write_short(units, places),
+            Err(_) => plain.write_long(units, places),
+        }
+        plain
+    }
+
+    fn write_short(&mut self, mut units: u64, places: u32) {
+        let mut written = false;
+        for _ in 0..places {
+            written = self.fraction_digit(units % 10, written);
+            units /= 10;
+        }
+        if written {
+            self.push(b'.');
+        }
+        loop {
+            self.push_digit(units % 10);
+            units /= 10;
+            if units == 0 {
+                break;
+            }
+        }
+    }
+
+    fn write_long(&mut self, mut units: u128, places: u32) {
+        let mut written = false;
+        for _ in 0..places {
+            written = self.fraction_digit(u64::try_from(units % 10).unwrap_or_default(), written);
+            units /= 10;
+        }
+        if written {
+            self.push(b'.');
+        }
+        loop {
+            self.push_digit(u64::try_from(units % 10).unwrap_or_default());
+            units /= 10;
+            if units == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Writes a digit behind the point, unless it is one of the zeros at the end.
+    fn fraction_digit(&mut self, digit: u64, written: bool) -> bool {
+        if written || digit != 0 {
+            self.push_digit(digit);
+            return true;
+        }
+        false
+    }
+
+    fn push_digit(&mut self, digit: u64) {
+        self.push(b'0' + u8::try_from(digit).unwrap_or_default());
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.start = self.start.saturating_sub(1);
+        if let Some(place) = self.bytes.get_mut(self.start) {
+            *place = byte;
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.bytes.get(self.start..).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
+/// A decimal in units of the last of `places` places.
+fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
+    let value = value.normalize();
+    let missing = places.checked_sub(value.scale()).ok_or(OutOfBounds::TooManyPlaces(places))?;
+    let units = u128::try_from(value.mantissa()).map_err(|_| OutOfBounds::OutOfRange)?;
+    10_u128.checked_pow(missing).and_then(|factor| units.checked_mul(factor)).ok_or(OutOfBounds::OutOfRange)
+}
+
+/// The text of a decimal in units of the last of `places` places; zeros behind them are no further places.
+fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if whole.is_empty() || fraction.is_empty() {
+        return Err(OutOfBounds::NotADecimal);
+    }
+    let fraction_trimmed = fraction.trim_end_matches('0');
+    let digits = whole.bytes().chain(fraction_trimmed.bytes());
+    if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return Err(if text.starts_with('-') { OutOfBounds::OutOfRange } else { OutOfBounds::NotADecimal });
+    }
+    let missing = u32::try_from(fraction_trimmed.len())
+        .ok()
+        .and_then(|used| places.checked_sub(used))
+        .ok_or(OutOfBounds::TooManyPlaces(places))?;
+    digits
+        .chain(std::iter::repeat_n(b'0', usize::try_from(missing).unwrap_or_default()))
+        .try_fold(0_u128, |units, byte| units.checked_mul(10)?.checked_add(u128::from(byte.wrapping_sub(b'0'))))
+        .ok_or(OutOfBounds::OutOfRange)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_canonical() {
+        let table = [("0", "0"), ("0.10", "0.1"), ("84.00", "84"), ("0.00001", "0.00001"), ("100", "100")];
+        for (given, written) in table {
+            assert_eq!(given.parse::<Amount>().unwrap().to_string(), written);
+        }
+        assert_eq!(Amount::MAX.to_string(), "999999999999999.99999");
+        assert_eq!(Rate::MAX.to_string(), "999999999999999.9999999999");
+        assert_eq!(Shown::<12>(1).to_string(), "0.000000000001");
+        assert_eq!(Shown::<12>(u128::MAX).to_string(), "340282366920938463463374607.431768211455");
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused() {
+        assert_eq!("1000000000000000".parse::<Amount>(), Err(OutOfBounds::OutOfRange));
+        assert_eq!("0.000001".parse::<Amount>(), Err(OutOfBounds::TooManyPlaces(5)));
+        assert_eq!("-1".parse::<Amount>(), Err(OutOfBounds::OutOfRange));
+        assert_eq!("0".parse::<Positive>(), Err(OutOfBounds::OutOfRange));
+        assert_eq!("100.00001".parse::<Percent>(), Err(OutOfBounds::OutOfRange));
+        for text in ["", ".", "1.", ".5", "1e3", "1,5", "+1", " 1"] {
+            assert_eq!(text.parse::<Amount>(), Err(OutOfBounds::NotADecimal), "{text:?}");
+        }
+        assert_eq!(Amount::try_from(Decimal::new(-1, 0)), Err(OutOfBounds::OutOfRange));
+        assert_eq!(Amount::try_from(Decimal::new(1, 6)), Err(OutOfBounds::TooManyPlaces(5)));
+    }
+
+    #[test]
+    fn decimals_go_in_and_out() {
+        for text in ["0", "1.5", "999999999999999.99999", "0.00001"] {
+            let decimal: Decimal = text.parse().unwrap();
+            let amount = Amount::try_from(decimal).unwrap();
+            assert_eq!(Decimal::from(amount), decimal);
+            assert_eq!(amount, text.parse().unwrap());
+        }
+    }
+}

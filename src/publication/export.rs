@@ -1,0 +1,218 @@
+//! The whole book as changes, and its hash: what the copy on disk and the self-check are made of.
+
+use sha2::{Digest, Sha256};
+
+use super::facts::{
+    Change, ContactFact, CustomerFact, DiscountLineFact, ExchangeRateFact, Fact, ItemFact, PriceLineFact, SourceFact,
+    UnitFact,
+};
+use super::snapshot::{Contact, Item, ItemSlot, Snapshot};
+use crate::pricing::line::{Code, DiscountLine, PriceLine, Source};
+use crate::values::words::ContactType;
+
+/// Accounts in one change of an audience.
+const ACCOUNTS_AT_ONCE: usize = 1_000;
+
+impl Snapshot {
+    /// Everything the book holds: applied to the empty book, it makes this one again. In no particular order.
+    pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        let settings = self.settings.iter().map(|settings| Change::Put {
+            key: String::new(),
+            fact: Fact::Settings(settings.fact.clone()),
+            version: settings.version,
+        });
+        let currencies = self.currencies.iter().map(|(code, entry)| Change::Put {
+            key: self.text(*code),
+            fact: Fact::Currency(entry.fact),
+            version: entry.version,
+        });
+        settings
+            .chain(currencies)
+            .chain(self.rate_changes())
+            .chain(self.contact_changes())
+            .chain(self.campaign_changes())
+            .chain(self.item_changes())
+            .chain(self.audience_changes())
+    }
+
+    /// A hash of the content, whatever way the book came to it: the same for a book that was advanced and one that was
+    /// rebuilt. The sum of the hashes of all facts and all audience members, so that their order does not matter.
+    ///
+    /// It walks the whole book (about a second per million facts): for self-checks, not for requests.
+    #[must_use]
+    pub fn content_hash(&self) -> u128 {
+        let mut sum = u128::from(self.version.unsigned_abs());
+        for change in self.changes() {
+            match change {
+                Change::Put { key, fact, version } => {
+                    let json = serde_json::to_string(&fact).unwrap_or_default();
+                    sum = sum.wrapping_add(hash(&[fact.kind().text(), &key, &version.to_string(), &json]));
+                }
+                Change::AudienceAdd { campaign, accounts } => {
+                    for account in accounts {
+                        sum = sum.wrapping_add(hash(&["AUDIENCE", &campaign, &account]));
+                    }
+                }
+                Change::Remove { .. } | Change::AudienceRemove { .. } => {}
+            }
+        }
+        sum
+    }
+
+    fn rate_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.rates.iter().flat_map(|(code, rates)| {
+            rates.iter().map(|rate| {
+                let fact =
+                    ExchangeRateFact { currency_code: self.text(*code), starting_date: rate.starting, rate: rate.rate };
+                Change::Put { key: fact.key(), fact: Fact::ExchangeRate(fact), version: rate.version }
+            })
+        })
+    }
+
+    fn contact_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.contacts.iter().filter_map(|(index, contact)| {
+            let contact = contact.as_ref()?;
+            let key = self.contact_names.text(index)?.to_owned();
+            Some(Change::Put { key, fact: Fact::Contact(self.contact_fact(contact)), version: contact.version })
+        })
+    }
+
+    fn campaign_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.campaigns.iter().filter_map(|(index, campaign)| {
+            let published = campaign.published?;
+            let key = self.campaign_names.text(index)?.to_owned();
+            Some(Change::Put { key, fact: Fact::Campaign(published.fact), version: published.version })
+        })
+    }
+
+    fn item_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        let at_items = self.items.iter().filter_map(|(index, slot)| Some((self.item_names.text(index)?, slot)));
+        let at_items = at_items.flat_map(|(number, slot)| self.changes_at_item(number, slot));
+        let at_groups = self.group_discounts.iter().flat_map(|(group, lines)| {
+            lines.iter().map(|line| self.discount_change(line, None, Some(self.text(*group))))
+        });
+        let at_all = self.all_item_discounts.iter().map(|line| self.discount_change(line, None, None));
+        at_items.chain(at_groups).chain(at_all)
+    }
+
+    fn changes_at_item<'a>(&'a self, number: &'a str, slot: &'a ItemSlot) -> impl Iterator<Item = Change> + 'a {
+        let item = slot.item.iter().map(|item| Change::Put {
+            key: number.to_owned(),
+            fact: Fact::Item(self.item_fact(item)),
+            version: item.version,
+        });
+        let prices = slot.prices.iter().map(|line| self.price_change(line, number));
+        let discounts = slot.discounts.iter().map(|line| self.discount_change(line, Some(number.to_owned()), None));
+        item.chain(prices).chain(discounts)
+    }
+
+    fn audience_changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.campaigns.iter().flat_map(|(index, campaign)| {
+            let number = self.campaign_names.text(index).unwrap_or_default();
+            let mut accounts = campaign.audience.iter().filter_map(|account| self.contact_names.text(account));
+            std::iter::from_fn(move || {
+                let accounts: Vec<String> = accounts.by_ref().take(ACCOUNTS_AT_ONCE).map(str::to_owned).collect();
+                (!accounts.is_empty()).then(|| Change::AudienceAdd { campaign: number.to_owned(), accounts })
+            })
+        })
+    }
+
+    fn text(&self, code: Code) -> String {
+        self.code_text(code).to_owned()
+    }
+
+    fn text_some(&self, code: Option<Code>) -> Option<String> {
+        code.map(|code| self.text(code))
+    }
+
+    fn contact_fact(&self, contact: &Contact) -> ContactFact {
+        let Contact { version: _, is_person, company, currency, customer } = contact;
+        ContactFact {
+            contact_type: if *is_person { ContactType::Person } else { ContactType::Company },
+            company_number: company.map(|company| self.contact_number(company).to_owned()),
+            currency_code: self.text_some(*currency),
+            customer: customer.map(|customer| CustomerFact {
+                number: self.customer_names.text(customer.number).unwrap_or_default().to_owned(),
+                price_group_code: self.text_some(customer.price_group),
+                discount_group_code: self.text_some(customer.discount_group),
+                allow_line_discount: customer.allow_line_discount,
+                prices_include_tax: customer.prices_include_tax,
+            }),
+        }
+    }
+
+    fn item_fact(&self, item: &Item) -> ItemFact {
+        ItemFact {
+            list_price: item.list_price,
+            price_includes_tax: item.price_includes_tax,
+            tax_percent: item.tax,
+            item_discount_group_code: self.text_some(item.discount_group),
+            blocked: item.blocked,
+            base_unit_of_measure_code: self.text(item.base_unit),
+            units_of_measure: item
+                .units
+                .iter()
+                .map(|(code, quantity)| UnitFact { code: self.text(*code), quantity_per_unit: *quantity })
+                .collect(),
+            variants: item.variants.iter().map(|variant| self.text(*variant)).collect(),
+            unit_cost: item.unit_cost,
+        }
+    }
+
+    fn price_change(&self, line: &PriceLine, item: &str) -> Change {
+        let PriceLine { id, version, conditions, unit_price, tax, allow_line_discount, includes_tax } = *line;
+        let fact = PriceLineFact {
+            source: self.source_fact(conditions.source),
+            item_number: item.to_owned(),
+            variant_code: self.text_some(conditions.variant),
+            unit_of_measure_code: self.text_some(conditions.unit),
+            currency_code: self.text_some(conditions.currency),
+            minimum_quantity: conditions.minimum_quantity,
+            starting_date: conditions.period.starting,
+            ending_date: conditions.period.ending,
+            unit_price,
+            allow_line_discount,
+            price_includes_tax: includes_tax,
+            tax_percent: tax,
+        };
+        Change::Put { key: id.to_string(), fact: Fact::PriceLine(fact), version }
+    }
+
+    fn discount_change(&self, line: &DiscountLine, item: Option<String>, group: Option<String>) -> Change {
+        let DiscountLine { id, version, conditions, percent } = *line;
+        let fact = DiscountLineFact {
+            source: self.source_fact(conditions.source),
+            item_number: item,
+            item_discount_group_code: group,
+            variant_code: self.text_some(conditions.variant),
+            unit_of_measure_code: self.text_some(conditions.unit),
+            currency_code: self.text_some(conditions.currency),
+            minimum_quantity: conditions.minimum_quantity,
+            starting_date: conditions.period.starting,
+            ending_date: conditions.period.ending,
+            line_discount_percent: percent,
+        };
+        Change::Put { key: id.to_string(), fact: Fact::DiscountLine(fact), version }
+    }
+
+    fn source_fact(&self, source: Source) -> SourceFact {
+        match source {
+            Source::Campaign(index) => SourceFact::Campaign { campaign_number: self.campaign_number(index).to_owned() },
+            Source::Contact(index) => SourceFact::Contact { contact_number: self.contact_number(index).to_owned() },
+            Source::PriceGroup(code) => SourceFact::CustomerPriceGroup { code: self.text(code) },
+            Source::DiscountGroup(code) => SourceFact::CustomerDiscountGroup { code: self.text(code) },
+            Source::AllCustomers => SourceFact::AllCustomers,
+        }
+    }
+}
+
+/// The hash of some texts; each is followed by a byte that does not occur in UTF-8, so that they cannot run together.
+fn hash(texts: &[&str]) -> u128 {
+    let mut hasher = Sha256::new();
+    for text in texts {
+        hasher.update(text.as_bytes());
+        hasher.update([0xff]);
+    }
+    let digest = hasher.finalize();
+    digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
+}

@@ -1,0 +1,335 @@
+//! The price book in memory: one version of it, immutable and shared.
+//!
+//! [`Snapshot::advanced`] (in [`apply`](super::apply)) makes the next version; what has not changed is shared with this one.
+//! Names are dense numbers inside (see [`names`](super::names)); contacts lie as 44 bytes each, lines as 112, an audience is a
+//! compressed bitmap over the contacts' numbers. Lines lie at their item, so that a quote's cost depends on that item only; their
+//! order there is of no account, because the contest between them has a total order of its own.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use hashbrown::HashMap;
+use roaring::RoaringBitmap;
+use uuid::Uuid;
+
+use super::facts::{CampaignFact, CurrencyFact, SettingsFact};
+use super::names::Names;
+use super::paged::Paged;
+use crate::pricing::exact::{Amount, Percent, Positive, Rate};
+use crate::pricing::line::{CampaignIndex, Code, ContactIndex, DiscountLine, Period, PriceLine};
+use crate::pricing::policy::Policy;
+use crate::pricing::resolve::{Book, Lines};
+
+/// Parts of the map of lines that are copied on their own.
+pub(super) const LINE_SHARDS: usize = 1024;
+
+/// One version of the price book.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(super) version: i64,
+    pub(super) settings: Option<Arc<Settings>>,
+    /// The policy of a company without settings.
+    pub(super) default_policy: Arc<Policy>,
+    /// Codes of variants, units, currencies and groups, in one numbering.
+    pub(super) codes: Names,
+    pub(super) currencies: Arc<HashMap<Code, Versioned<CurrencyFact>>>,
+    /// By currency, oldest first.
+    pub(super) rates: Arc<HashMap<Code, Vec<RateEntry>>>,
+    pub(super) contact_names: Names,
+    pub(super) contacts: Paged<Option<Contact>>,
+    pub(super) customer_names: Names,
+    /// The contact that is the customer.
+    pub(super) customers: Paged<Option<ContactIndex>>,
+    pub(super) campaign_names: Names,
+    pub(super) campaigns: Paged<Campaign>,
+    pub(super) item_names: Names,
+    pub(super) items: Paged<ItemSlot>,
+    pub(super) group_discounts: Arc<HashMap<Code, Arc<Vec<DiscountLine>>>>,
+    pub(super) all_item_discounts: Arc<Vec<DiscountLine>>,
+    /// Where each line lies, by parts.
+    pub(super) homes: Vec<Arc<HashMap<Uuid, Home>>>,
+}
+
+/// A fact with the version that brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Versioned<T> {
+    pub version: i64,
+    pub fact: T,
+}
+
+/// The settings, and what the resolver reads of them.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub version: i64,
+    pub fact: SettingsFact,
+    pub local_currency: Code,
+    pub policy: Policy,
+}
+
+/// An exchange rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RateEntry {
+    pub starting: NaiveDate,
+    pub rate: Rate,
+    pub version: i64,
+}
+
+/// A contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    pub(super) version: i64,
+    pub(super) is_person: bool,
+    pub(super) company: Option<ContactIndex>,
+    /// The currency the contact is quoted in.
+    pub currency: Option<Code>,
+    /// The customer, if the contact is one.
+    pub customer: Option<Customer>,
+}
+
+/// What makes a contact a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Customer {
+    /// In the numbering of customers.
+    pub(super) number: u32,
+    /// The group for prices.
+    pub price_group: Option<Code>,
+    /// The group for discounts.
+    pub discount_group: Option<Code>,
+    /// Whether line discounts come on top of the list price.
+    pub allow_line_discount: bool,
+    /// Whether prices include tax unless the request says otherwise.
+    pub prices_include_tax: bool,
+}
+
+/// A campaign: its dates if it is published, and its audience. Either may come first, and stay when the other goes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Campaign {
+    pub published: Option<Versioned<CampaignFact>>,
+    pub audience: Arc<RoaringBitmap>,
+}
+
+/// What lies under an item number: the item, if there is one, and the lines that name it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ItemSlot {
+    pub item: Option<Arc<Item>>,
+    pub prices: Arc<Vec<PriceLine>>,
+    pub discounts: Arc<Vec<DiscountLine>>,
+}
+
+/// An item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub(super) version: i64,
+    /// In local currency, per base unit.
+    pub list_price: Option<Amount>,
+    /// Whether the list price includes tax.
+    pub price_includes_tax: bool,
+    /// The item's tax rate.
+    pub tax: Percent,
+    /// The group for discount lines.
+    pub discount_group: Option<Code>,
+    /// Whether the item is not sold.
+    pub blocked: bool,
+    /// The unit of the list price.
+    pub base_unit: Code,
+    pub(super) units: Vec<(Code, Positive)>,
+    pub(super) variants: Vec<Code>,
+    /// What one base unit costs, in local currency.
+    pub unit_cost: Option<Amount>,
+}
+
+impl Item {
+    /// Base units in one of the unit; `None` when the item does not have it. The base unit is always one.
+    #[must_use]
+    pub fn quantity_per_unit(&self, unit: Code) -> Option<Positive> {
+        if unit == self.base_unit {
+            return Some(Positive::ONE);
+        }
+        self.units.iter().find(|(code, _)| *code == unit).map(|(_, quantity)| *quantity)
+    }
+
+    /// Whether the item has the variant.
+    #[must_use]
+    pub fn has_variant(&self, variant: Code) -> bool {
+        self.variants.contains(&variant)
+    }
+}
+
+/// Where a line lies, and of which kind it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    PriceOfItem(u32),
+    DiscountOfItem(u32),
+    DiscountOfGroup(Code),
+    DiscountOfAll,
+}
+
+/// An item as it was found by its number.
+#[derive(Debug, Clone, Copy)]
+pub struct FoundItem<'a> {
+    /// The item.
+    pub item: &'a Item,
+    /// All lines that are looked at for it.
+    pub lines: Lines<'a>,
+}
+
+impl Snapshot {
+    /// The book before its first version.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            version: 0,
+            settings: None,
+            default_policy: Arc::default(),
+            codes: Names::starting_at(1),
+            currencies: Arc::default(),
+            rates: Arc::default(),
+            contact_names: Names::starting_at(0),
+            contacts: Paged::default(),
+            customer_names: Names::starting_at(0),
+            customers: Paged::default(),
+            campaign_names: Names::starting_at(0),
+            campaigns: Paged::default(),
+            item_names: Names::starting_at(0),
+            items: Paged::default(),
+            group_discounts: Arc::default(),
+            all_item_discounts: Arc::default(),
+            homes: (0..LINE_SHARDS).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// The version of the book.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The company's settings, once there are any.
+    #[must_use]
+    pub fn settings(&self) -> Option<&SettingsFact> {
+        self.settings.as_deref().map(|settings| &settings.fact)
+    }
+
+    /// The company's price policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        self.settings.as_deref().map_or(&*self.default_policy, |settings| &settings.policy)
+    }
+
+    /// The local currency.
+    #[must_use]
+    pub fn local_currency(&self) -> Option<Code> {
+        self.settings.as_deref().map(|settings| settings.local_currency)
+    }
+
+    /// The number of a code, if it occurs anywhere in the book.
+    #[must_use]
+    pub fn code(&self, text: &str) -> Option<Code> {
+        self.codes.find(text).and_then(|index| index.try_into().ok()).map(Code)
+    }
+
+    /// The text of a code.
+    #[must_use]
+    pub fn code_text(&self, code: Code) -> &str {
+        self.codes.text(code.0.get()).unwrap_or_default()
+    }
+
+    /// The rounding steps of a currency: of unit prices, and of amounts.
+    #[must_use]
+    pub fn rounding(&self, currency: Option<Code>) -> (Positive, Positive) {
+        let entry = currency.and_then(|currency| self.currencies.get(&currency));
+        entry.map_or((Positive::DEFAULT_UNIT_AMOUNT_STEP, Positive::DEFAULT_AMOUNT_STEP), |entry| {
+            (entry.fact.unit_amount_precision, entry.fact.amount_precision)
+        })
+    }
+
+    /// The exchange rate in force at a date, and the date on which the next one begins.
+    #[must_use]
+    pub fn rate(&self, currency: Code, date: NaiveDate) -> (Option<Rate>, Option<NaiveDate>) {
+        let rates = self.rates.get(&currency).map(Vec::as_slice).unwrap_or_default();
+        let (begun, to_come) = rates.split_at(rates.partition_point(|entry| entry.starting <= date));
+        (begun.last().map(|entry| entry.rate), to_come.first().map(|entry| entry.starting))
+    }
+
+    /// The contact with the number.
+    #[must_use]
+    pub fn find_contact(&self, number: &str) -> Option<ContactIndex> {
+        let index = ContactIndex(self.contact_names.find(number)?);
+        self.contact(index).map(|_| index)
+    }
+
+    /// The company that is the customer with the number.
+    #[must_use]
+    pub fn find_customer(&self, number: &str) -> Option<ContactIndex> {
+        *self.customers.get(self.customer_names.find(number)?)?
+    }
+
+    /// What counts of a contact.
+    #[must_use]
+    pub fn contact(&self, index: ContactIndex) -> Option<&Contact> {
+        self.contacts.get(index.0)?.as_ref()
+    }
+
+    /// A contact's number.
+    #[must_use]
+    pub fn contact_number(&self, index: ContactIndex) -> &str {
+        self.contact_names.text(index.0).unwrap_or_default()
+    }
+
+    /// The campaign with the number, published or not, if the book has ever heard of it.
+    #[must_use]
+    pub fn find_campaign(&self, number: &str) -> Option<CampaignIndex> {
+        self.campaign_names.find(number).map(CampaignIndex)
+    }
+
+    /// A campaign's number.
+    #[must_use]
+    pub fn campaign_number(&self, index: CampaignIndex) -> &str {
+        self.campaign_names.text(index.0).unwrap_or_default()
+    }
+
+    /// How many accounts a campaign's audience holds.
+    #[must_use]
+    pub fn audience_size(&self, index: CampaignIndex) -> u64 {
+        self.campaigns.get(index.0).map_or(0, |campaign| campaign.audience.len())
+    }
+
+    /// The item with the number, and all lines that are looked at for it.
+    #[must_use]
+    pub fn find_item(&self, number: &str) -> Option<FoundItem<'_>> {
+        let slot = self.items.get(self.item_names.find(number)?)?;
+        let item = slot.item.as_deref()?;
+        let group = item.discount_group.and_then(|group| self.group_discounts.get(&group));
+        let lines = Lines {
+            prices: &slot.prices,
+            item_discounts: &slot.discounts,
+            group_discounts: group.map(|lines| lines.as_slice()).unwrap_or_default(),
+            all_item_discounts: &self.all_item_discounts,
+        };
+        Some(FoundItem { item, lines })
+    }
+
+    /// The part of the map of lines that an id belongs to: UUIDs of version 7 differ at their ends.
+    pub(super) fn home_shard(id: Uuid) -> usize {
+        let shard = id.as_u128() % 1024;
+        usize::try_from(shard).unwrap_or_default()
+    }
+}
+
+impl Book for Snapshot {
+    fn account_of(&self, contact: ContactIndex) -> ContactIndex {
+        match self.contact(contact) {
+            Some(Contact { is_person: true, company: Some(company), .. }) => *company,
+            _ => contact,
+        }
+    }
+
+    fn campaign_period(&self, campaign: CampaignIndex) -> Option<Period> {
+        let published = self.campaigns.get(campaign.0)?.published?;
+        Some(Period { starting: Some(published.fact.starting_date), ending: published.fact.ending_date })
+    }
+
+    fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool {
+        self.campaigns.get(campaign.0).is_some_and(|campaign| campaign.audience.contains(account.0))
+    }
+}
