@@ -3,4 +3,9 @@
 //! *Invariant:* nothing here waits: no database, no lock, no network.
 
 pub mod answer;
+mod explain;
+pub mod quote;
 pub mod request;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! From a request to its answer: finds what the request names in the snapshot, puts the question to the resolver, and words
+//! the answer. Whose prices count, the currency and the rate are settled once per document.
+
+use chrono::NaiveDate;
+
+use super::answer::{
+    AnswerSource, LineProblem, LineProblemCode, LineUsed, NamedCampaign, NextBreak, PricedLine, Quote, QuoteError,
+    QuoteLine, Totals, Trace, UnpricedLine,
+};
+use super::explain::Explanation;
+use super::request::{Asker, QuoteRequest, RequestLine};
+use crate::pricing::convert::Target;
+use crate::pricing::exact::{Amount, Positive, Rate, Shown};
+use crate::pricing::line::{Code, ContactIndex, Source};
+use crate::pricing::resolve::{
+    Account, Answer, Book, Campaigns, ItemTerms, Question, Scratch, Unobserved, Unpriced, resolve,
+};
+use crate::pricing::verdict::Verdict;
+use crate::publication::snapshot::{FoundItem, Item, Snapshot};
+
+/// Answers a request from one version of the price book.
+///
+/// # Errors
+/// When the contact or customer that asks is unknown. What is wrong with one line stands at that line.
+pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest) -> Result<Quote<'a>, QuoteError> {
+    let document = Document::new(snapshot, request)?;
+    let mut scratch = Scratch::default();
+    let lines: Vec<_> = request.lines.iter().map(|line| document.answer(line, &mut scratch)).collect();
+    Ok(Quote {
+        publication_version: snapshot.version(),
+        date: request.date,
+        account_number: document.account.map(|account| snapshot.contact_number(account.contact)),
+        currency_code: document.currency_code,
+        prices_include_tax: document.prices_include_tax,
+        totals: totals(&lines),
+        lines,
+    })
+}
+
+/// What holds for all lines of a request.
+struct Document<'a> {
+    snapshot: &'a Snapshot,
+    request: &'a QuoteRequest,
+    account: Option<Account>,
+    currency_code: Option<&'a str>,
+    currency: Currency,
+    prices_include_tax: bool,
+    campaigns: Campaigns,
+}
+
+/// The currency of the answer.
+#[derive(Debug, Clone, Copy)]
+enum Currency {
+    Local,
+    Foreign {
+        code: Code,
+        rate: Rate,
+        next_rate: Option<NaiveDate>,
+    },
+    /// A foreign currency without an exchange rate at the date.
+    WithoutRate,
+}
+
+impl<'a> Document<'a> {
+    fn new(snapshot: &'a Snapshot, request: &'a QuoteRequest) -> Result<Self, QuoteError> {
+        let contact = match &request.asker {
+            Asker::Anybody => None,
+            Asker::Contact(number) => {
+                Some(snapshot.find_contact(number).ok_or_else(|| QuoteError::UnknownContact(number.clone()))?)
+            }
+            Asker::Customer(number) => {
+                Some(snapshot.find_customer(number).ok_or_else(|| QuoteError::UnknownCustomer(number.clone()))?)
+            }
+        };
+        let account = contact.map(|contact| account_of(snapshot, contact));
+        let currency_code = currency_code(snapshot, request, contact, account.as_ref());
+        let customer = account.and_then(|account| snapshot.contact(account.contact)?.customer);
+        let named = request.campaign_number.as_ref();
+        Ok(Self {
+            snapshot,
+            request,
+            account,
+            currency_code,
+            currency: currency(snapshot, currency_code, request.date),
+            prices_include_tax: request
+                .prices_include_tax
+                .unwrap_or_else(|| customer.is_some_and(|customer| customer.prices_include_tax)),
+            campaigns: named.map_or(Campaigns::Any, |number| Campaigns::Only(snapshot.find_campaign(number))),
+        })
+    }
+
+    fn answer(&self, line: &RequestLine, scratch: &mut Scratch) -> QuoteLine<'a> {
+        match self.question(line) {
+            Ok((question, found)) if self.request.explain => self.explained(&question, found, scratch),
+            Ok((question, found)) => match resolve(self.snapshot, &question, found.lines, scratch, &mut Unobserved) {
+                Ok(answer) => QuoteLine::Priced(self.priced(&answer, None)),
+                Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace: None }),
+            },
+            Err(problem) => QuoteLine::Unpriced(UnpricedLine { problem, trace: None }),
+        }
+    }
+
+    /// The same resolver, with somebody looking on.
+    fn explained(&self, question: &Question<'_>, found: FoundItem<'a>, scratch: &mut Scratch) -> QuoteLine<'a> {
+        let mut explanation = Explanation::new(self.snapshot);
+        let result = resolve(self.snapshot, question, found.lines, scratch, &mut explanation);
+        let trace = Some(explanation.into_trace(self.named_campaign()));
+        match result {
+            Ok(answer) => QuoteLine::Priced(self.priced(&answer, trace)),
+            Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace }),
+        }
+    }
+
+    /// The question that a line asks, in the numbers of the snapshot, and the item it is about.
+    fn question(&self, line: &RequestLine) -> Result<(Question<'a>, FoundItem<'a>), LineProblem> {
+        let found = self
+            .snapshot
+            .find_item(&line.item_number)
+            .ok_or_else(|| problem(LineProblemCode::UnknownItem, format!("there is no item {}", line.item_number)))?;
+        let item = found.item;
+        if item.blocked {
+            return Err(problem(LineProblemCode::ItemBlocked, format!("item {} is blocked", line.item_number)));
+        }
+        let variant = self.variant(line, item)?;
+        let (unit, quantity_per_unit) = self.unit(line, item)?;
+        let (foreign_currency, rate, next_rate) = match self.currency {
+            Currency::Local => (None, None, None),
+            Currency::Foreign { code, rate, next_rate } => (Some(code), Some(rate), next_rate),
+            Currency::WithoutRate => return Err(self.rate_missing()),
+        };
+        let local_currency = self.snapshot.local_currency();
+        let (unit_amount_step, amount_step) = self.snapshot.rounding(foreign_currency.or(local_currency));
+        let target = Target {
+            includes_tax: self.prices_include_tax,
+            tax: line.tax_percent.unwrap_or(item.tax),
+            quantity_per_unit,
+            rate,
+            unit_amount_step,
+            amount_step,
+        };
+        let question = Question {
+            account: self.account,
+            campaigns: self.campaigns,
+            date: self.request.date,
+            item: ItemTerms { list_price: item.list_price, includes_tax: item.price_includes_tax, tax: item.tax },
+            variant,
+            unit,
+            quantity: line.quantity,
+            foreign_currency,
+            local_currency,
+            next_rate,
+            target,
+            policy: self.snapshot.policy(),
+        };
+        Ok((question, found))
+    }
+
+    fn variant(&self, line: &RequestLine, item: &Item) -> Result<Option<Code>, LineProblem> {
+        let Some(text) = &line.variant_code else { return Ok(None) };
+        let variant = self.snapshot.code(text).filter(|code| item.has_variant(*code)).ok_or_else(|| {
+            problem(LineProblemCode::UnknownVariant, format!("item {} has no variant {text}", line.item_number))
+        })?;
+        Ok(Some(variant))
+    }
+
+    fn unit(&self, line: &RequestLine, item: &Item) -> Result<(Code, Positive), LineProblem> {
+        let Some(text) = &line.unit_of_measure_code else { return Ok((item.base_unit, Positive::ONE)) };
+        self.snapshot.code(text).and_then(|unit| Some((unit, item.quantity_per_unit(unit)?))).ok_or_else(|| {
+            let detail = format!("item {} is not sold in the unit of measure {text}", line.item_number);
+            problem(LineProblemCode::UnknownUnitOfMeasure, detail)
+        })
+    }
+
+    fn rate_missing(&self) -> LineProblem {
+        let currency = self.currency_code.unwrap_or_default();
+        let detail = format!("{currency} has no exchange rate that has begun by {}", self.request.date);
+        problem(LineProblemCode::ExchangeRateMissing, detail)
+    }
+
+    /// What became of the campaign that the request names. Its lines cannot say it where it has none in the book.
+    fn named_campaign(&self) -> Option<NamedCampaign<'a>> {
+        let campaign_number = self.request.campaign_number.as_deref()?;
+        let Campaigns::Only(index) = self.campaigns else { return None };
+        let published = index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
+        let verdict = match published {
+            None => Some(Verdict::NotPublished),
+            Some((index, _)) if !self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact)) => {
+                Some(Verdict::NotInAudience)
+            }
+            Some((_, period)) if !period.contains(self.request.date) => Some(Verdict::OutsideDates),
+            Some(_) => None,
+        };
+        Some(NamedCampaign { campaign_number, verdict })
+    }
+
+    /// Words the resolver's answer.
+    fn priced(&self, answer: &Answer<'a>, trace: Option<Trace<'a>>) -> PricedLine<'a> {
+        let price_line =
+            answer.price_line.map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
+        PricedLine {
+            unit_price: answer.unit_price,
+            line_discount_percent: answer.percent,
+            gross_amount: answer.gross,
+            discount_amount: answer.discount_amount,
+            line_amount: answer.line_amount,
+            list_price: answer.list_price,
+            price_line,
+            discount_line: answer
+                .discount_line
+                .map(|line| used(self.snapshot, line.id, line.conditions.source, line.version)),
+            source: price_line.map_or(AnswerSource::ListPrice, |line| line.source),
+            valid_until: answer.valid_until,
+            next_break: answer.next_break.map(|next| NextBreak {
+                quantity: next.quantity,
+                unit_price: next.unit_price,
+                line_discount_percent: next.percent,
+            }),
+            trace,
+        }
+    }
+}
+
+/// The account that a contact asks for. One without customer has no groups and allows line discounts.
+fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
+    let contact = snapshot.account_of(contact);
+    let customer = snapshot.contact(contact).and_then(|contact| contact.customer);
+    Account {
+        contact,
+        price_group: customer.and_then(|customer| customer.price_group),
+        discount_group: customer.and_then(|customer| customer.discount_group),
+        allows_line_discount: customer.is_none_or(|customer| customer.allow_line_discount),
+    }
+}
+
+/// The currency of the answer: the request's, else the contact's, else the account's, else local.
+fn currency_code<'a>(
+    snapshot: &'a Snapshot,
+    request: &'a QuoteRequest,
+    contact: Option<ContactIndex>,
+    account: Option<&Account>,
+) -> Option<&'a str> {
+    let of = |contact: ContactIndex| snapshot.contact(contact)?.currency;
+    request.currency_code.as_deref().or_else(|| {
+        contact
+            .and_then(of)
+            .or_else(|| account.and_then(|account| of(account.contact)))
+            .or_else(|| snapshot.local_currency())
+            .map(|code| snapshot.code_text(code))
+    })
+}
+
+/// What the currency is to the company at the date.
+fn currency(snapshot: &Snapshot, text: Option<&str>, date: NaiveDate) -> Currency {
+    let Some(text) = text else { return Currency::Local };
+    let Some(code) = snapshot.code(text) else { return Currency::WithoutRate };
+    if snapshot.local_currency() == Some(code) {
+        return Currency::Local;
+    }
+    match snapshot.rate(code, date) {
+        (Some(rate), next_rate) => Currency::Foreign { code, rate, next_rate },
+        (None, _) => Currency::WithoutRate,
+    }
+}
+
+/// A line of the book, as the answer names it.
+pub(super) fn used(snapshot: &Snapshot, id: uuid::Uuid, source: Source, version: i64) -> LineUsed<'_> {
+    let source = match source {
+        Source::Campaign(index) => AnswerSource::Campaign { campaign_number: snapshot.campaign_number(index) },
+        Source::Contact(index) => AnswerSource::Contact { contact_number: snapshot.contact_number(index) },
+        Source::PriceGroup(code) => AnswerSource::CustomerPriceGroup { code: snapshot.code_text(code) },
+        Source::DiscountGroup(code) => AnswerSource::CustomerDiscountGroup { code: snapshot.code_text(code) },
+        Source::AllCustomers => AnswerSource::AllCustomers,
+    };
+    LineUsed { id, source, publication_version: version }
+}
+
+fn problem(code: LineProblemCode, detail: String) -> LineProblem {
+    LineProblem { code, detail }
+}
+
+fn unpriced(why: Unpriced) -> LineProblem {
+    match why {
+        Unpriced::NoPrice => problem(
+            LineProblemCode::NoPrice,
+            "no price line holds for the question, and the item has no list price".to_owned(),
+        ),
+        Unpriced::AmountTooLarge => problem(
+            LineProblemCode::AmountTooLarge,
+            "a price or an amount has more than 15 digits before the point".to_owned(),
+        ),
+    }
+}
+
+/// The sums over the priced lines. A thousand lines of fewer than 10^20 units each stay far within 128 bits.
+fn totals(lines: &[QuoteLine<'_>]) -> Totals {
+    let sum = |amount: fn(&PricedLine<'_>) -> Amount| {
+        Shown(lines.iter().fold(0_u128, |sum, line| match line {
+            QuoteLine::Priced(line) => sum.saturating_add(amount(line).units()),
+            QuoteLine::Unpriced(_) => sum,
+        }))
+    };
+    Totals {
+        gross_amount: sum(|line| line.gross_amount),
+        discount_amount: sum(|line| line.discount_amount),
+        line_amount: sum(|line| line.line_amount),
+    }
+}

@@ -1,0 +1,4 @@
+//! The pricing rules, tried through the front door: facts in, quotes out.
+
+mod cases;
+mod world;

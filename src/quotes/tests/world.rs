@@ -1,0 +1,115 @@
+//! Small worlds for the tests: facts with defaults for all that a test does not speak about.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::publication::facts::{Change, Fact, FactKind};
+use crate::publication::snapshot::Snapshot;
+use crate::quotes::answer::{PricedLine, Quote, QuoteLine};
+use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
+
+/// A date.
+pub fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// The id of the line that a test calls by a key.
+pub fn line_id(key: &str) -> Uuid {
+    let mut bytes = [0_u8; 16];
+    for (to, from) in bytes.iter_mut().zip(key.bytes()) {
+        *to = from;
+    }
+    Uuid::from_bytes(bytes)
+}
+
+/// A fact with these members; those of `defaults` count where it has none, null for whatever else may be blank.
+pub fn put(kind: FactKind, key: &str, defaults: Value, members: &Value) -> Change {
+    let mut all = defaults;
+    for (name, value) in members.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    Change::Put { key: key.to_owned(), fact: Fact::from_json(kind, all).unwrap(), version: 7 }
+}
+
+/// The company's settings.
+pub fn settings(members: &Value) -> Change {
+    let defaults = json!({ "localCurrencyCode": "EUR", "timeZone": "Europe/Berlin" });
+    put(FactKind::Settings, "", defaults, members)
+}
+
+/// An item by its number, 25 % tax.
+pub fn item(number: &str, members: &Value) -> Change {
+    let defaults = json!({ "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });
+    put(FactKind::Item, number, defaults, members)
+}
+
+/// A company, unless the members say otherwise.
+pub fn contact(number: &str, members: &Value) -> Change {
+    let mut members = members.clone();
+    if let Some(customer) = members.get_mut("customer").and_then(Value::as_object_mut) {
+        customer.entry("allowLineDiscount").or_insert(json!(true));
+        customer.entry("pricesIncludeTax").or_insert(json!(false));
+    }
+    put(FactKind::Contact, number, json!({ "type": "COMPANY" }), &members)
+}
+
+/// A published campaign.
+pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
+    put(FactKind::Campaign, number, json!({}), &json!({ "startingDate": starting, "endingDate": ending }))
+}
+
+/// Accounts of a campaign.
+pub fn audience(number: &str, accounts: &[&str]) -> Change {
+    let accounts = accounts.iter().map(|account| (*account).to_owned()).collect();
+    Change::AudienceAdd { campaign: number.to_owned(), accounts }
+}
+
+/// An exchange rate.
+pub fn rate(currency: &str, starting: &str, rate: &str) -> Change {
+    let members = json!({ "currencyCode": currency, "startingDate": starting, "rate": rate });
+    put(FactKind::ExchangeRate, &format!("{currency}|{starting}"), json!({}), &members)
+}
+
+/// A price line, for all customers unless the members say otherwise.
+pub fn price(key: &str, members: &Value) -> Change {
+    let defaults = json!({ "source": { "type": "ALL_CUSTOMERS" }, "minimumQuantity": "0", "allowLineDiscount": true,
+        "priceIncludesTax": false });
+    put(FactKind::PriceLine, &line_id(key).to_string(), defaults, members)
+}
+
+/// A discount line, for all customers unless the members say otherwise.
+pub fn discount(key: &str, members: &Value) -> Change {
+    let defaults = json!({ "source": { "type": "ALL_CUSTOMERS" }, "minimumQuantity": "0" });
+    put(FactKind::DiscountLine, &line_id(key).to_string(), defaults, members)
+}
+
+/// The book with these facts.
+pub fn book(changes: impl IntoIterator<Item = Change>) -> Snapshot {
+    Snapshot::empty().advanced(7, changes)
+}
+
+/// Asks for one line; the members are those of api.md.
+pub fn request(members: &Value) -> QuoteRequest {
+    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+    let asker = match (text("contactNumber"), text("customerNumber")) {
+        (Some(number), _) => Asker::Contact(number),
+        (_, Some(number)) => Asker::Customer(number),
+        _ => Asker::Anybody,
+    };
+    QuoteRequest {
+        asker,
+        date: day(&text("date").unwrap_or_else(|| "2031-05-15".to_owned())),
+        currency_code: text("currencyCode"),
+        prices_include_tax: members.get("pricesIncludeTax").and_then(Value::as_bool),
+        campaign_number: text("campaignNumber"),
+        lines: vec![RequestLine {
+            item_number: text("itemNumber").unwrap_or_else(|| "CHAIR".to_owned()),
+            variant_code: text("variantCode"),
+            unit_of_measure_code: text("unitOfMeasureCode"),
+            quantity: text("quantity").unwrap_or_else(|| "1".to_owned()).parse().unwrap(),
+            tax_percent: text("taxPercent").map(|percent| percent.parse().unwrap()),
+        }],
+        explain: members.get("explain").and_then(Value::as_bool).unwrap_or(true),
+    }
+}
