@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::publication::facts::{Change, Fact, FactKind};
 use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{PricedLine, Quote, QuoteLine};
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
 /// A date.
