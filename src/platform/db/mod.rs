@@ -3,3 +3,6 @@
 pub mod migrations;
 pub mod pool;
 pub mod schema;
+#[cfg(test)]
+mod testing;
+mod tls;
