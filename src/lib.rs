@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod campaign_statuses;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;

@@ -1,5 +1,7 @@
-//! What carries the rooms and knows none of them: configuration, the database, HTTP.
+//! What carries the rooms and knows none of them: the clock, the database, effects, HTTP.
 
+pub mod clock;
 pub mod db;
+pub mod effect;
 pub mod embedded_postgres;
 pub mod http;

@@ -1,1 +1,8 @@
 //! The one door to the database.
+
+pub mod migrations;
+pub mod pool;
+pub mod schema;
+#[cfg(test)]
+mod testing;
+mod tls;

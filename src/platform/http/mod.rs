@@ -1,5 +1,12 @@
-//! What every room's HTTP side shares: problems, bodies, lists, ETags, effects.
+//! What every room's HTTP side shares: problems, bodies, lists, ETags, the plain resource, the route table.
 
+pub mod call;
+pub mod constraints;
+pub mod etag;
 pub mod json;
 pub mod list;
+pub mod middleware;
+pub mod mount;
 pub mod problem;
+pub mod resource;
+pub mod routes;

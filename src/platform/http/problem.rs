@@ -302,3 +302,54 @@ impl ResponseError for Problem {
         self.response("", "")
     }
 }
+
+/// A problem document (RFC 9457): how every failure looks.
+#[derive(utoipa::ToSchema, Serialize)]
+#[schema(as = Problem)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; the document is written by Problem::document")]
+pub struct ProblemDocument {
+    /// A URN that ends with the code.
+    #[schema(max_length = 100, example = "urn:kampanje:problem:VALIDATION_FAILED")]
+    r#type: String,
+    /// The code in words; the same for each problem with this code.
+    #[schema(max_length = 100, example = "The content breaks a rule")]
+    title: String,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 422)]
+    status: i32,
+    /// This occurrence in words.
+    #[schema(max_length = 4000, example = "the ending date lies before the starting date")]
+    detail: String,
+    /// The path of the request.
+    #[schema(max_length = 4096, example = "/v1/campaigns/CP0001")]
+    instance: String,
+    /// The stable code; docs/errors.md lists all.
+    #[schema(max_length = 50, example = "VALIDATION_FAILED")]
+    code: String,
+    /// Leads to the request in the log.
+    #[schema(max_length = 64, example = "0190b5c27d5e70008000000000000001")]
+    trace_id: String,
+    /// Everything that is wrong.
+    #[schema(max_items = 1000)]
+    errors: Vec<ProblemError>,
+}
+
+/// One thing that is wrong, with its place.
+#[derive(utoipa::ToSchema, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; FieldError is what is written")]
+pub struct ProblemError {
+    /// A JSON pointer into the body, or `?name` for a query parameter.
+    #[schema(max_length = 1000, example = "/endingDate")]
+    pointer: String,
+    /// What kind of mistake it is; docs/errors.md lists all.
+    #[schema(max_length = 50, example = "END_BEFORE_START")]
+    code: String,
+    /// The mistake in words.
+    #[schema(max_length = 4000, example = "the ending date lies before the starting date")]
+    detail: String,
+    /// The numbers and names concerned.
+    #[schema(value_type = Option<Object>, additional_properties, example = json!({"nearest": "endingDate"}))]
+    params: Option<Map<String, Value>>,
+}

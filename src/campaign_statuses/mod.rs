@@ -1,0 +1,221 @@
+//! The statuses that users give their campaigns, in the order of the phases. A status is the user's word; where a campaign
+//! stands in its life is its *state*, which is not kept here.
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::campaign_statuses;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::Holder;
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::values::{Key, Reference, Text};
+
+/// What a client says about a campaign status.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = CampaignStatusWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct CampaignStatusWrite {
+    /// The code, by which campaigns name it.
+    #[deserr(default)]
+    pub code: Option<Key>,
+    /// What it means.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// Its place in the order of the phases; among equals the code decides.
+    #[schema(minimum = -2_147_483_648, example = 3)]
+    pub sequence: i32,
+    /// Whether a campaign at this status may be activated.
+    #[deserr(default = true)]
+    #[serde(default)]
+    #[schema(default = true, example = true)]
+    pub allows_activation: bool,
+    /// Whether no other status follows.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = false)]
+    pub is_final: bool,
+}
+
+/// A campaign status.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = CampaignStatus)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = campaign_statuses, check_for_backend(Pg))]
+pub struct CampaignStatusView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The code, by which campaigns name it.
+    pub code: Key,
+    /// What it means.
+    pub description: Text<100>,
+    /// Its place in the order of the phases.
+    #[schema(example = 3)]
+    pub sequence: i32,
+    /// Whether a campaign at this status may be activated.
+    #[schema(example = true)]
+    pub allows_activation: bool,
+    /// Whether no other status follows.
+    #[schema(example = false)]
+    pub is_final: bool,
+}
+
+/// The resource `/v1/campaign-statuses`.
+pub struct CampaignStatuses;
+
+impl Resource for CampaignStatuses {
+    const NAMES: Names = Names {
+        path: "/v1/campaign-statuses",
+        singular: "campaign_status",
+        plural: "campaign_statuses",
+        one: "a campaign status",
+        tag: "Campaigns",
+        key_field: Some("code"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "campaign_statuses.id"),
+            Field::new("code", FieldKind::Key, "campaign_statuses.code"),
+            Field::new("description", FieldKind::Text, "campaign_statuses.description"),
+            Field::new("sequence", FieldKind::Integer, "campaign_statuses.sequence"),
+            Field::new("allowsActivation", FieldKind::Boolean, "campaign_statuses.allows_activation"),
+            Field::new("isFinal", FieldKind::Boolean, "campaign_statuses.is_final"),
+        ],
+        default_order: "sequence,code",
+        tie: "code",
+    };
+    const HOLDERS: &'static [Holder] =
+        &[Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE status_code = $1" }];
+    type Scope = ();
+    type Write = CampaignStatusWrite;
+    type View = CampaignStatusView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = campaign_statuses::table.select(CampaignStatusView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        Ok(campaign_statuses::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let by_id = match reference {
+            Reference::Id(id) => Some(*id),
+            Reference::Key(_) => None,
+        };
+        let by_code = match reference {
+            Reference::Id(_) => None,
+            Reference::Key(code) => Some(code.clone()),
+        };
+        let query = campaign_statuses::table
+            .filter(campaign_statuses::id.nullable().eq(by_id).or(campaign_statuses::code.nullable().eq(by_code)))
+            .select(CampaignStatusView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[CampaignStatusWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let codes: Vec<Key> = writes.iter().filter_map(|write| write.code.clone()).collect();
+        let known: Vec<(Key, Uuid)> = campaign_statuses::table
+            .filter(campaign_statuses::code.eq_any(codes))
+            .select((campaign_statuses::code, campaign_statuses::id))
+            .load(conn)
+            .await?;
+        let id_of = |code: &Key| known.iter().find(|(known, _)| known == code).map(|(_, id)| *id);
+        Ok(writes.iter().map(|write| write.code.as_ref().and_then(id_of)).collect())
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<CampaignStatusWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use campaign_statuses as t;
+        let values: Vec<_> = rows
+            .iter()
+            .map(
+                |Draft {
+                     id,
+                     write: CampaignStatusWrite { code, description, sequence, allows_activation, is_final },
+                 }| {
+                    (
+                        t::id.eq(*id),
+                        code.as_ref().map(|code| t::code.eq(code)),
+                        t::description.eq(description),
+                        t::sequence.eq(*sequence),
+                        t::allows_activation.eq(*allows_activation),
+                        t::is_final.eq(*is_final),
+                    )
+                },
+            )
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::code)
+                    .do_update()
+                    .set((
+                        t::description.eq(excluded(t::description)),
+                        t::sequence.eq(excluded(t::sequence)),
+                        t::allows_activation.eq(excluded(t::allows_activation)),
+                        t::is_final.eq(excluded(t::is_final)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(campaign_statuses::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> CampaignStatusWrite {
+        CampaignStatusWrite {
+            code: Some(view.code.clone()),
+            description: view.description.clone(),
+            sequence: view.sequence,
+            allows_activation: view.allows_activation,
+            is_final: view.is_final,
+        }
+    }
+
+    fn key(write: &CampaignStatusWrite) -> Option<Key> {
+        write.code.clone()
+    }
+
+    fn set_key(write: &mut CampaignStatusWrite, key: Key) {
+        write.code = Some(key);
+    }
+}

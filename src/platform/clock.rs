@@ -1,0 +1,82 @@
+//! What time it is, and which day that is for the company.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+/// A source of the present instant; tests bring their own.
+pub type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// The clock and the company's time zone: every "today" comes from here.
+#[derive(Clone)]
+pub struct Calendar {
+    now: Now,
+    zone: Arc<ArcSwap<Tz>>,
+}
+
+impl Calendar {
+    /// A calendar on a clock, in UTC until the settings are known.
+    #[must_use]
+    pub fn new(now: Now) -> Self {
+        Self { now, zone: Arc::new(ArcSwap::from_pointee(Tz::UTC)) }
+    }
+
+    /// A calendar on the machine's clock.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(Arc::new(Utc::now))
+    }
+
+    /// The company's calendar date of this instant.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        (self.now)().with_timezone(&**self.zone.load()).date_naive()
+    }
+
+    /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse unknown names.
+    pub fn set_zone(&self, name: &str) {
+        if let Ok(zone) = name.parse::<Tz>() {
+            self.zone.store(Arc::new(zone));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn today(instant: &str, zone: &str) -> String {
+        let at: DateTime<Utc> = instant.parse().unwrap();
+        let calendar = Calendar::new(Arc::new(move || at));
+        calendar.set_zone(zone);
+        calendar.today().to_string()
+    }
+
+    #[test]
+    fn the_company_s_zone_decides_the_day() {
+        assert_eq!(today("2031-05-14T23:59:59Z", "UTC"), "2031-05-14");
+        assert_eq!(today("2031-05-14T22:00:00Z", "Europe/Oslo"), "2031-05-15");
+        assert_eq!(today("2031-05-14T21:59:59Z", "Europe/Oslo"), "2031-05-14");
+        assert_eq!(today("2031-05-15T03:59:59Z", "America/New_York"), "2031-05-14");
+        assert_eq!(today("2031-05-15T04:00:00Z", "America/New_York"), "2031-05-15");
+        assert_eq!(today("2031-05-14T10:00:00Z", "Pacific/Kiritimati"), "2031-05-15");
+    }
+
+    #[test]
+    fn days_of_clock_changes_have_23_and_25_hours() {
+        // Oslo goes to summer time on 2031-03-30 and back on 2031-10-26.
+        assert_eq!(today("2031-03-29T23:00:00Z", "Europe/Oslo"), "2031-03-30");
+        assert_eq!(today("2031-03-30T21:59:59Z", "Europe/Oslo"), "2031-03-30");
+        assert_eq!(today("2031-03-30T22:00:00Z", "Europe/Oslo"), "2031-03-31");
+        assert_eq!(today("2031-10-25T22:00:00Z", "Europe/Oslo"), "2031-10-26");
+        assert_eq!(today("2031-10-26T22:59:59Z", "Europe/Oslo"), "2031-10-26");
+        assert_eq!(today("2031-10-26T23:00:00Z", "Europe/Oslo"), "2031-10-27");
+    }
+
+    #[test]
+    fn an_unknown_zone_changes_nothing() {
+        assert_eq!(today("2031-05-14T23:59:59Z", "Mars/Olympus"), "2031-05-14");
+    }
+}

@@ -1,0 +1,119 @@
+//! Brings the schema up to date at start.
+
+use anyhow::Context as _;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::{AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::pool::connect;
+
+/// The steps of `migrations/`, inside the binary.
+pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// Whoever migrates holds this advisory lock, so that replicas starting together do not step on each other.
+const LOCK: i64 = 0x6b61_6d70_616e_6a65;
+
+/// Runs the steps that the database has not seen yet. Blocks the caller: it belongs at start, before anything is served.
+///
+/// # Errors
+/// When the database is out of reach or a step fails; a failed step leaves nothing behind.
+pub fn migrate(url: &str) -> anyhow::Result<()> {
+    // Diesel's harness blocks inside a multi-threaded runtime, and actix's are single-threaded: so it gets one of its own.
+    let run =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(steps(url));
+    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_| anyhow::bail!("the migration panicked"))
+}
+
+async fn steps(url: &str) -> anyhow::Result<()> {
+    let mut harness = AsyncMigrationHarness::new(locked(url).await?);
+    let steps = harness
+        .run_pending_migrations(MIGRATIONS)
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("a migration failed")?;
+    for step in steps {
+        tracing::info!(step = %step, "migrated the database");
+    }
+    // The session ends here, and its lock with it.
+    Ok(())
+}
+
+/// A session that holds the lock and has no time limits, as a replica may wait for as long as another's migration takes.
+async fn locked(url: &str) -> anyhow::Result<AsyncPgConnection> {
+    let mut conn = connect(url).await.context("the database cannot be reached to migrate it")?;
+    for limit in ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"] {
+        diesel::sql_query(format!("SET {limit} = 0")).execute(&mut conn).await?;
+    }
+    let free = diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(LOCK).sql(")");
+    if !diesel::select(free).get_result::<bool>(&mut conn).await? {
+        tracing::info!("waiting for another process that migrates the database");
+        diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut conn).await?;
+    }
+    Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::Text;
+
+    use super::super::testing::Server;
+    use super::*;
+
+    /// Tables, columns, constraints and indexes of our schema, as text.
+    async fn schema(url: &str) -> Vec<String> {
+        #[derive(diesel::QueryableByName)]
+        struct Line {
+            #[diesel(sql_type = Text)]
+            line: String,
+        }
+        let mut conn = connect(url).await.unwrap();
+        let lines: Vec<Line> = diesel::sql_query(
+            "SELECT format('%s.%s %s %s', table_name, column_name, data_type, is_nullable) AS line
+             FROM information_schema.columns WHERE table_schema = 'public'
+             UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+             FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+             UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+             ORDER BY line",
+        )
+        .load(&mut conn)
+        .await
+        .unwrap();
+        lines.into_iter().map(|row| row.line).collect()
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_together_migrate_once() {
+        let server = Server::start("migrations-together");
+        let url = server.url();
+        std::thread::scope(|scope| {
+            for replica in [(); 4].map(|()| scope.spawn(|| migrate(&url))) {
+                replica.join().unwrap().unwrap();
+            }
+        });
+        migrate(&url).unwrap();
+        assert!(schema(&url).await.len() > 1);
+    }
+
+    #[tokio::test]
+    async fn every_step_can_be_undone_and_done_again() {
+        let server = Server::start("migrations-redo");
+        let url = server.url();
+        migrate(&url).unwrap();
+        let before = schema(&url).await;
+        let conn = connect(&url).await.unwrap();
+        tokio::task::spawn_blocking(|| {
+            AsyncMigrationHarness::new(conn).revert_all_migrations(MIGRATIONS).map(drop).unwrap();
+        })
+        .await
+        .unwrap();
+        let left: Vec<String> =
+            schema(&url).await.into_iter().filter(|line| !line.contains("__diesel_schema_migrations")).collect();
+        assert_eq!(left, Vec::<String>::new());
+        migrate(&url).unwrap();
+        assert_eq!(schema(&url).await, before);
+    }
+
+    #[test]
+    fn server_that_is_not_there_is_named_as_the_cause() {
+        let error = migrate("postgres://u@%2Fnowhere/d").unwrap_err();
+        assert!(format!("{error:#}").contains("out of reach"), "{error:#}");
+    }
+}

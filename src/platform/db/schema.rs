@@ -1,0 +1,290 @@
+//! The tables as diesel sees them: `migrations/` in Rust. A test compares the two.
+//!
+//! Generated columns (`alike`, `company_type`) are left out: only constraints read them.
+
+diesel::table! {
+    book (only_row) {
+        only_row -> Bool,
+        version -> Int8,
+    }
+}
+
+diesel::table! {
+    book_audience (campaign_number, account_number, from_version) {
+        campaign_number -> Text,
+        account_number -> Text,
+        from_version -> Int8,
+        to_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    book_entries (kind, key, from_version) {
+        kind -> Text,
+        key -> Text,
+        campaign_number -> Nullable<Text>,
+        facts -> Jsonb,
+        from_version -> Int8,
+        to_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    campaign_status_changes (id) {
+        id -> Uuid,
+        campaign_number -> Text,
+        from_status_code -> Nullable<Text>,
+        to_status_code -> Nullable<Text>,
+        changed_at -> Timestamptz,
+        changed_by -> Text,
+    }
+}
+
+diesel::table! {
+    campaign_statuses (id) {
+        id -> Uuid,
+        code -> Text,
+        description -> Text,
+        sequence -> Int4,
+        allows_activation -> Bool,
+        is_final -> Bool,
+    }
+}
+
+diesel::table! {
+    campaigns (id) {
+        id -> Uuid,
+        number -> Text,
+        description -> Text,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        salesperson_code -> Nullable<Text>,
+        status_code -> Nullable<Text>,
+        starting_date -> Nullable<Date>,
+        ending_date -> Nullable<Date>,
+        publishing -> Text,
+        has_unpublished_changes -> Bool,
+        publication_version -> Nullable<Int8>,
+        published_starting_date -> Nullable<Date>,
+        published_ending_date -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    contacts (id) {
+        id -> Uuid,
+        number -> Text,
+        #[sql_name = "type"]
+        type_ -> Text,
+        name -> Text,
+        company_number -> Nullable<Text>,
+        address -> Text,
+        address2 -> Text,
+        post_code -> Text,
+        city -> Text,
+        county -> Text,
+        country_code -> Nullable<Text>,
+        phone -> Text,
+        email -> Text,
+        language_code -> Nullable<Text>,
+        currency_code -> Nullable<Text>,
+        salesperson_code -> Nullable<Text>,
+        territory_code -> Nullable<Text>,
+        industry_groups -> Array<Text>,
+        mailing_groups -> Array<Text>,
+        job_responsibilities -> Array<Text>,
+        business_relations -> Array<Text>,
+        exclude_from_segments -> Bool,
+        privacy_blocked -> Bool,
+        customer_number -> Nullable<Text>,
+        customer_price_group_code -> Nullable<Text>,
+        customer_discount_group_code -> Nullable<Text>,
+        customer_allow_line_discount -> Bool,
+        customer_prices_include_tax -> Bool,
+    }
+}
+
+diesel::table! {
+    currencies (id) {
+        id -> Uuid,
+        code -> Text,
+        description -> Text,
+        unit_amount_precision -> Numeric,
+        amount_precision -> Numeric,
+    }
+}
+
+diesel::table! {
+    discount_lines (id) {
+        id -> Uuid,
+        source_type -> Text,
+        campaign_number -> Nullable<Text>,
+        contact_number -> Nullable<Text>,
+        group_code -> Nullable<Text>,
+        item_number -> Nullable<Text>,
+        item_discount_group_code -> Nullable<Text>,
+        variant_code -> Nullable<Text>,
+        unit_of_measure_code -> Nullable<Text>,
+        currency_code -> Nullable<Text>,
+        minimum_quantity -> Numeric,
+        starting_date -> Nullable<Date>,
+        ending_date -> Nullable<Date>,
+        line_discount_percent -> Numeric,
+    }
+}
+
+diesel::table! {
+    exchange_rates (id) {
+        id -> Uuid,
+        currency_code -> Text,
+        starting_date -> Date,
+        rate -> Numeric,
+    }
+}
+
+diesel::table! {
+    idempotency_records (key) {
+        key -> Text,
+        request_hash -> Bytea,
+        status -> Int2,
+        headers -> Jsonb,
+        body -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    item_units_of_measure (item_number, code) {
+        item_number -> Text,
+        code -> Text,
+        quantity_per_unit -> Numeric,
+    }
+}
+
+diesel::table! {
+    item_variants (item_number, code) {
+        item_number -> Text,
+        code -> Text,
+        description -> Text,
+    }
+}
+
+diesel::table! {
+    items (id) {
+        id -> Uuid,
+        number -> Text,
+        description -> Text,
+        list_price -> Nullable<Numeric>,
+        price_includes_tax -> Bool,
+        tax_percent -> Numeric,
+        unit_cost -> Nullable<Numeric>,
+        item_discount_group_code -> Nullable<Text>,
+        blocked -> Bool,
+        base_unit_of_measure_code -> Text,
+    }
+}
+
+diesel::table! {
+    price_lines (id) {
+        id -> Uuid,
+        source_type -> Text,
+        campaign_number -> Nullable<Text>,
+        contact_number -> Nullable<Text>,
+        group_code -> Nullable<Text>,
+        item_number -> Text,
+        variant_code -> Nullable<Text>,
+        unit_of_measure_code -> Nullable<Text>,
+        currency_code -> Nullable<Text>,
+        minimum_quantity -> Numeric,
+        starting_date -> Nullable<Date>,
+        ending_date -> Nullable<Date>,
+        unit_price -> Numeric,
+        allow_line_discount -> Bool,
+        price_includes_tax -> Bool,
+        tax_percent -> Nullable<Numeric>,
+    }
+}
+
+diesel::table! {
+    publications (version) {
+        version -> Int8,
+        kind -> Text,
+        campaign_number -> Nullable<Text>,
+        author -> Text,
+        published_at -> Timestamptz,
+        added -> Int8,
+        changed -> Int8,
+        removed -> Int8,
+        content_hash -> Text,
+    }
+}
+
+diesel::table! {
+    salespeople (id) {
+        id -> Uuid,
+        code -> Text,
+        name -> Text,
+        email -> Text,
+        blocked -> Bool,
+    }
+}
+
+diesel::table! {
+    segment_lines (id) {
+        id -> Uuid,
+        segment_number -> Text,
+        contact_number -> Text,
+        campaign_target -> Nullable<Bool>,
+        campaign_response -> Nullable<Bool>,
+    }
+}
+
+diesel::table! {
+    segments (id) {
+        id -> Uuid,
+        number -> Text,
+        description -> Text,
+        campaign_number -> Nullable<Text>,
+        campaign_target -> Bool,
+        campaign_response -> Bool,
+        salesperson_code -> Nullable<Text>,
+        subject -> Text,
+    }
+}
+
+diesel::table! {
+    settings (only_row) {
+        only_row -> Bool,
+        local_currency_code -> Text,
+        time_zone -> Text,
+        price_policy -> Text,
+        price_hierarchy -> Array<Text>,
+        never_above_list_price -> Bool,
+        next_campaign_number -> Text,
+        next_segment_number -> Text,
+        next_contact_number -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    book,
+    book_audience,
+    book_entries,
+    campaign_status_changes,
+    campaign_statuses,
+    campaigns,
+    contacts,
+    currencies,
+    discount_lines,
+    exchange_rates,
+    idempotency_records,
+    item_units_of_measure,
+    item_variants,
+    items,
+    price_lines,
+    publications,
+    salespeople,
+    segment_lines,
+    segments,
+    settings,
+);

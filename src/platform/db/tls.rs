@@ -1,0 +1,204 @@
+//! What `sslmode` and `sslrootcert` in a database URL mean here.
+//!
+//! | `sslmode` | encrypted | server's certificate |
+//! | --- | --- | --- |
+//! | `disable` | never | – |
+//! | `prefer`, or none | if the server offers it | not checked, as with libpq |
+//! | `require`, `verify-ca`, `verify-full` | always | checked, name included |
+//!
+//! libpq's `require` checks nothing unless it finds a root certificate, which promises more than it keeps; ours always checks.
+//! The roots are those of the platform (`sslrootcert=system`, or none given), or exactly those in the PEM file that
+//! `sslrootcert` names, as managed databases with an authority of their own need it. A Unix socket is never encrypted.
+//!
+//! The driver knows neither `verify-*` nor `sslrootcert`, so both are taken out of the URL before it gets to see it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How sessions are to be encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Tls {
+    Never,
+    IfOffered,
+    /// Always and checked; with the roots of this file, or else the platform's.
+    Checked {
+        roots: Option<String>,
+    },
+}
+
+impl Tls {
+    /// Takes what concerns encryption out of the URL; the rest is for the driver. A text that is no URL stays as it is.
+    pub(super) fn take_from(url: &str) -> Result<(String, Self), String> {
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some(("sslmode", value)) => mode = Some(decoded(value)?),
+                Some(("sslrootcert", value)) => roots = Some(decoded(value)?),
+                _ => rest.push(pair),
+            }
+        }
+        let tls = match mode.as_deref() {
+            Some("require" | "verify-ca" | "verify-full") => {
+                Self::Checked { roots: roots.filter(|file| file != "system") }
+            }
+            _ if roots.is_some() => return Err("sslrootcert needs sslmode=require or stricter".to_owned()),
+            Some("disable") => Self::Never,
+            None | Some("prefer") => Self::IfOffered,
+            Some(other) => return Err(format!("there is no sslmode {other}")),
+        };
+        let rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        Ok((rest, tls))
+    }
+
+    /// The mode for the driver.
+    pub(super) fn mode(&self) -> SslMode {
+        match self {
+            Self::Never => SslMode::Disable,
+            Self::IfOffered => SslMode::Prefer,
+            Self::Checked { .. } => SslMode::Require,
+        }
+    }
+
+    /// What makes the encrypted connections. The roots are read once, here: the platform's are hundreds.
+    pub(super) fn connector(&self) -> Result<MakeRustlsConnect, String> {
+        // Named, as a process may hold more than one provider and rustls then refuses to choose.
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match self {
+            Self::Never | Self::IfOffered => Arc::new(Unchecked(Arc::clone(&provider))),
+            Self::Checked { roots: None } => Arc::new(
+                rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(|error| error.to_string())?,
+            ),
+            Self::Checked { roots: Some(file) } => {
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots_in(file)?), Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| format!("{file}: {error}"))?
+            }
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(MakeRustlsConnect::new(config))
+    }
+}
+
+fn roots_in(file: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(Path::new(file)).map_err(|error| format!("sslrootcert {file}: {error}"))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| format!("sslrootcert {file}: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("sslrootcert {file}: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err(format!("sslrootcert {file} holds no certificate"));
+    }
+    Ok(roots)
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text} is not percent-encoded text");
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).ok_or_else(wrong)?;
+        bytes.push(u8::from_str_radix(digits, 16).map_err(|_| wrong())?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+/// Accepts any certificate, for `prefer`: whoever can change the traffic could have answered "no encryption" just as well,
+/// so a check would refuse honest servers with certificates of their own and stop nobody. Listeners are kept out.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mode_has_its_meaning() {
+        let checked = |roots: Option<&str>| Tls::Checked { roots: roots.map(str::to_owned) };
+        for (query, rest, expected) in [
+            ("", "", Tls::IfOffered),
+            ("?sslmode=prefer", "", Tls::IfOffered),
+            ("?sslmode=disable&connect_timeout=2", "?connect_timeout=2", Tls::Never),
+            ("?a=1&sslmode=require&b=2", "?a=1&b=2", checked(None)),
+            ("?sslmode=verify-ca", "", checked(None)),
+            ("?sslmode=verify-full&sslrootcert=system", "", checked(None)),
+            ("?sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem", "", checked(Some("/etc/ca.pem"))),
+        ] {
+            let (url, tls) = Tls::take_from(&format!("postgres://u@h/d{query}")).unwrap();
+            assert_eq!((url, tls), (format!("postgres://u@h/d{rest}"), expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn unknown_mode_and_useless_roots_are_refused() {
+        for query in ["sslmode=allow", "sslmode=%zz", "sslrootcert=/ca.pem", "sslmode=prefer&sslrootcert=/ca.pem"] {
+            assert!(Tls::take_from(&format!("postgres://h/d?{query}")).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn file_without_certificates_is_refused() {
+        for file in ["/nowhere/ca.pem", "/dev/null"] {
+            let error = Tls::Checked { roots: Some(file.to_owned()) }.connector().err().unwrap();
+            assert!(error.contains(file), "{error}");
+        }
+    }
+
+    #[test]
+    fn platform_has_roots() {
+        Tls::Checked { roots: None }.connector().unwrap();
+    }
+}

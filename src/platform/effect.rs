@@ -1,0 +1,282 @@
+//! One transaction per effect.
+//!
+//! A handler describes its change as a function on an [`Effect`]; [`Database::effect`] gives it the transaction, lets the
+//! price book follow what was touched, and keeps the answer under its idempotency key, all in the same commit. Nothing else
+//! opens a writing transaction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use futures_util::future::LocalBoxFuture;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::db::pool::{Connection, Pool};
+use super::db::schema::idempotency_records;
+use super::http::call::{Answer, Call};
+use super::http::problem::{Problem, ProblemCode};
+
+/// How long an answer is kept under its idempotency key.
+const KEPT_HOURS: i64 = 72;
+/// Says that the answer is the stored one.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The version of the price book that holds the change.
+pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication-version");
+
+/// Everything that an effect changed and that may count for prices, by key.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The settings.
+    pub settings: bool,
+    /// Currencies by code.
+    pub currencies: BTreeSet<String>,
+    /// Exchange rates by id.
+    pub exchange_rates: BTreeSet<Uuid>,
+    /// Items by number.
+    pub items: BTreeSet<String>,
+    /// Contacts by number.
+    pub contacts: BTreeSet<String>,
+    /// Price lines by id.
+    pub price_lines: BTreeSet<Uuid>,
+    /// Discount lines by id.
+    pub discount_lines: BTreeSet<Uuid>,
+    /// Campaigns whose lines, dates or segments changed, by number.
+    pub campaigns: BTreeSet<String>,
+}
+
+/// A change under way: the transaction and what it touches.
+pub struct Effect {
+    /// The connection, inside the transaction.
+    pub conn: Connection,
+    /// What the change touches; the publisher brings it into the price book before the commit.
+    pub touched: Touched,
+    /// Who makes the change.
+    pub author: String,
+    /// Findings that do not refuse the change; they go into the answer.
+    pub warnings: Vec<Value>,
+    /// The version of the price book that the change made, if it made one.
+    pub version: Option<i64>,
+}
+
+impl Effect {
+    /// Runs a part of the change that may fail and be undone alone.
+    ///
+    /// # Errors
+    /// What the part answers; its changes are gone then. Also when the database cannot set or leave the savepoint.
+    pub async fn part<T, E: From<diesel::result::Error>>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        Transactions::begin_transaction(&mut *self.conn).await?;
+        let touched = self.touched.clone();
+        match work(self).await {
+            Ok(done) => {
+                Transactions::commit_transaction(&mut *self.conn).await?;
+                Ok(done)
+            }
+            Err(error) => {
+                Transactions::rollback_transaction(&mut *self.conn).await?;
+                self.touched = touched;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What brings touched things into the price book: the activation room, put in by `app`.
+pub trait Publisher: Send + Sync {
+    /// Publishes what the effect touched, inside its transaction.
+    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>>;
+
+    /// Waits until this process answers from the version, or a little while at most.
+    fn reached(&self, version: i64) -> LocalBoxFuture<'_, ()>;
+}
+
+type Transactions = AnsiTransactionManager;
+
+/// The database as the rooms use it: reading connections and effects.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    publisher: Arc<dyn Publisher>,
+}
+
+impl Database {
+    /// The database behind a pool, with what follows each effect.
+    #[must_use]
+    pub fn new(pool: Pool, publisher: Arc<dyn Publisher>) -> Self {
+        Self { pool, publisher }
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    /// 503 when the database is out of reach.
+    pub async fn read(&self) -> Result<Connection, Problem> {
+        self.pool.get().await.map_err(Problem::unavailable)
+    }
+
+    /// Makes a change: all of it, with its publication and its record, or nothing.
+    ///
+    /// # Errors
+    /// What `work` or the publisher refuse, 409 and 422 of the idempotency key, 503 when the database is out of reach.
+    pub async fn effect(
+        &self,
+        call: &Call,
+        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
+    ) -> Result<Answer, Problem> {
+        let mut effect = Effect {
+            conn: self.read().await?,
+            touched: Touched::default(),
+            author: call.author.clone(),
+            warnings: Vec::new(),
+            version: None,
+        };
+        Transactions::begin_transaction(&mut *effect.conn).await.map_err(Problem::from)?;
+        match self.inside(call, &mut effect, work).await {
+            Ok(answer) => {
+                Transactions::commit_transaction(&mut *effect.conn).await.map_err(Problem::from)?;
+                if let Some(version) = effect.version {
+                    drop(effect);
+                    self.publisher.reached(version).await;
+                }
+                Ok(answer)
+            }
+            Err(problem) => {
+                if let Err(error) = Transactions::rollback_transaction(&mut *effect.conn).await {
+                    // The connection is thrown away with its transaction; nothing was committed.
+                    tracing::warn!(%error, "a transaction could not be rolled back");
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    async fn inside(
+        &self,
+        call: &Call,
+        effect: &mut Effect,
+        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
+    ) -> Result<Answer, Problem> {
+        if let Some(key) = &call.idempotency_key
+            && let Some(stored) = stored_answer(&mut effect.conn, key, &call.request_hash()).await?
+        {
+            return Ok(stored);
+        }
+        let mut answer = work(effect).await?;
+        if effect.touched != Touched::default() {
+            self.publisher.publish(effect).await?;
+        }
+        if let Some(version) = effect.version {
+            answer = answer.header(PUBLICATION_VERSION, &version.to_string());
+        }
+        if !effect.warnings.is_empty() {
+            add_warnings(&mut answer, std::mem::take(&mut effect.warnings))?;
+        }
+        if let Some(key) = &call.idempotency_key {
+            keep_answer(&mut effect.conn, key, call.request_hash(), &answer).await?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Puts the findings of an automatic publication beside the resource that was changed.
+fn add_warnings(answer: &mut Answer, warnings: Vec<Value>) -> Result<(), Problem> {
+    if answer.body.is_empty() {
+        return Ok(());
+    }
+    let mut body: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(Problem::internal)?;
+    body.insert("warnings".to_owned(), Value::Array(warnings));
+    answer.body = serde_json::to_vec(&body).map_err(Problem::internal)?;
+    Ok(())
+}
+
+/// The stored answer of a key, if its request was done before; else the key is ours until the transaction ends.
+async fn stored_answer(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    request_hash: &[u8],
+) -> Result<Option<Answer>, Problem> {
+    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
+        .bind::<diesel::sql_types::Text, _>(key)
+        .sql(", ")
+        .bind::<BigInt, _>(0x6b61_6d70)
+        .sql("))");
+    if !diesel::select(lock).get_result::<bool>(conn).await? {
+        return Err(Problem::new(
+            ProblemCode::IdempotencyInProgress,
+            "the first request with this key is still running",
+        )
+        .header(actix_web::http::header::RETRY_AFTER, HeaderValue::from_static("1")));
+    }
+    let kept_since = chrono::Utc::now() - chrono::Duration::hours(KEPT_HOURS);
+    let stored = idempotency_records::table
+        .find(key)
+        .filter(idempotency_records::created_at.gt(kept_since))
+        .select((
+            idempotency_records::request_hash,
+            idempotency_records::status,
+            idempotency_records::headers,
+            idempotency_records::body,
+        ))
+        .first::<(Vec<u8>, i16, Value, Vec<u8>)>(conn)
+        .await
+        .optional()?;
+    let Some((hash, status, headers, body)) = stored else { return Ok(None) };
+    if hash != request_hash {
+        let detail = "this idempotency key was used for another request";
+        return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
+    }
+    let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::OK);
+    let headers: Vec<(String, String)> = serde_json::from_value(headers).map_err(Problem::internal)?;
+    let mut answer = Answer { status, headers: Vec::new(), body };
+    for (name, value) in headers {
+        if let Ok(name) = name.parse::<HeaderName>() {
+            answer = answer.header(name, &value);
+        }
+    }
+    Ok(Some(answer.header(REPLAYED, "true")))
+}
+
+async fn keep_answer(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    request_hash: Vec<u8>,
+    answer: &Answer,
+) -> Result<(), Problem> {
+    let headers: Vec<(&str, &str)> =
+        answer.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let status = i16::try_from(answer.status.as_u16()).map_err(Problem::internal)?;
+    let record = (
+        idempotency_records::key.eq(key),
+        idempotency_records::request_hash.eq(request_hash),
+        idempotency_records::status.eq(status),
+        idempotency_records::headers.eq(serde_json::to_value(headers).map_err(Problem::internal)?),
+        idempotency_records::body.eq(&answer.body),
+        idempotency_records::created_at.eq(chrono::Utc::now()),
+    );
+    // A record that is older than it is kept for may still stand; it makes room.
+    diesel::delete(idempotency_records::table.find(key)).execute(conn).await?;
+    diesel::insert_into(idempotency_records::table).values(record).execute(conn).await?;
+    Ok(())
+}
+
+/// Removes the answers that are no longer kept, once an hour, for as long as the process lives.
+pub async fn forget_old_answers(pool: Pool) {
+    let mut tick = tokio::time::interval(Duration::from_secs(3_600));
+    loop {
+        tick.tick().await;
+        let Ok(mut conn) = pool.get().await else { continue };
+        let kept_since = chrono::Utc::now() - chrono::Duration::hours(KEPT_HOURS);
+        let old = idempotency_records::table.filter(idempotency_records::created_at.le(kept_since));
+        if let Err(error) = diesel::delete(old).execute(&mut conn).await {
+            tracing::warn!(%error, "old idempotency records could not be removed");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What a handler gets and gives: a [`Call`] with its body read and its conditions known, and an [`Answer`].
+
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder, web};
+use deserr::Deserr;
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::etag::{self, Condition};
+use super::json::{self, BodyErrors};
+use super::list::QueryParams;
+use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest idempotency key in bytes.
+const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+/// The header that makes a repeated request safe.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The largest body in bytes; from the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimit(pub usize);
+
+/// Who calls; put into the request by the middleware that checks the credentials.
+#[derive(Debug, Clone)]
+pub struct Caller(pub String);
+
+/// A request whose body has been read.
+#[derive(Debug)]
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// Who calls.
+    pub author: String,
+    /// The key under which the answer is to be kept.
+    pub idempotency_key: Option<String>,
+    /// `If-Match`.
+    pub if_match: Option<Condition>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<Condition>,
+    query: String,
+    content_type: Option<String>,
+    body: web::Bytes,
+}
+
+impl Call {
+    /// The body as a typed value.
+    ///
+    /// # Errors
+    /// 415 when it is not JSON, 400 or 422 with everything that is wrong.
+    pub fn json<T: Deserr<BodyErrors>>(&self) -> Result<T, Problem> {
+        json::decode(self.value()?).map_err(Problem::from_errors)
+    }
+
+    /// The body as a JSON value: a merge patch, or rows to be decoded one by one.
+    ///
+    /// # Errors
+    /// 415 when it is not JSON, 400 when it cannot be read.
+    pub fn value(&self) -> Result<Value, Problem> {
+        self.check_content_type()?;
+        json::parse(&self.body)
+    }
+
+    /// The body as a typed value, or the type's own default when there is no body at all.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn json_or_default<T: Deserr<BodyErrors> + Default>(&self) -> Result<T, Problem> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
+    /// The query parameters, of which only `known` ones may be there.
+    ///
+    /// # Errors
+    /// 400 with every unknown, repeated or unreadable parameter.
+    pub fn query(&self, known: &[&'static str]) -> Result<QueryParams, Problem> {
+        QueryParams::parse(&self.query, known)
+            .map_err(|errors| Problem::with_errors(ProblemCode::InvalidRequest, errors))
+    }
+
+    /// Refuses a body and query parameters where none are expected.
+    ///
+    /// # Errors
+    /// 400 naming them.
+    pub fn expect_nothing(&self) -> Result<(), Problem> {
+        self.query(&[])?;
+        if self.body.is_empty() {
+            return Ok(());
+        }
+        let error = FieldError::new("", FieldCode::NotAllowed, "this request takes no body");
+        Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]))
+    }
+
+    /// What makes two requests the same: method, path, query and body.
+    #[must_use]
+    pub fn request_hash(&self) -> Vec<u8> {
+        let mut hash = Sha256::new();
+        for part in [self.method.as_str().as_bytes(), self.path.as_bytes(), self.query.as_bytes(), &self.body] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().to_vec()
+    }
+
+    fn check_content_type(&self) -> Result<(), Problem> {
+        let essence = self.content_type.as_deref().unwrap_or("").split(';').next().unwrap_or("").trim().to_lowercase();
+        let allowed = essence == "application/json"
+            || (self.method == Method::PATCH && essence == "application/merge-patch+json");
+        if allowed {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                ProblemCode::UnsupportedMediaType,
+                format!("the body is {essence:?}, not application/json"),
+            ))
+        }
+    }
+}
+
+impl FromRequest for Call {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        async move {
+            let idempotency_key = idempotency_key(&request)?;
+            if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+                return Err(Problem::new(
+                    ProblemCode::UnsupportedMediaType,
+                    "a body has to be sent without an encoding",
+                ));
+            }
+            let body = read_body(&request, payload).await?;
+            let caller = request.extensions().get::<Caller>().map(|caller| caller.0.clone());
+            let headers = request.headers();
+            Ok(Self {
+                method: request.method().clone(),
+                path: request.path().to_owned(),
+                author: caller.unwrap_or_else(|| "unknown".to_owned()),
+                idempotency_key,
+                if_match: Condition::read(headers, header::IF_MATCH),
+                if_none_match: Condition::read(headers, header::IF_NONE_MATCH),
+                query: request.query_string().to_owned(),
+                content_type: headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned),
+                body,
+            })
+        }
+        .boxed_local()
+    }
+}
+
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= LONGEST_IDEMPOTENCY_KEY => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            ProblemCode::MalformedRequest,
+            format!("Idempotency-Key has 1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"),
+        )),
+    }
+}
+
+/// Reads the body up to the limit; a declared length over it is refused before a byte is read.
+async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
+    let limit = request.app_data::<web::Data<BodyLimit>>().map_or(usize::MAX, |limit| limit.0);
+    let too_large = || Problem::new(ProblemCode::PayloadTooLarge, format!("a body has at most {limit} bytes"));
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let read = async {
+        let mut body = web::BytesMut::with_capacity(declared.unwrap_or(0));
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| {
+                Problem::new(ProblemCode::MalformedRequest, format!("the body cannot be read: {error}"))
+            })?;
+            if body.len().saturating_add(chunk.len()) > limit {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .unwrap_or_else(|_| Err(Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time")))
+}
+
+/// What a handler answers: everything that goes to the client, so that it can be kept and given again byte for byte.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, `Content-Type` excepted.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The JSON body; empty for 204 and 304.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A JSON answer.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON, which is a defect.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
+        Ok(Self { status, headers: Vec::new(), body: serde_json::to_vec(value).map_err(Problem::internal)? })
+    }
+
+    /// An answer without body.
+    #[must_use]
+    pub const fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// The representation of one resource with its ETag.
+    ///
+    /// # Errors
+    /// As [`Answer::json`].
+    pub fn resource(status: StatusCode, view: &impl Serialize) -> Result<Self, Problem> {
+        let answer = Self::json(status, view)?;
+        let tag = etag::of(&answer.body);
+        Ok(answer.header(header::ETAG, &tag))
+    }
+
+    /// 304 when the caller has this representation already.
+    #[must_use]
+    pub fn unless_known(self, if_none_match: Option<&Condition>) -> Self {
+        let tag = self.headers.iter().find(|(name, _)| name == header::ETAG).and_then(|(_, v)| v.to_str().ok());
+        if tag.zip(if_none_match).is_some_and(|(tag, condition)| condition.names(tag)) {
+            return Self { status: StatusCode::NOT_MODIFIED, body: Vec::new(), ..self };
+        }
+        self
+    }
+
+    /// The same answer with one more header; a value that cannot stand in a header is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+impl Responder for Answer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for header in self.headers {
+            response.insert_header(header);
+        }
+        if self.body.is_empty() {
+            return response.finish();
+        }
+        response.insert_header((header::CONTENT_TYPE, "application/json")).body(self.body)
+    }
+}

@@ -1,0 +1,254 @@
+//! What a constraint of the database means to a client, and what a failed statement means when it is none of the client's.
+//!
+//! The constraint is the check: no room looks first. A foreign key has two ends, so its violation is told apart afterwards:
+//! if a reference of the written resource is missing, that is the mistake; else something still refers to what would go.
+
+use actix_web::http::header::{self, HeaderValue};
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let again = |detail: &str| {
+            Self::new(ProblemCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        };
+        match &error {
+            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
+                again("another change was in the way; nothing was changed")
+            }
+            Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
+            | Error::BrokenTransactionManager => Self::unavailable(&error),
+            Error::DatabaseError(_, information) => match information.message() {
+                // Diesel has no kinds for these: a deadlock, a statement that ran too long, a server going down.
+                text if text.contains("deadlock detected") => {
+                    again("another change was in the way; nothing was changed")
+                }
+                text if text.contains("statement timeout") => again("the database took too long; nothing was changed"),
+                text if text.contains("terminating connection") || text.contains("connection closed") => {
+                    Self::unavailable(&error)
+                }
+                _ => Self::internal(&error),
+            },
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+/// What a constraint means: the problem, and the error inside it.
+struct Meaning {
+    constraint: &'static str,
+    problem: ProblemCode,
+    pointer: &'static str,
+    code: FieldCode,
+    detail: &'static str,
+}
+
+const fn rule(constraint: &'static str, pointer: &'static str, code: FieldCode, detail: &'static str) -> Meaning {
+    Meaning { constraint, problem: ProblemCode::ValidationFailed, pointer, code, detail }
+}
+
+const fn taken(constraint: &'static str, pointer: &'static str) -> Meaning {
+    let detail = "another resource has this key";
+    Meaning { constraint, problem: ProblemCode::Conflict, pointer, code: FieldCode::AlreadyExists, detail }
+}
+
+const fn duplicate_line(constraint: &'static str) -> Meaning {
+    let detail = "a line alike in source, item, variant, unit, currency and minimum quantity overlaps in its dates";
+    Meaning { constraint, problem: ProblemCode::DuplicateLine, pointer: "", code: FieldCode::AlreadyExists, detail }
+}
+
+/// Every constraint that a client's input can break, foreign keys aside. Those that a value type makes impossible to break
+/// are missing on purpose: to break one is a defect.
+const MEANINGS: &[Meaning] = &[
+    taken("currencies_code_key", "/code"),
+    taken("exchange_rates_currency_date_key", "/startingDate"),
+    taken("items_number_key", "/number"),
+    taken("salespeople_code_key", "/code"),
+    taken("campaign_statuses_code_key", "/code"),
+    taken("contacts_number_key", "/number"),
+    taken("contacts_number_type_key", "/number"),
+    taken("contacts_customer_number_key", "/customer/number"),
+    taken("campaigns_number_key", "/number"),
+    taken("segments_number_key", "/number"),
+    taken("segment_lines_contact_key", "/contactNumber"),
+    duplicate_line("price_lines_duplicate"),
+    duplicate_line("discount_lines_duplicate"),
+    rule("campaigns_period", "/endingDate", FieldCode::EndBeforeStart, "the ending date lies before the starting date"),
+    rule(
+        "price_lines_period",
+        "/endingDate",
+        FieldCode::EndBeforeStart,
+        "the ending date lies before the starting date",
+    ),
+    rule(
+        "discount_lines_period",
+        "/endingDate",
+        FieldCode::EndBeforeStart,
+        "the ending date lies before the starting date",
+    ),
+    rule("contacts_customer_company", "/customer", FieldCode::CustomerNeedsCompany, "only a COMPANY can be a customer"),
+    rule("contacts_person_company", "/companyNumber", FieldCode::CompanyLink, "only a PERSON belongs to a company"),
+];
+
+/// What a write refers to by business key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A campaign status.
+    CampaignStatus,
+    /// A salesperson.
+    Salesperson,
+    /// A currency.
+    Currency,
+    /// A contact.
+    Contact,
+    /// A contact of type COMPANY.
+    Company,
+    /// A campaign.
+    Campaign,
+    /// An item.
+    Item,
+    /// A variant of the item with this number.
+    VariantOf(String),
+    /// A unit of measure of the item with this number.
+    UnitOf(String),
+}
+
+impl Target {
+    const fn words(&self) -> &'static str {
+        match self {
+            Self::CampaignStatus => "campaign status",
+            Self::Salesperson => "salesperson",
+            Self::Currency => "currency",
+            Self::Contact => "contact",
+            Self::Company => "contact of type COMPANY",
+            Self::Campaign => "campaign",
+            Self::Item => "item",
+            Self::VariantOf(_) => "variant of the item",
+            Self::UnitOf(_) => "unit of measure of the item",
+        }
+    }
+
+    /// The question whether the key exists; `$2` is the item where there is one.
+    const fn question(&self) -> &'static str {
+        match self {
+            Self::CampaignStatus => {
+                "SELECT EXISTS (SELECT FROM campaign_statuses WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::Salesperson => "SELECT EXISTS (SELECT FROM salespeople WHERE code = $1) OR $2 IS NULL AS found",
+            Self::Currency => "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) OR $2 IS NULL AS found",
+            Self::Contact => "SELECT EXISTS (SELECT FROM contacts WHERE number = $1) OR $2 IS NULL AS found",
+            Self::Company => {
+                "SELECT EXISTS (SELECT FROM contacts WHERE number = $1 AND type = 'COMPANY') OR $2 IS NULL AS found"
+            }
+            Self::Campaign => "SELECT EXISTS (SELECT FROM campaigns WHERE number = $1) OR $2 IS NULL AS found",
+            Self::Item => "SELECT EXISTS (SELECT FROM items WHERE number = $1) OR $2 IS NULL AS found",
+            Self::VariantOf(_) => {
+                "SELECT EXISTS (SELECT FROM item_variants WHERE code = $1 AND item_number = $2) AS found"
+            }
+            Self::UnitOf(_) => {
+                "SELECT EXISTS (SELECT FROM item_units_of_measure WHERE code = $1 AND item_number = $2) AS found"
+            }
+        }
+    }
+}
+
+/// One reference of a write, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Where the key stands in the body.
+    pub pointer: &'static str,
+    /// What it names.
+    pub target: Target,
+    /// The key.
+    pub key: String,
+}
+
+/// A reference, if the field is given.
+pub fn named(pointer: &'static str, target: Target, key: Option<impl ToString>) -> Option<Named> {
+    key.map(|key| Named { pointer, target, key: key.to_string() })
+}
+
+#[derive(diesel::QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+/// Those of the references that name nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn missing(conn: &mut AsyncPgConnection, references: &[Named]) -> Result<Vec<FieldError>, Error> {
+    let mut errors = Vec::new();
+    for reference in references {
+        let item = match &reference.target {
+            Target::VariantOf(item) | Target::UnitOf(item) => item.as_str(),
+            _ => "",
+        };
+        let question =
+            diesel::sql_query(reference.target.question()).bind::<Text, _>(&reference.key).bind::<Text, _>(item);
+        if !question.get_result::<Found>(conn).await?.found {
+            let detail = format!("there is no {} {}", reference.target.words(), reference.key);
+            let code =
+                if reference.target == Target::Company { FieldCode::CompanyLink } else { FieldCode::ReferenceNotFound };
+            errors.push(FieldError::new(reference.pointer, code, detail));
+        }
+    }
+    Ok(errors)
+}
+
+/// What may refer to a resource: rows of a table by a column.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder {
+    /// The rows in the words of a client.
+    pub what: &'static str,
+    /// The question how many there are; `$1` is the resource's key.
+    pub count: &'static str,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    count: i64,
+}
+
+/// The refusal that lists what holds a resource.
+///
+/// # Errors
+/// When the database fails.
+pub async fn in_use(conn: &mut AsyncPgConnection, holders: &[Holder], key: &str) -> Result<Problem, Error> {
+    let mut errors = Vec::new();
+    for holder in holders {
+        let count = diesel::sql_query(holder.count).bind::<Text, _>(key).get_result::<Count>(conn).await?.count;
+        if count > 0 {
+            let detail = format!("{count} {} refer to it", holder.what);
+            errors.push(FieldError::new("", FieldCode::InUse, detail).param("what", holder.what).param("count", count));
+        }
+    }
+    let mut problem = Problem::with_errors(ProblemCode::InUse, errors);
+    problem.detail = format!("{key} is in use");
+    Ok(problem)
+}
+
+/// The name of the broken constraint and its kind.
+pub(super) enum Broken {
+    /// A foreign key, at one of its ends.
+    ForeignKey,
+    /// A constraint whose meaning stands in the table.
+    Rule(Problem),
+}
+
+/// What the database refuses, if it is the client's doing.
+pub(super) fn broken(error: &Error) -> Option<Broken> {
+    let Error::DatabaseError(kind, information) = error else { return None };
+    if matches!(kind, DatabaseErrorKind::ForeignKeyViolation) {
+        return Some(Broken::ForeignKey);
+    }
+    let name = information.constraint_name()?;
+    let meaning = MEANINGS.iter().find(|meaning| meaning.constraint == name)?;
+    let error = FieldError::new(meaning.pointer, meaning.code, meaning.detail);
+    Some(Broken::Rule(Problem::with_errors(meaning.problem, vec![error])))
+}

@@ -1,0 +1,160 @@
+//! What a `nextLink` carries: the sort values of the last row, signed.
+//!
+//! A cursor is `base64url(tag ‖ values)`. The tag is an HMAC-SHA256, cut to 16 bytes, over the values and over the list they belong
+//! to: path, filter and order. So a cursor cannot be made up, changed, or taken to another list, and a place in one order is never
+//! read as a place in another. What it holds is no secret; the client has seen the row.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::literal::Literal;
+use super::order::Sort;
+
+/// The bytes of the tag: 128 bits, as many as one can never guess.
+const TAG_LENGTH: usize = 16;
+/// The first thing signed, so that a tag made for anything else, or for another form of cursor, is none of ours.
+const PURPOSE: &str = "kampanje list cursor 1";
+
+/// The secret under which cursors are signed. The same for all processes that serve one address.
+#[derive(Clone)]
+pub struct CursorKey(Hmac<Sha256>);
+
+impl CursorKey {
+    /// A key of bytes of any length.
+    #[must_use]
+    pub fn new(secret: impl AsRef<[u8]>) -> Self {
+        // Hashed to a length HMAC takes as it is, since its own way for any length can fail by its signature.
+        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+        block.iter_mut().zip(Sha256::digest(secret)).for_each(|(into, byte)| *into = byte);
+        Self(Mac::new(&block))
+    }
+
+    fn over(&self, list: &ListIdentity<'_>, values: &[u8]) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        let parts = [PURPOSE, list.path, list.filter, list.order].map(str::as_bytes);
+        for part in parts.into_iter().chain([values]) {
+            // With its length before it, no part can take over the beginning of the next.
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CursorKey(…)")
+    }
+}
+
+/// Which list a cursor belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct ListIdentity<'a> {
+    /// The path of the request.
+    pub path: &'a str,
+    /// The filter as it was sent, or nothing.
+    pub filter: &'a str,
+    /// The order in full, the default one included: a release that changes it lets no old cursor be misread.
+    pub order: &'a str,
+}
+
+/// Writes a cursor.
+pub fn write(key: &CursorKey, list: &ListIdentity<'_>, values: &[Value]) -> String {
+    let values = Value::from(values.to_vec()).to_string().into_bytes();
+    let tag = key.over(list, &values).finalize().into_bytes();
+    let cursor: Vec<u8> = tag.into_iter().take(TAG_LENGTH).chain(values).collect();
+    URL_SAFE_NO_PAD.encode(cursor)
+}
+
+/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
+pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let (tag, values) = bytes.split_at_checked(TAG_LENGTH)?;
+    // Compares in constant time.
+    key.over(list, values).verify_truncated_left(tag).ok()?;
+    let values: Vec<Value> = serde_json::from_slice(values).ok()?;
+    if values.len() != sorts.len() {
+        return None;
+    }
+    sorts.iter().zip(&values).map(|(sort, value)| place(sort, value)).collect()
+}
+
+/// A sort value as it can be bound; the outer nothing when it cannot.
+pub fn place(sort: &Sort, value: &Value) -> Option<Option<Literal>> {
+    if value.is_null() {
+        return sort.nullable.then_some(None);
+    }
+    Literal::from_wire(sort.field.kind, value).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{Field, FieldKind};
+    use super::*;
+
+    static NAME: Field = Field::new("name", FieldKind::Text, "name");
+    static NUMBER: Field = Field::new("number", FieldKind::Integer, "number").not_null();
+    const LIST: ListIdentity<'static> = ListIdentity { path: "/v1/items", filter: "a eq 1", order: "name asc" };
+
+    fn sorts() -> Vec<Sort> {
+        [&NAME, &NUMBER].map(|field| Sort { field, descending: false, nullable: field.nullable }).to_vec()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let key = CursorKey::new("secret");
+        let cursor = write(&key, &LIST, &[json!("Äx"), json!(7)]);
+        let place = read(&key, &LIST, &sorts(), &cursor);
+        assert_eq!(place, Some(vec![Some(Literal::Text("Äx".into())), Some(Literal::Integer(7))]));
+        let cursor = write(&key, &LIST, &[json!(null), json!(7)]);
+        assert_eq!(read(&key, &LIST, &sorts(), &cursor), Some(vec![None, Some(Literal::Integer(7))]));
+    }
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let key = CursorKey::new("secret");
+        let cursor = write(&key, &LIST, &[json!("x"), json!(7)]);
+        let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut changed = bytes.clone();
+                changed[at] ^= 1 << bit;
+                assert_eq!(read(&key, &LIST, &sorts(), &URL_SAFE_NO_PAD.encode(changed)), None);
+            }
+            assert_eq!(read(&key, &LIST, &sorts(), &URL_SAFE_NO_PAD.encode(&bytes[..at])), None);
+        }
+        assert_eq!(read(&key, &LIST, &sorts(), &format!("{cursor}=")), None);
+        assert_eq!(read(&key, &LIST, &sorts(), ""), None);
+        assert_eq!(read(&CursorKey::new("Secret"), &LIST, &sorts(), &cursor), None);
+    }
+
+    #[test]
+    fn no_other_list_takes_it() {
+        let key = CursorKey::new("secret");
+        let cursor = write(&key, &LIST, &[json!("x"), json!(7)]);
+        for other in [
+            ListIdentity { path: "/v1/item", ..LIST },
+            ListIdentity { filter: "", ..LIST },
+            ListIdentity { order: "name desc", ..LIST },
+            ListIdentity { path: "/v1/itemsa", filter: " eq 1", ..LIST },
+        ] {
+            assert_eq!(read(&key, &other, &sorts(), &cursor), None);
+        }
+    }
+
+    #[test]
+    fn signed_values_still_have_to_fit() {
+        let key = CursorKey::new("secret");
+        for values in [vec![json!("x")], vec![json!("x"), json!(null)], vec![json!(7), json!(7)], vec![]] {
+            assert_eq!(read(&key, &LIST, &sorts(), &write(&key, &LIST, &values)), None, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! From the tree to SQL.
+
+use super::super::FieldKind;
+use super::super::literal::Literal;
+use super::super::sql::Fragment;
+use super::tree::{Expr, Op, Part};
+
+/// Writes a condition. Its SQL may be null where the filter is false; a `not` around it puts that right.
+///
+/// SQL's three-valued `AND` and `OR` are true exactly where they would be with false in place of null, so only `NOT` has to make
+/// the difference, and comparisons at the top stay as plain as an index wants them.
+pub fn write(expr: &Expr, out: &mut Fragment) {
+    match expr {
+        Expr::And(parts) => joined(parts, " AND ", out),
+        Expr::Or(parts) => joined(parts, " OR ", out),
+        Expr::Not(inner) => {
+            out.sql("((");
+            write(inner, out);
+            out.sql(") IS NOT TRUE)");
+        }
+        Expr::Compare(field, op, value) => {
+            out.field(field).sql(sign(*op, field.nullable)).bind(value.clone());
+        }
+        Expr::IsNull(field) => {
+            out.field(field).sql(" IS NULL");
+        }
+        Expr::IsNotNull(field) => {
+            out.field(field).sql(" IS NOT NULL");
+        }
+        Expr::In(field, values) => {
+            out.field(field).sql(" IN ");
+            for (index, value) in values.iter().enumerate() {
+                out.sql(if index == 0 { "(" } else { ", " }).bind(value.clone());
+            }
+            out.sql(")");
+        }
+        Expr::Match(field, part, text) => matching(field, *part, text, out),
+        Expr::Any(field, None) => {
+            out.sql("cardinality(").field(field).sql(") > 0");
+        }
+        Expr::Any(field, Some(inner)) => match plain_values(inner) {
+            Some(values) => {
+                out.field(field).sql(" && ").texts(values);
+            }
+            None => {
+                out.sql("EXISTS (SELECT FROM unnest(").field(field).sql(") AS element(value) WHERE ");
+                write(inner, out);
+                out.sql(")");
+            }
+        },
+    }
+}
+
+fn joined(parts: &[Expr], word: &'static str, out: &mut Fragment) {
+    for (index, part) in parts.iter().enumerate() {
+        out.sql(if index == 0 { "(" } else { word });
+        write(part, out);
+    }
+    out.sql(")");
+}
+
+const fn sign(op: Op, nullable: bool) -> &'static str {
+    match op {
+        Op::Eq => " = ",
+        Op::Ne if nullable => " IS DISTINCT FROM ",
+        Op::Ne => " <> ",
+        Op::Gt => " > ",
+        Op::Ge => " >= ",
+        Op::Lt => " < ",
+        Op::Le => " <= ",
+    }
+}
+
+/// Keys are upper-case on both sides, so `LIKE` does and can use an index on the "C" collation. Texts need a collation that knows
+/// other letters than ASCII's: the columns' own "C" would leave Ä and ä apart.
+fn matching(field: &'static super::super::Field, part: Part, text: &str, out: &mut Fragment) {
+    let like = if field.kind == FieldKind::Key { " LIKE " } else { " COLLATE \"default\" ILIKE " };
+    out.field(field).sql(like).bind(Literal::Text(pattern(part, text)));
+}
+
+fn pattern(part: Part, text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    match part {
+        Part::Contains => format!("%{escaped}%"),
+        Part::Starts => format!("{escaped}%"),
+        Part::Ends => format!("%{escaped}"),
+    }
+}
+
+/// The values, when the condition on an element only says that it is one of them: then the array operator does, which has an
+/// index where `EXISTS` has none.
+fn plain_values(expr: &Expr) -> Option<Vec<String>> {
+    match expr {
+        Expr::Compare(_, Op::Eq, Literal::Text(value)) => Some(vec![value.clone()]),
+        Expr::In(_, values) => {
+            values.iter().map(|value| if let Literal::Text(text) = value { Some(text.clone()) } else { None }).collect()
+        }
+        Expr::Or(parts) => parts.iter().map(plain_values).collect::<Option<Vec<_>>>().map(|all| all.concat()),
+        _ => None,
+    }
+}

@@ -1,0 +1,396 @@
+//! A list request as a whole: read from the query string, turned into the parts of a diesel query, answered by a page.
+
+use std::ops::RangeInclusive;
+
+use chrono::NaiveDate;
+use serde_json::Value;
+
+use super::ListSpec;
+use super::cursor::{self, CursorKey, ListIdentity};
+use super::filter::Filter;
+use super::literal::Literal;
+use super::order::{self, Sort};
+use super::page::{self, Page};
+use super::params::{QueryParams, encode};
+use super::sql::{Fragment, SqlCondition, SqlOrdering};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+
+/// The parameters of OData, which may be written with a `$`.
+const ODATA: &[&str] = &["top", "skip", "orderby", "filter", "count"];
+/// Every parameter.
+const PARAMETERS: &[&str] = &["top", "skip", "orderby", "filter", "count", "cursor"];
+/// How many rows a page may have.
+const TOP: RangeInclusive<i64> = 1..=1_000;
+/// How many it has when the request does not say.
+const DEFAULT_TOP: i64 = 50;
+/// How many may be skipped; whoever goes further follows the links, which cost the same however far.
+const SKIP: RangeInclusive<i64> = 0..=10_000;
+
+/// A list request.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    path: String,
+    params: QueryParams,
+    top: i64,
+    skip: i64,
+    counts: bool,
+    filter: Option<Filter>,
+    sorts: Vec<Sort>,
+    after: Option<Vec<Option<Literal>>>,
+    key: CursorKey,
+    today: NaiveDate,
+}
+
+impl ListQuery {
+    /// Reads the query string of a list at `path`.
+    ///
+    /// # Errors
+    /// `INVALID_FILTER` when filter or order are among what is wrong, else `INVALID_REQUEST`, with everything named; when all else
+    /// is right, `INVALID_CURSOR` for a cursor that was changed or belongs to another list.
+    pub fn parse(
+        path: &str,
+        raw_query: &str,
+        spec: &ListSpec,
+        key: &CursorKey,
+        today: NaiveDate,
+    ) -> Result<Self, Problem> {
+        let mut errors = Vec::new();
+        let params = QueryParams::read(raw_query, PARAMETERS, ODATA, &mut errors);
+        let top = collect(number(&params, "top", DEFAULT_TOP, TOP), &mut errors);
+        let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
+        let counts = collect(truth(&params, "count"), &mut errors);
+        if params.get("skip").is_some() && params.get("cursor").is_some() {
+            let detail = "a cursor says where the page begins; skip cannot be given with it";
+            errors.push(FieldError::new("?skip", FieldCode::NotAllowed, detail));
+        }
+        let others = errors.len();
+        let filter = params.get("filter").map(|text| Filter::parse(text, spec.fields, "?filter", today)).transpose();
+        let filter = filter.unwrap_or_else(|wrong| {
+            errors.extend(wrong);
+            None
+        });
+        let sorts = order_of(params.get("orderby"), spec)?.unwrap_or_else(|wrong| {
+            errors.extend(wrong);
+            Vec::new()
+        });
+        if !errors.is_empty() {
+            let code = if errors.len() > others { ProblemCode::InvalidFilter } else { ProblemCode::InvalidRequest };
+            return Err(Problem::with_errors(code, errors));
+        }
+        let list = Self {
+            path: path.to_owned(),
+            params,
+            top: top.unwrap_or(DEFAULT_TOP),
+            skip: skip.unwrap_or_default(),
+            counts: counts.unwrap_or_default(),
+            filter,
+            sorts,
+            after: None,
+            key: key.clone(),
+            today,
+        };
+        list.at_cursor()
+    }
+
+    /// The same request with its cursor read, if it has one.
+    fn at_cursor(self) -> Result<Self, Problem> {
+        let Some(cursor) = self.params.get("cursor") else { return Ok(self) };
+        let order = self.order_text();
+        match cursor::read(&self.key, &self.identity(&order), &self.sorts, cursor) {
+            Some(place) => Ok(Self { after: Some(place), ..self }),
+            None => {
+                let detail = "the cursor was changed, or belongs to a list with another path, filter or order";
+                let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
+                Err(Problem::with_errors(ProblemCode::InvalidCursor, vec![error]))
+            }
+        }
+    }
+
+    /// Whether the request wants all rows counted that the filter leaves.
+    #[must_use]
+    pub const fn wants_count(&self) -> bool {
+        self.counts
+    }
+
+    /// Which rows the page may hold: what the filter leaves, from the cursor on.
+    #[must_use]
+    pub fn condition(&self) -> SqlCondition {
+        let mut fragment = Fragment::new(self.today);
+        self.write_filter(&mut fragment);
+        if let Some(values) = &self.after {
+            let place: Vec<(Sort, Option<Literal>)> = self.sorts.iter().copied().zip(values.iter().cloned()).collect();
+            fragment.sql(" AND ");
+            order::write_after(&place, &mut fragment);
+        }
+        SqlCondition::new(fragment)
+    }
+
+    /// Which rows count, wherever the page begins.
+    #[must_use]
+    pub fn filter_condition(&self) -> SqlCondition {
+        let mut fragment = Fragment::new(self.today);
+        self.write_filter(&mut fragment);
+        SqlCondition::new(fragment)
+    }
+
+    fn write_filter(&self, fragment: &mut Fragment) {
+        match &self.filter {
+            Some(filter) => filter.write(fragment),
+            None => {
+                fragment.sql("TRUE");
+            }
+        }
+    }
+
+    /// The order, which leaves no two rows alike.
+    #[must_use]
+    pub fn ordering(&self) -> SqlOrdering {
+        let mut fragment = Fragment::new(self.today);
+        order::write(&self.sorts, &mut fragment);
+        SqlOrdering::new(fragment)
+    }
+
+    /// How many rows to read: one more than the page holds, which tells whether there is a next one.
+    #[must_use]
+    pub const fn limit(&self) -> i64 {
+        self.top + 1
+    }
+
+    /// How many rows to leave out.
+    #[must_use]
+    pub const fn offset(&self) -> i64 {
+        self.skip
+    }
+
+    /// Makes the page of the rows that were read, as the client will see them: its cursor is taken from the last one's JSON.
+    #[must_use]
+    pub fn page(&self, mut rows: Vec<Value>, count: Option<i64>) -> Page {
+        let top = usize::try_from(self.top).unwrap_or(usize::MAX);
+        let goes_on = rows.len() > top;
+        rows.truncate(top);
+        let next_link = if goes_on { rows.last().map(|row| self.link_after(row)) } else { None };
+        Page { value: rows, next_link, count }
+    }
+
+    /// The link to the page after a row. `skip` is done with; all else the request said, it says again.
+    fn link_after(&self, row: &Value) -> String {
+        let values: Vec<Value> = self.sorts.iter().map(|sort| self.sort_value(sort, row)).collect();
+        let order = self.order_text();
+        let cursor = cursor::write(&self.key, &self.identity(&order), &values);
+        let mut link = format!("{}?", self.path);
+        for name in ["top", "filter", "orderby", "count"] {
+            if let Some(value) = self.params.get(name) {
+                link.push_str(&format!("{name}={}&", encode(value)));
+            }
+        }
+        link.push_str("cursor=");
+        link.push_str(&cursor);
+        link
+    }
+
+    fn sort_value(&self, sort: &Sort, row: &Value) -> Value {
+        let value = page::at(row, sort.field.name);
+        if cursor::place(sort, value).is_none() {
+            // Better a link that answers 400 than a list that ends early: the defect shows.
+            tracing::error!(path = self.path, field = sort.field.name, "a row has no sort value of the field's kind");
+        }
+        value.clone()
+    }
+
+    fn identity<'a>(&'a self, order: &'a str) -> ListIdentity<'a> {
+        ListIdentity { path: &self.path, filter: self.params.get("filter").unwrap_or_default(), order }
+    }
+
+    fn order_text(&self) -> String {
+        self.sorts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The order the request names, or the resource's own. A mistake in the latter is a defect.
+fn order_of(named: Option<&str>, spec: &ListSpec) -> Result<Result<Vec<Sort>, Vec<FieldError>>, Problem> {
+    let sorts = match named {
+        Some(text) => order::parse(text, spec),
+        None => Ok(order::parse(spec.default_order, spec)
+            .map_err(|_| Problem::internal(format!("the default order {} is wrong", spec.default_order)))?),
+    };
+    match &sorts {
+        Ok(sorts) if sorts.last().is_none_or(|last| last.field.name != spec.tie) => {
+            Err(Problem::internal(format!("the tie-breaker {} is no field", spec.tie)))
+        }
+        _ => Ok(sorts),
+    }
+}
+
+fn collect<T>(result: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
+}
+
+fn number(params: &QueryParams, name: &str, default: i64, range: RangeInclusive<i64>) -> Result<i64, FieldError> {
+    let Some(text) = params.get(name) else { return Ok(default) };
+    let (minimum, maximum) = (*range.start(), *range.end());
+    let detail = format!("{name} is a whole number from {minimum} to {maximum}");
+    let wrong = |code| {
+        FieldError::new(format!("?{name}"), code, detail.clone()).param("minimum", minimum).param("maximum", maximum)
+    };
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong(FieldCode::InvalidValue));
+    }
+    // What does not fit into 64 bits is out of range as well.
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| wrong(FieldCode::OutOfRange))
+}
+
+fn truth(params: &QueryParams, name: &str) -> Result<bool, FieldError> {
+    match params.get(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => {
+            Err(FieldError::new(format!("?{name}"), FieldCode::InvalidValue, format!("{name} is true or false")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::debug_query;
+    use diesel::pg::Pg;
+    use serde_json::json;
+
+    use super::super::{Field, FieldKind};
+    use super::*;
+
+    const SPEC: ListSpec = ListSpec {
+        fields: &[
+            Field::new("number", FieldKind::Key, "n").not_null(),
+            Field::new("price", FieldKind::Decimal, "p"),
+            Field::new("customer.number", FieldKind::Key, "c"),
+        ],
+        default_order: "number",
+        tie: "number",
+    };
+
+    fn parse(raw: &str) -> Result<ListQuery, Problem> {
+        let today = NaiveDate::from_ymd_opt(2031, 5, 15).unwrap();
+        ListQuery::parse("/v1/items", raw, &SPEC, &CursorKey::new("secret"), today)
+    }
+
+    fn condition(list: &ListQuery) -> String {
+        debug_query::<Pg, _>(&list.condition()).to_string()
+    }
+
+    fn rows(count: usize) -> Vec<Value> {
+        (0..count).map(|n| json!({"number": format!("N{n}"), "price": "1.5", "customer": null})).collect()
+    }
+
+    /// The problem's code and, of each error, pointer and code.
+    fn refused(raw: &str) -> (ProblemCode, Vec<(String, FieldCode)>) {
+        let problem = parse(raw).expect_err(raw);
+        (problem.code, problem.errors.into_iter().map(|error| (error.pointer, error.code)).collect())
+    }
+
+    #[test]
+    fn an_empty_query_is_the_first_page() {
+        let list = parse("").unwrap();
+        assert_eq!((list.limit(), list.offset(), list.wants_count()), (51, 0, false));
+        assert_eq!(condition(&list), "TRUE -- binds: []");
+        assert_eq!(debug_query::<Pg, _>(&list.ordering()).to_string(), "(n) ASC -- binds: []");
+        assert_eq!(list.page(rows(50), Some(50)), Page { value: rows(50), next_link: None, count: Some(50) });
+    }
+
+    #[test]
+    fn the_link_goes_on_after_the_last_row() {
+        let list =
+            parse("$top=2&$skip=4&$count=true&$orderby=price+desc&$filter=customer/number+ne+'%C3%84+%26'").unwrap();
+        assert_eq!((list.limit(), list.offset(), list.wants_count()), (3, 4, true));
+        let page = list.page(rows(3), Some(9));
+        assert_eq!((page.value.len(), page.count), (2, Some(9)));
+
+        let link = page.next_link.unwrap();
+        let start = "/v1/items?top=2&filter=customer%2Fnumber%20ne%20%27%C3%84%20%26%27&orderby=price%20desc&count=true&cursor=";
+        assert!(link.starts_with(start), "{link}");
+        let next = parse(link.strip_prefix("/v1/items?").unwrap()).unwrap();
+        assert_eq!((next.limit(), next.offset(), next.wants_count()), (3, 0, true));
+        assert_eq!(
+            condition(&next),
+            "(c) IS DISTINCT FROM $1 AND ((p) < $2 OR (p) IS NULL OR (p) = $3 AND ((n) > $4)) \
+             -- binds: [\"Ä &\", 1.5, 1.5, \"N1\"]"
+        );
+        assert_eq!(
+            debug_query::<Pg, _>(&next.filter_condition()).to_string(),
+            "(c) IS DISTINCT FROM $1 -- binds: [\"Ä &\"]"
+        );
+    }
+
+    #[test]
+    fn a_cursor_serves_its_own_list_only() {
+        let cursor = |raw: &str| {
+            let link = parse(raw).unwrap().page(rows(60), None).next_link.unwrap();
+            link.rsplit_once("cursor=").unwrap().1.to_owned()
+        };
+        let plain = cursor("");
+        assert!(parse(&format!("cursor={plain}")).is_ok());
+        assert!(parse(&format!("top=7&cursor={plain}&orderby=number")).is_ok(), "the same order, said");
+        for other in ["orderby=number+desc&", "orderby=price&", "filter=price+eq+1&"] {
+            let (code, errors) = refused(&format!("{other}cursor={plain}"));
+            assert_eq!((code, errors.len()), (ProblemCode::InvalidCursor, 1), "{other}");
+        }
+        for wrong in ["", "x", "%C3%84", &plain[1..], &cursor("orderby=price")] {
+            assert_eq!(refused(&format!("cursor={wrong}")).0, ProblemCode::InvalidCursor, "{wrong}");
+        }
+        let today = NaiveDate::from_ymd_opt(2031, 5, 15).unwrap();
+        let raw = format!("cursor={plain}");
+        let elsewhere = ListQuery::parse("/v1/campaigns", &raw, &SPEC, &CursorKey::new("secret"), today);
+        assert_eq!(elsewhere.unwrap_err().code, ProblemCode::InvalidCursor);
+    }
+
+    #[test]
+    fn everything_wrong_is_named_at_once() {
+        use FieldCode::{
+            DuplicateField, InvalidValue, NotAllowed, NotFilterable, OutOfRange, Syntax, UnknownParameter,
+        };
+        let named = |errors: &[(&str, FieldCode)]| -> Vec<(String, FieldCode)> {
+            errors.iter().map(|(pointer, code)| ((*pointer).to_owned(), *code)).collect()
+        };
+        for (raw, code, errors) in [
+            ("top=0", ProblemCode::InvalidRequest, vec![("?top", OutOfRange)]),
+            ("top=1001", ProblemCode::InvalidRequest, vec![("?top", OutOfRange)]),
+            ("top=99999999999999999999", ProblemCode::InvalidRequest, vec![("?top", OutOfRange)]),
+            ("top=-1", ProblemCode::InvalidRequest, vec![("?top", OutOfRange)]),
+            ("top=", ProblemCode::InvalidRequest, vec![("?top", InvalidValue)]),
+            ("top=+5", ProblemCode::InvalidRequest, vec![("?top", InvalidValue)]),
+            ("top=%2B5", ProblemCode::InvalidRequest, vec![("?top", InvalidValue)]),
+            ("skip=10001", ProblemCode::InvalidRequest, vec![("?skip", OutOfRange)]),
+            ("count=1", ProblemCode::InvalidRequest, vec![("?count", InvalidValue)]),
+            ("skip=0&cursor=x", ProblemCode::InvalidRequest, vec![("?skip", NotAllowed)]),
+            ("top=1&$top=1", ProblemCode::InvalidRequest, vec![("?top", DuplicateField)]),
+            ("$cursor=x", ProblemCode::InvalidRequest, vec![("?$cursor", UnknownParameter)]),
+            ("filter=%GG", ProblemCode::InvalidRequest, vec![("?filter", Syntax)]),
+            ("filter=", ProblemCode::InvalidFilter, vec![("?filter", Syntax)]),
+            ("orderby=", ProblemCode::InvalidFilter, vec![("?orderby", Syntax)]),
+            (
+                "filtr=x&top=0&$filter=pricee+eq+1&orderby=prise&cursor=x",
+                ProblemCode::InvalidFilter,
+                vec![
+                    ("?filtr", UnknownParameter),
+                    ("?top", OutOfRange),
+                    ("?filter", NotFilterable),
+                    ("?orderby", NotFilterable),
+                ],
+            ),
+        ] {
+            assert_eq!(refused(raw), (code, named(&errors)), "{raw}");
+        }
+        for right in ["top=1", "top=1000", "skip=0", "skip=10000", "count=false", "top=007"] {
+            assert!(parse(right).is_ok(), "{right}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_default_order_or_tie_is_a_defect() {
+        let today = NaiveDate::from_ymd_opt(2031, 5, 15).unwrap();
+        for spec in [ListSpec { default_order: "x", ..SPEC }, ListSpec { tie: "x", ..SPEC }] {
+            let problem = ListQuery::parse("/", "", &spec, &CursorKey::new(""), today).unwrap_err();
+            assert_eq!(problem.code, ProblemCode::Internal);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What happens around every request: a trace id, credentials, the one form of failure, a log line and the counters.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, web};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::call::Caller;
+use super::problem::{Problem, ProblemCode};
+
+/// Carries the trace id of every answer.
+const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
+
+/// The API key, if the service has one; only its hash is kept.
+#[derive(Clone)]
+pub struct Credentials(Option<[u8; 32]>);
+
+impl Credentials {
+    /// Credentials that ask for this key; without one, everybody who reaches the service may use it.
+    #[must_use]
+    pub fn new(api_key: Option<&str>) -> Self {
+        Self(api_key.map(|key| Sha256::digest(key.as_bytes()).into()))
+    }
+
+    /// Whether a key is asked for.
+    #[must_use]
+    pub const fn required(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn caller(&self, request: &ServiceRequest) -> Result<Caller, Problem> {
+        let Some(expected) = self.0 else { return Ok(Caller("local".to_owned())) };
+        let given = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, key)| Sha256::digest(key.trim().as_bytes()));
+        match given {
+            Some(hash) if bool::from(hash.as_slice().ct_eq(&expected)) => Ok(Caller("api-key".to_owned())),
+            _ => Err(Problem::new(ProblemCode::Unauthorized, "the request needs the API key as a bearer token")
+                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        }
+    }
+}
+
+/// The middleware.
+///
+/// # Errors
+/// Never: every failure becomes a response.
+pub async fn around(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let started = Instant::now();
+    let trace_id = trace_id(&request);
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let span = tracing::info_span!("request", trace_id = %trace_id, method = %method, path = %path);
+    let mut response = match admitted(&request) {
+        Err(problem) => request.into_response(problem.response(&path, &trace_id)),
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            match next.call(request).instrument(span.clone()).await {
+                Ok(response) => in_our_form(response.map_into_boxed_body(), &path, &trace_id),
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    if let Ok(value) = HeaderValue::from_str(&trace_id) {
+        response.headers_mut().insert(TRACE_ID, value);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // Private and to be asked for again: an ETag makes that cheap.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    let status = response.status();
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let took = started.elapsed();
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
+    metrics::counter!("kampanje_http_requests_total", &labels).increment(1);
+    metrics::histogram!("kampanje_http_request_seconds", &labels).record(took);
+    span.in_scope(|| tracing::info!(status = status.as_u16(), took_us = took.as_micros(), "request answered"));
+    Ok(response)
+}
+
+/// The caller's own trace id (W3C Trace Context), or a new one.
+fn trace_id(request: &ServiceRequest) -> String {
+    let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    given
+        .and_then(|parent| parent.split('-').nth(1))
+        .filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+        .map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+/// Who calls, unless the request is refused before it reaches its handler.
+fn admitted(request: &ServiceRequest) -> Result<Caller, Problem> {
+    let business = request.path().starts_with("/v1/") || request.path() == "/v1";
+    if !business {
+        return Ok(Caller("local".to_owned()));
+    }
+    let caller = match request.app_data::<web::Data<Credentials>>() {
+        Some(credentials) => credentials.caller(request)?,
+        None => return Err(Problem::internal("the app was built without credentials")),
+    };
+    if accepts_json(request) {
+        Ok(caller)
+    } else {
+        Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
+    }
+}
+
+/// Whether `Accept` lets JSON through; a range with q=0 does not.
+fn accepts_json(request: &ServiceRequest) -> bool {
+    let mut asked = false;
+    for value in request.headers().get_all(header::ACCEPT) {
+        for range in value.to_str().unwrap_or("*/*").split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().unwrap_or_default().to_lowercase();
+            let refused =
+                parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty()));
+            asked |= !media.is_empty();
+            let json = matches!(media.as_str(), "*/*" | "application/*" | "application/json" | "application/x-ndjson");
+            if json && !refused {
+                return true;
+            }
+        }
+    }
+    !asked
+}
+
+/// Every failure as a problem document with its path and trace id, the framework's own included.
+fn in_our_form(response: ServiceResponse<BoxBody>, path: &str, trace_id: &str) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let problem = match response.response().error().and_then(|error| error.as_error::<Problem>()) {
+        Some(problem) => problem.clone(),
+        None if response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v == "application/problem+json") => {
+            return response;
+        }
+        // Readiness answers its own 503.
+        None if response.request().path() == "/readyz" => return response,
+        None => framework_problem(&response),
+    };
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, problem.response(path, trace_id))
+}
+
+fn framework_problem(response: &ServiceResponse<BoxBody>) -> Problem {
+    let request = response.request();
+    let detail = response.response().error().map(ToString::to_string);
+    let problem = |code, text: &str| Problem::new(code, detail.clone().unwrap_or_else(|| text.to_owned()));
+    match response.status() {
+        StatusCode::NOT_FOUND => Problem::new(ProblemCode::NotFound, format!("nothing is at {}", request.path())),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let refused =
+                Problem::new(ProblemCode::MethodNotAllowed, format!("{} is not allowed here", request.method()));
+            match response.headers().get(header::ALLOW) {
+                Some(allow) => refused.header(header::ALLOW, allow.clone()),
+                None => refused,
+            }
+        }
+        StatusCode::REQUEST_TIMEOUT => problem(ProblemCode::RequestTimeout, "the request did not arrive in time"),
+        StatusCode::PAYLOAD_TOO_LARGE => problem(ProblemCode::PayloadTooLarge, "the body is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => problem(ProblemCode::UnsupportedMediaType, "the body is not JSON"),
+        status if status.is_client_error() => problem(ProblemCode::MalformedRequest, "the request cannot be read"),
+        _ => Problem::internal(detail.unwrap_or_else(|| "a response without a reason".to_owned())),
+    }
+}
+
+/// 405 with the methods that the path has.
+#[must_use]
+pub fn method_not_allowed(allowed: &[Method]) -> actix_web::HttpResponse {
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    let mut response = actix_web::HttpResponse::MethodNotAllowed();
+    response.insert_header((header::ALLOW, names.join(", "))).finish()
+}

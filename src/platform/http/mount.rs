@@ -1,0 +1,362 @@
+//! Mounts a plain resource: its seven operations with their documentation, made from its [`Names`](super::resource::Names).
+
+use std::borrow::Cow;
+
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::list::FieldKind;
+use super::resource::{self, BATCH_ROWS, Resource, Scope};
+use super::routes::Routes;
+
+/// Adds the operations of a resource to the route table.
+pub fn mount<R: Resource>(routes: &mut Routes) {
+    let documented = Documented::<R>::new();
+    let collection = R::NAMES.path;
+    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
+    routes.schema::<R::Write>();
+    routes.schema::<R::View>();
+    routes.schema::<PageOf<R>>();
+    routes.schema::<PatchOf<R>>();
+    routes.schema::<BatchOf<R>>();
+    routes.schema::<BatchReceipts>();
+    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Post, collection, documented.create(), resource::create::<R>);
+    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), documented.batch(), resource::batch::<R>);
+    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Put, &one, documented.put(), resource::put::<R>);
+    routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
+}
+
+/// The documentation of a resource's operations.
+struct Documented<R> {
+    resource: std::marker::PhantomData<R>,
+    words: String,
+}
+
+impl<R: Resource> Documented<R> {
+    fn new() -> Self {
+        Self { resource: std::marker::PhantomData, words: R::NAMES.plural.replace('_', " ") }
+    }
+
+    fn operation(&self, id: String, summary: String, description: &str) -> OperationBuilder {
+        let operation = OperationBuilder::new()
+            .operation_id(Some(id))
+            .tag(R::NAMES.tag)
+            .summary(Some(summary))
+            .description(Some(description));
+        R::Scope::PARAMETERS
+            .iter()
+            .fold(operation, |operation, (name, description)| operation.parameter(path_parameter(name, description)))
+    }
+
+    fn on_one(&self, verb: &str, summary: &str, description: &str) -> OperationBuilder {
+        let named = match R::NAMES.key_field {
+            Some(field) => format!("The id or the {field}."),
+            None => "The id.".to_owned(),
+        };
+        let id = format!("{verb}_{}", R::NAMES.singular);
+        self.operation(id, format!("{summary} {}", R::NAMES.one), description)
+            .parameter(path_parameter(R::NAMES.singular, &named))
+    }
+
+    fn list(&self) -> Operation {
+        let names: Vec<&str> = R::LIST.fields.iter().map(|field| field.name).collect();
+        let scalar: Vec<&str> = R::LIST
+            .fields
+            .iter()
+            .filter(|field| !matches!(field.kind, FieldKind::KeyList))
+            .map(|field| field.name)
+            .collect();
+        let description = format!(
+            "Pages in keyset order; follow `nextLink` until there is none. `$top`, `$skip`, `$filter`, `$orderby` and `$count` \
+             are accepted too. Default order: `{}`.",
+            R::LIST.default_order
+        );
+        self.operation(format!("list_{}", R::NAMES.plural), format!("List {}", self.words), &description)
+            .parameter(integer_parameter("top", "How many to a page.", 1.0, 1_000.0, 50))
+            .parameter(integer_parameter("skip", "How many to leave out at the front.", 0.0, 10_000.0, 0))
+            .parameter(text_parameter(
+                "filter",
+                &format!("Which of them, in OData's words, over: {}.", names.join(", ")),
+                4_096,
+            ))
+            .parameter(text_parameter(
+                "orderby",
+                &format!("In which order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
+                512,
+            ))
+            .parameter(boolean_parameter("count", "Whether to count all that the filter leaves."))
+            .parameter(text_parameter("cursor", "Where the page begins; comes with `nextLink`.", 4_096))
+            .response("200", json_response(&format!("A page of {}.", self.words), PageOf::<R>::name()))
+            .build()
+    }
+
+    fn create(&self) -> Operation {
+        self.operation(
+            format!("create_{}", R::NAMES.singular),
+            format!("Create {}", R::NAMES.one),
+            "Answers with the resource, its `ETag` and its `Location`.",
+        )
+        .request_body(Some(json_body("What is to be created.", R::Write::name())))
+        .response("201", json_response("Created.", R::View::name()))
+        .build()
+    }
+
+    fn batch(&self) -> Operation {
+        let description = format!(
+            "Upserts up to {BATCH_ROWS} rows by business key. Atomic unless `atomic` is false: then each row has its own receipt (207)."
+        );
+        self.operation(format!("batch_{}", R::NAMES.plural), format!("Write many {}", self.words), &description)
+            .request_body(Some(json_body("The rows.", BatchOf::<R>::name())))
+            .response("200", json_response("All rows are written.", BatchReceipts::name()))
+            .response("207", json_response("Each row's own receipt.", BatchReceipts::name()))
+            .build()
+    }
+
+    fn get(&self) -> Operation {
+        self.on_one("get", "Get", "Answers 304 when `If-None-Match` names the current ETag.")
+            .response("200", json_response("The resource.", R::View::name()))
+            .response("304", ResponseBuilder::new().description("The caller has the current representation."))
+            .build()
+    }
+
+    fn put(&self) -> Operation {
+        let description = match R::NAMES.key_field {
+            Some(_) => "Creates it under its key, or replaces it whole; replacing needs `If-Match`.",
+            None => "Replaces it whole.",
+        };
+        let operation = self
+            .on_one("put", "Create or replace", description)
+            .request_body(Some(json_body("The whole content.", R::Write::name())))
+            .response("200", json_response("Replaced.", R::View::name()));
+        match R::NAMES.key_field {
+            Some(_) => operation.response("201", json_response("Created.", R::View::name())).build(),
+            None => operation.build(),
+        }
+    }
+
+    fn patch(&self) -> Operation {
+        self.on_one(
+            "update",
+            "Change",
+            "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
+        )
+        .request_body(Some(
+            RequestBodyBuilder::new()
+                .description(Some("The fields to change."))
+                .required(Some(Required::True))
+                .content(
+                    "application/json",
+                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
+                )
+                .content(
+                    "application/merge-patch+json",
+                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
+                )
+                .build(),
+        ))
+        .response("200", json_response("Changed.", R::View::name()))
+        .build()
+    }
+
+    fn delete(&self) -> Operation {
+        self.on_one("delete", "Delete", "Refused with 409 while something refers to it; the problem lists what.")
+            .response("204", ResponseBuilder::new().description("Gone."))
+            .build()
+    }
+}
+
+/// A parameter of the path.
+#[must_use]
+pub fn path_parameter(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(50))
+                .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        ))
+        .build()
+}
+
+fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
+
+fn integer_parameter(name: &str, description: &str, least: f64, most: f64, default: i64) -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
+        .minimum(Some(least))
+        .maximum(Some(most))
+        .default(Some(default.into()));
+    query_parameter(name, description, schema)
+}
+
+/// A text parameter of the query.
+#[must_use]
+pub fn text_parameter(name: &str, description: &str, longest: usize) -> Parameter {
+    query_parameter(name, description, ObjectBuilder::new().schema_type(Type::String).max_length(Some(longest)))
+}
+
+/// A boolean parameter of the query.
+#[must_use]
+pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
+    query_parameter(name, description, ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())))
+}
+
+/// A JSON body of a named schema.
+#[must_use]
+pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
+    RequestBodyBuilder::new()
+        .description(Some(description))
+        .required(Some(Required::True))
+        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+        .build()
+}
+
+/// A JSON response of a named schema.
+#[must_use]
+pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
+    ResponseBuilder::new()
+        .description(description)
+        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+}
+
+/// Implements a schema that is named after a resource's view or write.
+macro_rules! schema_of {
+    ($name:ident, $of:ident, $suffix:literal, $schema:expr) => {
+        struct $name<R>(std::marker::PhantomData<R>);
+
+        impl<R: Resource> PartialSchema for $name<R> {
+            fn schema() -> RefOr<Schema> {
+                #[allow(clippy::redundant_closure_call)]
+                ($schema)(<R::$of as ToSchema>::name(), <R::$of as PartialSchema>::schema())
+            }
+        }
+
+        impl<R: Resource> ToSchema for $name<R> {
+            fn name() -> Cow<'static, str> {
+                Cow::Owned(format!("{}{}", <R::View as ToSchema>::name(), $suffix))
+            }
+        }
+    };
+}
+
+schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
+    ObjectBuilder::new()
+        .description(Some("A page of a list."))
+        .property(
+            "value",
+            ArrayBuilder::new()
+                .items(Ref::from_schema_name(name))
+                .max_items(Some(1_000))
+                .description(Some("The resources, each with its `etag`.")),
+        )
+        .required("value")
+        .property(
+            "nextLink",
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .max_length(Some(16_384))
+                .description(Some("Where the next page is; absent on the last. Opaque."))
+                .examples(["/v1/items?top=2&cursor=eyJrIjpbIjE4OTYtUyJdfQ.c2lnbmF0dXJl"]),
+        )
+        .property(
+            "count",
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(Some(0.0))
+                .maximum(Some(9_007_199_254_740_991.0))
+                .description(Some("How many the filter leaves; only with `count=true`."))
+                .examples([2]),
+        )
+        .into()
+});
+
+schema_of!(PatchOf, Write, "Patch", |_, schema: RefOr<Schema>| {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required.clear();
+            object.description = Some("The fields to change; null takes a value away.".to_owned());
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
+    }
+});
+
+schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>, _| {
+    ObjectBuilder::new()
+        .description(Some("Rows to write, by business key."))
+        .property(
+            "atomic",
+            ObjectBuilder::new()
+                .schema_type(Type::Boolean)
+                .default(Some(true.into()))
+                .description(Some("Whether one bad row refuses them all."))
+                .examples([true]),
+        )
+        .property(
+            "rows",
+            ArrayBuilder::new()
+                .items(Ref::from_schema_name(name))
+                .min_items(Some(1))
+                .max_items(Some(BATCH_ROWS))
+                .description(Some("The rows.")),
+        )
+        .required("rows")
+        .into()
+});
+
+/// What became of the rows of a batch.
+#[derive(ToSchema, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchReceipts {
+    /// One receipt for each row, in the order of the request.
+    #[schema(max_items = 1000)]
+    pub receipts: Vec<BatchReceipt>,
+}
+
+/// What became of one row.
+#[derive(ToSchema, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchReceipt {
+    /// The row's place in the request, from 0.
+    #[schema(minimum = 0, maximum = 999, example = 0)]
+    pub row: i32,
+    /// 201 created, 200 replaced, or the status of what is wrong.
+    #[schema(minimum = 200, maximum = 599, example = 201)]
+    pub status: i32,
+    /// The id of the resource, if the row was written.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Option<uuid::Uuid>,
+    /// The business key, if the resource has one.
+    #[schema(max_length = 50, example = "1896-S")]
+    pub key: Option<String>,
+    /// The code of what is wrong.
+    #[schema(max_length = 50, example = "VALIDATION_FAILED")]
+    pub code: Option<String>,
+    /// What is wrong, in words.
+    #[schema(max_length = 4000, example = "has to be 0 or more")]
+    pub detail: Option<String>,
+    /// Everything that is wrong with the row.
+    #[schema(max_items = 1000)]
+    pub errors: Option<Vec<super::problem::ProblemError>>,
+}

@@ -1,0 +1,604 @@
+//! The life of every plain resource, once: list, get, create, replace, patch, delete and batch, with ETags, conditions,
+//! business keys and errors as api.md section 1 wants them.
+//!
+//! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
+//! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
+
+use std::collections::{HashSet, VecDeque};
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use diesel_async::AsyncPgConnection;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::call::{Answer, Call};
+use super::constraints::{self, Broken, Holder, Named};
+use super::etag;
+use super::json::{BodyErrors, decode, merge};
+use super::list::{CursorKey, ListQuery, ListSpec};
+use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::clock::Calendar;
+use crate::platform::effect::{Database, Effect};
+use crate::values::{Key, Reference};
+
+/// The most rows of one batch.
+pub const BATCH_ROWS: usize = 1_000;
+
+/// How a resource is called, in paths, operation ids and sentences.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// The collection's path, with `{…}` for what it lies below: `/v1/campaigns/{campaign}/prices`.
+    pub path: &'static str,
+    /// One of them, in operation ids: `campaign_price`.
+    pub singular: &'static str,
+    /// Many of them, in operation ids: `campaign_prices`.
+    pub plural: &'static str,
+    /// One of them, in sentences, with its article: `a campaign's price`.
+    pub one: &'static str,
+    /// The section of the documentation.
+    pub tag: &'static str,
+    /// Whether a business key names it (else only its id does): how the key's field is called in the body.
+    pub key_field: Option<&'static str>,
+}
+
+/// What a collection lies below.
+pub trait Scope: Sized + Clone + 'static {
+    /// The path parameters of the collection with their descriptions.
+    const PARAMETERS: &'static [(&'static str, &'static str)];
+
+    /// Finds it from the path.
+    ///
+    /// # Errors
+    /// 404 when it does not exist, 400 when the path is no id and no key.
+    fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> impl Future<Output = Result<Self, Problem>>;
+}
+
+impl Scope for () {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
+
+    async fn find(_: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        Ok(())
+    }
+}
+
+/// What a write does with a row that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfExists {
+    /// The constraint refuses it.
+    Refuse,
+    /// It is replaced.
+    Replace,
+}
+
+/// A row to be written: its id and its content.
+#[derive(Debug, Clone)]
+pub struct Draft<W> {
+    /// A new id, or that of the row that is replaced.
+    pub id: Uuid,
+    /// The content; its key, where the resource has one, is given.
+    pub write: W,
+}
+
+/// A resource's own part: its names, its rows, its rules.
+#[allow(async_fn_in_trait, reason = "handlers run on one thread each; no future of ours has to be Send")]
+pub trait Resource: 'static {
+    /// How it is called.
+    const NAMES: Names;
+    /// What can be filtered and ordered by.
+    const LIST: ListSpec;
+    /// What may refer to it.
+    const HOLDERS: &'static [Holder];
+    /// What the collection lies below.
+    type Scope: Scope;
+    /// What clients send.
+    type Write: Deserr<BodyErrors> + Serialize + ToSchema + Clone;
+    /// What clients get.
+    type View: Serialize + ToSchema;
+
+    /// The views of a page, one more than it holds.
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        scope: &Self::Scope,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem>;
+    /// How many the filter leaves.
+    async fn count(conn: &mut AsyncPgConnection, scope: &Self::Scope, list: &ListQuery) -> Result<i64, Problem>;
+    /// One of them; locked against other changes until the transaction ends, if wanted.
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        scope: &Self::Scope,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem>;
+    /// Which of the writes' rows exist already, by business key: their ids.
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        scope: &Self::Scope,
+        writes: &[Self::Write],
+    ) -> Result<Vec<Option<Uuid>>, Problem>;
+    /// Writes rows, in one statement where that can be, and notes what they touch.
+    async fn save(
+        effect: &mut Effect,
+        scope: &Self::Scope,
+        rows: &[Draft<Self::Write>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError>;
+    /// Removes one, and notes what that touches.
+    async fn delete(effect: &mut Effect, scope: &Self::Scope, view: &Self::View) -> Result<(), SaveError>;
+
+    /// The id.
+    fn id(view: &Self::View) -> Uuid;
+    /// The write that would make the view, for merge patches.
+    fn write_of(view: &Self::View) -> Self::Write;
+    /// The business key of a write, if it is given (and the resource has one).
+    fn key(write: &Self::Write) -> Option<Key>;
+    /// Gives the write its business key.
+    fn set_key(write: &mut Self::Write, key: Key);
+    /// The next number of the series, for resources that have one.
+    async fn next_key(_: &mut Effect) -> Result<Option<Key>, Problem> {
+        Ok(None)
+    }
+    /// The rules across fields that a write breaks.
+    fn rules(_: &Self::Write, _: &Self::Scope) -> Vec<FieldError> {
+        Vec::new()
+    }
+    /// What a write refers to.
+    fn references(_: &Self::Write) -> Vec<Named> {
+        Vec::new()
+    }
+}
+
+/// Why rows could not be written.
+#[derive(Debug)]
+pub enum SaveError {
+    /// The database refuses.
+    Database(diesel::result::Error),
+    /// The room refuses.
+    Problem(Problem),
+}
+
+impl From<diesel::result::Error> for SaveError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Problem> for SaveError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// A segment of the path as id or key.
+///
+/// # Errors
+/// 404 when it is neither, since nothing can be there.
+pub fn reference(request: &HttpRequest, name: &str) -> Result<Reference, Problem> {
+    let text = request.match_info().get(name).unwrap_or_default();
+    Reference::parse(text).map_err(|_| Problem::not_found(name, text))
+}
+
+/// `GET` on the collection.
+pub async fn list<R: Resource>(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let today = calendar.today();
+    let list = ListQuery::parse(request.path(), request.query_string(), &R::LIST, &cursor_key, today)?;
+    let mut conn = database.read().await?;
+    let scope = R::Scope::find(&request, &mut conn).await?;
+    let views = R::list(&mut conn, &scope, &list).await?;
+    let count = if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };
+    let rows = views.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
+    Answer::json(StatusCode::OK, &list.page(rows, count))
+}
+
+/// A view as it stands in a list: with its ETag inside.
+fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
+    let text = serde_json::to_vec(view).map_err(Problem::internal)?;
+    let mut value: Value = serde_json::from_slice(&text).map_err(Problem::internal)?;
+    if let Value::Object(fields) = &mut value {
+        fields.insert("etag".to_owned(), etag::of(&text).into());
+    }
+    Ok(value)
+}
+
+/// `GET` on one.
+pub async fn get<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
+    let reference = reference(&request, R::NAMES.singular)?;
+    let mut conn = database.read().await?;
+    let scope = R::Scope::find(&request, &mut conn).await?;
+    let view = found::<R>(&mut conn, &scope, &reference, false).await?;
+    Ok(Answer::resource(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
+}
+
+async fn found<R: Resource>(
+    conn: &mut AsyncPgConnection,
+    scope: &R::Scope,
+    reference: &Reference,
+    lock: bool,
+) -> Result<R::View, Problem> {
+    let words = R::NAMES.singular.replace('_', " ");
+    R::find(conn, scope, reference, lock).await?.ok_or_else(|| Problem::not_found(&words, &reference.to_string()))
+}
+
+/// `POST` on the collection.
+pub async fn create<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let write: R::Write = call.json()?;
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            checked(R::rules(&write, &scope))?;
+            let draft = Draft { id: Uuid::now_v7(), write: numbered::<R>(effect, write.clone()).await? };
+            save::<R>(effect, &scope, &draft, IfExists::Refuse).await?;
+            let view = found::<R>(&mut effect.conn, &scope, &Reference::Id(draft.id), false).await?;
+            let place = R::key(&draft.write).map_or_else(|| draft.id.to_string(), |key| key.to_string());
+            let location = format!("{}/{place}", request.path());
+            Ok(Answer::resource(StatusCode::CREATED, &view)?.header(header::LOCATION, &location))
+        })
+        .await
+}
+
+/// The write with its key: the given one, or the next number of the series.
+async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Write) -> Result<R::Write, Problem> {
+    let Some(field) = R::NAMES.key_field else { return Ok(write) };
+    if R::key(&write).is_none() {
+        match R::next_key(effect).await? {
+            Some(key) => R::set_key(&mut write, key),
+            None => {
+                let missing =
+                    FieldError::new(format!("/{field}"), FieldCode::Required, format!("{field} must be given"));
+                return Err(Problem::from_errors(vec![missing]));
+            }
+        }
+    }
+    Ok(write)
+}
+
+/// `PUT` on one: replaces it, or creates it under its key.
+pub async fn put<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let reference = reference(&request, R::NAMES.singular)?;
+    let write: R::Write = call.json()?;
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            match R::find(&mut effect.conn, &scope, &reference, true).await? {
+                Some(view) => {
+                    let current = Answer::resource(StatusCode::OK, &view)?;
+                    if call.if_none_match == Some(super::etag::Condition::Any) {
+                        return Err(etag::stale(tag(&current)));
+                    }
+                    require(&call, &current)?;
+                    replace::<R>(effect, &scope, &view, write).await
+                }
+                None => {
+                    if call.if_match.is_some() {
+                        return Err(etag::stale(None));
+                    }
+                    create_at::<R>(effect, &scope, &reference, write).await
+                }
+            }
+        })
+        .await
+}
+
+/// Creates what the path names by key.
+async fn create_at<R: Resource>(
+    effect: &mut Effect,
+    scope: &R::Scope,
+    reference: &Reference,
+    mut write: R::Write,
+) -> Result<Answer, Problem> {
+    let (Some(field), Reference::Key(key)) = (R::NAMES.key_field, reference) else {
+        let words = R::NAMES.singular.replace('_', " ");
+        return Err(Problem::not_found(&words, &reference.to_string()));
+    };
+    let mut errors = R::rules(&write, scope);
+    if R::key(&write).is_some_and(|given| given != *key) {
+        let detail = format!("{field} is {key} in the path");
+        errors.push(FieldError::new(format!("/{field}"), FieldCode::Immutable, detail));
+    }
+    checked(errors)?;
+    R::set_key(&mut write, key.clone());
+    let draft = Draft { id: Uuid::now_v7(), write };
+    save::<R>(effect, scope, &draft, IfExists::Refuse).await?;
+    let view = found::<R>(&mut effect.conn, scope, reference, false).await?;
+    Answer::resource(StatusCode::CREATED, &view)
+}
+
+/// Replaces what is there by a write; its key cannot change.
+async fn replace<R: Resource>(
+    effect: &mut Effect,
+    scope: &R::Scope,
+    view: &R::View,
+    mut write: R::Write,
+) -> Result<Answer, Problem> {
+    let mut errors = R::rules(&write, scope);
+    if let (Some(field), Some(key)) = (R::NAMES.key_field, R::key(&R::write_of(view))) {
+        if R::key(&write).is_some_and(|given| given != key) {
+            let detail = format!("{field} is {key} and cannot be changed");
+            errors.push(FieldError::new(format!("/{field}"), FieldCode::Immutable, detail));
+        }
+        R::set_key(&mut write, key);
+    }
+    checked(errors)?;
+    let draft = Draft { id: R::id(view), write };
+    save::<R>(effect, scope, &draft, IfExists::Replace).await?;
+    let view = found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await?;
+    Answer::resource(StatusCode::OK, &view)
+}
+
+/// `PATCH` on one: a merge patch on the write that would make it.
+pub async fn patch<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let reference = reference(&request, R::NAMES.singular)?;
+    let changes = call.value()?;
+    if !changes.is_object() {
+        let error = FieldError::new("", FieldCode::InvalidType, "a merge patch is an object");
+        return Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]));
+    }
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
+            require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
+            let mut whole = serde_json::to_value(R::write_of(&view)).map_err(Problem::internal)?;
+            merge(&mut whole, changes);
+            let write: R::Write = decode(whole).map_err(Problem::from_errors)?;
+            replace::<R>(effect, &scope, &view, write).await
+        })
+        .await
+}
+
+/// `DELETE` on one.
+pub async fn delete<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
+    let reference = reference(&request, R::NAMES.singular)?;
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
+            require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
+            match effect.part(async |effect| R::delete(effect, &scope, &view).await).await {
+                Ok(()) => Ok(Answer::empty(StatusCode::NO_CONTENT)),
+                Err(error) => Err(refusal::<R>(effect, error, &R::write_of(&view), R::id(&view)).await?),
+            }
+        })
+        .await
+}
+
+/// `POST` on the collection's `batch`: up to 1,000 rows, upserted by business key.
+pub async fn batch<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let Batch { atomic, rows } = read_batch::<R>(call.value()?)?;
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            let rows = rows.into_iter().map(|row| row.and_then(|write| obeying::<R>(write, &scope))).collect();
+            let results = save_rows::<R>(effect, &scope, rows, atomic).await?;
+            let receipts: Vec<Value> = results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
+            if !atomic {
+                return Answer::json(StatusCode::MULTI_STATUS, &json!({ "receipts": receipts }));
+            }
+            match refused(results) {
+                Some(problem) => Err(problem),
+                None => Answer::json(StatusCode::OK, &json!({ "receipts": receipts })),
+            }
+        })
+        .await
+}
+
+/// A row that was written.
+struct Saved {
+    id: Uuid,
+    key: Option<Key>,
+    created: bool,
+}
+
+/// A batch as read: each row a write, or what is wrong with it.
+struct Batch<W> {
+    atomic: bool,
+    rows: Vec<Result<W, Problem>>,
+}
+
+fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
+    #[derive(Deserr)]
+    #[deserr(error = BodyErrors, deny_unknown_fields)]
+    struct Body {
+        #[deserr(default = true)]
+        atomic: bool,
+        rows: Vec<Value>,
+    }
+    let body: Body = decode(body).map_err(Problem::from_errors)?;
+    let count = body.rows.len();
+    if count == 0 || count > BATCH_ROWS {
+        let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
+        let error = FieldError::new("/rows", code, format!("a batch has 1 to {BATCH_ROWS} rows, not {count}"));
+        return Err(Problem::from_errors(vec![error]));
+    }
+    let mut seen = HashSet::new();
+    let rows = body.rows.into_iter().map(|row| {
+        let write: R::Write = decode(row).map_err(Problem::from_errors)?;
+        match R::key(&write) {
+            Some(key) if !seen.insert(key.clone()) => {
+                let pointer = format!("/{}", R::NAMES.key_field.unwrap_or_default());
+                Err(Problem::rule(pointer, FieldCode::Duplicate, format!("{key} stands in the batch more than once")))
+            }
+            _ => Ok(write),
+        }
+    });
+    Ok(Batch { atomic: body.atomic, rows: rows.collect() })
+}
+
+fn obeying<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, Problem> {
+    checked(R::rules(&write, scope)).map(|()| write)
+}
+
+/// Writes the rows: all in one go if nothing stands against it, else one by one, so that each gets its own verdict.
+async fn save_rows<R: Resource>(
+    effect: &mut Effect,
+    scope: &R::Scope,
+    rows: Vec<Result<R::Write, Problem>>,
+    atomic: bool,
+) -> Result<Vec<Result<Saved, Problem>>, Problem> {
+    let hopeless = atomic && rows.iter().any(Result::is_err);
+    let mut writes = Vec::new();
+    for row in rows {
+        writes.push(match row {
+            Ok(write) => numbered::<R>(effect, write).await,
+            Err(problem) => Err(problem),
+        });
+    }
+    let good: Vec<R::Write> = writes.iter().filter_map(|row| row.as_ref().ok().cloned()).collect();
+    let existing = R::existing(&mut effect.conn, scope, &good).await?;
+    let mut drafts: VecDeque<(Draft<R::Write>, bool)> = good
+        .into_iter()
+        .zip(existing)
+        .map(|(write, id)| (Draft { id: id.unwrap_or_else(Uuid::now_v7), write }, id.is_none()))
+        .collect();
+    let at_once: Vec<Draft<R::Write>> = drafts.iter().map(|(draft, _)| draft.clone()).collect();
+    let done = !hopeless
+        && effect.part(async |effect| R::save(effect, scope, &at_once, IfExists::Replace).await).await.is_ok();
+    let mut results = Vec::new();
+    for write in writes {
+        let (draft, created) = match write {
+            Err(problem) => {
+                results.push(Err(problem));
+                continue;
+            }
+            Ok(_) => drafts.pop_front().ok_or_else(|| Problem::internal("a batch row lost its draft"))?,
+        };
+        let outcome = if done { Ok(()) } else { save::<R>(effect, scope, &draft, IfExists::Replace).await };
+        results.push(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
+    }
+    Ok(results)
+}
+
+/// The receipt of a row.
+fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
+    match result {
+        Ok(saved) => json!({
+            "row": at,
+            "status": if saved.created { 201 } else { 200 },
+            "id": saved.id,
+            "key": saved.key.as_ref().map(Key::as_str),
+        }),
+        Err(problem) => json!({
+            "row": at,
+            "status": problem.status().as_u16(),
+            "code": problem.code,
+            "detail": problem.detail,
+            "errors": problem.errors,
+        }),
+    }
+}
+
+/// The problem of a whole batch, with everything that is wrong in any row.
+fn refused(results: Vec<Result<Saved, Problem>>) -> Option<Problem> {
+    let mut code = None;
+    let mut errors = Vec::new();
+    for (at, result) in results.into_iter().enumerate() {
+        let Err(problem) = result else { continue };
+        let row = format!("/rows/{at}");
+        // A row's form is worse than its content: 400 before the rest.
+        if code.is_none() || problem.code == ProblemCode::InvalidRequest {
+            code = Some(problem.code);
+        }
+        if problem.errors.is_empty() {
+            errors.push(FieldError::new(row, FieldCode::InvalidValue, problem.detail));
+        } else {
+            errors.extend(problem.errors.into_iter().map(|error| error.below(&row)));
+        }
+    }
+    code.map(|code| Problem::with_errors(code, errors))
+}
+
+/// Writes one row; a refusal of the database comes back in the client's words.
+async fn save<R: Resource>(
+    effect: &mut Effect,
+    scope: &R::Scope,
+    draft: &Draft<R::Write>,
+    if_exists: IfExists,
+) -> Result<(), Problem> {
+    let rows = std::slice::from_ref(draft);
+    match effect.part(async |effect| R::save(effect, scope, rows, if_exists).await).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refusal::<R>(effect, error, &draft.write, draft.id).await?),
+    }
+}
+
+/// What a refused write means to the client.
+async fn refusal<R: Resource>(
+    effect: &mut Effect,
+    error: SaveError,
+    write: &R::Write,
+    id: Uuid,
+) -> Result<Problem, Problem> {
+    let error = match error {
+        SaveError::Problem(problem) => return Ok(problem),
+        SaveError::Database(error) => error,
+    };
+    match constraints::broken(&error) {
+        Some(Broken::Rule(problem)) => {
+            // The first broken constraint is told by the database; the references are asked for, to name everything at once.
+            let missing = constraints::missing(&mut effect.conn, &R::references(write)).await?;
+            Ok(Problem { errors: problem.errors.into_iter().chain(missing).collect(), ..problem })
+        }
+        Some(Broken::ForeignKey) => {
+            let missing = constraints::missing(&mut effect.conn, &R::references(write)).await?;
+            if missing.is_empty() {
+                let key = R::key(write).map_or_else(|| id.to_string(), |key| key.to_string());
+                Ok(constraints::in_use(&mut effect.conn, R::HOLDERS, &key).await?)
+            } else {
+                Ok(Problem::from_errors(missing))
+            }
+        }
+        None => Err(error.into()),
+    }
+}
+
+fn checked(errors: Vec<FieldError>) -> Result<(), Problem> {
+    if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
+}
+
+fn tag(answer: &Answer) -> Option<&str> {
+    answer.headers.iter().find(|(name, _)| name == header::ETAG).and_then(|(_, value)| value.to_str().ok())
+}
+
+fn require(call: &Call, current: &Answer) -> Result<(), Problem> {
+    etag::require(call.if_match.as_ref(), tag(current).unwrap_or_default())
+}

@@ -1,0 +1,137 @@
+//! The route table: one list from which both actix and the OpenAPI document are made, so that neither can know a route that the
+//! other does not.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::Method;
+use actix_web::{FromRequest, Handler, Responder, Route, web};
+use utoipa::openapi::path::{HttpMethod, Operation};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::middleware::method_not_allowed;
+
+/// One operation: what is documented and what is done.
+struct Served {
+    method: Method,
+    path: String,
+    operation: Operation,
+    route: Route,
+}
+
+/// All operations and the schemas they speak of.
+#[derive(Default)]
+pub struct Routes {
+    served: Vec<Served>,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Routes {
+    /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the macro made beside it.
+    pub fn add<P, F, A>(&mut self, _documentation: P, handler: F)
+    where
+        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        F: Handler<A>,
+        A: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        P::schemas(&mut self.schemas);
+        let mut operation = P::operation();
+        operation.deprecated = None;
+        for method in P::methods() {
+            self.operation(method, &P::path(), operation.clone(), handler.clone());
+        }
+    }
+
+    /// Adds a handler with a documentation made by hand.
+    pub fn operation<F, A>(&mut self, method: HttpMethod, path: &str, operation: Operation, handler: F)
+    where
+        F: Handler<A>,
+        A: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let method = actix_method(&method);
+        let route = web::method(method.clone()).to(handler.clone());
+        self.served.push(Served { method: method.clone(), path: path.to_owned(), operation, route });
+    }
+
+    /// Adds a schema and those it refers to.
+    pub fn schema<T: ToSchema>(&mut self) {
+        self.schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
+        T::schemas(&mut self.schemas);
+    }
+
+    /// Mounts everything; a path with another method answers 405 with `Allow`.
+    pub fn configure(self, app: &mut web::ServiceConfig) {
+        let mut paths: Vec<(String, Vec<Served>)> = Vec::new();
+        for served in self.served {
+            match paths.iter_mut().find(|(path, _)| *path == served.path) {
+                Some((_, operations)) => operations.push(served),
+                None => paths.push((served.path.clone(), vec![served])),
+            }
+        }
+        // A literal segment is matched before a parameter at the same place: `/batch` is not a key.
+        paths.sort_by_key(|(path, _)| path.replace('{', "~"));
+        for (path, operations) in paths {
+            let mut allowed: Vec<Method> = operations.iter().map(|served| served.method.clone()).collect();
+            if allowed.contains(&Method::GET) {
+                allowed.push(Method::HEAD);
+            }
+            let mut resource = web::resource(path);
+            for served in operations {
+                resource = resource.route(served.route);
+            }
+            let refuse = move || {
+                let response = method_not_allowed(&allowed);
+                async move { response }
+            };
+            app.service(resource.default_service(web::to(refuse)));
+        }
+    }
+
+    /// Every method and path that is served.
+    #[must_use]
+    pub fn served(&self) -> Vec<(String, String)> {
+        self.served.iter().map(|served| (served.method.to_string(), served.path.clone())).collect()
+    }
+
+    /// The bare document: paths and schemas.
+    #[must_use]
+    pub fn document(&self, info: Info) -> OpenApi {
+        let mut items: BTreeMap<String, PathItem> = BTreeMap::new();
+        for served in &self.served {
+            let item = items.entry(served.path.clone()).or_default();
+            let slot = match served.method {
+                Method::GET => &mut item.get,
+                Method::PUT => &mut item.put,
+                Method::POST => &mut item.post,
+                Method::DELETE => &mut item.delete,
+                _ => &mut item.patch,
+            };
+            *slot = Some(served.operation.clone());
+        }
+        let mut paths = Paths::new();
+        paths.paths.extend(items);
+        let components = self
+            .schemas
+            .iter()
+            .fold(ComponentsBuilder::new(), |components, (name, schema)| components.schema(name, schema.clone()));
+        let mut document = OpenApi::new(info, paths);
+        document.components = Some(components.build());
+        document
+    }
+}
+
+const fn actix_method(method: &HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Trace => Method::TRACE,
+    }
+}

@@ -1,0 +1,121 @@
+//! The service on a port of its own.
+
+use std::sync::Arc;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use kampanje::campaign_statuses::CampaignStatuses;
+use kampanje::platform::clock::Calendar;
+use kampanje::platform::db::pool::Pool;
+use kampanje::platform::effect::{Database, Effect, Publisher};
+use kampanje::platform::http::call::BodyLimit;
+use kampanje::platform::http::list::CursorKey;
+use kampanje::platform::http::middleware::{Credentials, around};
+use kampanje::platform::http::mount::mount;
+use kampanje::platform::http::problem::Problem;
+use kampanje::platform::http::routes::Routes;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// Campaign statuses never reach the price book, so nothing is ever given to this one.
+struct NothingPublished;
+
+impl Publisher for NothingPublished {
+    fn publish<'a>(&'a self, _: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+        panic!("a campaign status reached the price book")
+    }
+
+    fn reached(&self, _: i64) -> LocalBoxFuture<'_, ()> {
+        async {}.boxed_local()
+    }
+}
+
+/// A running service and a client for it.
+pub struct TestApp {
+    base: String,
+    client: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The pointers and codes of a problem, sorted.
+    pub fn errors(&self) -> Vec<(String, String)> {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let body = self.json();
+        let errors = body["errors"].as_array().unwrap();
+        let mut found: Vec<_> = errors.iter().map(|error| (text(&error["pointer"]), text(&error["code"]))).collect();
+        found.sort();
+        found
+    }
+
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+}
+
+impl TestApp {
+    pub async fn new() -> Self {
+        let url = super::database::new_database().await;
+        let database = Database::new(Pool::new(&url, 4).unwrap(), Arc::new(NothingPublished));
+        let calendar = Calendar::system();
+        let server = HttpServer::new(move || {
+            let mut routes = Routes::default();
+            mount::<CampaignStatuses>(&mut routes);
+            App::new()
+                .app_data(web::Data::new(database.clone()))
+                .app_data(web::Data::new(calendar.clone()))
+                .app_data(web::Data::new(CursorKey::new(vec![1; 32])))
+                .app_data(web::Data::new(BodyLimit(1_048_576)))
+                .app_data(web::Data::new(Credentials::new(None)))
+                .wrap(from_fn(around))
+                .configure(|app| routes.configure(app))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .unwrap();
+        let base = format!("http://{}", server.addrs()[0]);
+        actix_web::rt::spawn(server.run());
+        Self { base, client: reqwest::Client::new() }
+    }
+
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Reply { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::POST, path, &[], Some(&body.to_string())).await
+    }
+}

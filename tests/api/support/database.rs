@@ -1,0 +1,170 @@
+//! A database for each test, copied from one that was migrated once; a copy takes some 40 ms.
+//!
+//! The server is that of `TEST_DATABASE_URL`, whose role has to be allowed to create databases, or else a private one that
+//! lives as long as this process. Processes that share a server share the migrated database too.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::thread;
+
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use kampanje::platform::db::migrations::migrate;
+use kampanje::platform::db::pool::connect;
+use kampanje::platform::embedded_postgres::{Durability, EmbeddedPostgres, Settings};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// Whoever makes the migrated database holds this advisory lock.
+const LOCK: i64 = 0x6b61_6d70_7465_7374;
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+
+enum Server {
+    /// Never dropped, as no static is; its watchdog sees this process end, stops it and removes its data.
+    Own(EmbeddedPostgres),
+    Given(String),
+}
+
+impl Server {
+    fn get() -> &'static Self {
+        SERVER.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
+            Ok(url) if !url.is_empty() => Self::Given(url),
+            _ => {
+                let data_dir = std::env::temp_dir().join(format!("kampanje-test-{}", Uuid::now_v7().simple()));
+                Self::Own(EmbeddedPostgres::start(Settings::new(data_dir, Durability::Throwaway)).unwrap())
+            }
+        })
+    }
+
+    /// The URL of one of its databases; none: of the one to give orders from.
+    fn url(&self, database: Option<&str>) -> String {
+        match (self, database) {
+            (Self::Own(server), _) => server.url(database.unwrap_or("postgres")),
+            (Self::Given(url), None) => url.clone(),
+            (Self::Given(url), Some(database)) => with_database(url, database),
+        }
+    }
+}
+
+/// A database that is dropped with the value.
+pub struct TestDatabase {
+    name: String,
+}
+
+impl TestDatabase {
+    /// A database with the schema and nothing else.
+    pub async fn new() -> Self {
+        let template = TEMPLATE.get_or_init(template).await;
+        let name = format!("kampanje_test_{}", Uuid::now_v7().simple());
+        let mut conn = orders().await;
+        execute(&mut conn, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        Self { name }
+    }
+
+    pub fn url(&self) -> String {
+        Server::get().url(Some(&self.name))
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // On a thread of its own, as the test's runtime cannot be waited for from inside. Best effort: a test that has failed
+        // already should not abort the whole process by failing here again.
+        let dropped = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { execute(&mut orders().await, &statement).await });
+        });
+        if dropped.join().is_err() {
+            eprintln!("database {} stays behind", self.name);
+        }
+    }
+}
+
+/// The URL of a new database that stays until the server goes.
+pub async fn new_database() -> String {
+    let database = TestDatabase::new().await;
+    let url = database.url();
+    std::mem::forget(database);
+    url
+}
+
+/// The name of the migrated database, which is made if this server has none of these migrations yet.
+async fn template() -> String {
+    let mut hasher = DefaultHasher::new();
+    hash_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"), &mut hasher);
+    let name = format!("kampanje_template_{:016x}", hasher.finish());
+    let mut conn = orders().await;
+    // Another process may hold the lock for longer than a statement may usually take.
+    execute(&mut conn, "SET statement_timeout = 0").await;
+    execute(&mut conn, "SET lock_timeout = 0").await;
+    diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut conn).await.unwrap();
+    let exists =
+        diesel::dsl::sql::<Bool>("EXISTS (SELECT FROM pg_database WHERE datname = ").bind::<Text, _>(&name).sql(")");
+    if !diesel::select(exists).get_result::<bool>(&mut conn).await.unwrap() {
+        // It gets its name when it is complete.
+        execute(&mut conn, &format!("DROP DATABASE IF EXISTS {name}_unfinished WITH (FORCE)")).await;
+        execute(&mut conn, &format!("CREATE DATABASE {name}_unfinished")).await;
+        migrate(&Server::get().url(Some(&format!("{name}_unfinished")))).unwrap();
+        execute(&mut conn, &format!("ALTER DATABASE {name}_unfinished RENAME TO {name}")).await;
+    }
+    // The lock goes with the session.
+    name
+}
+
+fn hash_files(directory: &Path, hasher: &mut impl Hasher) {
+    let mut paths: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        path.file_name().hash(hasher);
+        if path.is_dir() { hash_files(&path, hasher) } else { std::fs::read(&path).unwrap().hash(hasher) }
+    }
+}
+
+async fn orders() -> AsyncPgConnection {
+    connect(&Server::get().url(None)).await.unwrap()
+}
+
+async fn execute(conn: &mut AsyncPgConnection, statement: &str) {
+    diesel::sql_query(statement).execute(conn).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+/// The same server and parameters, another database.
+fn with_database(url: &str, database: &str) -> String {
+    let (address, parameters) = url.split_once('?').map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
+    let (scheme, rest) = address.split_once("://").expect("TEST_DATABASE_URL is a URL");
+    let host = rest.split('/').next().unwrap_or_default();
+    format!("{scheme}://{host}/{database}{parameters}")
+}
+
+#[tokio::test]
+async fn each_database_has_the_schema_and_is_alone() {
+    let (one, other) = tokio::join!(TestDatabase::new(), TestDatabase::new());
+    let count = async |database: &TestDatabase, change: &str| -> i64 {
+        let mut conn = connect(&database.url()).await.unwrap();
+        execute(&mut conn, change).await;
+        let count = diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM settings)");
+        diesel::select(count).get_result(&mut conn).await.unwrap()
+    };
+    assert_eq!(count(&one, "DELETE FROM settings").await, 0);
+    assert_eq!(count(&other, "SELECT 1").await, 1);
+    let (url, name) = (one.url(), one.name.clone());
+    drop(one);
+    let error = connect(&url).await.err().unwrap().to_string();
+    assert!(error.contains(&format!("database \"{name}\" does not exist")), "{error}");
+}
+
+#[test]
+fn database_of_a_url_is_exchanged() {
+    for (url, expected) in [
+        ("postgres://u:p@h:5432/d?sslmode=disable", "postgres://u:p@h:5432/new?sslmode=disable"),
+        ("postgres://u@%2Frun/d", "postgres://u@%2Frun/new"),
+        ("postgres://h", "postgres://h/new"),
+    ] {
+        assert_eq!(with_database(url, "new"), expected);
+    }
+}
