@@ -85,12 +85,12 @@ impl Resource for CampaignStatuses {
     };
     const LIST: ListSpec = ListSpec {
         fields: &[
-            Field::new("id", FieldKind::Uuid, "campaign_statuses.id"),
-            Field::new("code", FieldKind::Key, "campaign_statuses.code"),
-            Field::new("description", FieldKind::Text, "campaign_statuses.description"),
-            Field::new("sequence", FieldKind::Integer, "campaign_statuses.sequence"),
-            Field::new("allowsActivation", FieldKind::Boolean, "campaign_statuses.allows_activation"),
-            Field::new("isFinal", FieldKind::Boolean, "campaign_statuses.is_final"),
+            Field::new("id", FieldKind::Uuid, "campaign_statuses.id").not_null(),
+            Field::new("code", FieldKind::Key, "campaign_statuses.code").not_null(),
+            Field::new("description", FieldKind::Text, "campaign_statuses.description").not_null(),
+            Field::new("sequence", FieldKind::Integer, "campaign_statuses.sequence").not_null(),
+            Field::new("allowsActivation", FieldKind::Boolean, "campaign_statuses.allows_activation").not_null(),
+            Field::new("isFinal", FieldKind::Boolean, "campaign_statuses.is_final").not_null(),
         ],
         default_order: "sequence,code",
         tie: "code",

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Value, ValueKind, ValuePointerRef};
+use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, Value, ValueKind, ValuePointerRef};
 use diesel::sql_types::Numeric;
 use rust_decimal::Decimal;
 
-use super::wire::{Invalid, InvalidKind, stored_as};
+use super::wire::{Invalid, InvalidKind, stored_as, travels_as_string};
 
 /// Integer digits at most, everywhere.
 pub const MAX_INTEGER_DIGITS: usize = 15;
@@ -80,47 +80,34 @@ macro_rules! wire_decimal {
             }
         }
 
-        impl std::str::FromStr for $name {
-            type Err = Invalid;
-
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Self::parse(text)
+        impl $name {
+            fn refuse_kind<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
+                actual: Value<V>,
+                location: ValuePointerRef,
+            ) -> ControlFlow<E, E> {
+                refuse_kind(actual, location)
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<E: DeserializeError + MergeWithError<Invalid>> Deserr<E> for $name {
-            fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef) -> Result<Self, E> {
-                let text = decimal_text(value, location)?;
-                Self::parse(&text).map_err(|invalid| deserr::take_cf_content(E::merge(None, invalid, location)))
-            }
-        }
-
+        travels_as_string!($name);
         // The column's scale is wider than the number's: 12.5 comes back as 12.50000.
         stored_as!($name, Numeric, Decimal, |value: &$name| value.0, |stored: Decimal| Ok($name(stored.normalize())));
     };
 }
 
-/// The text of a decimal; a JSON number is refused with a message that says so.
-fn decimal_text<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
-    value: Value<V>,
+/// Refuses what is no string; a JSON number with a message that says how to send it.
+fn refuse_kind<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
+    actual: Value<V>,
     location: ValuePointerRef,
-) -> Result<String, E> {
-    let refused: ControlFlow<E, E> = match value {
-        Value::String(text) => return Ok(text),
+) -> ControlFlow<E, E> {
+    match actual {
         Value::Integer(_) | Value::NegativeInteger(_) | Value::Float(_) => E::merge(
             None,
             Invalid::new(InvalidKind::Decimal, "a decimal is a JSON string such as \"12.50\", not a JSON number"),
             location,
         ),
         actual => E::error(None, ErrorKind::IncorrectValueKind { actual, accepted: &[ValueKind::String] }, location),
-    };
-    Err(deserr::take_cf_content(refused))
+    }
 }
 
 wire_decimal!(

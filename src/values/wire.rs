@@ -45,7 +45,8 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes it as a string.
+/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes it as a string. The type's
+/// `refuse_kind` words the refusal of anything else.
 macro_rules! travels_as_string {
     ($type:ty) => {
         impl<E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>>
@@ -110,7 +111,10 @@ macro_rules! stored_as {
 macro_rules! only_strings {
     ($type:ty) => {
         impl $type {
-            fn refuse_kind<V: ::deserr::IntoValue, E: ::deserr::DeserializeError>(
+            fn refuse_kind<
+                V: ::deserr::IntoValue,
+                E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>,
+            >(
                 actual: ::deserr::Value<V>,
                 location: ::deserr::ValuePointerRef,
             ) -> ::std::ops::ControlFlow<E, E> {

@@ -111,6 +111,58 @@ mod tests {
         assert_eq!(schema(&url).await, before);
     }
 
+    /// The columns that a `diesel::table!` block declares, as `table.column type`.
+    fn declared() -> Vec<String> {
+        let (mut table, mut renamed, mut columns) = (String::new(), None, Vec::new());
+        for line in include_str!("schema.rs").lines().map(str::trim) {
+            if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with(") {")) {
+                name.clone_into(&mut table);
+            } else if let Some(name) = line.strip_prefix("#[sql_name = \"") {
+                renamed = Some(name.trim_end_matches("\"]").to_owned());
+            } else if let Some((column, kind)) = line.split_once(" -> ") {
+                let column = renamed.take().unwrap_or_else(|| column.to_owned());
+                columns.push(format!("{table}.{column} {}", kind.trim_end_matches(',')));
+            }
+        }
+        columns.sort();
+        columns
+    }
+
+    #[tokio::test]
+    async fn schema_rs_declares_the_columns_of_a_migrated_database() {
+        #[derive(diesel::QueryableByName)]
+        struct Column {
+            #[diesel(sql_type = Text)]
+            place: String,
+            #[diesel(sql_type = Text)]
+            kind: String,
+            #[diesel(sql_type = Bool)]
+            nullable: bool,
+        }
+        let server = Server::start("migrations-schema");
+        migrate(&server.url()).unwrap();
+        let columns: Vec<Column> = diesel::sql_query(
+            "SELECT table_name || '.' || column_name AS place, udt_name::text AS kind, is_nullable = 'YES' AS nullable
+             FROM information_schema.columns
+             WHERE table_schema = 'public' AND is_generated = 'NEVER' AND table_name NOT LIKE '\\_\\_diesel%'",
+        )
+        .load(&mut connect(&server.url()).await.unwrap())
+        .await
+        .unwrap();
+        let mut migrated: Vec<String> = columns
+            .into_iter()
+            .map(|Column { place, kind, nullable }| {
+                let kind = match kind.as_str() {
+                    "_text" => "Array<Text>".to_owned(),
+                    other => format!("{}{}", other[..1].to_uppercase(), &other[1..]),
+                };
+                if nullable { format!("{place} Nullable<{kind}>") } else { format!("{place} {kind}") }
+            })
+            .collect();
+        migrated.sort();
+        assert_eq!(declared(), migrated);
+    }
+
     #[test]
     fn server_that_is_not_there_is_named_as_the_cause() {
         let error = migrate("postgres://u@%2Fnowhere/d").unwrap_err();

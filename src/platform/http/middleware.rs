@@ -151,8 +151,6 @@ fn in_our_form(response: ServiceResponse<BoxBody>, path: &str, trace_id: &str) -
         None if response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v == "application/problem+json") => {
             return response;
         }
-        // Readiness answers its own 503.
-        None if response.request().path() == "/readyz" => return response,
         None => framework_problem(&response),
     };
     let (request, _) = response.into_parts();

@@ -8,7 +8,6 @@ use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, 
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::list::FieldKind;
 use super::resource::{self, BATCH_ROWS, Resource, Scope};
 use super::routes::Routes;
 
@@ -66,12 +65,8 @@ impl<R: Resource> Documented<R> {
 
     fn list(&self) -> Operation {
         let names: Vec<&str> = R::LIST.fields.iter().map(|field| field.name).collect();
-        let scalar: Vec<&str> = R::LIST
-            .fields
-            .iter()
-            .filter(|field| !matches!(field.kind, FieldKind::KeyList))
-            .map(|field| field.name)
-            .collect();
+        let scalar: Vec<&str> =
+            R::LIST.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
         let description = format!(
             "Pages in keyset order; follow `nextLink` until there is none. `$top`, `$skip`, `$filter`, `$orderby` and `$count` \
              are accepted too. Default order: `{}`.",

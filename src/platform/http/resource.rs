@@ -230,8 +230,23 @@ async fn found<R: Resource>(
     reference: &Reference,
     lock: bool,
 ) -> Result<R::View, Problem> {
-    let words = R::NAMES.singular.replace('_', " ");
-    R::find(conn, scope, reference, lock).await?.ok_or_else(|| Problem::not_found(&words, &reference.to_string()))
+    R::find(conn, scope, reference, lock).await?.ok_or_else(|| nothing_at::<R>(reference))
+}
+
+fn nothing_at<R: Resource>(reference: &Reference) -> Problem {
+    Problem::not_found(&R::NAMES.singular.replace('_', " "), &reference.to_string())
+}
+
+/// Writes a row and answers with what stands there now.
+async fn saved<R: Resource>(
+    effect: &mut Effect,
+    scope: &R::Scope,
+    draft: &Draft<R::Write>,
+    if_exists: IfExists,
+) -> Result<Answer, Problem> {
+    save::<R>(effect, scope, draft, if_exists).await?;
+    let view = found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await?;
+    Answer::resource(if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK }, &view)
 }
 
 /// `POST` on the collection.
@@ -247,11 +262,10 @@ pub async fn create<R: Resource>(
             let scope = R::Scope::find(&request, &mut effect.conn).await?;
             checked(R::rules(&write, &scope))?;
             let draft = Draft { id: Uuid::now_v7(), write: numbered::<R>(effect, write.clone()).await? };
-            save::<R>(effect, &scope, &draft, IfExists::Refuse).await?;
-            let view = found::<R>(&mut effect.conn, &scope, &Reference::Id(draft.id), false).await?;
+            let answer = saved::<R>(effect, &scope, &draft, IfExists::Refuse).await?;
             let place = R::key(&draft.write).map_or_else(|| draft.id.to_string(), |key| key.to_string());
             let location = format!("{}/{place}", request.path());
-            Ok(Answer::resource(StatusCode::CREATED, &view)?.header(header::LOCATION, &location))
+            Ok(answer.header(header::LOCATION, &location))
         })
         .await
 }
@@ -312,8 +326,7 @@ async fn create_at<R: Resource>(
     mut write: R::Write,
 ) -> Result<Answer, Problem> {
     let (Some(field), Reference::Key(key)) = (R::NAMES.key_field, reference) else {
-        let words = R::NAMES.singular.replace('_', " ");
-        return Err(Problem::not_found(&words, &reference.to_string()));
+        return Err(nothing_at::<R>(reference));
     };
     let mut errors = R::rules(&write, scope);
     if R::key(&write).is_some_and(|given| given != *key) {
@@ -323,9 +336,7 @@ async fn create_at<R: Resource>(
     checked(errors)?;
     R::set_key(&mut write, key.clone());
     let draft = Draft { id: Uuid::now_v7(), write };
-    save::<R>(effect, scope, &draft, IfExists::Refuse).await?;
-    let view = found::<R>(&mut effect.conn, scope, reference, false).await?;
-    Answer::resource(StatusCode::CREATED, &view)
+    saved::<R>(effect, scope, &draft, IfExists::Refuse).await
 }
 
 /// Replaces what is there by a write; its key cannot change.
@@ -345,9 +356,7 @@ async fn replace<R: Resource>(
     }
     checked(errors)?;
     let draft = Draft { id: R::id(view), write };
-    save::<R>(effect, scope, &draft, IfExists::Replace).await?;
-    let view = found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await?;
-    Answer::resource(StatusCode::OK, &view)
+    saved::<R>(effect, scope, &draft, IfExists::Replace).await
 }
 
 /// `PATCH` on one: a merge patch on the write that would make it.
@@ -422,7 +431,7 @@ pub async fn batch<R: Resource>(
         .await
 }
 
-/// A row that was written.
+/// A row of a batch that was written.
 struct Saved {
     id: Uuid,
     key: Option<Key>,

@@ -19,6 +19,8 @@ use kampanje::platform::http::routes::Routes;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use super::database::TestDatabase;
+
 /// Campaign statuses never reach the price book, so nothing is ever given to this one.
 struct NothingPublished;
 
@@ -35,6 +37,8 @@ impl Publisher for NothingPublished {
 /// A running service and a client for it.
 pub struct TestApp {
     base: String,
+    /// Dropped with the app, and its database with it.
+    _database: TestDatabase,
     client: reqwest::Client,
 }
 
@@ -74,8 +78,8 @@ impl Reply {
 
 impl TestApp {
     pub async fn new() -> Self {
-        let url = super::database::new_database().await;
-        let database = Database::new(Pool::new(&url, 4).unwrap(), Arc::new(NothingPublished));
+        let test_database = TestDatabase::new().await;
+        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), Arc::new(NothingPublished));
         let calendar = Calendar::system();
         let server = HttpServer::new(move || {
             let mut routes = Routes::default();
@@ -95,7 +99,7 @@ impl TestApp {
         .unwrap();
         let base = format!("http://{}", server.addrs()[0]);
         actix_web::rt::spawn(server.run());
-        Self { base, client: reqwest::Client::new() }
+        Self { base, _database: test_database, client: reqwest::Client::new() }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {

@@ -85,14 +85,6 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The URL of a new database that stays until the server goes.
-pub async fn new_database() -> String {
-    let database = TestDatabase::new().await;
-    let url = database.url();
-    std::mem::forget(database);
-    url
-}
-
 /// The name of the migrated database, which is made if this server has none of these migrations yet.
 async fn template() -> String {
     let mut hasher = DefaultHasher::new();
