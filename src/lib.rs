@@ -11,10 +11,12 @@
     )
 )]
 
+pub mod app;
 pub mod campaign_statuses;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod settings;
 
 pub mod platform;
 pub mod values;

@@ -1,0 +1,13 @@
+//! What the service serves: every room's operations, in one route table.
+
+use crate::campaign_statuses::CampaignStatuses;
+use crate::platform::http::mount::mount;
+use crate::platform::http::routes::Routes;
+
+/// Every operation of the service.
+#[must_use]
+pub fn routes() -> Routes {
+    let mut routes = Routes::default();
+    mount::<CampaignStatuses>(&mut routes);
+    routes
+}

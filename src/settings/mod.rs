@@ -1,0 +1,3 @@
+//! The company's settings: one row that decides what local currency, today and the next number are.
+
+pub mod series;

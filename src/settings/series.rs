@@ -1,0 +1,111 @@
+//! Number series: the number that a resource created without one gets.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::platform::db::schema::settings;
+use crate::platform::http::problem::{FieldCode, Problem};
+use crate::values::Key;
+
+/// A number series of the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Series {
+    /// Campaigns, from CP0001.
+    Campaign,
+    /// Segments, from SM0001.
+    Segment,
+    /// Contacts, from CT000001.
+    Contact,
+}
+
+impl Series {
+    /// The question whether a number is taken.
+    const fn taken(self) -> &'static str {
+        match self {
+            Self::Campaign => "EXISTS (SELECT FROM campaigns WHERE number = ",
+            Self::Segment => "EXISTS (SELECT FROM segments WHERE number = ",
+            Self::Contact => "EXISTS (SELECT FROM contacts WHERE number = ",
+        }
+    }
+}
+
+/// Takes the next free number of a series; numbers that were given by hand are passed over. The series is locked until the
+/// transaction ends, so no number is given twice, and one that is not used after all is given again.
+///
+/// # Errors
+/// 422 when the series is at its end, or when the database fails.
+pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result<Key, Problem> {
+    let columns = (settings::next_campaign_number, settings::next_segment_number, settings::next_contact_number);
+    let (campaign, segment, contact): (Key, Key, Key) =
+        settings::table.select(columns).for_no_key_update().first(conn).await?;
+    let mut number = match series {
+        Series::Campaign => campaign,
+        Series::Segment => segment,
+        Series::Contact => contact,
+    };
+    while diesel::select(sql::<Bool>(series.taken()).bind::<Text, _>(&number).sql(")")).get_result(conn).await? {
+        number = after(&number).ok_or_else(|| exhausted(&number))?;
+    }
+    let next = after(&number).ok_or_else(|| exhausted(&number))?;
+    let update = diesel::update(settings::table);
+    match series {
+        Series::Campaign => update.set(settings::next_campaign_number.eq(next)).execute(conn).await?,
+        Series::Segment => update.set(settings::next_segment_number.eq(next)).execute(conn).await?,
+        Series::Contact => update.set(settings::next_contact_number.eq(next)).execute(conn).await?,
+    };
+    Ok(number)
+}
+
+fn exhausted(number: &Key) -> Problem {
+    Problem::rule("/number", FieldCode::Required, format!("the number series ends at {number}; give a number"))
+}
+
+/// The number after a number: its last run of digits counts up, and grows by a digit when it is all nines. None when it has
+/// no digits or would become too long for a key.
+#[must_use]
+pub fn after(number: &Key) -> Option<Key> {
+    let text = number.as_str();
+    let end = text.rfind(|c: char| c.is_ascii_digit())?.saturating_add(1);
+    let (head, tail) = text.split_at_checked(end)?;
+    let start = head.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at.saturating_add(1));
+    let (prefix, digits) = head.split_at_checked(start)?;
+    let mut counted = String::new();
+    let mut carry = true;
+    for digit in digits.bytes().rev() {
+        let next = match (carry, digit) {
+            (false, digit) => digit,
+            (true, b'9') => b'0',
+            (true, digit) => {
+                carry = false;
+                digit.saturating_add(1)
+            }
+        };
+        counted.insert(0, char::from(next));
+    }
+    if carry {
+        counted.insert(0, '1');
+    }
+    Key::parse(&format!("{prefix}{counted}{tail}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_digits_count_up() {
+        for (number, next) in
+            [("CP0001", "CP0002"), ("CP9999", "CP10000"), ("A1-09X", "A1-10X"), ("7", "8"), ("CT000199", "CT000200")]
+        {
+            assert_eq!(after(&Key::parse(number).unwrap()).unwrap().as_str(), next);
+        }
+    }
+
+    #[test]
+    fn a_series_ends_where_no_key_follows() {
+        assert_eq!(after(&Key::parse("ABC").unwrap()), None);
+        assert_eq!(after(&Key::parse(&"9".repeat(50)).unwrap()), None);
+    }
+}
