@@ -9,5 +9,8 @@ use crate::platform::http::routes::Routes;
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
     mount::<CampaignStatuses>(&mut routes);
+    crate::activation::http::mount(&mut routes);
+    crate::publication::http::mount(&mut routes);
+    crate::quotes::http::mount(&mut routes);
     routes
 }

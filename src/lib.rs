@@ -11,6 +11,7 @@
     )
 )]
 
+pub mod activation;
 pub mod app;
 pub mod campaign_statuses;
 pub mod pricing;

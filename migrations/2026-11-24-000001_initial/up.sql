@@ -339,6 +339,26 @@ CREATE TABLE book_audience (
 CREATE INDEX book_audience_from ON book_audience (from_version);
 CREATE INDEX book_audience_to ON book_audience (to_version) WHERE to_version IS NOT NULL;
 
+-- What each version changed. The rows of a version are found by the indexes on `from_version` and `to_version`.
+CREATE VIEW publication_changes AS
+    SELECT version, kind || ':' || key AS id, change, kind, key, before, after FROM (
+        SELECT came.from_version AS version, CASE WHEN went.key IS NULL THEN 'ADDED' ELSE 'CHANGED' END AS change,
+            came.kind, came.key, went.facts AS before, came.facts AS after
+        FROM book_entries AS came
+        LEFT JOIN book_entries AS went
+            ON went.kind = came.kind AND went.key = came.key AND went.to_version = came.from_version
+        UNION ALL
+        SELECT went.to_version, 'REMOVED', went.kind, went.key, went.facts, NULL
+        FROM book_entries AS went
+        WHERE went.to_version IS NOT NULL AND NOT EXISTS (
+            SELECT FROM book_entries AS came
+            WHERE came.kind = went.kind AND came.key = went.key AND came.from_version = went.to_version)
+        UNION ALL
+        SELECT from_version, 'ADDED', 'ACCOUNT', account_number, NULL, NULL FROM book_audience
+        UNION ALL
+        SELECT to_version, 'REMOVED', 'ACCOUNT', account_number, NULL, NULL FROM book_audience WHERE to_version IS NOT NULL
+    ) AS changes;
+
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Idempotency: the answer is written in the effect's own transaction.
 

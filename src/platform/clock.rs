@@ -29,10 +29,16 @@ impl Calendar {
         Self::new(Arc::new(Utc::now))
     }
 
+    /// This instant.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.now)()
+    }
+
     /// The company's calendar date of this instant.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
-        (self.now)().with_timezone(&**self.zone.load()).date_naive()
+        self.now().with_timezone(&**self.zone.load()).date_naive()
     }
 
     /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse unknown names.

@@ -36,8 +36,8 @@ pub struct Touched {
     pub settings: bool,
     /// Currencies by code.
     pub currencies: BTreeSet<String>,
-    /// Exchange rates by id.
-    pub exchange_rates: BTreeSet<Uuid>,
+    /// Currencies whose exchange rates changed, by code.
+    pub exchange_rates: BTreeSet<String>,
     /// Items by number.
     pub items: BTreeSet<String>,
     /// Contacts by number.

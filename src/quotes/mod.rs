@@ -4,6 +4,7 @@
 
 pub mod answer;
 mod explain;
+pub mod http;
 pub mod quote;
 pub mod request;
 

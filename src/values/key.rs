@@ -54,6 +54,12 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The key's own text.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.0
+    }
 }
 
 impl fmt::Display for Key {

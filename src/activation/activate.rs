@@ -1,0 +1,222 @@
+//! Activates and deactivates a campaign, inside the transaction of an effect.
+
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::draft::{self, Campaign, Draft};
+use super::findings::{Finding, FindingCode};
+use super::plan::{self, Hypothesis, Plan};
+use super::rules::{self, Occasion};
+use super::targeting::AUDIENCE;
+use crate::platform::db::schema::{campaigns, publications};
+use crate::platform::effect::Effect;
+use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::publication::snapshot::Snapshot;
+use crate::publication::writer::{self, Difference, Publication, PublicationKind, Wished};
+
+/// At most so many findings of one code are listed; the last one tells how many more there are.
+const MOST_OF_A_CODE: usize = 50;
+
+/// What an activation is asked to do.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Order {
+    pub acknowledged: Acknowledged,
+    pub validate_only: bool,
+    pub plan_hash: Option<String>,
+}
+
+/// Which warnings are known and accepted.
+#[derive(Debug, Clone)]
+pub(super) enum Acknowledged {
+    All,
+    These(Vec<FindingCode>),
+}
+
+impl Default for Acknowledged {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
+impl Acknowledged {
+    fn covers(&self, finding: &Finding) -> bool {
+        !finding.is_error()
+            && match self {
+                Self::All => true,
+                Self::These(codes) => codes.contains(&finding.code),
+            }
+    }
+}
+
+/// What an activation came to.
+pub(super) struct Outcome {
+    /// The publication: the new one, or the standing one. None when it was only validated.
+    pub publication: Option<Publication>,
+    /// Whether the publication is new.
+    pub is_new: bool,
+    pub findings: Vec<Finding>,
+    pub plan_hash: String,
+    /// What would change; only when it was only validated.
+    pub plan: Option<Plan>,
+}
+
+/// Validates a locked campaign and, if it may be, publishes it.
+pub(super) async fn activate(
+    effect: &mut Effect,
+    campaign: Campaign,
+    order: &Order,
+    book: &Snapshot,
+    today: NaiveDate,
+) -> Result<Outcome, Problem> {
+    let number = campaign.number.clone();
+    let standing = campaign.publication_version;
+    let draft = draft::gather(&mut effect.conn, campaign, today).await?;
+    let difference = writer::compare(&mut effect.conn, number.as_str(), AUDIENCE).await?;
+    let mut findings = rules::check(&draft, Occasion::Activation);
+    let mut hypothesis = Hypothesis::new(&mut effect.conn, book, &draft).await?;
+    let conflicts = match &mut hypothesis {
+        Some(hypothesis) => hypothesis.conflicts(&mut effect.conn, &draft).await?,
+        None => Vec::new(),
+    };
+    findings.extend(conflicts.iter().map(plan::Conflict::finding));
+    let findings = bounded(findings);
+    let plan_hash = difference.hash.clone();
+    if order.validate_only {
+        let plan = match hypothesis {
+            Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
+            None => plan::counted(&difference),
+        };
+        return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
+    }
+    if let Some(expected) = order.plan_hash.as_ref().filter(|expected| **expected != plan_hash) {
+        let detail = format!("the plan {expected} is no longer what would be published; validate again");
+        return Err(Problem::new(ProblemCode::PlanChanged, detail));
+    }
+    if let Some(version) = standing.filter(|_| difference.is_none()) {
+        settle(&mut effect.conn, &draft, None).await?;
+        let publication = find(&mut effect.conn, version).await?;
+        return Ok(Outcome { publication: Some(publication), is_new: false, findings, plan_hash, plan: None });
+    }
+    if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
+        return Err(refusal(&findings));
+    }
+    let publication = publish(effect, &draft, PublicationKind::Activation).await?;
+    let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
+    Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
+}
+
+/// Publishes what the drafts say of a campaign, if that is not what the book carries.
+pub(super) async fn publish(
+    effect: &mut Effect,
+    draft: &Draft,
+    kind: PublicationKind,
+) -> Result<Option<Publication>, Problem> {
+    let wished = Wished::Campaign { number: draft.campaign.number.as_str(), audience: AUDIENCE };
+    let publication = writer::publish(&mut effect.conn, kind, wished, &effect.author).await?;
+    settle(&mut effect.conn, draft, publication.as_ref()).await?;
+    if let Some(publication) = &publication {
+        effect.version = Some(publication.version);
+    }
+    Ok(publication)
+}
+
+/// Notes on the campaign what the book carries of it.
+async fn settle(conn: &mut AsyncPgConnection, draft: &Draft, publication: Option<&Publication>) -> Result<(), Problem> {
+    let row = campaigns::table.filter(campaigns::number.eq(&draft.campaign.number));
+    match publication {
+        Some(publication) => {
+            diesel::update(row)
+                .set((
+                    campaigns::publication_version.eq(publication.version),
+                    campaigns::published_starting_date.eq(draft.campaign.starting_date),
+                    campaigns::published_ending_date.eq(draft.campaign.ending_date),
+                    campaigns::has_unpublished_changes.eq(false),
+                ))
+                .execute(conn)
+                .await?
+        }
+        None if draft.campaign.has_unpublished_changes => {
+            diesel::update(row).set(campaigns::has_unpublished_changes.eq(false)).execute(conn).await?
+        }
+        None => 0,
+    };
+    Ok(())
+}
+
+/// Withdraws a locked campaign: the publication, and whether it is new. None when the campaign was never active.
+pub(super) async fn deactivate(
+    effect: &mut Effect,
+    campaign: &Campaign,
+) -> Result<Option<(Publication, bool)>, Problem> {
+    let number = campaign.number.as_str();
+    if campaign.publication_version.is_none() {
+        let last = publications::table
+            .filter(publications::campaign_number.eq(number))
+            .filter(publications::kind.eq(PublicationKind::Deactivation))
+            .order(publications::version.desc())
+            .select(Publication::as_select())
+            .first(&mut effect.conn)
+            .await
+            .optional()?;
+        return Ok(last.map(|publication| (publication, false)));
+    }
+    let wished = Wished::Nothing { number };
+    let publication = writer::publish(&mut effect.conn, PublicationKind::Deactivation, wished, &effect.author).await?;
+    let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;
+    diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
+        .set((
+            campaigns::publication_version.eq(None::<i64>),
+            campaigns::published_starting_date.eq(None::<NaiveDate>),
+            campaigns::published_ending_date.eq(None::<NaiveDate>),
+            campaigns::has_unpublished_changes.eq(false),
+        ))
+        .execute(&mut effect.conn)
+        .await?;
+    effect.version = Some(publication.version);
+    Ok(Some((publication, true)))
+}
+
+/// The publication with a version.
+async fn find(conn: &mut AsyncPgConnection, version: i64) -> Result<Publication, Problem> {
+    Ok(publications::table.find(version).select(Publication::as_select()).first(conn).await?)
+}
+
+/// The refusal that lists everything that was found.
+pub(super) fn refusal(findings: &[Finding]) -> Problem {
+    let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    let warnings = findings.len().saturating_sub(errors);
+    let detail = if errors > 0 {
+        format!("{errors} errors and {warnings} warnings stand against it; all are in findings")
+    } else {
+        format!("{warnings} warnings stand against it; name their codes in acknowledge to go on")
+    };
+    let mut problem = Problem::new(ProblemCode::ActivationRefused, detail);
+    problem.extensions.insert("findings".to_owned(), serde_json::json!(findings));
+    problem
+}
+
+/// Not more findings of each code than anybody reads; the last one of a code tells how many were left out.
+pub(super) fn bounded(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut listed: Vec<Finding> = Vec::new();
+    let mut counts = std::collections::HashMap::<FindingCode, usize>::new();
+    for finding in findings {
+        let count = counts.entry(finding.code).or_default();
+        *count = count.saturating_add(1);
+        if *count <= MOST_OF_A_CODE {
+            listed.push(finding);
+        }
+    }
+    for (code, count) in counts {
+        let more = count.saturating_sub(MOST_OF_A_CODE);
+        if let Some(last) = listed.iter_mut().rfind(|finding| finding.code == code && more > 0) {
+            last.params.insert("notListed".to_owned(), more.into());
+        }
+    }
+    listed
+}
+
+/// Whether a plan brings nothing new; for campaigns that publish by hand.
+pub(super) async fn compare(conn: &mut AsyncPgConnection, campaign: &Campaign) -> QueryResult<Difference> {
+    writer::compare(conn, campaign.number.as_str(), AUDIENCE).await
+}

@@ -1,0 +1,243 @@
+//! Activation and deactivation over HTTP.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::activate::{self, Acknowledged, Order, Outcome};
+use super::draft;
+use super::findings::{Finding, FindingCode};
+use super::plan::Plan;
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::book;
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::reference;
+use crate::platform::http::routes::Routes;
+use crate::publication::http::PublicationView;
+use crate::publication::live::LiveBook;
+use crate::publication::writer::PublicationKind;
+use crate::values::Text;
+
+/// How long an activation waits for the copy in memory to be as new as the database, before it reckons with it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Stands for every warning.
+const ALL: &str = "*";
+
+/// Adds the operations.
+pub fn mount(routes: &mut Routes) {
+    routes.add(__path_activate_campaign, activate_campaign);
+    routes.add(__path_deactivate_campaign, deactivate_campaign);
+}
+
+/// What an activation is asked to do.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(rename_all = "camelCase")]
+pub struct ActivationRequest {
+    /// The codes of warnings that are known and accepted; `*` stands for all.
+    #[deserr(default)]
+    #[schema(value_type = Vec<String>, max_items = 100, example = json!(["OPEN_END"]))]
+    pub acknowledge: Vec<Text<50>>,
+    /// Whether to only validate and plan.
+    #[deserr(default)]
+    #[schema(default = false, example = false)]
+    pub validate_only: bool,
+    /// The hash of the plan that is to be published; another plan is refused with 409 `PLAN_CHANGED`.
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
+    pub plan_hash: Option<Text<64>>,
+}
+
+impl ActivationRequest {
+    fn into_order(self) -> Result<Order, Problem> {
+        let mut errors = Vec::new();
+        let mut codes = Vec::new();
+        let mut all = false;
+        for (at, text) in self.acknowledge.iter().enumerate() {
+            match FindingCode::ALL.iter().find(|code| code.text() == text.as_str()) {
+                Some(code) => codes.push(*code),
+                None if text.as_str() == ALL => all = true,
+                None => {
+                    let detail = format!("{text} is no code of a finding");
+                    errors.push(FieldError::new(format!("/acknowledge/{at}"), FieldCode::InvalidValue, detail));
+                }
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Problem::from_errors(errors));
+        }
+        Ok(Order {
+            acknowledged: if all { Acknowledged::All } else { Acknowledged::These(codes) },
+            validate_only: self.validate_only,
+            plan_hash: self.plan_hash.map(|hash| hash.to_string()),
+        })
+    }
+}
+
+/// What an activation came to: the publication, or, when it was only validated, the plan.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivationResult {
+    /// The version that carries the campaign; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    pub version: Option<i64>,
+    /// What the publication does; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PublicationKind>,
+    /// The campaign.
+    #[schema(max_length = 50, example = "CP0001")]
+    pub campaign_number: String,
+    /// Who published it; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100, example = "local")]
+    pub author: Option<String>,
+    /// When it was published; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "2031-05-01T08:30:00Z")]
+    pub published_at: Option<DateTime<Utc>>,
+    /// Facts and accounts that came; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
+    pub added: Option<i64>,
+    /// Facts that took the place of others; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub changed: Option<i64>,
+    /// Facts and accounts that went; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub removed: Option<i64>,
+    /// A hash of all that came and went, whatever the order; absent when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
+    pub content_hash: Option<String>,
+    /// The hash of what is, or would be, published.
+    #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
+    pub plan_hash: String,
+    /// Everything that was found, errors first.
+    #[schema(max_items = 1000)]
+    pub findings: Vec<Finding>,
+    /// What would change; only when it was only validated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
+}
+
+impl ActivationResult {
+    fn new(campaign_number: String, outcome: Outcome) -> Self {
+        let publication = outcome.publication.as_ref();
+        Self {
+            version: publication.map(|publication| publication.version),
+            kind: publication.map(|publication| publication.kind),
+            campaign_number,
+            author: publication.map(|publication| publication.author.clone()),
+            published_at: publication.map(|publication| publication.published_at),
+            added: publication.map(|publication| publication.added),
+            changed: publication.map(|publication| publication.changed),
+            removed: publication.map(|publication| publication.removed),
+            content_hash: publication.map(|publication| publication.content_hash.clone()),
+            plan_hash: outcome.plan_hash,
+            findings: outcome.findings,
+            plan: outcome.plan,
+        }
+    }
+}
+
+/// Activate a campaign
+///
+/// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new version of the price book.
+/// All findings are reported at once: errors, and warnings that are not named in `acknowledge`, refuse the activation with 422
+/// and nothing changes. With `validateOnly` nothing changes either, and the answer holds the findings and the plan.
+/// Activating again publishes what has changed since; if nothing has, the answer is the standing publication.
+#[utoipa::path(
+    post,
+    path = "/v1/campaigns/{campaign}/activations",
+    operation_id = "activate_campaign",
+    tag = "Publication",
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = inline(Option<ActivationRequest>), description = "What is to be done; nothing: validate and publish."),
+    responses(
+        (status = 201, description = "Published: a new version of the price book.", body = ActivationResult),
+        (status = 200, description = "Published before as it is, or only validated.", body = ActivationResult),
+    )
+)]
+async fn activate_campaign(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let campaign = reference(&request, "campaign")?;
+    let order = call.json_or_default::<ActivationRequest>()?.into_order()?;
+    database
+        .effect(&call, async |effect| {
+            let campaign = draft::find(&mut effect.conn, &campaign).await?;
+            let number = campaign.number.to_string();
+            catch_up(effect, &book).await?;
+            let snapshot = book.snapshot().clone();
+            let outcome = activate::activate(effect, campaign, &order, &snapshot, calendar.today()).await?;
+            let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
+            Answer::json(status, &ActivationResult::new(number, outcome))
+        })
+        .await
+}
+
+/// Waits until the copy in memory holds what the database does: plans are reckoned with it. If it does not come in time the plan is
+/// of an older book; what is published does not depend on it.
+async fn catch_up(effect: &mut Effect, live: &LiveBook) -> Result<(), Problem> {
+    let version: i64 = book::table.select(book::version).first(&mut effect.conn).await?;
+    live.reaches(version, PATIENCE).await;
+    Ok(())
+}
+
+/// Deactivate a campaign
+///
+/// Withdraws the campaign's dates, lines and audience from the price book, as a new version. Again: the same answer with 200.
+#[utoipa::path(
+    post,
+    path = "/v1/campaigns/{campaign}/deactivations",
+    operation_id = "deactivate_campaign",
+    tag = "Publication",
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    responses(
+        (status = 201, description = "Withdrawn: a new version of the price book.", body = PublicationView),
+        (status = 200, description = "Withdrawn before: that publication.", body = PublicationView),
+        (status = 204, description = "The campaign was never active."),
+    )
+)]
+async fn deactivate_campaign(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    #[derive(Default, Deserr)]
+    #[deserr(error = BodyErrors, deny_unknown_fields)]
+    struct Nothing {}
+    call.query(&[])?;
+    call.json_or_default::<Nothing>()?;
+    let campaign = reference(&request, "campaign")?;
+    database
+        .effect(&call, async |effect| {
+            let campaign = draft::find(&mut effect.conn, &campaign).await?;
+            match activate::deactivate(effect, &campaign).await? {
+                Some((publication, true)) => Answer::json(StatusCode::CREATED, &PublicationView::from(publication)),
+                Some((publication, false)) => Answer::json(StatusCode::OK, &PublicationView::from(publication)),
+                None => Ok(Answer::empty(StatusCode::NO_CONTENT)),
+            }
+        })
+        .await
+}

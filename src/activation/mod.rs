@@ -1,0 +1,26 @@
+//! The door between the drafts and the price book: what an activation checks, what it publishes, and how the book follows
+//! changes of active campaigns afterwards.
+//!
+//! ```text
+//! targeting.rs   who is in the audience: the one query, and who is left out
+//! findings.rs    the table of what can be found, and how a finding looks
+//! rules.rs       the targeting rules: pure, from what was gathered to findings
+//! shadow.rs      lines that can never win
+//! draft.rs       gathers what the rules look at, under the campaign's lock
+//! plan.rs        what an activation would change: counts, sample prices, conflicts
+//! activate.rs    activates and deactivates
+//! follow.rs      brings what an effect touched into the book, in its transaction
+//! http.rs        the operations
+//! ```
+
+mod activate;
+mod draft;
+pub mod findings;
+mod follow;
+pub mod http;
+mod plan;
+mod rules;
+mod shadow;
+mod targeting;
+
+pub use follow::Follower;

@@ -1,0 +1,210 @@
+//! The targeting rules (api.md section 3): from what was gathered to everything that is found, errors and warnings alike.
+
+use chrono::NaiveDate;
+
+use super::draft::Draft;
+use super::findings::{Finding, FindingCode};
+use super::shadow;
+use crate::pricing::convert::{Given, Target, narrow};
+use crate::pricing::exact::{Percent, Positive};
+use crate::publication::facts::PriceLineFact;
+
+/// Why the rules are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Somebody activates the campaign.
+    Activation,
+    /// The campaign is active, and something of it changed. Its status and its audience do not matter then: a status may close a
+    /// campaign against activation while it still runs, and an audience may become empty and fill again.
+    Change,
+}
+
+/// Everything that the rules find, in the order of the table.
+pub(super) fn check(draft: &Draft, occasion: Occasion) -> Vec<Finding> {
+    let mut findings = dates(draft);
+    if occasion == Occasion::Activation {
+        findings.extend(status(draft));
+        findings.extend(targets(draft));
+    }
+    findings.extend(left_out(draft));
+    findings.extend(lines(draft));
+    findings.sort_by(|one, other| (one.code, &one.pointer).cmp(&(other.code, &other.pointer)));
+    findings
+}
+
+fn dates(draft: &Draft) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if draft.campaign.starting_date.is_none() {
+        findings.push(Finding::new(FindingCode::NoStartingDate, "/startingDate", "the campaign needs a starting date"));
+    }
+    match draft.campaign.ending_date {
+        None => findings.push(Finding::new(FindingCode::OpenEnd, "/endingDate", "the campaign has no ending date")),
+        Some(end) if end < draft.today => {
+            let detail = format!("the campaign ended on {end}");
+            findings.push(
+                Finding::new(FindingCode::WindowOver, "/endingDate", detail).param("endingDate", end.to_string()),
+            );
+        }
+        Some(_) => {}
+    }
+    findings
+}
+
+fn status(draft: &Draft) -> Option<Finding> {
+    let code = draft.campaign.status_code.as_ref().filter(|_| !draft.status_allows)?;
+    let detail = format!("the status {code} does not allow activation");
+    Some(
+        Finding::new(FindingCode::StatusForbidsActivation, "/statusCode", detail).param("statusCode", code.to_string()),
+    )
+}
+
+fn targets(draft: &Draft) -> Vec<Finding> {
+    let found = &draft.targeting;
+    let mut findings = Vec::new();
+    if found.segments == 0 {
+        findings.push(Finding::new(FindingCode::NoSegment, "/segments", "no segment is attached to the campaign"));
+    }
+    if found.contacts == 0 {
+        let detail = "no contact is targeted: attach a segment and set campaignTarget on it or on its lines";
+        findings
+            .push(Finding::new(FindingCode::NoTargets, "/segments", detail).param("numberOfSegments", found.segments));
+    } else if found.accounts == 0 {
+        let detail = format!("all {} targeted contacts are left out", found.contacts);
+        findings
+            .push(Finding::new(FindingCode::NobodyLeft, "/segments", detail).param("numberOfContacts", found.contacts));
+    }
+    findings
+}
+
+fn left_out(draft: &Draft) -> Vec<Finding> {
+    let found = &draft.targeting;
+    let finding = |code, count: i64, numbers: &[String], words: &str| {
+        (count > 0).then(|| {
+            Finding::new(code, "/segments", format!("{count} targeted {words}"))
+                .param("numberOfContacts", count)
+                .param("contactNumbers", numbers.to_vec())
+        })
+    };
+    [
+        finding(
+            FindingCode::ContactsExcluded,
+            found.excluded,
+            &found.excluded_numbers,
+            "contacts are excluded from segments and left out",
+        ),
+        finding(
+            FindingCode::ContactsPrivacyBlocked,
+            found.blocked,
+            &found.blocked_numbers,
+            "contacts are privacy blocked and left out",
+        ),
+        finding(
+            FindingCode::PersonsWithoutCompany,
+            found.alone,
+            &found.alone_numbers,
+            "persons have no company and count alone",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn lines(draft: &Draft) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if draft.prices.is_empty() && draft.discounts.is_empty() {
+        let detail = "the campaign has neither a price nor a discount";
+        findings.push(Finding::new(FindingCode::NoPrices, "/prices", detail));
+    }
+    for (id, line) in &draft.prices {
+        let pointer = format!("/prices/{id}");
+        findings.extend(blocked(draft, &pointer, Some(&line.item_number)));
+        findings.extend(without_rate(draft, &pointer, line.currency_code.as_ref()));
+        findings.extend(price(draft, &pointer, line));
+    }
+    for (id, line) in &draft.discounts {
+        let pointer = format!("/discounts/{id}");
+        findings.extend(blocked(draft, &pointer, line.item_number.as_ref()));
+        findings.extend(without_rate(draft, &pointer, line.currency_code.as_ref()));
+        let empty_group = line.item_discount_group_code.as_ref().filter(|group| draft.empty_groups.contains(*group));
+        if let Some(group) = empty_group {
+            let detail = format!("no item has the item discount group {group}");
+            findings.push(
+                Finding::new(FindingCode::LineWithoutEffect, pointer, detail)
+                    .param("itemDiscountGroupCode", group.as_str()),
+            );
+        } else if line.line_discount_percent == Percent::ZERO
+            && line.variant_code.is_none()
+            && line.currency_code.is_none()
+        {
+            // One that fixes variant or currency still drops less specific discounts.
+            findings.push(Finding::new(FindingCode::LineWithoutEffect, pointer, "the discount is 0 %"));
+        }
+    }
+    findings.extend(shadow::idle_prices(&draft.prices, &draft.items));
+    findings.extend(shadow::idle_discounts(&draft.discounts, &draft.items));
+    findings
+}
+
+fn blocked(draft: &Draft, pointer: &str, item: Option<&String>) -> Option<Finding> {
+    let number = item.filter(|number| draft.items.get(*number).is_some_and(|item| item.blocked))?;
+    let detail = format!("item {number} is blocked");
+    Some(Finding::new(FindingCode::ItemBlocked, pointer, detail).param("itemNumber", number.as_str()))
+}
+
+/// A foreign currency whose rate is missing on the campaign's first day (or today, if that is later).
+fn without_rate(draft: &Draft, pointer: &str, currency: Option<&String>) -> Option<Finding> {
+    let code = currency.filter(|code| **code != draft.local_currency && !draft.rates.contains_key(*code))?;
+    let detail = format!("{code} has no exchange rate that has begun");
+    Some(Finding::new(FindingCode::ExchangeRateMissing, pointer, detail).param("currencyCode", code.as_str()))
+}
+
+fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> {
+    if line.unit_price.units() == 0 {
+        return Some(Finding::new(FindingCode::PriceZero, pointer, "the price is zero"));
+    }
+    let list_price = list_price_for(draft, line)?;
+    if line.unit_price <= list_price {
+        return None;
+    }
+    let detail = format!("the price {} is above the list price {list_price}", line.unit_price);
+    Some(
+        Finding::new(FindingCode::PriceAboveList, pointer, detail)
+            .param("unitPrice", line.unit_price.to_string())
+            .param("listPrice", list_price.to_string()),
+    )
+}
+
+/// The item's list price in the tax, unit and currency of the line; none if there is none, or no rate.
+fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing::exact::Amount> {
+    let item = draft.items.get(&line.item_number)?;
+    let foreign = line.currency_code.as_ref().filter(|code| **code != draft.local_currency);
+    let rate = match foreign {
+        Some(code) => Some(*draft.rates.get(code)?),
+        None => None,
+    };
+    let unit = line.unit_of_measure_code.as_ref();
+    let unit = unit.and_then(|code| item.units_of_measure.iter().find(|unit| unit.code == *code));
+    let target = Target {
+        includes_tax: line.price_includes_tax,
+        tax: line.tax_percent.unwrap_or(item.tax_percent),
+        quantity_per_unit: unit.map_or(Positive::ONE, |unit| unit.quantity_per_unit),
+        rate,
+        unit_amount_step: Positive::MIN,
+        amount_step: Positive::MIN,
+    };
+    let given = Given {
+        includes_tax: item.price_includes_tax,
+        tax: item.tax_percent,
+        per_base_unit: true,
+        in_local_currency: true,
+    };
+    narrow(target.convert(item.list_price?, given))
+}
+
+/// The day for which an activation looks at prices: the campaign's first, or today if that is later and still in its dates.
+pub(super) fn day_of_comparison(draft: &Draft) -> Option<NaiveDate> {
+    let start = draft.campaign.starting_date?;
+    let day = start.max(draft.today);
+    Some(draft.campaign.ending_date.map_or(day, |end| day.min(end)))
+}

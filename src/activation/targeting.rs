@@ -1,0 +1,138 @@
+//! Who a campaign is for.
+//!
+//! A contact is targeted when it stands on a line of one of the campaign's segments and is a target there: the line's own
+//! `campaignTarget` decides, and where it says nothing that of the segment. Contacts that are excluded from segments or privacy
+//! blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
+//! section 1), each once.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+/// At most so many contacts are named where contacts are left out.
+const NAMED: i64 = 10;
+
+/// The contacts that are targeted by campaign `$1`, those left out included.
+macro_rules! targeted {
+    () => {
+        "SELECT contacts.number, contacts.type, contacts.company_number, contacts.exclude_from_segments AS excluded,
+                contacts.privacy_blocked AS blocked
+            FROM segments
+            JOIN segment_lines AS lines ON lines.segment_number = segments.number
+            JOIN contacts ON contacts.number = lines.contact_number
+            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)"
+    };
+}
+
+/// The accounts (`account`) of the audience of campaign `$1`.
+pub(super) const AUDIENCE: &str = concat!(
+    "SELECT DISTINCT coalesce(company_number, number) AS account FROM (",
+    targeted!(),
+    ") AS targeted WHERE NOT excluded AND NOT blocked"
+);
+
+/// How many are targeted and how many are left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, QueryableByName)]
+pub struct Targeting {
+    /// Segments of the campaign.
+    #[diesel(sql_type = BigInt)]
+    pub segments: i64,
+    /// Contacts that are targeted.
+    #[diesel(sql_type = BigInt)]
+    pub contacts: i64,
+    /// Of them: left out, as they are excluded from segments.
+    #[diesel(sql_type = BigInt)]
+    pub excluded: i64,
+    /// The first of them.
+    #[diesel(sql_type = Array<Text>)]
+    pub excluded_numbers: Vec<String>,
+    /// Of them: left out, as they are privacy blocked.
+    #[diesel(sql_type = BigInt)]
+    pub blocked: i64,
+    /// The first of them.
+    #[diesel(sql_type = Array<Text>)]
+    pub blocked_numbers: Vec<String>,
+    /// Persons without company that are not left out: accounts of their own.
+    #[diesel(sql_type = BigInt)]
+    pub alone: i64,
+    /// The first of them.
+    #[diesel(sql_type = Array<Text>)]
+    pub alone_numbers: Vec<String>,
+    /// Accounts that are left.
+    #[diesel(sql_type = BigInt)]
+    pub accounts: i64,
+}
+
+/// Counts whom a campaign is for.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<Targeting> {
+    let question = concat!(
+        "WITH targeted AS MATERIALIZED (SELECT DISTINCT * FROM (",
+        targeted!(),
+        ") AS lines)
+        SELECT (SELECT count(*) FROM segments WHERE campaign_number = $1) AS segments,
+            (SELECT count(*) FROM targeted) AS contacts,
+            (SELECT count(*) FROM targeted WHERE blocked) AS blocked,
+            ARRAY(SELECT number FROM targeted WHERE blocked ORDER BY number LIMIT $2) AS blocked_numbers,
+            (SELECT count(*) FROM targeted WHERE excluded AND NOT blocked) AS excluded,
+            ARRAY(SELECT number FROM targeted WHERE excluded AND NOT blocked ORDER BY number LIMIT $2)
+                AS excluded_numbers,
+            (SELECT count(*) FROM targeted WHERE type = 'PERSON' AND company_number IS NULL
+                AND NOT excluded AND NOT blocked) AS alone,
+            ARRAY(SELECT number FROM targeted WHERE type = 'PERSON' AND company_number IS NULL
+                AND NOT excluded AND NOT blocked ORDER BY number LIMIT $2) AS alone_numbers,
+            (SELECT count(DISTINCT coalesce(company_number, number)) FROM targeted WHERE NOT excluded AND NOT blocked)
+                AS accounts"
+    );
+    diesel::sql_query(question).bind::<Text, _>(campaign).bind::<BigInt, _>(NAMED).get_result(conn).await
+}
+
+/// The campaigns on whose segments any of these contacts stand.
+///
+/// # Errors
+/// When the database fails.
+pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> QueryResult<Vec<String>> {
+    use crate::platform::db::schema::{segment_lines, segments};
+    segment_lines::table
+        .inner_join(segments::table.on(segments::number.eq(segment_lines::segment_number)))
+        .filter(segment_lines::contact_number.eq_any(contacts))
+        .filter(segments::campaign_number.is_not_null())
+        .select(segments::campaign_number.assume_not_null())
+        .distinct()
+        .load(conn)
+        .await
+}
+
+/// The accounts that a campaign would have in common with a published one.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct SharedAudience {
+    /// The published campaign.
+    #[diesel(sql_type = Text)]
+    pub campaign_number: String,
+    /// How many accounts both are for.
+    #[diesel(sql_type = BigInt)]
+    pub accounts: i64,
+    /// One of them.
+    #[diesel(sql_type = Text)]
+    pub account: String,
+}
+
+/// The accounts that a campaign would have in common with each of some published ones; those without any are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn shared(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    others: &[&String],
+) -> QueryResult<Vec<SharedAudience>> {
+    let question = format!(
+        "WITH targeted AS MATERIALIZED ({AUDIENCE})
+        SELECT campaign_number, count(*) AS accounts, min(account) AS account
+        FROM book_audience JOIN targeted ON targeted.account = account_number
+        WHERE campaign_number = ANY($2) AND to_version IS NULL GROUP BY campaign_number ORDER BY campaign_number"
+    );
+    diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Array<Text>, _>(others).load(conn).await
+}

@@ -1,0 +1,280 @@
+//! The publications over HTTP: the history of the price book.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::writer::{Publication, PublicationKind};
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::publications;
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::routes::Routes;
+
+/// Adds the operations.
+pub fn mount(routes: &mut Routes) {
+    routes.add(__path_list_publications, list_publications);
+    routes.add(__path_get_publication, get_publication);
+    routes.add(__path_list_publication_changes, list_publication_changes);
+}
+
+/// One version of the price book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Publication)]
+pub struct PublicationView {
+    /// The version: one more than the one before it.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    pub version: i64,
+    /// What it does.
+    pub kind: PublicationKind,
+    /// The campaign; null for base data.
+    #[schema(max_length = 50, example = "CP0001")]
+    pub campaign_number: Option<String>,
+    /// Who made it.
+    #[schema(max_length = 100, example = "local")]
+    pub author: String,
+    /// When.
+    #[schema(example = "2031-05-01T08:30:00Z")]
+    pub published_at: DateTime<Utc>,
+    /// Facts and accounts that came.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
+    pub added: i64,
+    /// Facts that took the place of others.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub changed: i64,
+    /// Facts and accounts that went.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub removed: i64,
+    /// A hash of all that came and went, whatever the order.
+    #[schema(max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
+    pub content_hash: String,
+}
+
+impl From<Publication> for PublicationView {
+    fn from(publication: Publication) -> Self {
+        let Publication { version, kind, campaign_number, author, published_at, added, changed, removed, content_hash } =
+            publication;
+        Self { version, kind, campaign_number, author, published_at, added, changed, removed, content_hash }
+    }
+}
+
+/// A page of publications.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; pages are written by http::list")]
+pub struct PublicationPage {
+    /// The publications.
+    #[schema(max_items = 1000)]
+    value: Vec<PublicationView>,
+    /// Where the next page is; absent on the last. Opaque.
+    #[schema(max_length = 16384, example = "/v1/publications?cursor=eyJrIjpbIjQxOCJdfQ.c2ln")]
+    next_link: Option<String>,
+    /// How many the filter leaves; only with `count=true`.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    count: Option<i64>,
+}
+
+const PUBLICATIONS: ListSpec = ListSpec {
+    fields: &[
+        Field::new("version", FieldKind::Integer, "publications.version").not_null(),
+        Field::new("kind", FieldKind::Enum(PublicationKind::TEXTS), "publications.kind").not_null(),
+        Field::new("campaignNumber", FieldKind::Key, "publications.campaign_number"),
+        Field::new("author", FieldKind::Text, "publications.author").not_null(),
+        Field::new("publishedAt", FieldKind::Instant, "publications.published_at").not_null(),
+    ],
+    default_order: "version desc",
+    tie: "version",
+};
+
+/// List publications
+///
+/// The newest first, unless `orderby` says otherwise. Filter and order by version, kind, campaignNumber, author and publishedAt.
+#[utoipa::path(
+    get,
+    path = "/v1/publications",
+    operation_id = "list_publications",
+    tag = "Publication",
+    params(
+        ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
+        ("skip" = Option<i32>, Query, description = "How many to leave out at the front.", minimum = 0, maximum = 10000),
+        ("filter" = Option<String>, Query, description = "Which of them, in OData's words.", max_length = 4096),
+        ("orderby" = Option<String>, Query, description = "In which order.", max_length = 512),
+        ("count" = Option<bool>, Query, description = "Whether to count all that the filter leaves."),
+        ("cursor" = Option<String>, Query, description = "Where the page begins; comes with `nextLink`.", max_length = 4096),
+    ),
+    responses((status = 200, description = "A page of publications.", body = PublicationPage))
+)]
+async fn list_publications(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let list = ListQuery::parse(request.path(), request.query_string(), &PUBLICATIONS, &cursor_key, calendar.today())?;
+    let mut conn = database.read().await?;
+    let query = publications::table.select(Publication::as_select()).into_boxed::<Pg>();
+    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let rows: Vec<Publication> = query.load(&mut conn).await?;
+    let count = if list.wants_count() {
+        let count = publications::table.count().into_boxed::<Pg>().filter(list.filter_condition());
+        Some(count.get_result(&mut conn).await?)
+    } else {
+        None
+    };
+    let rows: Result<Vec<Value>, _> =
+        rows.into_iter().map(|row| serde_json::to_value(PublicationView::from(row))).collect();
+    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+}
+
+/// The version that a path names.
+fn version(request: &HttpRequest) -> Result<i64, Problem> {
+    let text = request.match_info().get("version").unwrap_or_default();
+    text.parse().map_err(|_| Problem::not_found("publication", text))
+}
+
+async fn find(conn: &mut diesel_async::AsyncPgConnection, version: i64) -> Result<Publication, Problem> {
+    let found = publications::table.find(version).select(Publication::as_select()).first(conn).await.optional()?;
+    found.ok_or_else(|| Problem::not_found("publication", &version.to_string()))
+}
+
+/// Get a publication
+///
+/// It never changes.
+#[utoipa::path(
+    get,
+    path = "/v1/publications/{version}",
+    operation_id = "get_publication",
+    tag = "Publication",
+    params(("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64)),
+    responses(
+        (status = 200, description = "The publication.", body = PublicationView),
+        (status = 304, description = "The caller has the current representation."),
+    )
+)]
+async fn get_publication(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
+    let mut conn = database.read().await?;
+    let publication = find(&mut conn, version(&request)?).await?;
+    let answer = Answer::resource(StatusCode::OK, &PublicationView::from(publication))?;
+    Ok(answer.unless_known(call.if_none_match.as_ref()))
+}
+
+diesel::table! {
+    /// What a publication changed, as one list: the view `publication_changes`.
+    publication_changes (version, id) {
+        version -> Int8,
+        id -> Text,
+        change -> Text,
+        kind -> Text,
+        key -> Text,
+        before -> Nullable<Jsonb>,
+        after -> Nullable<Jsonb>,
+    }
+}
+
+/// One thing that a publication changed.
+#[derive(Debug, Queryable, Selectable, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = publication_changes, check_for_backend(Pg))]
+pub struct PublicationChange {
+    /// Tells it from the others of the publication: kind and key.
+    #[schema(max_length = 120, example = "PRICE_LINE:0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: String,
+    /// `ADDED`, `CHANGED` or `REMOVED`.
+    #[schema(max_length = 10, example = "ADDED")]
+    pub change: String,
+    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`, `CONTACT`, `CURRENCY`,
+    /// `EXCHANGE_RATE` or `SETTINGS`.
+    #[schema(max_length = 20, example = "PRICE_LINE")]
+    pub kind: String,
+    /// Which one: the line's id, the number or code.
+    #[schema(max_length = 100, example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub key: String,
+    /// What counted before; null when it is new.
+    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "60"}))]
+    pub before: Option<Value>,
+    /// What counts from this version on; null when it is gone.
+    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "57"}))]
+    pub after: Option<Value>,
+}
+
+/// A page of changes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; pages are written by http::list")]
+pub struct PublicationChangePage {
+    /// The changes.
+    #[schema(max_items = 1000)]
+    value: Vec<PublicationChange>,
+    /// Where the next page is; absent on the last. Opaque.
+    #[schema(max_length = 16384, example = "/v1/publications/418/changes?cursor=eyJrIjpbIklURU0iXX0.c2ln")]
+    next_link: Option<String>,
+    /// How many the filter leaves; only with `count=true`.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
+    count: Option<i64>,
+}
+
+const CHANGES: ListSpec = ListSpec {
+    fields: &[
+        Field::new("id", FieldKind::Text, "publication_changes.id").not_null(),
+        Field::new("kind", FieldKind::Text, "publication_changes.kind").not_null(),
+        Field::new("key", FieldKind::Text, "publication_changes.key").not_null(),
+        Field::new("change", FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]), "publication_changes.change")
+            .not_null(),
+    ],
+    default_order: "id",
+    tie: "id",
+};
+
+/// List what a publication changed
+///
+/// In the order of their ids, unless `orderby` says otherwise. Filter and order by id, kind, key and change.
+#[utoipa::path(
+    get,
+    path = "/v1/publications/{version}/changes",
+    operation_id = "list_publication_changes",
+    tag = "Publication",
+    params(
+        ("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64),
+        ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
+        ("skip" = Option<i32>, Query, description = "How many to leave out at the front.", minimum = 0, maximum = 10000),
+        ("filter" = Option<String>, Query, description = "Which of them, in OData's words.", max_length = 4096),
+        ("orderby" = Option<String>, Query, description = "In which order.", max_length = 512),
+        ("count" = Option<bool>, Query, description = "Whether to count all that the filter leaves."),
+        ("cursor" = Option<String>, Query, description = "Where the page begins; comes with `nextLink`.", max_length = 4096),
+    ),
+    responses((status = 200, description = "A page of changes.", body = PublicationChangePage))
+)]
+async fn list_publication_changes(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let list = ListQuery::parse(request.path(), request.query_string(), &CHANGES, &cursor_key, calendar.today())?;
+    let version = version(&request)?;
+    let mut conn = database.read().await?;
+    find(&mut conn, version).await?;
+    let of_version = publication_changes::version.eq(version);
+    let query = publication_changes::table.select(PublicationChange::as_select()).into_boxed::<Pg>();
+    let query = query.filter(of_version).filter(list.condition());
+    let query = query.order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let rows: Vec<PublicationChange> = query.load(&mut conn).await?;
+    let count = if list.wants_count() {
+        let count = publication_changes::table.count().into_boxed::<Pg>();
+        Some(count.filter(of_version).filter(list.filter_condition()).get_result(&mut conn).await?)
+    } else {
+        None
+    };
+    let rows: Result<Vec<Value>, _> = rows.into_iter().map(serde_json::to_value).collect();
+    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+}

@@ -1,0 +1,172 @@
+//! Reads the book's rows as the changes from one version to a later one. Rows are never changed but for the version they end
+//! with, and versions commit in their order, so what is read for a version is the same whenever it is read.
+
+use std::collections::{BTreeSet, HashMap};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Jsonb, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::TryStreamExt;
+use serde_json::Value;
+
+use super::facts::{Change, Fact, FactKind, ItemFact};
+use super::facts_sql;
+use crate::platform::db::schema::book;
+
+/// The facts in force at `$2` that came after `$1`.
+const CAME: &str = "SELECT kind, key, facts, from_version FROM book_entries
+    WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)";
+/// The facts that went after `$1` and have no successor in force at `$2`.
+const WENT: &str = "SELECT kind, key FROM book_entries AS gone
+    WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
+        AND NOT EXISTS (SELECT FROM book_entries AS next
+            WHERE next.kind = gone.kind AND next.key = gone.key
+                AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))";
+/// The accounts in an audience at `$2` that were not at `$1`.
+const JOINED: &str = "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
+    WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
+    GROUP BY campaign_number";
+/// The accounts that were in an audience at `$1` and are no longer at `$2`.
+const LEFT: &str = "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS gone
+    WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
+        AND NOT EXISTS (SELECT FROM book_audience AS next
+            WHERE next.campaign_number = gone.campaign_number AND next.account_number = gone.account_number
+                AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))
+    GROUP BY campaign_number";
+
+#[derive(QueryableByName)]
+struct Came {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Jsonb)]
+    facts: Value,
+    #[diesel(sql_type = BigInt)]
+    from_version: i64,
+}
+
+#[derive(QueryableByName)]
+struct Went {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    key: String,
+}
+
+#[derive(QueryableByName)]
+struct Accounts {
+    #[diesel(sql_type = Text)]
+    campaign_number: String,
+    #[diesel(sql_type = Array<Text>)]
+    accounts: Vec<String>,
+}
+
+/// Why the book could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The database failed.
+    #[error("the price book could not be read: {0}")]
+    Database(#[from] diesel::result::Error),
+    /// A row is not of this build's making.
+    #[error("the price book holds {kind} {key}, which this build cannot read: {cause}")]
+    Unknown {
+        /// The row's kind.
+        kind: String,
+        /// The row's key.
+        key: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// The newest version.
+pub(super) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
+    book::table.select(book::version).first(conn).await
+}
+
+/// The changes that lead from one version to a later one. From 0 on: the whole book.
+pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
+    let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
+    let mut changes = Vec::new();
+    if from > 0 {
+        for Went { kind, key } in range(WENT).load(conn).await? {
+            let kind = known(&kind, &key)?;
+            changes.push(Change::Remove { kind, key });
+        }
+        for Accounts { campaign_number, accounts } in range(LEFT).load(conn).await? {
+            changes.push(Change::AudienceRemove { campaign: campaign_number, accounts });
+        }
+    }
+    let mut rows = range(CAME).load_stream::<Came>(conn).await?;
+    while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
+        let fact = read(&kind, &key, facts)?;
+        changes.push(Change::Put { key, fact, version: from_version });
+    }
+    drop(rows);
+    for Accounts { campaign_number, accounts } in range(JOINED).load(conn).await? {
+        changes.push(Change::AudienceAdd { campaign: campaign_number, accounts });
+    }
+    Ok(changes)
+}
+
+fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {
+    ReadError::Unknown { kind: kind.to_owned(), key: key.to_owned(), cause: cause.to_string() }
+}
+
+fn known(kind: &str, key: &str) -> Result<FactKind, ReadError> {
+    kind.parse().map_err(|error: super::facts::UnknownKind| unreadable(kind, key, &error))
+}
+
+/// The lines of a campaign as the drafts say, as facts by their keys.
+pub(crate) async fn lines_in_draft(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+) -> Result<Vec<(String, Fact)>, ReadError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        kind: String,
+        #[diesel(sql_type = Text)]
+        key: String,
+        #[diesel(sql_type = Jsonb)]
+        facts: Value,
+    }
+    let question = format!("SELECT * FROM ({}) AS facts WHERE kind <> 'CAMPAIGN' ORDER BY key", facts_sql::OF_CAMPAIGN);
+    let rows: Vec<Row> = diesel::sql_query(question).bind::<Text, _>(campaign).load(conn).await?;
+    rows.into_iter().map(|row| Ok((row.key.clone(), read(&row.kind, &row.key, row.facts)?))).collect()
+}
+
+/// Items as the drafts say, as facts by their numbers.
+pub(crate) async fn items_in_draft(
+    conn: &mut AsyncPgConnection,
+    numbers: &BTreeSet<String>,
+) -> Result<HashMap<String, ItemFact>, ReadError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        key: String,
+        #[diesel(sql_type = Jsonb)]
+        facts: Value,
+    }
+    let numbers: Vec<&String> = numbers.iter().collect();
+    let question = diesel::sql_query(facts_sql::standing(FactKind::Item)).bind::<Array<Text>, _>(numbers);
+    let mut items = HashMap::new();
+    for Row { key, facts } in question.load::<Row>(conn).await? {
+        if let Fact::Item(item) = read(FactKind::Item.text(), &key, facts)? {
+            items.insert(key, item);
+        }
+    }
+    Ok(items)
+}
+
+/// The keys of a campaign's facts in force.
+pub(crate) async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> Result<Vec<Change>, ReadError> {
+    let question = "SELECT kind, key FROM book_entries WHERE campaign_number = $1 AND to_version IS NULL";
+    let rows: Vec<Went> = diesel::sql_query(question).bind::<Text, _>(campaign).load(conn).await?;
+    rows.into_iter().map(|Went { kind, key }| Ok(Change::Remove { kind: known(&kind, &key)?, key })).collect()
+}
+
+fn read(kind: &str, key: &str, facts: Value) -> Result<Fact, ReadError> {
+    Fact::from_json(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
+}

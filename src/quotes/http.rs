@@ -1,0 +1,331 @@
+//! Quotes over HTTP: answered from the copy of the price book in memory, never from the database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::web;
+use chrono::NaiveDate;
+use deserr::Deserr;
+use utoipa::ToSchema;
+
+use super::answer::{Quote, QuoteError};
+use super::quote::quote;
+use super::request::{Asker, QuoteRequest, RequestLine};
+use crate::platform::clock::Calendar;
+use crate::platform::effect::PUBLICATION_VERSION;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::{BodyErrors, field_code};
+use crate::platform::http::list::QueryParams;
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::routes::Routes;
+use crate::publication::live::LiveBook;
+use crate::publication::snapshot::Snapshot;
+use crate::values::wire::Invalid;
+use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
+
+/// The most lines of one request.
+const MOST_LINES: usize = 1_000;
+/// How long a request waits for the copy to reach `minPublicationVersion`.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long ago, in seconds, the copy was last known to be the newest.
+const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
+/// Whether the copy may have missed versions.
+const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
+
+/// Adds the operations.
+pub fn mount(routes: &mut Routes) {
+    routes.add(__path_get_price_quote, get_price_quote);
+    routes.add(__path_create_price_quote, create_price_quote);
+}
+
+/// A document whose prices are asked for.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
+pub struct QuoteBody {
+    /// The contact that asks; a person asks for its company. Neither contact nor customer: only what holds for all customers.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// The customer that asks, instead of a contact.
+    #[deserr(default)]
+    pub customer_number: Option<Key>,
+    /// The company's calendar date for which the prices are to hold; absent: today.
+    #[deserr(default)]
+    pub date: Option<Date>,
+    /// The currency; absent: the contact's, else the account's, else local.
+    #[deserr(default)]
+    pub currency_code: Option<CurrencyCode>,
+    /// Whether prices are to include tax; absent: as the customer has it.
+    #[deserr(default)]
+    #[schema(example = false)]
+    pub prices_include_tax: Option<bool>,
+    /// The only campaign that is to count among campaigns.
+    #[deserr(default)]
+    pub campaign_number: Option<Key>,
+    /// Whether each line explains itself.
+    #[deserr(default)]
+    #[schema(default = false, example = false)]
+    pub explain: bool,
+    /// What is asked; answered in this order.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub lines: Vec<QuoteBodyLine>,
+}
+
+/// A line whose price is asked for.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(as = PriceQuoteRequestLine, rename_all = "camelCase")]
+pub struct QuoteBodyLine {
+    /// The item.
+    pub item_number: Key,
+    /// The variant, if any.
+    #[deserr(default)]
+    pub variant_code: Option<Key>,
+    /// The unit of measure; absent: the item's base unit.
+    #[deserr(default)]
+    pub unit_of_measure_code: Option<Key>,
+    /// How many units; absent: 1.
+    #[deserr(default)]
+    pub quantity: Quantity,
+    /// The tax rate of the sale; absent: the item's.
+    #[deserr(default)]
+    pub tax_percent: Option<Percent>,
+}
+
+impl QuoteBody {
+    fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest, Problem> {
+        let mut errors = Vec::new();
+        let asker = asker(self.contact_number, self.customer_number, "/", &mut errors);
+        let count = self.lines.len();
+        if count == 0 || count > MOST_LINES {
+            let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
+            errors.push(FieldError::new("/lines", code, format!("a quote has 1 to {MOST_LINES} lines, not {count}")));
+        }
+        if !errors.is_empty() {
+            return Err(Problem::from_errors(errors));
+        }
+        Ok(QuoteRequest {
+            asker,
+            date: self.date.map_or(today, Date::get),
+            currency_code: self.currency_code.map(|code| code.to_string()),
+            prices_include_tax: self.prices_include_tax,
+            campaign_number: self.campaign_number.map(Key::into_text),
+            lines: self.lines.into_iter().map(QuoteBodyLine::into_line).collect(),
+            explain: explain || self.explain,
+        })
+    }
+}
+
+impl QuoteBodyLine {
+    fn into_line(self) -> RequestLine {
+        RequestLine {
+            item_number: self.item_number.into_text(),
+            variant_code: self.variant_code.map(Key::into_text),
+            unit_of_measure_code: self.unit_of_measure_code.map(Key::into_text),
+            quantity: self.quantity.into(),
+            tax_percent: self.tax_percent.map(Into::into),
+        }
+    }
+}
+
+/// Who asks; not by both names.
+fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker {
+    match (contact, customer) {
+        (None, None) => Asker::Anybody,
+        (Some(number), None) => Asker::Contact(number.into_text()),
+        (None, Some(number)) => Asker::Customer(number.into_text()),
+        (Some(_), Some(_)) => {
+            let detail = "contactNumber and customerNumber both say who asks; give one of them";
+            errors.push(FieldError::new(format!("{prefix}customerNumber"), FieldCode::NotAllowed, detail));
+            Asker::Anybody
+        }
+    }
+}
+
+/// The query of the GET form, read against the same types as the body.
+fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem> {
+    let mut errors = Vec::new();
+    let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
+    let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
+    let asker = asker(contact, customer, "?", &mut errors);
+    let item = parameter(params, "itemNumber", Key::parse, &mut errors);
+    if item.is_none() && params.get("itemNumber").is_none() {
+        errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
+    }
+    let variant_code = parameter(params, "variantCode", Key::parse, &mut errors);
+    let unit_of_measure_code = parameter(params, "unitOfMeasureCode", Key::parse, &mut errors);
+    let quantity = parameter(params, "quantity", Quantity::parse, &mut errors);
+    let tax_percent = parameter(params, "taxPercent", Percent::parse, &mut errors);
+    let date = parameter(params, "date", Date::parse, &mut errors);
+    let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
+    let campaign_number = parameter(params, "campaignNumber", Key::parse, &mut errors);
+    let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
+    let explain = truth(params, "explain", &mut errors).unwrap_or_default();
+    let Some(item) = item.filter(|_| errors.is_empty()) else {
+        return Err(Problem::with_errors(status_of(&errors), errors));
+    };
+    let line = QuoteBodyLine {
+        item_number: item,
+        variant_code,
+        unit_of_measure_code,
+        quantity: quantity.unwrap_or_default(),
+        tax_percent,
+    };
+    Ok(QuoteRequest {
+        asker,
+        date: date.map_or(today, Date::get),
+        currency_code: currency_code.map(|code| code.to_string()),
+        prices_include_tax,
+        campaign_number: campaign_number.map(Key::into_text),
+        lines: vec![line.into_line()],
+        explain,
+    })
+}
+
+fn status_of(errors: &[FieldError]) -> ProblemCode {
+    Problem::from_errors(errors.to_vec()).code
+}
+
+fn parameter<T>(
+    params: &QueryParams,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    match parse(params.get(name)?) {
+        Ok(value) => Some(value),
+        Err(invalid) => {
+            errors.push(FieldError::new(format!("?{name}"), field_code(invalid.kind), invalid.detail));
+            None
+        }
+    }
+}
+
+fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
+    let text = params.get(name)?;
+    let value = text.parse().ok();
+    if value.is_none() {
+        errors.push(FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be true or false"));
+    }
+    value
+}
+
+/// The snapshot to answer from: the present one, once it has the version that the caller has seen.
+async fn snapshot(params: &QueryParams, book: &LiveBook) -> Result<Arc<Snapshot>, Problem> {
+    let Some(text) = params.get("minPublicationVersion") else { return Ok(book.snapshot().clone()) };
+    let version = text.parse::<i64>().ok().filter(|version| *version >= 0).ok_or_else(|| {
+        let detail = "has to be the version of a publication";
+        let error = FieldError::new("?minPublicationVersion", FieldCode::InvalidType, detail);
+        Problem::with_errors(ProblemCode::InvalidRequest, vec![error])
+    })?;
+    if !book.reaches(version, PATIENCE).await {
+        let detail = format!("the price book here is at version {}, not at {version}", book.snapshot().version());
+        return Err(Problem::new(ProblemCode::VersionNotReached, detail)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
+    }
+    Ok(book.snapshot().clone())
+}
+
+/// The answer, or why there is none; `prefix` leads to the field that names the unknown.
+fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
+    let quote = quote(snapshot, request).map_err(|error| {
+        let field = match &error {
+            QuoteError::UnknownContact(_) => "contactNumber",
+            QuoteError::UnknownCustomer(_) => "customerNumber",
+        };
+        Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
+    })?;
+    let age = book.age_ms().checked_div(1_000).unwrap_or_default();
+    Ok(Answer::resource(StatusCode::OK, &quote)?
+        .header(PUBLICATION_VERSION, &quote.publication_version.to_string())
+        .header(SNAPSHOT_AGE, &age.to_string())
+        .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
+}
+
+/// Quote one line
+///
+/// The answer has the form of a whole document with one line. Answered from memory: the headers `Publication-Version`,
+/// `Snapshot-Age` (seconds since the copy was known to be the newest) and `Snapshot-Stale` say how new it is.
+#[utoipa::path(
+    get,
+    path = "/v1/price-quotes",
+    operation_id = "get_price_quote",
+    tag = "Quotes",
+    params(
+        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for its company."),
+        ("customerNumber" = Option<Key>, Query, description = "The customer that asks, instead of a contact."),
+        ("itemNumber" = Key, Query, description = "The item."),
+        ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
+        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
+        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
+        ("date" = Option<Date>, Query, description = "The company's calendar date; absent: today."),
+        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
+        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it."),
+        ("taxPercent" = Option<Percent>, Query, description = "The tax rate of the sale; absent: the item's."),
+        ("campaignNumber" = Option<Key>, Query, description = "The only campaign that is to count among campaigns."),
+        ("explain" = Option<bool>, Query, description = "Whether the line explains itself."),
+        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+    ),
+    responses(
+        (status = 200, description = "The price, or why there is none.", body = Quote<'_>),
+        (status = 304, description = "The caller has the current representation."),
+    )
+)]
+async fn get_price_quote(
+    call: Call,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+) -> Result<Answer, Problem> {
+    let params = call.query(&[
+        "contactNumber",
+        "customerNumber",
+        "itemNumber",
+        "variantCode",
+        "unitOfMeasureCode",
+        "quantity",
+        "date",
+        "currencyCode",
+        "pricesIncludeTax",
+        "taxPercent",
+        "campaignNumber",
+        "explain",
+        "minPublicationVersion",
+    ])?;
+    let request = read_query(&params, calendar.today())?;
+    let snapshot = snapshot(&params, &book).await?;
+    Ok(answered(&snapshot, &request, "?", &book)?.unless_known(call.if_none_match.as_ref()))
+}
+
+/// Quote a document
+///
+/// Up to 1,000 lines, answered in the order of the request. A line that cannot be priced carries its own `problem`; the others
+/// are answered. Nothing is written: the same request can be made as often as wanted.
+#[utoipa::path(
+    post,
+    path = "/v1/price-quotes",
+    operation_id = "create_price_quote",
+    tag = "Quotes",
+    params(
+        ("explain" = Option<bool>, Query, description = "Whether each line explains itself."),
+        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+    ),
+    request_body(content = QuoteBody, description = "What is asked."),
+    responses((status = 200, description = "The prices.", body = Quote<'_>))
+)]
+async fn create_price_quote(
+    call: Call,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+) -> Result<Answer, Problem> {
+    let params = call.query(&["explain", "minPublicationVersion"])?;
+    let mut errors = Vec::new();
+    let explain = truth(&params, "explain", &mut errors).unwrap_or_default();
+    if !errors.is_empty() {
+        return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
+    }
+    let request = call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?;
+    let snapshot = snapshot(&params, &book).await?;
+    answered(&snapshot, &request, "/", &book)
+}
