@@ -13,9 +13,13 @@
 
 pub mod app;
 pub mod campaign_statuses;
+pub mod config;
+pub mod health;
+pub mod openapi;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod serve;
 pub mod settings;
 
 pub mod platform;
