@@ -1,16 +1,114 @@
-//! What the service serves: every room's operations, in one route table.
+//! What the service serves: every room's operations, in one route table, behind one middleware.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::activation::{self, Follower};
 use crate::campaign_statuses::CampaignStatuses;
+use crate::health::{self, Readiness};
+use crate::openapi::{self, Document};
+use crate::platform::clock::Calendar;
+use crate::platform::db::pool::Pool;
+use crate::platform::effect::Database;
+use crate::platform::http::call::BodyLimit;
+use crate::platform::http::list::CursorKey;
+use crate::platform::http::middleware::{Credentials, around};
 use crate::platform::http::mount::mount;
 use crate::platform::http::routes::Routes;
+use crate::publication::live::{LiveBook, RefreshError};
+use crate::publication::reader::ReadError;
+use crate::publication::{self, writer};
+use crate::quotes;
+
+/// How long an idle connection is kept: longer than load balancers keep theirs, so that it is never we who close it.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests in flight may take to finish once the service stops, in seconds.
+const STOP_TIMEOUT_SECONDS: u64 = 30;
 
 /// Every operation of the service.
 #[must_use]
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
     mount::<CampaignStatuses>(&mut routes);
-    crate::activation::http::mount(&mut routes);
-    crate::publication::http::mount(&mut routes);
-    crate::quotes::http::mount(&mut routes);
+    activation::http::mount(&mut routes);
+    publication::http::mount(&mut routes);
+    quotes::http::mount(&mut routes);
+    health::mount(&mut routes);
+    openapi::mount(&mut routes);
     routes
+}
+
+/// The price book of a database, loaded and kept up to date from now on, and the database whose effects it follows.
+///
+/// # Errors
+/// When the database is out of reach, or its book was not written by a build like this.
+pub async fn open(pool: &Pool, calendar: &Calendar) -> Result<(LiveBook, Database), RefreshError> {
+    let book = LiveBook::new(calendar.clone());
+    let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
+    // The settings count from the beginning, before anybody has changed them.
+    writer::begin(&mut *pool.get().await?).await.map_err(ReadError::from)?;
+    book.refresh(pool).await?;
+    tokio::spawn(book.clone().keep_up(pool.clone()));
+    Ok((book, database))
+}
+
+/// What the handlers of all threads share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The database and what follows each effect.
+    pub database: Database,
+    /// What day it is.
+    pub calendar: Calendar,
+    /// The copy of the price book that quotes read.
+    pub book: LiveBook,
+    /// What list cursors are signed with.
+    pub cursor_key: CursorKey,
+    /// Who may call.
+    pub credentials: Credentials,
+    /// The largest body.
+    pub body_limit: BodyLimit,
+    /// Whether requests should be sent here.
+    pub readiness: Readiness,
+}
+
+/// The HTTP server, listening, and the addresses that it listens on. It serves once it is awaited; signals are left to the caller.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<(Server, Vec<SocketAddr>)> {
+    let document = web::Data::new(Document::of(&routes()));
+    let server = HttpServer::new(move || {
+        let shared = shared.clone();
+        let routes = routes();
+        App::new()
+            .app_data(web::Data::new(shared.database))
+            .app_data(web::Data::new(shared.calendar))
+            .app_data(web::Data::new(shared.book))
+            .app_data(web::Data::new(shared.cursor_key))
+            .app_data(web::Data::new(shared.credentials))
+            .app_data(web::Data::new(shared.body_limit))
+            .app_data(web::Data::new(shared.readiness))
+            .app_data(document.clone())
+            .wrap(from_fn(around))
+            .configure(|app| routes.configure(app))
+            .service(web::redirect("/docs", "/docs/"))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
+    })
+    .workers(workers)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(STOP_TIMEOUT_SECONDS)
+    .disable_signals()
+    .bind(listen)?;
+    let addresses = server.addrs();
+    Ok((server.run(), addresses))
 }

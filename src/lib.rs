@@ -14,9 +14,13 @@
 pub mod activation;
 pub mod app;
 pub mod campaign_statuses;
+pub mod config;
+pub mod health;
+pub mod openapi;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod serve;
 pub mod settings;
 
 pub mod platform;

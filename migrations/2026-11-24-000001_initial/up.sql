@@ -371,3 +371,11 @@ CREATE TABLE idempotency_records (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX idempotency_records_created ON idempotency_records (created_at);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Secrets that all replicas share and no client ever sees, such as the one that list cursors are signed with.
+
+CREATE TABLE service_secrets (
+    name text COLLATE "C" CONSTRAINT service_secrets_pkey PRIMARY KEY,
+    secret bytea NOT NULL
+);

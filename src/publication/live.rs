@@ -44,11 +44,9 @@ pub enum RefreshError {
 }
 
 impl LiveBook {
-    /// Reads the whole book.
-    ///
-    /// # Errors
-    /// When the database is out of reach or its book is not of this build's making.
-    pub async fn load(pool: &Pool, calendar: Calendar) -> Result<Self, RefreshError> {
+    /// A copy of an empty book; [`LiveBook::refresh`] fills it.
+    #[must_use]
+    pub fn new(calendar: Calendar) -> Self {
         let shared = Shared {
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             version: watch::Sender::new(0),
@@ -56,9 +54,7 @@ impl LiveBook {
             known_at: AtomicI64::new(0),
             calendar,
         };
-        let book = Self { shared: Arc::new(shared) };
-        book.refresh(pool).await?;
-        Ok(book)
+        Self { shared: Arc::new(shared) }
     }
 
     /// The present snapshot; it stays whole for as long as the guard is held.
@@ -113,8 +109,12 @@ impl LiveBook {
         }
     }
 
-    /// Brings the copy to the newest version. Only one task calls it, so a version never goes backwards.
-    async fn refresh(&self, pool: &Pool) -> Result<(), RefreshError> {
+    /// Brings the copy to the newest version; from an empty copy: reads the whole book. Only one task calls it at a time, so a
+    /// version never goes backwards.
+    ///
+    /// # Errors
+    /// When the database is out of reach or its book is not of this build's making; the copy stays what it is.
+    pub async fn refresh(&self, pool: &Pool) -> Result<(), RefreshError> {
         let asked_at = self.shared.calendar.now().timestamp_millis();
         let mut conn = pool.get().await?;
         let latest = reader::latest(&mut conn).await.map_err(ReadError::from)?;

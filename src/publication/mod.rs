@@ -18,6 +18,6 @@ pub mod http;
 pub mod live;
 mod names;
 mod paged;
-pub(crate) mod reader;
+pub mod reader;
 pub mod snapshot;
 pub mod writer;

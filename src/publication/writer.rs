@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::facts::FactKind;
@@ -144,6 +144,18 @@ pub async fn publish(
         .get_result(conn)
         .await?;
     Ok(Some(publication))
+}
+
+/// Publishes the settings as they are, if the book does not carry them yet: quotes need them from the beginning.
+///
+/// # Errors
+/// When the database fails.
+pub async fn begin(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+    conn.transaction(async |conn| {
+        let touched = Touched { settings: true, ..Touched::default() };
+        publish(conn, PublicationKind::BaseData, Wished::BaseData(&touched), "system").await.map(drop)
+    })
+    .await
 }
 
 /// The kinds of base data with the keys that were touched.

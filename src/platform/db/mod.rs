@@ -3,6 +3,7 @@
 pub mod migrations;
 pub mod pool;
 pub mod schema;
+pub mod secrets;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -253,6 +253,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    service_secrets (name) {
+        name -> Text,
+        secret -> Bytea,
+    }
+}
+
+diesel::table! {
     settings (only_row) {
         only_row -> Bool,
         local_currency_code -> Text,
@@ -286,5 +293,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     salespeople,
     segment_lines,
     segments,
+    service_secrets,
     settings,
 );

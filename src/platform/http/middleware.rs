@@ -19,6 +19,11 @@ use super::problem::{Problem, ProblemCode};
 /// Carries the trace id of every answer.
 const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
+/// The counter of requests answered.
+pub const REQUESTS_TOTAL: &str = "kampanje_http_requests_total";
+/// The histogram of the time that requests took, in seconds.
+pub const REQUEST_SECONDS: &str = "kampanje_http_request_seconds";
+
 /// The API key, if the service has one; only its hash is kept.
 #[derive(Clone)]
 pub struct Credentials(Option<[u8; 32]>);
@@ -88,11 +93,17 @@ pub async fn around(
     let status = response.status();
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let took = started.elapsed();
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::counter!("kampanje_http_requests_total", &labels).increment(1);
-    metrics::histogram!("kampanje_http_request_seconds", &labels).record(took);
+    let labels = [("method", method_label(&method)), ("route", route), ("status", status.as_u16().to_string())];
+    metrics::counter!(REQUESTS_TOTAL, &labels).increment(1);
+    metrics::histogram!(REQUEST_SECONDS, &labels).record(took);
     span.in_scope(|| tracing::info!(status = status.as_u16(), took_us = took.as_micros(), "request answered"));
     Ok(response)
+}
+
+/// The method as a label: a client can make up methods, but not series of figures.
+fn method_label(method: &Method) -> String {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if known.contains(method) { method.to_string() } else { "OTHER".to_owned() }
 }
 
 /// The caller's own trace id (W3C Trace Context), or a new one.

@@ -17,7 +17,8 @@ struct Served {
     method: Method,
     path: String,
     operation: Operation,
-    route: Route,
+    /// One route; two for a GET, which answers HEAD too.
+    routes: Vec<Route>,
 }
 
 /// All operations and the schemas they speak of.
@@ -52,8 +53,11 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         let method = actix_method(&method);
-        let route = web::method(method.clone()).to(handler.clone());
-        self.served.push(Served { method: method.clone(), path: path.to_owned(), operation, route });
+        let mut routes = vec![web::method(method.clone()).to(handler.clone())];
+        if method == Method::GET {
+            routes.push(web::head().to(handler));
+        }
+        self.served.push(Served { method, path: path.to_owned(), operation, routes });
     }
 
     /// Adds a schema and those it refers to.
@@ -79,8 +83,8 @@ impl Routes {
                 allowed.push(Method::HEAD);
             }
             let mut resource = web::resource(path);
-            for served in operations {
-                resource = resource.route(served.route);
+            for route in operations.into_iter().flat_map(|served| served.routes) {
+                resource = resource.route(route);
             }
             let refuse = move || {
                 let response = method_not_allowed(&allowed);

@@ -1,42 +1,29 @@
 //! The service on a port of its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
-use kampanje::app::routes;
+use kampanje::activation::Follower;
+use kampanje::app::{self, Shared, server};
+use kampanje::publication::live::LiveBook;
+use kampanje::health::{Readiness, record_metrics};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::Pool;
-use kampanje::platform::effect::{Database, Effect, Publisher};
+use kampanje::platform::effect::Database;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
-use kampanje::platform::http::middleware::{Credentials, around};
-use kampanje::platform::http::problem::Problem;
+use kampanje::platform::http::middleware::Credentials;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::database::TestDatabase;
 
-/// Lets every change stand without a price book.
-struct NothingPublished;
-
-impl Publisher for NothingPublished {
-    fn publish<'a>(&'a self, _: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
-        async { Ok(()) }.boxed_local()
-    }
-
-    fn reached(&self, _: i64) -> LocalBoxFuture<'_, ()> {
-        async {}.boxed_local()
-    }
-}
-
 /// A running service and a client for it.
 pub struct TestApp {
-    base: String,
+    pub address: SocketAddr,
+    pub readiness: Readiness,
     /// Dropped with the app, and its database with it.
-    _database: TestDatabase,
+    _database: Option<TestDatabase>,
     client: reqwest::Client,
 }
 
@@ -76,31 +63,52 @@ impl Reply {
 
 impl TestApp {
     pub async fn new() -> Self {
+        Self::with_key(None).await
+    }
+
+    /// A service that asks for an API key.
+    pub async fn with_key(api_key: Option<&str>) -> Self {
         let test_database = TestDatabase::new().await;
-        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), Arc::new(NothingPublished));
+        let pool = Pool::new(&test_database.url(), 4).unwrap();
         let calendar = Calendar::system();
-        let server = HttpServer::new(move || {
-            let routes = routes();
-            App::new()
-                .app_data(web::Data::new(database.clone()))
-                .app_data(web::Data::new(calendar.clone()))
-                .app_data(web::Data::new(CursorKey::new(vec![1; 32])))
-                .app_data(web::Data::new(BodyLimit(1_048_576)))
-                .app_data(web::Data::new(Credentials::new(None)))
-                .wrap(from_fn(around))
-                .configure(|app| routes.configure(app))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind(("127.0.0.1", 0))
-        .unwrap();
-        let base = format!("http://{}", server.addrs()[0]);
-        actix_web::rt::spawn(server.run());
-        Self { base, _database: test_database, client: reqwest::Client::new() }
+        let (book, database) = app::open(&pool, &calendar).await.unwrap();
+        Self::serving(database, book, calendar, api_key, Some(test_database))
+    }
+
+    /// A service whose database is out of reach.
+    pub fn without_database() -> Self {
+        let calendar = Calendar::system();
+        let book = LiveBook::new(calendar.clone());
+        let pool = Pool::new("postgres://u@127.0.0.1:1/d", 4).unwrap();
+        let database = Database::new(pool, Arc::new(Follower::new(book.clone(), calendar.clone())));
+        Self::serving(database, book, calendar, None, None)
+    }
+
+    fn serving(
+        database: Database,
+        book: LiveBook,
+        calendar: Calendar,
+        api_key: Option<&str>,
+        test_database: Option<TestDatabase>,
+    ) -> Self {
+        let readiness = Readiness::new(database.clone());
+        let shared = Shared {
+            database,
+            calendar,
+            book,
+            cursor_key: CursorKey::new(vec![1; 32]),
+            credentials: Credentials::new(api_key),
+            body_limit: BodyLimit(1_048_576),
+            readiness: readiness.clone(),
+        };
+        record_metrics().unwrap();
+        let (server, addresses) = server(shared, SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+        actix_web::rt::spawn(server);
+        Self { address: addresses[0], readiness, _database: test_database, client: reqwest::Client::new() }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
-        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

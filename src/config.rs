@@ -1,0 +1,163 @@
+//! The commands and settings, each a flag with an environment variable.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The command line.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "PG_BIN_DIR names the directory with `postgres` and `initdb` of the private database server."
+)]
+pub struct Cli {
+    /// What to log: a level, or levels by module (`info,kampanje=debug`).
+    #[arg(long, global = true, env = "KAMPANJE_LOG", default_value = "info")]
+    pub log: String,
+    /// How a log line looks.
+    #[arg(long, global = true, env = "KAMPANJE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve the API.
+    Serve(ServeSettings),
+    /// Print the OpenAPI document.
+    Openapi(OpenapiSettings),
+    /// Ask a running service whether it is ready: 0 yes, 1 no. For containers.
+    Healthcheck(Listen),
+}
+
+/// Where the service listens.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Listen {
+    /// The address and port to listen on.
+    #[arg(long = "listen", env = "KAMPANJE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub address: SocketAddr,
+}
+
+/// How to serve.
+#[derive(Args)]
+pub struct ServeSettings {
+    /// Where to listen.
+    #[command(flatten)]
+    pub listen: Listen,
+    /// The PostgreSQL to use, as a URL; none: a private one in the data directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// The directory of the private database [default: /var/lib/kampanje for root, else ~/.local/state/kampanje].
+    #[arg(long, env = "KAMPANJE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The key that every request to the API has to carry as a bearer token; none: only this machine may be listened on.
+    #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// How many threads answer requests [default: one per processor].
+    #[arg(long, env = "KAMPANJE_WORKERS")]
+    pub workers: Option<NonZeroUsize>,
+    /// At most so many connections to the database.
+    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16")]
+    pub pool_size: NonZeroUsize,
+    /// The largest body in bytes.
+    #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
+    pub body_limit: NonZeroUsize,
+    /// On SIGTERM, how many seconds to go on serving while not ready, so that a load balancer notices. An interrupt does not wait.
+    #[arg(long, env = "KAMPANJE_DRAIN_SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(..=300))]
+    pub drain_seconds: u64,
+}
+
+impl ServeSettings {
+    /// The database's URL; an empty variable is none.
+    #[must_use]
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref().filter(|url| !url.is_empty())
+    }
+
+    /// The API key; an empty variable is none.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&str> {
+        self.api_key.as_deref().filter(|key| !key.is_empty())
+    }
+
+    /// Refuses settings that are not safe.
+    ///
+    /// # Errors
+    /// When others than this machine could use the service without a key.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let address = self.listen.address;
+        anyhow::ensure!(
+            address.ip().is_loopback() || self.api_key().is_some(),
+            "KAMPANJE_API_KEY is not set, so only a loopback address can be listened on, not {address}"
+        );
+        Ok(())
+    }
+}
+
+/// What to do with the OpenAPI document.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct OpenapiSettings {
+    /// Print the document derived for OpenAPI 3.0, for tools that do not know 3.1.
+    #[arg(long = "version-3-0", conflicts_with = "write")]
+    pub version_3_0: bool,
+    /// Renew openapi/openapi.json, openapi/openapi-3.0.json and docs/errors.md below the current directory.
+    #[arg(long)]
+    pub write: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> ServeSettings {
+        let all = ["kampanje", "serve"].iter().chain(arguments);
+        match Cli::try_parse_from(all).unwrap().command {
+            Command::Serve(settings) => settings,
+            _ => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_open_without_a_key() {
+        for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080"] {
+            assert!(serve(&["--listen", address]).check().is_ok(), "{address}");
+        }
+        for address in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
+            let refused = serve(&["--listen", address, "--api-key", ""]).check().unwrap_err().to_string();
+            assert!(refused.contains("KAMPANJE_API_KEY") && refused.contains(address), "{refused}");
+            assert!(serve(&["--listen", address, "--api-key", "k"]).check().is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let settings = serve(&["--database-url", "", "--api-key", ""]);
+        assert_eq!((settings.database_url(), settings.api_key()), (None, None));
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+        for wrong in
+            [&["--listen", "nowhere"][..], &["--workers", "0"], &["--pool-size", "0"], &["--drain-seconds", "301"]]
+        {
+            assert!(Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The binary: reads the command line, sets up the log, runs the command, says in one line why it failed.
+
+use std::io::{IsTerminal, Read, Write, stderr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings};
+use kampanje::{openapi, serve};
+use tracing_subscriber::EnvFilter;
+
+/// Many small values are made and dropped on many threads; this allocator is faster at that than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long a health check may take.
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(4);
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("kampanje: {}", format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    start_log(&cli.log, cli.log_format)?;
+    match cli.command {
+        Command::Serve(settings) => actix_web::rt::System::new().block_on(serve::serve(settings)),
+        Command::Openapi(OpenapiSettings { write: true, .. }) => openapi::write_files(),
+        Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(&openapi::text(version_3_0)),
+        Command::Healthcheck(listen) => check_health(listen.address),
+    }
+}
+
+/// Logs to the standard error, as the standard output belongs to what a command prints.
+fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
+    }
+    Ok(())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().write_all(text.as_bytes()).context("the document cannot be printed")
+}
+
+/// Asks a service on this machine whether it is ready.
+fn check_health(listens: SocketAddr) -> anyhow::Result<()> {
+    let mut address = listens;
+    if listens.ip().is_unspecified() {
+        // All addresses are listened on; the loopback one is ours.
+        address.set_ip(if listens.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        });
+    }
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
+        stream.set_read_timeout(Some(HEALTHCHECK_TIMEOUT))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.take(4_096).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    let answer = ask().with_context(|| format!("{address} does not answer"))?;
+    let status = answer.lines().next().unwrap_or_default();
+    anyhow::ensure!(status.starts_with("HTTP/1.1 200 "), "the service is not ready: {status}");
+    Ok(())
+}

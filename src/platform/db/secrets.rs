@@ -1,0 +1,43 @@
+//! Secrets that all replicas share: the first one makes them, the others find them.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::schema::service_secrets;
+
+/// The secret with this name, which is made if there is none yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn shared(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<Vec<u8>> {
+    // Two random UUIDs: 244 bits from the operating system.
+    let fresh = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+    diesel::insert_into(service_secrets::table)
+        .values((service_secrets::name.eq(name), service_secrets::secret.eq(fresh)))
+        .on_conflict_do_nothing()
+        .execute(conn)
+        .await?;
+    service_secrets::table.find(name).select(service_secrets::secret).first(conn).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::migrations::migrate;
+    use super::super::pool::connect;
+    use super::super::testing::Server;
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_gets_the_same_secret() {
+        let server = Server::start("secrets");
+        migrate(&server.url()).unwrap();
+        let url = server.url();
+        let ask = async |name: &str| shared(&mut connect(&url).await.unwrap(), name).await.unwrap();
+        let (one, same, other) = tokio::join!(ask("a"), ask("a"), ask("b"));
+        assert_eq!(one, same);
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
+        assert_eq!(ask("a").await, one);
+    }
+}

@@ -1,0 +1,97 @@
+//! The operator's side: health, figures, the human's documentation, HEAD.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use reqwest::Method;
+
+use super::support::app::TestApp;
+
+#[actix_web::test]
+async fn a_service_with_its_database_is_ready_until_it_stops() {
+    let app = TestApp::new().await;
+    assert_eq!(app.get("/livez").await.text, r#"{"status":"OK"}"#);
+    assert_eq!(app.get("/readyz").await.status, 200);
+    app.readiness.stop();
+    let stopping = app.get("/readyz").await;
+    assert_eq!((stopping.status.as_u16(), stopping.code().as_str()), (503, "UNAVAILABLE"));
+    assert_eq!(stopping.header("retry-after"), "1");
+    assert_eq!(app.get("/livez").await.status, 200, "a stopping process is alive");
+    assert_eq!(app.get("/v1/campaign-statuses").await.status, 200, "requests in flight are still served");
+}
+
+#[actix_web::test]
+async fn a_service_without_its_database_is_alive_but_not_ready() {
+    // Nothing listens on port 1.
+    let app = TestApp::without_database();
+    assert_eq!(app.get("/livez").await.status, 200);
+    assert_eq!(app.get("/readyz").await.code(), "UNAVAILABLE");
+    assert_eq!(app.get("/v1/campaign-statuses").await.code(), "UNAVAILABLE");
+}
+
+#[actix_web::test]
+async fn operators_need_no_key_and_clients_do() {
+    let app = TestApp::with_key(Some("open sesame")).await;
+    for path in ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs/"] {
+        assert_eq!(app.get(path).await.status, 200, "{path}");
+    }
+    for path in ["/v1", "/v1/campaign-statuses", "/v1/nowhere"] {
+        let refused = app.get(path).await;
+        assert_eq!((refused.code().as_str(), refused.header("www-authenticate")), ("UNAUTHORIZED", "Bearer"), "{path}");
+    }
+    for (value, status) in
+        [("Bearer open sesame", 200), ("bearer open sesame", 200), ("Bearer x", 401), ("Basic x", 401)]
+    {
+        let reply = app.send(Method::GET, "/v1/campaign-statuses", &[("authorization", value)], None).await;
+        assert_eq!(reply.status, status, "{value}");
+    }
+}
+
+#[actix_web::test]
+async fn requests_are_counted_by_route_and_not_by_what_clients_make_up() {
+    let app = TestApp::new().await;
+    app.get("/v1/campaign-statuses/COUNTED").await;
+    app.send(Method::from_bytes(b"MADEUP").unwrap(), "/made/up", &[], None).await;
+    let metrics = app.get("/metrics").await;
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let series =
+        r#"kampanje_http_requests_total{method="GET",route="/v1/campaign-statuses/{campaign_status}",status="404"}"#;
+    assert!(metrics.text.contains(series), "{}", metrics.text);
+    assert!(metrics.text.contains("# HELP kampanje_http_request_seconds "), "{}", metrics.text);
+    assert!(metrics.text.contains("kampanje_http_request_seconds_bucket{"), "{}", metrics.text);
+    assert!(metrics.text.contains(r#"{method="OTHER",route="unmatched",status="404"}"#), "{}", metrics.text);
+    assert!(!metrics.text.contains("MADEUP") && !metrics.text.contains("COUNTED"));
+}
+
+#[actix_web::test]
+async fn the_documentation_for_people_comes_from_the_service_itself() {
+    let app = TestApp::new().await;
+    let page = app.get("/docs").await;
+    assert_eq!(page.status, 200, "redirected to /docs/");
+    assert!(page.text.contains("swagger-ui-bundle.js") && !page.text.contains("https://"), "{}", page.text);
+    assert!(app.get("/docs/swagger-initializer.js").await.text.contains("/openapi.json"));
+    assert_eq!(app.get("/docs/swagger-ui-bundle.js").await.status, 200);
+    assert_eq!(app.get("/docs/nowhere").await.code(), "NOT_FOUND");
+}
+
+#[actix_web::test]
+async fn head_answers_like_get_without_the_body() {
+    let app = TestApp::new().await;
+    for path in ["/v1/campaign-statuses", "/v1/campaign-statuses/NOWHERE", "/livez", "/openapi.json"] {
+        let get = app.get(path).await;
+        let head = app.send(Method::HEAD, path, &[], None).await;
+        assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+    }
+    // No byte after the head: what the client's library would hide.
+    let mut stream = TcpStream::connect(app.address).unwrap();
+    stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    actix_web::rt::task::spawn_blocking(move || {
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("\r\n\r\n"), "{text}");
+        assert!(text.to_lowercase().contains("content-length: 15"), "{text}");
+    })
+    .await
+    .unwrap();
+}

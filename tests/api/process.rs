@@ -1,0 +1,185 @@
+//! The binary as a process: how it starts, what it refuses, how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::support::database::TestDatabase;
+
+fn kampanje(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kampanje"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KAMPANJE_") || name == "DATABASE_URL") {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    kampanje(arguments).output().unwrap()
+}
+
+/// The one line that a failed command leaves.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("kampanje: ")).collect();
+    assert_eq!(lines.len(), 1, "{text}");
+    lines[0].to_owned()
+}
+
+/// A serving process; killed if a test fails.
+struct Serving {
+    child: Child,
+    log: Receiver<Value>,
+    url: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Serving {
+    fn start(arguments: &[&str], database_url: Option<&str>) -> Self {
+        let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"]);
+        command.args(arguments).stderr(Stdio::piped());
+        if let Some(url) = database_url {
+            command.env("DATABASE_URL", url);
+        }
+        let mut child = command.spawn().unwrap();
+        let log = lines(child.stderr.take().unwrap());
+        let mut serving = Self { child, log, url: String::new() };
+        serving.url = serving.logged("the service listens")["url"].as_str().unwrap().to_owned();
+        serving
+    }
+
+    /// Waits for a line of the log.
+    fn logged(&self, message: &str) -> Value {
+        loop {
+            let line = self.log.recv_timeout(Duration::from_secs(60)).expect(message);
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    async fn status(&self, path: &str) -> u16 {
+        reqwest::get(format!("{}{path}", self.url)).await.unwrap().status().as_u16()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn ended(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < Duration::from_secs(40), "the process does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn lines(stderr: ChildStderr) -> Receiver<Value> {
+    let (to, from) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    from
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let open = run(&["serve", "--listen", "0.0.0.0:0"]);
+    assert!(refusal(&open).contains("KAMPANJE_API_KEY is not set"), "{open:?}");
+    let wrong_url = run(&["serve", "--database-url", "postgres://u:secret@h:port/d"]);
+    assert!(refusal(&wrong_url).contains("database URL"), "{wrong_url:?}");
+    let nowhere = run(&["serve", "--database-url", "postgres://u:secret@127.0.0.1:1/d"]);
+    assert!(refusal(&nowhere).contains("cannot be reached"), "{nowhere:?}");
+    for output in [&wrong_url, &nowhere] {
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("secret"), "{output:?}");
+    }
+    let no_filter = run(&["--log", "info,=", "openapi"]);
+    assert!(refusal(&no_filter).contains("log filter"), "{no_filter:?}");
+    let closed = run(&["healthcheck", "--listen", "127.0.0.1:1"]);
+    assert!(refusal(&closed).contains("does not answer"), "{closed:?}");
+}
+
+#[test]
+fn secrets_do_not_show_in_the_help() {
+    let output = kampanje(&["serve", "--help"])
+        .env("KAMPANJE_API_KEY", "seekrit")
+        .env("DATABASE_URL", "postgres://u:seekrit@h/d")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("KAMPANJE_API_KEY") && !text.contains("seekrit"), "{text}");
+}
+
+#[actix_web::test]
+async fn termination_turns_readiness_off_and_then_ends_the_process() {
+    let database = TestDatabase::new().await;
+    let mut serving = Serving::start(&["--drain-seconds", "2"], Some(&database.url()));
+    assert_eq!(serving.status("/readyz").await, 200);
+    let address = serving.url.strip_prefix("http://").unwrap().to_owned();
+    assert!(run(&["healthcheck", "--listen", &address]).status.success());
+    serving.signal("TERM");
+    serving.logged("the service stops");
+    assert_eq!((serving.status("/readyz").await, serving.status("/livez").await), (503, 200));
+    let unready = run(&["healthcheck", "--listen", &address]);
+    assert!(refusal(&unready).contains("not ready"), "{unready:?}");
+    assert_eq!(serving.ended(), Some(0));
+}
+
+#[actix_web::test]
+async fn replicas_share_the_key_of_their_cursors() {
+    let database = TestDatabase::new().await;
+    let replicas = [(); 2].map(|()| Serving::start(&[], Some(&database.url())));
+    let client = reqwest::Client::new();
+    let rows = serde_json::json!({"rows": [{"code": "A", "sequence": 1}, {"code": "B", "sequence": 2}]});
+    let path = format!("{}/v1/campaign-statuses", replicas[0].url);
+    assert_eq!(client.post(format!("{path}/batch")).json(&rows).send().await.unwrap().status(), 200);
+    let page: Value = client.get(format!("{path}?top=1")).send().await.unwrap().json().await.unwrap();
+    let next = page["nextLink"].as_str().unwrap();
+    let page: Value = client.get(format!("{}{next}", replicas[1].url)).send().await.unwrap().json().await.unwrap();
+    assert_eq!(page["value"][0]["code"], "B", "{page}");
+}
+
+#[actix_web::test]
+async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
+    let data_dir = std::env::temp_dir().join(format!("kampanje-process-{}", Uuid::now_v7().simple()));
+    let arguments = ["--data-dir", data_dir.to_str().unwrap()];
+    let client = reqwest::Client::new();
+    let mut first = Serving::start(&arguments, None);
+    let path = format!("{}/v1/campaign-statuses/KEPT", first.url);
+    let created = client.put(path).header("content-type", "application/json").body(r#"{"sequence": 1}"#);
+    assert_eq!(created.send().await.unwrap().status(), 201);
+    let second = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
+    assert!(refusal(&second).contains("already in use"), "{second:?}");
+    first.signal("INT");
+    assert_eq!(first.ended(), Some(0));
+    assert!(!Path::new(&data_dir.join("cluster/postmaster.pid")).exists(), "the database server was stopped");
+
+    let mut again = Serving::start(&arguments, None);
+    assert_eq!(again.status("/v1/campaign-statuses/KEPT").await, 200);
+    again.signal("INT");
+    assert_eq!(again.ended(), Some(0));
+    std::fs::remove_dir_all(data_dir).unwrap();
+}
