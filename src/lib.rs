@@ -13,9 +13,12 @@
 
 pub mod app;
 pub mod campaign_statuses;
+pub mod currencies;
+pub mod exchange_rates;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod salespeople;
 pub mod settings;
 
 pub mod platform;

@@ -19,6 +19,10 @@ impl From<Error> for Problem {
             Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
                 again("another change was in the way; nothing was changed")
             }
+            // The primary has become a standby: its successor will be found, or it will be primary again.
+            Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => {
+                again("the database takes no changes at present; nothing was changed")
+            }
             Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
             | Error::BrokenTransactionManager => Self::unavailable(&error),
             Error::DatabaseError(_, information) => match information.message() {
@@ -27,6 +31,7 @@ impl From<Error> for Problem {
                     again("another change was in the way; nothing was changed")
                 }
                 text if text.contains("statement timeout") => again("the database took too long; nothing was changed"),
+                text if text.contains("lock timeout") => again("another change was in the way; nothing was changed"),
                 text if text.contains("terminating connection") || text.contains("connection closed") => {
                     Self::unavailable(&error)
                 }

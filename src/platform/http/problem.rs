@@ -115,6 +115,8 @@ codes! {
         Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
         InUse "IN_USE" "Something refers to what would be removed.";
         Duplicate "DUPLICATE" "The same key stands twice in the list.";
+        Incomplete "INCOMPLETE" "The list has to name each of its values once, and leaves some out.";
+        CannotCountUp "CANNOT_COUNT_UP" "No number follows: the number has no digits, or would grow too long.";
     }
 }
 
