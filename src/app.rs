@@ -3,6 +3,7 @@
 use crate::campaign_statuses::CampaignStatuses;
 use crate::currencies::Currencies;
 use crate::exchange_rates::ExchangeRates;
+use crate::items::Items;
 use crate::platform::http::mount::mount;
 use crate::platform::http::routes::Routes;
 use crate::salespeople::Salespeople;
@@ -15,6 +16,7 @@ pub fn routes() -> Routes {
     settings::mount(&mut routes);
     mount::<Currencies>(&mut routes);
     mount::<ExchangeRates>(&mut routes);
+    mount::<Items>(&mut routes);
     mount::<Salespeople>(&mut routes);
     mount::<CampaignStatuses>(&mut routes);
     routes

@@ -15,6 +15,7 @@ pub mod app;
 pub mod campaign_statuses;
 pub mod currencies;
 pub mod exchange_rates;
+pub mod items;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;

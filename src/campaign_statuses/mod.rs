@@ -117,10 +117,9 @@ impl Resource for CampaignStatuses {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let by_id = campaign_statuses::id.nullable().eq(reference.id());
-        let query = campaign_statuses::table
-            .filter(by_id.or(campaign_statuses::code.nullable().eq(reference.key())))
-            .select(CampaignStatusView::as_select());
+        use campaign_statuses as t;
+        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
+        let query = t::table.filter(named).select(CampaignStatusView::as_select());
         let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
         Ok(found.optional()?)
     }
@@ -130,13 +129,10 @@ impl Resource for CampaignStatuses {
         (): &(),
         writes: &[CampaignStatusWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let known = campaign_statuses::table
-            .filter(campaign_statuses::code.eq_any(codes.iter().flatten()))
-            .select((campaign_statuses::code, campaign_statuses::id))
-            .load(conn)
-            .await?;
-        Ok(ids_of(codes, known))
+        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
+        let query = campaign_statuses::table.filter(campaign_statuses::code.eq_any(codes));
+        let known = query.select((campaign_statuses::code, campaign_statuses::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     async fn save(

@@ -29,6 +29,8 @@ pub struct ExchangeRateWrite {
     /// The foreign currency.
     pub currency_code: CurrencyCode,
     /// The first day it holds; it holds until the currency's next one.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub starting_date: Date,
     /// How many foreign units one local unit is worth.
     pub rate: ExchangeRate,
@@ -36,7 +38,7 @@ pub struct ExchangeRateWrite {
 
 /// An exchange rate.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
-#[schema(as = ExchangeRateOfDate)]
+#[schema(as = ExchangeRate)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = exchange_rates, check_for_backend(Pg))]
 pub struct ExchangeRateView {
@@ -46,6 +48,8 @@ pub struct ExchangeRateView {
     /// The foreign currency.
     pub currency_code: CurrencyCode,
     /// The first day it holds; it holds until the currency's next one.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub starting_date: Date,
     /// How many foreign units one local unit is worth.
     pub rate: ExchangeRate,

@@ -82,9 +82,10 @@ pub struct Settings {
     /// Where the company is: decides which day is today.
     pub time_zone: TimeZone,
     /// Which price and discount lines compete.
+    #[schema(example = "LOWEST_NET")]
     pub price_policy: PricePolicy,
     /// The order of the sources for the policy `HIERARCHY`: all five, each once.
-    #[schema(min_items = 5, max_items = 5)]
+    #[schema(min_items = 5, max_items = 5, example = json!(SourceType::TEXTS))]
     pub price_hierarchy: Vec<SourceType>,
     /// Whether nobody pays more than the list price.
     #[schema(example = false)]
@@ -172,7 +173,7 @@ pub fn mount(routes: &mut Routes) {
         "Change the company's settings",
         "A JSON merge patch: a field that is absent stays. No setting can be taken away.",
     )
-    .request_body(Some(patch_body(SettingsPatch::name())))
+    .request_body(Some(patch_body("The settings to change.", SettingsPatch::name())))
     .response("200", json_response("Changed.", Settings::name()));
     routes.operation(HttpMethod::Patch, PATH, documented.build(), patch);
 }

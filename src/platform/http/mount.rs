@@ -141,7 +141,7 @@ impl<R: Resource> Documented<R> {
             "Change",
             "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
         )
-        .request_body(Some(patch_body(PatchOf::<R>::name())))
+        .request_body(Some(patch_body("The fields to change.", PatchOf::<R>::name())))
         .response("200", json_response("Changed.", R::View::name()))
         .build()
     }
@@ -215,13 +215,13 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
 
 /// A merge patch of a named schema, under either of its media types.
 #[must_use]
-pub fn patch_body(schema: Cow<'static, str>) -> RequestBody {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
     RequestBodyBuilder::new()
-        .description(Some("The fields to change."))
+        .description(Some(description))
         .required(Some(Required::True))
-        .content("application/json", content.clone())
-        .content("application/merge-patch+json", content)
+        .content("application/json", content())
+        .content("application/merge-patch+json", content())
         .build()
 }
 
@@ -231,7 +231,7 @@ pub fn patch_of(schema: RefOr<Schema>) -> RefOr<Schema> {
     match schema {
         RefOr::T(Schema::Object(mut object)) => {
             object.required.clear();
-            object.description = Some("The fields to change; null takes a value away.".to_owned());
+            object.description = Some("The fields to change; null takes an optional value away.".to_owned());
             RefOr::T(Schema::Object(object))
         }
         other => other,
