@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -10,7 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::activation::{self, Follower};
+use crate::activation;
 use crate::campaign_statuses::CampaignStatuses;
 use crate::health::{self, Readiness};
 use crate::openapi::{self, Document};
@@ -33,11 +32,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish once the service stops, in seconds.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
+use crate::currencies::Currencies;
+use crate::exchange_rates::ExchangeRates;
+use crate::items::Items;
+use crate::salespeople::Salespeople;
+use crate::settings;
 
 /// Every operation of the service.
 #[must_use]
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
+    settings::mount(&mut routes);
+    mount::<Currencies>(&mut routes);
+    mount::<ExchangeRates>(&mut routes);
+    mount::<Items>(&mut routes);
+    mount::<Salespeople>(&mut routes);
     mount::<CampaignStatuses>(&mut routes);
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
@@ -47,18 +56,17 @@ pub fn routes() -> Routes {
     routes
 }
 
-/// The price book of a database, loaded and kept up to date from now on, and the database whose effects it follows.
+/// The price book of a database, loaded and kept up to date from now on.
 ///
 /// # Errors
 /// When the database is out of reach, or its book was not written by a build like this.
-pub async fn open(pool: &Pool, calendar: &Calendar) -> Result<(LiveBook, Database), RefreshError> {
+pub async fn open_book(pool: &Pool, calendar: &Calendar) -> Result<LiveBook, RefreshError> {
     let book = LiveBook::new(calendar.clone());
-    let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
     // The settings count from the beginning, before anybody has changed them.
     writer::begin(&mut *pool.get().await?).await.map_err(ReadError::from)?;
     book.refresh(pool).await?;
     tokio::spawn(book.clone().keep_up(pool.clone()));
-    Ok((book, database))
+    Ok(book)
 }
 
 /// What the handlers of all threads share.

@@ -15,11 +15,15 @@ pub mod activation;
 pub mod app;
 pub mod campaign_statuses;
 pub mod config;
+pub mod currencies;
+pub mod exchange_rates;
 pub mod health;
+pub mod items;
 pub mod openapi;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod salespeople;
 pub mod serve;
 pub mod settings;
 

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::activation::Follower;
 use crate::app::{self, Shared};
 use crate::config::ServeSettings;
 use crate::health::{self, Readiness};
@@ -15,7 +17,7 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
 use crate::platform::db::pool::{Pool, connect};
 use crate::platform::db::secrets;
-use crate::platform::effect::forget_old_answers;
+use crate::platform::effect::{Database, forget_old_answers};
 use crate::platform::embedded_postgres::{self, Durability, EmbeddedPostgres, Settings, StartError};
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::list::CursorKey;
@@ -70,7 +72,8 @@ async fn serve_from(url: &str, settings: &ServeSettings) -> anyhow::Result<()> {
         .context("the secret of list cursors cannot be read")?;
     let pool = Pool::new(url, settings.pool_size.get())?;
     let calendar = Calendar::system();
-    let (book, database) = app::open(&pool, &calendar).await.context("the price book cannot be opened")?;
+    let book = app::open_book(&pool, &calendar).await.context("the price book cannot be opened")?;
+    let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
     let readiness = Readiness::new(database.clone());
     let shared = Shared {
         database,

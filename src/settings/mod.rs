@@ -1,3 +1,219 @@
 //! The company's settings: one row that decides what local currency, today and the next number are.
 
 pub mod series;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::web;
+use chrono_tz::Tz;
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Text as SqlText;
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{RefOr, ResponseBuilder};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::platform::db::schema::settings;
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::{BodyErrors, patched};
+use crate::platform::http::mount::{json_body, json_response, patch_body, patch_of};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{checked, require};
+use crate::platform::http::routes::Routes;
+use crate::values::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
+use crate::values::words::{PricePolicy, SourceType};
+use crate::values::{CurrencyCode, Key};
+
+const PATH: &str = "/v1/settings";
+
+/// A time zone of the IANA database.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
+)]
+#[diesel(sql_type = SqlText)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9_+/-]+$", min_length = 1, max_length = 64, example = "Europe/Oslo")]
+pub struct TimeZone(Tz);
+
+impl TimeZone {
+    /// Reads a zone's name, as the IANA database writes it.
+    ///
+    /// # Errors
+    /// When no zone has this name.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| {
+            Invalid::new(InvalidKind::Value, "a time zone has a name of the IANA database, such as Europe/Oslo")
+        })
+    }
+}
+
+impl fmt::Display for TimeZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+only_strings!(TimeZone);
+travels_as_string!(TimeZone);
+stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored).map_err(Into::into));
+
+/// The company's settings. There is always a value for each, so each has to be given.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable, AsChangeset)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = settings, check_for_backend(Pg))]
+pub struct Settings {
+    /// The currency of list prices, costs and all amounts that name none. It needs no entry among the currencies; without
+    /// one, the usual precisions hold.
+    pub local_currency_code: CurrencyCode,
+    /// Where the company is: decides which day is today.
+    pub time_zone: TimeZone,
+    /// Which price and discount lines compete.
+    #[schema(example = "LOWEST_NET")]
+    pub price_policy: PricePolicy,
+    /// The order of the sources for the policy `HIERARCHY`: all five, each once.
+    #[schema(min_items = 5, max_items = 5, example = json!(SourceType::TEXTS))]
+    pub price_hierarchy: Vec<SourceType>,
+    /// Whether nobody pays more than the list price.
+    #[schema(example = false)]
+    pub never_above_list_price: bool,
+    /// The number of the next campaign that is created without one; its last digits count up.
+    pub next_campaign_number: Key,
+    /// The number of the next segment that is created without one; its last digits count up.
+    pub next_segment_number: Key,
+    /// The number of the next contact that is created without one; its last digits count up.
+    pub next_contact_number: Key,
+}
+
+impl Settings {
+    /// The rules that the settings break.
+    fn rules(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        for source in SourceType::ALL {
+            let mut places = self.price_hierarchy.iter().enumerate().filter(|(_, named)| *named == source);
+            match (places.next(), places.next()) {
+                (None, _) => {
+                    let detail = format!("names all five sources, and {source} is not among them");
+                    errors.push(FieldError::new("/priceHierarchy", FieldCode::Incomplete, detail));
+                }
+                (_, Some((at, _))) => {
+                    let detail = format!("{source} stands in the list more than once");
+                    errors.push(FieldError::new(format!("/priceHierarchy/{at}"), FieldCode::Duplicate, detail));
+                }
+                _ => {}
+            }
+        }
+        for (pointer, number) in [
+            ("/nextCampaignNumber", &self.next_campaign_number),
+            ("/nextSegmentNumber", &self.next_segment_number),
+            ("/nextContactNumber", &self.next_contact_number),
+        ] {
+            if series::after(number).is_none() {
+                let detail = format!("no number can follow {number}");
+                errors.push(FieldError::new(pointer, FieldCode::CannotCountUp, detail));
+            }
+        }
+        errors
+    }
+}
+
+/// The schema of a merge patch on the settings.
+struct SettingsPatch;
+
+impl PartialSchema for SettingsPatch {
+    fn schema() -> RefOr<Schema> {
+        patch_of(Settings::schema())
+    }
+}
+
+impl ToSchema for SettingsPatch {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("SettingsPatch")
+    }
+}
+
+/// Adds the operations on the settings to the route table.
+pub fn mount(routes: &mut Routes) {
+    let operation = |id: &str, summary: &str, description: &str| {
+        OperationBuilder::new()
+            .operation_id(Some(id))
+            .tag("Reference data")
+            .summary(Some(summary))
+            .description(Some(description))
+    };
+    routes.schema::<Settings>();
+    routes.schema::<SettingsPatch>();
+    let documented = operation(
+        "get_settings",
+        "Get the company's settings",
+        "Answers 304 when `If-None-Match` names the current ETag.",
+    )
+    .response("200", json_response("The settings.", Settings::name()))
+    .response("304", ResponseBuilder::new().description("The caller has the current representation."));
+    routes.operation(HttpMethod::Get, PATH, documented.build(), get);
+    let documented = operation("put_settings", "Replace the company's settings", "Replaces them whole.")
+        .request_body(Some(json_body("All settings.", Settings::name())))
+        .response("200", json_response("Replaced.", Settings::name()));
+    routes.operation(HttpMethod::Put, PATH, documented.build(), put);
+    let documented = operation(
+        "update_settings",
+        "Change the company's settings",
+        "A JSON merge patch: a field that is absent stays. No setting can be taken away.",
+    )
+    .request_body(Some(patch_body("The settings to change.", SettingsPatch::name())))
+    .response("200", json_response("Changed.", Settings::name()));
+    routes.operation(HttpMethod::Patch, PATH, documented.build(), patch);
+}
+
+/// `GET` on the settings.
+async fn get(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
+    let current = settings::table.select(Settings::as_select()).first(&mut database.read().await?).await?;
+    Ok(Answer::resource(StatusCode::OK, &current)?.unless_known(call.if_none_match.as_ref()))
+}
+
+/// `PUT` on the settings.
+async fn put(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    let write: Settings = call.json()?;
+    change(&call, &database, |_| Ok(write)).await
+}
+
+/// `PATCH` on the settings.
+async fn patch(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    let changes = call.merge_patch()?;
+    change(&call, &database, |current| patched(current, changes)).await
+}
+
+/// Puts new settings in the place of the current ones, which the call's condition has to name.
+async fn change(
+    call: &Call,
+    database: &Database,
+    wanted: impl FnOnce(&Settings) -> Result<Settings, Problem>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    database
+        .effect(call, async |effect| {
+            let query = settings::table.select(Settings::as_select()).for_no_key_update();
+            let current = query.first(&mut effect.conn).await?;
+            require(call, &Answer::resource(StatusCode::OK, &current)?)?;
+            let wanted = wanted(&current)?;
+            checked(wanted.rules())?;
+            diesel::update(settings::table).set(&wanted).execute(&mut effect.conn).await?;
+            effect.touched.settings = true;
+            Answer::resource(StatusCode::OK, &wanted)
+        })
+        .await
+}

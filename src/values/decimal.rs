@@ -45,9 +45,9 @@ pub fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid
 /// Declares a decimal of the wire with its number of decimals and its bounds.
 macro_rules! wire_decimal {
     ($(#[$doc:meta])* $name:ident, $decimals:expr, $bounds:literal, $holds:expr, $pattern:literal, $example:literal) => {
-        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
             diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema)]
+        $(#[$doc])*
         #[diesel(sql_type = Numeric)]
         #[schema(value_type = String, pattern = $pattern, max_length = 27, example = $example)]
         pub struct $name(Decimal);
@@ -133,6 +133,8 @@ wire_decimal!(
 );
 wire_decimal!(
     /// An exchange rate above zero, up to 10 decimals: foreign units for one local unit.
+    // In the document the resource has the longer name.
+    #[schema(as = Rate)]
     ExchangeRate, 10, "has to be above 0", |n: Decimal| n > Decimal::ZERO,
     "^(0|[1-9][0-9]{0,14})(\\.[0-9]{1,10})?$", "1.0865"
 );

@@ -49,6 +49,12 @@ impl Key {
         Ok(Self(text.to_ascii_uppercase()))
     }
 
+    /// The unit of measure of an item that names none: PCS.
+    #[must_use]
+    pub fn pieces() -> Self {
+        Self("PCS".to_owned())
+    }
+
     /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -151,6 +157,24 @@ impl Reference {
         match Uuid::try_parse(text) {
             Ok(id) => Ok(Self::Id(id)),
             Err(_) => Key::parse(text).map(Self::Key),
+        }
+    }
+
+    /// The id, if it is one.
+    #[must_use]
+    pub const fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// The business key, if it is one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Id(_) => None,
+            Self::Key(key) => Some(key),
         }
     }
 }

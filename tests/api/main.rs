@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod campaign_statuses;
+mod currencies;
+mod database_failures;
+mod exchange_rates;
 mod health;
+mod items;
 mod process;
+mod salespeople;
+mod settings;
 mod support;

@@ -72,6 +72,19 @@ impl Call {
         json::parse(&self.body)
     }
 
+    /// The body as a merge patch.
+    ///
+    /// # Errors
+    /// As [`Call::value`]; 400 when it is no object.
+    pub fn merge_patch(&self) -> Result<Value, Problem> {
+        let changes = self.value()?;
+        if changes.is_object() {
+            return Ok(changes);
+        }
+        let error = FieldError::new("", FieldCode::InvalidType, "a merge patch is an object");
+        Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]))
+    }
+
     /// The body as a typed value, or the type's own default when there is no body at all.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
@@ -247,7 +248,7 @@ fn pointer(location: ValuePointerRef) -> String {
 }
 
 /// Applies a merge patch (RFC 7396): null takes away, an object merges, anything else replaces.
-pub fn merge(target: &mut Value, patch: Value) {
+fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;
         return;
@@ -264,6 +265,16 @@ pub fn merge(target: &mut Value, patch: Value) {
             }
         }
     }
+}
+
+/// What a merge patch makes of a write; the result is read and checked like any other.
+///
+/// # Errors
+/// Everything that is wrong with it, as in a whole body.
+pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, changes: Value) -> Result<W, Problem> {
+    let mut whole = serde_json::to_value(write).map_err(Problem::internal)?;
+    merge(&mut whole, changes);
+    decode(whole).map_err(Problem::from_errors)
 }
 
 #[cfg(test)]

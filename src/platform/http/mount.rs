@@ -141,20 +141,7 @@ impl<R: Resource> Documented<R> {
             "Change",
             "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
         )
-        .request_body(Some(
-            RequestBodyBuilder::new()
-                .description(Some("The fields to change."))
-                .required(Some(Required::True))
-                .content(
-                    "application/json",
-                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
-                )
-                .content(
-                    "application/merge-patch+json",
-                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
-                )
-                .build(),
-        ))
+        .request_body(Some(patch_body("The fields to change.", PatchOf::<R>::name())))
         .response("200", json_response("Changed.", R::View::name()))
         .build()
     }
@@ -226,6 +213,31 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .build()
 }
 
+/// A merge patch of a named schema, under either of its media types.
+#[must_use]
+pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
+    RequestBodyBuilder::new()
+        .description(Some(description))
+        .required(Some(Required::True))
+        .content("application/json", content())
+        .content("application/merge-patch+json", content())
+        .build()
+}
+
+/// The schema of a write with no field required, as a merge patch has it.
+#[must_use]
+pub fn patch_of(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required.clear();
+            object.description = Some("The fields to change; null takes an optional value away.".to_owned());
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
+    }
+}
+
 /// A JSON response of a named schema.
 #[must_use]
 pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
@@ -286,16 +298,7 @@ schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
         .into()
 });
 
-schema_of!(PatchOf, Write, "Patch", |_, schema: RefOr<Schema>| {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required.clear();
-            object.description = Some("The fields to change; null takes a value away.".to_owned());
-            RefOr::T(Schema::Object(object))
-        }
-        other => other,
-    }
-});
+schema_of!(PatchOf, Write, "Patch", |_, schema| patch_of(schema));
 
 schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>, _| {
     ObjectBuilder::new()

@@ -115,6 +115,8 @@ codes! {
         Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
         InUse "IN_USE" "Something refers to what would be removed.";
         Duplicate "DUPLICATE" "The same key stands twice in the list.";
+        Incomplete "INCOMPLETE" "The list has to name each of its values once, and leaves some out.";
+        CannotCountUp "CANNOT_COUNT_UP" "No number follows: the number has no digits, or would grow too long.";
     }
 }
 
@@ -232,6 +234,13 @@ impl Problem {
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(error = %cause, "request failed by a defect");
         Self::new(ProblemCode::Internal, "the service failed; the trace id leads to the cause in its log")
+    }
+
+    /// Another change was in the way: the same request may do a moment later.
+    #[must_use]
+    pub fn again() -> Self {
+        Self::new(ProblemCode::Unavailable, "another change was in the way; nothing was changed")
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// A needed part is out of reach: the cause goes to the log.

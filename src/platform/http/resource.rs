@@ -4,7 +4,8 @@
 //! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
 //! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use super::call::{Answer, Call};
 use super::constraints::{self, Broken, Holder, Named};
 use super::etag;
-use super::json::{BodyErrors, decode, merge};
+use super::json::{BodyErrors, decode, patched};
 use super::list::{CursorKey, ListQuery, ListSpec};
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::clock::Calendar;
@@ -181,6 +182,13 @@ impl From<Problem> for SaveError {
 pub fn reference(request: &HttpRequest, name: &str) -> Result<Reference, Problem> {
     let text = request.match_info().get(name).unwrap_or_default();
     Reference::parse(text).map_err(|_| Problem::not_found(name, text))
+}
+
+/// For each key the id of the row that has it, if one does: the answer of [`Resource::existing`].
+#[must_use]
+pub fn ids_of<K: Eq + Hash>(keys: Vec<Option<K>>, known: Vec<(K, Uuid)>) -> Vec<Option<Uuid>> {
+    let known: HashMap<K, Uuid> = known.into_iter().collect();
+    keys.into_iter().map(|key| known.get(&key?).copied()).collect()
 }
 
 /// `GET` on the collection.
@@ -367,20 +375,13 @@ pub async fn patch<R: Resource>(
 ) -> Result<Answer, Problem> {
     call.query(&[])?;
     let reference = reference(&request, R::NAMES.singular)?;
-    let changes = call.value()?;
-    if !changes.is_object() {
-        let error = FieldError::new("", FieldCode::InvalidType, "a merge patch is an object");
-        return Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]));
-    }
+    let changes = call.merge_patch()?;
     database
         .effect(&call, async |effect| {
             let scope = R::Scope::find(&request, &mut effect.conn).await?;
             let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
             require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
-            let mut whole = serde_json::to_value(R::write_of(&view)).map_err(Problem::internal)?;
-            merge(&mut whole, changes);
-            let write: R::Write = decode(whole).map_err(Problem::from_errors)?;
-            replace::<R>(effect, &scope, &view, write).await
+            replace::<R>(effect, &scope, &view, patched(&R::write_of(&view), changes)?).await
         })
         .await
 }
@@ -600,7 +601,11 @@ async fn refusal<R: Resource>(
     }
 }
 
-fn checked(errors: Vec<FieldError>) -> Result<(), Problem> {
+/// Refuses when something is wrong.
+///
+/// # Errors
+/// Everything that is wrong, in one problem.
+pub fn checked(errors: Vec<FieldError>) -> Result<(), Problem> {
     if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
 }
 
@@ -608,6 +613,10 @@ fn tag(answer: &Answer) -> Option<&str> {
     answer.headers.iter().find(|(name, _)| name == header::ETAG).and_then(|(_, value)| value.to_str().ok())
 }
 
-fn require(call: &Call, current: &Answer) -> Result<(), Problem> {
+/// Checks the call's `If-Match` against the current representation.
+///
+/// # Errors
+/// 428 when there is none, 412 with the current ETag when it does not hold.
+pub fn require(call: &Call, current: &Answer) -> Result<(), Problem> {
     etag::require(call.if_match.as_ref(), tag(current).unwrap_or_default())
 }

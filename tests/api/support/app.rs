@@ -1,29 +1,53 @@
 //! The service on a port of its own.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use diesel::sql_types::Bool;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::LocalBoxFuture;
 use kampanje::activation::Follower;
 use kampanje::app::{self, Shared, server};
-use kampanje::publication::live::LiveBook;
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
-use kampanje::platform::effect::Database;
+use kampanje::platform::db::pool::{Pool, connect};
+use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::Credentials;
+use kampanje::platform::http::problem::Problem;
+use kampanje::publication::live::LiveBook;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::database::TestDatabase;
 
+/// The service's own publisher, and what the latest change touched.
+struct Remembering {
+    follower: Follower,
+    touched: Mutex<Touched>,
+}
+
+impl Publisher for Remembering {
+    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+        *self.touched.lock().unwrap() = effect.touched.clone();
+        self.follower.publish(effect)
+    }
+
+    fn reached(&self, version: i64) -> LocalBoxFuture<'_, ()> {
+        self.follower.reached(version)
+    }
+}
+
 /// A running service and a client for it.
 pub struct TestApp {
     pub address: SocketAddr,
     pub readiness: Readiness,
+    pub book: LiveBook,
+    publisher: Arc<Remembering>,
     /// Dropped with the app, and its database with it.
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
     client: reqwest::Client,
 }
 
@@ -38,6 +62,12 @@ pub struct Reply {
 impl Reply {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The body of an answer with this status.
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.text.is_empty() { Value::Null } else { self.json() }
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -68,34 +98,42 @@ impl TestApp {
 
     /// A service that asks for an API key.
     pub async fn with_key(api_key: Option<&str>) -> Self {
-        let test_database = TestDatabase::new().await;
-        let pool = Pool::new(&test_database.url(), 4).unwrap();
-        let calendar = Calendar::system();
-        let (book, database) = app::open(&pool, &calendar).await.unwrap();
-        Self::serving(database, book, calendar, api_key, Some(test_database))
+        Self::over(TestDatabase::new().await, Calendar::system(), api_key).await
+    }
+
+    /// A service with a clock of the test's own.
+    pub async fn at(calendar: Calendar) -> Self {
+        Self::over(TestDatabase::new().await, calendar, None).await
+    }
+
+    async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
+        let pool = Pool::new(&database.url(), 4).unwrap();
+        let book = app::open_book(&pool, &calendar).await.unwrap();
+        Self::serving(pool, book, calendar, api_key, Some(database))
     }
 
     /// A service whose database is out of reach.
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
-        let book = LiveBook::new(calendar.clone());
         let pool = Pool::new("postgres://u@127.0.0.1:1/d", 4).unwrap();
-        let database = Database::new(pool, Arc::new(Follower::new(book.clone(), calendar.clone())));
-        Self::serving(database, book, calendar, None, None)
+        Self::serving(pool, LiveBook::new(calendar.clone()), calendar, None, None)
     }
 
     fn serving(
-        database: Database,
+        pool: Pool,
         book: LiveBook,
         calendar: Calendar,
         api_key: Option<&str>,
         test_database: Option<TestDatabase>,
     ) -> Self {
+        let follower = Follower::new(book.clone(), calendar.clone());
+        let publisher = Arc::new(Remembering { follower, touched: Mutex::default() });
+        let database = Database::new(pool, publisher.clone());
         let readiness = Readiness::new(database.clone());
         let shared = Shared {
             database,
             calendar,
-            book,
+            book: book.clone(),
             cursor_key: CursorKey::new(vec![1; 32]),
             credentials: Credentials::new(api_key),
             body_limit: BodyLimit(1_048_576),
@@ -104,7 +142,8 @@ impl TestApp {
         record_metrics().unwrap();
         let (server, addresses) = server(shared, SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
         actix_web::rt::spawn(server);
-        Self { address: addresses[0], readiness, _database: test_database, client: reqwest::Client::new() }
+        let client = reqwest::Client::new();
+        Self { address: addresses[0], readiness, book, publisher, database: test_database, client }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
@@ -126,5 +165,48 @@ impl TestApp {
 
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, &[], Some(&body.to_string())).await
+    }
+
+    /// Creates under a key, or replaces whatever is there.
+    pub async fn put(&self, path: &str, body: &Value) -> Reply {
+        let created = self.send(Method::PUT, path, &[], Some(&body.to_string())).await;
+        if created.status != StatusCode::PRECONDITION_REQUIRED {
+            return created;
+        }
+        self.send(Method::PUT, path, &[("if-match", "*")], Some(&body.to_string())).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::PATCH, path, &[("if-match", "*")], Some(&body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[("if-match", "*")], None).await
+    }
+
+    /// What the latest change touched that touched anything; it is forgotten then.
+    pub fn touched(&self) -> Touched {
+        std::mem::take(&mut *self.publisher.touched.lock().unwrap())
+    }
+
+    /// A connection to its database, for what no room makes and for what other transactions do meanwhile.
+    pub async fn connection(&self) -> AsyncPgConnection {
+        connect(&self.database.as_ref().unwrap().url()).await.unwrap()
+    }
+
+    /// Runs SQL statements in the app's database.
+    pub async fn sql(&self, statements: &str) {
+        self.connection().await.batch_execute(statements).await.unwrap();
+    }
+
+    /// Returns when a statement in its database waits for another transaction.
+    pub async fn someone_waits(&self) {
+        let mut conn = self.connection().await;
+        let waits = diesel::dsl::sql::<Bool>(
+            "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')",
+        );
+        while !diesel::select(waits.clone()).get_result::<bool>(&mut conn).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

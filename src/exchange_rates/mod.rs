@@ -1,0 +1,197 @@
+//! What a unit of local currency is worth in other currencies, and from which date on.
+
+use std::collections::HashMap;
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::exchange_rates;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::values::{CurrencyCode, Date, ExchangeRate, Key, Reference};
+
+/// What a client says about an exchange rate.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = ExchangeRateWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeRateWrite {
+    /// The foreign currency.
+    pub currency_code: CurrencyCode,
+    /// The first day it holds; it holds until the currency's next one.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub starting_date: Date,
+    /// How many foreign units one local unit is worth.
+    pub rate: ExchangeRate,
+}
+
+/// An exchange rate.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = ExchangeRate)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = exchange_rates, check_for_backend(Pg))]
+pub struct ExchangeRateView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The foreign currency.
+    pub currency_code: CurrencyCode,
+    /// The first day it holds; it holds until the currency's next one.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub starting_date: Date,
+    /// How many foreign units one local unit is worth.
+    pub rate: ExchangeRate,
+}
+
+/// The resource `/v1/exchange-rates`.
+pub struct ExchangeRates;
+
+impl Resource for ExchangeRates {
+    const NAMES: Names = Names {
+        path: "/v1/exchange-rates",
+        singular: "exchange_rate",
+        plural: "exchange_rates",
+        one: "an exchange rate",
+        tag: "Reference data",
+        key_field: None,
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "exchange_rates.id").not_null(),
+            Field::new("currencyCode", FieldKind::Key, "exchange_rates.currency_code").not_null(),
+            Field::new("startingDate", FieldKind::Date, "exchange_rates.starting_date").not_null(),
+            Field::new("rate", FieldKind::Decimal, "exchange_rates.rate").not_null(),
+        ],
+        default_order: "currencyCode,startingDate",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = ();
+    type Write = ExchangeRateWrite;
+    type View = ExchangeRateView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = exchange_rates::table.select(ExchangeRateView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        Ok(exchange_rates::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let Some(id) = reference.id() else { return Ok(None) };
+        let query = exchange_rates::table.find(id).select(ExchangeRateView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    /// By currency and starting date. Of writes that name the same, only the first gets the id: the others are then refused
+    /// by the constraint, rather than that the last one silently wins.
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[ExchangeRateWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let currencies = writes.iter().map(|write| &write.currency_code);
+        let dates = writes.iter().map(|write| write.starting_date);
+        // Each date with each currency: more than was asked for, and exactly what is asked for among it.
+        let known = exchange_rates::table
+            .filter(exchange_rates::currency_code.eq_any(currencies).and(exchange_rates::starting_date.eq_any(dates)))
+            .select((exchange_rates::currency_code, exchange_rates::starting_date, exchange_rates::id))
+            .load::<(CurrencyCode, Date, Uuid)>(conn)
+            .await?;
+        let mut known: HashMap<(CurrencyCode, Date), Uuid> =
+            known.into_iter().map(|(currency, date, id)| ((currency, date), id)).collect();
+        Ok(writes.iter().map(|write| known.remove(&(write.currency_code.clone(), write.starting_date))).collect())
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<ExchangeRateWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use exchange_rates as t;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|Draft { id, write: ExchangeRateWrite { currency_code, starting_date, rate } }| {
+                (
+                    t::id.eq(*id),
+                    t::currency_code.eq(currency_code),
+                    t::starting_date.eq(*starting_date),
+                    t::rate.eq(*rate),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        let ids = rows.iter().map(|row| row.id);
+        let before = t::table.filter(t::id.eq_any(ids)).select(t::currency_code);
+        effect.touched.exchange_rates.extend(before.load::<String>(&mut effect.conn).await?);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            // The id says which row is meant, also where currency or date change. A row that another one has in its way is
+            // refused by the constraint on these two.
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::id)
+                    .do_update()
+                    .set((
+                        t::currency_code.eq(excluded(t::currency_code)),
+                        t::starting_date.eq(excluded(t::starting_date)),
+                        t::rate.eq(excluded(t::rate)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        effect.touched.exchange_rates.extend(rows.iter().map(|row| row.write.currency_code.to_string()));
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(exchange_rates::table.find(view.id)).execute(&mut effect.conn).await?;
+        effect.touched.exchange_rates.insert(view.currency_code.to_string());
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> ExchangeRateWrite {
+        ExchangeRateWrite {
+            currency_code: view.currency_code.clone(),
+            starting_date: view.starting_date,
+            rate: view.rate,
+        }
+    }
+
+    fn key(_: &ExchangeRateWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut ExchangeRateWrite, _: Key) {}
+
+    fn references(write: &ExchangeRateWrite) -> Vec<Named> {
+        named("/currencyCode", Target::Currency, Some(&write.currency_code)).into_iter().collect()
+    }
+}

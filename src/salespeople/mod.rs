@@ -1,0 +1,199 @@
+//! The people who look after contacts, campaigns and segments.
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::salespeople;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::Holder;
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::values::{Key, Reference, Text};
+
+/// What a client says about a salesperson.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = SalespersonWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct SalespersonWrite {
+    /// The code, by which contacts, campaigns and segments name the salesperson.
+    #[deserr(default)]
+    pub code: Option<Key>,
+    /// The name.
+    #[deserr(default)]
+    #[serde(default)]
+    pub name: Text<100>,
+    /// The e-mail address, as the ERP has it.
+    #[deserr(default)]
+    #[serde(default)]
+    pub email: Text<254>,
+    /// Whether the salesperson is out of service; kept for the ERP, nothing is refused because of it.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = false)]
+    pub blocked: bool,
+}
+
+/// A salesperson.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = Salesperson)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = salespeople, check_for_backend(Pg))]
+pub struct SalespersonView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The code, by which contacts, campaigns and segments name the salesperson.
+    pub code: Key,
+    /// The name.
+    pub name: Text<100>,
+    /// The e-mail address, as the ERP has it.
+    pub email: Text<254>,
+    /// Whether the salesperson is out of service.
+    #[schema(example = false)]
+    pub blocked: bool,
+}
+
+/// The resource `/v1/salespeople`.
+pub struct Salespeople;
+
+impl Resource for Salespeople {
+    const NAMES: Names = Names {
+        path: "/v1/salespeople",
+        singular: "salesperson",
+        plural: "salespeople",
+        one: "a salesperson",
+        tag: "Reference data",
+        key_field: Some("code"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "salespeople.id").not_null(),
+            Field::new("code", FieldKind::Key, "salespeople.code").not_null(),
+            Field::new("name", FieldKind::Text, "salespeople.name").not_null(),
+            Field::new("email", FieldKind::Text, "salespeople.email").not_null(),
+            Field::new("blocked", FieldKind::Boolean, "salespeople.blocked").not_null(),
+        ],
+        default_order: "code",
+        tie: "code",
+    };
+    const HOLDERS: &'static [Holder] = &[
+        Holder { what: "contacts", count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1" },
+        Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1" },
+        Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1" },
+    ];
+    type Scope = ();
+    type Write = SalespersonWrite;
+    type View = SalespersonView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = salespeople::table.select(SalespersonView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        Ok(salespeople::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let by_id = salespeople::id.nullable().eq(reference.id());
+        let query = salespeople::table
+            .filter(by_id.or(salespeople::code.nullable().eq(reference.key())))
+            .select(SalespersonView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[SalespersonWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
+        let known = salespeople::table
+            .filter(salespeople::code.eq_any(codes.iter().flatten()))
+            .select((salespeople::code, salespeople::id))
+            .load(conn)
+            .await?;
+        Ok(ids_of(codes, known))
+    }
+
+    // Nothing is touched: no price depends on a salesperson.
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<SalespersonWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use salespeople as t;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|Draft { id, write: SalespersonWrite { code, name, email, blocked } }| {
+                (
+                    t::id.eq(*id),
+                    code.as_ref().map(|code| t::code.eq(code)),
+                    t::name.eq(name),
+                    t::email.eq(email),
+                    t::blocked.eq(*blocked),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::code)
+                    .do_update()
+                    .set((
+                        t::name.eq(excluded(t::name)),
+                        t::email.eq(excluded(t::email)),
+                        t::blocked.eq(excluded(t::blocked)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(salespeople::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> SalespersonWrite {
+        SalespersonWrite {
+            code: Some(view.code.clone()),
+            name: view.name.clone(),
+            email: view.email.clone(),
+            blocked: view.blocked,
+        }
+    }
+
+    fn key(write: &SalespersonWrite) -> Option<Key> {
+        write.code.clone()
+    }
+
+    fn set_key(write: &mut SalespersonWrite, key: Key) {
+        write.code = Some(key);
+    }
+}

@@ -1,0 +1,39 @@
+//! What a client hears when the database cannot do what it is asked.
+
+use actix_web::http::header;
+use diesel_async::RunQueryDsl;
+use kampanje::platform::db::pool::connect;
+use kampanje::platform::http::problem::{Problem, ProblemCode};
+use serde_json::json;
+
+use super::support::app::TestApp;
+use super::support::database::TestDatabase;
+
+#[actix_web::test]
+async fn a_database_that_takes_no_changes_is_asked_again_later() {
+    let app = TestApp::new().await;
+    app.sql(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+    )
+    .await;
+    let refused = app.post("/v1/currencies", &json!({"code": "USD"})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(app.patch("/v1/settings", &json!({"timeZone": "UTC"})).await.status, 503);
+    assert_eq!(app.get("/v1/currencies").await.status, 200);
+}
+
+#[actix_web::test]
+async fn whoever_waits_too_long_for_a_lock_may_try_again() {
+    let database = TestDatabase::new().await;
+    let mut holder = connect(&database.url()).await.unwrap();
+    for statement in ["BEGIN", "LOCK TABLE settings"] {
+        diesel::sql_query(statement).execute(&mut holder).await.unwrap();
+    }
+    let mut waiting = connect(&database.url()).await.unwrap();
+    diesel::sql_query("SET lock_timeout = '50ms'").execute(&mut waiting).await.unwrap();
+    let error = diesel::sql_query("SELECT count(*) FROM settings").execute(&mut waiting).await.unwrap_err();
+    let problem = Problem::from(error);
+    assert_eq!(problem.code, ProblemCode::Unavailable);
+    assert!(problem.headers.iter().any(|(name, _)| name == header::RETRY_AFTER));
+}
