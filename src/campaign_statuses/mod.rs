@@ -16,7 +16,7 @@ use crate::platform::http::constraints::Holder;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
 use crate::values::{Key, Reference, Text};
 
 /// What a client says about a campaign status.
@@ -117,17 +117,9 @@ impl Resource for CampaignStatuses {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let by_id = match reference {
-            Reference::Id(id) => Some(*id),
-            Reference::Key(_) => None,
-        };
-        let by_code = match reference {
-            Reference::Id(_) => None,
-            Reference::Key(code) => Some(code.clone()),
-        };
-        let query = campaign_statuses::table
-            .filter(campaign_statuses::id.nullable().eq(by_id).or(campaign_statuses::code.nullable().eq(by_code)))
-            .select(CampaignStatusView::as_select());
+        use campaign_statuses as t;
+        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
+        let query = t::table.filter(named).select(CampaignStatusView::as_select());
         let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
         Ok(found.optional()?)
     }
@@ -137,14 +129,10 @@ impl Resource for CampaignStatuses {
         (): &(),
         writes: &[CampaignStatusWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Key> = writes.iter().filter_map(|write| write.code.clone()).collect();
-        let known: Vec<(Key, Uuid)> = campaign_statuses::table
-            .filter(campaign_statuses::code.eq_any(codes))
-            .select((campaign_statuses::code, campaign_statuses::id))
-            .load(conn)
-            .await?;
-        let id_of = |code: &Key| known.iter().find(|(known, _)| known == code).map(|(_, id)| *id);
-        Ok(writes.iter().map(|write| write.code.as_ref().and_then(id_of)).collect())
+        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
+        let query = campaign_statuses::table.filter(campaign_statuses::code.eq_any(codes));
+        let known = query.select((campaign_statuses::code, campaign_statuses::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     async fn save(

@@ -3,7 +3,6 @@
 //! The constraint is the check: no room looks first. A foreign key has two ends, so its violation is told apart afterwards:
 //! if a reference of the written resource is missing, that is the mistake; else something still refers to what would go.
 
-use actix_web::http::header::{self, HeaderValue};
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -12,21 +11,16 @@ use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let again = |detail: &str| {
-            Self::new(ProblemCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-        };
         match &error {
-            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => {
-                again("another change was in the way; nothing was changed")
-            }
+            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::again(),
             Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
             | Error::BrokenTransactionManager => Self::unavailable(&error),
             Error::DatabaseError(_, information) => match information.message() {
                 // Diesel has no kinds for these: a deadlock, a statement that ran too long, a server going down.
-                text if text.contains("deadlock detected") => {
-                    again("another change was in the way; nothing was changed")
+                text if text.contains("deadlock detected") => Self::again(),
+                text if text.contains("statement timeout") => {
+                    Self { detail: "the database took too long; nothing was changed".to_owned(), ..Self::again() }
                 }
-                text if text.contains("statement timeout") => again("the database took too long; nothing was changed"),
                 text if text.contains("terminating connection") || text.contains("connection closed") => {
                     Self::unavailable(&error)
                 }

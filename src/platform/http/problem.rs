@@ -234,6 +234,13 @@ impl Problem {
         Self::new(ProblemCode::Internal, "the service failed; the trace id leads to the cause in its log")
     }
 
+    /// Another change was in the way: the same request may do a moment later.
+    #[must_use]
+    pub fn again() -> Self {
+        Self::new(ProblemCode::Unavailable, "another change was in the way; nothing was changed")
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
     /// A needed part is out of reach: the cause goes to the log.
     pub fn unavailable(cause: impl fmt::Display) -> Self {
         tracing::warn!(error = %cause, "request refused, a needed part is out of reach");
