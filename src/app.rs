@@ -1,6 +1,7 @@
 //! What the service serves: every room's operations, in one route table.
 
 use crate::campaign_statuses::CampaignStatuses;
+use crate::contacts::Contacts;
 use crate::platform::http::mount::mount;
 use crate::platform::http::routes::Routes;
 
@@ -9,5 +10,6 @@ use crate::platform::http::routes::Routes;
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
     mount::<CampaignStatuses>(&mut routes);
+    mount::<Contacts>(&mut routes);
     routes
 }

@@ -13,6 +13,7 @@
 
 pub mod app;
 pub mod campaign_statuses;
+pub mod contacts;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;

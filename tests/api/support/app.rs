@@ -1,15 +1,18 @@
 //! The service on a port of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use diesel::sql_types::Bool;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use kampanje::app::routes;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
-use kampanje::platform::effect::{Database, Effect, Publisher};
+use kampanje::platform::db::pool::{Pool, connect};
+use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::{Credentials, around};
@@ -19,11 +22,13 @@ use serde_json::Value;
 
 use super::database::TestDatabase;
 
-/// Lets every change stand without a price book.
-struct NothingPublished;
+/// Lets every change stand without a price book, and remembers what the latest one touched.
+#[derive(Default)]
+struct NothingPublished(Mutex<Touched>);
 
 impl Publisher for NothingPublished {
-    fn publish<'a>(&'a self, _: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+        *self.0.lock().unwrap() = effect.touched.clone();
         async { Ok(()) }.boxed_local()
     }
 
@@ -36,7 +41,8 @@ impl Publisher for NothingPublished {
 pub struct TestApp {
     base: String,
     /// Dropped with the app, and its database with it.
-    _database: TestDatabase,
+    database: TestDatabase,
+    publisher: Arc<NothingPublished>,
     client: reqwest::Client,
 }
 
@@ -77,7 +83,8 @@ impl Reply {
 impl TestApp {
     pub async fn new() -> Self {
         let test_database = TestDatabase::new().await;
-        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), Arc::new(NothingPublished));
+        let publisher = Arc::new(NothingPublished::default());
+        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), publisher.clone());
         let calendar = Calendar::system();
         let server = HttpServer::new(move || {
             let routes = routes();
@@ -96,7 +103,7 @@ impl TestApp {
         .unwrap();
         let base = format!("http://{}", server.addrs()[0]);
         actix_web::rt::spawn(server.run());
-        Self { base, _database: test_database, client: reqwest::Client::new() }
+        Self { base, database: test_database, publisher, client: reqwest::Client::new() }
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
@@ -110,6 +117,27 @@ impl TestApp {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         Reply { status, headers, text: response.text().await.unwrap() }
+    }
+
+    /// A connection to its database, for what no room makes and for what other transactions do meanwhile.
+    pub async fn connection(&self) -> AsyncPgConnection {
+        connect(&self.database.url()).await.unwrap()
+    }
+
+    /// What the latest change touched that touched anything; it is forgotten then.
+    pub fn touched(&self) -> Touched {
+        std::mem::take(&mut *self.publisher.0.lock().unwrap())
+    }
+
+    /// Returns when a statement in its database waits for another transaction.
+    pub async fn someone_waits(&self) {
+        let mut conn = self.connection().await;
+        let waits = diesel::dsl::sql::<Bool>(
+            "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')",
+        );
+        while !diesel::select(waits.clone()).get_result::<bool>(&mut conn).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
