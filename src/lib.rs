@@ -17,6 +17,7 @@ pub mod contacts;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod segments;
 pub mod settings;
 
 pub mod platform;

@@ -3,4 +3,6 @@
 
 mod campaign_statuses;
 mod contacts;
+mod segment_lines;
+mod segments;
 mod support;
