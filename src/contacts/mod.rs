@@ -24,7 +24,7 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
 use crate::settings::series::{Series, next_number};
 use crate::values::words::ContactType;
-use crate::values::{CurrencyCode, Email, Key, KeySet, Reference, Text};
+use crate::values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
 /// A company's side as a customer.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -32,15 +32,12 @@ use crate::values::{CurrencyCode, Email, Key, KeySet, Reference, Text};
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
     /// The customer number; one company only has it.
-    #[schema(example = "10000")]
     pub number: Key,
     /// The group that price lines may be granted to.
     #[deserr(default)]
-    #[schema(example = "RETAIL")]
     pub price_group_code: Option<Key>,
     /// The group that discount lines may be granted to.
     #[deserr(default)]
-    #[schema(example = "LARGE")]
     pub discount_group_code: Option<Key>,
     /// Whether a line discount applies where the list price is taken.
     #[deserr(default = true)]
@@ -62,19 +59,15 @@ pub struct Customer {
 pub struct ContactWrite {
     /// The number; absent on `POST`: the next of the series.
     #[deserr(default)]
-    #[schema(example = "CT000001")]
     pub number: Option<Key>,
     /// Company or person. A company with persons stays one.
     #[deserr(rename = "type")]
     #[serde(rename = "type")]
-    #[schema(example = "COMPANY")]
     pub kind: ContactType,
-    /// The name; not blank.
-    #[schema(value_type = String, min_length = 1, max_length = 100, example = "Cannon Group PLC")]
-    pub name: Text<100>,
+    /// The name.
+    pub name: Name,
     /// The company a person belongs to.
     #[deserr(default)]
-    #[schema(example = "CT000002")]
     pub company_number: Option<Key>,
     /// Street and house.
     #[deserr(default)]
@@ -98,7 +91,6 @@ pub struct ContactWrite {
     pub county: Text<50>,
     /// The country, a free code.
     #[deserr(default)]
-    #[schema(example = "GB")]
     pub country_code: Option<Key>,
     /// The telephone number, as it is dialled.
     #[deserr(default)]
@@ -110,18 +102,15 @@ pub struct ContactWrite {
     pub email: Email,
     /// The language, a free code.
     #[deserr(default)]
-    #[schema(example = "ENG")]
     pub language_code: Option<Key>,
     /// The currency of the contact's quotes when they name none; null: the company's, else the local one.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
     #[deserr(default)]
-    #[schema(example = "JO")]
     pub salesperson_code: Option<Key>,
     /// The territory, a free code.
     #[deserr(default)]
-    #[schema(example = "MID")]
     pub territory_code: Option<Key>,
     /// The industries the contact is in.
     #[deserr(default)]
@@ -164,18 +153,14 @@ pub struct ContactView {
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
     /// The number.
-    #[schema(example = "CT000001")]
     pub number: Key,
     /// Company or person.
     #[serde(rename = "type")]
     #[diesel(column_name = type_)]
-    #[schema(example = "COMPANY")]
     pub kind: ContactType,
     /// The name.
-    #[schema(value_type = String, min_length = 1, max_length = 100, example = "Cannon Group PLC")]
-    pub name: Text<100>,
+    pub name: Name,
     /// The company a person belongs to.
-    #[schema(example = "CT000002")]
     pub company_number: Option<Key>,
     /// Street and house.
     pub address: Text<100>,
@@ -188,22 +173,18 @@ pub struct ContactView {
     /// The county or state.
     pub county: Text<50>,
     /// The country, a free code.
-    #[schema(example = "GB")]
     pub country_code: Option<Key>,
     /// The telephone number, as it is dialled.
     pub phone: Text<50>,
     /// The e-mail address.
     pub email: Email,
     /// The language, a free code.
-    #[schema(example = "ENG")]
     pub language_code: Option<Key>,
     /// The currency of the contact's quotes when they name none; null: the company's, else the local one.
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
-    #[schema(example = "JO")]
     pub salesperson_code: Option<Key>,
     /// The territory, a free code.
-    #[schema(example = "MID")]
     pub territory_code: Option<Key>,
     /// The industries the contact is in.
     pub industry_groups: KeySet,
@@ -380,9 +361,6 @@ impl Resource for Contacts {
 
     fn rules(write: &ContactWrite, (): &()) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if write.name.as_str().trim().is_empty() {
-            errors.push(FieldError::new("/name", FieldCode::TooShort, "a contact has a name"));
-        }
         if write.customer.is_some() && write.kind != ContactType::Company {
             let detail = "only a COMPANY can be a customer";
             errors.push(FieldError::new("/customer", FieldCode::CustomerNeedsCompany, detail));

@@ -67,7 +67,6 @@ impl OfSegment {
 pub struct SegmentLineWrite {
     /// The contact; it stands on a segment once.
     #[deserr(default)]
-    #[schema(example = "CT000001")]
     pub contact_number: Option<Key>,
     /// Whether the contact is a target of the segment's campaign; null: as the segment says.
     #[deserr(default)]
@@ -89,7 +88,6 @@ pub struct SegmentLineView {
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
     /// The contact.
-    #[schema(example = "CT000001")]
     pub contact_number: Key,
     /// Whether the contact is a target of the segment's campaign; null: as the segment says.
     #[schema(example = false)]

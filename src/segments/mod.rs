@@ -32,7 +32,6 @@ use crate::values::{Key, Reference, Text};
 pub struct SegmentWrite {
     /// The number; absent on `POST`: the next of the series.
     #[deserr(default)]
-    #[schema(example = "SM0001")]
     pub number: Option<Key>,
     /// What it is about.
     #[deserr(default)]
@@ -40,7 +39,6 @@ pub struct SegmentWrite {
     pub description: Text<100>,
     /// The campaign it belongs to.
     #[deserr(default)]
-    #[schema(example = "CP0001")]
     pub campaign_number: Option<Key>,
     /// Whether its lines are targets of the campaign, save for those that say otherwise.
     #[deserr(default)]
@@ -54,7 +52,6 @@ pub struct SegmentWrite {
     pub campaign_response: bool,
     /// The salesperson in charge.
     #[deserr(default)]
-    #[schema(example = "JO")]
     pub salesperson_code: Option<Key>,
     /// The subject of what is sent.
     #[deserr(default)]
@@ -72,12 +69,10 @@ pub struct SegmentView {
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
     /// The number.
-    #[schema(example = "SM0001")]
     pub number: Key,
     /// What it is about.
     pub description: Text<100>,
     /// The campaign it belongs to.
-    #[schema(example = "CP0001")]
     pub campaign_number: Option<Key>,
     /// Whether its lines are targets of the campaign, save for those that say otherwise.
     #[schema(example = true)]
@@ -86,7 +81,6 @@ pub struct SegmentView {
     #[schema(example = false)]
     pub campaign_response: bool,
     /// The salesperson in charge.
-    #[schema(example = "JO")]
     pub salesperson_code: Option<Key>,
     /// The subject of what is sent.
     pub subject: Text<100>,
@@ -165,10 +159,13 @@ impl Resource for Segments {
         use segments as t;
         if if_exists == IfExists::Replace {
             let left = campaigns_of(&mut effect.conn, rows).await?;
-            effect.touched.campaigns.extend(left);
+            effect.touched.campaigns.extend(left.into_iter().flatten());
         }
-        let values: Vec<_> = rows
-            .iter()
+        // In one order everywhere, so that two batches do not wait for each other's rows.
+        let mut in_order: Vec<&Draft<SegmentWrite>> = rows.iter().collect();
+        in_order.sort_by_key(|row| &row.write.number);
+        let values: Vec<_> = in_order
+            .into_iter()
             .map(|Draft { id, write }| {
                 (
                     t::id.eq(*id),
@@ -263,13 +260,12 @@ impl Resource for Segments {
 async fn campaigns_of(
     conn: &mut AsyncPgConnection,
     rows: &[Draft<SegmentWrite>],
-) -> Result<impl Iterator<Item = String> + use<>, diesel::result::Error> {
-    let before: Vec<Option<String>> = segments::table
+) -> Result<Vec<Option<String>>, diesel::result::Error> {
+    segments::table
         .filter(segments::id.eq_any(rows.iter().map(|row| row.id)))
         .order(segments::number)
         .select(segments::campaign_number)
         .for_no_key_update()
         .load(conn)
-        .await?;
-    Ok(before.into_iter().flatten())
+        .await
 }

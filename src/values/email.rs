@@ -42,12 +42,6 @@ impl Email {
             Err(Invalid::new(InvalidKind::Value, "an e-mail address has the form office@example.com"))
         }
     }
-
-    /// The address.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl fmt::Display for Email {
@@ -67,7 +61,7 @@ mod tests {
     #[test]
     fn an_address_has_two_sides() {
         for right in ["", "a@b", "office+sale@example.co.uk", "müller@exämple.de"] {
-            assert_eq!(Email::parse(right).unwrap().as_str(), right);
+            assert_eq!(Email::parse(right).unwrap().to_string(), right);
         }
         for wrong in ["a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", " "] {
             assert_eq!(Email::parse(wrong).unwrap_err().kind, InvalidKind::Value, "{wrong:?}");

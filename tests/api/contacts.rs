@@ -128,8 +128,11 @@ async fn everything_wrong_is_named_at_once() {
             ])
         )
     );
-    let blank = app.post(PATH, &json!({"type": "PERSON", "name": " "})).await;
-    assert_eq!((blank.status.as_u16(), blank.errors()), (400, pairs(&[("/name", "TOO_SHORT")])));
+    let blank = app.post(PATH, &json!({"type": "PERSON", "name": " ", "email": "@"})).await;
+    assert_eq!(
+        (blank.status.as_u16(), blank.errors()),
+        (400, pairs(&[("/email", "INVALID_VALUE"), ("/name", "TOO_SHORT")]))
+    );
     let broken =
         json!({"type": "PERSON", "name": "P", "companyNumber": "X", "currencyCode": "XXX", "salespersonCode": "X"});
     let missing = app.post(PATH, &broken).await;
