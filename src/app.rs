@@ -11,7 +11,11 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activation;
 use crate::campaign_statuses::CampaignStatuses;
+use crate::contacts::Contacts;
+use crate::currencies::Currencies;
+use crate::exchange_rates::ExchangeRates;
 use crate::health::{self, Readiness};
+use crate::items::Items;
 use crate::openapi::{self, Document};
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
@@ -25,6 +29,10 @@ use crate::publication::live::{LiveBook, RefreshError};
 use crate::publication::reader::ReadError;
 use crate::publication::{self, writer};
 use crate::quotes;
+use crate::salespeople::Salespeople;
+use crate::segments::Segments;
+use crate::segments::lines::SegmentLines;
+use crate::settings;
 
 /// How long an idle connection is kept: longer than load balancers keep theirs, so that it is never we who close it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -32,11 +40,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish once the service stops, in seconds.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
-use crate::currencies::Currencies;
-use crate::exchange_rates::ExchangeRates;
-use crate::items::Items;
-use crate::salespeople::Salespeople;
-use crate::settings;
 
 /// Every operation of the service.
 #[must_use]
@@ -53,6 +56,9 @@ pub fn routes() -> Routes {
     quotes::http::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
+    mount::<Contacts>(&mut routes);
+    mount::<Segments>(&mut routes);
+    mount::<SegmentLines>(&mut routes);
     routes
 }
 

@@ -15,6 +15,7 @@ pub mod activation;
 pub mod app;
 pub mod campaign_statuses;
 pub mod config;
+pub mod contacts;
 pub mod currencies;
 pub mod exchange_rates;
 pub mod health;
@@ -24,6 +25,7 @@ pub mod pricing;
 pub mod publication;
 pub mod quotes;
 pub mod salespeople;
+pub mod segments;
 pub mod serve;
 pub mod settings;
 

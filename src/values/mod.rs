@@ -3,12 +3,18 @@
 
 pub mod date;
 pub mod decimal;
+pub mod email;
 pub mod key;
+pub mod key_set;
+pub mod name;
 pub mod text;
 pub mod wire;
 pub mod words;
 
 pub use date::Date;
 pub use decimal::{Amount, ExchangeRate, Percent, Precision, Quantity};
+pub use email::Email;
 pub use key::{CurrencyCode, Key, Reference};
+pub use key_set::KeySet;
+pub use name::Name;
 pub use text::Text;

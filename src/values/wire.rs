@@ -17,6 +17,8 @@ pub enum InvalidKind {
     Date,
     /// Longer than allowed.
     TooLong,
+    /// Shorter than allowed.
+    TooShort,
     /// Not one of the allowed values.
     Value,
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod campaign_statuses;
+mod contacts;
 mod currencies;
 mod database_failures;
 mod exchange_rates;
@@ -9,5 +10,7 @@ mod health;
 mod items;
 mod process;
 mod salespeople;
+mod segment_lines;
+mod segments;
 mod settings;
 mod support;

@@ -173,6 +173,7 @@ pub const fn field_code(kind: InvalidKind) -> FieldCode {
         InvalidKind::Range => FieldCode::OutOfRange,
         InvalidKind::Date => FieldCode::InvalidDate,
         InvalidKind::TooLong => FieldCode::TooLong,
+        InvalidKind::TooShort => FieldCode::TooShort,
         InvalidKind::Value => FieldCode::InvalidValue,
     }
 }

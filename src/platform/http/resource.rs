@@ -4,7 +4,7 @@
 //! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
 //! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use actix_web::http::StatusCode;
@@ -151,6 +151,11 @@ pub trait Resource: 'static {
     /// What a write refers to.
     fn references(_: &Self::Write) -> Vec<Named> {
         Vec::new()
+    }
+    /// Whether it may refer to another row of the same batch, and so comes after those that do not when rows are written one
+    /// by one.
+    fn follows_others(_: &Self::Write) -> bool {
+        false
     }
 }
 
@@ -486,36 +491,60 @@ async fn save_rows<R: Resource>(
     atomic: bool,
 ) -> Result<Vec<Result<Saved, Problem>>, Problem> {
     let hopeless = atomic && rows.iter().any(Result::is_err);
+    let given: HashSet<Key> = rows.iter().flatten().filter_map(R::key).collect();
+    let mut results: Vec<Option<Result<Saved, Problem>>> = Vec::new();
+    let mut places = Vec::new();
     let mut writes = Vec::new();
-    for row in rows {
-        writes.push(match row {
-            Ok(write) => numbered::<R>(effect, write).await,
+    for (at, row) in rows.into_iter().enumerate() {
+        let row = match row {
+            Ok(write) => numbered_beside::<R>(effect, write, &given).await,
             Err(problem) => Err(problem),
+        };
+        results.push(match row {
+            Ok(write) => {
+                places.push(at);
+                writes.push(write);
+                None
+            }
+            Err(problem) => Some(Err(problem)),
         });
     }
-    let good: Vec<R::Write> = writes.iter().filter_map(|row| row.as_ref().ok().cloned()).collect();
-    let existing = R::existing(&mut effect.conn, scope, &good).await?;
-    let mut drafts: VecDeque<(Draft<R::Write>, bool)> = good
+    let existing = R::existing(&mut effect.conn, scope, &writes).await?;
+    let created: Vec<bool> = existing.iter().map(Option::is_none).collect();
+    let drafts: Vec<Draft<R::Write>> = existing
         .into_iter()
-        .zip(existing)
-        .map(|(write, id)| (Draft { id: id.unwrap_or_else(Uuid::now_v7), write }, id.is_none()))
+        .zip(writes)
+        .map(|(id, write)| Draft { id: id.unwrap_or_else(Uuid::now_v7), write })
         .collect();
-    let at_once: Vec<Draft<R::Write>> = drafts.iter().map(|(draft, _)| draft.clone()).collect();
-    let done = !hopeless
-        && effect.part(async |effect| R::save(effect, scope, &at_once, IfExists::Replace).await).await.is_ok();
-    let mut results = Vec::new();
-    for write in writes {
-        let (draft, created) = match write {
-            Err(problem) => {
-                results.push(Err(problem));
-                continue;
-            }
-            Ok(_) => drafts.pop_front().ok_or_else(|| Problem::internal("a batch row lost its draft"))?,
-        };
+    let done =
+        !hopeless && effect.part(async |effect| R::save(effect, scope, &drafts, IfExists::Replace).await).await.is_ok();
+    let mut rows: Vec<_> = places.into_iter().zip(created).zip(drafts).collect();
+    rows.sort_by_key(|(_, draft)| R::follows_others(&draft.write));
+    for ((at, created), draft) in rows {
         let outcome = if done { Ok(()) } else { save::<R>(effect, scope, &draft, IfExists::Replace).await };
-        results.push(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
+        if let Some(result) = results.get_mut(at) {
+            *result = Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
+        }
     }
-    Ok(results)
+    let lost = || Err(Problem::internal("a batch row lost its result"));
+    Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+}
+
+/// The write with its key; a number of the series that another row of the batch has is passed over.
+async fn numbered_beside<R: Resource>(
+    effect: &mut Effect,
+    write: R::Write,
+    given: &HashSet<Key>,
+) -> Result<R::Write, Problem> {
+    if R::key(&write).is_some() {
+        return Ok(write);
+    }
+    loop {
+        let numbered = numbered::<R>(effect, write.clone()).await?;
+        if R::key(&numbered).is_none_or(|key| !given.contains(&key)) {
+            return Ok(numbered);
+        }
+    }
 }
 
 /// The receipt of a row.

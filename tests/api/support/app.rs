@@ -210,3 +210,8 @@ impl TestApp {
         }
     }
 }
+
+/// Pointers and codes, as [`Reply::errors`] gives them.
+pub fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
+}

@@ -1,0 +1,60 @@
+//! What contacts can be filtered by, in their list and in the criteria of segments.
+
+use crate::platform::http::list::{Field, FieldKind};
+use crate::values::words::ContactType;
+
+/// What contacts can be filtered by. The expressions name the table `contacts`, so a query has to call it that.
+///
+/// A person's industry groups and business relations include the company's (api.md section 6). The company's are read by its
+/// number, once for each person the rest of the filter leaves to be asked; whoever has no company costs nothing.
+pub const FIELDS: &[Field] = &[
+    Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
+    Field::new("number", FieldKind::Key, "contacts.number").not_null(),
+    Field::new("type", FieldKind::Enum(ContactType::TEXTS), "contacts.type").not_null(),
+    Field::new("name", FieldKind::Text, "contacts.name").not_null(),
+    Field::new("companyNumber", FieldKind::Key, "contacts.company_number"),
+    Field::new("address", FieldKind::Text, "contacts.address").not_null(),
+    Field::new("address2", FieldKind::Text, "contacts.address2").not_null(),
+    Field::new("postCode", FieldKind::Text, "contacts.post_code").not_null(),
+    Field::new("city", FieldKind::Text, "contacts.city").not_null(),
+    Field::new("county", FieldKind::Text, "contacts.county").not_null(),
+    Field::new("countryCode", FieldKind::Key, "contacts.country_code"),
+    Field::new("phone", FieldKind::Text, "contacts.phone").not_null(),
+    Field::new("email", FieldKind::Text, "contacts.email").not_null(),
+    Field::new("languageCode", FieldKind::Key, "contacts.language_code"),
+    Field::new("currencyCode", FieldKind::Key, "contacts.currency_code"),
+    Field::new("salespersonCode", FieldKind::Key, "contacts.salesperson_code"),
+    Field::new("territoryCode", FieldKind::Key, "contacts.territory_code"),
+    Field::new(
+        "industryGroups",
+        FieldKind::KeyList,
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.industry_groups ELSE contacts.industry_groups || \
+         (SELECT company.industry_groups FROM contacts AS company WHERE company.number = contacts.company_number) END",
+    )
+    .not_null(),
+    Field::new("mailingGroups", FieldKind::KeyList, "contacts.mailing_groups").not_null(),
+    Field::new("jobResponsibilities", FieldKind::KeyList, "contacts.job_responsibilities").not_null(),
+    Field::new(
+        "businessRelations",
+        FieldKind::KeyList,
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.business_relations ELSE contacts.business_relations || \
+         (SELECT company.business_relations FROM contacts AS company WHERE company.number = contacts.company_number) END",
+    )
+    .not_null(),
+    Field::new("excludeFromSegments", FieldKind::Boolean, "contacts.exclude_from_segments").not_null(),
+    Field::new("privacyBlocked", FieldKind::Boolean, "contacts.privacy_blocked").not_null(),
+    Field::new("customer.number", FieldKind::Key, "contacts.customer_number"),
+    Field::new("customer.priceGroupCode", FieldKind::Key, "contacts.customer_price_group_code"),
+    Field::new("customer.discountGroupCode", FieldKind::Key, "contacts.customer_discount_group_code"),
+    // Columns that are never null, but say nothing of a contact that is no customer.
+    Field::new(
+        "customer.allowLineDiscount",
+        FieldKind::Boolean,
+        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_allow_line_discount END",
+    ),
+    Field::new(
+        "customer.pricesIncludeTax",
+        FieldKind::Boolean,
+        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_prices_include_tax END",
+    ),
+];

@@ -1,0 +1,241 @@
+//! The lines of a segment: which contacts are on it.
+
+use actix_web::HttpRequest;
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::{segment_lines, segments};
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of, reference};
+use crate::values::{Key, Reference};
+
+/// The segment that a path names.
+#[derive(Debug, Clone)]
+pub struct OfSegment {
+    /// Its number.
+    pub number: Key,
+}
+
+impl Scope for OfSegment {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[("segment", "The id or the number of the segment.")];
+
+    async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let reference = reference(request, "segment")?;
+        let named = segments::id.nullable().eq(reference.id()).or(segments::number.nullable().eq(reference.key()));
+        let number = segments::table.filter(named).select(segments::number).first(conn).await.optional()?;
+        number.map(|number| Self { number }).ok_or_else(|| Problem::not_found("segment", &reference.to_string()))
+    }
+}
+
+impl OfSegment {
+    /// Holds the segment for a change of its lines: it is neither deleted nor moved to another campaign until the transaction
+    /// ends, while other lines may come and go beside. Answers with its campaign.
+    ///
+    /// Whoever changes lines calls this before it locks any, since a deletion of the segment takes the locks in this order.
+    ///
+    /// # Errors
+    /// 404 when the segment was deleted meanwhile, or when the database fails.
+    pub async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
+        let query = segments::table.filter(segments::number.eq(&self.number)).select(segments::campaign_number);
+        let campaign = query.for_share().first(conn).await.optional()?;
+        campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
+    }
+
+    /// Notes that the segment's lines changed; it is held.
+    async fn touch(&self, effect: &mut Effect) -> Result<(), Problem> {
+        let campaign = self.hold(&mut effect.conn).await?;
+        effect.touched.campaigns.extend(campaign.as_ref().map(Key::to_string));
+        Ok(())
+    }
+}
+
+/// What a client says about a segment's line.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = SegmentLineWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentLineWrite {
+    /// The contact; it stands on a segment once.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// Whether the contact is a target of the segment's campaign; null: as the segment says.
+    #[deserr(default)]
+    #[schema(example = false)]
+    pub campaign_target: Option<bool>,
+    /// Whether the contact is a response to the segment's campaign; null: as the segment says.
+    #[deserr(default)]
+    #[schema(example = false)]
+    pub campaign_response: Option<bool>,
+}
+
+/// A line of a segment.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = SegmentLine)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = segment_lines, check_for_backend(Pg))]
+pub struct SegmentLineView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The contact.
+    pub contact_number: Key,
+    /// Whether the contact is a target of the segment's campaign; null: as the segment says.
+    #[schema(example = false)]
+    pub campaign_target: Option<bool>,
+    /// Whether the contact is a response to the segment's campaign; null: as the segment says.
+    #[schema(example = false)]
+    pub campaign_response: Option<bool>,
+}
+
+/// The resource `/v1/segments/{segment}/lines`.
+pub struct SegmentLines;
+
+impl Resource for SegmentLines {
+    const NAMES: Names = Names {
+        path: "/v1/segments/{segment}/lines",
+        singular: "segment_line",
+        plural: "segment_lines",
+        one: "a segment's line",
+        tag: "Segments",
+        key_field: Some("contactNumber"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "segment_lines.id").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "segment_lines.contact_number").not_null(),
+            Field::new("campaignTarget", FieldKind::Boolean, "segment_lines.campaign_target"),
+            Field::new("campaignResponse", FieldKind::Boolean, "segment_lines.campaign_response"),
+        ],
+        default_order: "contactNumber",
+        tie: "contactNumber",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = OfSegment;
+    type Write = SegmentLineWrite;
+    type View = SegmentLineView;
+
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        scope: &OfSegment,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
+        let query = segment_lines::table.filter(segment_lines::segment_number.eq(&scope.number)).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.select(SegmentLineView::as_select()).load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, scope: &OfSegment, list: &ListQuery) -> Result<i64, Problem> {
+        let query = segment_lines::table.filter(segment_lines::segment_number.eq(&scope.number)).count().into_boxed();
+        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        scope: &OfSegment,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        use segment_lines as t;
+        if lock {
+            scope.hold(conn).await?;
+        }
+        let named = t::id.nullable().eq(reference.id()).or(t::contact_number.nullable().eq(reference.key()));
+        let of_segment = t::table.filter(t::segment_number.eq(&scope.number));
+        let query = of_segment.filter(named).select(SegmentLineView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        scope: &OfSegment,
+        writes: &[SegmentLineWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        use segment_lines as t;
+        let contacts: Vec<&Key> = writes.iter().filter_map(|write| write.contact_number.as_ref()).collect();
+        let query = t::table.filter(t::segment_number.eq(&scope.number)).filter(t::contact_number.eq_any(contacts));
+        let known = query.select((t::contact_number, t::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        scope: &OfSegment,
+        rows: &[Draft<SegmentLineWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use segment_lines as t;
+        scope.touch(effect).await?;
+        // In one order everywhere, so that two batches do not wait for each other's rows.
+        let mut rows: Vec<&Draft<SegmentLineWrite>> = rows.iter().collect();
+        rows.sort_by_key(|row| &row.write.contact_number);
+        let values: Vec<_> = rows
+            .into_iter()
+            .map(|Draft { id, write }| {
+                (
+                    t::id.eq(*id),
+                    t::segment_number.eq(&scope.number),
+                    write.contact_number.as_ref().map(|number| t::contact_number.eq(number)),
+                    t::campaign_target.eq(write.campaign_target),
+                    t::campaign_response.eq(write.campaign_response),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict((t::segment_number, t::contact_number))
+                    .do_update()
+                    .set((
+                        t::campaign_target.eq(excluded(t::campaign_target)),
+                        t::campaign_response.eq(excluded(t::campaign_response)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, scope: &OfSegment, view: &Self::View) -> Result<(), SaveError> {
+        scope.touch(effect).await?;
+        diesel::delete(segment_lines::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> SegmentLineWrite {
+        SegmentLineWrite {
+            contact_number: Some(view.contact_number.clone()),
+            campaign_target: view.campaign_target,
+            campaign_response: view.campaign_response,
+        }
+    }
+
+    fn key(write: &SegmentLineWrite) -> Option<Key> {
+        write.contact_number.clone()
+    }
+
+    fn set_key(write: &mut SegmentLineWrite, key: Key) {
+        write.contact_number = Some(key);
+    }
+
+    fn references(write: &SegmentLineWrite) -> Vec<Named> {
+        named("/contactNumber", Target::Contact, write.contact_number.as_ref()).into_iter().collect()
+    }
+}

@@ -1,0 +1,271 @@
+//! Segments: lists of contacts, gathered for one purpose. A segment may belong to a campaign, and then says whether its lines
+//! are the campaign's targets.
+
+pub mod lines;
+
+use std::collections::HashSet;
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::segments;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::settings::series::{Series, next_number};
+use crate::values::{Key, Reference, Text};
+
+/// What a client says about a segment.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = SegmentWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentWrite {
+    /// The number; absent on `POST`: the next of the series.
+    #[deserr(default)]
+    pub number: Option<Key>,
+    /// What it is about.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// The campaign it belongs to.
+    #[deserr(default)]
+    pub campaign_number: Option<Key>,
+    /// Whether its lines are targets of the campaign, save for those that say otherwise.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = true)]
+    pub campaign_target: bool,
+    /// Whether its lines are responses to the campaign, save for those that say otherwise.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = false)]
+    pub campaign_response: bool,
+    /// The salesperson in charge.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// The subject of what is sent.
+    #[deserr(default)]
+    #[serde(default)]
+    pub subject: Text<100>,
+}
+
+/// A segment. How many lines it has, the list of its lines says with `count=true`.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = Segment)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = segments, check_for_backend(Pg))]
+pub struct SegmentView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The number.
+    pub number: Key,
+    /// What it is about.
+    pub description: Text<100>,
+    /// The campaign it belongs to.
+    pub campaign_number: Option<Key>,
+    /// Whether its lines are targets of the campaign, save for those that say otherwise.
+    #[schema(example = true)]
+    pub campaign_target: bool,
+    /// Whether its lines are responses to the campaign, save for those that say otherwise.
+    #[schema(example = false)]
+    pub campaign_response: bool,
+    /// The salesperson in charge.
+    pub salesperson_code: Option<Key>,
+    /// The subject of what is sent.
+    pub subject: Text<100>,
+}
+
+/// The resource `/v1/segments`.
+pub struct Segments;
+
+impl Resource for Segments {
+    const NAMES: Names = Names {
+        path: "/v1/segments",
+        singular: "segment",
+        plural: "segments",
+        one: "a segment",
+        tag: "Segments",
+        key_field: Some("number"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "segments.id").not_null(),
+            Field::new("number", FieldKind::Key, "segments.number").not_null(),
+            Field::new("description", FieldKind::Text, "segments.description").not_null(),
+            Field::new("campaignNumber", FieldKind::Key, "segments.campaign_number"),
+            Field::new("campaignTarget", FieldKind::Boolean, "segments.campaign_target").not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "segments.campaign_response").not_null(),
+            Field::new("salespersonCode", FieldKind::Key, "segments.salesperson_code"),
+            Field::new("subject", FieldKind::Text, "segments.subject").not_null(),
+        ],
+        default_order: "number",
+        tie: "number",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = ();
+    type Write = SegmentWrite;
+    type View = SegmentView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = segments::table.select(SegmentView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        Ok(segments::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let named = segments::id.nullable().eq(reference.id()).or(segments::number.nullable().eq(reference.key()));
+        let query = segments::table.filter(named).select(SegmentView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[SegmentWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let numbers: Vec<&Key> = writes.iter().filter_map(|write| write.number.as_ref()).collect();
+        let query = segments::table.filter(segments::number.eq_any(numbers));
+        let known = query.select((segments::number, segments::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<SegmentWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use segments as t;
+        if if_exists == IfExists::Replace {
+            let left = campaigns_of(&mut effect.conn, rows).await?;
+            effect.touched.campaigns.extend(left.into_iter().flatten());
+        }
+        // In one order everywhere, so that two batches do not wait for each other's rows.
+        let mut in_order: Vec<&Draft<SegmentWrite>> = rows.iter().collect();
+        in_order.sort_by_key(|row| &row.write.number);
+        let values: Vec<_> = in_order
+            .into_iter()
+            .map(|Draft { id, write }| {
+                (
+                    t::id.eq(*id),
+                    write.number.as_ref().map(|number| t::number.eq(number)),
+                    t::description.eq(&write.description),
+                    t::campaign_number.eq(&write.campaign_number),
+                    t::campaign_target.eq(write.campaign_target),
+                    t::campaign_response.eq(write.campaign_response),
+                    t::salesperson_code.eq(&write.salesperson_code),
+                    t::subject.eq(&write.subject),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        let written: Vec<Uuid> = match if_exists {
+            IfExists::Refuse => insert.returning(t::id).load(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::number)
+                    .do_update()
+                    .set((
+                        t::description.eq(excluded(t::description)),
+                        t::campaign_number.eq(excluded(t::campaign_number)),
+                        t::campaign_target.eq(excluded(t::campaign_target)),
+                        t::campaign_response.eq(excluded(t::campaign_response)),
+                        t::salesperson_code.eq(excluded(t::salesperson_code)),
+                        t::subject.eq(excluded(t::subject)),
+                    ))
+                    .returning(t::id)
+                    .load(&mut effect.conn)
+                    .await?
+            }
+        };
+        let ids: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
+        if !written.iter().all(|id| ids.contains(id)) {
+            // Another transaction created the segment in between: its campaign was not asked for, and must not be left unaware.
+            return Err(Problem::again().into());
+        }
+        let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
+        effect.touched.campaigns.extend(numbers.map(Key::to_string));
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(segments::table.find(view.id)).execute(&mut effect.conn).await?;
+        effect.touched.campaigns.extend(view.campaign_number.as_ref().map(Key::to_string));
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> SegmentWrite {
+        let view = view.clone();
+        SegmentWrite {
+            number: Some(view.number),
+            description: view.description,
+            campaign_number: view.campaign_number,
+            campaign_target: view.campaign_target,
+            campaign_response: view.campaign_response,
+            salesperson_code: view.salesperson_code,
+            subject: view.subject,
+        }
+    }
+
+    fn key(write: &SegmentWrite) -> Option<Key> {
+        write.number.clone()
+    }
+
+    fn set_key(write: &mut SegmentWrite, key: Key) {
+        write.number = Some(key);
+    }
+
+    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
+        next_number(&mut effect.conn, Series::Segment).await.map(Some)
+    }
+
+    fn references(write: &SegmentWrite) -> Vec<Named> {
+        [
+            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
+            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The campaigns that the rows' segments belong to before the change. The segments are locked, in the order of their numbers:
+/// no line comes to them and no other change moves them until the transaction ends.
+async fn campaigns_of(
+    conn: &mut AsyncPgConnection,
+    rows: &[Draft<SegmentWrite>],
+) -> Result<Vec<Option<String>>, diesel::result::Error> {
+    segments::table
+        .filter(segments::id.eq_any(rows.iter().map(|row| row.id)))
+        .order(segments::number)
+        .select(segments::campaign_number)
+        .for_no_key_update()
+        .load(conn)
+        .await
+}

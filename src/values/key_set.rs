@@ -1,0 +1,71 @@
+//! Code lists: which groups, responsibilities or relations a contact has.
+
+use deserr::{DeserializeError, Deserr, IntoValue, MergeWithError, ValuePointerRef, take_cf_content};
+use diesel::sql_types::{Array, Text as SqlText};
+
+use super::key::Key;
+use super::wire::{Invalid, InvalidKind, stored_as};
+
+/// Codes as a set: sorted, each once, however they were sent; at most 100 are taken.
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
+)]
+#[diesel(sql_type = Array<SqlText>)]
+#[schema(value_type = Vec<Key>, max_items = 100, example = json!(["PRESS", "RETAIL"]))]
+pub struct KeySet(Vec<Key>);
+
+impl KeySet {
+    /// The most codes of one list.
+    pub const MOST: usize = 100;
+
+    /// Sorts the codes and drops repetitions.
+    ///
+    /// # Errors
+    /// When there are more than [`Self::MOST`].
+    pub fn new(mut keys: Vec<Key>) -> Result<Self, Invalid> {
+        if keys.len() > Self::MOST {
+            return Err(Invalid::new(InvalidKind::TooLong, format!("has at most {} codes", Self::MOST)));
+        }
+        keys.sort();
+        keys.dedup();
+        Ok(Self(keys))
+    }
+}
+
+impl<E: DeserializeError + MergeWithError<Invalid>> Deserr<E> for KeySet {
+    fn deserialize_from_value<V: IntoValue>(value: deserr::Value<V>, location: ValuePointerRef) -> Result<Self, E> {
+        let keys = Vec::<Key>::deserialize_from_value(value, location)?;
+        Self::new(keys).map_err(|invalid| take_cf_content(E::merge(None, invalid, location)))
+    }
+}
+
+stored_as!(KeySet, Array<SqlText>, Vec<Key>, |set: &KeySet| set.0.clone(), |stored: Vec<Key>| Ok(KeySet(stored)));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(texts: impl IntoIterator<Item = String>) -> Vec<Key> {
+        texts.into_iter().map(|text| Key::parse(&text).unwrap()).collect()
+    }
+
+    #[test]
+    fn order_and_repetition_do_not_count() {
+        let set = KeySet::new(keys(["b".to_owned(), "A".to_owned(), "B".to_owned()])).unwrap();
+        assert_eq!(set.0, keys(["A".to_owned(), "B".to_owned()]));
+    }
+
+    #[test]
+    fn a_hundred_codes_and_no_more() {
+        assert!(KeySet::new(keys((0..100).map(|n| format!("C{n}")))).is_ok());
+        assert_eq!(KeySet::new(keys((0..101).map(|n| format!("C{n}")))).unwrap_err().kind, InvalidKind::TooLong);
+    }
+}

@@ -1,0 +1,57 @@
+//! Names of people and companies.
+
+use std::fmt;
+
+use diesel::sql_types::Text as SqlText;
+
+use super::text::Text;
+use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
+
+/// A name: at most 100 characters, not all of them blank.
+#[derive(
+    Debug, Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema,
+)]
+#[diesel(sql_type = SqlText)]
+#[schema(value_type = String, pattern = r"\S", min_length = 1, max_length = 100, example = "Cannon Group PLC")]
+pub struct Name(Text<100>);
+
+impl Name {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// When it is blank or too long.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.trim().is_empty() {
+            return Err(Invalid::new(InvalidKind::TooShort, "must not be blank"));
+        }
+        Text::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+only_strings!(Name);
+travels_as_string!(Name);
+stored_as!(Name, SqlText, Text<100>, |name: &Name| name.0.clone(), |stored: Text<100>| Ok(Name(stored)));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_something() {
+        assert_eq!(Name::parse(" A ").unwrap().to_string(), " A ");
+        assert!(Name::parse(&"Ä".repeat(100)).is_ok());
+        for (wrong, kind) in [
+            ("", InvalidKind::TooShort),
+            (" \t\u{a0}", InvalidKind::TooShort),
+            (&"Ä".repeat(101), InvalidKind::TooLong),
+        ] {
+            assert_eq!(Name::parse(wrong).unwrap_err().kind, kind, "{wrong:?}");
+        }
+    }
+}

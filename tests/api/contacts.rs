@@ -1,0 +1,340 @@
+//! Contacts: companies, persons and customers.
+
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::app::TestApp;
+
+const PATH: &str = "/v1/contacts";
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
+}
+
+async fn batch(app: &TestApp, rows: &Value) {
+    let reply = app.post(&format!("{PATH}/batch"), &json!({ "rows": rows })).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+async fn numbers(app: &TestApp, filter: &str) -> Vec<String> {
+    let filter: String = url_encoded(filter);
+    let reply = app.get(&format!("{PATH}?filter={filter}")).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["value"].as_array().unwrap().iter().map(|row| row["number"].as_str().unwrap().to_owned()).collect()
+}
+
+fn url_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[actix_web::test]
+async fn a_contact_lives_from_creation_to_deletion() {
+    let app = TestApp::new().await;
+    let mut conn = app.connection().await;
+    conn.batch_execute(
+        "INSERT INTO currencies (id, code) VALUES (gen_random_uuid(), 'GBP');
+         INSERT INTO salespeople (id, code) VALUES (gen_random_uuid(), 'JO')",
+    )
+    .await
+    .unwrap();
+    let whole = json!({
+        "number": "C1", "type": "COMPANY", "name": "Cannon Group PLC", "companyNumber": null,
+        "address": "192 Market Square", "address2": "Floor 2", "postCode": "GB-B27 4KT", "city": "Birmingham",
+        "county": "West Midlands", "countryCode": "GB", "phone": "+44 121 496 0000", "email": "office@example.com",
+        "languageCode": "ENG", "currencyCode": "GBP", "salespersonCode": "JO", "territoryCode": "MID",
+        "industryGroups": ["RETAIL", "WHOLESALE"], "mailingGroups": ["NEWS"], "jobResponsibilities": ["PURCHASE"],
+        "businessRelations": ["CUST"], "excludeFromSegments": true, "privacyBlocked": true,
+        "customer": {
+            "number": "10000", "priceGroupCode": "RETAIL", "discountGroupCode": "LARGE",
+            "allowLineDiscount": false, "pricesIncludeTax": true
+        }
+    });
+    let created = app.post(PATH, &whole).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let mut view = created.json();
+    let id = view.as_object_mut().unwrap().remove("id").unwrap();
+    assert_eq!(view, whole);
+    assert_eq!(app.touched().contacts, ["C1".to_owned()].into());
+    assert_eq!(app.get(&format!("{PATH}/{}", id.as_str().unwrap())).await.text, created.text);
+
+    let path = format!("{PATH}/c1");
+    let same = app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
+    assert_eq!((same.status.as_u16(), same.text.as_str()), (200, created.text.as_str()), "{same:?}");
+    let patch = r#"{"customer": {"priceGroupCode": null}, "city": null, "countryCode": null, "mailingGroups": []}"#;
+    let patched = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(patch)).await.json();
+    assert_eq!(patched["customer"]["number"], "10000");
+    assert_eq!(
+        (&patched["customer"]["priceGroupCode"], &patched["city"], &patched["countryCode"], &patched["mailingGroups"]),
+        (&json!(null), &json!(""), &json!(null), &json!([]))
+    );
+    let patched = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"customer": null}"#)).await.json();
+    assert_eq!(patched["customer"], json!(null));
+    let put = json!({"type": "COMPANY", "name": "C", "customer": {"number": "10000"}}).to_string();
+    let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some(&put)).await.json();
+    let defaults = json!({
+        "number": "10000", "priceGroupCode": null, "discountGroupCode": null, "allowLineDiscount": true,
+        "pricesIncludeTax": false
+    });
+    assert_eq!((&replaced["customer"], &replaced["salespersonCode"], &replaced["id"]), (&defaults, &json!(null), &id));
+    let put = r#"{"type": "PERSON", "name": "C"}"#;
+    let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some(put)).await.json();
+    assert_eq!((&replaced["customer"], &replaced["type"]), (&json!(null), &json!("PERSON")));
+    app.touched();
+    assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
+    assert_eq!(app.touched().contacts, ["C1".to_owned()].into());
+    assert_eq!(app.get(&path).await.status, 404);
+}
+
+#[actix_web::test]
+async fn numbers_come_from_the_series() {
+    let app = TestApp::new().await;
+    let person = |number: Value| json!({"number": number, "type": "PERSON", "name": "P"});
+    let created = app.post(PATH, &json!({"type": "PERSON", "name": "P"})).await;
+    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/v1/contacts/CT000001"));
+    // A number that stands elsewhere in the batch is not given.
+    batch(&app, &json!([person(json!(null)), person(json!("CT000002")), person(json!(null))])).await;
+    assert_eq!(numbers(&app, "type eq 'PERSON'").await, ["CT000001", "CT000002", "CT000003", "CT000004"]);
+}
+
+#[actix_web::test]
+async fn everything_wrong_is_named_at_once() {
+    let app = TestApp::new().await;
+    let codes: Vec<String> = (0..101).map(|n| format!("G{n}")).collect();
+    let wrong = app
+        .post(
+            PATH,
+            &json!({
+                "type": "ROBOT", "email": "nowhere", "currencyCode": "EURO", "city": "x".repeat(51),
+                "industryGroups": codes, "mailingGroups": ["A B"], "customer": {"priceGroup": "A"}, "nmae": "A"
+            }),
+        )
+        .await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.errors()),
+        (
+            400,
+            pairs(&[
+                ("/city", "TOO_LONG"),
+                ("/currencyCode", "INVALID_KEY"),
+                ("/customer/number", "REQUIRED"),
+                ("/customer/priceGroup", "UNKNOWN_FIELD"),
+                ("/email", "INVALID_VALUE"),
+                ("/industryGroups", "TOO_LONG"),
+                ("/mailingGroups/0", "INVALID_KEY"),
+                ("/name", "REQUIRED"),
+                ("/nmae", "UNKNOWN_FIELD"),
+                ("/type", "INVALID_VALUE"),
+            ])
+        )
+    );
+    let blank = app.post(PATH, &json!({"type": "PERSON", "name": " ", "email": "@"})).await;
+    assert_eq!(
+        (blank.status.as_u16(), blank.errors()),
+        (400, pairs(&[("/email", "INVALID_VALUE"), ("/name", "TOO_SHORT")]))
+    );
+    let broken =
+        json!({"type": "PERSON", "name": "P", "companyNumber": "X", "currencyCode": "XXX", "salespersonCode": "X"});
+    let missing = app.post(PATH, &broken).await;
+    assert_eq!(
+        (missing.status.as_u16(), missing.errors()),
+        (
+            422,
+            pairs(&[
+                ("/companyNumber", "COMPANY_LINK"),
+                ("/currencyCode", "REFERENCE_NOT_FOUND"),
+                ("/salespersonCode", "REFERENCE_NOT_FOUND"),
+            ])
+        )
+    );
+}
+
+#[actix_web::test]
+async fn code_lists_are_sets() {
+    let app = TestApp::new().await;
+    let created = app.post(PATH, &json!({"type": "PERSON", "name": "P", "mailingGroups": ["b", "A", "B"]})).await;
+    assert_eq!(created.json()["mailingGroups"], json!(["A", "B"]));
+}
+
+#[actix_web::test]
+async fn persons_belong_to_companies_and_companies_are_customers() {
+    let app = TestApp::new().await;
+    batch(
+        &app,
+        &json!([
+            {"number": "C1", "type": "COMPANY", "name": "One", "customer": {"number": "10000"}},
+            {"number": "P1", "type": "PERSON", "name": "P", "companyNumber": "C1"},
+        ]),
+    )
+    .await;
+    let refused = async |body: Value, status: u16, errors: &[(&str, &str)]| {
+        let reply = app.post(PATH, &body).await;
+        assert_eq!((reply.status.as_u16(), reply.errors()), (status, pairs(errors)), "{body}");
+    };
+    let customer = json!({"number": "10001"});
+    refused(
+        json!({"type": "PERSON", "name": "P", "customer": customer, "companyNumber": "P1"}),
+        422,
+        &[("/customer", "CUSTOMER_NEEDS_COMPANY")],
+    )
+    .await;
+    refused(json!({"type": "PERSON", "name": "P", "companyNumber": "P1"}), 422, &[("/companyNumber", "COMPANY_LINK")])
+        .await;
+    refused(json!({"type": "COMPANY", "name": "C", "companyNumber": "C1"}), 422, &[("/companyNumber", "COMPANY_LINK")])
+        .await;
+    let own = json!({"number": "P2", "type": "PERSON", "name": "P", "companyNumber": "p2"});
+    refused(own, 422, &[("/companyNumber", "COMPANY_LINK")]).await;
+    let taken = json!({"type": "COMPANY", "name": "C", "customer": {"number": "10000"}});
+    refused(taken, 409, &[("/customer/number", "ALREADY_EXISTS")]).await;
+    // The path says the number, so only the constraint can see it.
+    let own = r#"{"type": "PERSON", "name": "P", "companyNumber": "P2"}"#;
+    let reply = app.send(Method::PUT, &format!("{PATH}/P2"), &[], Some(own)).await;
+    assert_eq!((reply.status.as_u16(), reply.errors()), (422, pairs(&[("/companyNumber", "COMPANY_LINK")])));
+}
+
+#[actix_web::test]
+async fn a_company_with_persons_stays_one() {
+    let app = TestApp::new().await;
+    batch(
+        &app,
+        &json!([
+            {"number": "C1", "type": "COMPANY", "name": "One"},
+            {"number": "C2", "type": "COMPANY", "name": "Two"},
+            {"number": "P1", "type": "PERSON", "name": "P", "companyNumber": "C1"},
+        ]),
+    )
+    .await;
+    let patch = async |path: &str, body: Value| {
+        app.send(Method::PATCH, &format!("{PATH}/{path}"), &[("if-match", "*")], Some(&body.to_string())).await
+    };
+    let refused = patch("C1", json!({"type": "PERSON"})).await;
+    assert_eq!((refused.status.as_u16(), refused.errors()), (409, pairs(&[("/type", "IN_USE")])));
+    let refused = patch("C1", json!({"type": "PERSON", "companyNumber": "C2"})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
+    assert_eq!(patch("P1", json!({"companyNumber": "C2"})).await.status, 200);
+    let moved = patch("C1", json!({"type": "PERSON", "companyNumber": "C2"})).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+}
+
+#[actix_web::test]
+async fn what_holds_a_contact_is_listed() {
+    let app = TestApp::new().await;
+    batch(
+        &app,
+        &json!([
+            {"number": "C1", "type": "COMPANY", "name": "One"},
+            {"number": "P1", "type": "PERSON", "name": "P", "companyNumber": "C1"},
+        ]),
+    )
+    .await;
+    app.connection()
+        .await
+        .batch_execute(
+            "INSERT INTO segments (id, number) VALUES (gen_random_uuid(), 'S1');
+             INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'S1', 'C1');
+             INSERT INTO items (id, number) VALUES (gen_random_uuid(), 'I1');
+             INSERT INTO price_lines (id, source_type, contact_number, item_number, unit_price)
+                 VALUES (gen_random_uuid(), 'CONTACT', 'C1', 'I1', 1);
+             INSERT INTO discount_lines (id, source_type, contact_number, line_discount_percent)
+                 VALUES (gen_random_uuid(), 'CONTACT', 'C1', 1)",
+        )
+        .await
+        .unwrap();
+    let refused = app.send(Method::DELETE, &format!("{PATH}/C1"), &[("if-match", "*")], None).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
+    let errors = refused.json()["errors"].clone();
+    let what: Vec<&Value> = errors.as_array().unwrap().iter().map(|error| &error["params"]["what"]).collect();
+    assert_eq!(what, ["persons of the company", "segment lines", "price lines", "discount lines"]);
+    assert_eq!(app.send(Method::DELETE, &format!("{PATH}/P1"), &[("if-match", "*")], None).await.status, 204);
+}
+
+#[actix_web::test]
+async fn a_batch_holds_companies_and_persons_in_any_order() {
+    let app = TestApp::new().await;
+    let rows = json!([
+        {"number": "P1", "type": "PERSON", "name": "P", "companyNumber": "C1"},
+        {"number": "P2", "type": "PERSON", "name": "P", "companyNumber": "NONE"},
+        {"number": "C1", "type": "COMPANY", "name": "One", "customer": {"number": "1"}},
+        {"number": "C2", "type": "COMPANY", "name": "Two", "customer": {"number": "1"}},
+        {"number": "C3", "type": "COMPANY"},
+    ]);
+    let path = format!("{PATH}/batch");
+    let refused = app.post(&path, &json!({ "rows": rows })).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (
+            400,
+            pairs(&[
+                ("/rows/1/companyNumber", "COMPANY_LINK"),
+                ("/rows/3/customer/number", "ALREADY_EXISTS"),
+                ("/rows/4/name", "REQUIRED")
+            ])
+        )
+    );
+    assert_eq!(app.get(PATH).await.json()["value"], json!([]));
+    let mixed = app.post(&path, &json!({"rows": rows, "atomic": false})).await;
+    let statuses: Vec<Value> =
+        mixed.json()["receipts"].as_array().unwrap().iter().map(|receipt| receipt["status"].clone()).collect();
+    assert_eq!(statuses, [201, 422, 201, 409, 400]);
+    assert_eq!(app.touched().contacts, ["C1".to_owned(), "P1".to_owned()].into());
+}
+
+#[actix_web::test]
+async fn every_field_filters_and_orders() {
+    let app = TestApp::new().await;
+    batch(
+        &app,
+        &json!([
+            {"number": "P1", "type": "PERSON", "name": "Ann", "companyNumber": "C1", "businessRelations": ["PRESS"]},
+            {"number": "P2", "type": "PERSON", "name": "Bob", "industryGroups": ["RETAIL"]},
+            {"number": "C1", "type": "COMPANY", "name": "One", "businessRelations": ["CUST"], "industryGroups": ["RETAIL"],
+             "mailingGroups": ["NEWS"], "jobResponsibilities": ["BUY"],
+             "customer": {"number": "1", "priceGroupCode": "A", "discountGroupCode": "B"}},
+        ]),
+    )
+    .await;
+    for (filter, expected) in [
+        ("businessRelations/any(r: r eq 'CUST')", vec!["C1", "P1"]),
+        ("businessRelations/any(r: r eq 'PRESS')", vec!["P1"]),
+        ("businessRelations/any(r: startswith(r, 'cu'))", vec!["C1", "P1"]),
+        ("not businessRelations/any(r: r eq 'CUST')", vec!["P2"]),
+        ("industryGroups/any(g: g in ('retail', 'X'))", vec!["C1", "P1", "P2"]),
+        ("industryGroups/any()", vec!["C1", "P1", "P2"]),
+        // Mailings and responsibilities are the person's own.
+        ("mailingGroups/any(g: g eq 'NEWS')", vec!["C1"]),
+        ("jobResponsibilities/any(g: g eq 'BUY')", vec!["C1"]),
+        ("customer.number ne null", vec!["C1"]),
+        ("customer/priceGroupCode eq 'a' and customer.discountGroupCode eq 'b'", vec!["C1"]),
+        ("customer.allowLineDiscount eq null", vec!["P1", "P2"]),
+        ("customer.pricesIncludeTax eq false", vec!["C1"]),
+        ("type eq 'PERSON' and companyNumber eq null", vec!["P2"]),
+        ("contains(name, 'NN') or contains(name, 'ob')", vec!["P1", "P2"]),
+    ] {
+        assert_eq!(numbers(&app, filter).await, expected, "{filter}");
+    }
+    for field in kampanje::contacts::FIELDS.iter().filter(|field| field.is_scalar()) {
+        let first = app.get(&format!("{PATH}?top=2&count=true&orderby={}%20desc", field.name)).await;
+        assert_eq!(first.status, 200, "{}: {first:?}", field.name);
+        let next = app.get(first.json()["nextLink"].as_str().unwrap()).await;
+        assert_eq!(next.status, 200, "{}: {next:?}", field.name);
+        assert_eq!((next.json()["value"].as_array().unwrap().len(), &next.json()["count"]), (1, &json!(3)));
+    }
+}
+
+#[actix_web::test]
+async fn a_thousand_contacts_go_in_one_statement_and_again() {
+    let app = TestApp::new().await;
+    let rows: Vec<Value> = (0..1_000)
+        .map(|n| match n % 2 {
+            0 => json!({"number": format!("N{n:04}"), "type": "PERSON", "name": "P", "companyNumber": format!("N{:04}", n + 1)}),
+            _ => json!({"number": format!("N{n:04}"), "type": "COMPANY", "name": "C", "customer": {"number": format!("{n}")}}),
+        })
+        .collect();
+    let mut conn = app.connection().await;
+    for _ in 0..2 {
+        batch(&app, &json!(rows)).await;
+        assert_eq!(app.touched().contacts.len(), 1_000);
+    }
+    let count = diesel::dsl::sql::<diesel::sql_types::BigInt>("(SELECT count(DISTINCT xmin::text) FROM contacts)");
+    assert_eq!(diesel::select(count).get_result::<i64>(&mut conn).await.unwrap(), 1, "rows were written one by one");
+}
