@@ -1,6 +1,7 @@
 //! What the service serves: every room's operations, in one route table.
 
 use crate::campaign_statuses::CampaignStatuses;
+use crate::campaigns::{Campaigns, mount_status_changes};
 use crate::platform::http::mount::mount;
 use crate::platform::http::routes::Routes;
 
@@ -9,5 +10,7 @@ use crate::platform::http::routes::Routes;
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
     mount::<CampaignStatuses>(&mut routes);
+    mount::<Campaigns>(&mut routes);
+    mount_status_changes(&mut routes);
     routes
 }

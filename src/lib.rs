@@ -13,6 +13,7 @@
 
 pub mod app;
 pub mod campaign_statuses;
+pub mod campaigns;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;

@@ -147,6 +147,24 @@ impl Reference {
             Err(_) => Key::parse(text).map(Self::Key),
         }
     }
+
+    /// The id, if it is one.
+    #[must_use]
+    pub const fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Key(_) => None,
+        }
+    }
+
+    /// The business key, if it is one.
+    #[must_use]
+    pub const fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Id(_) => None,
+            Self::Key(key) => Some(key),
+        }
+    }
 }
 
 impl fmt::Display for Reference {

@@ -3,13 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::support::app::TestApp;
+use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/campaign-statuses";
-
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
-}
 
 #[actix_web::test]
 async fn a_status_lives_from_creation_to_deletion() {

@@ -4,7 +4,8 @@
 //! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
 //! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -139,6 +140,10 @@ pub trait Resource: 'static {
     fn key(write: &Self::Write) -> Option<Key>;
     /// Gives the write its business key.
     fn set_key(write: &mut Self::Write, key: Key);
+    /// What no two rows of a batch can have alike, in words: the business key, unless the resource says otherwise.
+    fn row_identity(write: &Self::Write) -> Option<String> {
+        Self::key(write).map(|key| key.to_string())
+    }
     /// The next number of the series, for resources that have one.
     async fn next_key(_: &mut Effect) -> Result<Option<Key>, Problem> {
         Ok(None)
@@ -181,6 +186,13 @@ impl From<Problem> for SaveError {
 pub fn reference(request: &HttpRequest, name: &str) -> Result<Reference, Problem> {
     let text = request.match_info().get(name).unwrap_or_default();
     Reference::parse(text).map_err(|_| Problem::not_found(name, text))
+}
+
+/// For each key the id of the row that has it, if one does: the answer of [`Resource::existing`].
+#[must_use]
+pub fn ids_of<K: Eq + Hash>(keys: Vec<Option<K>>, known: Vec<(K, Uuid)>) -> Vec<Option<Uuid>> {
+    let known: HashMap<K, Uuid> = known.into_iter().collect();
+    keys.into_iter().map(|key| known.get(&key?).copied()).collect()
 }
 
 /// `GET` on the collection.
@@ -462,10 +474,11 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     let mut seen = HashSet::new();
     let rows = body.rows.into_iter().map(|row| {
         let write: R::Write = decode(row).map_err(Problem::from_errors)?;
-        match R::key(&write) {
-            Some(key) if !seen.insert(key.clone()) => {
-                let pointer = format!("/{}", R::NAMES.key_field.unwrap_or_default());
-                Err(Problem::rule(pointer, FieldCode::Duplicate, format!("{key} stands in the batch more than once")))
+        match R::row_identity(&write) {
+            Some(identity) if !seen.insert(identity.clone()) => {
+                let pointer = R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
+                let detail = format!("{identity} stands in the batch more than once");
+                Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
             }
             _ => Ok(write),
         }
@@ -571,7 +584,10 @@ async fn save<R: Resource>(
 }
 
 /// What a refused write means to the client.
-async fn refusal<R: Resource>(
+///
+/// # Errors
+/// When the database fails for a reason of its own.
+pub async fn refusal<R: Resource>(
     effect: &mut Effect,
     error: SaveError,
     write: &R::Write,

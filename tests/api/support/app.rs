@@ -1,15 +1,16 @@
 //! The service on a port of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use diesel_async::SimpleAsyncConnection;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use kampanje::app::routes;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
-use kampanje::platform::effect::{Database, Effect, Publisher};
+use kampanje::platform::db::pool::{Pool, connect};
+use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::{Credentials, around};
@@ -19,11 +20,15 @@ use serde_json::Value;
 
 use super::database::TestDatabase;
 
-/// Lets every change stand without a price book.
-struct NothingPublished;
+/// Lets every change stand without a price book, and keeps what the last one touched.
+#[derive(Clone, Default)]
+struct NothingPublished {
+    touched: Arc<Mutex<Touched>>,
+}
 
 impl Publisher for NothingPublished {
-    fn publish<'a>(&'a self, _: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
+        *self.touched.lock().unwrap() = effect.touched.clone();
         async { Ok(()) }.boxed_local()
     }
 
@@ -36,8 +41,14 @@ impl Publisher for NothingPublished {
 pub struct TestApp {
     base: String,
     /// Dropped with the app, and its database with it.
-    _database: TestDatabase,
+    database: TestDatabase,
+    publisher: NothingPublished,
     client: reqwest::Client,
+}
+
+/// Pointers and codes, as [`Reply::errors`] gives them.
+pub fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
 }
 
 /// What came back.
@@ -77,7 +88,8 @@ impl Reply {
 impl TestApp {
     pub async fn new() -> Self {
         let test_database = TestDatabase::new().await;
-        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), Arc::new(NothingPublished));
+        let publisher = NothingPublished::default();
+        let database = Database::new(Pool::new(&test_database.url(), 4).unwrap(), Arc::new(publisher.clone()));
         let calendar = Calendar::system();
         let server = HttpServer::new(move || {
             let routes = routes();
@@ -96,7 +108,18 @@ impl TestApp {
         .unwrap();
         let base = format!("http://{}", server.addrs()[0]);
         actix_web::rt::spawn(server.run());
-        Self { base, _database: test_database, client: reqwest::Client::new() }
+        Self { base, database: test_database, publisher, client: reqwest::Client::new() }
+    }
+
+    /// Runs SQL statements in the app's database, for what no room of the API makes.
+    pub async fn sql(&self, statements: &str) {
+        let mut conn = connect(&self.database.url()).await.unwrap();
+        conn.batch_execute(statements).await.unwrap();
+    }
+
+    /// What has been touched since this was last asked, by the last effect that touched anything.
+    pub fn touched(&self) -> Touched {
+        std::mem::take(&mut *self.publisher.touched.lock().unwrap())
     }
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
@@ -114,6 +137,18 @@ impl TestApp {
 
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, &[], None).await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::PUT, path, &[("if-match", "*")], Some(&body.to_string())).await
+    }
+
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::PATCH, path, &[("if-match", "*")], Some(&body.to_string())).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[("if-match", "*")], None).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
