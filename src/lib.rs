@@ -14,6 +14,7 @@
 pub mod app;
 pub mod campaign_statuses;
 pub mod campaigns;
+pub mod lines;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;

@@ -3,4 +3,5 @@
 
 mod campaign_statuses;
 mod campaigns;
+mod lines;
 mod support;
