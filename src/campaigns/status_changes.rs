@@ -26,7 +26,7 @@ use crate::platform::http::mount::{
     json_body, json_response, list_description, list_operation, page_of, path_parameter,
 };
 use crate::platform::http::problem::{FieldCode, Problem};
-use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal};
+use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::values::{Key, Reference};
 
@@ -163,7 +163,7 @@ async fn list(
     } else {
         None
     };
-    let rows = rows.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>().map_err(Problem::internal)?;
+    let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
     Answer::json(StatusCode::OK, &list.page(rows, count))
 }
 

@@ -200,11 +200,11 @@ impl Conditions<'_> {
     }
 }
 
-/// A row that exists, and which of the asked-for ones it is.
+/// A line that exists, and which of the rows asked for it is alike to, from 1.
 #[derive(QueryableByName)]
 struct Match {
     #[diesel(sql_type = BigInt)]
-    place: i64,
+    at: i64,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
 }
@@ -221,10 +221,10 @@ async fn existing(
     let sources = sources.map_err(|error| Problem::from_errors(vec![error]))?;
     let keys = |key: fn(&Source) -> Option<&Key>| -> Vec<Option<&Key>> { sources.iter().map(|s| key(s)).collect() };
     let question = format!(
-        "SELECT wanted.place, line.id \
+        "SELECT wanted.at, line.id \
          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY AS wanted(source_type, campaign_number, \
              contact_number, group_code, item_number, item_discount_group_code, variant_code, unit_of_measure_code, \
-             currency_code, minimum_quantity, starting_date, place) \
+             currency_code, minimum_quantity, starting_date, at) \
          JOIN {table} AS line ON line.alike = line_alike(wanted.source_type, wanted.campaign_number, wanted.contact_number, \
              wanted.group_code, wanted.item_number, wanted.item_discount_group_code, wanted.variant_code, \
              wanted.unit_of_measure_code, wanted.currency_code, wanted.minimum_quantity) \
@@ -246,8 +246,8 @@ async fn existing(
         )
         .load(conn)
         .await?;
-    let known: HashMap<i64, Uuid> = matches.into_iter().map(|found| (found.place, found.id)).collect();
-    Ok((1_i64..).zip(rows).map(|(place, _)| known.get(&place).copied()).collect())
+    let known: HashMap<i64, Uuid> = matches.into_iter().map(|found| (found.at, found.id)).collect();
+    Ok((1_i64..).zip(rows).map(|(at, _)| known.get(&at).copied()).collect())
 }
 
 /// The lines among the drafts that stand already, with their campaigns.

@@ -11,11 +11,11 @@ use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/campaigns";
 
-/// An app with the statuses NEW, PLAN, DONE (final), LATE and the salesperson JO.
+/// An app with the statuses NEW, MID, PLAN (as early as MID), DONE (final), LATE and the salesperson JO.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let rows = json!([
-        {"code": "NEW", "sequence": 1}, {"code": "PLAN", "sequence": 2},
+        {"code": "NEW", "sequence": 1}, {"code": "PLAN", "sequence": 2}, {"code": "MID", "sequence": 2},
         {"code": "DONE", "sequence": 3, "isFinal": true}, {"code": "LATE", "sequence": 9}
     ]);
     assert_eq!(app.post("/v1/campaign-statuses/batch", &json!({"rows": rows})).await.status, 200);
@@ -176,6 +176,7 @@ async fn a_campaign_moves_along_its_statuses() {
     assert_eq!((&record["fromStatusCode"], &record["toStatusCode"]), (&Value::Null, &json!("NEW")));
     assert!(!record["changedBy"].as_str().unwrap().is_empty());
     assert!(record["changedAt"].as_str().unwrap().ends_with('Z'), "{record}");
+    assert_eq!(app.get(&format!("{PATH}/A")).await.json()["nextStatus"]["code"], "MID");
     assert_eq!(app.post(&path, &json!({"statusCode": "new"})).await.errors(), pairs(&[("/statusCode", "NOT_ALLOWED")]));
     let unknown = app.post(&path, &json!({"statusCode": "X"})).await;
     assert_eq!((unknown.status.as_u16(), unknown.errors()), (422, pairs(&[("/statusCode", "REFERENCE_NOT_FOUND")])));

@@ -213,7 +213,10 @@ pub async fn list<R: Resource>(
 }
 
 /// A view as it stands in a list: with its ETag inside.
-fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
+///
+/// # Errors
+/// When the view cannot be written as JSON, which is a defect.
+pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
     let text = serde_json::to_vec(view).map_err(Problem::internal)?;
     let mut value: Value = serde_json::from_slice(&text).map_err(Problem::internal)?;
     if let Value::Object(fields) = &mut value {
