@@ -11,11 +11,13 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activation;
 use crate::campaign_statuses::CampaignStatuses;
+use crate::campaigns::{Campaigns, OfCampaign, mount_status_changes};
 use crate::contacts::Contacts;
 use crate::currencies::Currencies;
 use crate::exchange_rates::ExchangeRates;
 use crate::health::{self, Readiness};
 use crate::items::Items;
+use crate::lines::{DiscountLines, PriceLines};
 use crate::openapi::{self, Document};
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
@@ -50,15 +52,21 @@ pub fn routes() -> Routes {
     mount::<ExchangeRates>(&mut routes);
     mount::<Items>(&mut routes);
     mount::<Salespeople>(&mut routes);
+    mount::<Contacts>(&mut routes);
     mount::<CampaignStatuses>(&mut routes);
+    mount::<Campaigns>(&mut routes);
+    mount_status_changes(&mut routes);
+    mount::<Segments>(&mut routes);
+    mount::<SegmentLines>(&mut routes);
+    mount::<PriceLines<()>>(&mut routes);
+    mount::<PriceLines<OfCampaign>>(&mut routes);
+    mount::<DiscountLines<()>>(&mut routes);
+    mount::<DiscountLines<OfCampaign>>(&mut routes);
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
     quotes::http::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
-    mount::<Contacts>(&mut routes);
-    mount::<Segments>(&mut routes);
-    mount::<SegmentLines>(&mut routes);
     routes
 }
 

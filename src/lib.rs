@@ -14,12 +14,14 @@
 pub mod activation;
 pub mod app;
 pub mod campaign_statuses;
+pub mod campaigns;
 pub mod config;
 pub mod contacts;
 pub mod currencies;
 pub mod exchange_rates;
 pub mod health;
 pub mod items;
+pub mod lines;
 pub mod openapi;
 pub mod pricing;
 pub mod publication;

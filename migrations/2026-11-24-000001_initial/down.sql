@@ -7,4 +7,5 @@ DROP TABLE service_secrets, idempotency_records, book_audience, book_entries, pu
     price_lines, segment_lines, segments, campaign_status_changes, campaigns, contacts, campaign_statuses, salespeople,
 >>>>>>> h4
     item_units_of_measure, item_variants, items, exchange_rates, currencies, settings;
+DROP FUNCTION line_alike;
 DROP EXTENSION btree_gist;

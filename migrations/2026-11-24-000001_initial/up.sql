@@ -188,8 +188,18 @@ CREATE INDEX segment_lines_contact ON segment_lines (contact_number);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What is offered. A source is one of: a campaign, a contact, a group (a free code), everybody.
--- `alike` folds what makes two lines alike into one value, for the exclusion of overlapping duplicates: a campaign's lines
--- all have the campaign's dates, so they overlap whatever these are. Keys hold no '|', so the text has one reading.
+-- `alike` folds what makes two lines alike into one value, for the exclusion of overlapping duplicates and for batches, which
+-- find the line that a row means by it: a campaign's lines all have the campaign's dates, so they overlap whatever these are.
+
+-- Keys hold no '|', so the text has one reading.
+CREATE FUNCTION line_alike(source_type text, campaign_number text, contact_number text, group_code text, item_number text,
+    item_discount_group_code text, variant_code text, unit_of_measure_code text, currency_code text,
+    minimum_quantity numeric) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN md5(
+    source_type || '|' || coalesce(campaign_number, contact_number, group_code, '')
+    || '|' || coalesce(item_number, '') || '|' || coalesce(item_discount_group_code, '')
+    || '|' || coalesce(variant_code, '') || '|' || coalesce(unit_of_measure_code, '')
+    || '|' || coalesce(currency_code, '') || '|' || trim_scale(minimum_quantity)::text)::uuid;
 
 CREATE TABLE price_lines (
     id uuid CONSTRAINT price_lines_pkey PRIMARY KEY,
@@ -224,10 +234,8 @@ CREATE TABLE price_lines (
     CONSTRAINT price_lines_period CHECK (ending_date >= starting_date),
     CONSTRAINT price_lines_campaign_dates
         CHECK (source_type <> 'CAMPAIGN' OR (starting_date IS NULL AND ending_date IS NULL)),
-    alike uuid GENERATED ALWAYS AS (md5(
-        source_type || '|' || coalesce(campaign_number, contact_number, group_code, '') || '|' || item_number
-        || '|' || coalesce(variant_code, '') || '|' || coalesce(unit_of_measure_code, '')
-        || '|' || coalesce(currency_code, '') || '|' || trim_scale(minimum_quantity)::text)::uuid) STORED,
+    alike uuid GENERATED ALWAYS AS (line_alike(source_type, campaign_number, contact_number, group_code, item_number, NULL,
+        variant_code, unit_of_measure_code, currency_code, minimum_quantity)) STORED,
     CONSTRAINT price_lines_duplicate EXCLUDE USING gist
         (alike WITH =, daterange(starting_date, ending_date, '[]') WITH &&)
 );
@@ -270,11 +278,8 @@ CREATE TABLE discount_lines (
     CONSTRAINT discount_lines_period CHECK (ending_date >= starting_date),
     CONSTRAINT discount_lines_campaign_dates
         CHECK (source_type <> 'CAMPAIGN' OR (starting_date IS NULL AND ending_date IS NULL)),
-    alike uuid GENERATED ALWAYS AS (md5(
-        source_type || '|' || coalesce(campaign_number, contact_number, group_code, '')
-        || '|' || coalesce(item_number, '') || '|' || coalesce(item_discount_group_code, '')
-        || '|' || coalesce(variant_code, '') || '|' || coalesce(unit_of_measure_code, '')
-        || '|' || coalesce(currency_code, '') || '|' || trim_scale(minimum_quantity)::text)::uuid) STORED,
+    alike uuid GENERATED ALWAYS AS (line_alike(source_type, campaign_number, contact_number, group_code, item_number,
+        item_discount_group_code, variant_code, unit_of_measure_code, currency_code, minimum_quantity)) STORED,
     CONSTRAINT discount_lines_duplicate EXCLUDE USING gist
         (alike WITH =, daterange(starting_date, ending_date, '[]') WITH &&)
 );

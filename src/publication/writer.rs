@@ -256,7 +256,8 @@ async fn write_audience(conn: &mut AsyncPgConnection, version: i64, number: &str
 /// What a version wrote, counted and hashed. XOR makes the hash the same in whatever order.
 const WRITTEN: &str = "
     WITH entries AS (
-        SELECT kind, key, bool_or(from_version = $1) AS came, bool_or(to_version = $1) AS went,
+        SELECT kind, key, bool_or(from_version = $1) AS came,
+            coalesce(bool_or(to_version = $1), false) AS went,
             bit_xor(hashtextextended((from_version = $1) || '|' || kind || '|' || key || '|' || facts, 1)) AS one,
             bit_xor(hashtextextended((from_version = $1) || '|' || kind || '|' || key || '|' || facts, 2)) AS two
         FROM book_entries WHERE from_version = $1 OR to_version = $1 GROUP BY kind, key),

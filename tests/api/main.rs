@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod campaign_statuses;
+mod campaigns;
 mod contacts;
 mod currencies;
 mod database_failures;
 mod exchange_rates;
 mod health;
 mod items;
+mod lines;
 mod process;
 mod salespeople;
 mod segment_lines;

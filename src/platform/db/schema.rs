@@ -1,6 +1,6 @@
 //! The tables as diesel sees them: `migrations/` in Rust. A test compares the two.
 //!
-//! Generated columns (`alike`, `company_type`) are left out: only constraints read them.
+//! Generated columns (`alike`, `company_type`) are left out: no query of diesel's reads them.
 
 diesel::table! {
     book (only_row) {

@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, 
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::list::ListSpec;
 use super::resource::{self, BATCH_ROWS, Resource, Scope};
 use super::routes::Routes;
 
@@ -64,31 +65,12 @@ impl<R: Resource> Documented<R> {
     }
 
     fn list(&self) -> Operation {
-        let names: Vec<&str> = R::LIST.fields.iter().map(|field| field.name).collect();
-        let scalar: Vec<&str> =
-            R::LIST.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
-        let description = format!(
-            "Pages in keyset order; follow `nextLink` until there is none. `$top`, `$skip`, `$filter`, `$orderby` and `$count` \
-             are accepted too. Default order: `{}`.",
-            R::LIST.default_order
+        let operation = self.operation(
+            format!("list_{}", R::NAMES.plural),
+            format!("List {}", self.words),
+            &list_description(&R::LIST),
         );
-        self.operation(format!("list_{}", R::NAMES.plural), format!("List {}", self.words), &description)
-            .parameter(integer_parameter("top", "How many to a page.", 1.0, 1_000.0, 50))
-            .parameter(integer_parameter("skip", "How many to leave out at the front.", 0.0, 10_000.0, 0))
-            .parameter(text_parameter(
-                "filter",
-                &format!("Which of them, in OData's words, over: {}.", names.join(", ")),
-                4_096,
-            ))
-            .parameter(text_parameter(
-                "orderby",
-                &format!("In which order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
-                512,
-            ))
-            .parameter(boolean_parameter("count", "Whether to count all that the filter leaves."))
-            .parameter(text_parameter("cursor", "Where the page begins; comes with `nextLink`.", 4_096))
-            .response("200", json_response(&format!("A page of {}.", self.words), PageOf::<R>::name()))
-            .build()
+        list_operation(operation, &R::LIST, &self.words, PageOf::<R>::name())
     }
 
     fn create(&self) -> Operation {
@@ -151,6 +133,40 @@ impl<R: Resource> Documented<R> {
             .response("204", ResponseBuilder::new().description("Gone."))
             .build()
     }
+}
+
+/// What the documentation of each list says.
+#[must_use]
+pub fn list_description(spec: &ListSpec) -> String {
+    format!(
+        "Pages in keyset order; follow `nextLink` until there is none. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are \
+         accepted too. Default order: `{}`.",
+        spec.default_order
+    )
+}
+
+/// A list's operation: its parameters and its pages.
+#[must_use]
+pub fn list_operation(operation: OperationBuilder, spec: &ListSpec, words: &str, page: Cow<'static, str>) -> Operation {
+    let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
+    let scalar: Vec<&str> = spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
+    operation
+        .parameter(integer_parameter("top", "How many to a page.", 1.0, 1_000.0, 50))
+        .parameter(integer_parameter("skip", "How many to leave out at the front.", 0.0, 10_000.0, 0))
+        .parameter(text_parameter(
+            "filter",
+            &format!("Which of them, in OData's words, over: {}.", names.join(", ")),
+            4_096,
+        ))
+        .parameter(text_parameter(
+            "orderby",
+            &format!("In which order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
+            512,
+        ))
+        .parameter(boolean_parameter("count", "Whether to count all that the filter leaves."))
+        .parameter(text_parameter("cursor", "Where the page begins; comes with `nextLink`.", 4_096))
+        .response("200", json_response(&format!("A page of {words}."), page))
+        .build()
 }
 
 /// A parameter of the path.
@@ -246,27 +262,9 @@ pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBu
         .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
 }
 
-/// Implements a schema that is named after a resource's view or write.
-macro_rules! schema_of {
-    ($name:ident, $of:ident, $suffix:literal, $schema:expr) => {
-        struct $name<R>(std::marker::PhantomData<R>);
-
-        impl<R: Resource> PartialSchema for $name<R> {
-            fn schema() -> RefOr<Schema> {
-                #[allow(clippy::redundant_closure_call)]
-                ($schema)(<R::$of as ToSchema>::name(), <R::$of as PartialSchema>::schema())
-            }
-        }
-
-        impl<R: Resource> ToSchema for $name<R> {
-            fn name() -> Cow<'static, str> {
-                Cow::Owned(format!("{}{}", <R::View as ToSchema>::name(), $suffix))
-            }
-        }
-    };
-}
-
-schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
+/// The schema of a page of named resources.
+#[must_use]
+pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
     ObjectBuilder::new()
         .description(Some("A page of a list."))
         .property(
@@ -296,7 +294,29 @@ schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
                 .examples([2]),
         )
         .into()
-});
+}
+
+/// Implements a schema that is named after a resource's view or write.
+macro_rules! schema_of {
+    ($name:ident, $of:ident, $suffix:literal, $schema:expr) => {
+        struct $name<R>(std::marker::PhantomData<R>);
+
+        impl<R: Resource> PartialSchema for $name<R> {
+            fn schema() -> RefOr<Schema> {
+                #[allow(clippy::redundant_closure_call)]
+                ($schema)(<R::$of as ToSchema>::name(), <R::$of as PartialSchema>::schema())
+            }
+        }
+
+        impl<R: Resource> ToSchema for $name<R> {
+            fn name() -> Cow<'static, str> {
+                Cow::Owned(format!("{}{}", <R::View as ToSchema>::name(), $suffix))
+            }
+        }
+    };
+}
+
+schema_of!(PageOf, View, "Page", |name, _| page_of(name));
 
 schema_of!(PatchOf, Write, "Patch", |_, schema| patch_of(schema));
 

@@ -140,6 +140,10 @@ pub trait Resource: 'static {
     fn key(write: &Self::Write) -> Option<Key>;
     /// Gives the write its business key.
     fn set_key(write: &mut Self::Write, key: Key);
+    /// What no two rows of a batch can have alike, in words: the business key, unless the resource says otherwise.
+    fn row_identity(write: &Self::Write) -> Option<String> {
+        Self::key(write).map(|key| key.to_string())
+    }
     /// The next number of the series, for resources that have one.
     async fn next_key(_: &mut Effect) -> Result<Option<Key>, Problem> {
         Ok(None)
@@ -214,7 +218,10 @@ pub async fn list<R: Resource>(
 }
 
 /// A view as it stands in a list: with its ETag inside.
-fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
+///
+/// # Errors
+/// When the view cannot be written as JSON, which is a defect.
+pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
     let text = serde_json::to_vec(view).map_err(Problem::internal)?;
     let mut value: Value = serde_json::from_slice(&text).map_err(Problem::internal)?;
     if let Value::Object(fields) = &mut value {
@@ -468,10 +475,11 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     let mut seen = HashSet::new();
     let rows = body.rows.into_iter().map(|row| {
         let write: R::Write = decode(row).map_err(Problem::from_errors)?;
-        match R::key(&write) {
-            Some(key) if !seen.insert(key.clone()) => {
-                let pointer = format!("/{}", R::NAMES.key_field.unwrap_or_default());
-                Err(Problem::rule(pointer, FieldCode::Duplicate, format!("{key} stands in the batch more than once")))
+        match R::row_identity(&write) {
+            Some(identity) if !seen.insert(identity.clone()) => {
+                let pointer = R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
+                let detail = format!("{identity} stands in the batch more than once");
+                Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
             }
             _ => Ok(write),
         }
@@ -601,7 +609,10 @@ async fn save<R: Resource>(
 }
 
 /// What a refused write means to the client.
-async fn refusal<R: Resource>(
+///
+/// # Errors
+/// When the database fails for a reason of its own.
+pub async fn refusal<R: Resource>(
     effect: &mut Effect,
     error: SaveError,
     write: &R::Write,

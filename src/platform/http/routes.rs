@@ -66,6 +66,11 @@ impl Routes {
         T::schemas(&mut self.schemas);
     }
 
+    /// Adds a schema made by hand.
+    pub fn named_schema(&mut self, name: &str, schema: RefOr<Schema>) {
+        self.schemas.push((name.to_owned(), schema));
+    }
+
     /// Mounts everything; a path with another method answers 405 with `Allow`.
     pub fn configure(self, app: &mut web::ServiceConfig) {
         let mut paths: Vec<(String, Vec<Served>)> = Vec::new();

@@ -1,0 +1,324 @@
+//! Campaigns: what is offered, when, and in which phase of its preparation it is. Prices and targets lie in rooms of their own;
+//! what of them is in force lies in the price book.
+//!
+//! Where a campaign stands in its life, its *state*, follows from its publication and today's date; it is kept nowhere.
+
+mod status_changes;
+mod view;
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, web};
+use chrono::NaiveDate;
+use deserr::Deserr;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use status_changes::mount_status_changes;
+pub use view::CampaignView;
+
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::campaigns;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of, reference};
+use crate::settings::series::{Series, next_number};
+use crate::values::words::{CampaignState, Publishing};
+use crate::values::{Date, Key, Reference, Text};
+use status_changes::StatusChange;
+use view::CampaignRow;
+
+/// What a client says about a campaign.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = CampaignWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct CampaignWrite {
+    /// The number; the next of the series if it is not given.
+    #[deserr(default)]
+    pub number: Option<Key>,
+    /// What it is about.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// What kind of campaign it is, a code of the user's own: trade fair, direct mail.
+    #[deserr(default, rename = "type")]
+    #[serde(rename = "type")]
+    pub type_: Option<Key>,
+    /// Who is responsible.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// The status it is at; a change goes into the history of `status-changes`.
+    #[deserr(default)]
+    pub status_code: Option<Key>,
+    /// The first day on which its prices hold.
+    #[deserr(default)]
+    pub starting_date: Option<Date>,
+    /// The last day on which they hold; open if absent.
+    #[deserr(default)]
+    pub ending_date: Option<Date>,
+    /// When changes reach the price book, once it is active.
+    #[deserr(default = Publishing::Automatic)]
+    #[schema(default = "AUTOMATIC", required = false, example = "AUTOMATIC")]
+    pub publishing: Publishing,
+}
+
+/// The error that a period ends before it begins, if it does.
+#[must_use]
+pub fn period_error(starting_date: Option<Date>, ending_date: Option<Date>) -> Option<FieldError> {
+    let (start, end) = starting_date.zip(ending_date)?;
+    let detail = format!("the ending date {end} lies before the starting date {start}");
+    (end < start).then(|| FieldError::new("/endingDate", FieldCode::EndBeforeStart, detail))
+}
+
+/// All campaigns, as they are on the company's present date.
+#[derive(Debug, Clone, Copy)]
+pub struct Today(pub NaiveDate);
+
+impl Scope for Today {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
+
+    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let calendar = request.app_data::<web::Data<Calendar>>();
+        calendar.map(|calendar| Self(calendar.today())).ok_or_else(|| Problem::internal("the service has no calendar"))
+    }
+}
+
+/// What lies below one campaign.
+#[derive(Debug, Clone)]
+pub struct OfCampaign {
+    /// The campaign's number.
+    pub number: Key,
+}
+
+impl Scope for OfCampaign {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[("campaign", "The campaign's id or number.")];
+
+    async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let reference = reference(request, "campaign")?;
+        let number: Option<Key> = at(&reference).select(campaigns::number).first(conn).await.optional()?;
+        number.map(|number| Self { number }).ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
+    }
+}
+
+/// The campaign that a path names.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn at(reference: &Reference) -> _ {
+    let id: Option<Uuid> = reference.id();
+    let number: Option<Key> = reference.key().cloned();
+    campaigns::table.filter(campaigns::id.nullable().eq(id).or(campaigns::number.nullable().eq(number)))
+}
+
+/// The resource `/v1/campaigns`.
+pub struct Campaigns;
+
+impl Resource for Campaigns {
+    const NAMES: Names = Names {
+        path: "/v1/campaigns",
+        singular: "campaign",
+        plural: "campaigns",
+        one: "a campaign",
+        tag: "Campaigns",
+        key_field: Some("number"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "campaigns.id").not_null(),
+            Field::new("number", FieldKind::Key, "campaigns.number").not_null(),
+            Field::new("description", FieldKind::Text, "campaigns.description").not_null(),
+            Field::new("type", FieldKind::Key, "campaigns.type"),
+            Field::new("salespersonCode", FieldKind::Key, "campaigns.salesperson_code"),
+            Field::new("statusCode", FieldKind::Key, "campaigns.status_code"),
+            Field::new("startingDate", FieldKind::Date, "campaigns.starting_date"),
+            Field::new("endingDate", FieldKind::Date, "campaigns.ending_date"),
+            Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing").not_null(),
+            // As view.rs derives it.
+            Field::new(
+                "state",
+                FieldKind::Enum(CampaignState::TEXTS),
+                "CASE WHEN campaigns.publication_version IS NULL THEN 'DRAFT' \
+                 WHEN {today} < campaigns.published_starting_date THEN 'SCHEDULED' \
+                 WHEN {today} > campaigns.published_ending_date THEN 'ENDED' ELSE 'RUNNING' END",
+            )
+            .not_null(),
+            Field::new("hasUnpublishedChanges", FieldKind::Boolean, "campaigns.has_unpublished_changes").not_null(),
+            Field::new("publicationVersion", FieldKind::Integer, "campaigns.publication_version"),
+            Field::new("publishedStartingDate", FieldKind::Date, "campaigns.published_starting_date"),
+            Field::new("publishedEndingDate", FieldKind::Date, "campaigns.published_ending_date"),
+        ],
+        default_order: "number",
+        tie: "number",
+    };
+    const HOLDERS: &'static [Holder] =
+        &[Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" }];
+    type Scope = Today;
+    type Write = CampaignWrite;
+    type View = CampaignView;
+
+    async fn list(conn: &mut AsyncPgConnection, today: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = campaigns::table.select(CampaignRow::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let rows: Vec<CampaignRow> = query.load(conn).await?;
+        view::views(conn, today.0, rows).await
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
+        Ok(campaigns::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        today: &Today,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let query = at(reference).select(CampaignRow::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let rows: Vec<CampaignRow> = found.optional()?.into_iter().collect();
+        Ok(view::views(conn, today.0, rows).await?.pop())
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        writes: &[CampaignWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
+        let known = campaigns::table
+            .filter(campaigns::number.eq_any(numbers.iter().flatten()))
+            .select((campaigns::number, campaigns::id))
+            .load(conn)
+            .await?;
+        Ok(ids_of(numbers, known))
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        _: &Today,
+        rows: &[Draft<CampaignWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use campaigns as t;
+        let changes = status_changes(effect, rows).await?;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|Draft { id, write }| {
+                (
+                    t::id.eq(*id),
+                    write.number.as_ref().map(|number| t::number.eq(number)),
+                    t::description.eq(&write.description),
+                    t::type_.eq(write.type_.as_ref()),
+                    t::salesperson_code.eq(write.salesperson_code.as_ref()),
+                    t::status_code.eq(write.status_code.as_ref()),
+                    t::starting_date.eq(write.starting_date),
+                    t::ending_date.eq(write.ending_date),
+                    t::publishing.eq(write.publishing),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::number)
+                    .do_update()
+                    .set((
+                        t::description.eq(excluded(t::description)),
+                        t::type_.eq(excluded(t::type_)),
+                        t::salesperson_code.eq(excluded(t::salesperson_code)),
+                        t::status_code.eq(excluded(t::status_code)),
+                        t::starting_date.eq(excluded(t::starting_date)),
+                        t::ending_date.eq(excluded(t::ending_date)),
+                        t::publishing.eq(excluded(t::publishing)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        status_changes::record(effect, &changes).await?;
+        effect.touched.campaigns.extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+        if view.publication_version.is_some() {
+            let detail = format!("{} is active; deactivate it first", view.number);
+            return Err(Problem::new(ProblemCode::CampaignActive, detail).into());
+        }
+        diesel::delete(campaigns::table.find(view.id)).execute(&mut effect.conn).await?;
+        effect.touched.campaigns.insert(view.number.to_string());
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> CampaignWrite {
+        CampaignWrite {
+            number: Some(view.number.clone()),
+            description: view.description.clone(),
+            type_: view.type_.clone(),
+            salesperson_code: view.salesperson_code.clone(),
+            status_code: view.status_code.clone(),
+            starting_date: view.starting_date,
+            ending_date: view.ending_date,
+            publishing: view.publishing,
+        }
+    }
+
+    fn key(write: &CampaignWrite) -> Option<Key> {
+        write.number.clone()
+    }
+
+    fn set_key(write: &mut CampaignWrite, key: Key) {
+        write.number = Some(key);
+    }
+
+    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
+        next_number(&mut effect.conn, Series::Campaign).await.map(Some)
+    }
+
+    fn rules(write: &CampaignWrite, _: &Today) -> Vec<FieldError> {
+        period_error(write.starting_date, write.ending_date).into_iter().collect()
+    }
+
+    fn references(write: &CampaignWrite) -> Vec<Named> {
+        let salesperson = named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref());
+        let status = named("/statusCode", Target::CampaignStatus, write.status_code.as_ref());
+        salesperson.into_iter().chain(status).collect()
+    }
+}
+
+/// The changes of status that the writes make. The campaigns that exist are locked until the transaction ends, so that
+/// each change begins where the one before it ended.
+async fn status_changes(
+    effect: &mut Effect,
+    rows: &[Draft<CampaignWrite>],
+) -> Result<Vec<StatusChange>, diesel::result::Error> {
+    let numbers: Vec<&Key> = rows.iter().filter_map(|row| row.write.number.as_ref()).collect();
+    let present: HashMap<Key, Option<Key>> = campaigns::table
+        .filter(campaigns::number.eq_any(numbers))
+        .order(campaigns::number)
+        .select((campaigns::number, campaigns::status_code))
+        .for_no_key_update()
+        .load::<(Key, Option<Key>)>(&mut effect.conn)
+        .await?
+        .into_iter()
+        .collect();
+    let change = |row: &Draft<CampaignWrite>| {
+        let campaign_number = row.write.number.clone()?;
+        let from = present.get(&campaign_number).cloned().flatten();
+        let to = row.write.status_code.clone();
+        (from != to).then_some(StatusChange { campaign_number, from, to })
+    };
+    Ok(rows.iter().filter_map(change).collect())
+}

@@ -1,0 +1,213 @@
+//! How a campaign moves along its statuses, and the history of that.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use diesel::dsl::sql;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::Timestamptz;
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use uuid::Uuid;
+
+use super::{CampaignWrite, Campaigns, OfCampaign, Today};
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::{campaign_status_changes, campaigns};
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::mount::{
+    json_body, json_response, list_description, list_operation, page_of, path_parameter,
+};
+use crate::platform::http::problem::{FieldCode, Problem};
+use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
+use crate::platform::http::routes::Routes;
+use crate::values::{Key, Reference};
+
+const PATH: &str = "/v1/campaigns/{campaign}/status-changes";
+
+const LIST: ListSpec = ListSpec {
+    fields: &[
+        Field::new("id", FieldKind::Uuid, "campaign_status_changes.id").not_null(),
+        Field::new("fromStatusCode", FieldKind::Key, "campaign_status_changes.from_status_code"),
+        Field::new("toStatusCode", FieldKind::Key, "campaign_status_changes.to_status_code"),
+        Field::new("changedAt", FieldKind::Instant, "campaign_status_changes.changed_at").not_null(),
+        Field::new("changedBy", FieldKind::Text, "campaign_status_changes.changed_by").not_null(),
+    ],
+    default_order: "changedAt,id",
+    tie: "id",
+};
+
+/// Where a campaign is to move.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[schema(as = CampaignStatusChangeWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(rename_all = "camelCase")]
+pub struct StatusChangeWrite {
+    /// The status to move to; the next one if it is not given.
+    #[deserr(default)]
+    pub status_code: Option<Key>,
+}
+
+/// A campaign's step from one status to another.
+#[derive(Debug, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = CampaignStatusChange)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = campaign_status_changes, check_for_backend(Pg))]
+pub struct StatusChangeView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The status before; null if there was none.
+    pub from_status_code: Option<Key>,
+    /// The status after; null if it was taken away.
+    pub to_status_code: Option<Key>,
+    /// When it was changed.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub changed_at: DateTime<Utc>,
+    /// Who changed it.
+    #[schema(max_length = 200, example = "local")]
+    pub changed_by: String,
+}
+
+/// A change of status to be recorded.
+#[derive(Debug)]
+pub(super) struct StatusChange {
+    pub(super) campaign_number: Key,
+    pub(super) from: Option<Key>,
+    pub(super) to: Option<Key>,
+}
+
+/// Records changes. The campaigns are locked, and the clock is asked now, not when the transaction began: so the order of the
+/// instants is that of the changes.
+pub(super) async fn record(
+    effect: &mut Effect,
+    changes: &[StatusChange],
+) -> Result<Vec<StatusChangeView>, diesel::result::Error> {
+    use campaign_status_changes as t;
+    let values: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            (
+                t::id.eq(Uuid::now_v7()),
+                t::campaign_number.eq(&change.campaign_number),
+                t::from_status_code.eq(change.from.as_ref()),
+                t::to_status_code.eq(change.to.as_ref()),
+                t::changed_at.eq(sql::<Timestamptz>("clock_timestamp()")),
+                t::changed_by.eq(&effect.author),
+            )
+        })
+        .collect();
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let insert = diesel::insert_into(t::table).values(values).returning(StatusChangeView::as_returning());
+    insert.get_results(&mut effect.conn).await
+}
+
+/// Adds the operations to the route table.
+pub fn mount_status_changes(routes: &mut Routes) {
+    let page = "CampaignStatusChangePage";
+    routes.schema::<StatusChangeWrite>();
+    routes.schema::<StatusChangeView>();
+    routes.named_schema(page, page_of(StatusChangeView::name()));
+    let operation = |id: &str, summary: &str, description: &str| {
+        let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+        OperationBuilder::new()
+            .operation_id(Some(id))
+            .tag(Campaigns::NAMES.tag)
+            .summary(Some(summary))
+            .description(Some(description))
+            .parameters(Some(parameters))
+    };
+    let listing =
+        operation("list_campaign_status_changes", "List a campaign's status changes", &list_description(&LIST));
+    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "status changes", page.into()), list);
+    let mut body = json_body("Where to; may be left out.", StatusChangeWrite::name());
+    body.required = Some(Required::False);
+    let moving = operation(
+        "create_campaign_status_change",
+        "Move a campaign to a status",
+        "Moves to the status that is named, else to the next one. Refused with 422 when there is no next one, or when the campaign \
+         is at the status already. Prices do not depend on it.",
+    )
+    .request_body(Some(body))
+    .response("201", json_response("Moved.", StatusChangeView::name()))
+    .build();
+    routes.operation(HttpMethod::Post, PATH, moving, create);
+}
+
+/// `GET`: the history.
+async fn list(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    use campaign_status_changes as t;
+    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+    let mut conn = database.read().await?;
+    let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
+    let changes = t::table.filter(t::campaign_number.eq(&number));
+    let query = changes.select(StatusChangeView::as_select()).into_boxed();
+    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let rows: Vec<StatusChangeView> = query.load(&mut conn).await?;
+    let count = if list.wants_count() {
+        Some(changes.count().into_boxed().filter(list.filter_condition()).get_result(&mut conn).await?)
+    } else {
+        None
+    };
+    let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
+    Answer::json(StatusCode::OK, &list.page(rows, count))
+}
+
+/// `POST`: moves the campaign.
+async fn create(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let wanted: StatusChangeWrite = call.json_or_default()?;
+    let reference = reference(&request, Campaigns::NAMES.singular)?;
+    database
+        .effect(&call, async |effect| move_along(effect, &request, &reference, wanted.status_code.clone()).await)
+        .await
+}
+
+async fn move_along(
+    effect: &mut Effect,
+    request: &HttpRequest,
+    reference: &Reference,
+    wanted: Option<Key>,
+) -> Result<Answer, Problem> {
+    let today = Today::find(request, &mut effect.conn).await?;
+    let campaign = Campaigns::find(&mut effect.conn, &today, reference, true).await?;
+    let campaign = campaign.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
+    let next = || campaign.next_status.as_ref().map(|status| status.code.clone());
+    let to = wanted.or_else(next).ok_or_else(|| {
+        let detail = format!("no status follows that of {}; name one", campaign.number);
+        Problem::rule("/statusCode", FieldCode::Required, detail)
+    })?;
+    if campaign.status_code.as_ref() == Some(&to) {
+        let detail = format!("{} is at status {to} already", campaign.number);
+        return Err(Problem::rule("/statusCode", FieldCode::NotAllowed, detail));
+    }
+    let write = CampaignWrite { status_code: Some(to.clone()), ..Campaigns::write_of(&campaign) };
+    let change = StatusChange { campaign_number: campaign.number, from: campaign.status_code, to: Some(to) };
+    let moved = effect
+        .part(async |effect| {
+            diesel::update(campaigns::table.find(campaign.id))
+                .set(campaigns::status_code.eq(change.to.as_ref()))
+                .execute(&mut effect.conn)
+                .await?;
+            record(effect, std::slice::from_ref(&change)).await.map_err(SaveError::from)
+        })
+        .await;
+    match moved {
+        Ok(records) => Answer::json(StatusCode::CREATED, &records.as_slice().first()),
+        Err(error) => Err(refusal::<Campaigns>(effect, error, &write, campaign.id).await?),
+    }
+}

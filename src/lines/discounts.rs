@@ -1,0 +1,308 @@
+//! Discount lines: a line discount for an item, for the items of a discount group, or for all items.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::source::DiscountSource;
+use super::{Conditions, Place, Source, Standing, existing, ordered, touch};
+use crate::platform::db::schema::discount_lines;
+use crate::platform::effect::{Effect, Touched};
+use crate::platform::http::constraints::{Holder, Named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::values::words::SourceType;
+use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
+
+/// What a client says about a discount line.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = DiscountLineWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscountLineWrite {
+    /// Whom it is granted to. Has to be sent under `/v1/discounts`; under a campaign it is that campaign and is refused.
+    /// A merge patch that changes the type takes the old type's member away by null.
+    #[deserr(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DiscountSource>)]
+    pub source: Option<Source>,
+    /// The item. With neither item nor item discount group it is for all items.
+    #[deserr(default)]
+    pub item_number: Option<Key>,
+    /// The item discount group, instead of an item.
+    #[deserr(default)]
+    pub item_discount_group_code: Option<Key>,
+    /// The variant of the item; any if absent.
+    #[deserr(default)]
+    pub variant_code: Option<Key>,
+    /// The unit of measure it is for; any if absent.
+    #[deserr(default)]
+    pub unit_of_measure_code: Option<Key>,
+    /// The currency it is for; any if absent. Any code named here, the local one too, has to
+    /// exist as a currency.
+    #[deserr(default)]
+    pub currency_code: Option<CurrencyCode>,
+    /// From which quantity on it holds, in the line's unit.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(example = "10")]
+    pub minimum_quantity: Amount,
+    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the campaign's dates.
+    #[deserr(default)]
+    pub starting_date: Option<Date>,
+    /// The last day on which it holds; open if absent. Refused on a campaign's line.
+    #[deserr(default)]
+    pub ending_date: Option<Date>,
+    /// The discount, in percent of the line's amount.
+    pub line_discount_percent: Percent,
+}
+
+impl DiscountLineWrite {
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions {
+            source: self.source.as_ref(),
+            item_number: self.item_number.as_ref(),
+            item_discount_group_code: self.item_discount_group_code.as_ref(),
+            variant_code: self.variant_code.as_ref(),
+            unit_of_measure_code: self.unit_of_measure_code.as_ref(),
+            currency_code: self.currency_code.as_ref(),
+            minimum_quantity: self.minimum_quantity,
+            starting_date: self.starting_date,
+            ending_date: self.ending_date,
+        }
+    }
+}
+
+/// A discount line.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = DiscountLine)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = discount_lines, check_for_backend(Pg))]
+pub struct DiscountLineView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// Whom it is granted to.
+    #[diesel(select_expression = (
+        discount_lines::source_type, discount_lines::campaign_number, discount_lines::contact_number, discount_lines::group_code
+    ))]
+    #[schema(value_type = DiscountSource)]
+    pub source: Source,
+    /// The item.
+    pub item_number: Option<Key>,
+    /// The item discount group, instead of an item; with neither it is for all items.
+    pub item_discount_group_code: Option<Key>,
+    /// The variant of the item; any if null.
+    pub variant_code: Option<Key>,
+    /// The unit of measure it is for; any if null.
+    pub unit_of_measure_code: Option<Key>,
+    /// The currency it is for; any if null.
+    pub currency_code: Option<CurrencyCode>,
+    /// From which quantity on it holds, in the line's unit.
+    #[schema(example = "10")]
+    pub minimum_quantity: Amount,
+    /// The first day on which it holds; open if null, and on a campaign's line, which has the campaign's dates.
+    pub starting_date: Option<Date>,
+    /// The last day on which it holds; open if null, and on a campaign's line.
+    pub ending_date: Option<Date>,
+    /// The discount, in percent of the line's amount.
+    pub line_discount_percent: Percent,
+}
+
+/// The resources `/v1/discounts` and `/v1/campaigns/{campaign}/discounts`.
+pub struct DiscountLines<P>(PhantomData<P>);
+
+/// The touched discount lines.
+fn lines(touched: &mut Touched) -> &mut BTreeSet<Uuid> {
+    &mut touched.discount_lines
+}
+
+impl<P: Place> Resource for DiscountLines<P> {
+    const NAMES: Names = P::DISCOUNTS;
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "discount_lines.id").not_null(),
+            Field::new("source.type", FieldKind::Enum(SourceType::TEXTS), "discount_lines.source_type").not_null(),
+            Field::new("source.campaignNumber", FieldKind::Key, "discount_lines.campaign_number"),
+            Field::new("source.contactNumber", FieldKind::Key, "discount_lines.contact_number"),
+            Field::new("source.code", FieldKind::Key, "discount_lines.group_code"),
+            Field::new("itemNumber", FieldKind::Key, "discount_lines.item_number"),
+            Field::new("itemDiscountGroupCode", FieldKind::Key, "discount_lines.item_discount_group_code"),
+            Field::new("variantCode", FieldKind::Key, "discount_lines.variant_code"),
+            Field::new("unitOfMeasureCode", FieldKind::Key, "discount_lines.unit_of_measure_code"),
+            Field::new("currencyCode", FieldKind::Key, "discount_lines.currency_code"),
+            Field::new("minimumQuantity", FieldKind::Decimal, "discount_lines.minimum_quantity").not_null(),
+            Field::new("startingDate", FieldKind::Date, "discount_lines.starting_date"),
+            Field::new("endingDate", FieldKind::Date, "discount_lines.ending_date"),
+            Field::new("lineDiscountPercent", FieldKind::Decimal, "discount_lines.line_discount_percent").not_null(),
+        ],
+        default_order: "id",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = P;
+    type Write = DiscountLineWrite;
+    type View = DiscountLineView;
+
+    async fn list(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let mut query = discount_lines::table.select(DiscountLineView::as_select()).into_boxed();
+        if let Some(number) = place.campaign() {
+            query = query.filter(discount_lines::campaign_number.eq(number));
+        }
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<i64, Problem> {
+        let mut query = discount_lines::table.count().into_boxed();
+        if let Some(number) = place.campaign() {
+            query = query.filter(discount_lines::campaign_number.eq(number));
+        }
+        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let Reference::Id(id) = reference else { return Ok(None) };
+        let query = discount_lines::table.find(id).select(DiscountLineView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let here = |view: &DiscountLineView| {
+            place.campaign().is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
+        };
+        Ok(found.optional()?.filter(here))
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        writes: &[DiscountLineWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let rows: Vec<Conditions<'_>> = writes.iter().map(DiscountLineWrite::conditions).collect();
+        existing(conn, "discount_lines", place, &rows).await
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        place: &P,
+        rows: &[Draft<DiscountLineWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use discount_lines as t;
+        let standing: Standing = t::table
+            .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
+            .select((t::id, t::campaign_number))
+            .load::<(Uuid, Option<Key>)>(&mut effect.conn)
+            .await?
+            .into_iter()
+            .collect();
+        let rows = ordered(place, rows, |write| write.source.as_ref(), &standing)?;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|(source, Draft { id, write })| {
+                (
+                    t::id.eq(*id),
+                    t::source_type.eq(source.type_),
+                    t::campaign_number.eq(source.campaign_number.as_ref()),
+                    t::contact_number.eq(source.contact_number.as_ref()),
+                    t::group_code.eq(source.code.as_ref()),
+                    t::item_number.eq(write.item_number.as_ref()),
+                    t::item_discount_group_code.eq(write.item_discount_group_code.as_ref()),
+                    t::variant_code.eq(write.variant_code.as_ref()),
+                    t::unit_of_measure_code.eq(write.unit_of_measure_code.as_ref()),
+                    t::currency_code.eq(write.currency_code.as_ref()),
+                    t::minimum_quantity.eq(write.minimum_quantity),
+                    t::starting_date.eq(write.starting_date),
+                    t::ending_date.eq(write.ending_date),
+                    t::line_discount_percent.eq(write.line_discount_percent),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::id)
+                    .do_update()
+                    .set((
+                        t::source_type.eq(excluded(t::source_type)),
+                        t::campaign_number.eq(excluded(t::campaign_number)),
+                        t::contact_number.eq(excluded(t::contact_number)),
+                        t::group_code.eq(excluded(t::group_code)),
+                        t::item_number.eq(excluded(t::item_number)),
+                        t::item_discount_group_code.eq(excluded(t::item_discount_group_code)),
+                        t::variant_code.eq(excluded(t::variant_code)),
+                        t::unit_of_measure_code.eq(excluded(t::unit_of_measure_code)),
+                        t::currency_code.eq(excluded(t::currency_code)),
+                        t::minimum_quantity.eq(excluded(t::minimum_quantity)),
+                        t::starting_date.eq(excluded(t::starting_date)),
+                        t::ending_date.eq(excluded(t::ending_date)),
+                        t::line_discount_percent.eq(excluded(t::line_discount_percent)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        let now = rows.iter().map(|(source, draft)| (draft.id, source.campaign_number.as_ref()));
+        let before = standing.iter().map(|(id, campaign_number)| (*id, campaign_number.as_ref()));
+        touch(&mut effect.touched, lines, now.chain(before));
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, _: &P, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(discount_lines::table.find(view.id)).execute(&mut effect.conn).await?;
+        touch(&mut effect.touched, lines, [(view.id, view.source.campaign_number.as_ref())]);
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> DiscountLineWrite {
+        DiscountLineWrite {
+            source: P::sent(&view.source),
+            item_number: view.item_number.clone(),
+            item_discount_group_code: view.item_discount_group_code.clone(),
+            variant_code: view.variant_code.clone(),
+            unit_of_measure_code: view.unit_of_measure_code.clone(),
+            currency_code: view.currency_code.clone(),
+            minimum_quantity: view.minimum_quantity,
+            starting_date: view.starting_date,
+            ending_date: view.ending_date,
+            line_discount_percent: view.line_discount_percent,
+        }
+    }
+
+    fn key(_: &DiscountLineWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut DiscountLineWrite, _: Key) {}
+
+    fn row_identity(write: &DiscountLineWrite) -> Option<String> {
+        Some(write.conditions().identity())
+    }
+
+    fn rules(write: &DiscountLineWrite, place: &P) -> Vec<FieldError> {
+        write.conditions().rules(place, SourceType::CustomerPriceGroup)
+    }
+
+    fn references(write: &DiscountLineWrite) -> Vec<Named> {
+        write.conditions().references()
+    }
+}
