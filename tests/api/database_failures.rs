@@ -13,7 +13,9 @@ use super::support::database::TestDatabase;
 async fn a_database_that_takes_no_changes_is_asked_again_later() {
     let app = TestApp::new().await;
     app.sql(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$;
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
     .await;
     let refused = app.post("/v1/currencies", &json!({"code": "USD"})).await;

@@ -1,0 +1,343 @@
+//! Activation: what it finds, what it publishes, how the book follows, and what customers are quoted before and after.
+
+use serde_json::{Value, json};
+
+use super::support::app::TestApp;
+
+/// A company with one item, one customer (a company with two persons), a segment and a campaign that could be activated.
+async fn ready() -> TestApp {
+    let app = TestApp::new().await;
+    app.put("/v1/items/DESK", &json!({"listPrice": "100", "taxPercent": "25"})).await.expect(201);
+    for (number, contact) in [
+        ("BUYER", json!({"type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}})),
+        ("OTHER", json!({"type": "COMPANY", "name": "Other", "customer": {"number": "D2"}})),
+        ("ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
+        ("BERT", json!({"type": "PERSON", "name": "Bert", "companyNumber": "BUYER"})),
+        ("SOLO", json!({"type": "PERSON", "name": "Solo"})),
+    ] {
+        app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
+    }
+    let campaign = json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    app.post("/v1/campaigns", &campaign).await.expect(201);
+    let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
+    app.post("/v1/segments", &segment).await.expect(201);
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app
+}
+
+async fn price(app: &TestApp, contact: &str, date: &str) -> String {
+    let path = format!("/v1/price-quotes?contactNumber={contact}&itemNumber=DESK&date={date}");
+    app.get(&path).await.expect(200)["lines"][0]["unitPrice"].as_str().unwrap().to_owned()
+}
+
+async fn activate(app: &TestApp, body: &Value) -> super::support::app::Reply {
+    app.post("/v1/campaigns/SPRING/activations", body).await
+}
+
+fn codes(body: &Value) -> Vec<(&str, &str)> {
+    let findings = body["findings"].as_array().unwrap();
+    findings.iter().map(|f| (f["code"].as_str().unwrap(), f["pointer"].as_str().unwrap())).collect()
+}
+
+#[actix_web::test]
+async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
+    let app = ready().await;
+    assert_eq!(price(&app, "BUYER", "2031-05-01").await, "100");
+    let reply = activate(&app, &json!({})).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let version = reply.header("publication-version").to_owned();
+    let body = reply.json();
+    assert_eq!(body["version"].to_string(), version);
+    assert_eq!((&body["kind"], &body["campaignNumber"]), (&json!("ACTIVATION"), &json!("SPRING")));
+    assert_eq!((&body["added"], &body["changed"], &body["removed"]), (&json!(3), &json!(0), &json!(0)));
+    for (contact, date, expected) in [
+        ("BUYER", "2031-04-30", "100"),
+        ("BUYER", "2031-05-01", "80"),
+        ("ANNE", "2031-05-31", "80"),
+        ("BERT", "2031-05-31", "80"),
+        ("BUYER", "2031-06-01", "100"),
+        ("OTHER", "2031-05-15", "100"),
+        ("SOLO", "2031-05-15", "100"),
+    ] {
+        assert_eq!(price(&app, contact, date).await, expected, "{contact} {date}");
+    }
+    let campaign = app.get("/v1/campaigns/SPRING").await.json();
+    assert_eq!((&campaign["state"], &campaign["publicationVersion"]), (&json!("SCHEDULED"), &body["version"]));
+
+    let again = activate(&app, &json!({})).await;
+    assert_eq!((again.status.as_u16(), again.json()["version"].to_string()), (200, version));
+    let withdrawn = app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    assert_eq!((&withdrawn["kind"], &withdrawn["removed"]), (&json!("DEACTIVATION"), &json!(3)));
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
+    assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "DRAFT");
+    assert_eq!(app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(200), withdrawn);
+    let changes = app.get(&format!("/v1/publications/{}/changes", withdrawn["version"])).await.expect(200);
+    let kinds: Vec<_> = changes["value"].as_array().unwrap().iter().map(|c| (&c["change"], &c["kind"])).collect();
+    let removed = json!("REMOVED");
+    assert_eq!(
+        kinds,
+        [(&removed, &json!("ACCOUNT")), (&removed, &json!("CAMPAIGN")), (&removed, &json!("PRICE_LINE"))]
+    );
+}
+
+#[actix_web::test]
+async fn everything_found_is_reported_at_once() {
+    let app = TestApp::new().await;
+    app.put("/v1/campaign-statuses/DONE", &json!({"sequence": 9, "allowsActivation": false})).await.expect(201);
+    app.post("/v1/campaigns", &json!({"number": "SPRING", "statusCode": "DONE"})).await.expect(201);
+    let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
+    assert_eq!(
+        codes(&refused.json()),
+        [
+            ("NO_STARTING_DATE", "/startingDate"),
+            ("STATUS_FORBIDS_ACTIVATION", "/statusCode"),
+            ("NO_SEGMENT", "/segments"),
+            ("NO_TARGETS", "/segments"),
+            ("OPEN_END", "/endingDate"),
+            ("NO_PRICES", "/prices"),
+        ]
+    );
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(codes(&seen), codes(&refused.json()));
+    assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["publicationVersion"], Value::Null);
+}
+
+#[actix_web::test]
+async fn warnings_have_to_be_acknowledged_by_their_codes() {
+    let app = ready().await;
+    let dates = json!({"startingDate": "2021-05-01", "endingDate": "2021-05-31"});
+    app.patch("/v1/campaigns/SPRING", &dates).await.expect(200);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "0"})).await.expect(201);
+    let refused = activate(&app, &json!({"acknowledge": ["WINDOW_OVER"]})).await;
+    assert_eq!(refused.status, 422);
+    let found: Vec<String> = codes(&refused.json()).iter().map(|(code, _)| (*code).to_owned()).collect();
+    assert_eq!(found, ["WINDOW_OVER", "LINE_WITHOUT_EFFECT"]);
+    let unknown = activate(&app, &json!({"acknowledge": ["WINDOW_OVER", "WINDOW_OPEN"]})).await;
+    assert_eq!((unknown.status.as_u16(), unknown.errors()[0].0.as_str()), (400, "/acknowledge/1"));
+    let done = activate(&app, &json!({"acknowledge": ["WINDOW_OVER", "LINE_WITHOUT_EFFECT"]})).await.expect(201);
+    assert_eq!(codes(&done).len(), 2);
+    assert_eq!(price(&app, "BUYER", "2021-05-31").await, "80");
+    assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "ENDED");
+}
+
+#[actix_web::test]
+async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
+    let app = ready().await;
+    let line = |contact: &str, target: Value| json!({"contactNumber": contact, "campaignTarget": target});
+    for (contact, target) in [("BERT", json!(null)), ("OTHER", json!(false)), ("SOLO", json!(true))] {
+        app.post("/v1/segments/FAIR/lines", &line(contact, target)).await.expect(201);
+    }
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(seen["plan"]["accounts"], json!({"total": 2, "gained": 2, "lost": 0, "sample": ["BUYER", "SOLO"]}));
+    assert_eq!(codes(&seen), [("PERSONS_WITHOUT_COMPANY", "/segments")]);
+
+    app.patch("/v1/contacts/SOLO", &json!({"excludeFromSegments": true})).await.expect(200);
+    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(seen["plan"]["accounts"]["sample"], json!(["BUYER"]));
+    assert_eq!(codes(&seen), [("CONTACTS_EXCLUDED", "/segments"), ("CONTACTS_PRIVACY_BLOCKED", "/segments")]);
+    assert_eq!(seen["findings"][0]["params"], json!({"numberOfContacts": 1, "contactNumbers": ["SOLO"]}));
+
+    app.patch("/v1/contacts/BERT", &json!({"privacyBlocked": true})).await.expect(200);
+    let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
+    assert!(codes(&refused.json()).contains(&("NOBODY_LEFT", "/segments")));
+
+    // A segment that is no target itself, but whose line is.
+    app.patch("/v1/segments/FAIR", &json!({"campaignTarget": false})).await.expect(200);
+    let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
+    assert!(codes(&refused.json()).contains(&("NOBODY_LEFT", "/segments")));
+    app.patch("/v1/contacts/SOLO", &json!({"excludeFromSegments": false})).await.expect(200);
+    activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
+    assert_eq!(price(&app, "SOLO", "2031-05-15").await, "80");
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
+}
+
+#[actix_web::test]
+async fn a_plan_binds_the_activation_to_what_was_shown() {
+    let app = ready().await;
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let hash = seen["planHash"].clone();
+    assert_eq!(seen["version"], Value::Null);
+    assert_eq!(seen["plan"]["lines"], json!({"added": 1, "changed": 0, "removed": 0}));
+    let prices = &seen["plan"]["effectivePrices"];
+    assert_eq!((&prices["accountNumber"], &prices["date"]), (&json!("BUYER"), &json!("2031-05-01")));
+    assert_eq!((&prices["compared"], &prices["changed"]), (&json!(1), &json!(1)));
+    assert_eq!(prices["averageDiscountPercent"], "20");
+    assert_eq!(prices["sample"][0]["before"], json!({"unitPrice": "100", "lineDiscountPercent": "0"}));
+    assert_eq!(prices["sample"][0]["after"], json!({"unitPrice": "80", "lineDiscountPercent": "0"}));
+
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    let refused = activate(&app, &json!({"planHash": hash})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "PLAN_CHANGED"));
+    app.delete("/v1/segments/FAIR/lines/OTHER").await.expect(204);
+    let done = activate(&app, &json!({"planHash": hash})).await.expect(201);
+    assert_eq!(done["planHash"], hash);
+}
+
+#[actix_web::test]
+async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
+    let app = ready().await;
+    let first = activate(&app, &json!({})).await.expect(201)["version"].as_i64().unwrap();
+    let line = app.get("/v1/campaigns/SPRING/prices").await.json()["value"][0]["id"].as_str().unwrap().to_owned();
+    let line = format!("/v1/campaigns/SPRING/prices/{line}");
+
+    let changed = app.patch(&line, &json!({"unitPrice": "70"})).await;
+    assert_eq!(changed.header("publication-version"), (first + 1).to_string());
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "70");
+    // Nothing that counts for prices: no version.
+    assert_eq!(app.patch("/v1/campaigns/SPRING", &json!({"description": "x"})).await.header("publication-version"), "");
+    app.patch("/v1/campaigns/SPRING", &json!({"endingDate": "2031-05-10"})).await.expect(200);
+    assert_eq!(price(&app, "BUYER", "2031-05-11").await, "100");
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    assert_eq!(price(&app, "OTHER", "2031-05-10").await, "70");
+    // A person changes companies: the account changes.
+    app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await.expect(200);
+    assert_eq!(price(&app, "BUYER", "2031-05-10").await, "100");
+    app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": true})).await.expect(200);
+    assert_eq!(price(&app, "OTHER", "2031-05-10").await, "70");
+    // Everybody leaves; the campaign stays active, and fills again.
+    app.patch("/v1/segments/FAIR", &json!({"campaignNumber": null})).await.expect(200);
+    assert_eq!(price(&app, "OTHER", "2031-05-10").await, "100");
+    assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "SCHEDULED");
+    app.patch("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING"})).await.expect(200);
+    assert_eq!(price(&app, "ANNE", "2031-05-10").await, "70");
+
+    // Errors refuse the change, warnings come beside it.
+    app.put("/v1/items/LAMP", &json!({"listPrice": "10", "blocked": true})).await.expect(201);
+    let refused = app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "8"})).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
+    assert_eq!(app.get("/v1/campaigns/SPRING/prices?count=true").await.json()["count"], 1);
+    let dearer = app.patch(&line, &json!({"unitPrice": "101"})).await.expect(200);
+    let warnings: Vec<_> = dearer["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
+    assert_eq!(warnings, ["CONTACTS_PRIVACY_BLOCKED", "PRICE_ABOVE_LIST"]);
+    assert_eq!(price(&app, "ANNE", "2031-05-10").await, "101");
+    let undated = app.patch("/v1/campaigns/SPRING", &json!({"startingDate": null})).await;
+    assert_eq!(undated.status, 422);
+
+    let kept = app.delete("/v1/campaigns/SPRING").await;
+    assert_eq!((kept.status.as_u16(), kept.code().as_str()), (409, "CAMPAIGN_ACTIVE"));
+    app.delete(&line).await.expect(204);
+    assert_eq!(price(&app, "ANNE", "2031-05-10").await, "100");
+}
+
+#[actix_web::test]
+async fn by_hand_changes_wait_but_objections_do_not() {
+    let app = ready().await;
+    app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    activate(&app, &json!({})).await.expect(201);
+    let unpublished = async || app.get("/v1/campaigns/SPRING").await.json()["hasUnpublishedChanges"].clone();
+    assert_eq!(unpublished().await, false);
+
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "SOLO"})).await.expect(201);
+    assert_eq!((unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()), (json!(true), "100"));
+    app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": true})).await.expect(200);
+    assert_eq!(price(&app, "OTHER", "2031-05-15").await, "100");
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "80");
+    activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
+    assert_eq!((unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()), (json!(false), "80"));
+    // Taken back: nothing waits.
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "minimumQuantity": "5", "unitPrice": "60"}))
+        .await
+        .expect(201);
+    assert_eq!(unpublished().await, true);
+    let lines = app.get("/v1/campaigns/SPRING/prices?filter=minimumQuantity eq 5").await.json();
+    let path = format!("/v1/campaigns/SPRING/prices/{}", lines["value"][0]["id"].as_str().unwrap());
+    app.delete(&path).await.expect(204);
+    assert_eq!(unpublished().await, false);
+}
+
+#[actix_web::test]
+async fn lines_that_can_never_win_and_prices_above_list_are_warned_of() {
+    let app = ready().await;
+    for line in [
+        json!({"itemNumber": "DESK", "unitPrice": "80", "minimumQuantity": "10"}),
+        json!({"itemNumber": "DESK", "unitPrice": "126", "priceIncludesTax": true, "minimumQuantity": "3"}),
+        json!({"itemNumber": "DESK", "unitPrice": "125", "priceIncludesTax": true, "minimumQuantity": "2"}),
+    ] {
+        app.post("/v1/campaigns/SPRING/prices", &line).await.expect(201);
+    }
+    for line in [
+        json!({"itemDiscountGroupCode": "NONE", "lineDiscountPercent": "10"}),
+        json!({"itemNumber": "DESK", "lineDiscountPercent": "10"}),
+        json!({"itemNumber": "DESK", "lineDiscountPercent": "10", "unitOfMeasureCode": "PCS"}),
+    ] {
+        app.post("/v1/campaigns/SPRING/discounts", &line).await.expect(201);
+    }
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let found: Vec<_> = codes(&seen).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(
+        found,
+        ["PRICE_ABOVE_LIST", "LINE_SHADOWED", "UNREACHABLE_BREAK", "UNREACHABLE_BREAK", "LINE_WITHOUT_EFFECT"]
+    );
+    assert_eq!(seen["findings"][0]["params"], json!({"unitPrice": "126", "listPrice": "125"}));
+}
+
+#[actix_web::test]
+async fn campaigns_that_meet_are_named_with_the_winner() {
+    let app = ready().await;
+    activate(&app, &json!({})).await.expect(201);
+    let campaign = json!({"number": "MAY", "startingDate": "2031-05-20", "endingDate": "2031-06-20"});
+    app.post("/v1/campaigns", &campaign).await.expect(201);
+    let segment = json!({"number": "MAIL", "campaignNumber": "MAY", "campaignTarget": true});
+    app.post("/v1/segments", &segment).await.expect(201);
+    for contact in ["BUYER", "OTHER"] {
+        app.post("/v1/segments/MAIL/lines", &json!({"contactNumber": contact})).await.expect(201);
+    }
+    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "75"})).await.expect(201);
+    let path = "/v1/campaigns/MAY/activations";
+    let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(codes(&seen), [("OVERLAP", "/campaign")]);
+    assert_eq!(
+        seen["plan"]["conflicts"],
+        json!([{"campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1, "accountNumber": "BUYER",
+            "winner": "MAY"}])
+    );
+    // One day later they would not meet.
+    app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-06-01"})).await.expect(200);
+    assert_eq!(codes(&app.post(path, &json!({"validateOnly": true})).await.expect(200)), []);
+}
+
+#[actix_web::test]
+async fn of_two_activations_at_once_one_publishes() {
+    let app = ready().await;
+    let body = json!({});
+    let (one, other) = tokio::join!(activate(&app, &body), activate(&app, &body));
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 201]);
+    assert_eq!(one.json()["version"], other.json()["version"]);
+}
+
+#[actix_web::test]
+async fn versions_have_no_gap_whatever_is_refused_and_raced() {
+    let app = ready().await;
+    activate(&app, &json!({})).await.expect(201);
+    let changes = (0..40).map(|n| {
+        let app = &app;
+        async move {
+            match n % 4 {
+                0 => app.put(&format!("/v1/items/I{n}"), &json!({"listPrice": "1"})).await,
+                1 => app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "NONE", "unitPrice": "1"})).await,
+                2 => {
+                    let line = json!({"itemNumber": "DESK", "unitPrice": "50", "minimumQuantity": n.to_string()});
+                    app.post("/v1/campaigns/SPRING/prices", &line).await
+                }
+                _ => app.post("/v1/contacts", &json!({"type": "PERSON", "name": "P"})).await,
+            }
+        }
+    });
+    let replies = futures_util::future::join_all(changes).await;
+    let mut versions: Vec<i64> =
+        replies.iter().filter_map(|reply| reply.header("publication-version").parse().ok()).collect();
+    assert_eq!(versions.len(), 30, "{replies:?}");
+    versions.sort_unstable();
+    let page = app.get("/v1/publications?top=1000&count=true").await.expect(200);
+    let listed: Vec<i64> =
+        page["value"].as_array().unwrap().iter().rev().map(|p| p["version"].as_i64().unwrap()).collect();
+    assert_eq!(listed, (1..=page["count"].as_i64().unwrap()).collect::<Vec<_>>());
+    assert!(versions.iter().all(|version| listed.contains(version)));
+    assert_eq!(app.book.snapshot().version(), *listed.last().unwrap());
+}
