@@ -1,6 +1,6 @@
 //! The commands and settings, each a flag with an environment variable.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -39,6 +39,8 @@ pub enum LogFormat {
 pub enum Command {
     /// Serve the API.
     Serve(ServeSettings),
+    /// Load a small company, activate its campaign, tell what happened, and serve.
+    Demo(ServeSettings),
     /// Print the OpenAPI document.
     Openapi(OpenapiSettings),
     /// Ask a running service whether it is ready: 0 yes, 1 no. For containers.
@@ -51,6 +53,19 @@ pub struct Listen {
     /// The address and port to listen on.
     #[arg(long = "listen", env = "KAMPANJE_LISTEN", default_value = "127.0.0.1:8080")]
     pub address: SocketAddr,
+}
+
+/// The address under which this machine reaches a service that listens there: all addresses are listened on, the loopback one is
+/// ours.
+#[must_use]
+pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
+    if listens.ip().is_unspecified() {
+        listens.set_ip(match listens {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    listens
 }
 
 /// How to serve.

@@ -18,6 +18,7 @@ pub mod campaigns;
 pub mod config;
 pub mod contacts;
 pub mod currencies;
+pub mod demo;
 pub mod exchange_rates;
 pub mod health;
 pub mod items;

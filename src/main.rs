@@ -1,13 +1,13 @@
 //! The binary: reads the command line, sets up the log, runs the command, says in one line why it failed.
 
 use std::io::{IsTerminal, Read, Write, stderr};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings};
+use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings, from_here};
 use kampanje::{openapi, serve};
 use tracing_subscriber::EnvFilter;
 
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     start_log(&cli.log, cli.log_format)?;
     match cli.command {
-        Command::Serve(settings) => actix_web::rt::System::new().block_on(serve::serve(settings)),
+        Command::Serve(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, false)),
+        Command::Demo(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, true)),
         Command::Openapi(OpenapiSettings { write: true, .. }) => openapi::write_files(),
         Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(&openapi::text(version_3_0)),
         Command::Healthcheck(listen) => check_health(listen.address),
@@ -55,15 +56,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Asks a service on this machine whether it is ready.
 fn check_health(listens: SocketAddr) -> anyhow::Result<()> {
-    let mut address = listens;
-    if listens.ip().is_unspecified() {
-        // All addresses are listened on; the loopback one is ours.
-        address.set_ip(if listens.is_ipv4() {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        } else {
-            IpAddr::V6(Ipv6Addr::LOCALHOST)
-        });
-    }
+    let address = from_here(listens);
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
         stream.set_read_timeout(Some(HEALTHCHECK_TIMEOUT))?;

@@ -1,6 +1,6 @@
 //! How the service starts, and how it ends: in order, and saying why when it cannot.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::activation::Follower;
 use crate::app::{self, Shared};
-use crate::config::ServeSettings;
+use crate::config::{ServeSettings, from_here};
+use crate::demo;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
@@ -28,11 +29,12 @@ const DATABASE: &str = "kampanje";
 /// The name of the secret that list cursors are signed with.
 const CURSOR_SECRET: &str = "list cursors";
 
-/// Serves until a signal ends it. Requests in flight are finished then, and a private database server is stopped last.
+/// Serves until a signal ends it. Requests in flight are finished then, and a private database server is stopped last. With the
+/// demo, it is played as soon as the service listens.
 ///
 /// # Errors
 /// When a setting is not safe, the database is not to be had, or the address cannot be listened on.
-pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
+pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
     let (url, private_server) = match settings.database_url() {
@@ -42,7 +44,7 @@ pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
             (url, Some(server))
         }
     };
-    let done = serve_from(&url, &settings).await;
+    let done = serve_from(&url, &settings, with_demo).await;
     if let Some(server) = private_server {
         blocking(move || server.stop()).await?;
     }
@@ -64,7 +66,7 @@ async fn private_database(settings: &ServeSettings) -> anyhow::Result<(String, E
     Ok((server.url(DATABASE), server))
 }
 
-async fn serve_from(url: &str, settings: &ServeSettings) -> anyhow::Result<()> {
+async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> anyhow::Result<()> {
     let to_migrate = url.to_owned();
     blocking(move || migrate(&to_migrate)).await??;
     let cursor_secret = secrets::shared(&mut connect(url).await?, CURSOR_SECRET)
@@ -90,12 +92,22 @@ async fn serve_from(url: &str, settings: &ServeSettings) -> anyhow::Result<()> {
     let address = settings.listen.address;
     let (server, addresses) =
         app::server(shared, address, workers).with_context(|| format!("cannot listen on {address}"))?;
-    for address in addresses {
+    for address in &addresses {
         tracing::info!(url = %format!("http://{address}"), workers, "the service listens");
     }
     tokio::spawn(forget_old_answers(pool));
     tokio::spawn(health::keep_metrics());
     let drain = Duration::from_secs(settings.drain_seconds);
+    let handle = server.handle();
+    let played = async {
+        let Some(address) = addresses.first().filter(|_| with_demo) else { return Ok(()) };
+        let account = demo::play(from_here(*address), settings.api_key()).await;
+        let told = account.and_then(|account| Ok(io::stdout().write_all(account.as_bytes())?));
+        if told.is_err() {
+            handle.stop(true).await;
+        }
+        told
+    };
     let handle = server.handle();
     tokio::spawn(async move {
         let signal = signals.next().await;
@@ -106,7 +118,9 @@ async fn serve_from(url: &str, settings: &ServeSettings) -> anyhow::Result<()> {
         }
         handle.stop(true).await;
     });
-    server.await.context("the HTTP server failed")?;
+    let (served, played) = tokio::join!(server, played);
+    served.context("the HTTP server failed")?;
+    played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");
     Ok(())
 }

@@ -80,7 +80,7 @@ fn left_out(draft: &Draft) -> Vec<Finding> {
     let found = &draft.targeting;
     let finding = |code, count: i64, numbers: &[String], words: &str| {
         (count > 0).then(|| {
-            Finding::new(code, "/segments", format!("{count} targeted {words}"))
+            Finding::new(code, "/segments", format!("{count} of the targeted contacts: {words}"))
                 .param("numberOfContacts", count)
                 .param("contactNumbers", numbers.to_vec())
         })
@@ -90,19 +90,19 @@ fn left_out(draft: &Draft) -> Vec<Finding> {
             FindingCode::ContactsExcluded,
             found.excluded,
             &found.excluded_numbers,
-            "contacts are excluded from segments and left out",
+            "excluded from segments and left out",
         ),
         finding(
             FindingCode::ContactsPrivacyBlocked,
             found.blocked,
             &found.blocked_numbers,
-            "contacts are privacy blocked and left out",
+            "privacy blocked and left out",
         ),
         finding(
             FindingCode::PersonsWithoutCompany,
             found.alone,
             &found.alone_numbers,
-            "persons have no company and count alone",
+            "persons without company, who count alone",
         ),
     ]
     .into_iter()

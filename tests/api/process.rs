@@ -183,3 +183,45 @@ async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
     assert_eq!(again.ended(), Some(0));
     std::fs::remove_dir_all(data_dir).unwrap();
 }
+
+/// Plays the demo until it has told everything, and ends it: what it told.
+fn played(database: &TestDatabase) -> String {
+    let mut child = kampanje(&["--log", "warn", "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
+        .env("DATABASE_URL", database.url())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !told.contains("Interrupt to stop") {
+        match lines.next() {
+            Some(line) => told += &(line.unwrap() + "\n"),
+            None => panic!("the demo ended early: {told}"),
+        }
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    told
+}
+
+#[tokio::test]
+async fn the_demo_tells_the_price_before_and_after_as_often_as_it_is_played() {
+    let database = TestDatabase::new().await;
+    for _ in 0..2 {
+        let told = played(&database);
+        let prices: Vec<&str> =
+            told.lines().filter_map(|line| line.split_once(" = ").map(|(_, price)| price.trim())).collect();
+        assert_eq!(prices, ["2365.5", "1890.5", "2365.5"], "{told}");
+        assert!(told.contains("CONTACTS_PRIVACY_BLOCKED"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_does_not_mix_with_a_company_s_own_data() {
+    let database = TestDatabase::new().await;
+    let mut conn = kampanje::platform::db::pool::connect(&database.url()).await.unwrap();
+    let contact = "INSERT INTO contacts (id, number, type, name) VALUES (gen_random_uuid(), 'OWN', 'COMPANY', 'Own')";
+    diesel_async::RunQueryDsl::execute(diesel::sql_query(contact), &mut conn).await.unwrap();
+    let refused = kampanje(&["demo", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", database.url()).output().unwrap();
+    assert!(refusal(&refused).contains("holds a company's own contacts"), "{refused:?}");
+}
