@@ -3,5 +3,6 @@
 
 mod campaign_statuses;
 mod health;
+mod openapi;
 mod process;
 mod support;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -19,7 +19,6 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
-    routes.schema::<PatchOf<R>>();
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
@@ -141,20 +140,7 @@ impl<R: Resource> Documented<R> {
             "Change",
             "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
         )
-        .request_body(Some(
-            RequestBodyBuilder::new()
-                .description(Some("The fields to change."))
-                .required(Some(Required::True))
-                .content(
-                    "application/json",
-                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
-                )
-                .content(
-                    "application/merge-patch+json",
-                    ContentBuilder::new().schema(Some(Ref::from_schema_name(PatchOf::<R>::name()))).build(),
-                )
-                .build(),
-        ))
+        .request_body(Some(patch_body("The fields to change.", R::Write::name())))
         .response("200", json_response("Changed.", R::View::name()))
         .build()
     }
@@ -226,6 +212,18 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .build()
 }
 
+/// A merge patch on a named schema, which is that of the whole; the document's own of the patch is made from it.
+#[must_use]
+pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
+    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
+    RequestBodyBuilder::new()
+        .description(Some(description))
+        .required(Some(Required::True))
+        .content("application/json", content())
+        .content("application/merge-patch+json", content())
+        .build()
+}
+
 /// A JSON response of a named schema.
 #[must_use]
 pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
@@ -260,7 +258,20 @@ schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
         .property(
             "value",
             ArrayBuilder::new()
-                .items(Ref::from_schema_name(name))
+                .items(
+                    AllOfBuilder::new().item(Ref::from_schema_name(name)).item(
+                        ObjectBuilder::new()
+                            .property(
+                                "etag",
+                                ObjectBuilder::new()
+                                    .schema_type(Type::String)
+                                    .max_length(Some(100))
+                                    .description(Some("The resource's `ETag`."))
+                                    .examples(["\"mJ0nLcBq5v0yCcsVWDm6Tg\""]),
+                            )
+                            .required("etag"),
+                    ),
+                )
                 .max_items(Some(1_000))
                 .description(Some("The resources, each with its `etag`.")),
         )
@@ -284,17 +295,6 @@ schema_of!(PageOf, View, "Page", |name: Cow<'static, str>, _| {
                 .examples([2]),
         )
         .into()
-});
-
-schema_of!(PatchOf, Write, "Patch", |_, schema: RefOr<Schema>| {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required.clear();
-            object.description = Some("The fields to change; null takes a value away.".to_owned());
-            RefOr::T(Schema::Object(object))
-        }
-        other => other,
-    }
 });
 
 schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>, _| {
