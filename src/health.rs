@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::platform::effect::Database;
-use crate::platform::http::call::Answer;
+use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::middleware::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
@@ -93,7 +93,8 @@ struct Health {
     get, path = "/livez", operation_id = "get_liveness", tag = "Service",
     responses((status = 200, description = "The process is alive.", body = Health))
 )]
-async fn livez() -> Result<Answer, Problem> {
+async fn livez(call: Call) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
     Answer::json(StatusCode::OK, &Health { status: "OK" })
 }
 
@@ -104,22 +105,30 @@ async fn livez() -> Result<Answer, Problem> {
     get, path = "/readyz", operation_id = "get_readiness", tag = "Service",
     responses((status = 200, description = "The service can serve.", body = Health))
 )]
-async fn readyz(readiness: web::Data<Readiness>) -> Result<Answer, Problem> {
+async fn readyz(call: Call, readiness: web::Data<Readiness>) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
     readiness.check().await?;
     Answer::json(StatusCode::OK, &Health { status: "OK" })
 }
+
+/// The figures in the text format of Prometheus.
+#[derive(ToSchema)]
+#[schema(value_type = String, max_length = 10_000_000)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct Metrics(String);
 
 /// The figures of this process
 ///
 /// In the text format of Prometheus.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "get_metrics", tag = "Service",
-    responses((status = 200, description = "The figures.", content_type = "text/plain", body = String,
+    responses((status = 200, description = "The figures.", content_type = "text/plain", body = Metrics,
         example = "kampanje_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1"))
 )]
-async fn metrics() -> HttpResponse {
+async fn metrics(call: Call) -> Result<HttpResponse, Problem> {
+    call.expect_nothing()?;
     let text = recorded().map(PrometheusHandle::render).unwrap_or_default();
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 
 /// Begins to count. Once per process; doing it again changes nothing.

@@ -1,6 +1,6 @@
 //! The binary: reads the command line, sets up the log, runs the command, says in one line why it failed.
 
-use std::io::{IsTerminal, Read, Write, stderr};
+use std::io::{IsTerminal, Read, Write, stderr, stdout};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings, from_here};
-use kampanje::{openapi, serve};
+use kampanje::{app, openapi, serve};
 use tracing_subscriber::EnvFilter;
 
 /// Many small values are made and dropped on many threads; this allocator is faster at that than the system's.
@@ -34,7 +34,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, false)),
         Command::Demo(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, true)),
         Command::Openapi(OpenapiSettings { write: true, .. }) => openapi::write_files(),
-        Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(&openapi::text(version_3_0)),
+        Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(version_3_0),
         Command::Healthcheck(listen) => check_health(listen.address),
     }
 }
@@ -50,8 +50,10 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).context("the document cannot be printed")
+fn print(version_3_0: bool) -> anyhow::Result<()> {
+    let document = openapi::document(&app::routes());
+    let document = if version_3_0 { openapi::version_3_0(document) } else { document };
+    writeln!(stdout(), "{document:#}").context("the document cannot be printed")
 }
 
 /// Asks a service on this machine whether it is ready.

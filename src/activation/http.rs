@@ -163,7 +163,7 @@ impl ActivationResult {
     post,
     path = "/v1/campaigns/{campaign}/activations",
     operation_id = "activate_campaign",
-    tag = "Publication",
+    tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
         pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
     request_body(content = inline(Option<ActivationRequest>), description = "What is to be done; nothing: validate and publish."),
@@ -210,7 +210,7 @@ async fn catch_up(effect: &mut Effect, live: &LiveBook) -> Result<(), Problem> {
     post,
     path = "/v1/campaigns/{campaign}/deactivations",
     operation_id = "deactivate_campaign",
-    tag = "Publication",
+    tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
         pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
     responses(

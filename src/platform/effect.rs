@@ -25,7 +25,7 @@ use super::http::problem::{Problem, ProblemCode};
 /// How long an answer is kept under its idempotency key.
 const KEPT_HOURS: i64 = 72;
 /// Says that the answer is the stored one.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The version of the price book that holds the change.
 pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication-version");
 

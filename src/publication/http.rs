@@ -102,7 +102,7 @@ const PUBLICATIONS: ListSpec = ListSpec {
     get,
     path = "/v1/publications",
     operation_id = "list_publications",
-    tag = "Publication",
+    tag = "Activation",
     params(
         ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
         ("skip" = Option<i32>, Query, description = "How many to leave out at the front.", minimum = 0, maximum = 10000),
@@ -153,7 +153,7 @@ async fn find(conn: &mut diesel_async::AsyncPgConnection, version: i64) -> Resul
     get,
     path = "/v1/publications/{version}",
     operation_id = "get_publication",
-    tag = "Publication",
+    tag = "Activation",
     params(("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64)),
     responses(
         (status = 200, description = "The publication.", body = PublicationView),
@@ -242,7 +242,7 @@ const CHANGES: ListSpec = ListSpec {
     get,
     path = "/v1/publications/{version}/changes",
     operation_id = "list_publication_changes",
-    tag = "Publication",
+    tag = "Activation",
     params(
         ("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64),
         ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),

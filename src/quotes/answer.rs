@@ -1,8 +1,11 @@
 //! The answer to a request for prices, as it goes over the wire. It borrows its names from the snapshot.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::pricing::exact::{Amount, Percent, Positive, Shown};
@@ -195,38 +198,65 @@ pub struct LineUsed<'a> {
 }
 
 /// Who grants a price or discount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-#[schema(as = PriceQuoteSource)]
 pub enum AnswerSource<'a> {
     /// A campaign.
     Campaign {
         /// Its number.
-        #[schema(example = "CP0001")]
         campaign_number: &'a str,
     },
     /// An account.
     Contact {
         /// The number of the contact that the line names.
-        #[schema(example = "CT000042")]
         contact_number: &'a str,
     },
     /// A price group.
     CustomerPriceGroup {
         /// Its code.
-        #[schema(example = "GOLD")]
         code: &'a str,
     },
     /// A discount group.
     CustomerDiscountGroup {
         /// Its code.
-        #[schema(example = "DEALER")]
         code: &'a str,
     },
     /// Everybody.
     AllCustomers,
     /// No line: the item's list price.
     ListPrice,
+}
+
+/// How an [`AnswerSource`] is described: as one object, since it is only read.
+#[derive(ToSchema)]
+#[schema(as = PriceQuoteSource, rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used")]
+struct SourceDocument {
+    /// Of which kind the source is; `LIST_PRICE` when no line won.
+    #[schema(value_type = String, pattern = "^(CAMPAIGN|CONTACT|CUSTOMER_PRICE_GROUP|CUSTOMER_DISCOUNT_GROUP|ALL_CUSTOMERS|LIST_PRICE)$",
+        max_length = 30, example = "CAMPAIGN")]
+    r#type: String,
+    /// The campaign, of a `CAMPAIGN`.
+    #[schema(max_length = 50, example = "CP0001")]
+    campaign_number: Option<String>,
+    /// The contact that the line names, of a `CONTACT`.
+    #[schema(max_length = 50, example = "CT000042")]
+    contact_number: Option<String>,
+    /// The group, of a `CUSTOMER_PRICE_GROUP` or `CUSTOMER_DISCOUNT_GROUP`.
+    #[schema(max_length = 50, example = "GOLD")]
+    code: Option<String>,
+}
+
+impl PartialSchema for AnswerSource<'_> {
+    fn schema() -> RefOr<Schema> {
+        SourceDocument::schema()
+    }
+}
+
+impl ToSchema for AnswerSource<'_> {
+    fn name() -> Cow<'static, str> {
+        SourceDocument::name()
+    }
 }
 
 /// The next quantity from which one unit costs less.

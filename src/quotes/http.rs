@@ -252,7 +252,7 @@ fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &Li
     get,
     path = "/v1/price-quotes",
     operation_id = "get_price_quote",
-    tag = "Quotes",
+    tag = "Price quotes",
     params(
         ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for its company."),
         ("customerNumber" = Option<Key>, Query, description = "The customer that asks, instead of a contact."),
@@ -306,7 +306,7 @@ async fn get_price_quote(
     post,
     path = "/v1/price-quotes",
     operation_id = "create_price_quote",
-    tag = "Quotes",
+    tag = "Price quotes",
     params(
         ("explain" = Option<bool>, Query, description = "Whether each line explains itself."),
         ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),

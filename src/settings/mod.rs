@@ -2,7 +2,6 @@
 
 pub mod series;
 
-use std::borrow::Cow;
 use std::fmt;
 
 use actix_web::http::StatusCode;
@@ -14,16 +13,15 @@ use diesel::prelude::*;
 use diesel::sql_types::Text as SqlText;
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
-use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{RefOr, ResponseBuilder};
-use utoipa::{PartialSchema, ToSchema};
 
 use crate::platform::db::schema::settings;
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::json::{BodyErrors, patched};
-use crate::platform::http::mount::{json_body, json_response, patch_body, patch_of};
+use crate::platform::http::mount::{json_body, json_response, patch_body};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{checked, require};
 use crate::platform::http::routes::Routes;
@@ -130,21 +128,6 @@ impl Settings {
     }
 }
 
-/// The schema of a merge patch on the settings.
-struct SettingsPatch;
-
-impl PartialSchema for SettingsPatch {
-    fn schema() -> RefOr<Schema> {
-        patch_of(Settings::schema())
-    }
-}
-
-impl ToSchema for SettingsPatch {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("SettingsPatch")
-    }
-}
-
 /// Adds the operations on the settings to the route table.
 pub fn mount(routes: &mut Routes) {
     let operation = |id: &str, summary: &str, description: &str| {
@@ -155,7 +138,6 @@ pub fn mount(routes: &mut Routes) {
             .description(Some(description))
     };
     routes.schema::<Settings>();
-    routes.schema::<SettingsPatch>();
     let documented = operation(
         "get_settings",
         "Get the company's settings",
@@ -173,7 +155,7 @@ pub fn mount(routes: &mut Routes) {
         "Change the company's settings",
         "A JSON merge patch: a field that is absent stays. No setting can be taken away.",
     )
-    .request_body(Some(patch_body("The settings to change.", SettingsPatch::name())))
+    .request_body(Some(patch_body("The settings to change.", Settings::name())))
     .response("200", json_response("Changed.", Settings::name()));
     routes.operation(HttpMethod::Patch, PATH, documented.build(), patch);
 }

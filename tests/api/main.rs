@@ -11,6 +11,7 @@ mod exchange_rates;
 mod health;
 mod items;
 mod lines;
+mod openapi;
 mod process;
 mod salespeople;
 mod segment_lines;

@@ -22,7 +22,7 @@ use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest idempotency key in bytes.
-const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+pub const LONGEST_IDEMPOTENCY_KEY: usize = 255;
 /// The header that makes a repeated request safe.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -17,7 +17,7 @@ use super::call::Caller;
 use super::problem::{Problem, ProblemCode};
 
 /// Carries the trace id of every answer.
-const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
+pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
 /// The counter of requests answered.
 pub const REQUESTS_TOTAL: &str = "kampanje_http_requests_total";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -20,7 +20,6 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
-    routes.schema::<PatchOf<R>>();
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
@@ -123,7 +122,7 @@ impl<R: Resource> Documented<R> {
             "Change",
             "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
         )
-        .request_body(Some(patch_body("The fields to change.", PatchOf::<R>::name())))
+        .request_body(Some(patch_body("The fields to change.", R::Write::name())))
         .response("200", json_response("Changed.", R::View::name()))
         .build()
     }
@@ -229,7 +228,7 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .build()
 }
 
-/// A merge patch of a named schema, under either of its media types.
+/// A merge patch on a named schema, which is that of the whole; the document's own of the patch is made from it.
 #[must_use]
 pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
     let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
@@ -239,19 +238,6 @@ pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .content("application/json", content())
         .content("application/merge-patch+json", content())
         .build()
-}
-
-/// The schema of a write with no field required, as a merge patch has it.
-#[must_use]
-pub fn patch_of(schema: RefOr<Schema>) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required.clear();
-            object.description = Some("The fields to change; null takes an optional value away.".to_owned());
-            RefOr::T(Schema::Object(object))
-        }
-        other => other,
-    }
 }
 
 /// A JSON response of a named schema.
@@ -270,7 +256,20 @@ pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
         .property(
             "value",
             ArrayBuilder::new()
-                .items(Ref::from_schema_name(name))
+                .items(
+                    AllOfBuilder::new().item(Ref::from_schema_name(name)).item(
+                        ObjectBuilder::new()
+                            .property(
+                                "etag",
+                                ObjectBuilder::new()
+                                    .schema_type(Type::String)
+                                    .max_length(Some(100))
+                                    .description(Some("The resource's `ETag`."))
+                                    .examples(["\"mJ0nLcBq5v0yCcsVWDm6Tg\""]),
+                            )
+                            .required("etag"),
+                    ),
+                )
                 .max_items(Some(1_000))
                 .description(Some("The resources, each with its `etag`.")),
         )
@@ -304,7 +303,7 @@ macro_rules! schema_of {
         impl<R: Resource> PartialSchema for $name<R> {
             fn schema() -> RefOr<Schema> {
                 #[allow(clippy::redundant_closure_call)]
-                ($schema)(<R::$of as ToSchema>::name(), <R::$of as PartialSchema>::schema())
+                ($schema)(<R::$of as ToSchema>::name())
             }
         }
 
@@ -316,11 +315,9 @@ macro_rules! schema_of {
     };
 }
 
-schema_of!(PageOf, View, "Page", |name, _| page_of(name));
+schema_of!(PageOf, View, "Page", page_of);
 
-schema_of!(PatchOf, Write, "Patch", |_, schema| patch_of(schema));
-
-schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>, _| {
+schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>| {
     ObjectBuilder::new()
         .description(Some("Rows to write, by business key."))
         .property(

@@ -32,7 +32,7 @@ impl Routes {
     /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the macro made beside it.
     pub fn add<P, F, A>(&mut self, _documentation: P, handler: F)
     where
-        P: utoipa::Path + utoipa::__dev::SchemaReferences,
+        P: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>,
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -40,6 +40,7 @@ impl Routes {
         P::schemas(&mut self.schemas);
         let mut operation = P::operation();
         operation.deprecated = None;
+        operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
         for method in P::methods() {
             self.operation(method, &P::path(), operation.clone(), handler.clone());
         }

@@ -1,0 +1,83 @@
+//! An example of a whole body, put together from the examples of its fields.
+
+use serde_json::{Map, Value, json};
+
+use super::schemas::{is_null, referred};
+
+/// No schema of ours is nested deeper; one that leads back to itself ends here.
+const DEEPEST: usize = 12;
+
+/// Gives every body that has none an example.
+pub fn add_to_bodies(document: &mut Value) {
+    let Value::Object(schemas) = document["components"]["schemas"].take() else { return };
+    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            for media in operation.get_mut("requestBody").into_iter().flat_map(media_of) {
+                add(media, &schemas);
+                if method == "patch" {
+                    shorten(&mut media["example"]);
+                }
+            }
+            let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+            for media in responses.into_iter().flatten().flat_map(|(_, response)| media_of(response)) {
+                add(media, &schemas);
+            }
+        }
+    }
+    document["components"]["schemas"] = Value::Object(schemas);
+}
+
+/// The media types of a body.
+fn media_of(body: &mut Value) -> impl Iterator<Item = &mut Value> {
+    body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten().map(|(_, media)| media)
+}
+
+fn add(media: &mut Value, schemas: &Map<String, Value>) {
+    if media.get("example").is_none() && media.get("examples").is_none() {
+        media["example"] = of(&media["schema"], schemas, 0);
+    }
+}
+
+/// A patch that changes one field says more than one that changes all.
+fn shorten(patch: &mut Value) {
+    let Value::Object(fields) = patch else { return };
+    let field = fields.keys().find(|name| *name == "description").or_else(|| fields.keys().next_back()).cloned();
+    fields.retain(|name, _| Some(name) == field.as_ref());
+}
+
+/// An example of a schema.
+fn of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
+    if depth > DEEPEST {
+        return Value::Null;
+    }
+    let inside = |schema: &Value| of(schema, schemas, depth.saturating_add(1));
+    if let Some(example) = schema["examples"].get(0) {
+        return example.clone();
+    }
+    if let Some(target) = referred(schema).and_then(|name| schemas.get(name)) {
+        return inside(target);
+    }
+    if let Some(value) = schema["enum"].get(0) {
+        return value.clone();
+    }
+    if let Some(alternatives) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+        return alternatives.iter().find(|alternative| !is_null(alternative)).map_or(Value::Null, inside);
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        let fields = parts.iter().map(inside).filter_map(|part| part.as_object().cloned());
+        return Value::Object(fields.flatten().collect());
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"].get(0).and_then(Value::as_str));
+    match kind {
+        Some("array") => json!([inside(&schema["items"])]),
+        Some("boolean") => schema.get("default").cloned().unwrap_or(true.into()),
+        Some("integer" | "number") => {
+            schema.get("default").or_else(|| schema.get("minimum")).cloned().unwrap_or(1.into())
+        }
+        Some("string") => "".into(),
+        _ => {
+            let fields = schema["properties"].as_object().into_iter().flatten();
+            Value::Object(fields.map(|(name, field)| (name.clone(), inside(field))).collect())
+        }
+    }
+}

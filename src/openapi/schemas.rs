@@ -1,0 +1,222 @@
+//! The schemas, made exact: what the reader refuses is not in them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+const SCHEMAS: &str = "#/components/schemas/";
+const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
+
+/// Makes the schemas of a document exact.
+pub fn finish(document: &mut Value) {
+    visit(document, &mut |schema| {
+        list_examples(schema);
+        lift_description(schema);
+        add_limits(schema);
+    });
+    derive_patches(document);
+    close_requests(document);
+}
+
+/// Calls `change` on every object that can be a schema, children first.
+///
+/// The names below `properties` are names of fields and no keywords; examples and fixed values are data.
+pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| visit(value, change)),
+        Value::Object(object) => {
+            for (name, value) in object.iter_mut() {
+                match name.as_str() {
+                    "example" | "examples" | "default" | "enum" | "const" => {}
+                    "properties" | "schemas" => {
+                        value.as_object_mut().into_iter().flatten().for_each(|(_, schema)| visit(schema, change));
+                    }
+                    _ => visit(value, change),
+                }
+            }
+            change(object);
+        }
+        _ => {}
+    }
+}
+
+/// A schema's one `example`, which OpenAPI 3.1 has given up, becomes its `examples`.
+fn list_examples(schema: &mut Map<String, Value>) {
+    let is_schema = ["type", "oneOf", "anyOf", "allOf"].iter().any(|keyword| schema.contains_key(*keyword));
+    if is_schema && let Some(example) = schema.remove("example") {
+        schema.insert("examples".to_owned(), json!([example]));
+    }
+}
+
+/// The description of a field whose schema is "that or null" stands at the field, not at the alternative.
+fn lift_description(schema: &mut Map<String, Value>) {
+    if schema.contains_key("description") {
+        return;
+    }
+    let alternatives = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    let lifted = alternatives.filter(|of| is_optional(of)).and_then(|of| {
+        of.iter_mut().filter_map(Value::as_object_mut).find_map(|alternative| alternative.remove("description"))
+    });
+    if let Some(description) = lifted {
+        schema.insert("description".to_owned(), description);
+    }
+}
+
+/// The limits that a format has in any case.
+fn add_limits(schema: &mut Map<String, Value>) {
+    let limits: &[(&str, Value)] = match schema.get("format").and_then(Value::as_str) {
+        Some("uuid") => &[("minLength", json!(36)), ("maxLength", json!(36))],
+        Some("date") => &[("minLength", json!(10)), ("maxLength", json!(10))],
+        Some("date-time") => &[("maxLength", json!(35))],
+        Some("int32") => &[("minimum", json!(i32::MIN)), ("maximum", json!(i32::MAX))],
+        Some("int64") => &[("minimum", json!(i64::MIN)), ("maximum", json!(i64::MAX))],
+        _ => &[],
+    };
+    for (keyword, limit) in limits {
+        schema.entry(*keyword).or_insert_with(|| limit.clone());
+    }
+}
+
+/// Whether the alternatives are one thing and null.
+fn is_optional(alternatives: &[Value]) -> bool {
+    alternatives.len() == 2 && alternatives.iter().any(is_null)
+}
+
+/// Whether a schema takes null and nothing else.
+pub fn is_null(schema: &Value) -> bool {
+    schema["type"] == "null"
+}
+
+/// The name of the schema that a reference leads to.
+pub fn referred(schema: &Value) -> Option<&str> {
+    schema["$ref"].as_str()?.strip_prefix(SCHEMAS)
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("{SCHEMAS}{name}")})
+}
+
+/// Gives each PATCH the schema of its merge patch, made from that of the whole.
+fn derive_patches(document: &mut Value) {
+    let Value::Object(mut schemas) = document["components"]["schemas"].take() else { return };
+    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
+        let Some(patch) = item.get_mut("patch") else { continue };
+        let content = patch.pointer_mut("/requestBody/content").and_then(Value::as_object_mut);
+        for (_, media) in content.into_iter().flatten() {
+            if let Some(whole) = referred(&media["schema"]).map(str::to_owned) {
+                media["schema"] = reference(&patch_of(&whole, &mut schemas));
+            }
+        }
+    }
+    document["components"]["schemas"] = Value::Object(schemas);
+}
+
+/// Makes the schema of a merge patch on an object, and gives its name.
+fn patch_of(whole: &str, schemas: &mut Map<String, Value>) -> String {
+    let name = format!("{}Patch", whole.strip_suffix("Write").unwrap_or(whole));
+    if schemas.contains_key(&name) {
+        return name;
+    }
+    let Some(mut schema) = schemas.get(whole).cloned() else { return name };
+    // Known before its fields are, should one of them lead back here.
+    schemas.insert(name.clone(), Value::Null);
+    let required = schema.as_object_mut().and_then(|schema| schema.remove("required")).unwrap_or_default();
+    schema["description"] = "The fields to change: one that is absent stays, null takes its value away.".into();
+    for (field, value) in schema["properties"].as_object_mut().into_iter().flatten() {
+        // Absent means unchanged, so there is no default.
+        value.as_object_mut().map(|value| value.remove("default"));
+        patch_inside(value, schemas);
+        if !required.as_array().is_some_and(|required| required.contains(&field.as_str().into())) {
+            *value = nullable(value.take());
+        }
+    }
+    schemas.insert(name.clone(), schema);
+    name
+}
+
+/// An object inside the object is merged too, while a list is replaced whole.
+fn patch_inside(field: &mut Value, schemas: &mut Map<String, Value>) {
+    if let Some(alternatives) = list_of(field, "oneOf").filter(|of| is_optional(of)) {
+        alternatives.iter_mut().for_each(|alternative| patch_inside(alternative, schemas));
+        return;
+    }
+    if let Some(inner) = referred(field).map(str::to_owned)
+        && schemas.get(&inner).is_some_and(|schema| schema.get("properties").is_some())
+    {
+        field["$ref"] = format!("{SCHEMAS}{}", patch_of(&inner, schemas)).into();
+    }
+}
+
+/// The same schema, null allowed.
+fn nullable(mut schema: Value) -> Value {
+    if let Some(alternatives) = list_of(&mut schema, "oneOf") {
+        if !alternatives.iter().any(is_null) {
+            alternatives.push(json!({"type": "null"}));
+        }
+        return schema;
+    }
+    match schema.get("type").cloned() {
+        Some(Value::String(one)) => schema["type"] = json!([one, "null"]),
+        // More than one type is "that or null" already.
+        Some(_) => {}
+        None => {
+            let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            schema = json!({"oneOf": [schema, {"type": "null"}]});
+            if let Some(description) = description {
+                schema["description"] = description;
+            }
+        }
+    }
+    schema
+}
+
+fn list_of<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Vec<Value>> {
+    schema.get_mut(keyword).and_then(Value::as_array_mut)
+}
+
+/// Forbids in requests what the reader refuses: unknown fields, and control characters in texts.
+fn close_requests(document: &mut Value) {
+    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
+        for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
+            operation
+                .get_mut("parameters")
+                .into_iter()
+                .for_each(|parameters| visit(parameters, &mut forbid_control_characters));
+        }
+    }
+    let mut open = BTreeSet::new();
+    for (_, _, operation) in super::operations::of(document) {
+        collect_references(&operation["requestBody"], &mut open);
+    }
+    let mut closed = BTreeSet::new();
+    while let Some(name) = open.pop_first() {
+        let schema = &mut document["components"]["schemas"][&name];
+        visit(schema, &mut |schema| {
+            if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
+                schema.insert("additionalProperties".to_owned(), false.into());
+            }
+            forbid_control_characters(schema);
+        });
+        collect_references(schema, &mut open);
+        closed.insert(name);
+        open = &open - &closed;
+    }
+}
+
+/// A text of a request holds no control characters but line ends and tabs.
+fn forbid_control_characters(schema: &mut Map<String, Value>) {
+    let is_text = schema.get("type").is_some_and(|kind| kind == "string" || *kind == json!(["string", "null"]));
+    let is_free = !["pattern", "format", "enum", "const"].iter().any(|keyword| schema.contains_key(*keyword));
+    if is_text && is_free {
+        schema.insert("pattern".to_owned(), NO_CONTROL_CHARACTERS.into());
+    }
+}
+
+fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
+    names.extend(referred(value).map(str::to_owned));
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| collect_references(value, names)),
+        Value::Object(object) => object.values().for_each(|value| collect_references(value, names)),
+        _ => {}
+    }
+}

@@ -1,0 +1,150 @@
+//! The document for tools that know OpenAPI 3.0 only. Derived, so it cannot say anything else.
+
+use serde_json::{Map, Value, json};
+
+use super::schemas::{is_null, referred, visit};
+
+/// The same document in OpenAPI 3.0.3.
+#[must_use]
+pub fn version_3_0(mut document: Value) -> Value {
+    document["openapi"] = "3.0.3".into();
+    if let Some(info) = document["info"].as_object_mut() {
+        info.remove("summary");
+        if let Some(license) = info.get_mut("license").and_then(Value::as_object_mut) {
+            license.remove("identifier");
+            license.insert("url".to_owned(), "https://spdx.org/licenses/MIT.html".into());
+        }
+    }
+    let schemas = document["components"]["schemas"].clone();
+    visit(&mut document, &mut |schema| {
+        nullable_alternative(schema, &schemas);
+        one_example(schema);
+        nullable_type(schema);
+        exclusive_bounds(schema);
+        wrapped_reference(schema);
+    });
+    document
+}
+
+/// `examples: [x]` is `example: x`; the examples of a body are a map and stay.
+fn one_example(schema: &mut Map<String, Value>) {
+    if schema.get("examples").is_some_and(Value::is_array)
+        && let Some(Value::Array(examples)) = schema.remove("examples")
+        && let Some(first) = examples.into_iter().next()
+    {
+        schema.insert("example".to_owned(), first);
+    }
+}
+
+/// `type: [T, null]` is `type: T, nullable: true`.
+fn nullable_type(schema: &mut Map<String, Value>) {
+    let Some(Value::Array(types)) = schema.get("type") else { return };
+    let null = types.contains(&"null".into());
+    let rest: Vec<Value> = types.iter().filter(|kind| **kind != "null").cloned().collect();
+    match rest.as_slice() {
+        [only] => drop(schema.insert("type".to_owned(), only.clone())),
+        several => {
+            let alternatives: Vec<Value> = several.iter().map(|kind| json!({"type": kind})).collect();
+            schema.remove("type");
+            schema.insert("anyOf".to_owned(), alternatives.into());
+        }
+    }
+    if null {
+        schema.insert("nullable".to_owned(), true.into());
+    }
+}
+
+/// "That or null" is that, nullable. A reference stays one only to what has fields: null has to be allowed where the type stands.
+fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
+    for keyword in ["oneOf", "anyOf"] {
+        let Some(Value::Array(alternatives)) = schema.get_mut(keyword) else { continue };
+        let before = alternatives.len();
+        alternatives.retain(|alternative| !is_null(alternative));
+        if alternatives.len() == before {
+            continue;
+        }
+        schema.insert("nullable".to_owned(), true.into());
+        if let Some(Value::Array(rest)) = schema.get(keyword).cloned()
+            && let [only] = rest.as_slice()
+        {
+            schema.remove(keyword);
+            let target = referred(only).and_then(|name| schemas[name].as_object()).or_else(|| only.as_object());
+            let target = target.cloned().unwrap_or_default();
+            if target.contains_key("properties") || !target.contains_key("type") {
+                schema.insert("type".to_owned(), "object".into());
+                schema.insert("allOf".to_owned(), rest.into());
+            } else {
+                for (name, value) in target {
+                    schema.entry(name).or_insert(value);
+                }
+            }
+        }
+    }
+}
+
+/// An exclusive bound is a bound with a flag.
+fn exclusive_bounds(schema: &mut Map<String, Value>) {
+    for (exclusive, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
+        if schema.get(exclusive).is_some_and(Value::is_number)
+            && let Some(value) = schema.insert(exclusive.to_owned(), true.into())
+        {
+            schema.insert(bound.to_owned(), value);
+        }
+    }
+    if let Some(value) = schema.remove("const") {
+        schema.insert("enum".to_owned(), json!([value]));
+    }
+}
+
+/// What stands beside a reference is not read: the reference moves into an `allOf`.
+fn wrapped_reference(schema: &mut Map<String, Value>) {
+    if schema.len() > 1
+        && schema.get("$ref").is_some_and(Value::is_string)
+        && let Some(reference) = schema.remove("$ref")
+    {
+        schema.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_derived() {
+        for (new, old) in [
+            (json!({"type": ["string", "null"]}), json!({"type": "string", "nullable": true})),
+            (json!({"type": "integer", "examples": [3]}), json!({"type": "integer", "example": 3})),
+            (
+                json!({"oneOf": [{"$ref": "#/components/schemas/Object"}, {"type": "null"}], "description": "d"}),
+                json!({"type": "object", "allOf": [{"$ref": "#/components/schemas/Object"}], "nullable": true, "description": "d"}),
+            ),
+            (
+                json!({"oneOf": [{"$ref": "#/components/schemas/Text"}, {"type": "null"}], "description": "d"}),
+                json!({"type": "string", "maxLength": 5, "example": "a", "nullable": true, "description": "d"}),
+            ),
+            (json!({"$ref": "#/x", "description": "d"}), json!({"allOf": [{"$ref": "#/x"}], "description": "d"})),
+            (json!({"$ref": "#/x"}), json!({"$ref": "#/x"})),
+            (
+                json!({"type": "integer", "exclusiveMinimum": 0}),
+                json!({"type": "integer", "minimum": 0, "exclusiveMinimum": true}),
+            ),
+            (json!({"const": "A"}), json!({"enum": ["A"]})),
+            (
+                json!({"type": ["string", "integer", "null"]}),
+                json!({"anyOf": [{"type": "string"}, {"type": "integer"}], "nullable": true}),
+            ),
+            // Fields that are called like keywords.
+            (
+                json!({"properties": {"type": {"type": ["string", "null"]}, "const": {"type": "string"}}}),
+                json!({"properties": {"type": {"type": "string", "nullable": true}, "const": {"type": "string"}}}),
+            ),
+            (json!({"examples": {"a": {"value": 1}}}), json!({"examples": {"a": {"value": 1}}})),
+        ] {
+            let object = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+            let text = json!({"type": "string", "maxLength": 5, "examples": ["a"], "description": "t"});
+            let document = json!({"x": new, "components": {"schemas": {"Object": object, "Text": text}}});
+            assert_eq!(version_3_0(document)["x"], old);
+        }
+    }
+}
