@@ -17,6 +17,9 @@ use crate::values::wire::{Invalid, InvalidKind};
 /// At most so many mistakes are listed; the detail counts them all.
 const MOST_ERRORS: usize = 1_000;
 
+/// Up to here every whole number is a float of its own: 2^53.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Reads a JSON text.
 ///
 /// # Errors
@@ -89,9 +92,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    // Kept only so that the refusal can say what was sent; no field takes a float.
+    // JSON has one kind of number: 9.0 is the integer 9. Any other is kept only so that the refusal can say what was sent; no
+    // field takes a float.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        let whole = if value.abs() <= MOST_EXACT { format!("{value}").parse::<i64>().ok() } else { None };
+        Ok(whole.map(Value::from).or_else(|| Number::from_f64(value).map(Value::Number)).unwrap_or_default())
     }
 
     fn visit_str<E>(mut self, value: &str) -> Result<Value, E> {
@@ -246,8 +251,24 @@ fn pointer(location: ValuePointerRef) -> String {
     }
 }
 
+/// Makes a typed value of what is there and a merge patch on it.
+///
+/// # Errors
+/// Everything that is wrong with the result, and every unknown field of the patch: one that is null leaves no trace in the result.
+pub fn patched<T: Deserr<BodyErrors>>(mut whole: Value, patch: Value) -> Result<T, Vec<FieldError>> {
+    let mut unknown = decode::<T>(patch.clone()).err().unwrap_or_default();
+    unknown.retain(|error| error.code == FieldCode::UnknownField);
+    merge(&mut whole, patch);
+    let result = decode(whole);
+    if unknown.is_empty() {
+        return result;
+    }
+    let others = result.err().unwrap_or_default().into_iter().filter(|error| error.code != FieldCode::UnknownField);
+    Err(unknown.into_iter().chain(others).collect())
+}
+
 /// Applies a merge patch (RFC 7396): null takes away, an object merges, anything else replaces.
-pub fn merge(target: &mut Value, patch: Value) {
+fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;
         return;
@@ -326,6 +347,36 @@ mod tests {
         for text in [&b"{"[..], b"", b"{} {}", b"\xff", b"{\"a\":\xff}", b"nul", b"1e999", &deep] {
             assert_eq!(parse(text).unwrap_err().code, ProblemCode::MalformedRequest);
         }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_decimals() {
+        let read = |text: &str| parse(text.as_bytes()).unwrap();
+        for (text, whole) in [
+            ("9.0", 9_i64),
+            ("-0.0", 0),
+            ("-2520.00", -2520),
+            ("1e3", 1000),
+            ("9007199254740992.0", 9_007_199_254_740_992_i64),
+        ] {
+            assert_eq!(read(text), json!(whole), "{text}");
+        }
+        for text in ["9.5", "1e300", "-1e-3", "9007199254740993e3"] {
+            assert!(read(text).is_f64(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_found_even_if_it_is_null() {
+        let whole = json!({"number": "A", "unitPrice": "1", "startingDate": "2031-05-15"});
+        let errors = patched::<Probe>(whole.clone(), json!({"x": null, "y": 1, "unitPrice": 1})).unwrap_err();
+        assert_eq!(
+            codes(&errors),
+            [("/x", "UNKNOWN_FIELD"), ("/y", "UNKNOWN_FIELD"), ("/unitPrice", "INVALID_DECIMAL")]
+        );
+        let errors = patched::<Probe>(whole.clone(), json!({"unitPrice": null})).unwrap_err();
+        assert_eq!(codes(&errors), [("/unitPrice", "REQUIRED")]);
+        assert_eq!(patched::<Probe>(whole, json!({"startingDate": null})).unwrap().starting_date, None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::call::{Answer, Call};
 use super::constraints::{self, Broken, Holder, Named};
 use super::etag;
-use super::json::{BodyErrors, decode, merge};
+use super::json::{BodyErrors, decode, patched};
 use super::list::{CursorKey, ListQuery, ListSpec};
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::clock::Calendar;
@@ -91,6 +91,8 @@ pub trait Resource: 'static {
     const NAMES: Names;
     /// What can be filtered and ordered by.
     const LIST: ListSpec;
+    /// Whether one without a key gets the next number of a series ([`Resource::next_key`]).
+    const NUMBERED: bool = false;
     /// What may refer to it.
     const HOLDERS: &'static [Holder];
     /// What the collection lies below.
@@ -377,9 +379,8 @@ pub async fn patch<R: Resource>(
             let scope = R::Scope::find(&request, &mut effect.conn).await?;
             let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
             require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
-            let mut whole = serde_json::to_value(R::write_of(&view)).map_err(Problem::internal)?;
-            merge(&mut whole, changes);
-            let write: R::Write = decode(whole).map_err(Problem::from_errors)?;
+            let whole = serde_json::to_value(R::write_of(&view)).map_err(Problem::internal)?;
+            let write: R::Write = patched(whole, changes).map_err(Problem::from_errors)?;
             replace::<R>(effect, &scope, &view, write).await
         })
         .await
