@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 )]
 pub struct Cli {
     /// What to log: a level, or levels by module (`info,kampanje=debug`).
-    #[arg(long, global = true, env = "KAMPANJE_LOG", default_value = "info")]
+    #[arg(long, global = true, env = "KAMPANJE_LOG", default_value = "info,actix_server=warn")]
     pub log: String,
     /// How a log line looks.
     #[arg(long, global = true, env = "KAMPANJE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

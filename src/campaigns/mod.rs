@@ -128,6 +128,7 @@ impl Resource for Campaigns {
         tag: "Campaigns",
         key_field: Some("number"),
     };
+    const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "campaigns.id").not_null(),

@@ -244,6 +244,7 @@ impl Resource for Contacts {
         tag: "Contacts",
         key_field: Some("number"),
     };
+    const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec { fields: FIELDS, default_order: "number", tie: "number" };
     const HOLDERS: &'static [Holder] = &[
         Holder {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::platform::effect::{PUBLICATION_VERSION, REPLAYED};
 use crate::platform::http::call::{IDEMPOTENCY_KEY, LONGEST_IDEMPOTENCY_KEY};
+use crate::platform::http::etag::LONGEST_CONDITION;
 use crate::platform::http::middleware::TRACE_ID;
 use crate::platform::http::problem::{Problem, ProblemCode};
 
@@ -231,17 +232,17 @@ fn parameters() -> Value {
             "example": example,
         })
     };
-    let tags = "^(\\*|(W/)?\"[^\"]*\"(, *(W/)?\"[^\"]*\")*)$";
+    let tags = "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$";
     json!({
         canonical(&header::IF_MATCH): parameter(
             "If-Match",
             "The `ETag` of what is to be changed, or `*` for whatever is there. Needed to change what is there (428 without), and has to be current (412).",
-            1_000, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
+            LONGEST_CONDITION, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&header::IF_NONE_MATCH): parameter(
             "If-None-Match",
             "GET: the `ETag` that the caller has; 304 if it is current. PUT: `*` to create only.",
-            1_000, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
+            LONGEST_CONDITION, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&IDEMPOTENCY_KEY): parameter(
             "Idempotency-Key",

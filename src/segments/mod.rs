@@ -98,6 +98,7 @@ impl Resource for Segments {
         tag: "Segments",
         key_field: Some("number"),
     };
+    const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "segments.id").not_null(),

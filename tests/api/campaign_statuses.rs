@@ -31,6 +31,19 @@ async fn a_status_lives_from_creation_to_deletion() {
     let renamed = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"code": "X"}"#)).await;
     assert_eq!(renamed.errors(), pairs(&[("/code", "IMMUTABLE")]));
 
+    let unknown = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"isFnal": null, "x": 1}"#)).await;
+    assert_eq!(unknown.errors(), pairs(&[("/isFnal", "UNKNOWN_FIELD"), ("/x", "UNKNOWN_FIELD")]));
+    let required = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": null}"#)).await;
+    assert_eq!(required.errors(), pairs(&[("/sequence", "REQUIRED")]));
+    let whole = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": 4.0}"#)).await;
+    assert_eq!((whole.status.as_u16(), &whole.json()["sequence"]), (200, &json!(4)));
+    for (header, value) in
+        [("if-match", "bare"), ("if-none-match", ""), ("idempotency-key", ""), ("idempotency-key", "a\tb")]
+    {
+        let malformed = app.send(Method::PATCH, &path, &[(header, value)], Some(patch)).await;
+        assert_eq!(malformed.code(), "MALFORMED_REQUEST", "{header}: {value}");
+    }
+
     assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
     assert_eq!(app.get(&path).await.code(), "NOT_FOUND");
 }

@@ -143,8 +143,8 @@ mod tests {
         migrate(&server.url()).unwrap();
         let columns: Vec<Column> = diesel::sql_query(
             "SELECT table_name || '.' || column_name AS place, udt_name::text AS kind, is_nullable = 'YES' AS nullable
-             FROM information_schema.columns
-             WHERE table_schema = 'public' AND is_generated = 'NEVER' AND table_name NOT LIKE '\\_\\_diesel%'",
+             FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+             WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND is_generated = 'NEVER' AND table_name NOT LIKE '\\_\\_diesel%'",
         )
         .load(&mut connect(&server.url()).await.unwrap())
         .await

@@ -164,8 +164,8 @@ impl FromRequest for Call {
                 path: request.path().to_owned(),
                 author: caller.unwrap_or_else(|| "unknown".to_owned()),
                 idempotency_key,
-                if_match: Condition::read(headers, header::IF_MATCH),
-                if_none_match: Condition::read(headers, header::IF_NONE_MATCH),
+                if_match: Condition::read(headers, header::IF_MATCH)?,
+                if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,
                 query: request.query_string().to_owned(),
                 content_type: headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned),
                 body,
@@ -178,7 +178,9 @@ impl FromRequest for Call {
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= LONGEST_IDEMPOTENCY_KEY => Ok(Some(key.to_owned())),
+        Ok(key) if (1..=LONGEST_IDEMPOTENCY_KEY).contains(&key.len()) && !key.contains('\t') => {
+            Ok(Some(key.to_owned()))
+        }
         _ => Err(Problem::new(
             ProblemCode::MalformedRequest,
             format!("Idempotency-Key has 1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"),

@@ -18,6 +18,9 @@ pub fn of(body: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(front))
 }
 
+/// The longest condition in characters.
+pub const LONGEST_CONDITION: usize = 1_000;
+
 /// What `If-Match` or `If-None-Match` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -28,19 +31,22 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// Reads a header; absent or unreadable is `None`.
-    #[must_use]
-    pub fn read(headers: &HeaderMap, name: header::HeaderName) -> Option<Self> {
+    /// Reads a header; absent is `None`.
+    ///
+    /// # Errors
+    /// 400 when it is neither `*` nor a list of quoted tags, or longer than [`LONGEST_CONDITION`].
+    pub fn read(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Self>, Problem> {
         let mut tags = Vec::new();
-        for value in headers.get_all(name) {
-            for tag in value.to_str().ok()?.split(',').map(str::trim) {
-                if tag == "*" {
-                    return Some(Self::Any);
+        for value in headers.get_all(&name) {
+            match value.to_str().map(str::trim) {
+                Ok("*") => return Ok(Some(Self::Any)),
+                Ok(text) if text.len() <= LONGEST_CONDITION => {
+                    tags.extend(entity_tags(text).ok_or_else(|| malformed(&name))?);
                 }
-                tags.push(tag.to_owned());
+                _ => return Err(malformed(&name)),
             }
         }
-        (!tags.is_empty()).then_some(Self::OneOf(tags))
+        Ok((!tags.is_empty()).then_some(Self::OneOf(tags)))
     }
 
     /// Whether the current ETag meets the condition; a weak tag never does under strong comparison.
@@ -60,6 +66,30 @@ impl Condition {
             Self::OneOf(tags) => tags.iter().any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == current),
         }
     }
+}
+
+/// The tags of a list, `"a", W/"b"`, with their quotes; nothing when it is none.
+fn entity_tags(text: &str) -> Option<Vec<String>> {
+    let mut tags = Vec::new();
+    let mut rest = text;
+    loop {
+        let (weak, quoted) = rest.strip_prefix("W/").map_or(("", rest), |quoted| ("W/", quoted));
+        let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
+        if !tag.bytes().all(|b| b.is_ascii_graphic()) {
+            return None;
+        }
+        tags.push(format!("{weak}\"{tag}\""));
+        rest = after.trim_start();
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        rest = rest.strip_prefix(',')?.trim_start();
+    }
+}
+
+fn malformed(name: &header::HeaderName) -> Problem {
+    let detail = format!("{name} is * or a list of ETags in their quotes, of at most {LONGEST_CONDITION} characters");
+    Problem::new(ProblemCode::MalformedRequest, detail)
 }
 
 /// Checks the condition of a change to what is there.
@@ -91,10 +121,27 @@ pub fn stale(current: Option<&str>) -> Problem {
 mod tests {
     use super::*;
 
-    fn condition(value: &str) -> Option<Condition> {
+    fn read(value: &str) -> Result<Option<Condition>, Problem> {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, HeaderValue::from_str(value).unwrap());
         Condition::read(&headers, header::IF_MATCH)
+    }
+
+    fn condition(value: &str) -> Option<Condition> {
+        read(value).unwrap()
+    }
+
+    #[test]
+    fn only_tags_in_quotes_are_a_condition() {
+        assert_eq!(Condition::read(&HeaderMap::new(), header::IF_MATCH).unwrap(), None);
+        let tags = |tags: &[&str]| Some(Condition::OneOf(tags.iter().map(|tag| (*tag).to_owned()).collect()));
+        assert_eq!(condition("\"a,b\",W/\"\" ,  \"c\""), tags(&["\"a,b\"", "W/\"\"", "\"c\""]));
+        let long = format!("\"{}\"", "a".repeat(LONGEST_CONDITION));
+        for wrong in
+            ["", "a", "\"a", "a\"", "\"a\" \"b\"", "\"a\",", ", \"a\"", "\"a b\"", "w/\"a\"", "*, \"a\"", &long]
+        {
+            assert_eq!(read(wrong).unwrap_err().code, ProblemCode::MalformedRequest, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::values::wire::{Invalid, InvalidKind};
 /// At most so many mistakes are listed; the detail counts them all.
 const MOST_ERRORS: usize = 1_000;
 
+/// Up to here every whole number is a float of its own: 2^53.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Reads a JSON text.
 ///
 /// # Errors
@@ -90,9 +93,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    // Kept only so that the refusal can say what was sent; no field takes a float.
+    // JSON has one kind of number: 9.0 is the integer 9. Any other is kept only so that the refusal can say what was sent; no
+    // field takes a float.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+        let whole = if value.abs() <= MOST_EXACT { format!("{value}").parse::<i64>().ok() } else { None };
+        Ok(whole.map(Value::from).or_else(|| Number::from_f64(value).map(Value::Number)).unwrap_or_default())
     }
 
     fn visit_str<E>(mut self, value: &str) -> Result<Value, E> {
@@ -271,11 +276,21 @@ fn merge(target: &mut Value, patch: Value) {
 /// What a merge patch makes of a write; the result is read and checked like any other.
 ///
 /// # Errors
-/// Everything that is wrong with it, as in a whole body.
-pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, changes: Value) -> Result<W, Problem> {
+/// Everything that is wrong with it, as in a whole body, and every unknown field of the patch: one that is null leaves no trace
+/// in the result.
+pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, patch: Value) -> Result<W, Problem> {
     let mut whole = serde_json::to_value(write).map_err(Problem::internal)?;
-    merge(&mut whole, changes);
-    decode(whole).map_err(Problem::from_errors)
+    let mut errors = decode::<W>(patch.clone()).err().unwrap_or_default();
+    errors.retain(|error| error.code == FieldCode::UnknownField);
+    merge(&mut whole, patch);
+    match decode(whole) {
+        Ok(write) if errors.is_empty() => Ok(write),
+        result => {
+            let others: Vec<FieldError> = result.err().unwrap_or_default();
+            errors.extend(others.into_iter().filter(|error| error.code != FieldCode::UnknownField));
+            Err(Problem::from_errors(errors))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -284,9 +299,9 @@ mod tests {
     use crate::values::{Amount, Date, Key};
     use serde_json::json;
 
-    #[derive(Debug, Deserr)]
+    #[derive(Debug, Deserr, Serialize)]
     #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-    #[allow(dead_code)]
+    #[serde(rename_all = "camelCase")]
     struct Probe {
         number: Key,
         unit_price: Amount,
@@ -338,6 +353,36 @@ mod tests {
         for text in [&b"{"[..], b"", b"{} {}", b"\xff", b"{\"a\":\xff}", b"nul", b"1e999", &deep] {
             assert_eq!(parse(text).unwrap_err().code, ProblemCode::MalformedRequest);
         }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_decimals() {
+        let read = |text: &str| parse(text.as_bytes()).unwrap();
+        for (text, whole) in [
+            ("9.0", 9_i64),
+            ("-0.0", 0),
+            ("-2520.00", -2520),
+            ("1e3", 1000),
+            ("9007199254740992.0", 9_007_199_254_740_992_i64),
+        ] {
+            assert_eq!(read(text), json!(whole), "{text}");
+        }
+        for text in ["9.5", "1e300", "-1e-3", "9007199254740993e3"] {
+            assert!(read(text).is_f64(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_found_even_if_it_is_null() {
+        let whole: Probe = decode(json!({"number": "A", "unitPrice": "1", "startingDate": "2031-05-15"})).unwrap();
+        let errors = patched(&whole, json!({"x": null, "y": 1, "unitPrice": 1})).unwrap_err().errors;
+        assert_eq!(
+            codes(&errors),
+            [("/x", "UNKNOWN_FIELD"), ("/y", "UNKNOWN_FIELD"), ("/unitPrice", "INVALID_DECIMAL")]
+        );
+        let errors = patched(&whole, json!({"unitPrice": null})).unwrap_err().errors;
+        assert_eq!(codes(&errors), [("/unitPrice", "REQUIRED")]);
+        assert_eq!(patched(&whole, json!({"startingDate": null})).unwrap().starting_date, None);
     }
 
     #[test]

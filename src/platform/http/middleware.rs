@@ -96,7 +96,15 @@ pub async fn around(
     let labels = [("method", method_label(&method)), ("route", route), ("status", status.as_u16().to_string())];
     metrics::counter!(REQUESTS_TOTAL, &labels).increment(1);
     metrics::histogram!(REQUEST_SECONDS, &labels).record(took);
-    span.in_scope(|| tracing::info!(status = status.as_u16(), took_us = took.as_micros(), "request answered"));
+    let (status, took_us) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    span.in_scope(|| {
+        if is_business(&path) {
+            tracing::info!(status, took_us, "request answered");
+        } else {
+            // Probes and scrapes come every few seconds, and say little.
+            tracing::debug!(status, took_us, "request answered");
+        }
+    });
     Ok(response)
 }
 
@@ -117,8 +125,7 @@ fn trace_id(request: &ServiceRequest) -> String {
 
 /// Who calls, unless the request is refused before it reaches its handler.
 fn admitted(request: &ServiceRequest) -> Result<Caller, Problem> {
-    let business = request.path().starts_with("/v1/") || request.path() == "/v1";
-    if !business {
+    if !is_business(request.path()) {
         return Ok(Caller("local".to_owned()));
     }
     let caller = match request.app_data::<web::Data<Credentials>>() {
@@ -130,6 +137,11 @@ fn admitted(request: &ServiceRequest) -> Result<Caller, Problem> {
     } else {
         Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
     }
+}
+
+/// Whether the path belongs to the API, and not to what operators ask.
+fn is_business(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
 }
 
 /// Whether `Accept` lets JSON through; a range with q=0 does not.

@@ -1,6 +1,7 @@
 //! Mounts a plain resource: its seven operations with their documentation, made from its [`Names`](super::resource::Names).
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -21,6 +22,9 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
     routes.schema::<BatchOf<R>>();
+    if needs_key::<R>() {
+        routes.schema::<CreateOf<R>>();
+    }
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
     routes.operation(HttpMethod::Post, collection, documented.create(), resource::create::<R>);
@@ -31,15 +35,25 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
 }
 
+/// Whether a new one has to say its key.
+const fn needs_key<R: Resource>() -> bool {
+    R::NAMES.key_field.is_some() && !R::NUMBERED
+}
+
+/// The schema of a new one, where the path does not say its key.
+fn create_name<R: Resource>() -> Cow<'static, str> {
+    if needs_key::<R>() { CreateOf::<R>::name() } else { R::Write::name() }
+}
+
 /// The documentation of a resource's operations.
 struct Documented<R> {
-    resource: std::marker::PhantomData<R>,
+    resource: PhantomData<R>,
     words: String,
 }
 
 impl<R: Resource> Documented<R> {
     fn new() -> Self {
-        Self { resource: std::marker::PhantomData, words: R::NAMES.plural.replace('_', " ") }
+        Self { resource: PhantomData, words: R::NAMES.plural.replace('_', " ") }
     }
 
     fn operation(&self, id: String, summary: String, description: &str) -> OperationBuilder {
@@ -78,7 +92,7 @@ impl<R: Resource> Documented<R> {
             format!("Create {}", R::NAMES.one),
             "Answers with the resource, its `ETag` and its `Location`.",
         )
-        .request_body(Some(json_body("What is to be created.", R::Write::name())))
+        .request_body(Some(json_body("What is to be created.", create_name::<R>())))
         .response("201", json_response("Created.", R::View::name()))
         .build()
     }
@@ -209,7 +223,8 @@ fn integer_parameter(name: &str, description: &str, least: f64, most: f64, defau
 /// A text parameter of the query.
 #[must_use]
 pub fn text_parameter(name: &str, description: &str, longest: usize) -> Parameter {
-    query_parameter(name, description, ObjectBuilder::new().schema_type(Type::String).max_length(Some(longest)))
+    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(longest));
+    query_parameter(name, description, schema)
 }
 
 /// A boolean parameter of the query.
@@ -246,6 +261,33 @@ pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBu
     ResponseBuilder::new()
         .description(description)
         .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+}
+
+/// Implements a schema that is named after a resource's view and made by a function on the resource.
+macro_rules! schema_of {
+    ($name:ident, $suffix:literal, $schema:ident) => {
+        struct $name<R>(PhantomData<R>);
+
+        impl<R: Resource> PartialSchema for $name<R> {
+            fn schema() -> RefOr<Schema> {
+                $schema::<R>()
+            }
+        }
+
+        impl<R: Resource> ToSchema for $name<R> {
+            fn name() -> Cow<'static, str> {
+                Cow::Owned(format!("{}{}", <R::View as ToSchema>::name(), $suffix))
+            }
+        }
+    };
+}
+
+schema_of!(PageOf, "Page", page_schema);
+schema_of!(BatchOf, "Batch", batch_schema);
+schema_of!(CreateOf, "Create", create_schema);
+
+fn page_schema<R: Resource>() -> RefOr<Schema> {
+    page_of(R::View::name())
 }
 
 /// The schema of a page of named resources.
@@ -295,29 +337,7 @@ pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
         .into()
 }
 
-/// Implements a schema that is named after a resource's view or write.
-macro_rules! schema_of {
-    ($name:ident, $of:ident, $suffix:literal, $schema:expr) => {
-        struct $name<R>(std::marker::PhantomData<R>);
-
-        impl<R: Resource> PartialSchema for $name<R> {
-            fn schema() -> RefOr<Schema> {
-                #[allow(clippy::redundant_closure_call)]
-                ($schema)(<R::$of as ToSchema>::name())
-            }
-        }
-
-        impl<R: Resource> ToSchema for $name<R> {
-            fn name() -> Cow<'static, str> {
-                Cow::Owned(format!("{}{}", <R::View as ToSchema>::name(), $suffix))
-            }
-        }
-    };
-}
-
-schema_of!(PageOf, View, "Page", page_of);
-
-schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>| {
+fn batch_schema<R: Resource>() -> RefOr<Schema> {
     ObjectBuilder::new()
         .description(Some("Rows to write, by business key."))
         .property(
@@ -331,17 +351,38 @@ schema_of!(BatchOf, Write, "Batch", |name: Cow<'static, str>| {
         .property(
             "rows",
             ArrayBuilder::new()
-                .items(Ref::from_schema_name(name))
+                .items(Ref::from_schema_name(create_name::<R>()))
                 .min_items(Some(1))
                 .max_items(Some(BATCH_ROWS))
                 .description(Some("The rows.")),
         )
         .required("rows")
         .into()
-});
+}
+
+/// The write, its key given.
+fn create_schema<R: Resource>() -> RefOr<Schema> {
+    let mut schema = R::Write::schema();
+    if let (RefOr::T(Schema::Object(object)), Some(field)) = (&mut schema, R::NAMES.key_field) {
+        object.required.push(field.to_owned());
+        if let Some(key) = object.properties.get_mut(field) {
+            let given = match key {
+                RefOr::T(Schema::OneOf(optional)) => {
+                    optional.items.iter().find(|item| matches!(item, RefOr::Ref(_))).cloned()
+                }
+                _ => None,
+            };
+            *key = given.unwrap_or_else(|| key.clone());
+        }
+    }
+    schema
+}
 
 /// What became of the rows of a batch.
 #[derive(ToSchema, serde::Serialize)]
+#[schema(example = json!({"receipts": [
+    {"row": 0, "status": 201, "id": "0190b5c2-7d5e-7000-8000-000000000001", "key": "1896-S"}
+]}))]
 #[serde(rename_all = "camelCase")]
 pub struct BatchReceipts {
     /// One receipt for each row, in the order of the request.

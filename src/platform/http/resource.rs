@@ -92,6 +92,8 @@ pub trait Resource: 'static {
     const NAMES: Names;
     /// What can be filtered and ordered by.
     const LIST: ListSpec;
+    /// Whether one without a key gets the next number of a series ([`Resource::next_key`]).
+    const NUMBERED: bool = false;
     /// What may refer to it.
     const HOLDERS: &'static [Holder];
     /// What the collection lies below.
