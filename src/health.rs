@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::middleware::{REQUEST_SECONDS, REQUESTS_TOTAL};
+use crate::platform::http::figures::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web;
 use chrono::NaiveDate;
 use deserr::Deserr;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::{Quote, QuoteError};
@@ -16,7 +17,7 @@ use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::PUBLICATION_VERSION;
 use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::json::{BodyErrors, field_code};
+use crate::platform::http::json::{BodyErrors, field_code, objects};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
@@ -27,6 +28,8 @@ use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
 /// The most lines of one request.
 const MOST_LINES: usize = 1_000;
+/// About what a line of the answer takes.
+const BYTES_OF_A_LINE: usize = 600;
 /// How long a request waits for the copy to reach `minPublicationVersion`.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long ago, in seconds, the copy was last known to be the newest.
@@ -41,9 +44,10 @@ pub fn mount(routes: &mut Routes) {
 }
 
 /// A document whose prices are asked for.
-#[derive(Debug, Deserr, ToSchema)]
+#[derive(Debug, Deserialize, Deserr, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
+#[schema(as = PriceQuoteRequest)]
 pub struct QuoteBody {
     /// The contact that asks; a person asks for its company. Neither contact nor customer: only what holds for all customers.
     #[deserr(default)]
@@ -66,17 +70,20 @@ pub struct QuoteBody {
     pub campaign_number: Option<Key>,
     /// Whether each line explains itself.
     #[deserr(default)]
+    #[serde(default)]
     #[schema(default = false, example = false)]
     pub explain: bool,
     /// What is asked; answered in this order.
+    #[serde(deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<QuoteBodyLine>,
 }
 
 /// A line whose price is asked for.
-#[derive(Debug, Deserr, ToSchema)]
+#[derive(Debug, Deserialize, Deserr, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequestLine, rename_all = "camelCase")]
+#[schema(as = PriceQuoteRequestLine)]
 pub struct QuoteBodyLine {
     /// The item.
     pub item_number: Key,
@@ -88,6 +95,7 @@ pub struct QuoteBodyLine {
     pub unit_of_measure_code: Option<Key>,
     /// How many units; absent: 1.
     #[deserr(default)]
+    #[serde(default)]
     pub quantity: Quantity,
     /// The tax rate of the sale; absent: the item's.
     #[deserr(default)]
@@ -237,11 +245,18 @@ fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &Li
         };
         Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
     })?;
+    let mut body = Vec::with_capacity(BYTES_OF_A_LINE.saturating_mul(quote.lines.len().saturating_add(1)));
+    serde_json::to_writer(&mut body, &quote).map_err(Problem::internal)?;
     let age = book.age_ms().checked_div(1_000).unwrap_or_default();
-    Ok(Answer::resource(StatusCode::OK, &quote)?
+    Ok(Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
         .header(PUBLICATION_VERSION, &quote.publication_version.to_string())
         .header(SNAPSHOT_AGE, &age.to_string())
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
+}
+
+/// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer says, once the build is the same.
+fn etag_of(snapshot: &Snapshot, request: &QuoteRequest) -> String {
+    format!("\"{}-{}-{}\"", env!("CARGO_PKG_VERSION"), snapshot.version(), request.date)
 }
 
 /// Quote one line
@@ -295,7 +310,8 @@ async fn get_price_quote(
     ])?;
     let request = read_query(&params, calendar.today())?;
     let snapshot = snapshot(&params, &book).await?;
-    Ok(answered(&snapshot, &request, "?", &book)?.unless_known(call.if_none_match.as_ref()))
+    let answer = answered(&snapshot, &request, "?", &book)?;
+    Ok(answer.header(header::ETAG, &etag_of(&snapshot, &request)).unless_known(call.if_none_match.as_ref()))
 }
 
 /// Quote a document
@@ -325,7 +341,7 @@ async fn create_price_quote(
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
-    let request = call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?;
+    let request = call.json_fast::<QuoteBody>()?.into_request(calendar.today(), explain)?;
     let snapshot = snapshot(&params, &book).await?;
     answered(&snapshot, &request, "/", &book)
 }

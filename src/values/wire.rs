@@ -75,6 +75,26 @@ macro_rules! travels_as_string {
             }
         }
 
+        impl<'de> ::serde::Deserialize<'de> for $type {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct FromText;
+
+                impl ::serde::de::Visitor<'_> for FromText {
+                    type Value = $type;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: ::serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        <$type>::parse(text).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(FromText)
+            }
+        }
+
         impl ::std::str::FromStr for $type {
             type Err = $crate::values::wire::Invalid;
 

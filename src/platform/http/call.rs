@@ -11,6 +11,7 @@ use deserr::Deserr;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -61,6 +62,19 @@ impl Call {
     /// 415 when it is not JSON, 400 or 422 with everything that is wrong.
     pub fn json<T: Deserr<BodyErrors>>(&self) -> Result<T, Problem> {
         json::decode(self.value()?).map_err(Problem::from_errors)
+    }
+
+    /// The body as a typed value, read in one go where nothing is wrong with it. Whatever is wrong is found by reading it again
+    /// as [`Call::json`] does. For bodies that come often and are large.
+    ///
+    /// # Errors
+    /// As [`Call::json`].
+    pub fn json_fast<T: Deserr<BodyErrors> + DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.check_content_type()?;
+        match json::object(&self.body) {
+            Some(value) => Ok(value),
+            None => self.json(),
+        }
     }
 
     /// The body as a JSON value: a merge patch, or rows to be decoded one by one.

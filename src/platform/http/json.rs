@@ -5,11 +5,14 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
 use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
+use serde::Deserialize;
 use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -45,6 +48,44 @@ pub fn parse(text: &[u8]) -> Result<Value, Problem> {
 /// Everything that is wrong, each with its pointer.
 pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>> {
     deserr::deserialize::<T, Value, BodyErrors>(value).map_err(|BodyErrors(errors)| errors)
+}
+
+/// Reads an object in one go, if nothing is wrong with it. Its type has to refuse what [`decode`] refuses: unknown fields by
+/// `deny_unknown_fields`, and lists in the place of objects, which serde takes for structs, by [`objects`].
+#[must_use]
+pub fn object<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+    serde_json::from_slice(text).ok().map(|Object(value)| value)
+}
+
+/// Reads a list of objects; for fields of types that are read by [`object`].
+///
+/// # Errors
+/// When an element is no object, or not of its type.
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Vec::<Object<T>>::deserialize(deserializer).map(|objects| objects.into_iter().map(|Object(value)| value).collect())
+}
+
+/// A value that is written as an object and not as a list of its fields.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMaps<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(entries)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(OnlyMaps(PhantomData))
+    }
 }
 
 /// A value being read strictly, with the pointer to where we are.

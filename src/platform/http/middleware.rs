@@ -14,15 +14,11 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::call::Caller;
+use super::figures;
 use super::problem::{Problem, ProblemCode};
 
 /// Carries the trace id of every answer.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
-
-/// The counter of requests answered.
-pub const REQUESTS_TOTAL: &str = "kampanje_http_requests_total";
-/// The histogram of the time that requests took, in seconds.
-pub const REQUEST_SECONDS: &str = "kampanje_http_request_seconds";
 
 /// The API key, if the service has one; only its hash is kept.
 #[derive(Clone)]
@@ -70,7 +66,11 @@ pub async fn around(
     let trace_id = trace_id(&request);
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let span = tracing::info_span!("request", trace_id = %trace_id, method = %method, path = %path);
+    let span = if is_quiet(&path) {
+        tracing::debug_span!("request", trace_id = %trace_id, method = %method, path = %path)
+    } else {
+        tracing::info_span!("request", trace_id = %trace_id, method = %method, path = %path)
+    };
     let mut response = match admitted(&request) {
         Err(problem) => request.into_response(problem.response(&path, &trace_id)),
         Ok(caller) => {
@@ -91,27 +91,17 @@ pub async fn around(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     let status = response.status();
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let took = started.elapsed();
-    let labels = [("method", method_label(&method)), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::counter!(REQUESTS_TOTAL, &labels).increment(1);
-    metrics::histogram!(REQUEST_SECONDS, &labels).record(took);
+    figures::count(response.request(), status, took);
     let (status, took_us) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     span.in_scope(|| {
-        if is_business(&path) {
-            tracing::info!(status, took_us, "request answered");
-        } else {
-            // Probes and scrapes come every few seconds, and say little.
+        if is_quiet(&path) {
             tracing::debug!(status, took_us, "request answered");
+        } else {
+            tracing::info!(status, took_us, "request answered");
         }
     });
     Ok(response)
-}
-
-/// The method as a label: a client can make up methods, but not series of figures.
-fn method_label(method: &Method) -> String {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    if known.contains(method) { method.to_string() } else { "OTHER".to_owned() }
 }
 
 /// The caller's own trace id (W3C Trace Context), or a new one.
@@ -144,13 +134,19 @@ fn is_business(path: &str) -> bool {
     path == "/v1" || path.starts_with("/v1/")
 }
 
+/// Whether a line of the log for each request would be too much: quotes come by the thousand a second, and probes and scrapes say
+/// little.
+fn is_quiet(path: &str) -> bool {
+    path == "/v1/price-quotes" || !is_business(path)
+}
+
 /// Whether `Accept` lets JSON through; a range with q=0 does not.
 fn accepts_json(request: &ServiceRequest) -> bool {
     let mut asked = false;
     for value in request.headers().get_all(header::ACCEPT) {
         for range in value.to_str().unwrap_or("*/*").split(',') {
             let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_lowercase();
+            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
             let refused =
                 parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty()));
             asked |= !media.is_empty();

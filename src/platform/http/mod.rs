@@ -3,6 +3,7 @@
 pub mod call;
 pub mod constraints;
 pub mod etag;
+pub mod figures;
 pub mod json;
 pub mod list;
 pub mod middleware;

@@ -10,6 +10,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::figures::RouteFigures;
 use super::middleware::method_not_allowed;
 
 /// One operation: what is documented and what is done.
@@ -81,14 +82,15 @@ impl Routes {
                 None => paths.push((served.path.clone(), vec![served])),
             }
         }
-        // A literal segment is matched before a parameter at the same place: `/batch` is not a key.
-        paths.sort_by_key(|(path, _)| path.replace('{', "~"));
+        // Paths without parameters first, as they are compared without a regular expression. And a literal segment is matched
+        // before a parameter at the same place: `/batch` is not a key.
+        paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
         for (path, operations) in paths {
             let mut allowed: Vec<Method> = operations.iter().map(|served| served.method.clone()).collect();
             if allowed.contains(&Method::GET) {
                 allowed.push(Method::HEAD);
             }
-            let mut resource = web::resource(path);
+            let mut resource = web::resource(path.as_str()).app_data(RouteFigures::new(path));
             for route in operations.into_iter().flat_map(|served| served.routes) {
                 resource = resource.route(route);
             }
