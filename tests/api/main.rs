@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod activation;
+mod activities;
 mod campaign_statuses;
 mod campaigns;
 mod contacts;
@@ -11,9 +12,12 @@ mod exchange_rates;
 mod health;
 mod items;
 mod lines;
+mod opportunities;
 mod process;
 mod salespeople;
 mod segment_lines;
 mod segments;
 mod settings;
 mod support;
+mod tasks;
+mod teams;
