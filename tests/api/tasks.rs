@@ -211,7 +211,7 @@ async fn a_recurring_task_whose_next_cannot_be_stays_open() {
 async fn tasks_are_listed_by_campaign_and_written_in_batches() {
     let app = app().await;
     let row = |n: usize| {
-        json!({"campaignNumber": if n % 2 == 0 { "CP" } else { "OTHER" }, "teamCode": "T", "closed": true,
+        json!({"campaignNumber": if n.is_multiple_of(2) { "CP" } else { "OTHER" }, "teamCode": "T", "closed": true,
             "date": format!("2031-05-{:02}", 28 - n % 28), "startingTime": format!("{:02}:00", n % 24),
             "recurrence": {"interval": 1, "unit": "MONTHS", "from": "DUE_DATE"}})
     };
