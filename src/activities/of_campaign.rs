@@ -25,7 +25,7 @@ const PATH: &str = "/v1/campaigns/{campaign}/activities";
 
 /// Which activity, when, and who has to do it.
 #[derive(Debug, Clone, Deserr, ToSchema)]
-#[schema(as = CampaignActivityWrite)]
+#[schema(as = CampaignActivityWrite, example = json!({"code": "FAIR", "date": "2031-05-15", "teamCode": "NORTH"}))]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct CampaignActivityWrite {

@@ -32,7 +32,11 @@ use crate::values::{Date, Key, Reference, Text, TimeOfDay};
 
 /// What a client says about a task.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
-#[schema(as = TaskWrite)]
+#[schema(as = TaskWrite, example = json!({
+    "campaignNumber": "CP0001", "contactNumber": "CT000001", "salespersonCode": "PB", "type": "CALL",
+    "description": "Ask what they thought of the fair", "date": "2031-05-15", "startingTime": "14:30", "priority": "HIGH",
+    "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}
+}))]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskWrite {
