@@ -10,6 +10,7 @@ use actix_web::{App, HttpServer, web};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activation;
+use crate::activities::{Activities, mount_campaign_activities};
 use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_status_changes};
 use crate::contacts::Contacts;
@@ -19,6 +20,7 @@ use crate::health::{self, Readiness};
 use crate::items::Items;
 use crate::lines::{DiscountLines, PriceLines};
 use crate::openapi::{self, Document};
+use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::effect::Database;
@@ -35,6 +37,8 @@ use crate::salespeople::Salespeople;
 use crate::segments::Segments;
 use crate::segments::lines::SegmentLines;
 use crate::settings;
+use crate::tasks::Tasks;
+use crate::teams::Teams;
 
 /// How long an idle connection is kept: longer than load balancers keep theirs, so that it is never we who close it.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -52,6 +56,7 @@ pub fn routes() -> Routes {
     mount::<ExchangeRates>(&mut routes);
     mount::<Items>(&mut routes);
     mount::<Salespeople>(&mut routes);
+    mount::<Teams>(&mut routes);
     mount::<Contacts>(&mut routes);
     mount::<CampaignStatuses>(&mut routes);
     mount::<Campaigns>(&mut routes);
@@ -62,6 +67,10 @@ pub fn routes() -> Routes {
     mount::<PriceLines<OfCampaign>>(&mut routes);
     mount::<DiscountLines<()>>(&mut routes);
     mount::<DiscountLines<OfCampaign>>(&mut routes);
+    mount::<Tasks>(&mut routes);
+    mount::<Activities>(&mut routes);
+    mount_campaign_activities(&mut routes);
+    mount::<Opportunities>(&mut routes);
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
     quotes::http::mount(&mut routes);

@@ -12,6 +12,7 @@
 )]
 
 pub mod activation;
+pub mod activities;
 pub mod app;
 pub mod campaign_statuses;
 pub mod campaigns;
@@ -24,6 +25,7 @@ pub mod health;
 pub mod items;
 pub mod lines;
 pub mod openapi;
+pub mod opportunities;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
@@ -31,6 +33,8 @@ pub mod salespeople;
 pub mod segments;
 pub mod serve;
 pub mod settings;
+pub mod tasks;
+pub mod teams;
 
 pub mod platform;
 pub mod values;

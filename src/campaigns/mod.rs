@@ -22,9 +22,9 @@ pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::campaigns;
+use crate::platform::db::schema::{campaigns, opportunities, tasks};
 use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{self, Holder, Named, Target, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -157,8 +157,17 @@ impl Resource for Campaigns {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] =
-        &[Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" }];
+    const HOLDERS: &'static [Holder] = &[
+        Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" },
+        Holder {
+            what: "open tasks",
+            count: "SELECT count(*) AS count FROM tasks WHERE campaign_number = $1 AND closed_at IS NULL",
+        },
+        Holder {
+            what: "running opportunities",
+            count: "SELECT count(*) AS count FROM opportunities WHERE campaign_number = $1 AND closed_date IS NULL",
+        },
+    ];
     type Scope = Today;
     type Write = CampaignWrite;
     type View = CampaignView;
@@ -252,8 +261,10 @@ impl Resource for Campaigns {
     async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
         if view.publication_version.is_some() {
             let detail = format!("{} is active; deactivate it first", view.number);
-            return Err(Problem::new(ProblemCode::CampaignActive, detail).into());
+            let held = constraints::in_use(&mut effect.conn, Self::HOLDERS, view.number.as_str()).await?;
+            return Err(Problem { errors: held.errors, ..Problem::new(ProblemCode::CampaignActive, detail) }.into());
         }
+        let_go(&mut effect.conn, &view.number).await?;
         diesel::delete(campaigns::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.campaigns.insert(view.number.to_string());
         Ok(())
@@ -297,6 +308,19 @@ impl Resource for Campaigns {
         let status = named("/statusCode", Target::CampaignStatus, write.status_code.as_ref());
         salesperson.into_iter().chain(status).collect()
     }
+}
+
+/// Lets go of what does not hold a campaign: its closed tasks go with it, opportunities that are won or lost stay with their
+/// contacts.
+async fn let_go(conn: &mut AsyncPgConnection, number: &Key) -> Result<(), diesel::result::Error> {
+    let closed = tasks::table.filter(tasks::campaign_number.eq(number)).filter(tasks::closed_at.is_not_null());
+    diesel::delete(closed).execute(conn).await?;
+    let of_campaign = opportunities::table.filter(opportunities::campaign_number.eq(number));
+    diesel::update(of_campaign.filter(opportunities::closed_date.is_not_null()))
+        .set(opportunities::campaign_number.eq(None::<&Key>))
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// The changes of status that the writes make. The campaigns that exist are locked until the transaction ends, so that

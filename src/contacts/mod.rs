@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use fields::FIELDS;
 
-use crate::platform::db::schema::contacts;
+use crate::platform::db::schema::{contacts, tasks};
 use crate::platform::effect::Effect;
 use crate::platform::http::constraints::{Holder, Named, Target, named};
 use crate::platform::http::json::BodyErrors;
@@ -255,6 +255,14 @@ impl Resource for Contacts {
             what: "segment lines",
             count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1",
         },
+        Holder {
+            what: "open tasks",
+            count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 AND closed_at IS NULL",
+        },
+        Holder {
+            what: "opportunities",
+            count: "SELECT count(*) AS count FROM opportunities WHERE contact_number = $1",
+        },
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
         Holder {
             what: "discount lines",
@@ -310,6 +318,9 @@ impl Resource for Contacts {
     }
 
     async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        // Closed tasks stay in the history of their campaign, without the contact.
+        let closed = tasks::table.filter(tasks::contact_number.eq(&view.number)).filter(tasks::closed_at.is_not_null());
+        diesel::update(closed).set(tasks::contact_number.eq(None::<&Key>)).execute(&mut effect.conn).await?;
         diesel::delete(contacts::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.contacts.insert(view.number.to_string());
         Ok(())

@@ -34,6 +34,7 @@ use crate::platform::http::routes::Routes;
 const TAGS: &[(&str, &str)] = &[
     ("Campaigns", "Campaigns, their statuses and what is offered in them."),
     ("Activation", "From a draft to prices that count: validate, plan, publish, withdraw."),
+    ("Tasks and opportunities", "What has to be done for a campaign, and what may come of it."),
     ("Segments", "Whom a campaign addresses."),
     ("Contacts", "Companies and persons; a company may be a customer."),
     ("Prices and discounts", "Price lines and discount lines of campaigns and of everybody else."),

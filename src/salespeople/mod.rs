@@ -1,4 +1,5 @@
-//! The people who look after contacts, campaigns and segments.
+//! The people who look after contacts, campaigns, segments, tasks and opportunities. That a blocked one is given nothing new,
+//! the database says for all of them (`refuse_blocked_salesperson` in the migration of tasks).
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -35,7 +36,8 @@ pub struct SalespersonWrite {
     #[deserr(default)]
     #[serde(default)]
     pub email: Text<254>,
-    /// Whether the salesperson is out of service; kept for the ERP, nothing is refused because of it.
+    /// Whether the salesperson can be given nothing new: no contact, campaign, segment, task or opportunity. What was given
+    /// before stays.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -57,7 +59,7 @@ pub struct SalespersonView {
     pub name: Text<100>,
     /// The e-mail address, as the ERP has it.
     pub email: Text<254>,
-    /// Whether the salesperson is out of service.
+    /// Whether the salesperson can be given nothing new.
     #[schema(example = false)]
     pub blocked: bool,
 }
@@ -89,6 +91,12 @@ impl Resource for Salespeople {
         Holder { what: "contacts", count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1" },
         Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1" },
         Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1" },
+        Holder { what: "teams", count: "SELECT count(*) AS count FROM team_members WHERE salesperson_code = $1" },
+        Holder { what: "tasks", count: "SELECT count(*) AS count FROM tasks WHERE salesperson_code = $1" },
+        Holder {
+            what: "opportunities",
+            count: "SELECT count(*) AS count FROM opportunities WHERE salesperson_code = $1",
+        },
     ];
     type Scope = ();
     type Write = SalespersonWrite;

@@ -94,6 +94,8 @@ pub struct Settings {
     pub next_segment_number: Key,
     /// The number of the next contact that is created without one; its last digits count up.
     pub next_contact_number: Key,
+    /// The number of the next opportunity that is created without one; its last digits count up.
+    pub next_opportunity_number: Key,
 }
 
 impl Settings {
@@ -118,6 +120,7 @@ impl Settings {
             ("/nextCampaignNumber", &self.next_campaign_number),
             ("/nextSegmentNumber", &self.next_segment_number),
             ("/nextContactNumber", &self.next_contact_number),
+            ("/nextOpportunityNumber", &self.next_opportunity_number),
         ] {
             if series::after(number).is_none() {
                 let detail = format!("no number can follow {number}");

@@ -18,6 +18,8 @@ pub enum Series {
     Segment,
     /// Contacts, from CT000001.
     Contact,
+    /// Opportunities, from OP000001.
+    Opportunity,
 }
 
 impl Series {
@@ -27,6 +29,7 @@ impl Series {
             Self::Campaign => "EXISTS (SELECT FROM campaigns WHERE number = ",
             Self::Segment => "EXISTS (SELECT FROM segments WHERE number = ",
             Self::Contact => "EXISTS (SELECT FROM contacts WHERE number = ",
+            Self::Opportunity => "EXISTS (SELECT FROM opportunities WHERE number = ",
         }
     }
 }
@@ -37,13 +40,19 @@ impl Series {
 /// # Errors
 /// 422 when the series is at its end, or when the database fails.
 pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result<Key, Problem> {
-    let columns = (settings::next_campaign_number, settings::next_segment_number, settings::next_contact_number);
-    let (campaign, segment, contact): (Key, Key, Key) =
+    let columns = (
+        settings::next_campaign_number,
+        settings::next_segment_number,
+        settings::next_contact_number,
+        settings::next_opportunity_number,
+    );
+    let (campaign, segment, contact, opportunity): (Key, Key, Key, Key) =
         settings::table.select(columns).for_no_key_update().first(conn).await?;
     let mut number = match series {
         Series::Campaign => campaign,
         Series::Segment => segment,
         Series::Contact => contact,
+        Series::Opportunity => opportunity,
     };
     while diesel::select(sql::<Bool>(series.taken()).bind::<Text, _>(&number).sql(")")).get_result(conn).await? {
         number = after(&number).ok_or_else(|| exhausted(&number))?;
@@ -54,6 +63,7 @@ pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result
         Series::Campaign => update.set(settings::next_campaign_number.eq(next)).execute(conn).await?,
         Series::Segment => update.set(settings::next_segment_number.eq(next)).execute(conn).await?,
         Series::Contact => update.set(settings::next_contact_number.eq(next)).execute(conn).await?,
+        Series::Opportunity => update.set(settings::next_opportunity_number.eq(next)).execute(conn).await?,
     };
     Ok(number)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, Months, NaiveDate, TimeDelta};
 use diesel::sql_types::Date as SqlDate;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
@@ -38,6 +38,22 @@ impl Date {
         )
     }
 
+    /// The date so many days later, or earlier if they are negative; none outside the years 1 to 9999.
+    #[must_use]
+    pub fn plus_days(self, days: i64) -> Option<Self> {
+        self.0.checked_add_signed(TimeDelta::try_days(days)?).and_then(Self::within)
+    }
+
+    /// The same day so many months later, or the last one of a month that is too short; none outside the years 1 to 9999.
+    #[must_use]
+    pub fn plus_months(self, months: u32) -> Option<Self> {
+        self.0.checked_add_months(Months::new(months)).and_then(Self::within)
+    }
+
+    fn within(date: NaiveDate) -> Option<Self> {
+        (1..=9_999).contains(&date.year()).then_some(Self(date))
+    }
+
     /// The date.
     #[must_use]
     pub const fn get(self) -> NaiveDate {
@@ -64,6 +80,18 @@ stored_as!(Date, SqlDate, NaiveDate, |date: &Date| date.0, |stored: NaiveDate| O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_move_within_the_calendar() {
+        let date = |text| Date::parse(text).unwrap();
+        assert_eq!(date("2031-01-31").plus_months(1), Some(date("2031-02-28")));
+        assert_eq!(date("2031-03-01").plus_days(-1), Some(date("2031-02-28")));
+        assert_eq!(date("9999-12-30").plus_days(1), Some(date("9999-12-31")));
+        assert_eq!(date("9999-12-31").plus_days(1), None);
+        assert_eq!(date("9999-12-01").plus_months(1), None);
+        assert_eq!(date("0001-01-01").plus_days(-1), None);
+        assert_eq!(date("0001-01-01").plus_days(i64::MIN), None);
+    }
 
     #[test]
     fn only_days_of_the_calendar() {

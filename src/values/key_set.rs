@@ -38,6 +38,17 @@ impl KeySet {
         keys.dedup();
         Ok(Self(keys))
     }
+
+    /// The codes in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Key> {
+        self.0.iter()
+    }
+
+    /// The set of codes that were read in their order from where a set was stored.
+    #[must_use]
+    pub(crate) const fn stored(keys: Vec<Key>) -> Self {
+        Self(keys)
+    }
 }
 
 impl<E: DeserializeError + MergeWithError<Invalid>> Deserr<E> for KeySet {

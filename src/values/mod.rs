@@ -8,6 +8,7 @@ pub mod key;
 pub mod key_set;
 pub mod name;
 pub mod text;
+pub mod time_of_day;
 pub mod wire;
 pub mod words;
 
@@ -18,3 +19,4 @@ pub use key::{CurrencyCode, Key, Reference};
 pub use key_set::KeySet;
 pub use name::Name;
 pub use text::Text;
+pub use time_of_day::TimeOfDay;

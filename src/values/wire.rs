@@ -15,6 +15,8 @@ pub enum InvalidKind {
     Range,
     /// Not a calendar date.
     Date,
+    /// Not a time of day.
+    Time,
     /// Longer than allowed.
     TooLong,
     /// Shorter than allowed.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod activation;
+mod activities;
 mod campaign_statuses;
 mod campaigns;
 mod contacts;
@@ -12,9 +13,12 @@ mod health;
 mod items;
 mod lines;
 mod openapi;
+mod opportunities;
 mod process;
 mod salespeople;
 mod segment_lines;
 mod segments;
 mod settings;
 mod support;
+mod tasks;
+mod teams;

@@ -47,6 +47,54 @@ async fn a_salesperson_in_use_stays_and_the_refusal_says_why() {
     ] {
         app.sql(statement).await;
     }
+    app.put("/v1/teams/T", &json!({"members": ["PB"]})).await.expect(201);
+    let task = json!({"campaignNumber": "CP", "salespersonCode": "PB", "date": "2031-05-01", "closed": true});
+    app.post("/v1/tasks", &task).await.expect(201);
+    app.post("/v1/opportunities", &json!({"contactNumber": "C", "salespersonCode": "PB"})).await.expect(201);
     let refused = app.delete(&format!("{PATH}/PB")).await;
-    assert_eq!((refused.status.as_u16(), refused.errors().len()), (409, 3), "{refused:?}");
+    assert_eq!((refused.status.as_u16(), refused.errors().len()), (409, 6), "{refused:?}");
+}
+
+#[actix_web::test]
+async fn a_blocked_salesperson_is_given_nothing_new_and_keeps_what_there_is() {
+    let app = TestApp::new().await;
+    let people = json!({"rows": [{"code": "PB"}, {"code": "LT"}]});
+    app.post(&format!("{PATH}/batch"), &people).await.expect(200);
+    app.put("/v1/contacts/C", &json!({"type": "COMPANY", "name": "C"})).await.expect(201);
+    app.put("/v1/campaigns/CP", &json!({})).await.expect(201);
+    let kinds = [
+        ("/v1/contacts", json!({"type": "PERSON", "name": "P", "salespersonCode": "PB"})),
+        ("/v1/campaigns", json!({"salespersonCode": "PB"})),
+        ("/v1/segments", json!({"salespersonCode": "PB"})),
+        ("/v1/tasks", json!({"campaignNumber": "CP", "date": "2031-05-01", "salespersonCode": "PB"})),
+        ("/v1/opportunities", json!({"contactNumber": "C", "salespersonCode": "PB"})),
+    ];
+    let mut given = Vec::new();
+    let mut others = Vec::new();
+    for (path, body) in &kinds {
+        given.push(format!("{path}/{}", app.post(path, body).await.expect(201)["id"].as_str().unwrap()));
+        let mut body = body.clone();
+        body["salespersonCode"] = "LT".into();
+        others.push(format!("{path}/{}", app.post(path, &body).await.expect(201)["id"].as_str().unwrap()));
+    }
+    app.patch(&format!("{PATH}/PB"), &json!({"blocked": true})).await.expect(200);
+    let blocked = pairs(&[("/salespersonCode", "SALESPERSON_BLOCKED")]);
+    for (((path, body), given), other) in kinds.iter().zip(&given).zip(&others) {
+        let refused = app.post(path, body).await;
+        assert_eq!((refused.status.as_u16(), refused.errors()), (422, blocked.clone()), "{path}");
+        let refused = app.patch(other, &json!({"salespersonCode": "PB"})).await;
+        assert_eq!((refused.status.as_u16(), refused.errors()), (422, blocked.clone()), "{other}");
+        let batch = app.post(&format!("{path}/batch"), &json!({"rows": [body], "atomic": false})).await.expect(207);
+        assert_eq!(batch["receipts"][0]["errors"][0]["code"], "SALESPERSON_BLOCKED", "{path}");
+        // What was given before stays, and can be given away.
+        app.patch(given, &json!({"salespersonCode": "PB"})).await.expect(200);
+        app.patch(given, &json!({"salespersonCode": "LT"})).await.expect(200);
+        let refused = app.patch(given, &json!({"salespersonCode": "PB"})).await;
+        assert_eq!((refused.status.as_u16(), refused.errors()), (422, blocked.clone()), "{given}");
+    }
+    let refused = app.post("/v1/opportunities", &json!({"contactNumber": "NO", "salespersonCode": "PB"})).await;
+    let expected = pairs(&[("/contactNumber", "REFERENCE_NOT_FOUND"), ("/salespersonCode", "SALESPERSON_BLOCKED")]);
+    assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
+    app.patch(&format!("{PATH}/PB"), &json!({"blocked": false})).await.expect(200);
+    app.patch(&given[0], &json!({"salespersonCode": "PB"})).await.expect(200);
 }

@@ -18,6 +18,7 @@ fn first_settings() -> Value {
         "nextCampaignNumber": "CP0001",
         "nextSegmentNumber": "SM0001",
         "nextContactNumber": "CT000001",
+        "nextOpportunityNumber": "OP000001",
     })
 }
 
@@ -70,6 +71,7 @@ async fn everything_wrong_is_named_at_once() {
         )
     );
     let rules = json!({"nextCampaignNumber": "CAMPAIGN", "nextSegmentNumber": "9".repeat(50), "nextContactNumber": "K9",
+        "nextOpportunityNumber": "OP",
         "priceHierarchy": ["CONTACT", "CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "ALL_CUSTOMERS"]});
     let refused = app.patch(PATH, &rules).await;
     assert_eq!(
@@ -78,6 +80,7 @@ async fn everything_wrong_is_named_at_once() {
             422,
             pairs(&[
                 ("/nextCampaignNumber", "CANNOT_COUNT_UP"),
+                ("/nextOpportunityNumber", "CANNOT_COUNT_UP"),
                 ("/nextSegmentNumber", "CANNOT_COUNT_UP"),
                 ("/priceHierarchy", "INCOMPLETE"),
                 ("/priceHierarchy/2", "DUPLICATE"),
@@ -86,7 +89,7 @@ async fn everything_wrong_is_named_at_once() {
     );
     let empty = app.patch(PATH, &json!({"priceHierarchy": []})).await;
     assert_eq!((empty.status.as_u16(), empty.errors().len()), (422, 5));
-    assert_eq!(app.put(PATH, &json!({})).await.errors().len(), 8);
+    assert_eq!(app.put(PATH, &json!({})).await.errors().len(), 9);
     assert_eq!(app.patch(PATH, &json!([])).await.errors(), pairs(&[("", "INVALID_TYPE")]));
     assert_eq!(app.get(&format!("{PATH}?top=1")).await.errors(), pairs(&[("?top", "UNKNOWN_PARAMETER")]));
     assert_eq!(app.get(PATH).await.json(), first_settings());

@@ -3,6 +3,26 @@
 //! Generated columns (`alike`, `company_type`) are left out: no query of diesel's reads them.
 
 diesel::table! {
+    activities (id) {
+        id -> Uuid,
+        code -> Text,
+        description -> Text,
+    }
+}
+
+diesel::table! {
+    activity_steps (activity_code, position) {
+        activity_code -> Text,
+        position -> Int4,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        description -> Text,
+        priority -> Text,
+        offset_days -> Int4,
+    }
+}
+
+diesel::table! {
     book (only_row) {
         only_row -> Bool,
         version -> Int8,
@@ -185,6 +205,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    opportunities (id) {
+        id -> Uuid,
+        number -> Text,
+        description -> Text,
+        contact_number -> Text,
+        campaign_number -> Nullable<Text>,
+        salesperson_code -> Nullable<Text>,
+        estimated_value -> Numeric,
+        chance_percent -> Numeric,
+        stage -> Text,
+        state -> Text,
+        creation_date -> Date,
+        closed_date -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
     price_lines (id) {
         id -> Uuid,
         source_type -> Text,
@@ -270,10 +307,51 @@ diesel::table! {
         next_campaign_number -> Text,
         next_segment_number -> Text,
         next_contact_number -> Text,
+        next_opportunity_number -> Text,
+    }
+}
+
+diesel::table! {
+    tasks (id) {
+        id -> Uuid,
+        campaign_number -> Text,
+        contact_number -> Nullable<Text>,
+        salesperson_code -> Nullable<Text>,
+        team_code -> Nullable<Text>,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        description -> Text,
+        date -> Date,
+        starting_time -> Nullable<Time>,
+        priority -> Text,
+        state -> Text,
+        closed_at -> Nullable<Timestamptz>,
+        recurrence_interval -> Nullable<Int4>,
+        recurrence_unit -> Nullable<Text>,
+        recurrence_from -> Nullable<Text>,
+        activity_code -> Nullable<Text>,
+        next_task_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    team_members (team_code, salesperson_code) {
+        team_code -> Text,
+        salesperson_code -> Text,
+    }
+}
+
+diesel::table! {
+    teams (id) {
+        id -> Uuid,
+        code -> Text,
+        name -> Text,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(
+    activities,
+    activity_steps,
     book,
     book_audience,
     book_entries,
@@ -288,6 +366,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     item_units_of_measure,
     item_variants,
     items,
+    opportunities,
     price_lines,
     publications,
     salespeople,
@@ -295,4 +374,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     segments,
     service_secrets,
     settings,
+    tasks,
+    team_members,
+    teams,
 );

@@ -66,6 +66,9 @@ const MEANINGS: &[Meaning] = &[
     taken("exchange_rates_currency_date_key", "/startingDate"),
     taken("items_number_key", "/number"),
     taken("salespeople_code_key", "/code"),
+    taken("teams_code_key", "/code"),
+    taken("activities_code_key", "/code"),
+    taken("opportunities_number_key", "/number"),
     taken("campaign_statuses_code_key", "/code"),
     taken("contacts_number_key", "/number"),
     taken("contacts_number_type_key", "/number"),
@@ -75,6 +78,13 @@ const MEANINGS: &[Meaning] = &[
     taken("segment_lines_contact_key", "/contactNumber"),
     duplicate_line("price_lines_duplicate"),
     duplicate_line("discount_lines_duplicate"),
+    // Raised by the triggers of all tables that name a salesperson.
+    rule(
+        "salesperson_blocked",
+        "/salespersonCode",
+        FieldCode::SalespersonBlocked,
+        "the salesperson is blocked and can be given nothing new",
+    ),
     rule("campaigns_period", "/endingDate", FieldCode::EndBeforeStart, "the ending date lies before the starting date"),
     rule(
         "price_lines_period",
@@ -99,6 +109,10 @@ pub enum Target {
     CampaignStatus,
     /// A salesperson.
     Salesperson,
+    /// A team of salespeople.
+    Team,
+    /// An activity.
+    Activity,
     /// A currency.
     Currency,
     /// A contact.
@@ -120,6 +134,8 @@ impl Target {
         match self {
             Self::CampaignStatus => "campaign status",
             Self::Salesperson => "salesperson",
+            Self::Team => "team",
+            Self::Activity => "activity",
             Self::Currency => "currency",
             Self::Contact => "contact",
             Self::Company => "contact of type COMPANY",
@@ -137,6 +153,8 @@ impl Target {
                 "SELECT EXISTS (SELECT FROM campaign_statuses WHERE code = $1) OR $2 IS NULL AS found"
             }
             Self::Salesperson => "SELECT EXISTS (SELECT FROM salespeople WHERE code = $1) OR $2 IS NULL AS found",
+            Self::Team => "SELECT EXISTS (SELECT FROM teams WHERE code = $1) OR $2 IS NULL AS found",
+            Self::Activity => "SELECT EXISTS (SELECT FROM activities WHERE code = $1) OR $2 IS NULL AS found",
             Self::Currency => "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) OR $2 IS NULL AS found",
             Self::Contact => "SELECT EXISTS (SELECT FROM contacts WHERE number = $1) OR $2 IS NULL AS found",
             Self::Company => {

@@ -218,6 +218,7 @@ pub const fn field_code(kind: InvalidKind) -> FieldCode {
         InvalidKind::Decimal => FieldCode::InvalidDecimal,
         InvalidKind::Range => FieldCode::OutOfRange,
         InvalidKind::Date => FieldCode::InvalidDate,
+        InvalidKind::Time => FieldCode::InvalidTime,
         InvalidKind::TooLong => FieldCode::TooLong,
         InvalidKind::TooShort => FieldCode::TooShort,
         InvalidKind::Value => FieldCode::InvalidValue,

@@ -96,6 +96,7 @@ codes! {
         InvalidType "INVALID_TYPE" "The value has the wrong JSON type.";
         InvalidDecimal "INVALID_DECIMAL" "Not a decimal of the allowed form, or a JSON number where a string is expected.";
         InvalidDate "INVALID_DATE" "Not a calendar date of the form 2031-05-15 between 0001-01-01 and 9999-12-31.";
+        InvalidTime "INVALID_TIME" "Not a time of day of the form 14:30.";
         InvalidKey "INVALID_KEY" "Not a business key: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, not shaped like a UUID.";
         InvalidValue "INVALID_VALUE" "The value is not one of those allowed.";
         InvalidCharacter "INVALID_CHARACTER" "The text holds a NUL or another control character.";
@@ -112,6 +113,8 @@ codes! {
         NotAllowed "NOT_ALLOWED" "The field cannot be given together with another one, or not here.";
         CustomerNeedsCompany "CUSTOMER_NEEDS_COMPANY" "Only a contact of type COMPANY can be a customer.";
         CompanyLink "COMPANY_LINK" "Only a person belongs to a company, and only to a contact of type COMPANY.";
+        SalespersonBlocked "SALESPERSON_BLOCKED" "The salesperson is blocked and can be given nothing new.";
+        OutsideCampaign "OUTSIDE_CAMPAIGN" "The date lies outside the campaign's dates; `params` has them.";
         Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
         InUse "IN_USE" "Something refers to what would be removed.";
         Duplicate "DUPLICATE" "The same key stands twice in the list.";
@@ -133,6 +136,7 @@ impl FieldCode {
                 | Self::InvalidType
                 | Self::InvalidDecimal
                 | Self::InvalidDate
+                | Self::InvalidTime
                 | Self::InvalidKey
                 | Self::InvalidValue
                 | Self::InvalidCharacter

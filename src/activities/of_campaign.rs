@@ -1,0 +1,127 @@
+//! Applying an activity to a campaign: all its tasks, or none.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use uuid::Uuid;
+
+use super::{Activities, ActivityView};
+use crate::campaigns::OfCampaign;
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::constraints::{self, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::mount::{json_body, json_response, path_parameter};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, Resource, Scope, checked, refusal, with_etag};
+use crate::platform::http::routes::Routes;
+use crate::tasks::{Moment, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
+use crate::values::{Date, Key, Reference};
+
+const PATH: &str = "/v1/campaigns/{campaign}/activities";
+
+/// Which activity, when, and who has to do it.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[schema(as = CampaignActivityWrite, example = json!({"code": "FAIR", "date": "2031-05-15", "teamCode": "NORTH"}))]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(rename_all = "camelCase")]
+pub struct CampaignActivityWrite {
+    /// The activity.
+    pub code: Key,
+    /// The date from which its steps are reckoned.
+    pub date: Date,
+    /// The salesperson who has to do it all; either this or `teamCode` is given.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// The team that has to do it all.
+    #[deserr(default)]
+    pub team_code: Option<Key>,
+}
+
+/// Adds the operation to the route table.
+pub fn mount_campaign_activities(routes: &mut Routes) {
+    routes.schema::<CampaignActivityWrite>();
+    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let operation = OperationBuilder::new()
+        .operation_id(Some("create_campaign_activity"))
+        .tag(Tasks::NAMES.tag)
+        .summary(Some("Apply an activity to a campaign"))
+        .description(Some("Creates a task of each step, all or none, and answers with them in the order of the steps."))
+        .parameters(Some(parameters))
+        .request_body(Some(json_body("Which activity, when and for whom.", CampaignActivityWrite::name())))
+        .response("201", json_response("The tasks.", "TaskPage".into()))
+        .build();
+    routes.operation(HttpMethod::Post, PATH, operation, create);
+}
+
+/// `POST`: creates the tasks.
+async fn create(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let wanted: CampaignActivityWrite = call.json()?;
+    database.effect(&call, async |effect| apply(effect, &request, &wanted).await).await
+}
+
+async fn apply(effect: &mut Effect, request: &HttpRequest, wanted: &CampaignActivityWrite) -> Result<Answer, Problem> {
+    let campaign = OfCampaign::find(request, &mut effect.conn).await?;
+    let moment = Moment::find(request, &mut effect.conn).await?;
+    let (salesperson, team) = (wanted.salesperson_code.as_ref(), wanted.team_code.as_ref());
+    // Locked, so that it neither changes nor goes before its tasks are there.
+    let activity = Activities::find(&mut effect.conn, &(), &Reference::Key(wanted.code.clone()), true).await?;
+    let mut errors: Vec<FieldError> = assignee_error(salesperson, team).into_iter().collect();
+    let drafts = match &activity {
+        Some(activity) => drafts(&campaign.number, activity, wanted).unwrap_or_else(|error| {
+            errors.push(error);
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
+    if activity.is_none() || !errors.is_empty() {
+        let activity = named("/code", Target::Activity, Some(&wanted.code));
+        let references: Vec<_> = activity.into_iter().chain(assignee(salesperson, team)).collect();
+        errors.extend(constraints::missing(&mut effect.conn, &references).await?);
+    }
+    checked(errors)?;
+    let created = effect.part(async |effect| create_of_activity(effect, &moment, &wanted.code, &drafts).await).await;
+    match (created, drafts.first()) {
+        (Ok(tasks), _) => {
+            let rows = tasks.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
+            Answer::json(StatusCode::CREATED, &json!({ "value": rows }))
+        }
+        // The tasks are alike in all that can be refused, so the first one speaks for them.
+        (Err(error), Some(first)) => Err(refusal::<Tasks>(effect, error, &first.write, first.id).await?),
+        (Err(_), None) => Err(Problem::again()),
+    }
+}
+
+/// A task of each step, or the error that one of them lies beyond the calendar.
+fn drafts(
+    campaign: &Key,
+    activity: &ActivityView,
+    wanted: &CampaignActivityWrite,
+) -> Result<Vec<Draft<TaskWrite>>, FieldError> {
+    let draft = |step: &super::ActivityStep| {
+        let date = wanted.date.plus_days(i64::from(step.offset_days)).ok_or_else(|| {
+            let detail = format!("a step {} days from this date lies beyond the calendar", step.offset_days);
+            FieldError::new("/date", FieldCode::OutOfRange, detail)
+        })?;
+        let write = TaskWrite {
+            campaign_number: campaign.clone(),
+            contact_number: None,
+            salesperson_code: wanted.salesperson_code.clone(),
+            team_code: wanted.team_code.clone(),
+            type_: step.type_.clone(),
+            description: step.description.clone(),
+            date,
+            starting_time: None,
+            priority: step.priority,
+            state: None,
+            closed: None,
+            recurrence: None,
+        };
+        Ok(Draft { id: Uuid::now_v7(), write })
+    };
+    activity.steps.iter().map(draft).collect()
+}

@@ -1,0 +1,391 @@
+//! Opportunities: what a contact may buy, how likely it is, and what became of it.
+
+use std::collections::HashMap;
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::campaigns::Today;
+use crate::platform::db::schema::{campaigns, opportunities};
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of, refusal};
+use crate::settings::series::{Series, next_number};
+use crate::values::wire::text_enum;
+use crate::values::{Amount, Date, Key, Percent, Reference, Text};
+
+text_enum! {
+    /// Where an opportunity stands.
+    OpportunityState {
+        /// Nobody has begun.
+        NotStarted = "NOT_STARTED",
+        /// Somebody is at it.
+        InProgress = "IN_PROGRESS",
+        /// The contact bought.
+        Won = "WON",
+        /// The contact did not.
+        Lost = "LOST",
+    }
+}
+
+impl OpportunityState {
+    /// Whether nothing more is expected.
+    const fn is_closed(self) -> bool {
+        matches!(self, Self::Won | Self::Lost)
+    }
+}
+
+/// What a client says about an opportunity.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = OpportunityWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct OpportunityWrite {
+    /// The number; absent on `POST`: the next of the series.
+    #[deserr(default)]
+    pub number: Option<Key>,
+    /// What it is about.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// The contact who may buy.
+    pub contact_number: Key,
+    /// The campaign that it came of; `creationDate` lies inside its dates.
+    #[deserr(default)]
+    pub campaign_number: Option<Key>,
+    /// The salesperson in charge.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// What it is worth if it is won, in local currency.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = "0")]
+    pub estimated_value: Amount,
+    /// How likely it is won.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = "0")]
+    pub chance_percent: Percent,
+    /// How far it is, in the user's own words.
+    #[deserr(default)]
+    #[serde(default)]
+    pub stage: Text<50>,
+    /// Where it stands; `WON` and `LOST` close it.
+    #[deserr(default = OpportunityState::NotStarted)]
+    #[schema(default = "NOT_STARTED", required = false, example = "IN_PROGRESS")]
+    pub state: OpportunityState,
+    /// When it came up. Absent: as it stands, at first today.
+    #[deserr(default)]
+    pub creation_date: Option<Date>,
+}
+
+/// An opportunity.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = Opportunity)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = opportunities, check_for_backend(Pg))]
+pub struct OpportunityView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The number.
+    pub number: Key,
+    /// What it is about.
+    pub description: Text<100>,
+    /// The contact who may buy.
+    pub contact_number: Key,
+    /// The campaign that it came of.
+    pub campaign_number: Option<Key>,
+    /// The salesperson in charge.
+    pub salesperson_code: Option<Key>,
+    /// What it is worth if it is won, in local currency.
+    pub estimated_value: Amount,
+    /// How likely it is won.
+    pub chance_percent: Percent,
+    /// How far it is, in the user's own words.
+    pub stage: Text<50>,
+    /// Where it stands.
+    #[schema(example = "IN_PROGRESS")]
+    pub state: OpportunityState,
+    /// When it came up.
+    pub creation_date: Date,
+    /// The day on which it was won or lost; null while it is neither.
+    pub closed_date: Option<Date>,
+}
+
+/// The resource `/v1/opportunities`.
+pub struct Opportunities;
+
+impl Resource for Opportunities {
+    const NAMES: Names = Names {
+        path: "/v1/opportunities",
+        singular: "opportunity",
+        plural: "opportunities",
+        one: "an opportunity",
+        tag: "Tasks and opportunities",
+        key_field: Some("number"),
+    };
+    const NUMBERED: bool = true;
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "opportunities.id").not_null(),
+            Field::new("number", FieldKind::Key, "opportunities.number").not_null(),
+            Field::new("description", FieldKind::Text, "opportunities.description").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "opportunities.contact_number").not_null(),
+            Field::new("campaignNumber", FieldKind::Key, "opportunities.campaign_number"),
+            Field::new("salespersonCode", FieldKind::Key, "opportunities.salesperson_code"),
+            Field::new("estimatedValue", FieldKind::Decimal, "opportunities.estimated_value").not_null(),
+            Field::new("chancePercent", FieldKind::Decimal, "opportunities.chance_percent").not_null(),
+            Field::new("stage", FieldKind::Text, "opportunities.stage").not_null(),
+            Field::new("state", FieldKind::Enum(OpportunityState::TEXTS), "opportunities.state").not_null(),
+            Field::new("creationDate", FieldKind::Date, "opportunities.creation_date").not_null(),
+            Field::new("closedDate", FieldKind::Date, "opportunities.closed_date"),
+        ],
+        default_order: "number",
+        tie: "number",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = Today;
+    type Write = OpportunityWrite;
+    type View = OpportunityView;
+
+    async fn list(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = opportunities::table.select(OpportunityView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
+        Ok(opportunities::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        use opportunities as t;
+        let named = t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
+        let query = t::table.filter(named).select(OpportunityView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        writes: &[OpportunityWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
+        let query = opportunities::table.filter(opportunities::number.eq_any(numbers.iter().flatten()));
+        let known = query.select((opportunities::number, opportunities::id)).load(conn).await?;
+        Ok(ids_of(numbers, known))
+    }
+
+    // Nothing is touched: no price depends on an opportunity.
+    async fn save(
+        effect: &mut Effect,
+        today: &Today,
+        rows: &[Draft<OpportunityWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        let before = match if_exists {
+            IfExists::Refuse => HashMap::new(),
+            IfExists::Replace => present(&mut effect.conn, rows).await?,
+        };
+        let dated = dated(rows, &before, today.0.into());
+        let outside = outside_campaign(&mut effect.conn, &dated).await?;
+        let written = effect.part(async |effect| insert(&mut effect.conn, &dated, if_exists).await).await;
+        match (written, rows) {
+            (Ok(()), _) if outside.is_empty() => Ok(()),
+            (Err(error), [row]) if !outside.is_empty() => {
+                // What the database refuses stands beside the dates, so that everything wrong is named at once.
+                let mut problem = refusal::<Self>(effect, error.into(), &row.write, row.id).await?;
+                problem.errors.extend(outside);
+                Err(problem.into())
+            }
+            (Err(error), _) => Err(error.into()),
+            (Ok(()), _) => Err(Problem::from_errors(outside).into()),
+        }
+    }
+
+    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(opportunities::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> OpportunityWrite {
+        let view = view.clone();
+        OpportunityWrite {
+            number: Some(view.number),
+            description: view.description,
+            contact_number: view.contact_number,
+            campaign_number: view.campaign_number,
+            salesperson_code: view.salesperson_code,
+            estimated_value: view.estimated_value,
+            chance_percent: view.chance_percent,
+            stage: view.stage,
+            state: view.state,
+            creation_date: Some(view.creation_date),
+        }
+    }
+
+    fn key(write: &OpportunityWrite) -> Option<Key> {
+        write.number.clone()
+    }
+
+    fn set_key(write: &mut OpportunityWrite, key: Key) {
+        write.number = Some(key);
+    }
+
+    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
+        next_number(&mut effect.conn, Series::Opportunity).await.map(Some)
+    }
+
+    fn references(write: &OpportunityWrite) -> Vec<Named> {
+        [
+            named("/contactNumber", Target::Contact, Some(&write.contact_number)),
+            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
+            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The opportunities that stand where the rows will, locked in the order of their numbers until the transaction ends.
+async fn present(
+    conn: &mut AsyncPgConnection,
+    rows: &[Draft<OpportunityWrite>],
+) -> Result<HashMap<Uuid, OpportunityView>, diesel::result::Error> {
+    use opportunities as t;
+    let query = t::table.filter(t::id.eq_any(rows.iter().map(|row| row.id))).order(t::number);
+    let views = query.select(OpportunityView::as_select()).for_no_key_update().load(conn).await?;
+    Ok(views.into_iter().map(|view: OpportunityView| (view.id, view)).collect())
+}
+
+/// A row to be written, with its dates.
+struct Dated<'a> {
+    row: &'a Draft<OpportunityWrite>,
+    creation_date: Date,
+    closed_date: Option<Date>,
+    /// Whether it comes to its campaign, or to its creation date, by this write.
+    comes_to_campaign: bool,
+}
+
+/// The rows with their dates, in the order of their numbers, so that two batches do not wait for each other's rows.
+fn dated<'a>(
+    rows: &'a [Draft<OpportunityWrite>],
+    before: &HashMap<Uuid, OpportunityView>,
+    today: Date,
+) -> Vec<Dated<'a>> {
+    let date = |row: &'a Draft<OpportunityWrite>| {
+        let before = before.get(&row.id);
+        let creation_date = row.write.creation_date.or(before.map(|view| view.creation_date)).unwrap_or(today);
+        let closed_date = before.and_then(|view| view.closed_date).unwrap_or(today);
+        let stays = before.is_some_and(|view| {
+            view.campaign_number == row.write.campaign_number && view.creation_date == creation_date
+        });
+        let closed_date = row.write.state.is_closed().then_some(closed_date);
+        Dated { row, creation_date, closed_date, comes_to_campaign: !stays }
+    };
+    let mut dated: Vec<Dated> = rows.iter().map(date).collect();
+    dated.sort_by_key(|dated| &dated.row.write.number);
+    dated
+}
+
+/// The errors of those that would come to a campaign on a day outside its dates. Nothing is locked for it: dates that change
+/// at the same time change after it, and later changes of a campaign's dates leave its opportunities alone.
+async fn outside_campaign(
+    conn: &mut AsyncPgConnection,
+    rows: &[Dated<'_>],
+) -> Result<Vec<FieldError>, diesel::result::Error> {
+    let coming: Vec<(&Key, Date)> = rows
+        .iter()
+        .filter(|dated| dated.comes_to_campaign)
+        .filter_map(|dated| Some((dated.row.write.campaign_number.as_ref()?, dated.creation_date)))
+        .collect();
+    let periods: Vec<(Key, Option<Date>, Option<Date>)> = campaigns::table
+        .filter(campaigns::number.eq_any(coming.iter().map(|(campaign, _)| campaign)))
+        .select((campaigns::number, campaigns::starting_date, campaigns::ending_date))
+        .load(conn)
+        .await?;
+    let periods: HashMap<Key, _> = periods.into_iter().map(|(number, start, end)| (number, (start, end))).collect();
+    let error = |(campaign, day): (&Key, Date)| {
+        let (start, end) = periods.get(campaign).copied()?;
+        if start.is_none_or(|start| start <= day) && end.is_none_or(|end| day <= end) {
+            return None;
+        }
+        let text = |date: Option<Date>| date.map(|date| date.to_string());
+        let detail = format!("{day} lies outside the dates of {campaign}");
+        let error = FieldError::new("/creationDate", FieldCode::OutsideCampaign, detail);
+        Some(error.param("startingDate", text(start)).param("endingDate", text(end)))
+    };
+    Ok(coming.into_iter().filter_map(error).collect())
+}
+
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    rows: &[Dated<'_>],
+    if_exists: IfExists,
+) -> Result<(), diesel::result::Error> {
+    use opportunities as t;
+    let values: Vec<_> = rows
+        .iter()
+        .map(|Dated { row: Draft { id, write }, creation_date, closed_date, .. }| {
+            (
+                t::id.eq(*id),
+                write.number.as_ref().map(|number| t::number.eq(number)),
+                t::description.eq(&write.description),
+                t::contact_number.eq(&write.contact_number),
+                t::campaign_number.eq(&write.campaign_number),
+                t::salesperson_code.eq(&write.salesperson_code),
+                t::estimated_value.eq(write.estimated_value),
+                t::chance_percent.eq(write.chance_percent),
+                t::stage.eq(&write.stage),
+                t::state.eq(write.state),
+                t::creation_date.eq(*creation_date),
+                t::closed_date.eq(*closed_date),
+            )
+        })
+        .collect();
+    let insert = diesel::insert_into(t::table).values(values);
+    match if_exists {
+        IfExists::Refuse => insert.execute(conn).await?,
+        IfExists::Replace => {
+            insert
+                .on_conflict(t::number)
+                .do_update()
+                .set((
+                    t::description.eq(excluded(t::description)),
+                    t::contact_number.eq(excluded(t::contact_number)),
+                    t::campaign_number.eq(excluded(t::campaign_number)),
+                    t::salesperson_code.eq(excluded(t::salesperson_code)),
+                    t::estimated_value.eq(excluded(t::estimated_value)),
+                    t::chance_percent.eq(excluded(t::chance_percent)),
+                    t::stage.eq(excluded(t::stage)),
+                    t::state.eq(excluded(t::state)),
+                    t::creation_date.eq(excluded(t::creation_date)),
+                    t::closed_date.eq(excluded(t::closed_date)),
+                ))
+                .execute(conn)
+                .await?
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,479 @@
+//! Tasks: what a salesperson or a team has to do for a campaign, and when.
+//!
+//! A task is *closed* when it is done; its state is `COMPLETED` then and at no other time, so either word closes it. Closing a
+//! recurring task creates the next one in the same transaction.
+
+mod words;
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, web};
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use words::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
+
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::tasks;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
+use crate::values::{Date, Key, Reference, Text, TimeOfDay};
+
+/// What a client says about a task.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = TaskWrite, example = json!({
+    "campaignNumber": "CP0001", "contactNumber": "CT000001", "salespersonCode": "PB", "type": "CALL",
+    "description": "Ask what they thought of the fair", "date": "2031-05-15", "startingTime": "14:30", "priority": "HIGH",
+    "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}
+}))]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskWrite {
+    /// The campaign it is for.
+    pub campaign_number: Key,
+    /// The contact it is about.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// The salesperson who has to do it; either this or `teamCode` is given.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// The team that has to do it.
+    #[deserr(default)]
+    pub team_code: Option<Key>,
+    /// What kind of task it is, a code of the user's own: call, meeting, letter.
+    #[deserr(default, rename = "type")]
+    #[serde(rename = "type")]
+    pub type_: Option<Key>,
+    /// What has to be done.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// The day on which it is due.
+    pub date: Date,
+    /// When it begins on that day.
+    #[deserr(default)]
+    pub starting_time: Option<TimeOfDay>,
+    /// How urgent it is.
+    #[deserr(default = TaskPriority::Normal)]
+    #[schema(default = "NORMAL", required = false, example = "HIGH")]
+    pub priority: TaskPriority,
+    /// How far it is. Absent: `COMPLETED` if `closed` is true, else `NOT_STARTED`. `COMPLETED` closes the task.
+    #[deserr(default)]
+    #[schema(example = "IN_PROGRESS")]
+    pub state: Option<TaskState>,
+    /// Whether it is done. Closing makes the state `COMPLETED`. A closed task is opened again by `false` and another state.
+    #[deserr(default)]
+    #[schema(example = false)]
+    pub closed: Option<bool>,
+    /// How it comes again: closing it creates the next one.
+    #[deserr(default)]
+    pub recurrence: Option<Recurrence>,
+}
+
+/// A task.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Task)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The campaign it is for.
+    pub campaign_number: Key,
+    /// The contact it is about.
+    pub contact_number: Option<Key>,
+    /// The salesperson who has to do it; null if a team has to.
+    pub salesperson_code: Option<Key>,
+    /// The team that has to do it; null if a salesperson has to.
+    pub team_code: Option<Key>,
+    /// What kind of task it is, a code of the user's own.
+    #[serde(rename = "type")]
+    pub type_: Option<Key>,
+    /// What has to be done.
+    pub description: Text<100>,
+    /// The day on which it is due.
+    pub date: Date,
+    /// When it begins on that day.
+    pub starting_time: Option<TimeOfDay>,
+    /// How urgent it is.
+    #[schema(example = "HIGH")]
+    pub priority: TaskPriority,
+    /// How far it is.
+    #[schema(example = "IN_PROGRESS")]
+    pub state: TaskState,
+    /// Whether it is done.
+    #[schema(example = false)]
+    pub closed: bool,
+    /// When it was closed; null while it is open.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub closed_at: Option<DateTime<Utc>>,
+    /// How it comes again; null: it does not.
+    pub recurrence: Option<Recurrence>,
+    /// The activity whose step it was made of; null if it was not.
+    pub activity_code: Option<Key>,
+    /// The task that its closing created; null if it created none, or if that one was deleted.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000002")]
+    pub next_task_id: Option<Uuid>,
+}
+
+/// A task as it is stored.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = tasks, check_for_backend(Pg))]
+struct TaskRow {
+    id: Uuid,
+    campaign_number: Key,
+    contact_number: Option<Key>,
+    salesperson_code: Option<Key>,
+    team_code: Option<Key>,
+    type_: Option<Key>,
+    description: Text<100>,
+    date: Date,
+    starting_time: Option<TimeOfDay>,
+    priority: TaskPriority,
+    state: TaskState,
+    closed_at: Option<DateTime<Utc>>,
+    recurrence_interval: Option<i32>,
+    recurrence_unit: Option<RecurrenceUnit>,
+    recurrence_from: Option<RecurrenceFrom>,
+    activity_code: Option<Key>,
+    next_task_id: Option<Uuid>,
+}
+
+impl From<TaskRow> for TaskView {
+    fn from(row: TaskRow) -> Self {
+        let recurrence = match (row.recurrence_interval, row.recurrence_unit, row.recurrence_from) {
+            (Some(interval), Some(unit), Some(from)) => Some(Recurrence { interval, unit, from }),
+            _ => None,
+        };
+        Self {
+            id: row.id,
+            campaign_number: row.campaign_number,
+            contact_number: row.contact_number,
+            salesperson_code: row.salesperson_code,
+            team_code: row.team_code,
+            type_: row.type_,
+            description: row.description,
+            date: row.date,
+            starting_time: row.starting_time,
+            priority: row.priority,
+            state: row.state,
+            closed: row.closed_at.is_some(),
+            closed_at: row.closed_at,
+            recurrence,
+            activity_code: row.activity_code,
+            next_task_id: row.next_task_id,
+        }
+    }
+}
+
+/// The instant at which tasks are read or written, and the company's date then.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    now: DateTime<Utc>,
+    today: Date,
+}
+
+impl Scope for Moment {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
+
+    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let calendar = request.app_data::<web::Data<Calendar>>();
+        calendar
+            .map(|calendar| Self { now: calendar.now(), today: calendar.today().into() })
+            .ok_or_else(|| Problem::internal("the service has no calendar"))
+    }
+}
+
+/// The resource `/v1/tasks`.
+pub struct Tasks;
+
+impl Resource for Tasks {
+    const NAMES: Names = Names {
+        path: "/v1/tasks",
+        singular: "task",
+        plural: "tasks",
+        one: "a task",
+        tag: "Tasks and opportunities",
+        key_field: None,
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "tasks.id").not_null(),
+            Field::new("campaignNumber", FieldKind::Key, "tasks.campaign_number").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "tasks.contact_number"),
+            Field::new("salespersonCode", FieldKind::Key, "tasks.salesperson_code"),
+            Field::new("teamCode", FieldKind::Key, "tasks.team_code"),
+            Field::new("type", FieldKind::Key, "tasks.type"),
+            Field::new("description", FieldKind::Text, "tasks.description").not_null(),
+            Field::new("date", FieldKind::Date, "tasks.date").not_null(),
+            Field::new("startingTime", FieldKind::Text, "to_char(tasks.starting_time, 'HH24:MI')"),
+            Field::new("priority", FieldKind::Enum(TaskPriority::TEXTS), "tasks.priority").not_null(),
+            Field::new("state", FieldKind::Enum(TaskState::TEXTS), "tasks.state").not_null(),
+            Field::new("closed", FieldKind::Boolean, "tasks.closed_at IS NOT NULL").not_null(),
+            Field::new("closedAt", FieldKind::Instant, "tasks.closed_at"),
+            Field::new("activityCode", FieldKind::Key, "tasks.activity_code"),
+        ],
+        default_order: "date,id",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = Moment;
+    type Write = TaskWrite;
+    type View = TaskView;
+
+    async fn list(conn: &mut AsyncPgConnection, _: &Moment, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = tasks::table.select(TaskRow::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let rows: Vec<TaskRow> = query.load(conn).await?;
+        Ok(rows.into_iter().map(TaskView::from).collect())
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, _: &Moment, list: &ListQuery) -> Result<i64, Problem> {
+        Ok(tasks::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        _: &Moment,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let Some(id) = reference.id() else { return Ok(None) };
+        let query = tasks::table.find(id).select(TaskRow::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?.map(TaskView::from))
+    }
+
+    async fn existing(
+        _: &mut AsyncPgConnection,
+        _: &Moment,
+        writes: &[TaskWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        Ok(vec![None; writes.len()])
+    }
+
+    // Nothing is touched: no price depends on a task.
+    async fn save(
+        effect: &mut Effect,
+        moment: &Moment,
+        rows: &[Draft<TaskWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        let mut before = match if_exists {
+            IfExists::Refuse => HashMap::new(),
+            IfExists::Replace => present(&mut effect.conn, rows).await?,
+        };
+        let mut wanted = Vec::new();
+        for Draft { id, write } in rows {
+            wanted.extend(rows_of(*id, write, before.remove(id), moment)?);
+        }
+        write(&mut effect.conn, &wanted).await?;
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, _: &Moment, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(tasks::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> TaskWrite {
+        let view = view.clone();
+        TaskWrite {
+            campaign_number: view.campaign_number,
+            contact_number: view.contact_number,
+            salesperson_code: view.salesperson_code,
+            team_code: view.team_code,
+            type_: view.type_,
+            description: view.description,
+            date: view.date,
+            starting_time: view.starting_time,
+            priority: view.priority,
+            state: Some(view.state),
+            closed: Some(view.closed),
+            recurrence: view.recurrence,
+        }
+    }
+
+    fn key(_: &TaskWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut TaskWrite, _: Key) {}
+
+    fn rules(write: &TaskWrite, _: &Moment) -> Vec<FieldError> {
+        let assignee = assignee_error(write.salesperson_code.as_ref(), write.team_code.as_ref());
+        assignee.into_iter().chain(write.recurrence.and_then(Recurrence::rule)).collect()
+    }
+
+    fn references(write: &TaskWrite) -> Vec<Named> {
+        [
+            named("/campaignNumber", Target::Campaign, Some(&write.campaign_number)),
+            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(assignee(write.salesperson_code.as_ref(), write.team_code.as_ref()))
+        .collect()
+    }
+}
+
+/// The error that not exactly one of salesperson and team is given, if so.
+#[must_use]
+pub fn assignee_error(salesperson: Option<&Key>, team: Option<&Key>) -> Option<FieldError> {
+    match (salesperson, team) {
+        (None, None) => {
+            let detail = "salespersonCode or teamCode must be given";
+            Some(FieldError::new("/salespersonCode", FieldCode::Required, detail))
+        }
+        (Some(_), Some(_)) => {
+            let detail = "a task is for a salesperson or for a team, not for both";
+            Some(FieldError::new("/teamCode", FieldCode::NotAllowed, detail))
+        }
+        _ => None,
+    }
+}
+
+/// Salesperson and team as references.
+pub fn assignee(salesperson: Option<&Key>, team: Option<&Key>) -> impl Iterator<Item = Named> {
+    let salesperson = named("/salespersonCode", Target::Salesperson, salesperson);
+    salesperson.into_iter().chain(named("/teamCode", Target::Team, team))
+}
+
+/// The tasks that stand where the rows will, locked until the transaction ends.
+async fn present(
+    conn: &mut AsyncPgConnection,
+    rows: &[Draft<TaskWrite>],
+) -> Result<HashMap<Uuid, TaskRow>, diesel::result::Error> {
+    let query = tasks::table.filter(tasks::id.eq_any(rows.iter().map(|row| row.id))).order(tasks::id);
+    let rows: Vec<TaskRow> = query.select(TaskRow::as_select()).for_no_key_update().load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The row that a write makes of what stands there, and the next task if that closes a recurring one.
+fn rows_of(
+    id: Uuid,
+    write: &TaskWrite,
+    before: Option<TaskRow>,
+    moment: &Moment,
+) -> Result<impl Iterator<Item = TaskRow>, Problem> {
+    let closed_at = before.as_ref().and_then(|before| before.closed_at);
+    let closed = is_closed(write, closed_at.is_some())?;
+    let state = if closed { TaskState::Completed } else { write.state.unwrap_or(TaskState::NotStarted) };
+    let recurrence = write.recurrence;
+    let mut row = TaskRow {
+        id,
+        campaign_number: write.campaign_number.clone(),
+        contact_number: write.contact_number.clone(),
+        salesperson_code: write.salesperson_code.clone(),
+        team_code: write.team_code.clone(),
+        type_: write.type_.clone(),
+        description: write.description.clone(),
+        date: write.date,
+        starting_time: write.starting_time,
+        priority: write.priority,
+        state,
+        closed_at: closed.then(|| closed_at.unwrap_or(moment.now)),
+        recurrence_interval: recurrence.map(|recurrence| recurrence.interval),
+        recurrence_unit: recurrence.map(|recurrence| recurrence.unit),
+        recurrence_from: recurrence.map(|recurrence| recurrence.from),
+        activity_code: before.as_ref().and_then(|before| before.activity_code.clone()),
+        next_task_id: before.and_then(|before| before.next_task_id),
+    };
+    let mut next = None;
+    if closed
+        && closed_at.is_none()
+        && row.next_task_id.is_none()
+        && let Some(recurrence) = recurrence
+    {
+        let date = recurrence.next(row.date, moment.today).ok_or_else(|| {
+            let detail = "the next task would lie beyond the end of the calendar";
+            Problem::rule("/recurrence/interval", FieldCode::OutOfRange, detail)
+        })?;
+        let id = Uuid::now_v7();
+        row.next_task_id = Some(id);
+        let state = TaskState::NotStarted;
+        next = Some(TaskRow { id, date, state, closed_at: None, next_task_id: None, ..row.clone() });
+    }
+    Ok([Some(row), next].into_iter().flatten())
+}
+
+/// Whether a write leaves the task closed, given whether it is so far. Either word closes an open task; to open a closed one,
+/// both have to say so, since a patch of only one leaves them at odds.
+fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
+    let completed = write.state.map(|state| state == TaskState::Completed);
+    let (by_closed, by_state) = match (write.closed, completed) {
+        (Some(closed), completed) => (closed, completed.unwrap_or(closed)),
+        (None, completed) => (completed.unwrap_or(false), completed.unwrap_or(false)),
+    };
+    if closed && by_closed != by_state {
+        let detail = "a closed task is COMPLETED; to open it again, give closed false and another state";
+        return Err(Problem::rule("/state", FieldCode::NotAllowed, detail));
+    }
+    Ok(by_closed || by_state)
+}
+
+/// Creates open tasks of an activity's steps, in one statement; they come back in the order given.
+///
+/// # Errors
+/// When the database refuses or fails.
+pub async fn create_of_activity(
+    effect: &mut Effect,
+    moment: &Moment,
+    activity: &Key,
+    rows: &[Draft<TaskWrite>],
+) -> Result<Vec<TaskView>, SaveError> {
+    let mut wanted = Vec::new();
+    for Draft { id, write } in rows {
+        wanted.extend(rows_of(*id, write, None, moment)?);
+    }
+    for row in &mut wanted {
+        row.activity_code = Some(activity.clone());
+    }
+    write(&mut effect.conn, &wanted).await?;
+    Ok(wanted.into_iter().map(TaskView::from).collect())
+}
+
+/// Writes rows in one statement: a row may name another as its next task, as the foreign key is checked at the end.
+async fn write(conn: &mut AsyncPgConnection, rows: &[TaskRow]) -> Result<(), diesel::result::Error> {
+    use tasks as t;
+    diesel::insert_into(t::table)
+        .values(rows)
+        .on_conflict(t::id)
+        .do_update()
+        .set((
+            t::campaign_number.eq(excluded(t::campaign_number)),
+            t::contact_number.eq(excluded(t::contact_number)),
+            t::salesperson_code.eq(excluded(t::salesperson_code)),
+            t::team_code.eq(excluded(t::team_code)),
+            t::type_.eq(excluded(t::type_)),
+            t::description.eq(excluded(t::description)),
+            t::date.eq(excluded(t::date)),
+            t::starting_time.eq(excluded(t::starting_time)),
+            t::priority.eq(excluded(t::priority)),
+            t::state.eq(excluded(t::state)),
+            t::closed_at.eq(excluded(t::closed_at)),
+            t::recurrence_interval.eq(excluded(t::recurrence_interval)),
+            t::recurrence_unit.eq(excluded(t::recurrence_unit)),
+            t::recurrence_from.eq(excluded(t::recurrence_from)),
+            t::activity_code.eq(excluded(t::activity_code)),
+            t::next_task_id.eq(excluded(t::next_task_id)),
+        ))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
