@@ -220,3 +220,69 @@ fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> Value {
+        let body = |name: &str| json!({"content": {"application/json": {"schema": reference(name)}}});
+        json!({
+            "paths": {"/x": {"patch": {"requestBody": body("ContactWrite")}, "post": {"requestBody": body("ContactWrite")}}},
+            "components": {"schemas": {
+                "ContactWrite": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "customer": {"description": "d", "oneOf": [{"type": "null"}, reference("CustomerWrite")]},
+                        "rows": {"type": "array", "items": reference("Row"), "default": []},
+                        "code": reference("Key"),
+                    },
+                },
+                "CustomerWrite": {
+                    "type": "object",
+                    "required": ["number"],
+                    "properties": {"number": {"type": "string"}, "tax": {"type": "boolean", "default": true}},
+                },
+                "Row": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "format": "int32"}}},
+                "Key": {"type": "string", "pattern": "^[A-Z]$"},
+                "View": {"type": "object", "properties": {"name": {"type": "string"}}},
+            }},
+        })
+    }
+
+    #[test]
+    fn objects_inside_a_patch_are_merged_and_lists_are_replaced() {
+        let mut document = document();
+        finish(&mut document);
+        let schemas = &document["components"]["schemas"];
+        let patch = &schemas["ContactPatch"];
+        assert_eq!(
+            document["paths"]["/x"]["patch"]["requestBody"]["content"]["application/json"]["schema"],
+            reference("ContactPatch")
+        );
+        assert!(patch.get("required").is_none() && schemas["CustomerPatch"].get("required").is_none());
+        let fields = &patch["properties"];
+        assert_eq!(fields["name"]["type"], "string", "what has to be there cannot be taken away");
+        assert_eq!(fields["customer"]["oneOf"], json!([{"type": "null"}, reference("CustomerPatch")]));
+        assert_eq!(fields["rows"], json!({"type": ["array", "null"], "items": reference("Row")}));
+        assert_eq!(fields["code"], json!({"oneOf": [reference("Key"), {"type": "null"}]}));
+        assert_eq!(schemas["CustomerPatch"]["properties"]["tax"]["type"], json!(["boolean", "null"]));
+    }
+
+    #[test]
+    fn requests_are_closed_all_the_way_down_and_answers_are_open() {
+        let mut document = document();
+        finish(&mut document);
+        let schemas = &document["components"]["schemas"];
+        for name in ["ContactWrite", "ContactPatch", "CustomerWrite", "CustomerPatch", "Row"] {
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+        }
+        assert!(schemas["View"].get("additionalProperties").is_none());
+        assert_eq!(schemas["ContactWrite"]["properties"]["name"]["pattern"], NO_CONTROL_CHARACTERS);
+        assert!(schemas["View"]["properties"]["name"].get("pattern").is_none());
+        assert_eq!(schemas["Key"]["pattern"], "^[A-Z]$");
+        assert_eq!(schemas["Row"]["properties"]["id"]["minimum"], i32::MIN);
+    }
+}
