@@ -14,6 +14,7 @@ pub fn finish(document: &mut Value) {
         lift_description(schema);
         add_limits(schema);
     });
+    optional_bodies(document);
     derive_patches(document);
     close_requests(document);
 }
@@ -96,6 +97,31 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
+/// A body that may be left out is written as "that or null" by the macros; null itself is no body.
+fn optional_bodies(document: &mut Value) {
+    for_each_operation(document, |operation| {
+        let Some(body) = operation.get_mut("requestBody") else { return };
+        let mut optional = false;
+        for (_, media) in body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+            let alternatives = list_of(&mut media["schema"], "oneOf").filter(|of| is_optional(of));
+            if let Some(only) = alternatives.and_then(|of| of.iter().find(|alternative| !is_null(alternative)).cloned())
+            {
+                media["schema"] = only;
+                optional = true;
+            }
+        }
+        if optional {
+            body["required"] = false.into();
+        }
+    });
+}
+
+fn for_each_operation(document: &mut Value, mut change: impl FnMut(&mut Value)) {
+    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
+        item.as_object_mut().into_iter().flatten().for_each(|(_, operation)| change(operation));
+    }
+}
+
 /// Gives each PATCH the schema of its merge patch, made from that of the whole.
 fn derive_patches(document: &mut Value) {
     let Value::Object(mut schemas) = document["components"]["schemas"].take() else { return };
@@ -176,14 +202,13 @@ fn list_of<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Vec<Value
 
 /// Forbids in requests what the reader refuses: unknown fields, and control characters in texts.
 fn close_requests(document: &mut Value) {
-    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
-        for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
-            operation
-                .get_mut("parameters")
-                .into_iter()
-                .for_each(|parameters| visit(parameters, &mut forbid_control_characters));
-        }
-    }
+    for_each_operation(document, |operation| {
+        operation
+            .get_mut("parameters")
+            .into_iter()
+            .for_each(|parameters| visit(parameters, &mut forbid_control_characters));
+        operation.get_mut("requestBody").into_iter().for_each(|body| visit(body, &mut close));
+    });
     let mut open = BTreeSet::new();
     for (_, _, operation) in super::operations::of(document) {
         collect_references(&operation["requestBody"], &mut open);
@@ -191,16 +216,19 @@ fn close_requests(document: &mut Value) {
     let mut closed = BTreeSet::new();
     while let Some(name) = open.pop_first() {
         let schema = &mut document["components"]["schemas"][&name];
-        visit(schema, &mut |schema| {
-            if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
-                schema.insert("additionalProperties".to_owned(), false.into());
-            }
-            forbid_control_characters(schema);
-        });
+        visit(schema, &mut close);
         collect_references(schema, &mut open);
         closed.insert(name);
         open = &open - &closed;
     }
+}
+
+/// Closes one schema of a request.
+fn close(schema: &mut Map<String, Value>) {
+    if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
+    forbid_control_characters(schema);
 }
 
 /// A text of a request holds no control characters but line ends and tabs.
