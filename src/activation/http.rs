@@ -9,7 +9,9 @@ use deserr::Deserr;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::activate::{self, Acknowledged, Order, Outcome};
 use super::draft;
@@ -46,17 +48,33 @@ pub fn mount(routes: &mut Routes) {
 pub struct ActivationRequest {
     /// The codes of warnings that are known and accepted; `*` stands for all.
     #[deserr(default)]
-    #[schema(value_type = Vec<String>, max_items = 100, example = json!(["OPEN_END"]))]
+    #[schema(value_type = Vec<AcknowledgedCode>, required = false, max_items = 100, example = json!(["OPEN_END"]))]
     pub acknowledge: Vec<Text<50>>,
     /// Whether to only validate and plan.
     #[deserr(default)]
-    #[schema(default = false, example = false)]
+    #[schema(required = false, default = false, example = false)]
     pub validate_only: bool,
     /// The hash of the plan that is to be published; another plan is refused with 409 `PLAN_CHANGED`.
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
     pub plan_hash: Option<Text<64>>,
 }
+
+/// What `acknowledge` holds: the code of a finding, or `*`.
+struct AcknowledgedCode;
+
+impl PartialSchema for AcknowledgedCode {
+    fn schema() -> RefOr<Schema> {
+        let codes = FindingCode::ALL.iter().map(|code| code.text());
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(codes.chain([ALL])))
+            .description(Some("The code of a finding, or `*` for all."))
+            .into()
+    }
+}
+
+impl ToSchema for AcknowledgedCode {}
 
 impl ActivationRequest {
     fn into_order(self) -> Result<Order, Problem> {
@@ -166,7 +184,7 @@ impl ActivationResult {
     tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
         pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = inline(Option<ActivationRequest>), description = "What is to be done; nothing: validate and publish."),
+    request_body(content = Option<ActivationRequest>, description = "What is to be done; nothing: validate and publish."),
     responses(
         (status = 201, description = "Published: a new version of the price book.", body = ActivationResult),
         (status = 200, description = "Published before as it is, or only validated.", body = ActivationResult),

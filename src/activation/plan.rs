@@ -62,7 +62,7 @@ pub struct PlannedAccounts {
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lost: i64,
     /// Some of the accounts by contact number, those gained first.
-    #[schema(max_items = 10, example = json!(["CT000042"]))]
+    #[schema(value_type = Vec<crate::values::Key>, max_items = 10, example = json!(["CT000042"]))]
     pub sample: Vec<String>,
 }
 
@@ -92,10 +92,10 @@ pub struct EffectivePrices {
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
     /// How many lines were priced, each at its own minimum quantity; at most 1,000.
-    #[schema(minimum = 0, maximum = 1000, example = 40)]
+    #[schema(value_type = i32, minimum = 0, maximum = 1000, example = 40)]
     pub compared: usize,
     /// How many of them would cost something else.
-    #[schema(minimum = 0, maximum = 1000, example = 38)]
+    #[schema(value_type = i32, minimum = 0, maximum = 1000, example = 38)]
     pub changed: usize,
     /// What the account saves on the list prices on average, in percent of each, over the lines that have a list price; to two
     /// decimals, below zero where it pays more. Null without such lines.
@@ -151,7 +151,7 @@ pub struct Conflict {
     #[schema(max_length = 50, example = "CP0002")]
     pub campaign_number: String,
     /// How many items both offer.
-    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 3)]
+    #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 3)]
     pub items: usize,
     /// One of them.
     #[schema(max_length = 50, example = "1896-S")]

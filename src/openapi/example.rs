@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::schemas::{is_null, referred};
 
 /// No schema of ours is nested deeper; one that leads back to itself ends here.
-const DEEPEST: usize = 12;
+const DEEPEST: usize = 50;
 
 /// Gives every body that has none an example.
 pub fn add_to_bodies(document: &mut Value) {
@@ -74,10 +74,52 @@ fn of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
         Some("integer" | "number") => {
             schema.get("default").or_else(|| schema.get("minimum")).cloned().unwrap_or(1.into())
         }
-        Some("string") => "".into(),
+        Some("string") => match schema["format"].as_str() {
+            Some("date") => "2031-05-15".into(),
+            Some("date-time") => "2031-05-15T08:30:00Z".into(),
+            Some("uuid") => "0190b5c2-7d5e-7000-8000-000000000001".into(),
+            _ => "".into(),
+        },
         _ => {
             let fields = schema["properties"].as_object().into_iter().flatten();
             Value::Object(fields.map(|(name, field)| (name.clone(), inside(field))).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_is_put_together_from_those_of_the_fields() {
+        let schemas = json!({
+            "Key": {"type": "string", "examples": ["CP0001"]},
+            "Group": {"type": "object", "properties": {"codes": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}}},
+            "Loop": {"type": "object", "properties": {"again": {"$ref": "#/components/schemas/Loop"}}},
+        });
+        let schemas = schemas.as_object().unwrap();
+        let group = json!({"$ref": "#/components/schemas/Group"});
+        for (schema, example) in [
+            (group.clone(), json!({"codes": ["CP0001"]})),
+            (json!({"oneOf": [{"type": "null"}, group.clone()]}), json!({"codes": ["CP0001"]})),
+            (
+                json!({"allOf": [group, {"properties": {"etag": {"type": "string", "examples": ["x"]}}}]}),
+                json!({"codes": ["CP0001"], "etag": "x"}),
+            ),
+            (json!({"type": ["string", "null"], "format": "date"}), json!("2031-05-15")),
+            (json!({"type": "integer", "minimum": 3}), json!(3)),
+            (json!({"type": "string", "enum": ["A", "B"]}), json!("A")),
+        ] {
+            assert_eq!(of(&schema, schemas, 0), example, "{schema}");
+        }
+        assert!(of(&json!({"$ref": "#/components/schemas/Loop"}), schemas, 0).is_object(), "ends");
+    }
+
+    #[test]
+    fn the_example_of_a_patch_changes_one_field() {
+        let mut patch = json!({"number": "A", "description": "B", "type": "C"});
+        shorten(&mut patch);
+        assert_eq!(patch, json!({"description": "B"}));
     }
 }

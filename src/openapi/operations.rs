@@ -13,7 +13,7 @@ use crate::platform::http::problem::{Problem, ProblemCode};
 
 /// A trace id for examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
-/// What is asked by POST only because the question is long: there is no effect to repeat.
+/// Questions about prices: asked by POST only because they can be long, so there is no effect to repeat.
 const QUESTIONS: &[&str] = &["/v1/price-quotes"];
 
 /// Every operation of a document: path, method, content.
@@ -134,6 +134,9 @@ impl Kind<'_> {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 StatusCode::UNPROCESSABLE_ENTITY,
             ]);
+        }
+        if QUESTIONS.contains(&self.path) {
+            statuses.push(StatusCode::UNPROCESSABLE_ENTITY);
         }
         if self.is_effect() {
             statuses.extend([StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY]);

@@ -14,6 +14,7 @@ pub fn finish(document: &mut Value) {
         lift_description(schema);
         add_limits(schema);
     });
+    optional_bodies(document);
     derive_patches(document);
     close_requests(document);
 }
@@ -96,6 +97,31 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
+/// A body that may be left out is written as "that or null" by the macros; null itself is no body.
+fn optional_bodies(document: &mut Value) {
+    for_each_operation(document, |operation| {
+        let Some(body) = operation.get_mut("requestBody") else { return };
+        let mut optional = false;
+        for (_, media) in body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+            let alternatives = list_of(&mut media["schema"], "oneOf").filter(|of| is_optional(of));
+            if let Some(only) = alternatives.and_then(|of| of.iter().find(|alternative| !is_null(alternative)).cloned())
+            {
+                media["schema"] = only;
+                optional = true;
+            }
+        }
+        if optional {
+            body["required"] = false.into();
+        }
+    });
+}
+
+fn for_each_operation(document: &mut Value, mut change: impl FnMut(&mut Value)) {
+    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
+        item.as_object_mut().into_iter().flatten().for_each(|(_, operation)| change(operation));
+    }
+}
+
 /// Gives each PATCH the schema of its merge patch, made from that of the whole.
 fn derive_patches(document: &mut Value) {
     let Value::Object(mut schemas) = document["components"]["schemas"].take() else { return };
@@ -176,14 +202,13 @@ fn list_of<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Vec<Value
 
 /// Forbids in requests what the reader refuses: unknown fields, and control characters in texts.
 fn close_requests(document: &mut Value) {
-    for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
-        for operation in item.as_object_mut().into_iter().flatten().map(|(_, operation)| operation) {
-            operation
-                .get_mut("parameters")
-                .into_iter()
-                .for_each(|parameters| visit(parameters, &mut forbid_control_characters));
-        }
-    }
+    for_each_operation(document, |operation| {
+        operation
+            .get_mut("parameters")
+            .into_iter()
+            .for_each(|parameters| visit(parameters, &mut forbid_control_characters));
+        operation.get_mut("requestBody").into_iter().for_each(|body| visit(body, &mut close));
+    });
     let mut open = BTreeSet::new();
     for (_, _, operation) in super::operations::of(document) {
         collect_references(&operation["requestBody"], &mut open);
@@ -191,16 +216,19 @@ fn close_requests(document: &mut Value) {
     let mut closed = BTreeSet::new();
     while let Some(name) = open.pop_first() {
         let schema = &mut document["components"]["schemas"][&name];
-        visit(schema, &mut |schema| {
-            if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
-                schema.insert("additionalProperties".to_owned(), false.into());
-            }
-            forbid_control_characters(schema);
-        });
+        visit(schema, &mut close);
         collect_references(schema, &mut open);
         closed.insert(name);
         open = &open - &closed;
     }
+}
+
+/// Closes one schema of a request.
+fn close(schema: &mut Map<String, Value>) {
+    if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
+        schema.insert("additionalProperties".to_owned(), false.into());
+    }
+    forbid_control_characters(schema);
 }
 
 /// A text of a request holds no control characters but line ends and tabs.
@@ -218,5 +246,71 @@ fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
         Value::Array(values) => values.iter().for_each(|value| collect_references(value, names)),
         Value::Object(object) => object.values().for_each(|value| collect_references(value, names)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document() -> Value {
+        let body = |name: &str| json!({"content": {"application/json": {"schema": reference(name)}}});
+        json!({
+            "paths": {"/x": {"patch": {"requestBody": body("ContactWrite")}, "post": {"requestBody": body("ContactWrite")}}},
+            "components": {"schemas": {
+                "ContactWrite": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "customer": {"description": "d", "oneOf": [{"type": "null"}, reference("CustomerWrite")]},
+                        "rows": {"type": "array", "items": reference("Row"), "default": []},
+                        "code": reference("Key"),
+                    },
+                },
+                "CustomerWrite": {
+                    "type": "object",
+                    "required": ["number"],
+                    "properties": {"number": {"type": "string"}, "tax": {"type": "boolean", "default": true}},
+                },
+                "Row": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "format": "int32"}}},
+                "Key": {"type": "string", "pattern": "^[A-Z]$"},
+                "View": {"type": "object", "properties": {"name": {"type": "string"}}},
+            }},
+        })
+    }
+
+    #[test]
+    fn objects_inside_a_patch_are_merged_and_lists_are_replaced() {
+        let mut document = document();
+        finish(&mut document);
+        let schemas = &document["components"]["schemas"];
+        let patch = &schemas["ContactPatch"];
+        assert_eq!(
+            document["paths"]["/x"]["patch"]["requestBody"]["content"]["application/json"]["schema"],
+            reference("ContactPatch")
+        );
+        assert!(patch.get("required").is_none() && schemas["CustomerPatch"].get("required").is_none());
+        let fields = &patch["properties"];
+        assert_eq!(fields["name"]["type"], "string", "what has to be there cannot be taken away");
+        assert_eq!(fields["customer"]["oneOf"], json!([{"type": "null"}, reference("CustomerPatch")]));
+        assert_eq!(fields["rows"], json!({"type": ["array", "null"], "items": reference("Row")}));
+        assert_eq!(fields["code"], json!({"oneOf": [reference("Key"), {"type": "null"}]}));
+        assert_eq!(schemas["CustomerPatch"]["properties"]["tax"]["type"], json!(["boolean", "null"]));
+    }
+
+    #[test]
+    fn requests_are_closed_all_the_way_down_and_answers_are_open() {
+        let mut document = document();
+        finish(&mut document);
+        let schemas = &document["components"]["schemas"];
+        for name in ["ContactWrite", "ContactPatch", "CustomerWrite", "CustomerPatch", "Row"] {
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+        }
+        assert!(schemas["View"].get("additionalProperties").is_none());
+        assert_eq!(schemas["ContactWrite"]["properties"]["name"]["pattern"], NO_CONTROL_CHARACTERS);
+        assert!(schemas["View"]["properties"]["name"].get("pattern").is_none());
+        assert_eq!(schemas["Key"]["pattern"], "^[A-Z]$");
+        assert_eq!(schemas["Row"]["properties"]["id"]["minimum"], i32::MIN);
     }
 }

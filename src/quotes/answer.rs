@@ -76,14 +76,15 @@ pub struct Quote<'a> {
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
     /// The contact number of the account whose prices these are; null when nobody was named.
-    #[schema(example = "CT000042")]
+    #[schema(max_length = 50, example = "CT000042")]
     pub account_number: Option<&'a str>,
     /// The currency of all amounts; null while the company has no settings.
-    #[schema(example = "EUR")]
+    #[schema(max_length = 3, example = "EUR")]
     pub currency_code: Option<&'a str>,
     /// Whether the prices include tax.
     pub prices_include_tax: bool,
     /// The answers, in the order of the questions.
+    #[schema(max_items = 1000)]
     pub lines: Vec<QuoteLine<'a>>,
     /// The sums over the lines that have a price.
     pub totals: Totals,
@@ -95,13 +96,13 @@ pub struct Quote<'a> {
 #[schema(as = PriceQuoteTotals)]
 pub struct Totals {
     /// The sum of `grossAmount`.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "1140")]
+    #[schema(value_type = String, max_length = 30, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "1140")]
     pub gross_amount: Shown<5>,
     /// The sum of `discountAmount`.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "45.6")]
+    #[schema(value_type = String, max_length = 30, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "45.6")]
     pub discount_amount: Shown<5>,
     /// The sum of `lineAmount`.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "1094.4")]
+    #[schema(value_type = String, max_length = 30, pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$", example = "1094.4")]
     pub line_amount: Shown<5>,
 }
 
@@ -124,22 +125,22 @@ pub enum QuoteLine<'a> {
 #[schema(as = PricedLine)]
 pub struct PricedLine<'a> {
     /// The price of one unit of measure before the line discount.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
     pub unit_price: Amount,
     /// The line discount; 0 when there is none or the price allows none.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
     pub line_discount_percent: Percent,
     /// Quantity × unit price, rounded.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1140")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1140")]
     pub gross_amount: Amount,
     /// The discount on `grossAmount`, rounded.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "45.6")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "45.6")]
     pub discount_amount: Amount,
     /// `grossAmount` − `discountAmount`.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1094.4")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1094.4")]
     pub line_amount: Amount,
     /// The list price in the currency, unit and tax of the answer; null when the item has none.
-    #[schema(value_type = Option<String>, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "61")]
+    #[schema(value_type = Option<String>, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "61")]
     pub list_price: Option<Amount>,
     /// The line that the price comes from; null with the list price.
     pub price_line: Option<LineUsed<'a>>,
@@ -179,7 +180,7 @@ pub struct LineProblem {
     /// The kind of problem.
     pub code: LineProblemCode,
     /// The problem in words.
-    #[schema(example = "there is no item 1896-S")]
+    #[schema(max_length = 4000, example = "there is no item 1896-S")]
     pub detail: String,
 }
 
@@ -265,13 +266,13 @@ impl ToSchema for AnswerSource<'_> {
 #[schema(as = PriceQuoteBreak)]
 pub struct NextBreak {
     /// The quantity, in the unit of measure of the question.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
     pub quantity: Positive,
     /// The unit price from there on.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
     pub unit_price: Amount,
     /// The line discount from there on.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
     pub line_discount_percent: Percent,
 }
 
@@ -285,8 +286,10 @@ pub struct Trace<'a> {
     /// Whether the price that was taken allows the discount marked `CHOSEN`; if not, the discount is 0.
     pub line_discount_allowed: bool,
     /// The item's price lines, by id.
+    #[schema(max_items = 1_000_000)]
     pub prices: Vec<PriceTrace<'a>>,
     /// The discount lines of the item, of its group and for all items, by id.
+    #[schema(max_items = 1_000_000)]
     pub discounts: Vec<DiscountTrace<'a>>,
 }
 
@@ -298,7 +301,7 @@ pub struct Trace<'a> {
 #[schema(as = PriceQuoteNamedCampaign)]
 pub struct NamedCampaign<'a> {
     /// The campaign's number, as in the request.
-    #[schema(example = "CP0001")]
+    #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: &'a str,
     /// `NOT_PUBLISHED`, `NOT_IN_AUDIENCE` or `OUTSIDE_DATES`: why it grants nothing. Null: it counts, and its lines tell more.
     pub verdict: Option<Verdict>,
@@ -315,13 +318,13 @@ pub struct PriceTrace<'a> {
     /// Kept or dropped, and why.
     pub verdict: Verdict,
     /// The line's minimum quantity, in its own unit.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "6")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "6")]
     pub minimum_quantity: Amount,
     /// The price in the currency, unit and tax of the answer; null for a line in another unit or currency, and above 15 digits.
-    #[schema(value_type = Option<String>, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(value_type = Option<String>, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
     pub unit_price: Option<Amount>,
     /// The price less the discount, if the line allows it; exact, as it is compared.
-    #[schema(value_type = Option<String>, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    #[schema(value_type = Option<String>, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
     pub net_unit_price: Option<Shown<12>>,
 }
 
@@ -336,9 +339,9 @@ pub struct DiscountTrace<'a> {
     /// Kept or dropped, and why.
     pub verdict: Verdict,
     /// The line's minimum quantity, in its own unit.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
     pub minimum_quantity: Amount,
     /// The discount.
-    #[schema(value_type = String, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
     pub line_discount_percent: Percent,
 }

@@ -18,7 +18,7 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = r"^([^@\s]+@[^@\s]+)?$", max_length = 254, example = "office@example.com")]
+#[schema(value_type = String, pattern = r"^([^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+)?$", max_length = 254, example = "office@example.com")]
 pub struct Email(String);
 
 impl Email {

@@ -12,7 +12,7 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     Debug, Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = r"\S", min_length = 1, max_length = 100, example = "Cannon Group PLC")]
+#[schema(value_type = String, pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$", min_length = 1, max_length = 100, example = "Cannon Group PLC")]
 pub struct Name(Text<100>);
 
 impl Name {
