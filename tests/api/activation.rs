@@ -223,6 +223,30 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 }
 
 #[actix_web::test]
+async fn a_contact_moves_the_audience_and_nothing_else() {
+    let app = ready().await;
+    activate(&app, &json!({})).await.expect(201);
+    // Something is wrong with the campaign by now; that is not for the contact to answer for.
+    app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
+    let renamed = app.patch("/v1/contacts/ANNE", &json!({"name": "Anna"})).await;
+    assert_eq!((renamed.status.as_u16(), renamed.header("publication-version")), (200, ""));
+    let moved = app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await;
+    assert_eq!((moved.status.as_u16(), &moved.json()["warnings"]), (200, &Value::Null));
+    let version = moved.header("publication-version");
+    let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
+    assert_eq!((&publication["kind"], &publication["campaignNumber"]), (&json!("CHANGE"), &json!("SPRING")));
+    assert_eq!(
+        (&publication["added"], &publication["changed"], &publication["removed"]),
+        (&json!(1), &json!(0), &json!(1))
+    );
+    let campaign = app.get("/v1/campaigns/SPRING").await.json();
+    assert_eq!((&campaign["publicationVersion"], &campaign["state"]), (&publication["version"], &json!("SCHEDULED")));
+    app.patch("/v1/items/DESK", &json!({"blocked": false})).await.expect(200);
+    assert_eq!(price(&app, "OTHER", "2031-05-15").await, "80");
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
+}
+
+#[actix_web::test]
 async fn by_hand_changes_wait_but_objections_do_not() {
     let app = ready().await;
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
