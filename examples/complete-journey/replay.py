@@ -66,8 +66,8 @@ def print_result(answers: Answers) -> None:
     print(f"\n{len(discounted):,} of {len(answers.lines):,} lines got a campaign discount")
     for campaign_id, lines in discounted.groupby("campaign_id"):
         number = loading.campaign_number(campaign_id)
-        print(f"  {number:<6}{len(lines):>9,} lines{money(lines['discount']):>13,}")
-    print(f"total discount given: {money(discounted['discount']):,}")
+        print(f"  {number:<6}{len(lines):>9,} lines{money(lines['discount']):>14,.2f}")
+    print(f"total discount given: {money(discounted['discount']):,.2f}")
 
 
 def money(cents: pd.Series) -> Decimal:
