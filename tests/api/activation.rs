@@ -247,6 +247,45 @@ async fn a_contact_moves_the_audience_and_nothing_else() {
 }
 
 #[actix_web::test]
+async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
+    let app = ready().await;
+    app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
+    activate(&app, &json!({})).await.expect(201);
+    for (path, value, other) in [
+        ("/v1/campaigns/SPRING/prices/batch", json!({"itemNumber": "LAMP", "unitPrice": "9"}), "8"),
+        ("/v1/campaigns/SPRING/discounts/batch", json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}), "7"),
+    ] {
+        let field = if path.contains("prices") { "unitPrice" } else { "lineDiscountPercent" };
+        let mut sibling = value.clone();
+        sibling["minimumQuantity"] = json!("10");
+        sibling[field] = json!(other);
+        let first = app.post(path, &json!({"rows": [value, sibling]})).await;
+        assert_eq!((first.status.as_u16(), first.header("publication-version").is_empty()), (200, false));
+        let ids: Vec<Value> = receipts(&first.json(), "id");
+
+        // The same, in other words.
+        sibling["minimumQuantity"] = json!("10.0");
+        let again = app.post(path, &json!({"rows": [sibling, value]})).await;
+        assert_eq!((again.status.as_u16(), again.header("publication-version")), (200, ""));
+        let reversed: Vec<Value> = receipts(&again.json(), "id").into_iter().rev().collect();
+        assert_eq!((receipts(&again.json(), "status"), reversed), (vec![json!(200), json!(200)], ids.clone()));
+
+        // Beside one that changes.
+        sibling[field] = json!("6");
+        let changed = app.post(path, &json!({"rows": [value, sibling]})).await;
+        assert_eq!(receipts(&changed.json(), "id"), ids);
+        let version = changed.header("publication-version");
+        let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
+        assert_eq!((&publication["added"], &publication["changed"]), (&json!(0), &json!(1)));
+    }
+}
+
+/// A member of each receipt of a batch.
+fn receipts(body: &Value, member: &str) -> Vec<Value> {
+    body["receipts"].as_array().unwrap().iter().map(|receipt| receipt[member].clone()).collect()
+}
+
+#[actix_web::test]
 async fn by_hand_changes_wait_but_objections_do_not() {
     let app = ready().await;
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
