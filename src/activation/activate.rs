@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::draft::{self, Campaign, Draft};
+use super::draft::{self, Campaign};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
@@ -94,27 +94,28 @@ pub(super) async fn activate(
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
     if let Some(version) = standing.filter(|_| difference.is_none()) {
-        settle(&mut effect.conn, &draft, None).await?;
+        settle(&mut effect.conn, &draft.campaign, None).await?;
         let publication = find(&mut effect.conn, version).await?;
         return Ok(Outcome { publication: Some(publication), is_new: false, findings, plan_hash, plan: None });
     }
     if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
         return Err(refusal(&findings));
     }
-    let publication = publish(effect, &draft, PublicationKind::Activation).await?;
+    let wished = Wished::Campaign { number: number.as_str(), audience: AUDIENCE };
+    let publication = publish(effect, &draft.campaign, PublicationKind::Activation, wished).await?;
     let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
 
-/// Publishes what the drafts say of a campaign, if that is not what the book carries.
+/// Publishes what is wished of a campaign, if that is not what the book carries.
 pub(super) async fn publish(
     effect: &mut Effect,
-    draft: &Draft,
+    campaign: &Campaign,
     kind: PublicationKind,
+    wished: Wished<'_>,
 ) -> Result<Option<Publication>, Problem> {
-    let wished = Wished::Campaign { number: draft.campaign.number.as_str(), audience: AUDIENCE };
     let publication = writer::publish(&mut effect.conn, kind, wished, &effect.author).await?;
-    settle(&mut effect.conn, draft, publication.as_ref()).await?;
+    settle(&mut effect.conn, campaign, publication.as_ref()).await?;
     if let Some(publication) = &publication {
         effect.version = Some(publication.version);
     }
@@ -122,21 +123,25 @@ pub(super) async fn publish(
 }
 
 /// Notes on the campaign what the book carries of it.
-async fn settle(conn: &mut AsyncPgConnection, draft: &Draft, publication: Option<&Publication>) -> Result<(), Problem> {
-    let row = campaigns::table.filter(campaigns::number.eq(&draft.campaign.number));
+async fn settle(
+    conn: &mut AsyncPgConnection,
+    campaign: &Campaign,
+    publication: Option<&Publication>,
+) -> Result<(), Problem> {
+    let row = campaigns::table.filter(campaigns::number.eq(&campaign.number));
     match publication {
         Some(publication) => {
             diesel::update(row)
                 .set((
                     campaigns::publication_version.eq(publication.version),
-                    campaigns::published_starting_date.eq(draft.campaign.starting_date),
-                    campaigns::published_ending_date.eq(draft.campaign.ending_date),
+                    campaigns::published_starting_date.eq(campaign.starting_date),
+                    campaigns::published_ending_date.eq(campaign.ending_date),
                     campaigns::has_unpublished_changes.eq(false),
                 ))
                 .execute(conn)
                 .await?
         }
-        None if draft.campaign.has_unpublished_changes => {
+        None if campaign.has_unpublished_changes => {
             diesel::update(row).set(campaigns::has_unpublished_changes.eq(false)).execute(conn).await?
         }
         None => 0,

@@ -58,19 +58,24 @@ impl Follower {
         Ok(())
     }
 
-    /// Publishes what changed of an active campaign. A change of its own lines, dates or segments has to keep the rules; that of a
-    /// contact somewhere in its audience is not refused for what is wrong with the campaign.
+    /// Publishes what changed of an active campaign.
     async fn publish(&self, effect: &mut Effect, campaign: Campaign, touched: &Touched) -> Result<(), Problem> {
-        let is_own_change = touched.campaigns.contains(campaign.number.as_str());
-        let draft = draft::gather(&mut effect.conn, campaign, self.calendar.today()).await?;
-        if is_own_change {
-            let findings = bounded(rules::check(&draft, Occasion::Change));
-            if findings.iter().any(super::findings::Finding::is_error) {
-                return Err(refusal(&findings));
-            }
-            effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
+        let number = campaign.number.clone();
+        if !touched.campaigns.contains(number.as_str()) {
+            // A contact somewhere in its audience changed. That can change the audience only, so the lines are not looked at, of
+            // which a campaign may have many; and the contact's change is not refused for what is wrong with the campaign.
+            let wished = Wished::Audience { number: number.as_str(), audience: AUDIENCE };
+            publish(effect, &campaign, PublicationKind::Change, wished).await?;
+            return Ok(());
         }
-        publish(effect, &draft, PublicationKind::Change).await?;
+        let draft = draft::gather(&mut effect.conn, campaign, self.calendar.today()).await?;
+        let findings = bounded(rules::check(&draft, Occasion::Change));
+        if findings.iter().any(super::findings::Finding::is_error) {
+            return Err(refusal(&findings));
+        }
+        effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
+        let wished = Wished::Campaign { number: number.as_str(), audience: AUDIENCE };
+        publish(effect, &draft.campaign, PublicationKind::Change, wished).await?;
         Ok(())
     }
 }

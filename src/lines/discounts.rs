@@ -25,7 +25,7 @@ use crate::values::words::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
 /// What a client says about a discount line.
-#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Deserr, Serialize, ToSchema)]
 #[schema(as = DiscountLineWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
@@ -202,14 +202,18 @@ impl<P: Place> Resource for DiscountLines<P> {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use discount_lines as t;
-        let standing: Standing = t::table
+        let standing: Standing<DiscountLineWrite> = t::table
             .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
-            .select((t::id, t::campaign_number))
-            .load::<(Uuid, Option<Key>)>(&mut effect.conn)
+            .select(DiscountLineView::as_select())
+            .load(&mut effect.conn)
             .await?
             .into_iter()
+            .map(|view| (view.id, (view.source.campaign_number.clone(), Self::write_of(&view))))
             .collect();
         let rows = ordered(place, rows, |write| write.source.as_ref(), &standing)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
         let values: Vec<_> = rows
             .iter()
             .map(|(source, Draft { id, write })| {
@@ -258,7 +262,10 @@ impl<P: Place> Resource for DiscountLines<P> {
             }
         };
         let now = rows.iter().map(|(source, draft)| (draft.id, source.campaign_number.as_ref()));
-        let before = standing.iter().map(|(id, campaign_number)| (*id, campaign_number.as_ref()));
+        let before = rows.iter().filter_map(|(_, draft)| {
+            let (campaign_number, _) = standing.get(&draft.id)?;
+            Some((draft.id, campaign_number.as_ref()))
+        });
         touch(&mut effect.touched, lines, now.chain(before));
         Ok(())
     }

@@ -250,22 +250,28 @@ async fn existing(
     Ok((1_i64..).zip(rows).map(|(at, _)| known.get(&at).copied()).collect())
 }
 
-/// The lines among the drafts that stand already, with their campaigns.
-type Standing = HashMap<Uuid, Option<Key>>;
+/// The lines among the drafts that stand already: their campaigns, and the writes that would make them.
+type Standing<W> = HashMap<Uuid, (Option<Key>, W)>;
 
 /// A draft with its source.
 type Placed<'a, W> = (Cow<'a, Source>, &'a Draft<W>);
 
 /// The drafts with their sources, those that replace a line first: a line that ends earlier than before makes room for the one
 /// that follows it. Lines that stand come in the order of their ids, so that two batches do not wait for each other.
-fn ordered<'a, W>(
+///
+/// Lines that stand just as they were sent are left out. They change nothing, and an active campaign, which may have many
+/// lines, is not to be compared whole each time that somebody sends them again.
+fn ordered<'a, W: PartialEq>(
     place: &impl Place,
     rows: &'a [Draft<W>],
     sent: impl Fn(&'a W) -> Option<&'a Source>,
-    standing: &Standing,
+    standing: &Standing<W>,
 ) -> Result<Vec<Placed<'a, W>>, SaveError> {
     let mut ordered = Vec::new();
     for draft in rows {
+        if standing.get(&draft.id).is_some_and(|(_, write)| *write == draft.write) {
+            continue;
+        }
         let source = place.source(sent(&draft.write)).map_err(|error| Problem::from_errors(vec![error]))?;
         ordered.push((source, draft));
     }

@@ -45,6 +45,13 @@ pub enum Wished<'a> {
         /// The query for the accounts (`account`); `$1` is the campaign's number.
         audience: &'a str,
     },
+    /// A campaign as it is published, save for its audience, which is to be as the targeting query finds it.
+    Audience {
+        /// Its number.
+        number: &'a str,
+        /// The query for the accounts, as above.
+        audience: &'a str,
+    },
     /// A campaign as it is published, without these accounts.
     Without {
         /// Its number.
@@ -104,6 +111,10 @@ pub async fn publish(
         }
         Wished::Campaign { number, audience } => {
             write_entries(conn, version, number, facts_sql::OF_CAMPAIGN).await?;
+            write_audience(conn, version, number, audience).await?;
+            Some(number)
+        }
+        Wished::Audience { number, audience } => {
             write_audience(conn, version, number, audience).await?;
             Some(number)
         }

@@ -223,6 +223,69 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 }
 
 #[actix_web::test]
+async fn a_contact_moves_the_audience_and_nothing_else() {
+    let app = ready().await;
+    activate(&app, &json!({})).await.expect(201);
+    // Something is wrong with the campaign by now; that is not for the contact to answer for.
+    app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
+    let renamed = app.patch("/v1/contacts/ANNE", &json!({"name": "Anna"})).await;
+    assert_eq!((renamed.status.as_u16(), renamed.header("publication-version")), (200, ""));
+    let moved = app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await;
+    assert_eq!((moved.status.as_u16(), &moved.json()["warnings"]), (200, &Value::Null));
+    let version = moved.header("publication-version");
+    let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
+    assert_eq!((&publication["kind"], &publication["campaignNumber"]), (&json!("CHANGE"), &json!("SPRING")));
+    assert_eq!(
+        (&publication["added"], &publication["changed"], &publication["removed"]),
+        (&json!(1), &json!(0), &json!(1))
+    );
+    let campaign = app.get("/v1/campaigns/SPRING").await.json();
+    assert_eq!((&campaign["publicationVersion"], &campaign["state"]), (&publication["version"], &json!("SCHEDULED")));
+    app.patch("/v1/items/DESK", &json!({"blocked": false})).await.expect(200);
+    assert_eq!(price(&app, "OTHER", "2031-05-15").await, "80");
+    assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
+}
+
+#[actix_web::test]
+async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
+    let app = ready().await;
+    app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
+    activate(&app, &json!({})).await.expect(201);
+    for (path, value, other) in [
+        ("/v1/campaigns/SPRING/prices/batch", json!({"itemNumber": "LAMP", "unitPrice": "9"}), "8"),
+        ("/v1/campaigns/SPRING/discounts/batch", json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}), "7"),
+    ] {
+        let field = if path.contains("prices") { "unitPrice" } else { "lineDiscountPercent" };
+        let mut sibling = value.clone();
+        sibling["minimumQuantity"] = json!("10");
+        sibling[field] = json!(other);
+        let first = app.post(path, &json!({"rows": [value, sibling]})).await;
+        assert_eq!((first.status.as_u16(), first.header("publication-version").is_empty()), (200, false));
+        let ids: Vec<Value> = receipts(&first.json(), "id");
+
+        // The same, in other words.
+        sibling["minimumQuantity"] = json!("10.0");
+        let again = app.post(path, &json!({"rows": [sibling, value]})).await;
+        assert_eq!((again.status.as_u16(), again.header("publication-version")), (200, ""));
+        let reversed: Vec<Value> = receipts(&again.json(), "id").into_iter().rev().collect();
+        assert_eq!((receipts(&again.json(), "status"), reversed), (vec![json!(200), json!(200)], ids.clone()));
+
+        // Beside one that changes.
+        sibling[field] = json!("6");
+        let changed = app.post(path, &json!({"rows": [value, sibling]})).await;
+        assert_eq!(receipts(&changed.json(), "id"), ids);
+        let version = changed.header("publication-version");
+        let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
+        assert_eq!((&publication["added"], &publication["changed"]), (&json!(0), &json!(1)));
+    }
+}
+
+/// A member of each receipt of a batch.
+fn receipts(body: &Value, member: &str) -> Vec<Value> {
+    body["receipts"].as_array().unwrap().iter().map(|receipt| receipt[member].clone()).collect()
+}
+
+#[actix_web::test]
 async fn by_hand_changes_wait_but_objections_do_not() {
     let app = ready().await;
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
