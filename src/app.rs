@@ -33,6 +33,8 @@ use crate::publication::{self, writer};
 use crate::quotes;
 use crate::salespeople::Salespeople;
 use crate::segments::Segments;
+use crate::segments::criteria;
+use crate::segments::criteria::saved::SavedCriteria;
 use crate::segments::lines::SegmentLines;
 use crate::settings;
 
@@ -58,6 +60,8 @@ pub fn routes() -> Routes {
     mount_status_changes(&mut routes);
     mount::<Segments>(&mut routes);
     mount::<SegmentLines>(&mut routes);
+    criteria::http::mount(&mut routes);
+    mount::<SavedCriteria>(&mut routes);
     mount::<PriceLines<()>>(&mut routes);
     mount::<PriceLines<OfCampaign>>(&mut routes);
     mount::<DiscountLines<()>>(&mut routes);
