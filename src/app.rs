@@ -11,7 +11,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activation;
 use crate::campaign_statuses::CampaignStatuses;
-use crate::campaigns::{Campaigns, OfCampaign, mount_status_changes};
+use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::Contacts;
 use crate::currencies::Currencies;
 use crate::exchange_rates::ExchangeRates;
@@ -58,6 +58,7 @@ pub fn routes() -> Routes {
     mount::<CampaignStatuses>(&mut routes);
     mount::<Campaigns>(&mut routes);
     mount_status_changes(&mut routes);
+    mount_copies(&mut routes);
     mount::<Segments>(&mut routes);
     mount::<SegmentLines>(&mut routes);
     criteria::http::mount(&mut routes);

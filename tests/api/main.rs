@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod activation;
+mod audience;
+mod campaign_copies;
 mod campaign_statuses;
 mod campaigns;
 mod contacts;
+mod criteria;
 mod currencies;
 mod database_failures;
 mod exchange_rates;

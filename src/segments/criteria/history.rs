@@ -166,11 +166,8 @@ pub(super) async fn perform(
             ),
     };
     let counts = change.get_result::<Counts>(conn).await.map_err(contact_gone)?.of(criterion);
-    let counted = (
-        t::lines_added.eq(counts.added),
-        t::lines_existing.eq(counts.existing),
-        t::lines_removed.eq(counts.removed),
-    );
+    let counted =
+        (t::lines_added.eq(counts.added), t::lines_existing.eq(counts.existing), t::lines_removed.eq(counts.removed));
     let update = diesel::update(t::table.find(id)).set(counted).returning(CriteriaActionView::as_returning());
     Ok(update.get_result(conn).await?)
 }

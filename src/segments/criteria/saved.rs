@@ -238,7 +238,8 @@ impl Resource for SavedCriteria {
     fn rules(write: &SavedCriteriaWrite, (): &()) -> Vec<FieldError> {
         let actions = match (&write.actions, &write.segment_number) {
             (Some(_), Some(_)) => {
-                let detail = "either the segment is named whose actions are kept, or the actions are given; the other is null";
+                let detail =
+                    "either the segment is named whose actions are kept, or the actions are given; the other is null";
                 return vec![FieldError::new("/segmentNumber", FieldCode::NotAllowed, detail)];
             }
             (None, None) => return neither().errors,

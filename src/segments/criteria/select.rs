@@ -61,8 +61,7 @@ pub(super) fn going(criterion: &Criterion, filter: &Filter, segment: &str) -> St
         .text(segment)
         .sql(if keeps { " AND NOT " } else { " AND " });
     let statement = if criterion.entire_companies {
-        statement
-            .sql("EXISTS (SELECT FROM matched WHERE account = coalesce(contacts.company_number, contacts.number))")
+        statement.sql("EXISTS (SELECT FROM matched WHERE account = coalesce(contacts.company_number, contacts.number))")
     } else {
         statement.condition(filter.condition())
     };
