@@ -10,10 +10,12 @@
 //! plan.rs        what an activation would change: counts, sample prices, conflicts
 //! activate.rs    activates and deactivates
 //! follow.rs      brings what an effect touched into the book, in its transaction
+//! audience.rs    who is in the audience and why, over HTTP
 //! http.rs        the operations
 //! ```
 
 mod activate;
+mod audience;
 mod draft;
 pub mod findings;
 mod follow;

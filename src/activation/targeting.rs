@@ -6,7 +6,7 @@
 //! section 1), each once.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 /// At most so many contacts are named where contacts are left out.
@@ -135,4 +135,94 @@ pub async fn shared(
         WHERE campaign_number = ANY($2) AND to_version IS NULL GROUP BY campaign_number ORDER BY campaign_number"
     );
     diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Array<Text>, _>(others).load(conn).await
+}
+
+/// A contact of an account: the account's own contact, or a person of the company.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Member {
+    /// The contact.
+    #[diesel(sql_type = Text)]
+    pub number: String,
+    /// Whether it is excluded from segments.
+    #[diesel(sql_type = Bool)]
+    pub excluded: bool,
+    /// Whether it is privacy blocked.
+    #[diesel(sql_type = Bool)]
+    pub blocked: bool,
+}
+
+/// The contacts by which an account can be in an audience.
+///
+/// # Errors
+/// When the database fails.
+pub async fn members(conn: &mut AsyncPgConnection, account: &str) -> QueryResult<Vec<Member>> {
+    let question = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked FROM contacts
+            WHERE number = $1
+        UNION ALL SELECT number, exclude_from_segments, privacy_blocked FROM contacts WHERE company_number = $1";
+    diesel::sql_query(question).bind::<Text, _>(account).load(conn).await
+}
+
+/// Whether any of these contacts brings its account into the audience of a campaign.
+///
+/// # Errors
+/// When the database fails.
+pub async fn holds_any(conn: &mut AsyncPgConnection, campaign: &str, contacts: &[&str]) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    // By their numbers, so that only their own lines are read, however many the campaign has.
+    let question = concat!(
+        "SELECT EXISTS (SELECT FROM (",
+        targeted!(),
+        ") AS targeted WHERE number = ANY($2) AND NOT excluded AND NOT blocked) AS found"
+    );
+    let question = diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Array<Text>, _>(contacts);
+    Ok(question.get_result::<Found>(conn).await?.found)
+}
+
+/// A line of one of a campaign's segments on which a contact stands.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Standing {
+    /// The contact.
+    #[diesel(sql_type = Text)]
+    pub contact_number: String,
+    /// The segment.
+    #[diesel(sql_type = Text)]
+    pub segment_number: String,
+    /// The line.
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    pub line_id: uuid::Uuid,
+    /// Whether the segment's lines are targets unless they say otherwise.
+    #[diesel(sql_type = Bool)]
+    pub segment_target: bool,
+    /// What the line itself says.
+    #[diesel(sql_type = Nullable<Bool>)]
+    pub line_target: Option<bool>,
+}
+
+/// The lines on which these contacts stand in the segments of a campaign, targets or not; at most `most`, targets first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn standing(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    contacts: &[&str],
+    most: i64,
+) -> QueryResult<Vec<Standing>> {
+    let question = "SELECT lines.contact_number, lines.segment_number, lines.id AS line_id,
+            segments.campaign_target AS segment_target, lines.campaign_target AS line_target
+        FROM segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
+        WHERE segments.campaign_number = $1 AND lines.contact_number = ANY($2)
+        ORDER BY coalesce(lines.campaign_target, segments.campaign_target) DESC, lines.contact_number,
+            lines.segment_number
+        LIMIT $3";
+    diesel::sql_query(question)
+        .bind::<Text, _>(campaign)
+        .bind::<Array<Text>, _>(contacts)
+        .bind::<BigInt, _>(most)
+        .load(conn)
+        .await
 }

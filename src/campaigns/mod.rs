@@ -3,6 +3,7 @@
 //!
 //! Where a campaign stands in its life, its *state*, follows from its publication and today's date; it is kept nowhere.
 
+mod copies;
 mod status_changes;
 mod view;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use copies::mount_copies;
 pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 

@@ -51,6 +51,16 @@ impl OfSegment {
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
+    /// Holds the segment as [`OfSegment::hold`] does, and its lines with it: nobody else changes any until the transaction ends.
+    ///
+    /// # Errors
+    /// As [`OfSegment::hold`].
+    pub async fn hold_alone(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
+        let query = segments::table.filter(segments::number.eq(&self.number)).select(segments::campaign_number);
+        let campaign = query.for_no_key_update().first(conn).await.optional()?;
+        campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
+    }
+
     /// Notes that the segment's lines changed; it is held.
     async fn touch(&self, effect: &mut Effect) -> Result<(), Problem> {
         let campaign = self.hold(&mut effect.conn).await?;

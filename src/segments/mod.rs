@@ -1,6 +1,7 @@
 //! Segments: lists of contacts, gathered for one purpose. A segment may belong to a campaign, and then says whether its lines
 //! are the campaign's targets.
 
+pub mod criteria;
 pub mod lines;
 
 use std::collections::HashSet;

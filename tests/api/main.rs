@@ -3,9 +3,12 @@
 
 mod activation;
 mod activities;
+mod audience;
+mod campaign_copies;
 mod campaign_statuses;
 mod campaigns;
 mod contacts;
+mod criteria;
 mod currencies;
 mod database_failures;
 mod exchange_rates;

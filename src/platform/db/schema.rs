@@ -125,6 +125,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    criteria_actions (id) {
+        id -> Uuid,
+        segment_number -> Text,
+        position -> Int4,
+        action -> Text,
+        filter -> Text,
+        allow_existing -> Bool,
+        expand_companies -> Bool,
+        related_companies -> Bool,
+        entire_companies -> Bool,
+        ignore_exclusion -> Bool,
+        lines_added -> Int8,
+        lines_existing -> Int8,
+        lines_removed -> Int8,
+        performed_at -> Timestamptz,
+        performed_by -> Text,
+    }
+}
+
+diesel::table! {
+    criteria_removed_lines (action_id, line_id) {
+        action_id -> Uuid,
+        line_id -> Uuid,
+        contact_number -> Text,
+        campaign_target -> Nullable<Bool>,
+        campaign_response -> Nullable<Bool>,
+        added_by -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
     currencies (id) {
         id -> Uuid,
         code -> Text,
@@ -267,12 +298,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    saved_criteria (id) {
+        id -> Uuid,
+        code -> Text,
+        description -> Text,
+        actions -> Jsonb,
+    }
+}
+
+diesel::table! {
     segment_lines (id) {
         id -> Uuid,
         segment_number -> Text,
         contact_number -> Text,
         campaign_target -> Nullable<Bool>,
         campaign_response -> Nullable<Bool>,
+        added_by -> Nullable<Uuid>,
     }
 }
 
@@ -359,6 +400,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     campaign_statuses,
     campaigns,
     contacts,
+    criteria_actions,
+    criteria_removed_lines,
     currencies,
     discount_lines,
     exchange_rates,
@@ -370,6 +413,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     price_lines,
     publications,
     salespeople,
+    saved_criteria,
     segment_lines,
     segments,
     service_secrets,

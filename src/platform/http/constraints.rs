@@ -76,6 +76,7 @@ const MEANINGS: &[Meaning] = &[
     taken("campaigns_number_key", "/number"),
     taken("segments_number_key", "/number"),
     taken("segment_lines_contact_key", "/contactNumber"),
+    taken("saved_criteria_code_key", "/code"),
     duplicate_line("price_lines_duplicate"),
     duplicate_line("discount_lines_duplicate"),
     // Raised by the triggers of all tables that name a salesperson.

@@ -72,6 +72,7 @@ codes! {
         DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists") "Another line is alike in source, item, variant, unit, currency and minimum quantity, and its dates overlap.";
         PlanChanged "PLAN_CHANGED" (409, "The plan has changed") "The activation's `planHash` is not that of the plan as it would be now.";
         CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active") "The campaign's prices are in force; deactivate it first.";
+        NoCriteriaAction "NO_CRITERIA_ACTION" (409, "There is nothing to go back to") "The segment has no criteria action that could be undone.";
         IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running") "A request with the same `Idempotency-Key` has not finished yet; try again.";
         PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed") "`If-Match` is not the current ETag; `ETag` carries the current one.";
         PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large") "The body is over the limit.";

@@ -11,6 +11,7 @@
 //! query.rs     a list request as a whole
 //! page.rs      its answer
 //! sql.rs       SQL with bound parameters, as diesel wants it
+//! statement.rs statements around such SQL that diesel's own language does not reach
 //! literal.rs   typed values, from filters and from rows
 //! ```
 //!
@@ -25,6 +26,7 @@ mod page;
 mod params;
 mod query;
 mod sql;
+mod statement;
 
 pub use cursor::CursorKey;
 pub use filter::Filter;
@@ -32,6 +34,7 @@ pub use page::Page;
 pub use params::QueryParams;
 pub use query::ListQuery;
 pub use sql::{SqlCondition, SqlOrdering};
+pub use statement::Statement;
 
 /// Something a list can be filtered and, unless it is a list itself, ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,321 @@
+//! The audience of a campaign over HTTP: which accounts are in it, as published and as the drafts say, and why a contact is or
+//! is not.
+
+use std::collections::HashMap;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use uuid::Uuid;
+
+use super::targeting::{self, AUDIENCE, Member, Standing};
+use crate::campaigns::OfCampaign;
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::{book_audience, contacts};
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
+use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Scope, reference, with_etag};
+use crate::platform::http::routes::Routes;
+use crate::values::wire::text_enum;
+
+const PATH: &str = "/v1/campaigns/{campaign}/audience";
+const PAGE: &str = "AudienceAccountPage";
+/// The most lines that are named as reasons.
+const MOST_REASONS: i64 = 1_000;
+
+const LIST: ListSpec = ListSpec {
+    fields: &[
+        Field::new("accountNumber", FieldKind::Key, "audience.account_number").not_null(),
+        Field::new("inDraft", FieldKind::Boolean, "audience.in_draft").not_null(),
+        Field::new("published", FieldKind::Boolean, "audience.published").not_null(),
+        Field::new("publishedVersion", FieldKind::Integer, "audience.published_version"),
+    ],
+    default_order: "accountNumber",
+    tie: "accountNumber",
+};
+
+/// Adds the operations to the route table.
+pub(super) fn mount(routes: &mut Routes) {
+    routes.schema::<AudienceAccount>();
+    routes.named_schema(PAGE, page_of(AudienceAccount::name()));
+    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let description = format!(
+        "The accounts that are in the audience as published, as the drafts say, or both; where the two differ, an activation would \
+         add or remove the account. {}",
+        list_description(&LIST)
+    );
+    let listing = OperationBuilder::new()
+        .operation_id(Some("list_campaign_audience"))
+        .tag("Publication")
+        .summary(Some("List a campaign's audience"))
+        .description(Some(description))
+        .parameters(Some(parameters));
+    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "accounts", PAGE.into()), list);
+    routes.add(__path_get_campaign_audience_membership, get_campaign_audience_membership);
+}
+
+/// An account of a campaign's audience.
+#[derive(Debug, QueryableByName, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AudienceAccount {
+    /// The account: a company, or a person without company.
+    #[diesel(sql_type = Text)]
+    #[schema(max_length = 50, example = "CT000001")]
+    pub account_number: String,
+    /// Its name; null when the contact was deleted since.
+    #[diesel(sql_type = Nullable<Text>)]
+    #[schema(max_length = 100, example = "Adatum")]
+    pub name: Option<String>,
+    /// Whether it is in the audience as the drafts say: what an activation would publish.
+    #[diesel(sql_type = Bool)]
+    #[schema(example = true)]
+    pub in_draft: bool,
+    /// Whether it is in the audience as published: whom the campaign's prices are granted to.
+    #[diesel(sql_type = Bool)]
+    #[schema(example = true)]
+    pub published: bool,
+    /// The version of the price book that it came with; null when it is not published.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
+    pub published_version: Option<i64>,
+}
+
+/// Begins a statement with the relation `audience` of a campaign. The campaign is the first parameter, which the text of
+/// [`AUDIENCE`] counts on.
+fn audience(campaign: &str) -> Statement {
+    Statement::default()
+        .sql("WITH book AS (SELECT account_number, from_version FROM book_audience WHERE campaign_number = ")
+        .text(campaign)
+        .sql(" AND to_version IS NULL), draft AS (")
+        .sql(AUDIENCE)
+        .sql(
+            "), audience AS (SELECT coalesce(account, account_number) AS account_number, account IS NOT NULL AS in_draft,
+                account_number IS NOT NULL AS published, from_version AS published_version
+            FROM draft FULL JOIN book ON account = account_number) ",
+        )
+}
+
+/// `GET`: the accounts.
+async fn list(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+    let mut conn = database.read().await?;
+    let campaign = OfCampaign::find(&request, &mut conn).await?;
+    // The names come after the page is cut, so that they are read for its rows only.
+    let question = audience(campaign.number.as_str())
+        .sql(", page AS (SELECT row_number() OVER () AS at, audience.* FROM (SELECT * FROM audience WHERE ")
+        .condition(list.condition())
+        .sql(" ORDER BY ")
+        .ordering(list.ordering())
+        .sql(" LIMIT ")
+        .integer(list.limit())
+        .sql(" OFFSET ")
+        .integer(list.offset())
+        .sql(
+            ") AS audience) SELECT page.account_number, contacts.name, in_draft, published, published_version
+            FROM page LEFT JOIN contacts ON contacts.number = page.account_number ORDER BY at",
+        );
+    let rows: Vec<AudienceAccount> = question.load(&mut conn).await?;
+    let count = if list.wants_count() {
+        let question = audience(campaign.number.as_str())
+            .sql("SELECT count(*) AS count FROM audience WHERE ")
+            .condition(list.filter_condition());
+        Some(question.get_result::<Count>(&mut conn).await?.count)
+    } else {
+        None
+    };
+    let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
+    Answer::json(StatusCode::OK, &list.page(rows, count))
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+text_enum! {
+    /// What a line comes to for the audience of its segment's campaign.
+    AudienceVerdict {
+        /// It brings the account into the audience.
+        Target = "TARGET",
+        /// The line itself is no target.
+        LineNoTarget = "LINE_NO_TARGET",
+        /// The line says nothing, and the segment is no target.
+        SegmentNoTarget = "SEGMENT_NO_TARGET",
+        /// It is a target, but the contact is excluded from segments.
+        Excluded = "EXCLUDED",
+        /// It is a target, but the contact is privacy blocked.
+        PrivacyBlocked = "PRIVACY_BLOCKED",
+    }
+}
+
+/// A line that speaks for or against an account's being in the audience.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AudienceReason {
+    /// The contact on the line: the one that was asked for, or another of its account.
+    #[schema(max_length = 50, example = "CT000002")]
+    pub contact_number: String,
+    /// The segment.
+    #[schema(max_length = 50, example = "SM0001")]
+    pub segment_number: String,
+    /// The line.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub line_id: Uuid,
+    /// Whether the segment's lines are targets unless they say otherwise.
+    #[schema(example = true)]
+    pub segment_campaign_target: bool,
+    /// What the line itself says; null: as the segment.
+    #[schema(example = true)]
+    pub line_campaign_target: Option<bool>,
+    /// Whether the contact is excluded from segments.
+    #[schema(example = false)]
+    pub exclude_from_segments: bool,
+    /// Whether the contact is privacy blocked.
+    #[schema(example = false)]
+    pub privacy_blocked: bool,
+    /// What the line comes to.
+    #[schema(example = "TARGET")]
+    pub verdict: AudienceVerdict,
+    /// The same in words.
+    #[schema(max_length = 500, example = "CT000002 stands on SM0001, and the segment is a target")]
+    pub detail: String,
+}
+
+impl AudienceReason {
+    fn new(standing: Standing, members: &HashMap<&str, &Member>) -> Self {
+        let Standing { contact_number, segment_number, line_id, segment_target, line_target } = standing;
+        let member = members.get(contact_number.as_str());
+        let (excluded, blocked) = member.map_or((false, false), |member| (member.excluded, member.blocked));
+        let verdict = match (line_target, segment_target) {
+            (Some(false), _) => AudienceVerdict::LineNoTarget,
+            (None, false) => AudienceVerdict::SegmentNoTarget,
+            _ if blocked => AudienceVerdict::PrivacyBlocked,
+            _ if excluded => AudienceVerdict::Excluded,
+            _ => AudienceVerdict::Target,
+        };
+        let end = match verdict {
+            AudienceVerdict::Target if line_target.is_some() => "and the line is a target",
+            AudienceVerdict::Target => "and the segment is a target",
+            AudienceVerdict::LineNoTarget => "but the line is no target",
+            AudienceVerdict::SegmentNoTarget => "but the segment is no target and the line says nothing of its own",
+            AudienceVerdict::Excluded => "but the contact is excluded from segments",
+            AudienceVerdict::PrivacyBlocked => "but the contact is privacy blocked",
+        };
+        Self {
+            detail: format!("{contact_number} stands on {segment_number}, {end}"),
+            contact_number,
+            segment_number,
+            line_id,
+            segment_campaign_target: segment_target,
+            line_campaign_target: line_target,
+            exclude_from_segments: excluded,
+            privacy_blocked: blocked,
+            verdict,
+        }
+    }
+}
+
+/// Whether a contact is in a campaign's audience, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AudienceMembership {
+    /// The contact that was asked for.
+    #[schema(max_length = 50, example = "CT000002")]
+    pub contact_number: String,
+    /// Its account, which is what an audience holds: its company, else the contact itself.
+    #[schema(max_length = 50, example = "CT000001")]
+    pub account_number: String,
+    /// Whether the account is in the audience as the drafts say: what an activation would publish.
+    #[schema(example = true)]
+    pub in_draft: bool,
+    /// Whether the account is in the audience as published: whether the campaign's prices are granted to it.
+    #[schema(example = true)]
+    pub published: bool,
+    /// The version of the price book that the account came with; null when it is not published.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
+    pub published_version: Option<i64>,
+    /// The lines of the campaign's segments on which the account's contacts stand, targets first; none: nobody of the account
+    /// stands on any. At most 1,000.
+    #[schema(max_items = 1000)]
+    pub reasons: Vec<AudienceReason>,
+}
+
+/// Say whether and why a contact is in a campaign's audience
+///
+/// One line that is a target is enough to bring the whole account in. The reasons name every line of the account's contacts on
+/// the campaign's segments, those that do not count included, and say why.
+#[utoipa::path(
+    get,
+    path = "/v1/campaigns/{campaign}/audience/{contact}",
+    operation_id = "get_campaign_audience_membership",
+    tag = "Publication",
+    params(
+        ("campaign" = String, Path, description = "The id or the number of the campaign.", min_length = 1,
+            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        ("contact" = String, Path, description = "The id or the number of the contact.", min_length = 1,
+            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    ),
+    responses(
+        (status = 200, description = "Whether and why.", body = AudienceMembership),
+        (status = 304, description = "The caller has the current representation."),
+    )
+)]
+async fn get_campaign_audience_membership(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.expect_nothing()?;
+    let reference = reference(&request, "contact")?;
+    let mut conn = database.read().await?;
+    let campaign = OfCampaign::find(&request, &mut conn).await?;
+    let named = contacts::id.nullable().eq(reference.id()).or(contacts::number.nullable().eq(reference.key()));
+    let contact = contacts::table.filter(named).select((contacts::number, contacts::company_number));
+    let contact: Option<(String, Option<String>)> = contact.first(&mut conn).await.optional()?;
+    let (number, company) = contact.ok_or_else(|| Problem::not_found("contact", &reference.to_string()))?;
+    let account = company.unwrap_or_else(|| number.clone());
+    let membership = membership(&mut conn, campaign.number.as_str(), number, account).await?;
+    Ok(Answer::resource(StatusCode::OK, &membership)?.unless_known(call.if_none_match.as_ref()))
+}
+
+async fn membership(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    contact_number: String,
+    account_number: String,
+) -> QueryResult<AudienceMembership> {
+    use book_audience as t;
+    let published_version: Option<i64> = t::table
+        .filter(t::campaign_number.eq(campaign).and(t::account_number.eq(&account_number)).and(t::to_version.is_null()))
+        .select(t::from_version)
+        .first(conn)
+        .await
+        .optional()?;
+    let members = targeting::members(conn, &account_number).await?;
+    let numbers: Vec<&str> = members.iter().map(|member| member.number.as_str()).collect();
+    let in_draft = targeting::holds_any(conn, campaign, &numbers).await?;
+    let standing = targeting::standing(conn, campaign, &numbers, MOST_REASONS).await?;
+    let by_number: HashMap<&str, &Member> = members.iter().map(|member| (member.number.as_str(), member)).collect();
+    Ok(AudienceMembership {
+        contact_number,
+        account_number,
+        in_draft,
+        published: published_version.is_some(),
+        published_version,
+        reasons: standing.into_iter().map(|standing| AudienceReason::new(standing, &by_number)).collect(),
+    })
+}

@@ -1,0 +1,177 @@
+//! Copies of campaigns: last year's as the start of this year's.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{Array, Text as SqlText};
+use diesel_async::RunQueryDsl;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{CampaignView, CampaignWrite, Campaigns, Today};
+use crate::platform::db::schema::segments;
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Draft, IfExists, Resource, SaveError, Scope, checked, reference, refusal};
+use crate::platform::http::routes::Routes;
+use crate::segments::{SegmentView, Segments};
+use crate::settings::series::{Series, next_number};
+use crate::values::{Date, Key, Reference, Text};
+
+/// The lines of campaign `$1`, as lines of campaign `$2`. Their dates are those of their campaign, so they have none.
+const PRICES: &str = "INSERT INTO price_lines (id, source_type, campaign_number, item_number, variant_code,
+        unit_of_measure_code, currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
+        tax_percent)
+    SELECT uuid_v7(), source_type, $2, item_number, variant_code, unit_of_measure_code, currency_code,
+        minimum_quantity, unit_price, allow_line_discount, price_includes_tax, tax_percent
+    FROM price_lines WHERE campaign_number = $1";
+const DISCOUNTS: &str = "INSERT INTO discount_lines (id, source_type, campaign_number, item_number,
+        item_discount_group_code, variant_code, unit_of_measure_code, currency_code, minimum_quantity,
+        line_discount_percent)
+    SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code, unit_of_measure_code,
+        currency_code, minimum_quantity, line_discount_percent
+    FROM discount_lines WHERE campaign_number = $1";
+/// The lines of the segments `$1`, each on the segment at the same place in `$2`. Who added them is not copied: the copy has no
+/// history to go back in.
+const SEGMENT_LINES: &str = "INSERT INTO segment_lines
+        (id, segment_number, contact_number, campaign_target, campaign_response)
+    SELECT uuid_v7(), pair.copy, contact_number, campaign_target, campaign_response
+    FROM unnest($1, $2) AS pair(original, copy) JOIN segment_lines ON segment_number = pair.original";
+
+/// Adds the operation to the route table.
+pub fn mount_copies(routes: &mut Routes) {
+    routes.add(__path_copy_campaign, copy_campaign);
+}
+
+/// What is different about a campaign's copy.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[schema(as = CampaignCopyWrite, rename_all = "camelCase")]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+pub struct CopyWrite {
+    /// The copy's number; the next of the series if it is not given.
+    #[deserr(default)]
+    pub number: Option<Key>,
+    /// What it is about; as the original if it is not given.
+    #[deserr(default)]
+    pub description: Option<Text<100>>,
+    /// The first day on which its prices are to hold; none yet if it is not given.
+    #[deserr(default)]
+    pub starting_date: Option<Date>,
+    /// The last day on which they are to hold; none yet if it is not given.
+    #[deserr(default)]
+    pub ending_date: Option<Date>,
+}
+
+/// Copy a campaign
+///
+/// Makes a new campaign with the original's type, salesperson, way of publishing, price and discount lines, and a copy of each of
+/// its segments, with new numbers and all lines. Dates are the request's, never the original's. The copy is not active, is at no
+/// status and has no history, neither of statuses nor of criteria actions.
+#[utoipa::path(
+    post,
+    path = "/v1/campaigns/{campaign}/copies",
+    operation_id = "copy_campaign",
+    tag = "Campaigns",
+    params(("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1, max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = inline(Option<CopyWrite>), description = "What is different about the copy; may be left out."),
+    responses((status = 201, description = "Copied.", body = CampaignView))
+)]
+async fn copy_campaign(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let wanted: CopyWrite = call.json_or_default()?;
+    let reference = reference(&request, Campaigns::NAMES.singular)?;
+    database
+        .effect(&call, async |effect| {
+            let today = Today::find(&request, &mut effect.conn).await?;
+            let original = Campaigns::find(&mut effect.conn, &today, &reference, false).await?;
+            let original = original.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
+            let draft = draft(effect, &original, &wanted).await?;
+            checked(Campaigns::rules(&draft.write, &today))?;
+            let copied = effect.part(async |effect| copy(effect, &today, &original.number, &draft).await).await;
+            if let Err(error) = copied {
+                return Err(refusal::<Campaigns>(effect, error, &draft.write, draft.id).await?);
+            }
+            let copy = Campaigns::find(&mut effect.conn, &today, &Reference::Id(draft.id), false).await?;
+            let copy = copy.ok_or_else(|| Problem::internal("a campaign that was just made is not there"))?;
+            let location = format!("{}/{}", Campaigns::NAMES.path, copy.number);
+            Ok(Answer::resource(StatusCode::CREATED, &copy)?.header(header::LOCATION, &location))
+        })
+        .await
+}
+
+/// The campaign that is to be made.
+async fn draft(
+    effect: &mut Effect,
+    original: &CampaignView,
+    wanted: &CopyWrite,
+) -> Result<Draft<CampaignWrite>, Problem> {
+    let number = match &wanted.number {
+        Some(number) => number.clone(),
+        None => next_number(&mut effect.conn, Series::Campaign).await?,
+    };
+    let write = Campaigns::write_of(original);
+    let write = CampaignWrite {
+        number: Some(number),
+        description: wanted.description.clone().unwrap_or_else(|| write.description.clone()),
+        status_code: None,
+        starting_date: wanted.starting_date,
+        ending_date: wanted.ending_date,
+        ..write
+    };
+    Ok(Draft { id: Uuid::now_v7(), write })
+}
+
+/// Makes the campaign with its lines and segments.
+async fn copy(
+    effect: &mut Effect,
+    today: &Today,
+    original: &Key,
+    draft: &Draft<CampaignWrite>,
+) -> Result<(), SaveError> {
+    Campaigns::save(effect, today, std::slice::from_ref(draft), IfExists::Refuse).await?;
+    for lines in [PRICES, DISCOUNTS] {
+        let insert = diesel::sql_query(lines).bind::<SqlText, _>(original);
+        insert
+            .bind::<SqlText, _>(draft.write.number.as_ref().map_or("", Key::as_str))
+            .execute(&mut effect.conn)
+            .await
+            .map_err(gone)?;
+    }
+    let segments: Vec<SegmentView> = segments::table
+        .filter(segments::campaign_number.eq(original))
+        .order(segments::number)
+        .select(SegmentView::as_select())
+        .load(&mut effect.conn)
+        .await?;
+    let (mut originals, mut copies, mut drafts) = (Vec::new(), Vec::new(), Vec::new());
+    for segment in segments {
+        let number = next_number(&mut effect.conn, Series::Segment).await?;
+        let mut write = Segments::write_of(&segment);
+        write.number = Some(number.clone());
+        write.campaign_number.clone_from(&draft.write.number);
+        drafts.push(Draft { id: Uuid::now_v7(), write });
+        originals.push(segment.number);
+        copies.push(number);
+    }
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    Segments::save(effect, &(), &drafts, IfExists::Refuse).await?;
+    let insert = diesel::sql_query(SEGMENT_LINES).bind::<Array<SqlText>, _>(originals);
+    insert.bind::<Array<SqlText>, _>(copies).execute(&mut effect.conn).await.map_err(gone)?;
+    Ok(())
+}
+
+/// A line whose item or contact is deleted by somebody else at this moment breaks a foreign key: the same request copies without it
+/// a moment later.
+fn gone(error: Error) -> SaveError {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again().into(),
+        other => other.into(),
+    }
+}

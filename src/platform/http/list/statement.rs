@@ -1,0 +1,97 @@
+//! Whole statements with conditions of clients in them, where diesel's own language does not reach: common table expressions,
+//! insertions and deletions from selections.
+
+use diesel::QueryResult;
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Text, Untyped};
+use uuid::Uuid;
+
+use super::{SqlCondition, SqlOrdering};
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Sql(&'static str),
+    Condition(SqlCondition),
+    Ordering(SqlOrdering),
+    Text(String),
+    Integer(i64),
+    Uuid(Uuid),
+}
+
+/// A statement as it is being written; executed, or loaded by the names of its columns. Parameters count from `$1` in the order
+/// in which they are added, so that later text can refer to them.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    pieces: Vec<Piece>,
+}
+
+impl Statement {
+    /// Adds SQL text. Static, so that no text of a client can come here.
+    #[must_use]
+    pub fn sql(self, text: &'static str) -> Self {
+        self.with(Piece::Sql(text))
+    }
+
+    /// Adds a condition, in parentheses.
+    #[must_use]
+    pub fn condition(self, condition: SqlCondition) -> Self {
+        self.sql("(").with(Piece::Condition(condition)).sql(")")
+    }
+
+    /// Adds what comes after `ORDER BY`.
+    #[must_use]
+    pub fn ordering(self, ordering: SqlOrdering) -> Self {
+        self.with(Piece::Ordering(ordering))
+    }
+
+    /// Adds a text parameter.
+    #[must_use]
+    pub fn text(self, value: impl ToString) -> Self {
+        self.with(Piece::Text(value.to_string()))
+    }
+
+    /// Adds an integer parameter.
+    #[must_use]
+    pub fn integer(self, value: i64) -> Self {
+        self.with(Piece::Integer(value))
+    }
+
+    /// Adds an id as parameter.
+    #[must_use]
+    pub fn uuid(self, value: Uuid) -> Self {
+        self.with(Piece::Uuid(value))
+    }
+
+    fn with(mut self, piece: Piece) -> Self {
+        self.pieces.push(piece);
+        self
+    }
+}
+
+impl QueryFragment<Pg> for Statement {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        // The conditions bring another text each time; kept prepared statements would only grow in number.
+        out.unsafe_to_cache_prepared();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Sql(text) => out.push_sql(text),
+                Piece::Condition(condition) => condition.walk_ast(out.reborrow())?,
+                Piece::Ordering(ordering) => ordering.walk_ast(out.reborrow())?,
+                Piece::Text(value) => out.push_bind_param::<Text, _>(value)?,
+                Piece::Integer(value) => out.push_bind_param::<BigInt, _>(value)?,
+                Piece::Uuid(value) => out.push_bind_param::<diesel::sql_types::Uuid, _>(value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl QueryId for Statement {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl Query for Statement {
+    type SqlType = Untyped;
+}

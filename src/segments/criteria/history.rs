@@ -1,0 +1,265 @@
+//! Performs criteria actions and undoes them. Whoever does so holds the segment alone: no line comes or goes beside.
+//!
+//! Going back is exact by construction: a line knows the action that added it, and an action keeps the lines that it removed, as
+//! they were. Lines that were added by hand know no action, so no undoing takes them away; and where somebody has added a
+//! contact by hand in the meantime, the removed line does not come back beside it, as a contact stands on a segment once.
+
+use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{CriteriaKind, Criterion, select};
+use crate::platform::db::schema::{criteria_actions, segment_lines};
+use crate::platform::effect::Effect;
+use crate::platform::http::list::{Filter, Statement};
+use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::segments::lines::OfSegment;
+use crate::values::Text;
+
+/// An action that was performed on a segment.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = CriteriaAction)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = criteria_actions, check_for_backend(Pg))]
+pub struct CriteriaActionView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// Its place in the segment's history, from 1.
+    #[schema(minimum = 1, maximum = 2_147_483_647, example = 1)]
+    pub position: i32,
+    /// What was done.
+    #[schema(example = "ADD")]
+    pub action: CriteriaKind,
+    /// Which contacts it was about.
+    #[schema(value_type = String, max_length = 4096, example = "jobResponsibilities/any(j: j eq 'PURCHASE')")]
+    pub filter: Text<4096>,
+    /// Whether contacts that stood on the segment already were counted.
+    #[schema(example = false)]
+    pub allow_existing: bool,
+    /// Whether the persons of each company that was found were added too.
+    #[schema(example = true)]
+    pub expand_companies: bool,
+    /// Whether the company of each person that was found was added too.
+    #[schema(example = false)]
+    pub related_companies: bool,
+    /// Whether companies went or stayed as a whole.
+    #[schema(example = false)]
+    pub entire_companies: bool,
+    /// Whether contacts were found although they are excluded from segments.
+    #[schema(example = false)]
+    pub ignore_exclusion: bool,
+    /// How many lines it added.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
+    pub lines_added: i64,
+    /// How many contacts it found that stood on the segment already; 0 without `allowExisting`.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub lines_existing: i64,
+    /// How many lines it removed.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub lines_removed: i64,
+    /// When it was performed.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub performed_at: DateTime<Utc>,
+    /// Who performed it.
+    #[schema(max_length = 200, example = "local")]
+    pub performed_by: String,
+}
+
+/// What an action would do.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CriteriaPreview)]
+#[serde(rename_all = "camelCase")]
+pub struct CriteriaPreview {
+    /// How many lines the segment has.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 300)]
+    pub lines_before: i64,
+    /// How many lines would be added.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
+    pub lines_added: i64,
+    /// How many contacts would be found that stand on the segment already; 0 without `allowExisting`.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub lines_existing: i64,
+    /// How many lines would be removed.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub lines_removed: i64,
+    /// How many lines the segment would have.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1500)]
+    pub lines_after: i64,
+}
+
+/// What an action does to the lines, in numbers.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+struct Counts {
+    #[diesel(sql_type = BigInt)]
+    added: i64,
+    #[diesel(sql_type = BigInt)]
+    existing: i64,
+    #[diesel(sql_type = BigInt)]
+    removed: i64,
+}
+
+impl Counts {
+    fn of(self, criterion: &Criterion) -> Self {
+        Self { existing: if criterion.allow_existing { self.existing } else { 0 }, ..self }
+    }
+}
+
+/// Performs an action and puts it into the history. The segment is held alone.
+///
+/// # Errors
+/// 503 when a contact is deleted at the same moment, or when the database fails.
+pub(super) async fn perform(
+    effect: &mut Effect,
+    scope: &OfSegment,
+    criterion: &Criterion,
+    filter: &Filter,
+) -> Result<CriteriaActionView, Problem> {
+    use criteria_actions as t;
+    let conn = &mut effect.conn;
+    let last = t::table.filter(t::segment_number.eq(&scope.number)).select(diesel::dsl::max(t::position));
+    let last: Option<i32> = last.first(conn).await?;
+    let id = Uuid::now_v7();
+    let action = (
+        t::id.eq(id),
+        t::segment_number.eq(&scope.number),
+        t::position.eq(last.unwrap_or_default().saturating_add(1)),
+        t::action.eq(criterion.action),
+        t::filter.eq(&criterion.filter),
+        t::allow_existing.eq(criterion.allow_existing),
+        t::expand_companies.eq(criterion.expand_companies),
+        t::related_companies.eq(criterion.related_companies),
+        t::entire_companies.eq(criterion.entire_companies),
+        t::ignore_exclusion.eq(criterion.ignore_exclusion),
+        t::performed_by.eq(&effect.author),
+    );
+    diesel::insert_into(t::table).values(action).execute(conn).await?;
+    let segment = scope.number.as_str();
+    let change = match criterion.action {
+        CriteriaKind::Add => select::wanted(criterion, filter)
+            .sql(", added AS (INSERT INTO segment_lines (id, segment_number, contact_number, added_by) SELECT uuid_v7(), ")
+            .text(segment)
+            .sql(", number, ")
+            .uuid(id)
+            .sql(
+                " FROM wanted ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
+                SELECT (SELECT count(*) FROM added) AS added, 0::bigint AS removed,
+                    (SELECT count(*) FROM wanted) - (SELECT count(*) FROM added) AS existing",
+            ),
+        CriteriaKind::Reduce | CriteriaKind::Refine => select::going(criterion, filter, segment)
+            .sql(
+                ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
+                    RETURNING segment_lines.*),
+                kept AS (INSERT INTO criteria_removed_lines
+                    (action_id, line_id, contact_number, campaign_target, campaign_response, added_by) SELECT ",
+            )
+            .uuid(id)
+            .sql(
+                ", id, contact_number, campaign_target, campaign_response, added_by FROM gone RETURNING line_id)
+                SELECT 0::bigint AS added, 0::bigint AS existing, (SELECT count(*) FROM kept) AS removed",
+            ),
+    };
+    let counts = change.get_result::<Counts>(conn).await.map_err(contact_gone)?.of(criterion);
+    let counted =
+        (t::lines_added.eq(counts.added), t::lines_existing.eq(counts.existing), t::lines_removed.eq(counts.removed));
+    let update = diesel::update(t::table.find(id)).set(counted).returning(CriteriaActionView::as_returning());
+    Ok(update.get_result(conn).await?)
+}
+
+/// What an action would do to the segment as it stands.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn preview(
+    conn: &mut AsyncPgConnection,
+    scope: &OfSegment,
+    criterion: &Criterion,
+    filter: &Filter,
+) -> Result<CriteriaPreview, Problem> {
+    let segment = scope.number.as_str();
+    let question = match criterion.action {
+        CriteriaKind::Add => select::wanted(criterion, filter)
+            .sql(
+                " SELECT count(*) - count(lines.id) AS added, count(lines.id) AS existing, 0::bigint AS removed
+                FROM wanted LEFT JOIN segment_lines AS lines
+                    ON lines.contact_number = wanted.number AND lines.segment_number = ",
+            )
+            .text(segment),
+        CriteriaKind::Reduce | CriteriaKind::Refine => select::going(criterion, filter, segment)
+            .sql(" SELECT 0::bigint AS added, 0::bigint AS existing, count(*) AS removed FROM going"),
+    };
+    let lines = segment_lines::table.filter(segment_lines::segment_number.eq(segment));
+    let before: i64 = lines.count().get_result(conn).await?;
+    let Counts { added, existing, removed } = question.get_result::<Counts>(conn).await?.of(criterion);
+    Ok(CriteriaPreview {
+        lines_before: before,
+        lines_added: added,
+        lines_existing: existing,
+        lines_removed: removed,
+        lines_after: before.saturating_add(added).saturating_sub(removed),
+    })
+}
+
+/// The latest action of a segment.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn latest(
+    conn: &mut AsyncPgConnection,
+    scope: &OfSegment,
+) -> Result<Option<CriteriaActionView>, Problem> {
+    use criteria_actions as t;
+    let actions = t::table.filter(t::segment_number.eq(&scope.number)).order(t::position.desc());
+    Ok(actions.select(CriteriaActionView::as_select()).first(conn).await.optional()?)
+}
+
+/// Undoes the latest action of a segment and takes it out of the history. The segment is held alone.
+///
+/// # Errors
+/// 503 when a contact is deleted at the same moment, or when the database fails.
+pub(super) async fn undo(
+    conn: &mut AsyncPgConnection,
+    scope: &OfSegment,
+    action: &CriteriaActionView,
+) -> Result<(), Problem> {
+    let of_segment = segment_lines::table.filter(segment_lines::segment_number.eq(&scope.number));
+    diesel::delete(of_segment.filter(segment_lines::added_by.eq(action.id))).execute(conn).await?;
+    Statement::default()
+        .sql(
+            "INSERT INTO segment_lines (id, segment_number, contact_number, campaign_target, campaign_response, added_by)
+            SELECT line_id, ",
+        )
+        .text(&scope.number)
+        .sql(
+            ", contact_number, campaign_target, campaign_response, added_by
+            FROM criteria_removed_lines WHERE action_id = ",
+        )
+        .uuid(action.id)
+        .sql(" ON CONFLICT (segment_number, contact_number) DO NOTHING")
+        .execute(conn)
+        .await
+        .map_err(contact_gone)?;
+    diesel::delete(criteria_actions::table.find(action.id)).execute(conn).await?;
+    Ok(())
+}
+
+/// The refusal to go back where nothing was done.
+pub(super) fn nothing_to_undo(scope: &OfSegment) -> Problem {
+    let detail = format!("no criteria action of {} is left to go back from", scope.number);
+    Problem::new(ProblemCode::NoCriteriaAction, detail)
+}
+
+/// A contact that was found a moment ago and deleted by somebody else since breaks the foreign key of its line: the same request
+/// finds one contact less a moment later.
+fn contact_gone(error: Error) -> Problem {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,329 @@
+//! Saved criteria: the actions of a segment, kept under a code to be replayed in others.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDate;
+use deserr::Deserr;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{Criterion, history::CriteriaActionView};
+use crate::platform::db::schema::{criteria_actions, saved_criteria, segments};
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::Holder;
+use crate::platform::http::json::{BodyErrors, decode};
+use crate::platform::http::list::{Field, FieldKind, Filter, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::values::{Key, Reference, Text};
+
+/// The most actions that are kept under one code.
+const MOST_ACTIONS: usize = 100;
+
+/// What a client says about saved criteria.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = SavedCriteriaWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedCriteriaWrite {
+    /// The code.
+    #[deserr(default)]
+    pub code: Option<Key>,
+    /// What they select.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// The segment whose actions, as they stand now, are kept. Either this or `actions`.
+    #[deserr(default)]
+    pub segment_number: Option<Key>,
+    /// The actions themselves, 1 to 100. Either these or `segmentNumber`.
+    #[deserr(default)]
+    #[schema(min_items = 1, max_items = 100)]
+    pub actions: Option<Vec<Criterion>>,
+}
+
+/// Saved criteria.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = SavedCriteria)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedCriteriaView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The code.
+    pub code: Key,
+    /// What they select.
+    pub description: Text<100>,
+    /// The actions, in their order.
+    #[schema(min_items = 1, max_items = 100)]
+    pub actions: Vec<Criterion>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = saved_criteria, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    code: Key,
+    description: Text<100>,
+    actions: Value,
+}
+
+impl TryFrom<Row> for SavedCriteriaView {
+    type Error = Problem;
+
+    fn try_from(row: Row) -> Result<Self, Problem> {
+        let actions = decode(row.actions).map_err(|errors| Problem::internal(format!("{errors:?}")))?;
+        Ok(Self { id: row.id, code: row.code, description: row.description, actions })
+    }
+}
+
+/// The saved criteria with a code, ready to be performed.
+///
+/// # Errors
+/// 422 when there are none, or when their filters can no longer be asked.
+pub(super) async fn replayed(
+    conn: &mut AsyncPgConnection,
+    code: &Key,
+    today: NaiveDate,
+) -> Result<Vec<(Criterion, Filter)>, Problem> {
+    let saved = SavedCriteria::find(conn, &(), &Reference::Key(code.clone()), false).await?;
+    let saved = saved.ok_or_else(|| {
+        Problem::rule("/code", FieldCode::ReferenceNotFound, format!("there are no saved criteria {code}"))
+    })?;
+    let mut criteria = Vec::new();
+    for criterion in saved.actions {
+        let filter = criterion.filter("", today).map_err(|errors| {
+            let details: Vec<String> = errors.into_iter().map(|error| error.detail).collect();
+            let detail = format!("{} of {code} can no longer be performed: {}", criterion.action, details.join("; "));
+            Problem::rule("/code", FieldCode::NotAllowed, detail)
+        })?;
+        criteria.push((criterion, filter));
+    }
+    Ok(criteria)
+}
+
+/// The resource `/v1/saved-criteria`.
+pub struct SavedCriteria;
+
+impl Resource for SavedCriteria {
+    const NAMES: Names = Names {
+        path: "/v1/saved-criteria",
+        singular: "saved_criteria",
+        plural: "saved_criteria",
+        one: "saved criteria",
+        tag: "Segments",
+        key_field: Some("code"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "saved_criteria.id").not_null(),
+            Field::new("code", FieldKind::Key, "saved_criteria.code").not_null(),
+            Field::new("description", FieldKind::Text, "saved_criteria.description").not_null(),
+        ],
+        default_order: "code",
+        tie: "code",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = ();
+    type Write = SavedCriteriaWrite;
+    type View = SavedCriteriaView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = saved_criteria::table.select(Row::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let rows: Vec<Row> = query.load(conn).await?;
+        rows.into_iter().map(SavedCriteriaView::try_from).collect()
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        Ok(saved_criteria::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        use saved_criteria as t;
+        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
+        let query = t::table.filter(named).select(Row::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        found.optional()?.map(SavedCriteriaView::try_from).transpose()
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[SavedCriteriaWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        use saved_criteria as t;
+        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
+        let known = t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<SavedCriteriaWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use saved_criteria as t;
+        let of_segments = actions_of(&mut effect.conn, rows).await?;
+        let mut rows: Vec<&Draft<SavedCriteriaWrite>> = rows.iter().collect();
+        // In one order everywhere, so that two batches do not wait for each other's rows.
+        rows.sort_by_key(|row| &row.write.code);
+        let mut values = Vec::new();
+        for Draft { id, write } in rows {
+            let actions = match (&write.actions, &write.segment_number) {
+                (Some(actions), _) => actions,
+                (None, Some(segment)) => kept(segment, of_segments.get(segment))?,
+                (None, None) => return Err(neither().into()),
+            };
+            values.push((
+                t::id.eq(*id),
+                write.code.as_ref().map(|code| t::code.eq(code)),
+                t::description.eq(&write.description),
+                t::actions.eq(serde_json::to_value(actions).map_err(Problem::internal)?),
+            ));
+        }
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::code)
+                    .do_update()
+                    .set((t::description.eq(excluded(t::description)), t::actions.eq(excluded(t::actions))))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(saved_criteria::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> SavedCriteriaWrite {
+        let view = view.clone();
+        SavedCriteriaWrite {
+            code: Some(view.code),
+            description: view.description,
+            segment_number: None,
+            actions: Some(view.actions),
+        }
+    }
+
+    fn key(write: &SavedCriteriaWrite) -> Option<Key> {
+        write.code.clone()
+    }
+
+    fn set_key(write: &mut SavedCriteriaWrite, key: Key) {
+        write.code = Some(key);
+    }
+
+    fn rules(write: &SavedCriteriaWrite, (): &()) -> Vec<FieldError> {
+        let actions = match (&write.actions, &write.segment_number) {
+            (Some(_), Some(_)) => {
+                let detail =
+                    "either the segment is named whose actions are kept, or the actions are given; the other is null";
+                return vec![FieldError::new("/segmentNumber", FieldCode::NotAllowed, detail)];
+            }
+            (None, None) => return neither().errors,
+            (None, Some(_)) => return Vec::new(),
+            (Some(actions), None) => actions,
+        };
+        let bound = |code| {
+            let detail = format!("1 to {MOST_ACTIONS} actions are kept, not {}", actions.len());
+            vec![FieldError::new("/actions", code, detail)]
+        };
+        match actions.len() {
+            0 => bound(FieldCode::TooShort),
+            1..=MOST_ACTIONS => {
+                let check = |(at, action): (usize, &Criterion)| {
+                    // No date stands in what a filter may be, only in what it is asked on.
+                    action.filter(&format!("/actions/{at}"), NaiveDate::default()).err().unwrap_or_default()
+                };
+                actions.iter().enumerate().flat_map(check).collect()
+            }
+            _ => bound(FieldCode::TooLong),
+        }
+    }
+}
+
+fn neither() -> Problem {
+    let detail = "the segment whose actions are kept must be named, or the actions given";
+    Problem::from_errors(vec![FieldError::new("/segmentNumber", FieldCode::Required, detail)])
+}
+
+/// The actions of a named segment, if they can be kept.
+fn kept<'a>(segment: &Key, actions: Option<&'a Vec<Criterion>>) -> Result<&'a Vec<Criterion>, Problem> {
+    let refusal = |code, detail| Err(Problem::rule("/segmentNumber", code, detail));
+    match actions {
+        None => refusal(FieldCode::ReferenceNotFound, format!("there is no segment {segment}")),
+        Some(actions) if actions.is_empty() => {
+            refusal(FieldCode::NotAllowed, format!("{segment} has no criteria action that could be kept"))
+        }
+        Some(actions) if actions.len() > MOST_ACTIONS => {
+            refusal(FieldCode::NotAllowed, format!("{segment} has more than {MOST_ACTIONS} criteria actions"))
+        }
+        Some(actions) => Ok(actions),
+    }
+}
+
+/// The actions of the segments that rows name. The segments are held: none comes or goes until the transaction ends.
+async fn actions_of(
+    conn: &mut AsyncPgConnection,
+    rows: &[Draft<SavedCriteriaWrite>],
+) -> Result<HashMap<Key, Vec<Criterion>>, diesel::result::Error> {
+    use criteria_actions as t;
+    let named: Vec<&Key> = rows.iter().filter_map(|row| row.write.segment_number.as_ref()).collect();
+    if named.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let held: Vec<Key> = segments::table
+        .filter(segments::number.eq_any(named))
+        .order(segments::number)
+        .select(segments::number)
+        .for_share()
+        .load(conn)
+        .await?;
+    let performed: Vec<(Key, CriteriaActionView)> = t::table
+        .filter(t::segment_number.eq_any(&held))
+        .order((t::segment_number, t::position))
+        .select((t::segment_number, CriteriaActionView::as_select()))
+        .load(conn)
+        .await?;
+    let mut actions: HashMap<Key, Vec<Criterion>> = held.into_iter().map(|number| (number, Vec::new())).collect();
+    for (segment, action) in performed {
+        actions.entry(segment).or_default().push(Criterion::from(action));
+    }
+    Ok(actions)
+}
+
+impl From<CriteriaActionView> for Criterion {
+    fn from(view: CriteriaActionView) -> Self {
+        Self {
+            action: view.action,
+            filter: view.filter,
+            allow_existing: view.allow_existing,
+            expand_companies: view.expand_companies,
+            related_companies: view.related_companies,
+            entire_companies: view.entire_companies,
+            ignore_exclusion: view.ignore_exclusion,
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Criteria actions: what each option selects, what going back restores, what is kept and replayed.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::app::{Reply, TestApp, pairs};
+
+const ACTIONS: &str = "/v1/segments/S/criteria-actions";
+const LATEST: &str = "/v1/segments/S/criteria-actions/latest";
+const PREVIEWS: &str = "/v1/segments/S/criteria-previews";
+
+/// Two companies with persons, a person alone, and contacts of each kind that are excluded or blocked.
+async fn app() -> TestApp {
+    let app = TestApp::new().await;
+    let company = |name: &str| json!({"number": name, "type": "COMPANY", "name": name, "city": "OSLO"});
+    let person = |name: &str, company: Value, jobs: Value| json!({"number": name, "type": "PERSON", "name": name, "companyNumber": company, "jobResponsibilities": jobs});
+    let mut rows = vec![company("ACME"), company("BOLT"), company("SHUT"), company("GONE")];
+    rows[2]["excludeFromSegments"] = json!(true);
+    rows[3]["privacyBlocked"] = json!(true);
+    for (name, company, jobs) in [
+        ("ANN", json!("ACME"), json!(["PURCHASE"])),
+        ("ART", json!("ACME"), json!(["SALES"])),
+        ("BEA", json!("BOLT"), json!(["SALES"])),
+        ("SAM", json!("SHUT"), json!(["PURCHASE"])),
+        ("SOLO", Value::Null, json!(["PURCHASE"])),
+    ] {
+        rows.push(person(name, company, jobs));
+    }
+    for (name, flag) in [("AEX", "excludeFromSegments"), ("ABL", "privacyBlocked")] {
+        let mut row = person(name, json!("ACME"), json!(["PURCHASE"]));
+        row[flag] = json!(true);
+        rows.push(row);
+    }
+    app.post("/v1/contacts/batch", &json!({"rows": rows})).await.expect(200);
+    app.post("/v1/segments", &json!({"number": "S"})).await.expect(201);
+    app
+}
+
+const BUYERS: &str = "jobResponsibilities/any(j: j eq 'PURCHASE')";
+const COMPANIES: &str = "type eq 'COMPANY'";
+
+async fn lines(app: &TestApp) -> Vec<Value> {
+    app.get("/v1/segments/S/lines?top=1000").await.expect(200)["value"].as_array().unwrap().clone()
+}
+
+async fn contacts(app: &TestApp) -> Vec<String> {
+    let lines = lines(app).await;
+    lines.iter().map(|line| line["contactNumber"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn act(app: &TestApp, action: &str, filter: &str, options: &[&str]) -> Reply {
+    let mut body = json!({"action": action, "filter": filter});
+    for option in options {
+        body[option] = json!(true);
+    }
+    app.post(ACTIONS, &body).await
+}
+
+async fn go_back(app: &TestApp) {
+    app.delete(LATEST).await.expect(204);
+}
+
+#[actix_web::test]
+async fn adding_follows_its_options() {
+    let app = app().await;
+    let cases: [(&str, &[&str], &[&str]); 8] = [
+        (BUYERS, &[], &["ANN", "SAM", "SOLO"]),
+        (BUYERS, &["ignoreExclusion"], &["AEX", "ANN", "SAM", "SOLO"]),
+        (BUYERS, &["relatedCompanies"], &["ACME", "ANN", "SAM", "SOLO"]),
+        (COMPANIES, &[], &["ACME", "BOLT"]),
+        (COMPANIES, &["expandCompanies"], &["ACME", "ANN", "ART", "BEA", "BOLT"]),
+        (COMPANIES, &["ignoreExclusion"], &["ACME", "BOLT", "SHUT"]),
+        // What an expansion brings is never excluded, whatever the filter itself may find.
+        (COMPANIES, &["expandCompanies", "ignoreExclusion"], &["ACME", "ANN", "ART", "BEA", "BOLT", "SAM", "SHUT"]),
+        ("number in ('AEX', 'SAM')", &["relatedCompanies", "ignoreExclusion"], &["ACME", "AEX", "SAM"]),
+    ];
+    for (filter, options, expected) in cases {
+        let mut body = json!({"action": "ADD", "filter": filter});
+        for option in options {
+            body[option] = json!(true);
+        }
+        let preview = app.post(PREVIEWS, &body).await.expect(200);
+        assert_eq!(contacts(&app).await, Vec::<String>::new());
+        let done = app.post(ACTIONS, &body).await.expect(201);
+        assert_eq!(contacts(&app).await, expected, "{filter} {options:?}");
+        assert_eq!(done["linesAdded"], json!(expected.len()));
+        let numbers = json!({"linesBefore": 0, "linesAdded": expected.len(), "linesExisting": 0, "linesRemoved": 0,
+            "linesAfter": expected.len()});
+        assert_eq!(preview, numbers);
+        for (field, value) in body.as_object().unwrap() {
+            assert_eq!(&done[field], value);
+        }
+        go_back(&app).await;
+    }
+}
+
+#[actix_web::test]
+async fn contacts_that_are_there_keep_their_lines() {
+    let app = app().await;
+    app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": false})).await.expect(201);
+    let by_hand = lines(&app).await;
+    let done = act(&app, "ADD", BUYERS, &[]).await.expect(201);
+    assert_eq!((&done["linesAdded"], &done["linesExisting"]), (&json!(2), &json!(0)));
+    let body = json!({"action": "ADD", "filter": BUYERS, "allowExisting": true});
+    let preview = app.post(PREVIEWS, &body).await.expect(200);
+    assert_eq!((&preview["linesAdded"], &preview["linesExisting"]), (&json!(0), &json!(3)));
+    let again = app.post(ACTIONS, &body).await.expect(201);
+    assert_eq!((&again["linesAdded"], &again["linesExisting"]), (&json!(0), &json!(3)));
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, ["ANN", "SAM", "SOLO"]);
+    go_back(&app).await;
+    assert_eq!(lines(&app).await, by_hand);
+}
+
+#[actix_web::test]
+async fn reducing_and_refining_complement_each_other() {
+    let app = app().await;
+    act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
+    act(&app, "ADD", "number eq 'SOLO'", &[]).await.expect(201);
+    let cases: [(&str, &str, &[&str], &[&str]); 6] = [
+        ("REDUCE", BUYERS, &[], &["ACME", "ART", "BEA", "BOLT"]),
+        ("REFINE", BUYERS, &[], &["ANN", "SOLO"]),
+        ("REDUCE", BUYERS, &["entireCompanies"], &["BEA", "BOLT"]),
+        ("REFINE", BUYERS, &["entireCompanies"], &["ACME", "ANN", "ART", "SOLO"]),
+        // A person who is not on the segment speaks for its company as well.
+        ("REFINE", "number eq 'ABL'", &["entireCompanies"], &["ACME", "ANN", "ART"]),
+        ("REDUCE", "number eq 'NOBODY'", &[], &["ACME", "ANN", "ART", "BEA", "BOLT", "SOLO"]),
+    ];
+    let before = lines(&app).await;
+    for (action, filter, options, left) in cases {
+        let mut body = json!({"action": action, "filter": filter});
+        for option in options {
+            body[option] = json!(true);
+        }
+        let preview = app.post(PREVIEWS, &body).await.expect(200);
+        let done = app.post(ACTIONS, &body).await.expect(201);
+        assert_eq!(contacts(&app).await, left, "{action} {filter} {options:?}");
+        let removed = json!(before.len() - left.len());
+        assert_eq!((&done["linesRemoved"], &done["linesAdded"]), (&removed, &json!(0)));
+        let numbers = json!({"linesBefore": 6, "linesAdded": 0, "linesExisting": 0, "linesRemoved": removed,
+            "linesAfter": left.len()});
+        assert_eq!(preview, numbers);
+        go_back(&app).await;
+        assert_eq!(lines(&app).await, before);
+    }
+}
+
+#[actix_web::test]
+async fn going_back_restores_each_step_exactly_down_to_the_empty_segment() {
+    let app = app().await;
+    act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
+    let overrides = json!({"campaignTarget": false, "campaignResponse": true});
+    app.patch("/v1/segments/S/lines/ANN", &overrides).await.expect(200);
+    let first = lines(&app).await;
+    act(&app, "REDUCE", BUYERS, &[]).await.expect(201);
+    let second = lines(&app).await;
+    act(&app, "ADD", "number eq 'ANN' or number eq 'SOLO'", &[]).await.expect(201);
+    let third = lines(&app).await;
+    act(&app, "REFINE", "number eq 'SOLO'", &[]).await.expect(201);
+    assert_eq!(contacts(&app).await, ["SOLO"]);
+    let history = app.get(ACTIONS).await.expect(200);
+    let actions: Vec<_> = history["value"].as_array().unwrap().iter().map(|a| (&a["position"], &a["action"])).collect();
+    let words = [json!("ADD"), json!("REDUCE"), json!("ADD"), json!("REFINE")];
+    assert_eq!(actions, [1, 2, 3, 4].map(|n| json!(n)).iter().zip(&words).collect::<Vec<_>>());
+    for before in [third, second, first, Vec::new()] {
+        go_back(&app).await;
+        assert_eq!(lines(&app).await, before);
+    }
+    let nothing = app.delete(LATEST).await;
+    assert_eq!((nothing.status.as_u16(), nothing.code().as_str()), (409, "NO_CRITERIA_ACTION"));
+    assert_eq!(app.get(LATEST).await.status, 404);
+    assert_eq!(app.get(ACTIONS).await.expect(200)["value"], json!([]));
+}
+
+#[actix_web::test]
+async fn what_was_done_by_hand_in_between_stays() {
+    let app = app().await;
+    act(&app, "ADD", BUYERS, &[]).await.expect(201);
+    // A line that is removed and then added by hand stays that of the hand.
+    act(&app, "REDUCE", "number eq 'ANN'", &[]).await.expect(201);
+    let by_hand = app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": true})).await;
+    let by_hand = by_hand.expect(201);
+    // One that is deleted by hand is not invented again.
+    app.delete("/v1/segments/S/lines/SOLO").await.expect(204);
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, ["ANN", "SAM"]);
+    assert_eq!(app.get("/v1/segments/S/lines/ANN").await.json(), by_hand);
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, ["ANN"]);
+    // A contact that was deleted since cannot come back.
+    act(&app, "ADD", "number eq 'SAM'", &[]).await.expect(201);
+    act(&app, "REDUCE", "number eq 'SAM'", &[]).await.expect(201);
+    app.delete("/v1/contacts/SAM").await.expect(204);
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, ["ANN"]);
+    // The segment goes with its history.
+    app.delete("/v1/segments/S").await.expect(204);
+    assert_eq!(app.get(ACTIONS).await.status, 404);
+}
+
+#[actix_web::test]
+async fn going_back_needs_the_etag_of_what_it_undoes() {
+    let app = app().await;
+    let first = act(&app, "ADD", COMPANIES, &[]).await;
+    assert_eq!(app.send(Method::DELETE, LATEST, &[], None).await.status, 428);
+    let latest = app.get(LATEST).await;
+    assert_eq!((latest.header("etag"), &latest.text), (first.header("etag"), &first.text));
+    assert_eq!(app.get(ACTIONS).await.json()["value"][0]["etag"], json!(first.header("etag")));
+    act(&app, "ADD", BUYERS, &[]).await.expect(201);
+    let stale = app.send(Method::DELETE, LATEST, &[("if-match", first.header("etag"))], None).await;
+    assert_eq!((stale.status.as_u16(), contacts(&app).await.len()), (412, 5));
+    let known = app.send(Method::GET, LATEST, &[("if-none-match", "*")], None).await;
+    assert_eq!(known.status, 304);
+}
+
+#[actix_web::test]
+async fn everything_wrong_is_named_at_once() {
+    let app = app().await;
+    for path in [ACTIONS, PREVIEWS] {
+        let wrong =
+            json!({"action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true, "allowExisting": true});
+        let refused = app.post(path, &wrong).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "INVALID_FILTER"));
+        let expected =
+            [("/allowExisting", "NOT_ALLOWED"), ("/expandCompanies", "NOT_ALLOWED"), ("/filter", "NOT_FILTERABLE")];
+        assert_eq!(refused.errors(), pairs(&expected));
+        let foreign = app.post(path, &json!({"action": "ADD", "filter": BUYERS, "entireCompanies": true})).await;
+        assert_eq!(foreign.status, 422);
+        assert_eq!(foreign.errors(), pairs(&[("/entireCompanies", "NOT_ALLOWED")]));
+        let missing = app.post(path, &json!({"action": "KEEP", "expand": true})).await;
+        assert_eq!(missing.status, 400);
+        let expected = [("/action", "INVALID_VALUE"), ("/expand", "UNKNOWN_FIELD"), ("/filter", "REQUIRED")];
+        assert_eq!(missing.errors(), pairs(&expected));
+        let long = format!("number eq '{}'", "A".repeat(5_000));
+        assert_eq!(app.post(path, &json!({"action": "ADD", "filter": long})).await.status, 400);
+        assert_eq!(app.post(path, &json!({"action": "ADD", "filter": ""})).await.status, 400);
+    }
+    let nowhere = app.post("/v1/segments/T/criteria-actions", &json!({"action": "ADD", "filter": BUYERS})).await;
+    assert_eq!(nowhere.status, 404);
+    assert_eq!(app.get(ACTIONS).await.json()["value"], json!([]));
+}
+
+#[actix_web::test]
+async fn an_idempotency_key_adds_once() {
+    let app = app().await;
+    let body = json!({"action": "ADD", "filter": BUYERS}).to_string();
+    let keyed = [("idempotency-key", "k1")];
+    let first = app.send(Method::POST, ACTIONS, &keyed, Some(&body)).await;
+    let again = app.send(Method::POST, ACTIONS, &keyed, Some(&body)).await;
+    assert_eq!((first.status.as_u16(), &first.text), (201, &again.text));
+    assert_eq!(app.get(&format!("{ACTIONS}?count=true")).await.json()["count"], 1);
+}
+
+#[actix_web::test]
+async fn an_active_campaign_follows_in_the_same_transaction() {
+    let app = app().await;
+    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    app.post("/v1/campaigns", &campaign).await.expect(201);
+    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app.patch("/v1/segments/S", &json!({"campaignNumber": "C", "campaignTarget": true})).await.expect(200);
+    act(&app, "ADD", "number eq 'BEA'", &[]).await.expect(201);
+    app.post("/v1/campaigns/C/activations", &json!({})).await.expect(201);
+    let price = async |contact: &str| {
+        let path = format!("/v1/price-quotes?contactNumber={contact}&itemNumber=DESK&date=2031-05-15");
+        app.get(&path).await.expect(200)["lines"][0]["unitPrice"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((price("BOLT").await.as_str(), price("ACME").await.as_str()), ("80", "100"));
+    let added = act(&app, "ADD", "number eq 'ANN'", &[]).await;
+    assert!(!added.header("publication-version").is_empty());
+    assert_eq!(price("ACME").await, "80");
+    act(&app, "REFINE", "number eq 'ANN'", &[]).await.expect(201);
+    assert_eq!(price("BOLT").await, "100");
+    go_back(&app).await;
+    go_back(&app).await;
+    assert_eq!((price("BOLT").await.as_str(), price("ACME").await.as_str()), ("80", "100"));
+    app.post("/v1/saved-criteria", &json!({"code": "ALL", "actions": [{"action": "ADD", "filter": COMPANIES}]}))
+        .await
+        .expect(201);
+    app.post("/v1/segments/S/criteria-replays", &json!({"code": "ALL"})).await.expect(201);
+    assert_eq!(price("ACME").await, "80");
+}
+
+#[actix_web::test]
+async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
+    let app = app().await;
+    act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
+    act(&app, "REDUCE", BUYERS, &["entireCompanies"]).await.expect(201);
+    let created = app
+        .post("/v1/saved-criteria", &json!({"code": "fair", "description": "Trade fair", "segmentNumber": "s"}))
+        .await;
+    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/v1/saved-criteria/FAIR"));
+    let off = |mut action: Value, on: &str| {
+        for option in ["allowExisting", "expandCompanies", "relatedCompanies", "entireCompanies", "ignoreExclusion"] {
+            action[option] = json!(option == on);
+        }
+        action
+    };
+    let add = off(json!({"action": "ADD", "filter": COMPANIES}), "expandCompanies");
+    let reduce = off(json!({"action": "REDUCE", "filter": BUYERS}), "entireCompanies");
+    assert_eq!(created.json()["actions"], json!([add, reduce]));
+    // What is kept does not change with the segment, nor with a change of the description.
+    go_back(&app).await;
+    let patched = app.patch("/v1/saved-criteria/FAIR", &json!({"description": "Fair"})).await.expect(200);
+    assert_eq!((&patched["actions"], &patched["description"]), (&json!([add, reduce]), &json!("Fair")));
+    app.delete("/v1/segments/S").await.expect(204);
+    assert_eq!(app.get("/v1/saved-criteria/FAIR").await.json(), patched);
+
+    app.post("/v1/contacts", &json!({"number": "NEW", "type": "COMPANY", "name": "New"})).await.expect(201);
+    app.post("/v1/segments", &json!({"number": "S"})).await.expect(201);
+    let replayed = app.post("/v1/segments/S/criteria-replays", &json!({"code": "FAIR"})).await.expect(201);
+    assert_eq!(contacts(&app).await, ["BEA", "BOLT", "NEW"]);
+    let counts: Vec<_> =
+        replayed["actions"].as_array().unwrap().iter().map(|a| (&a["linesAdded"], &a["linesRemoved"])).collect();
+    assert_eq!(counts, [(&json!(6), &json!(0)), (&json!(0), &json!(3))]);
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await.len(), 6);
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, Vec::<String>::new());
+    let unknown = app.post("/v1/segments/S/criteria-replays", &json!({"code": "FARI"})).await;
+    assert_eq!(unknown.status, 422);
+    assert_eq!(unknown.errors(), pairs(&[("/code", "REFERENCE_NOT_FOUND")]));
+    let list = app.get("/v1/saved-criteria?filter=code%20eq%20'FAIR'&count=true").await.expect(200);
+    assert_eq!((&list["count"], &list["value"][0]["code"]), (&json!(1), &json!("FAIR")));
+    app.delete("/v1/saved-criteria/FAIR").await.expect(204);
+    assert_eq!(app.get("/v1/saved-criteria/FAIR").await.status, 404);
+}
+
+#[actix_web::test]
+async fn saved_criteria_name_what_is_wrong() {
+    let app = app().await;
+    let path = "/v1/saved-criteria";
+    let add = json!({"action": "ADD", "filter": BUYERS});
+    let cases = [
+        (json!({"code": "A"}), 400, pairs(&[("/segmentNumber", "REQUIRED")])),
+        (json!({"code": "A", "segmentNumber": "NONE"}), 422, pairs(&[("/segmentNumber", "REFERENCE_NOT_FOUND")])),
+        (json!({"code": "A", "segmentNumber": "S"}), 422, pairs(&[("/segmentNumber", "NOT_ALLOWED")])),
+        (
+            json!({"code": "A", "segmentNumber": "S", "actions": [add]}),
+            422,
+            pairs(&[("/segmentNumber", "NOT_ALLOWED")]),
+        ),
+        (json!({"code": "A", "actions": []}), 400, pairs(&[("/actions", "TOO_SHORT")])),
+        (json!({"code": "A", "actions": vec![&add; 101]}), 400, pairs(&[("/actions", "TOO_LONG")])),
+        (
+            json!({"code": "A", "actions": [add, {"action": "REFINE", "filter": "x", "allowExisting": true}]}),
+            400,
+            pairs(&[("/actions/1/allowExisting", "NOT_ALLOWED"), ("/actions/1/filter", "NOT_FILTERABLE")]),
+        ),
+        (json!({"actions": [add]}), 400, pairs(&[("/code", "REQUIRED")])),
+    ];
+    for (body, status, errors) in cases {
+        let refused = app.post(path, &body).await;
+        assert_eq!(refused.status, status, "{body} {refused:?}");
+        assert_eq!(refused.errors(), errors, "{body}");
+    }
+    app.put("/v1/saved-criteria/A", &json!({"actions": [add]})).await.expect(201);
+    let taken = app.post(path, &json!({"code": "A", "actions": [add]})).await;
+    assert_eq!((taken.status.as_u16(), taken.errors()), (409, pairs(&[("/code", "ALREADY_EXISTS")])));
+    act(&app, "ADD", COMPANIES, &[]).await.expect(201);
+    let rows = json!({"rows": [{"code": "A", "segmentNumber": "S"}, {"code": "B", "actions": [add]}]});
+    app.post("/v1/saved-criteria/batch", &rows).await.expect(200);
+    assert_eq!(app.get("/v1/saved-criteria/A").await.json()["actions"][0]["filter"], COMPANIES);
+    let again = app.patch("/v1/saved-criteria/B", &json!({"segmentNumber": "S", "actions": null})).await.expect(200);
+    assert_eq!(again["actions"][0]["filter"], COMPANIES);
+}
+
+/// Run with `cargo test --test api million -- --ignored --nocapture`.
+#[actix_web::test]
+#[ignore = "takes minutes; it measures"]
+async fn a_million_contacts_take_seconds() {
+    let app = TestApp::new().await;
+    app.sql(
+        "SET statement_timeout = 0;
+         INSERT INTO contacts (id, number, type, name)
+             SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), 'COMPANY', 'Company' FROM generate_series(1, 250000) AS n;
+         INSERT INTO contacts (id, number, type, name, company_number, job_responsibilities)
+             SELECT uuid_v7(), 'P' || lpad(n::text, 7, '0'), 'PERSON', 'Person',
+                 'C' || lpad((1 + n % 250000)::text, 7, '0'),
+                 CASE WHEN n % 2 = 0 THEN ARRAY['PURCHASE'] ELSE ARRAY['SALES'] END
+             FROM generate_series(1, 750000) AS n;
+         INSERT INTO segments (id, number) VALUES (uuid_v7(), 'S');
+         INSERT INTO campaigns (id, number) VALUES (uuid_v7(), 'C');
+         ANALYZE contacts",
+    )
+    .await;
+    let timed = async |what: &str, method: Method, path: &str, body: Option<Value>| {
+        let begin = Instant::now();
+        let body = body.map(|body| body.to_string());
+        let reply = app.send(method, path, &[("if-match", "*")], body.as_deref()).await;
+        println!("{what}: {:.1} s, {} {:.200}", begin.elapsed().as_secs_f64(), reply.status, reply.text);
+        assert!(reply.status.is_success(), "{reply:?}");
+    };
+    let criterion = |action: &str, filter: &str| Some(json!({"action": action, "filter": filter}));
+    timed("preview ADD", Method::POST, PREVIEWS, criterion("ADD", "number ne null")).await;
+    timed("ADD", Method::POST, ACTIONS, criterion("ADD", "number ne null")).await;
+    timed("preview REDUCE", Method::POST, PREVIEWS, criterion("REDUCE", BUYERS)).await;
+    timed("REDUCE half", Method::POST, ACTIONS, criterion("REDUCE", BUYERS)).await;
+    timed("undo REDUCE", Method::DELETE, LATEST, None).await;
+    let entire = Some(json!({"action": "REFINE", "filter": BUYERS, "entireCompanies": true}));
+    timed("REFINE entire companies", Method::POST, ACTIONS, entire).await;
+    timed("undo REFINE", Method::DELETE, LATEST, None).await;
+    let target = Some(json!({"campaignNumber": "C", "campaignTarget": true}));
+    timed("link", Method::PATCH, "/v1/segments/S", target).await;
+    timed("audience page", Method::GET, "/v1/campaigns/C/audience?top=100", None).await;
+    timed(
+        "audience page in the middle",
+        Method::GET,
+        "/v1/campaigns/C/audience?top=100&filter=accountNumber%20gt%20'C0100000'",
+        None,
+    )
+    .await;
+    timed("audience of a contact", Method::GET, "/v1/campaigns/C/audience/P0000007", None).await;
+    timed("undo ADD", Method::DELETE, LATEST, None).await;
+    let expand = Some(json!({"action": "ADD", "filter": COMPANIES, "expandCompanies": true}));
+    timed("ADD companies, expanded", Method::POST, ACTIONS, expand).await;
+}
