@@ -20,6 +20,8 @@ pub mod contacts;
 pub mod currencies;
 pub mod exchange_rates;
 pub mod health;
+pub mod interaction_templates;
+pub mod interactions;
 pub mod items;
 pub mod lines;
 pub mod openapi;

@@ -22,7 +22,7 @@ pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::campaigns;
+use crate::platform::db::schema::{campaigns, interactions, logged_segments};
 use crate::platform::effect::Effect;
 use crate::platform::http::constraints::{Holder, Named, Target, named};
 use crate::platform::http::json::BodyErrors;
@@ -156,8 +156,18 @@ impl Resource for Campaigns {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] =
-        &[Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" }];
+    const HOLDERS: &'static [Holder] = &[
+        Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" },
+        Holder {
+            what: "uncanceled entries",
+            count: "SELECT count(*) AS count FROM logged_segments WHERE campaign_number = $1 AND NOT canceled",
+        },
+        Holder {
+            what: "uncanceled single interactions",
+            count: "SELECT count(*) AS count FROM interactions \
+                    WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
+        },
+    ];
     type Scope = Today;
     type Write = CampaignWrite;
     type View = CampaignView;
@@ -253,6 +263,12 @@ impl Resource for Campaigns {
             let detail = format!("{} is active; deactivate it first", view.number);
             return Err(Problem::new(ProblemCode::CampaignActive, detail).into());
         }
+        // What is canceled goes with it; what is not holds it.
+        let entries = logged_segments::table.filter(logged_segments::campaign_number.eq(&view.number));
+        diesel::delete(entries.filter(logged_segments::canceled)).execute(&mut effect.conn).await?;
+        let single = interactions::table.filter(interactions::campaign_number.eq(&view.number));
+        let single = single.filter(interactions::segment_number.is_null()).filter(interactions::canceled);
+        diesel::delete(single).execute(&mut effect.conn).await?;
         diesel::delete(campaigns::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.campaigns.insert(view.number.to_string());
         Ok(())

@@ -7,6 +7,7 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
+use diesel::sql_types::{Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -254,6 +255,12 @@ impl Resource for Contacts {
             what: "segment lines",
             count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1",
         },
+        Holder {
+            what: "logged targets of active campaigns",
+            count: "SELECT count(*) AS count FROM logged_targets \
+                    JOIN campaigns ON campaigns.number = logged_targets.campaign_number \
+                    WHERE contact_number = $1 AND publication_version IS NOT NULL",
+        },
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
         Holder {
             what: "discount lines",
@@ -309,6 +316,8 @@ impl Resource for Contacts {
     }
 
     async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        let left = leave_history(&mut effect.conn, &view.number).await?;
+        effect.touched.campaigns.extend(left);
         diesel::delete(contacts::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.contacts.insert(view.number.to_string());
         Ok(())
@@ -390,6 +399,25 @@ impl Resource for Contacts {
     fn follows_others(write: &ContactWrite) -> bool {
         write.company_number.is_some()
     }
+}
+
+/// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no longer say with whom. Those by
+/// which it is in the audience of an active campaign keep their contact, and so hold it. Answers with the campaigns whose audience
+/// it would be in once they are active.
+async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = Nullable<SqlText>)]
+        campaign: Option<String>,
+    }
+    let question = "UPDATE interactions SET contact_number = NULL
+        WHERE contact_number = $1 AND NOT EXISTS (
+            SELECT FROM logged_targets AS target JOIN campaigns ON campaigns.number = target.campaign_number
+            WHERE target.id = interactions.id AND campaigns.publication_version IS NOT NULL)
+        RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled THEN campaign_number END
+            AS campaign";
+    let left: Vec<Left> = diesel::sql_query(question).bind::<SqlText, _>(number).load(conn).await?;
+    Ok(left.into_iter().filter_map(|row| row.campaign).collect())
 }
 
 /// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies may stand after them.

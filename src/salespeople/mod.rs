@@ -89,6 +89,14 @@ impl Resource for Salespeople {
         Holder { what: "contacts", count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1" },
         Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1" },
         Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1" },
+        Holder {
+            what: "logged segments",
+            count: "SELECT count(*) AS count FROM logged_segments WHERE salesperson_code = $1",
+        },
+        Holder {
+            what: "interactions",
+            count: "SELECT count(*) AS count FROM interactions WHERE salesperson_code = $1",
+        },
     ];
     type Scope = ();
     type Write = SalespersonWrite;

@@ -32,6 +32,21 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
 }
 
+/// Adds the operations of a resource that clients do not make, but see, change and delete.
+pub fn mount_kept<R: Resource>(routes: &mut Routes) {
+    let documented = Documented::<R>::new();
+    let collection = R::NAMES.path;
+    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
+    routes.schema::<R::Write>();
+    routes.schema::<R::View>();
+    routes.schema::<PageOf<R>>();
+    routes.schema::<PatchOf<R>>();
+    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
+}
+
 /// The documentation of a resource's operations.
 struct Documented<R> {
     resource: std::marker::PhantomData<R>,
@@ -129,7 +144,7 @@ impl<R: Resource> Documented<R> {
     }
 
     fn delete(&self) -> Operation {
-        self.on_one("delete", "Delete", "Refused with 409 while something refers to it; the problem lists what.")
+        self.on_one("delete", "Delete", R::DELETION)
             .response("204", ResponseBuilder::new().description("Gone."))
             .build()
     }

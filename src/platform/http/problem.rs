@@ -72,6 +72,7 @@ codes! {
         DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists") "Another line is alike in source, item, variant, unit, currency and minimum quantity, and its dates overlap.";
         PlanChanged "PLAN_CHANGED" (409, "The plan has changed") "The activation's `planHash` is not that of the plan as it would be now.";
         CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active") "The campaign's prices are in force; deactivate it first.";
+        EntryNotCanceled "ENTRY_NOT_CANCELED" (409, "The entry is not canceled") "Only canceled entries, logged segments and interactions can be deleted; cancel it first.";
         IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running") "A request with the same `Idempotency-Key` has not finished yet; try again.";
         PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed") "`If-Match` is not the current ETag; `ETag` carries the current one.";
         PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large") "The body is over the limit.";
@@ -114,6 +115,11 @@ codes! {
         CompanyLink "COMPANY_LINK" "Only a person belongs to a company, and only to a contact of type COMPANY.";
         Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
         InUse "IN_USE" "Something refers to what would be removed.";
+        NoLines "NO_LINES" "The segment has no lines; there is nothing to log.";
+        NoDescription "NO_DESCRIPTION" "The interaction template has no description, which its interactions would take.";
+        NoSalesperson "NO_SALESPERSON" "Neither the segment nor its campaign nor the contacts that `params` counts and names have a salesperson.";
+        NoTemplate "NO_TEMPLATE" "The segment names no interaction template.";
+        PrivacyBlocked "PRIVACY_BLOCKED" "The contacts that `params` counts and names object to being marketed to.";
         Duplicate "DUPLICATE" "The same key stands twice in the list.";
         Incomplete "INCOMPLETE" "The list has to name each of its values once, and leaves some out.";
         CannotCountUp "CANNOT_COUNT_UP" "No number follows: the number has no digits, or would grow too long.";
