@@ -1,4 +1,4 @@
-DROP VIEW logged_targets;
+DROP VIEW held_targets, logged_targets;
 DROP TRIGGER segments_number_logged ON segments;
 DROP FUNCTION refuse_logged_number;
 DROP TABLE interactions, logged_segments;

@@ -78,3 +78,9 @@ CREATE VIEW logged_targets AS
     WHERE segment_number IS NOT NULL AND campaign_target AND NOT canceled AND contact_number IS NOT NULL;
 CREATE INDEX interactions_targets ON interactions (campaign_number, contact_number)
     WHERE segment_number IS NOT NULL AND campaign_target AND NOT canceled AND contact_number IS NOT NULL;
+
+-- Those of them that hold their contact: while the campaign is active, unless the contact objects and so is in no audience.
+CREATE VIEW held_targets AS
+    SELECT logged_targets.id, contact_number FROM logged_targets
+    JOIN campaigns ON campaigns.number = campaign_number AND publication_version IS NOT NULL
+    JOIN contacts ON contacts.number = contact_number AND NOT privacy_blocked;

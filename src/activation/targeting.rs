@@ -1,9 +1,9 @@
 //! Who a campaign is for.
 //!
 //! A contact is targeted when it stands on a line of one of the campaign's segments and is a target there: the line's own
-//! `campaignTarget` decides, and where it says nothing that of the segment. Once the segment is logged, its interactions that
-//! are targets and not canceled stand for its lines (the view `logged_targets`). Contacts that are excluded from segments or privacy
-//! blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
+//! `campaignTarget` decides, and where it says nothing that of the segment. Once the segment is logged, its interactions that are
+//! targets and not canceled stand for its lines (the view `logged_targets`). Contacts that are excluded from segments or
+//! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
 //! section 1), each once.
 
 use diesel::prelude::*;

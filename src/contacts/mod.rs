@@ -257,9 +257,7 @@ impl Resource for Contacts {
         },
         Holder {
             what: "logged targets of active campaigns",
-            count: "SELECT count(*) AS count FROM logged_targets \
-                    JOIN campaigns ON campaigns.number = logged_targets.campaign_number \
-                    WHERE contact_number = $1 AND publication_version IS NOT NULL",
+            count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
         },
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
         Holder {
@@ -411,9 +409,7 @@ async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResul
         campaign: Option<String>,
     }
     let question = "UPDATE interactions SET contact_number = NULL
-        WHERE contact_number = $1 AND NOT EXISTS (
-            SELECT FROM logged_targets AS target JOIN campaigns ON campaigns.number = target.campaign_number
-            WHERE target.id = interactions.id AND campaigns.publication_version IS NOT NULL)
+        WHERE contact_number = $1 AND id NOT IN (SELECT id FROM held_targets WHERE contact_number = $1)
         RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled THEN campaign_number END
             AS campaign";
     let left: Vec<Left> = diesel::sql_query(question).bind::<SqlText, _>(number).load(conn).await?;

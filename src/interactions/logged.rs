@@ -32,6 +32,7 @@ use crate::values::{Amount, Date, Key, Reference, Text};
 
 /// What can be changed of a logged segment, or of a campaign's entry.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = CancellationWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancellation {

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use diesel::sql_types::BigInt;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use kampanje::platform::clock::Calendar;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -362,6 +361,12 @@ async fn a_contact_that_is_deleted_leaves_the_entry_as_it_was() {
     assert_eq!((&entry["numberOfInteractions"], &entry["cost"]), (&json!(4), &json!("10")));
     let nameless = app.get("/v1/interactions?filter=contactNumber eq null&count=true").await.json();
     assert_eq!(nameless["count"], 1);
+    // A contact that objects is in no audience, and can be erased while the campaign is active.
+    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    assert_eq!(app.delete("/v1/contacts/ANNE").await.status, 409);
+    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
+    app.delete("/v1/contacts/ANNE").await.expect(204);
+    assert_eq!(price(&app, "BUYER").await, "80");
 }
 
 #[actix_web::test]
@@ -378,23 +383,21 @@ async fn a_line_that_comes_while_its_segment_is_logged_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_hundred_thousand_lines_are_logged_in_seconds() {
+async fn many_lines_are_logged_in_a_few_statements() {
     let app = ready().await;
     app.sql(
         "INSERT INTO contacts (id, number, type, name)
-            SELECT gen_random_uuid(), 'C' || n, 'PERSON', 'P' FROM generate_series(1, 100000) AS n;
+            SELECT gen_random_uuid(), 'C' || n, 'PERSON', 'P' FROM generate_series(1, 10000) AS n;
          INSERT INTO segment_lines (id, segment_number, contact_number)
-            SELECT gen_random_uuid(), 'FAIR', 'C' || n FROM generate_series(1, 100000) AS n",
+            SELECT gen_random_uuid(), 'FAIR', 'C' || n FROM generate_series(1, 10000) AS n",
     )
     .await;
     let start = std::time::Instant::now();
     let reply = log(&app, "FAIR", &json!({"createFollowUp": true})).await.expect(201);
-    let logged = start.elapsed();
-    assert_eq!(reply["numberOfInteractions"], 100_004);
-    app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
-    println!("logged in {logged:?}, canceled in {:?}", start.elapsed().saturating_sub(logged));
-    assert!(logged.as_secs() < 30, "{logged:?}");
-    let left = diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM segment_lines WHERE segment_number = 'FAIR')");
-    let left: i64 = diesel::select(left).get_result(&mut app.connection().await).await.unwrap();
-    assert_eq!(left, 0);
+    // On a machine that does nothing else it is a fraction of a second; row by row it would be many.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert_eq!(reply["numberOfInteractions"], 10_004);
+    assert_eq!(app.get("/v1/segments/SM0001/lines?count=true&top=1").await.json()["count"], 10_004);
+    let canceled = app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
+    assert_eq!(canceled["numberOfInteractions"], 0);
 }
