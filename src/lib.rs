@@ -22,6 +22,8 @@ pub mod currencies;
 pub mod demo;
 pub mod exchange_rates;
 pub mod health;
+pub mod interaction_templates;
+pub mod interactions;
 pub mod items;
 pub mod lines;
 pub mod openapi;

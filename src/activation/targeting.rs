@@ -1,8 +1,9 @@
 //! Who a campaign is for.
 //!
 //! A contact is targeted when it stands on a line of one of the campaign's segments and is a target there: the line's own
-//! `campaignTarget` decides, and where it says nothing that of the segment. Contacts that are excluded from segments or privacy
-//! blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
+//! `campaignTarget` decides, and where it says nothing that of the segment. Once the segment is logged, its interactions that are
+//! targets and not canceled stand for its lines (the view `logged_targets`). Contacts that are excluded from segments or
+//! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
 //! section 1), each once.
 
 use diesel::prelude::*;
@@ -20,7 +21,12 @@ macro_rules! targeted {
             FROM segments
             JOIN segment_lines AS lines ON lines.segment_number = segments.number
             JOIN contacts ON contacts.number = lines.contact_number
-            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)"
+            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)
+        UNION ALL
+        SELECT contacts.number, contacts.type, contacts.company_number, contacts.exclude_from_segments,
+                contacts.privacy_blocked
+            FROM logged_targets JOIN contacts ON contacts.number = logged_targets.contact_number
+            WHERE logged_targets.campaign_number = $1"
     };
 }
 
@@ -34,7 +40,7 @@ pub(super) const AUDIENCE: &str = concat!(
 /// How many are targeted and how many are left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, QueryableByName)]
 pub struct Targeting {
-    /// Segments of the campaign.
+    /// Segments of the campaign, logged ones included unless they are canceled.
     #[diesel(sql_type = BigInt)]
     pub segments: i64,
     /// Contacts that are targeted.
@@ -72,7 +78,8 @@ pub async fn count(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<
         "WITH targeted AS MATERIALIZED (SELECT DISTINCT * FROM (",
         targeted!(),
         ") AS lines)
-        SELECT (SELECT count(*) FROM segments WHERE campaign_number = $1) AS segments,
+        SELECT (SELECT count(*) FROM segments WHERE campaign_number = $1)
+                + (SELECT count(*) FROM logged_segments WHERE campaign_number = $1 AND NOT canceled) AS segments,
             (SELECT count(*) FROM targeted) AS contacts,
             (SELECT count(*) FROM targeted WHERE blocked) AS blocked,
             ARRAY(SELECT number FROM targeted WHERE blocked ORDER BY number LIMIT $2) AS blocked_numbers,
@@ -89,20 +96,21 @@ pub async fn count(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<
     diesel::sql_query(question).bind::<Text, _>(campaign).bind::<BigInt, _>(NAMED).get_result(conn).await
 }
 
-/// The campaigns on whose segments any of these contacts stand.
+/// The campaigns on whose segments, logged ones included, any of these contacts stand.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> QueryResult<Vec<String>> {
-    use crate::platform::db::schema::{segment_lines, segments};
-    segment_lines::table
-        .inner_join(segments::table.on(segments::number.eq(segment_lines::segment_number)))
-        .filter(segment_lines::contact_number.eq_any(contacts))
-        .filter(segments::campaign_number.is_not_null())
-        .select(segments::campaign_number.assume_not_null())
-        .distinct()
-        .load(conn)
-        .await
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        campaign_number: String,
+    }
+    let question = "SELECT campaign_number FROM segments JOIN segment_lines ON segment_number = segments.number
+            WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
+        UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)";
+    let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
+    Ok(rows.into_iter().map(|row| row.campaign_number).collect())
 }
 
 /// The accounts that a campaign would have in common with a published one.

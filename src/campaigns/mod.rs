@@ -24,7 +24,7 @@ pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{campaigns, opportunities, tasks};
+use crate::platform::db::schema::{campaigns, interactions, logged_segments, opportunities, tasks};
 use crate::platform::effect::Effect;
 use crate::platform::http::constraints::{self, Holder, Named, Target, named};
 use crate::platform::http::json::BodyErrors;
@@ -169,6 +169,15 @@ impl Resource for Campaigns {
             what: "running opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE campaign_number = $1 AND closed_date IS NULL",
         },
+        Holder {
+            what: "uncanceled entries",
+            count: "SELECT count(*) AS count FROM logged_segments WHERE campaign_number = $1 AND NOT canceled",
+        },
+        Holder {
+            what: "uncanceled single interactions",
+            count: "SELECT count(*) AS count FROM interactions \
+                    WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
+        },
     ];
     type Scope = Today;
     type Write = CampaignWrite;
@@ -267,6 +276,12 @@ impl Resource for Campaigns {
             return Err(Problem { errors: held.errors, ..Problem::new(ProblemCode::CampaignActive, detail) }.into());
         }
         let_go(&mut effect.conn, &view.number).await?;
+        // What is canceled goes with it; what is not holds it.
+        let entries = logged_segments::table.filter(logged_segments::campaign_number.eq(&view.number));
+        diesel::delete(entries.filter(logged_segments::canceled)).execute(&mut effect.conn).await?;
+        let single = interactions::table.filter(interactions::campaign_number.eq(&view.number));
+        let single = single.filter(interactions::segment_number.is_null()).filter(interactions::canceled);
+        diesel::delete(single).execute(&mut effect.conn).await?;
         diesel::delete(campaigns::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.campaigns.insert(view.number.to_string());
         Ok(())

@@ -7,6 +7,7 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
+use diesel::sql_types::{Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -263,6 +264,10 @@ impl Resource for Contacts {
             what: "opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE contact_number = $1",
         },
+        Holder {
+            what: "logged targets of active campaigns",
+            count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
+        },
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
         Holder {
             what: "discount lines",
@@ -321,6 +326,8 @@ impl Resource for Contacts {
         // Closed tasks stay in the history of their campaign, without the contact.
         let closed = tasks::table.filter(tasks::contact_number.eq(&view.number)).filter(tasks::closed_at.is_not_null());
         diesel::update(closed).set(tasks::contact_number.eq(None::<&Key>)).execute(&mut effect.conn).await?;
+        let left = leave_history(&mut effect.conn, &view.number).await?;
+        effect.touched.campaigns.extend(left);
         diesel::delete(contacts::table.find(view.id)).execute(&mut effect.conn).await?;
         effect.touched.contacts.insert(view.number.to_string());
         Ok(())
@@ -402,6 +409,23 @@ impl Resource for Contacts {
     fn follows_others(write: &ContactWrite) -> bool {
         write.company_number.is_some()
     }
+}
+
+/// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no longer say with whom. Those by
+/// which it is in the audience of an active campaign keep their contact, and so hold it. Answers with the campaigns whose audience
+/// it would be in once they are active.
+async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = Nullable<SqlText>)]
+        campaign: Option<String>,
+    }
+    let question = "UPDATE interactions SET contact_number = NULL
+        WHERE contact_number = $1 AND id NOT IN (SELECT id FROM held_targets WHERE contact_number = $1)
+        RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled THEN campaign_number END
+            AS campaign";
+    let left: Vec<Left> = diesel::sql_query(question).bind::<SqlText, _>(number).load(conn).await?;
+    Ok(left.into_iter().filter_map(|row| row.campaign).collect())
 }
 
 /// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies may stand after them.

@@ -36,6 +36,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Activation", "From a draft to prices that count: validate, plan, publish, withdraw."),
     ("Tasks and opportunities", "What has to be done for a campaign, and what may come of it."),
     ("Segments", "Whom a campaign addresses."),
+    ("Interactions", "What was done with contacts: interactions, logged segments, the entries of campaigns."),
     ("Contacts", "Companies and persons; a company may be a customer."),
     ("Prices and discounts", "Price lines and discount lines of campaigns and of everybody else."),
     ("Price quotes", "What an item costs an account, and why."),

@@ -97,6 +97,14 @@ impl Resource for Salespeople {
             what: "opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE salesperson_code = $1",
         },
+        Holder {
+            what: "logged segments",
+            count: "SELECT count(*) AS count FROM logged_segments WHERE salesperson_code = $1",
+        },
+        Holder {
+            what: "interactions",
+            count: "SELECT count(*) AS count FROM interactions WHERE salesperson_code = $1",
+        },
     ];
     type Scope = ();
     type Write = SalespersonWrite;

@@ -58,6 +58,9 @@ pub struct SegmentWrite {
     #[deserr(default)]
     #[serde(default)]
     pub subject: Text<100>,
+    /// The template of the interactions that it is logged as.
+    #[deserr(default)]
+    pub interaction_template_code: Option<Key>,
 }
 
 /// A segment. How many lines it has, the list of its lines says with `count=true`.
@@ -85,6 +88,8 @@ pub struct SegmentView {
     pub salesperson_code: Option<Key>,
     /// The subject of what is sent.
     pub subject: Text<100>,
+    /// The template of the interactions that it is logged as.
+    pub interaction_template_code: Option<Key>,
 }
 
 /// The resource `/v1/segments`.
@@ -110,6 +115,7 @@ impl Resource for Segments {
             Field::new("campaignResponse", FieldKind::Boolean, "segments.campaign_response").not_null(),
             Field::new("salespersonCode", FieldKind::Key, "segments.salesperson_code"),
             Field::new("subject", FieldKind::Text, "segments.subject").not_null(),
+            Field::new("interactionTemplateCode", FieldKind::Key, "segments.interaction_template_code"),
         ],
         default_order: "number",
         tie: "number",
@@ -178,6 +184,7 @@ impl Resource for Segments {
                     t::campaign_response.eq(write.campaign_response),
                     t::salesperson_code.eq(&write.salesperson_code),
                     t::subject.eq(&write.subject),
+                    t::interaction_template_code.eq(&write.interaction_template_code),
                 )
             })
             .collect();
@@ -195,6 +202,7 @@ impl Resource for Segments {
                         t::campaign_response.eq(excluded(t::campaign_response)),
                         t::salesperson_code.eq(excluded(t::salesperson_code)),
                         t::subject.eq(excluded(t::subject)),
+                        t::interaction_template_code.eq(excluded(t::interaction_template_code)),
                     ))
                     .returning(t::id)
                     .load(&mut effect.conn)
@@ -231,6 +239,7 @@ impl Resource for Segments {
             campaign_response: view.campaign_response,
             salesperson_code: view.salesperson_code,
             subject: view.subject,
+            interaction_template_code: view.interaction_template_code,
         }
     }
 
@@ -250,6 +259,7 @@ impl Resource for Segments {
         [
             named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
             named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+            named("/interactionTemplateCode", Target::InteractionTemplate, write.interaction_template_code.as_ref()),
         ]
         .into_iter()
         .flatten()

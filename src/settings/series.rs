@@ -27,7 +27,11 @@ impl Series {
     const fn taken(self) -> &'static str {
         match self {
             Self::Campaign => "EXISTS (SELECT FROM campaigns WHERE number = ",
-            Self::Segment => "EXISTS (SELECT FROM segments WHERE number = ",
+            // A logged segment keeps its number.
+            Self::Segment => {
+                "EXISTS (SELECT FROM (SELECT number FROM segments UNION ALL SELECT number FROM logged_segments) AS segments \
+                 WHERE number = "
+            }
             Self::Contact => "EXISTS (SELECT FROM contacts WHERE number = ",
             Self::Opportunity => "EXISTS (SELECT FROM opportunities WHERE number = ",
         }

@@ -18,14 +18,15 @@ fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
-/// A service with the campaigns A, B and C and the salesperson JO.
+/// A service with the campaigns A, B and C and the salesperson JO, and the interaction template MAIL.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.connection()
         .await
         .batch_execute(
             "INSERT INTO campaigns (id, number) SELECT gen_random_uuid(), number FROM unnest(ARRAY['A', 'B', 'C']) AS number;
-             INSERT INTO salespeople (id, code) VALUES (gen_random_uuid(), 'JO')",
+             INSERT INTO salespeople (id, code) VALUES (gen_random_uuid(), 'JO');
+             INSERT INTO interaction_templates (id, code) VALUES (gen_random_uuid(), 'MAIL')",
         )
         .await
         .unwrap();
@@ -37,7 +38,7 @@ async fn a_segment_lives_from_creation_to_deletion() {
     let app = app().await;
     let whole = json!({
         "number": "SM0001", "description": "Working places", "campaignNumber": "A", "campaignTarget": true,
-        "campaignResponse": true, "salespersonCode": "JO", "subject": "Invitation"
+        "campaignResponse": true, "salespersonCode": "JO", "subject": "Invitation", "interactionTemplateCode": "MAIL"
     });
     let mut sent = whole.clone();
     sent.as_object_mut().unwrap().remove("number");
@@ -53,7 +54,7 @@ async fn a_segment_lives_from_creation_to_deletion() {
     let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some("{}")).await.json();
     let defaults = json!({
         "id": id, "number": "SM0001", "description": "", "campaignNumber": null, "campaignTarget": false,
-        "campaignResponse": false, "salespersonCode": null, "subject": ""
+        "campaignResponse": false, "salespersonCode": null, "subject": "", "interactionTemplateCode": null
     });
     assert_eq!(replaced, defaults);
     assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
@@ -63,10 +64,18 @@ async fn a_segment_lives_from_creation_to_deletion() {
 #[actix_web::test]
 async fn references_have_to_exist() {
     let app = app().await;
-    let refused = app.post(PATH, &json!({"campaignNumber": "X", "salespersonCode": "X"})).await;
+    let refused =
+        app.post(PATH, &json!({"campaignNumber": "X", "salespersonCode": "X", "interactionTemplateCode": "X"})).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
-        (422, pairs(&[("/campaignNumber", "REFERENCE_NOT_FOUND"), ("/salespersonCode", "REFERENCE_NOT_FOUND")]))
+        (
+            422,
+            pairs(&[
+                ("/campaignNumber", "REFERENCE_NOT_FOUND"),
+                ("/interactionTemplateCode", "REFERENCE_NOT_FOUND"),
+                ("/salespersonCode", "REFERENCE_NOT_FOUND")
+            ])
+        )
     );
     let taken = json!({"number": "S1"});
     assert_eq!(app.post(PATH, &taken).await.status, 201);
@@ -154,6 +163,7 @@ async fn every_field_filters_and_orders() {
         "campaignResponse",
         "salespersonCode",
         "subject",
+        "interactionTemplateCode",
     ] {
         let first = app.get(&format!("{PATH}?top=2&count=true&orderby={field}%20desc")).await.json();
         let next = app.get(first["nextLink"].as_str().unwrap()).await.json();

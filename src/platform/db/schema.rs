@@ -205,6 +205,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    interaction_templates (id) {
+        id -> Uuid,
+        code -> Text,
+        description -> Text,
+        cost -> Numeric,
+        duration_minutes -> Int4,
+    }
+}
+
+diesel::table! {
+    interactions (id) {
+        id -> Uuid,
+        date -> Date,
+        contact_number -> Nullable<Text>,
+        campaign_number -> Nullable<Text>,
+        segment_number -> Nullable<Text>,
+        interaction_template_code -> Nullable<Text>,
+        salesperson_code -> Nullable<Text>,
+        campaign_target -> Bool,
+        campaign_response -> Bool,
+        cost -> Numeric,
+        duration_minutes -> Int4,
+        description -> Text,
+        evaluation -> Nullable<Text>,
+        canceled -> Bool,
+        canceled_with_segment -> Bool,
+    }
+}
+
+diesel::table! {
     item_units_of_measure (item_number, code) {
         item_number -> Text,
         code -> Text,
@@ -249,6 +279,23 @@ diesel::table! {
         state -> Text,
         creation_date -> Date,
         closed_date -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
+    logged_segments (id) {
+        id -> Uuid,
+        number -> Text,
+        description -> Text,
+        campaign_number -> Nullable<Text>,
+        campaign_target -> Bool,
+        campaign_response -> Bool,
+        salesperson_code -> Nullable<Text>,
+        subject -> Text,
+        interaction_template_code -> Text,
+        date -> Date,
+        send_attachments -> Bool,
+        canceled -> Bool,
     }
 }
 
@@ -327,6 +374,7 @@ diesel::table! {
         campaign_response -> Bool,
         salesperson_code -> Nullable<Text>,
         subject -> Text,
+        interaction_template_code -> Nullable<Text>,
     }
 }
 
@@ -406,10 +454,13 @@ diesel::allow_tables_to_appear_in_same_query!(
     discount_lines,
     exchange_rates,
     idempotency_records,
+    interaction_templates,
+    interactions,
     item_units_of_measure,
     item_variants,
     items,
     opportunities,
+    logged_segments,
     price_lines,
     publications,
     salespeople,

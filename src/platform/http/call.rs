@@ -122,6 +122,14 @@ impl Call {
     /// 400 naming them.
     pub fn expect_nothing(&self) -> Result<(), Problem> {
         self.query(&[])?;
+        self.expect_no_body()
+    }
+
+    /// Refuses a body where none is expected.
+    ///
+    /// # Errors
+    /// 400 when there is one.
+    pub fn expect_no_body(&self) -> Result<(), Problem> {
         if self.body.is_empty() {
             return Ok(());
         }

@@ -77,6 +77,14 @@ const MEANINGS: &[Meaning] = &[
     taken("segments_number_key", "/number"),
     taken("segment_lines_contact_key", "/contactNumber"),
     taken("saved_criteria_code_key", "/code"),
+    taken("interaction_templates_code_key", "/code"),
+    Meaning {
+        constraint: "segments_number_logged",
+        problem: ProblemCode::Conflict,
+        pointer: "/number",
+        code: FieldCode::AlreadyExists,
+        detail: "a segment with this number was logged",
+    },
     duplicate_line("price_lines_duplicate"),
     duplicate_line("discount_lines_duplicate"),
     // Raised by the triggers of all tables that name a salesperson.
@@ -122,6 +130,8 @@ pub enum Target {
     Company,
     /// A campaign.
     Campaign,
+    /// An interaction template.
+    InteractionTemplate,
     /// An item.
     Item,
     /// A variant of the item with this number.
@@ -141,6 +151,7 @@ impl Target {
             Self::Contact => "contact",
             Self::Company => "contact of type COMPANY",
             Self::Campaign => "campaign",
+            Self::InteractionTemplate => "interaction template",
             Self::Item => "item",
             Self::VariantOf(_) => "variant of the item",
             Self::UnitOf(_) => "unit of measure of the item",
@@ -162,6 +173,9 @@ impl Target {
                 "SELECT EXISTS (SELECT FROM contacts WHERE number = $1 AND type = 'COMPANY') OR $2 IS NULL AS found"
             }
             Self::Campaign => "SELECT EXISTS (SELECT FROM campaigns WHERE number = $1) OR $2 IS NULL AS found",
+            Self::InteractionTemplate => {
+                "SELECT EXISTS (SELECT FROM interaction_templates WHERE code = $1) OR $2 IS NULL AS found"
+            }
             Self::Item => "SELECT EXISTS (SELECT FROM items WHERE number = $1) OR $2 IS NULL AS found",
             Self::VariantOf(_) => {
                 "SELECT EXISTS (SELECT FROM item_variants WHERE code = $1 AND item_number = $2) AS found"

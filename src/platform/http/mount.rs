@@ -45,6 +45,20 @@ fn create_name<R: Resource>() -> Cow<'static, str> {
     if needs_key::<R>() { CreateOf::<R>::name() } else { R::Write::name() }
 }
 
+/// Adds the operations of a resource that clients do not make, but see, change and delete.
+pub fn mount_kept<R: Resource>(routes: &mut Routes) {
+    let documented = Documented::<R>::new();
+    let collection = R::NAMES.path;
+    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
+    routes.schema::<R::Write>();
+    routes.schema::<R::View>();
+    routes.schema::<PageOf<R>>();
+    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
+}
+
 /// The documentation of a resource's operations.
 struct Documented<R> {
     resource: PhantomData<R>,
@@ -142,7 +156,7 @@ impl<R: Resource> Documented<R> {
     }
 
     fn delete(&self) -> Operation {
-        self.on_one("delete", "Delete", "Refused with 409 while something refers to it; the problem lists what.")
+        self.on_one("delete", "Delete", R::DELETION)
             .response("204", ResponseBuilder::new().description("Gone."))
             .build()
     }

@@ -73,6 +73,7 @@ codes! {
         PlanChanged "PLAN_CHANGED" (409, "The plan has changed") "The activation's `planHash` is not that of the plan as it would be now.";
         CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active") "The campaign's prices are in force; deactivate it first.";
         NoCriteriaAction "NO_CRITERIA_ACTION" (409, "There is nothing to go back to") "The segment has no criteria action that could be undone.";
+        EntryNotCanceled "ENTRY_NOT_CANCELED" (409, "The entry is not canceled") "Only canceled entries, logged segments and interactions can be deleted; cancel it first.";
         IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running") "A request with the same `Idempotency-Key` has not finished yet; try again.";
         PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed") "`If-Match` is not the current ETag; `ETag` carries the current one.";
         PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large") "The body is over the limit.";
@@ -118,6 +119,11 @@ codes! {
         OutsideCampaign "OUTSIDE_CAMPAIGN" "The date lies outside the campaign's dates; `params` has them.";
         Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
         InUse "IN_USE" "Something refers to what would be removed.";
+        NoLines "NO_LINES" "The segment has no lines; there is nothing to log.";
+        NoDescription "NO_DESCRIPTION" "The interaction template has no description, which its interactions would take.";
+        NoSalesperson "NO_SALESPERSON" "Neither the segment nor its campaign nor the contacts that `params` counts and names have a salesperson.";
+        NoTemplate "NO_TEMPLATE" "The segment names no interaction template.";
+        PrivacyBlocked "PRIVACY_BLOCKED" "The contacts that `params` counts and names object to being marketed to.";
         Duplicate "DUPLICATE" "The same key stands twice in the list.";
         Incomplete "INCOMPLETE" "The list has to name each of its values once, and leaves some out.";
         CannotCountUp "CANNOT_COUNT_UP" "No number follows: the number has no digits, or would grow too long.";

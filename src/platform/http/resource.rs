@@ -96,6 +96,8 @@ pub trait Resource: 'static {
     const NUMBERED: bool = false;
     /// What may refer to it.
     const HOLDERS: &'static [Holder];
+    /// What the documentation of its deletion says.
+    const DELETION: &'static str = "Refused with 409 while something refers to it; the problem lists what.";
     /// What the collection lies below.
     type Scope: Scope;
     /// What clients send.

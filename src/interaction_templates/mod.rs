@@ -1,0 +1,225 @@
+//! Interaction templates: what a kind of interaction is called, and what one of them costs in money and time.
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::db::schema::interaction_templates;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::Holder;
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::values::{Amount, Key, Reference, Text};
+
+/// The longest interaction in minutes.
+const LONGEST_MINUTES: i32 = 1_000_000;
+
+/// The error that a duration in minutes lies outside its bounds, if it does.
+#[must_use]
+pub fn duration_error(minutes: i32) -> Option<FieldError> {
+    let detail = format!("has to lie between 0 and {LONGEST_MINUTES} minutes");
+    let fits = (0..=LONGEST_MINUTES).contains(&minutes);
+    (!fits).then(|| FieldError::new("/durationMinutes", FieldCode::OutOfRange, detail))
+}
+
+/// What a client says about an interaction template.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = InteractionTemplateWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct InteractionTemplateWrite {
+    /// The code, by which segments and interactions name it.
+    #[deserr(default)]
+    pub code: Option<Key>,
+    /// What its interactions are called. A segment can be logged only by a template that has one.
+    #[deserr(default)]
+    #[serde(default)]
+    pub description: Text<100>,
+    /// What one interaction costs, in local currency.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(example = "2.5")]
+    pub cost: Amount,
+    /// How long one interaction takes, in minutes.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 1_000_000, default = 0, example = 15)]
+    pub duration_minutes: i32,
+}
+
+/// An interaction template.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = InteractionTemplate)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = interaction_templates, check_for_backend(Pg))]
+pub struct InteractionTemplateView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The code, by which segments and interactions name it.
+    pub code: Key,
+    /// What its interactions are called.
+    pub description: Text<100>,
+    /// What one interaction costs, in local currency.
+    #[schema(example = "2.5")]
+    pub cost: Amount,
+    /// How long one interaction takes, in minutes.
+    #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
+    pub duration_minutes: i32,
+}
+
+/// The resource `/v1/interaction-templates`.
+pub struct InteractionTemplates;
+
+impl Resource for InteractionTemplates {
+    const NAMES: Names = Names {
+        path: "/v1/interaction-templates",
+        singular: "interaction_template",
+        plural: "interaction_templates",
+        one: "an interaction template",
+        tag: "Interactions",
+        key_field: Some("code"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "interaction_templates.id").not_null(),
+            Field::new("code", FieldKind::Key, "interaction_templates.code").not_null(),
+            Field::new("description", FieldKind::Text, "interaction_templates.description").not_null(),
+            Field::new("cost", FieldKind::Decimal, "interaction_templates.cost").not_null(),
+            Field::new("durationMinutes", FieldKind::Integer, "interaction_templates.duration_minutes").not_null(),
+        ],
+        default_order: "code",
+        tie: "code",
+    };
+    const HOLDERS: &'static [Holder] = &[
+        Holder {
+            what: "segments",
+            count: "SELECT count(*) AS count FROM segments WHERE interaction_template_code = $1",
+        },
+        Holder {
+            what: "logged segments",
+            count: "SELECT count(*) AS count FROM logged_segments WHERE interaction_template_code = $1",
+        },
+        Holder {
+            what: "interactions",
+            count: "SELECT count(*) AS count FROM interactions WHERE interaction_template_code = $1",
+        },
+    ];
+    type Scope = ();
+    type Write = InteractionTemplateWrite;
+    type View = InteractionTemplateView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = interaction_templates::table.select(InteractionTemplateView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+        let query = interaction_templates::table.count().into_boxed();
+        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        use interaction_templates as t;
+        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
+        let query = t::table.filter(named).select(InteractionTemplateView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[InteractionTemplateWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        use interaction_templates as t;
+        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
+        let known = t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
+        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    }
+
+    // Nothing is touched: no price depends on a template.
+    async fn save(
+        effect: &mut Effect,
+        (): &(),
+        rows: &[Draft<InteractionTemplateWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use interaction_templates as t;
+        // In one order everywhere, so that two batches do not wait for each other's rows.
+        let mut rows: Vec<&Draft<InteractionTemplateWrite>> = rows.iter().collect();
+        rows.sort_by_key(|row| &row.write.code);
+        let values: Vec<_> = rows
+            .into_iter()
+            .map(|Draft { id, write: InteractionTemplateWrite { code, description, cost, duration_minutes } }| {
+                (
+                    t::id.eq(*id),
+                    code.as_ref().map(|code| t::code.eq(code)),
+                    t::description.eq(description),
+                    t::cost.eq(*cost),
+                    t::duration_minutes.eq(*duration_minutes),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::code)
+                    .do_update()
+                    .set((
+                        t::description.eq(excluded(t::description)),
+                        t::cost.eq(excluded(t::cost)),
+                        t::duration_minutes.eq(excluded(t::duration_minutes)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(interaction_templates::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> InteractionTemplateWrite {
+        InteractionTemplateWrite {
+            code: Some(view.code.clone()),
+            description: view.description.clone(),
+            cost: view.cost,
+            duration_minutes: view.duration_minutes,
+        }
+    }
+
+    fn key(write: &InteractionTemplateWrite) -> Option<Key> {
+        write.code.clone()
+    }
+
+    fn set_key(write: &mut InteractionTemplateWrite, key: Key) {
+        write.code = Some(key);
+    }
+
+    fn rules(write: &InteractionTemplateWrite, (): &()) -> Vec<FieldError> {
+        duration_error(write.duration_minutes).into_iter().collect()
+    }
+}

@@ -1,0 +1,526 @@
+//! Logged segments, and the entries of campaigns: a logged segment that has a campaign is that campaign's entry, so the two are one
+//! row seen from two sides, and canceling either cancels both.
+
+use std::collections::HashMap;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Numeric, Text as SqlText};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::ResponseBuilder;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use uuid::Uuid;
+
+use super::deletable;
+use crate::campaigns::OfCampaign;
+use crate::platform::db::schema::{interactions, logged_segments};
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::constraints::Holder;
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::mount::{boolean_parameter, mount_kept, path_parameter};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
+use crate::platform::http::routes::Routes;
+use crate::values::{Amount, Date, Key, Reference, Text};
+
+/// What can be changed of a logged segment, or of a campaign's entry.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = CancellationWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    /// Whether it does not count. Canceling cancels its interactions; taking that back brings back those that it canceled.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = true)]
+    pub canceled: bool,
+}
+
+/// A logged segment: its lines are interactions now.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = LoggedSegment)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggedSegmentView {
+    /// The id, that of the segment.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The number, that of the segment.
+    pub number: Key,
+    /// What it is about.
+    pub description: Text<100>,
+    /// The campaign it belongs to, whose entry it is.
+    pub campaign_number: Option<Key>,
+    /// Whether its lines were targets of the campaign, save for those that said otherwise.
+    #[schema(example = true)]
+    pub campaign_target: bool,
+    /// Whether its lines were responses to the campaign, save for those that said otherwise.
+    #[schema(example = false)]
+    pub campaign_response: bool,
+    /// The salesperson in charge.
+    pub salesperson_code: Option<Key>,
+    /// The subject of what was sent.
+    pub subject: Text<100>,
+    /// The template of its interactions.
+    pub interaction_template_code: Key,
+    /// The day it was logged.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub date: Date,
+    /// Whether whoever sends its mailing is to send the attachments.
+    #[schema(example = false)]
+    pub send_attachments: bool,
+    /// How many of its interactions are not canceled.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
+    pub number_of_interactions: i64,
+    /// What they cost, in local currency.
+    #[schema(example = "300")]
+    pub cost: Amount,
+    /// How long they took, in minutes.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
+    pub duration: i64,
+    /// Whether it does not count.
+    #[schema(example = false)]
+    pub canceled: bool,
+}
+
+/// An entry of a campaign: a segment of the campaign that was logged.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CampaignEntry)]
+#[serde(rename_all = "camelCase")]
+pub struct CampaignEntryView {
+    /// The id, that of the logged segment.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The logged segment.
+    pub segment_number: Key,
+    /// What was done.
+    pub description: Text<100>,
+    /// The day.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub date: Date,
+    /// The salesperson in charge.
+    pub salesperson_code: Option<Key>,
+    /// How many of its interactions are not canceled.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
+    pub number_of_interactions: i64,
+    /// What they cost, in local currency.
+    #[schema(example = "300")]
+    pub cost: Amount,
+    /// How long they took, in minutes.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
+    pub duration: i64,
+    /// Whether it does not count.
+    #[schema(example = false)]
+    pub canceled: bool,
+}
+
+/// A logged segment as it is stored.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = logged_segments, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    number: Key,
+    description: Text<100>,
+    campaign_number: Option<Key>,
+    campaign_target: bool,
+    campaign_response: bool,
+    salesperson_code: Option<Key>,
+    subject: Text<100>,
+    interaction_template_code: Key,
+    date: Date,
+    send_attachments: bool,
+    canceled: bool,
+}
+
+/// What the interactions of a logged segment come to.
+#[derive(Clone, Default, QueryableByName)]
+struct Totals {
+    #[diesel(sql_type = SqlText)]
+    segment_number: String,
+    #[diesel(sql_type = BigInt)]
+    number_of_interactions: i64,
+    #[diesel(sql_type = Numeric)]
+    cost: Amount,
+    #[diesel(sql_type = BigInt)]
+    duration: i64,
+}
+
+impl From<(Row, Totals)> for LoggedSegmentView {
+    fn from((row, totals): (Row, Totals)) -> Self {
+        Self {
+            id: row.id,
+            number: row.number,
+            description: row.description,
+            campaign_number: row.campaign_number,
+            campaign_target: row.campaign_target,
+            campaign_response: row.campaign_response,
+            salesperson_code: row.salesperson_code,
+            subject: row.subject,
+            interaction_template_code: row.interaction_template_code,
+            date: row.date,
+            send_attachments: row.send_attachments,
+            number_of_interactions: totals.number_of_interactions,
+            cost: totals.cost,
+            duration: totals.duration,
+            canceled: row.canceled,
+        }
+    }
+}
+
+impl From<(Row, Totals)> for CampaignEntryView {
+    fn from((row, totals): (Row, Totals)) -> Self {
+        Self {
+            id: row.id,
+            segment_number: row.number,
+            description: row.description,
+            date: row.date,
+            salesperson_code: row.salesperson_code,
+            number_of_interactions: totals.number_of_interactions,
+            cost: totals.cost,
+            duration: totals.duration,
+            canceled: row.canceled,
+        }
+    }
+}
+
+/// Views of rows, each with what its interactions come to.
+async fn views<V: From<(Row, Totals)>>(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Vec<V>, Problem> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let question = "SELECT segment_number, count(*) AS number_of_interactions, sum(cost) AS cost,
+            sum(duration_minutes) AS duration
+        FROM interactions WHERE segment_number = ANY($1) AND NOT canceled GROUP BY segment_number";
+    let numbers: Vec<&Key> = rows.iter().map(|row| &row.number).collect();
+    let found: Vec<Totals> = diesel::sql_query(question).bind::<Array<SqlText>, _>(numbers).load(conn).await?;
+    let mut totals: HashMap<String, Totals> =
+        found.into_iter().map(|totals| (totals.segment_number.clone(), totals)).collect();
+    let view = |row: Row| {
+        let totals = totals.remove(row.number.as_str()).unwrap_or_default();
+        V::from((row, totals))
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// The totals as list fields, as `views` reckons them.
+const NUMBER_OF_INTERACTIONS: Field = Field::new(
+    "numberOfInteractions",
+    FieldKind::Integer,
+    "(SELECT count(*) FROM interactions \
+     WHERE interactions.segment_number = logged_segments.number AND NOT interactions.canceled)",
+)
+.not_null();
+const COST: Field = Field::new(
+    "cost",
+    FieldKind::Decimal,
+    "(SELECT coalesce(sum(interactions.cost), 0) FROM interactions \
+     WHERE interactions.segment_number = logged_segments.number AND NOT interactions.canceled)",
+)
+.not_null();
+const DURATION: Field = Field::new(
+    "duration",
+    FieldKind::Integer,
+    "(SELECT coalesce(sum(interactions.duration_minutes), 0) FROM interactions \
+     WHERE interactions.segment_number = logged_segments.number AND NOT interactions.canceled)",
+)
+.not_null();
+
+/// The logged segments of a campaign, or all of them.
+fn within(campaign: Option<&Key>) -> logged_segments::BoxedQuery<'static, Pg> {
+    let all = logged_segments::table.into_boxed();
+    match campaign {
+        Some(number) => all.filter(logged_segments::campaign_number.eq(number.clone())),
+        None => all,
+    }
+}
+
+async fn list<V: From<(Row, Totals)>>(
+    conn: &mut AsyncPgConnection,
+    campaign: Option<&Key>,
+    list: &ListQuery,
+) -> Result<Vec<V>, Problem> {
+    let query = within(campaign).filter(list.condition()).order(list.ordering());
+    let rows = query.limit(list.limit()).offset(list.offset()).select(Row::as_select()).load(conn).await?;
+    views(conn, rows).await
+}
+
+async fn count(conn: &mut AsyncPgConnection, campaign: Option<&Key>, list: &ListQuery) -> Result<i64, Problem> {
+    Ok(within(campaign).filter(list.filter_condition()).count().get_result(conn).await?)
+}
+
+async fn find<V: From<(Row, Totals)>>(
+    conn: &mut AsyncPgConnection,
+    campaign: Option<&Key>,
+    reference: &Reference,
+    lock: bool,
+) -> Result<Option<V>, Problem> {
+    use logged_segments as t;
+    let named = t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
+    let query = t::table.filter(named).select(Row::as_select());
+    let found: QueryResult<Row> =
+        if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+    let is_within = |row: &Row| campaign.is_none_or(|campaign| row.campaign_number.as_ref() == Some(campaign));
+    let rows = found.optional()?.into_iter().filter(is_within).collect();
+    Ok(views(conn, rows).await?.pop())
+}
+
+/// What the documentation of their deletion says.
+const DELETION: &str = "Its interactions go with it. Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
+
+/// Cancels logged segments with their interactions, or takes that back. What was canceled alone, before, stays canceled.
+async fn save(effect: &mut Effect, rows: &[Draft<Cancellation>]) -> Result<(), SaveError> {
+    use {interactions as i, logged_segments as t};
+    for canceled in [false, true] {
+        let ids = rows.iter().filter(|row| row.write.canceled == canceled).map(|row| row.id);
+        let turned: Vec<(Key, Option<String>)> = diesel::update(t::table)
+            .filter(t::id.eq_any(ids).and(t::canceled.ne(canceled)))
+            .set(t::canceled.eq(canceled))
+            .returning((t::number, t::campaign_number))
+            .get_results(&mut effect.conn)
+            .await?;
+        let (numbers, campaigns): (Vec<Key>, Vec<Option<String>>) = turned.into_iter().unzip();
+        // What comes back was canceled with the segment; what goes counted until now.
+        let mine = i::canceled_with_segment.ne(canceled).and(i::canceled.ne(canceled));
+        diesel::update(i::table.filter(i::segment_number.eq_any(numbers)).filter(mine))
+            .set((i::canceled.eq(canceled), i::canceled_with_segment.eq(canceled)))
+            .execute(&mut effect.conn)
+            .await?;
+        effect.touched.campaigns.extend(campaigns.into_iter().flatten());
+    }
+    Ok(())
+}
+
+/// Deletes a logged segment with its interactions. Nothing is touched: what is canceled is in no audience.
+async fn delete(effect: &mut Effect, id: Uuid, number: &Key, canceled: bool) -> Result<(), SaveError> {
+    deletable(canceled, number.as_str())?;
+    diesel::delete(logged_segments::table.find(id)).execute(&mut effect.conn).await?;
+    Ok(())
+}
+
+/// The resource `/v1/logged-segments`.
+pub struct LoggedSegments;
+
+impl Resource for LoggedSegments {
+    const NAMES: Names = Names {
+        path: "/v1/logged-segments",
+        singular: "logged_segment",
+        plural: "logged_segments",
+        one: "a logged segment",
+        tag: "Interactions",
+        key_field: Some("number"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "logged_segments.id").not_null(),
+            Field::new("number", FieldKind::Key, "logged_segments.number").not_null(),
+            Field::new("description", FieldKind::Text, "logged_segments.description").not_null(),
+            Field::new("campaignNumber", FieldKind::Key, "logged_segments.campaign_number"),
+            Field::new("campaignTarget", FieldKind::Boolean, "logged_segments.campaign_target").not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "logged_segments.campaign_response").not_null(),
+            Field::new("salespersonCode", FieldKind::Key, "logged_segments.salesperson_code"),
+            Field::new("subject", FieldKind::Text, "logged_segments.subject").not_null(),
+            Field::new("interactionTemplateCode", FieldKind::Key, "logged_segments.interaction_template_code")
+                .not_null(),
+            Field::new("date", FieldKind::Date, "logged_segments.date").not_null(),
+            Field::new("sendAttachments", FieldKind::Boolean, "logged_segments.send_attachments").not_null(),
+            NUMBER_OF_INTERACTIONS,
+            COST,
+            DURATION,
+            Field::new("canceled", FieldKind::Boolean, "logged_segments.canceled").not_null(),
+        ],
+        default_order: "number",
+        tie: "number",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    const DELETION: &'static str = DELETION;
+    type Scope = ();
+    type Write = Cancellation;
+    type View = LoggedSegmentView;
+
+    async fn list(conn: &mut AsyncPgConnection, (): &(), query: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        list(conn, None, query).await
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, (): &(), query: &ListQuery) -> Result<i64, Problem> {
+        count(conn, None, query).await
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        find(conn, None, reference, lock).await
+    }
+
+    /// None: they come from logging alone.
+    async fn existing(
+        _: &mut AsyncPgConnection,
+        (): &(),
+        writes: &[Cancellation],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        Ok(vec![None; writes.len()])
+    }
+
+    async fn save(effect: &mut Effect, (): &(), rows: &[Draft<Cancellation>], _: IfExists) -> Result<(), SaveError> {
+        save(effect, rows).await
+    }
+
+    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        delete(effect, view.id, &view.number, view.canceled).await
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> Cancellation {
+        Cancellation { canceled: view.canceled }
+    }
+
+    fn key(_: &Cancellation) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut Cancellation, _: Key) {}
+}
+
+/// The resource `/v1/campaigns/{campaign}/entries`.
+pub struct CampaignEntries;
+
+impl Resource for CampaignEntries {
+    const NAMES: Names = Names {
+        path: "/v1/campaigns/{campaign}/entries",
+        singular: "campaign_entry",
+        plural: "campaign_entries",
+        one: "a campaign's entry",
+        tag: "Interactions",
+        key_field: Some("segmentNumber"),
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "logged_segments.id").not_null(),
+            Field::new("segmentNumber", FieldKind::Key, "logged_segments.number").not_null(),
+            Field::new("description", FieldKind::Text, "logged_segments.description").not_null(),
+            Field::new("date", FieldKind::Date, "logged_segments.date").not_null(),
+            Field::new("salespersonCode", FieldKind::Key, "logged_segments.salesperson_code"),
+            NUMBER_OF_INTERACTIONS,
+            COST,
+            DURATION,
+            Field::new("canceled", FieldKind::Boolean, "logged_segments.canceled").not_null(),
+        ],
+        default_order: "date,segmentNumber",
+        tie: "segmentNumber",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    const DELETION: &'static str = DELETION;
+    type Scope = OfCampaign;
+    type Write = Cancellation;
+    type View = CampaignEntryView;
+
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        scope: &OfCampaign,
+        query: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
+        list(conn, Some(&scope.number), query).await
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, scope: &OfCampaign, query: &ListQuery) -> Result<i64, Problem> {
+        count(conn, Some(&scope.number), query).await
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        scope: &OfCampaign,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        find(conn, Some(&scope.number), reference, lock).await
+    }
+
+    /// None: they come from logging alone.
+    async fn existing(
+        _: &mut AsyncPgConnection,
+        _: &OfCampaign,
+        writes: &[Cancellation],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        Ok(vec![None; writes.len()])
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        _: &OfCampaign,
+        rows: &[Draft<Cancellation>],
+        _: IfExists,
+    ) -> Result<(), SaveError> {
+        save(effect, rows).await
+    }
+
+    async fn delete(effect: &mut Effect, _: &OfCampaign, view: &Self::View) -> Result<(), SaveError> {
+        delete(effect, view.id, &view.segment_number, view.canceled).await
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> Cancellation {
+        Cancellation { canceled: view.canceled }
+    }
+
+    fn key(_: &Cancellation) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut Cancellation, _: Key) {}
+}
+
+/// Adds the operations to the route table.
+pub fn mount_logged(routes: &mut Routes) {
+    mount_kept::<LoggedSegments>(routes);
+    mount_kept::<CampaignEntries>(routes);
+    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let deleting = OperationBuilder::new()
+        .operation_id(Some("delete_canceled_campaign_entries"))
+        .tag(CampaignEntries::NAMES.tag)
+        .summary(Some("Delete a campaign's canceled entries"))
+        .description(Some(
+            "Deletes all entries of the campaign that are canceled, with their interactions; those that are not stay. Takes no \
+             `If-Match`, as it changes nothing that counts.",
+        ))
+        .parameters(Some(parameters))
+        .parameter(boolean_parameter("canceled", "Has to be given, and `true`: nothing else can be deleted."))
+        .response("204", ResponseBuilder::new().description("No canceled entry is left."))
+        .build();
+    routes.operation(HttpMethod::Delete, CampaignEntries::NAMES.path, deleting, delete_canceled);
+}
+
+/// `DELETE` on the collection of entries.
+async fn delete_canceled(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+    let query = call.query(&["canceled"])?;
+    if query.get("canceled") != Some("true") {
+        let detail = "has to be true: only canceled entries can be deleted";
+        let code = if query.get("canceled").is_none() { FieldCode::Required } else { FieldCode::InvalidValue };
+        return Err(Problem::from_errors(vec![FieldError::new("?canceled", code, detail)]));
+    }
+    call.expect_no_body()?;
+    database
+        .effect(&call, async |effect| {
+            use logged_segments as t;
+            let OfCampaign { number } = OfCampaign::find(&request, &mut effect.conn).await?;
+            let canceled = t::table.filter(t::campaign_number.eq(number)).filter(t::canceled);
+            diesel::delete(canceled).execute(&mut effect.conn).await?;
+            Ok(Answer::empty(StatusCode::NO_CONTENT))
+        })
+        .await
+}

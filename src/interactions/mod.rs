@@ -1,0 +1,436 @@
+//! What was done: interactions with contacts, one by one or as logged segments.
+//!
+//! ```text
+//! mod.rs      single interactions, `/v1/interactions`
+//! logging.rs  how a segment becomes a logged segment, with an interaction for each of its lines
+//! logged.rs   logged segments, and the entries of campaigns that they are
+//! ```
+//!
+//! What was done is not rewritten: an interaction can be canceled, described and evaluated, and everything else of it stays. A
+//! mistake is canceled and registered anew.
+
+mod logged;
+mod logging;
+
+use std::collections::{BTreeSet, HashMap};
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use logged::{CampaignEntries, LoggedSegments, mount_logged};
+pub use logging::mount_logging;
+
+use crate::campaigns::Today;
+use crate::interaction_templates::{InteractionTemplateView, duration_error};
+use crate::platform::db::schema::{interaction_templates, interactions, logged_segments};
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, checked};
+use crate::values::wire::text_enum;
+use crate::values::{Amount, Date, Key, Reference, Text};
+
+text_enum! {
+    /// How an interaction went.
+    Evaluation {
+        /// Very well.
+        VeryPositive = "VERY_POSITIVE",
+        /// Well.
+        Positive = "POSITIVE",
+        /// Neither well nor badly.
+        Neutral = "NEUTRAL",
+        /// Badly.
+        Negative = "NEGATIVE",
+        /// Very badly.
+        VeryNegative = "VERY_NEGATIVE",
+    }
+}
+
+/// What a client says about an interaction. Once it is registered only `description`, `evaluation` and `canceled` can be changed.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = InteractionWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct InteractionWrite {
+    /// The day; today if absent.
+    #[deserr(default)]
+    pub date: Option<Date>,
+    /// The contact; has to be given.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// The campaign it belongs to.
+    #[deserr(default)]
+    pub campaign_number: Option<Key>,
+    /// The template that the description, the cost and the duration come from if they are absent.
+    #[deserr(default)]
+    pub interaction_template_code: Option<Key>,
+    /// Who did it.
+    #[deserr(default)]
+    pub salesperson_code: Option<Key>,
+    /// Whether the contact was a target of the campaign. It counts in the campaign's figures; to grant the contact the campaign's
+    /// prices, put it on a segment.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = false)]
+    pub campaign_target: bool,
+    /// Whether the contact responded to the campaign.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = true)]
+    pub campaign_response: bool,
+    /// What it cost, in local currency; that of the template if absent, else 0.
+    #[deserr(default)]
+    #[schema(example = "2.5")]
+    pub cost: Option<Amount>,
+    /// How long it took, in minutes; that of the template if absent, else 0.
+    #[deserr(default)]
+    #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
+    pub duration_minutes: Option<i32>,
+    /// What it was; that of the template if absent.
+    #[deserr(default)]
+    pub description: Option<Text<100>>,
+    /// How it went.
+    #[deserr(default)]
+    #[schema(example = "POSITIVE")]
+    pub evaluation: Option<Evaluation>,
+    /// Whether it does not count: no figure and no audience includes it then.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = false, example = false)]
+    pub canceled: bool,
+}
+
+/// An interaction.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = Interaction)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = interactions, check_for_backend(Pg))]
+pub struct InteractionView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The day.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub date: Date,
+    /// The contact; null once it was deleted.
+    pub contact_number: Option<Key>,
+    /// The campaign it belongs to.
+    pub campaign_number: Option<Key>,
+    /// The logged segment it was a line of; null if it was registered alone.
+    pub segment_number: Option<Key>,
+    /// The template it was made by.
+    pub interaction_template_code: Option<Key>,
+    /// Who did it.
+    pub salesperson_code: Option<Key>,
+    /// Whether the contact was a target of the campaign.
+    #[schema(example = true)]
+    pub campaign_target: bool,
+    /// Whether the contact responded to the campaign.
+    #[schema(example = false)]
+    pub campaign_response: bool,
+    /// What it cost, in local currency.
+    #[schema(example = "2.5")]
+    pub cost: Amount,
+    /// How long it took, in minutes.
+    #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
+    pub duration_minutes: i32,
+    /// What it was.
+    pub description: Text<100>,
+    /// How it went.
+    #[schema(example = "POSITIVE")]
+    pub evaluation: Option<Evaluation>,
+    /// Whether it does not count.
+    #[schema(example = false)]
+    pub canceled: bool,
+}
+
+/// The resource `/v1/interactions`.
+pub struct Interactions;
+
+impl Resource for Interactions {
+    const NAMES: Names = Names {
+        path: "/v1/interactions",
+        singular: "interaction",
+        plural: "interactions",
+        one: "an interaction",
+        tag: "Interactions",
+        key_field: None,
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "interactions.id").not_null(),
+            Field::new("date", FieldKind::Date, "interactions.date").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "interactions.contact_number"),
+            Field::new("campaignNumber", FieldKind::Key, "interactions.campaign_number"),
+            Field::new("segmentNumber", FieldKind::Key, "interactions.segment_number"),
+            Field::new("interactionTemplateCode", FieldKind::Key, "interactions.interaction_template_code"),
+            Field::new("salespersonCode", FieldKind::Key, "interactions.salesperson_code"),
+            Field::new("campaignTarget", FieldKind::Boolean, "interactions.campaign_target").not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "interactions.campaign_response").not_null(),
+            Field::new("cost", FieldKind::Decimal, "interactions.cost").not_null(),
+            Field::new("durationMinutes", FieldKind::Integer, "interactions.duration_minutes").not_null(),
+            Field::new("description", FieldKind::Text, "interactions.description").not_null(),
+            Field::new("evaluation", FieldKind::Enum(Evaluation::TEXTS), "interactions.evaluation"),
+            Field::new("canceled", FieldKind::Boolean, "interactions.canceled").not_null(),
+        ],
+        default_order: "date,id",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    const DELETION: &'static str = "Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
+    type Scope = Today;
+    type Write = InteractionWrite;
+    type View = InteractionView;
+
+    async fn list(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = interactions::table.select(InteractionView::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
+        Ok(interactions::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    /// A lock takes that of the logged segment first, as the cancellation of the segment does.
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let Some(id) = reference.id() else { return Ok(None) };
+        let one = interactions::table.find(id);
+        if lock {
+            let segment: Option<Option<Key>> = one.select(interactions::segment_number).first(conn).await.optional()?;
+            let segment = logged_segments::table.filter(logged_segments::number.nullable().eq(segment.flatten()));
+            segment.select(logged_segments::id).for_share().load::<Uuid>(conn).await?;
+        }
+        let query = one.select(InteractionView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    /// None: an interaction has no key to be known by, so a batch registers each of its rows.
+    async fn existing(
+        _: &mut AsyncPgConnection,
+        _: &Today,
+        writes: &[InteractionWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        Ok(vec![None; writes.len()])
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        today: &Today,
+        rows: &[Draft<InteractionWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use interactions as t;
+        let before = match if_exists {
+            IfExists::Refuse => HashMap::new(),
+            IfExists::Replace => before(&mut effect.conn, rows).await?,
+        };
+        let mut errors = Vec::new();
+        for row in rows {
+            match before.get(&row.id) {
+                Some(before) => errors.extend(before.refusals(&row.write)),
+                None if row.write.contact_number.is_none() => {
+                    let detail = "contactNumber must be given";
+                    errors.push(FieldError::new("/contactNumber", FieldCode::Required, detail));
+                }
+                None => {}
+            }
+        }
+        checked(errors)?;
+        let templates = templates(&mut effect.conn, rows).await?;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|Draft { id, write }| {
+                let stood = before.get(id).map(|before| &before.view);
+                let template = write.interaction_template_code.as_ref().and_then(|code| templates.get(code));
+                let described = || template.map(|template| template.description.clone());
+                let cost = write.cost.or(stood.map(|view| view.cost));
+                let minutes = write.duration_minutes.or(stood.map(|view| view.duration_minutes));
+                (
+                    t::id.eq(*id),
+                    t::date.eq(write.date.or(stood.map(|view| view.date)).unwrap_or_else(|| Date::from(today.0))),
+                    t::contact_number.eq(&write.contact_number),
+                    t::campaign_number.eq(&write.campaign_number),
+                    t::interaction_template_code.eq(&write.interaction_template_code),
+                    t::salesperson_code.eq(&write.salesperson_code),
+                    t::campaign_target.eq(write.campaign_target),
+                    t::campaign_response.eq(write.campaign_response),
+                    t::cost.eq(cost.or(template.map(|template| template.cost)).unwrap_or_default()),
+                    t::duration_minutes
+                        .eq(minutes.or(template.map(|template| template.duration_minutes)).unwrap_or_default()),
+                    t::description.eq(write.description.clone().or_else(described).unwrap_or_default()),
+                    t::evaluation.eq(write.evaluation),
+                    t::canceled.eq(write.canceled),
+                )
+            })
+            .collect();
+        diesel::insert_into(t::table)
+            .values(values)
+            .on_conflict(t::id)
+            .do_update()
+            .set((
+                t::description.eq(excluded(t::description)),
+                t::evaluation.eq(excluded(t::evaluation)),
+                t::canceled.eq(excluded(t::canceled)),
+            ))
+            .execute(&mut effect.conn)
+            .await?;
+        // Only what a segment was logged as counts for audiences.
+        let moved = rows.iter().filter_map(|row| {
+            let Before { view, .. } = before.get(&row.id)?;
+            let counts = view.segment_number.is_some() && view.campaign_target && view.canceled != row.write.canceled;
+            view.campaign_number.as_ref().filter(|_| counts).map(Key::to_string)
+        });
+        effect.touched.campaigns.extend(moved);
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+        // Nothing is touched: what is canceled is in no audience.
+        deletable(view.canceled, "the interaction")?;
+        diesel::delete(interactions::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> InteractionWrite {
+        let view = view.clone();
+        InteractionWrite {
+            date: Some(view.date),
+            contact_number: view.contact_number,
+            campaign_number: view.campaign_number,
+            interaction_template_code: view.interaction_template_code,
+            salesperson_code: view.salesperson_code,
+            campaign_target: view.campaign_target,
+            campaign_response: view.campaign_response,
+            cost: Some(view.cost),
+            duration_minutes: Some(view.duration_minutes),
+            description: Some(view.description),
+            evaluation: view.evaluation,
+            canceled: view.canceled,
+        }
+    }
+
+    fn key(_: &InteractionWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut InteractionWrite, _: Key) {}
+
+    fn rules(write: &InteractionWrite, _: &Today) -> Vec<FieldError> {
+        let mut errors: Vec<_> = write.duration_minutes.and_then(duration_error).into_iter().collect();
+        for (pointer, flag) in
+            [("/campaignTarget", write.campaign_target), ("/campaignResponse", write.campaign_response)]
+        {
+            if flag && write.campaign_number.is_none() {
+                errors.push(FieldError::new(pointer, FieldCode::NotAllowed, "has no meaning without a campaign"));
+            }
+        }
+        errors
+    }
+
+    fn references(write: &InteractionWrite) -> Vec<Named> {
+        let template = write.interaction_template_code.as_ref();
+        [
+            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
+            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
+            named("/interactionTemplateCode", Target::InteractionTemplate, template),
+            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Refuses the deletion of what still counts.
+fn deletable(canceled: bool, what: &str) -> Result<(), Problem> {
+    if canceled {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::EntryNotCanceled,
+        format!("{what} is not canceled; only what is canceled can be deleted"),
+    ))
+}
+
+/// An interaction as it stood before a change.
+struct Before {
+    view: InteractionView,
+    /// Whether the segment that it was logged with is canceled.
+    segment_canceled: bool,
+}
+
+impl Before {
+    /// What a write would change of it and may not.
+    fn refusals(&self, write: &InteractionWrite) -> Vec<FieldError> {
+        let Self { view, segment_canceled } = self;
+        let changes = [
+            ("/date", write.date.is_some_and(|date| date != view.date)),
+            ("/contactNumber", write.contact_number != view.contact_number),
+            ("/campaignNumber", write.campaign_number != view.campaign_number),
+            ("/interactionTemplateCode", write.interaction_template_code != view.interaction_template_code),
+            ("/salespersonCode", write.salesperson_code != view.salesperson_code),
+            ("/campaignTarget", write.campaign_target != view.campaign_target),
+            ("/campaignResponse", write.campaign_response != view.campaign_response),
+            ("/cost", write.cost.is_some_and(|cost| cost != view.cost)),
+            ("/durationMinutes", write.duration_minutes.is_some_and(|minutes| minutes != view.duration_minutes)),
+        ];
+        let detail = "what was done stays as it is: cancel the interaction, and register another";
+        let immutable = |pointer| FieldError::new(pointer, FieldCode::Immutable, detail);
+        let mut errors: Vec<_> =
+            changes.into_iter().filter(|(_, changes)| *changes).map(|(pointer, _)| immutable(pointer)).collect();
+        if *segment_canceled && !write.canceled {
+            let detail = "the segment it was logged with is canceled; uncancel that";
+            errors.push(FieldError::new("/canceled", FieldCode::NotAllowed, detail));
+        }
+        errors
+    }
+}
+
+/// The rows as they stand.
+async fn before(conn: &mut AsyncPgConnection, rows: &[Draft<InteractionWrite>]) -> QueryResult<HashMap<Uuid, Before>> {
+    let found: Vec<(InteractionView, Option<bool>)> = interactions::table
+        .left_join(logged_segments::table.on(logged_segments::number.nullable().eq(interactions::segment_number)))
+        .filter(interactions::id.eq_any(rows.iter().map(|row| row.id)))
+        .select((InteractionView::as_select(), logged_segments::canceled.nullable()))
+        .load(conn)
+        .await?;
+    let known = |(view, canceled): (InteractionView, Option<bool>)| {
+        (view.id, Before { view, segment_canceled: canceled.unwrap_or_default() })
+    };
+    Ok(found.into_iter().map(known).collect())
+}
+
+/// The templates that the rows name.
+async fn templates(
+    conn: &mut AsyncPgConnection,
+    rows: &[Draft<InteractionWrite>],
+) -> QueryResult<HashMap<Key, InteractionTemplateView>> {
+    use interaction_templates as t;
+    let codes: BTreeSet<&Key> = rows.iter().filter_map(|row| row.write.interaction_template_code.as_ref()).collect();
+    if codes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = t::table.filter(t::code.eq_any(codes)).select(InteractionTemplateView::as_select());
+    let found: Vec<InteractionTemplateView> = query.load(conn).await?;
+    Ok(found.into_iter().map(|template| (template.code.clone(), template)).collect())
+}
