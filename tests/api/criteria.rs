@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -365,6 +366,28 @@ async fn saved_criteria_name_what_is_wrong() {
     assert_eq!(app.get("/v1/saved-criteria/A").await.json()["actions"][0]["filter"], COMPANIES);
     let again = app.patch("/v1/saved-criteria/B", &json!({"segmentNumber": "S", "actions": null})).await.expect(200);
     assert_eq!(again["actions"][0]["filter"], COMPANIES);
+}
+
+#[actix_web::test]
+async fn an_action_waits_for_lines_that_are_being_written_by_hand() {
+    let app = app().await;
+    let mut other = app.connection().await;
+    other
+        .batch_execute(
+            "BEGIN; SELECT FROM segments WHERE number = 'S' FOR SHARE;
+             INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'S', 'ANN')",
+        )
+        .await
+        .unwrap();
+    let body = json!({"action": "ADD", "filter": BUYERS, "allowExisting": true});
+    let (reply, ()) = tokio::join!(app.post(ACTIONS, &body), async {
+        app.someone_waits().await;
+        other.batch_execute("COMMIT").await.unwrap();
+    });
+    let done = reply.expect(201);
+    assert_eq!((&done["linesAdded"], &done["linesExisting"]), (&json!(2), &json!(1)));
+    go_back(&app).await;
+    assert_eq!(contacts(&app).await, ["ANN"]);
 }
 
 /// Run with `cargo test --test api million -- --ignored --nocapture`.

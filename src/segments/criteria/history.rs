@@ -147,8 +147,9 @@ pub(super) async fn perform(
             .text(segment)
             .sql(", number, ")
             .uuid(id)
+            // In the order of the indexes, which a million rows in any other order would read and write all over.
             .sql(
-                " FROM wanted ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
+                " FROM wanted ORDER BY number ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
                 SELECT (SELECT count(*) FROM added) AS added, 0::bigint AS removed,
                     (SELECT count(*) FROM wanted) - (SELECT count(*) FROM added) AS existing",
             ),
