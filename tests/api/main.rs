@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod activation;
+mod book;
 mod campaign_statuses;
 mod campaigns;
 mod contacts;
