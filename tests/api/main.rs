@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod activation;
+mod bad_input;
 mod book;
 mod campaign_statuses;
 mod campaigns;
@@ -9,6 +10,7 @@ mod contacts;
 mod currencies;
 mod database_failures;
 mod decimals;
+mod every_operation;
 mod exchange_rates;
 mod health;
 mod items;
