@@ -46,14 +46,15 @@ impl Follower {
         if let Some(publication) = writer::publish(&mut effect.conn, kind, wished, &effect.author).await? {
             effect.version = Some(publication.version);
         }
-        for campaign in campaigns {
-            if campaign.publication_version.is_none() {
-                continue;
-            }
-            match campaign.publishing {
-                Publishing::Automatic => self.publish(effect, campaign, &touched).await?,
-                Publishing::Manual => wait(effect, campaign, &touched).await?,
-            }
+        let active = campaigns.into_iter().filter(|campaign| campaign.publication_version.is_some());
+        let (at_once, by_hand): (Vec<_>, Vec<_>) =
+            active.partition(|campaign| campaign.publishing == Publishing::Automatic);
+        for campaign in at_once {
+            self.publish(effect, campaign, &touched).await?;
+        }
+        // Last: a line that moved to a campaign that publishes at once has left the others' part of the book by now.
+        for campaign in by_hand {
+            wait(effect, campaign, &touched).await?;
         }
         Ok(())
     }

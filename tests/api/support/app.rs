@@ -18,7 +18,7 @@ use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::Credentials;
 use kampanje::platform::http::problem::Problem;
 use kampanje::publication::live::LiveBook;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::database::TestDatabase;
@@ -60,6 +60,13 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends the request.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap()
     }
@@ -146,17 +153,20 @@ impl TestApp {
         Self { address: addresses[0], readiness, book, publisher, database: test_database, client }
     }
 
+    /// A request of the test's own making.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
-        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Reply { status, headers, text: response.text().await.unwrap() }
+        Reply::to(request).await
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -189,9 +199,19 @@ impl TestApp {
         std::mem::take(&mut *self.publisher.touched.lock().unwrap())
     }
 
+    /// The URL of its database.
+    pub fn database_url(&self) -> String {
+        self.database.as_ref().unwrap().url()
+    }
+
     /// A connection to its database, for what no room makes and for what other transactions do meanwhile.
     pub async fn connection(&self) -> AsyncPgConnection {
-        connect(&self.database.as_ref().unwrap().url()).await.unwrap()
+        connect(&self.database_url()).await.unwrap()
+    }
+
+    /// Takes its database away, while it runs.
+    pub fn lose_database(&mut self) {
+        self.database = None;
     }
 
     /// Runs SQL statements in the app's database.

@@ -1,4 +1,5 @@
 //! What the tests stand on.
 
 pub mod app;
+pub mod clock;
 pub mod database;

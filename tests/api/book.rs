@@ -1,0 +1,360 @@
+//! Whatever is done through the API, and in whatever order: the copy in memory is the book in the database, and the book is what the
+//! drafts say.
+
+use std::fmt::Write as _;
+
+use diesel::QueryableByName;
+use diesel::sql_types::Text;
+use diesel_async::RunQueryDsl;
+use futures_util::future::join_all;
+use kampanje::platform::clock::Calendar;
+use kampanje::platform::db::pool::Pool;
+use kampanje::platform::effect::Touched;
+use kampanje::publication::live::LiveBook;
+use kampanje::publication::writer::{self, PublicationKind, Wished};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::app::TestApp;
+
+const STEPS: usize = 80;
+const SEEDS: [u8; 6] = [1, 2, 3, 4, 5, 6];
+const ITEMS: [&str; 3] = ["I0", "I1", "I2"];
+const CONTACTS: [&str; 6] = ["C0", "C1", "C2", "P0", "P1", "P2"];
+const CAMPAIGNS: [&str; 3] = ["A0", "A1", "A2"];
+const SEGMENTS: [&str; 3] = ["S0", "S1", "S2"];
+
+/// A choice of the test's own making: the same seed, the same steps.
+struct Dice(TestRunner);
+
+impl Dice {
+    fn new(seed: u8) -> Self {
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+        Self(TestRunner::new_with_rng(Config::default(), rng))
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (0..end).new_tree(&mut self.0).unwrap().current()
+    }
+
+    fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())].clone()
+    }
+}
+
+#[actix_web::test]
+async fn the_book_is_what_the_drafts_say_after_any_changes() {
+    join_all(SEEDS.map(play)).await;
+}
+
+async fn play(seed: u8) {
+    let app = begun().await;
+    let mut dice = Dice::new(seed);
+    let mut story = format!("seed {seed}:\n");
+    let mut written = 0;
+    for _ in 0..STEPS {
+        let (method, path, body) = step(&app, &mut dice).await;
+        let sent = body.as_ref().map(Value::to_string);
+        let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
+        let mut reply = app.send(method.clone(), &path, conditions, sent.as_deref()).await;
+        if method == Method::PUT && reply.status == 412 {
+            reply = app.send(method.clone(), &path, &[], sent.as_deref()).await;
+        }
+        let version = reply.header("publication-version").to_owned();
+        writeln!(story, "{method} {path} {} -> {} {version}", sent.unwrap_or_default(), reply.status).unwrap();
+        assert!(!reply.status.is_server_error(), "{reply:?}\n{story}");
+        written += i32::from(!version.is_empty());
+    }
+    // Otherwise the test would say little.
+    assert!(written > 15, "only {written} changes came into the book\n{story}");
+    the_copy_is_the_book(&app, &story).await;
+    nothing_is_to_publish(&app, &story).await;
+}
+
+#[actix_web::test]
+async fn a_line_that_moves_on_leaves_nothing_to_publish_behind() {
+    let app = begun().await;
+    app.post("/v1/campaigns/A2/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    let price = json!({"itemNumber": "I1", "unitPrice": "8"});
+    let line = app.post("/v1/campaigns/A1/prices", &price).await.expect(201);
+    app.post("/v1/campaigns/A1/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    // From a campaign that publishes by hand to one that publishes at once.
+    let path = format!("/v1/prices/{}", line["id"].as_str().unwrap());
+    app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "A2"}})).await.expect(200);
+    the_copy_is_the_book(&app, "a line moves").await;
+    nothing_is_to_publish(&app, "a line moves").await;
+}
+
+/// A company in the middle of its business: everything is there, two campaigns are active.
+async fn begun() -> TestApp {
+    let app = TestApp::new().await;
+    for code in ["USD", "NOK"] {
+        app.put(&format!("/v1/currencies/{code}"), &json!({})).await.expect(201);
+        let rate = json!({"currencyCode": code, "startingDate": "2031-01-01", "rate": "2"});
+        app.post("/v1/exchange-rates", &rate).await.expect(201);
+    }
+    for item in ITEMS {
+        let units = json!([{"code": "BOX", "quantityPerUnit": "12"}]);
+        let item_of = json!({"listPrice": "50", "variants": [{"code": "RED"}], "unitsOfMeasure": units});
+        app.put(&format!("/v1/items/{item}"), &item_of).await.expect(201);
+    }
+    for contact in CONTACTS {
+        let contact_of = match contact.strip_prefix('P') {
+            Some(number) => json!({"type": "PERSON", "name": contact, "companyNumber": format!("C{number}")}),
+            None => json!({"type": "COMPANY", "name": contact, "customer": {"number": contact}}),
+        };
+        app.put(&format!("/v1/contacts/{contact}"), &contact_of).await.expect(201);
+    }
+    for ((campaign, segment), publishing) in CAMPAIGNS.iter().zip(SEGMENTS).zip(["AUTOMATIC", "MANUAL", "AUTOMATIC"]) {
+        let path = format!("/v1/campaigns/{campaign}");
+        let campaign_of = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": publishing});
+        app.put(&path, &campaign_of).await.expect(201);
+        let segment_of = json!({"campaignNumber": campaign, "campaignTarget": true});
+        app.put(&format!("/v1/segments/{segment}"), &segment_of).await.expect(201);
+        let rows = json!([{"contactNumber": "P0"}, {"contactNumber": "C1"}]);
+        app.post(&format!("/v1/segments/{segment}/lines/batch"), &json!({ "rows": rows })).await.expect(200);
+        let price = json!({"itemNumber": "I0", "unitPrice": "9"});
+        app.post(&format!("{path}/prices"), &price).await.expect(201);
+        if *campaign != "A2" {
+            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+        }
+    }
+    app
+}
+
+/// The next thing that somebody does.
+async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>) {
+    let item = dice.one_of(&ITEMS);
+    let contact = dice.one_of(&CONTACTS);
+    let campaign = dice.one_of(&CAMPAIGNS);
+    let segment = dice.one_of(&SEGMENTS);
+    let number = dice.one_of(&["1", "2.5", "9.99", "0", "100"]);
+    let truth = dice.below(2) == 0;
+    let currency = dice.one_of(&[Value::Null, json!("USD"), json!("NOK")]);
+    match dice.below(24) {
+        0 => (Method::PUT, format!("/v1/items/{item}"), Some(an_item(dice, number))),
+        1 => {
+            let change = dice.one_of(&[
+                json!({ "listPrice": number }),
+                json!({ "blocked": truth }),
+                json!({"itemDiscountGroupCode": if truth { json!("G") } else { Value::Null }}),
+                json!({"description": "of no account for prices"}),
+                json!({"variants": []}),
+            ]);
+            (Method::PATCH, format!("/v1/items/{item}"), Some(change))
+        }
+        2 => (Method::DELETE, format!("/v1/items/{item}"), None),
+        3 | 4 => (Method::PUT, format!("/v1/contacts/{contact}"), Some(a_contact(dice, contact))),
+        5 => {
+            let change = dice.one_of(&[
+                json!({ "privacyBlocked": truth }),
+                json!({ "excludeFromSegments": truth }),
+                json!({ "currencyCode": currency }),
+                json!({ "city": "Oslo" }),
+            ]);
+            (Method::PATCH, format!("/v1/contacts/{contact}"), Some(change))
+        }
+        6 => (Method::DELETE, format!("/v1/contacts/{contact}"), None),
+        7 => (Method::PUT, format!("/v1/campaigns/{campaign}"), Some(a_campaign(dice))),
+        8 => {
+            let change = dice.one_of(&[
+                json!({"endingDate": "2031-06-30"}),
+                json!({"startingDate": "2031-04-15"}),
+                json!({"publishing": if truth { "MANUAL" } else { "AUTOMATIC" }}),
+            ]);
+            (Method::PATCH, format!("/v1/campaigns/{campaign}"), Some(change))
+        }
+        9 => (Method::DELETE, format!("/v1/campaigns/{campaign}"), None),
+        10 | 11 => {
+            let segment_of =
+                json!({"campaignNumber": dice.one_of(&[json!(campaign), Value::Null]), "campaignTarget": truth});
+            (Method::PUT, format!("/v1/segments/{segment}"), Some(segment_of))
+        }
+        12 => (Method::DELETE, format!("/v1/segments/{segment}"), None),
+        13 | 14 => {
+            let target = dice.one_of(&[Value::Null, json!(true), json!(false)]);
+            let row = json!({"contactNumber": contact, "campaignTarget": target});
+            (Method::POST, format!("/v1/segments/{segment}/lines/batch"), Some(json!({ "rows": [row] })))
+        }
+        15 => (Method::DELETE, format!("/v1/segments/{segment}/lines/{contact}"), None),
+        16 | 17 => {
+            let kind = dice.one_of(&["prices", "discounts"]);
+            let row = a_line(dice, kind, item, number, &currency);
+            (Method::POST, format!("/v1/campaigns/{campaign}/{kind}/batch"), Some(json!({ "rows": [row] })))
+        }
+        18 => {
+            let kind = dice.one_of(&["prices", "discounts"]);
+            let mut row = a_line(dice, kind, item, number, &currency);
+            row["source"] = dice.one_of(&[
+                json!({"type": "ALL_CUSTOMERS"}),
+                json!({"type": "CONTACT", "contactNumber": contact}),
+                json!({"type": if kind == "prices" { "CUSTOMER_PRICE_GROUP" } else { "CUSTOMER_DISCOUNT_GROUP" }, "code": "G"}),
+                json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
+            ]);
+            (Method::POST, format!("/v1/{kind}/batch"), Some(json!({ "rows": [row] })))
+        }
+        19 => change_of_a_line(app, dice, item, contact, campaign).await,
+        20 => {
+            let change = dice.one_of(&[
+                json!({"pricePolicy": if truth { "LOWEST_NET" } else { "CAMPAIGN_FIRST" }}),
+                json!({ "neverAboveListPrice": truth }),
+                json!({"nextCampaignNumber": "K1"}),
+            ]);
+            (Method::PATCH, "/v1/settings".to_owned(), Some(change))
+        }
+        21 => match dice.below(3) {
+            0 => (Method::DELETE, format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])), None),
+            1 => {
+                let precision = json!({"amountPrecision": dice.one_of(&["0.01", "0.05", "1"])});
+                (Method::PUT, format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])), Some(precision))
+            }
+            _ => {
+                let date = dice.one_of(&["2031-01-01", "2031-05-01"]);
+                let rate = json!({"currencyCode": dice.one_of(&["USD", "NOK"]), "startingDate": date, "rate": "1.5"});
+                (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
+            }
+        },
+        22 => (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]}))),
+        _ if truth => {
+            (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]})))
+        }
+        _ => (Method::POST, format!("/v1/campaigns/{campaign}/deactivations"), Some(json!({}))),
+    }
+}
+
+fn an_item(dice: &mut Dice, price: &str) -> Value {
+    let variants = dice.one_of(&[json!([]), json!([{"code": "RED"}])]);
+    let units = dice.one_of(&[json!([]), json!([{"code": "BOX", "quantityPerUnit": "12"}])]);
+    json!({ "listPrice": price, "taxPercent": "25", "variants": variants, "unitsOfMeasure": units })
+}
+
+fn a_contact(dice: &mut Dice, number: &str) -> Value {
+    let mut contact = json!({"type": "COMPANY", "name": number, "privacyBlocked": dice.below(6) == 0});
+    if number.starts_with('P') {
+        contact["type"] = json!("PERSON");
+        contact["companyNumber"] = dice.one_of(&[Value::Null, json!("C0"), json!("C1"), json!("C2")]);
+    } else if dice.below(3) > 0 {
+        let groups = dice.one_of(&[Value::Null, json!("G")]);
+        // Two companies want the same number now and then.
+        let customer = dice.one_of(&[number, number, "D"]);
+        contact["customer"] = json!({"number": customer, "priceGroupCode": groups, "discountGroupCode": groups});
+    }
+    contact
+}
+
+fn a_campaign(dice: &mut Dice) -> Value {
+    let starting = dice.one_of(&[json!("2031-05-01"), json!("2031-05-01"), json!("2031-05-02"), Value::Null]);
+    let ending = dice.one_of(&[json!("2031-05-31"), Value::Null]);
+    let publishing = dice.one_of(&["AUTOMATIC", "AUTOMATIC", "MANUAL"]);
+    json!({"startingDate": starting, "endingDate": ending, "publishing": publishing})
+}
+
+fn a_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Value) -> Value {
+    let mut line =
+        json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.one_of(&["0", "0", "10"]) });
+    line["unitOfMeasureCode"] = dice.one_of(&[Value::Null, Value::Null, json!("BOX")]);
+    line["variantCode"] = dice.one_of(&[Value::Null, Value::Null, json!("RED")]);
+    if kind == "prices" {
+        line["unitPrice"] = json!(number);
+        return line;
+    }
+    line["lineDiscountPercent"] = json!(number);
+    if dice.below(3) == 0 {
+        line["itemDiscountGroupCode"] = dice.one_of(&[Value::Null, json!("G")]);
+        line["itemNumber"] = Value::Null;
+        line["unitOfMeasureCode"] = Value::Null;
+        line["variantCode"] = Value::Null;
+    }
+    line
+}
+
+/// A change of a line that stands: of its price, to another source, or away.
+async fn change_of_a_line(
+    app: &TestApp,
+    dice: &mut Dice,
+    item: &str,
+    contact: &str,
+    campaign: &str,
+) -> (Method, String, Option<Value>) {
+    let kind = dice.one_of(&["prices", "discounts"]);
+    let lines = app.get(&format!("/v1/{kind}")).await.expect(200)["value"].as_array().unwrap().clone();
+    if lines.is_empty() {
+        return (Method::GET, format!("/v1/{kind}"), None);
+    }
+    let path = format!("/v1/{kind}/{}", dice.one_of(&lines)["id"].as_str().unwrap());
+    let source = json!({"type": "CONTACT", "contactNumber": contact, "code": null, "campaignNumber": null});
+    let of_campaign = json!({"type": "CAMPAIGN", "campaignNumber": campaign, "code": null, "contactNumber": null});
+    let change = match dice.below(4) {
+        0 => return (Method::DELETE, path, None),
+        1 => json!({ "itemNumber": item }),
+        2 => json!({ "source": source }),
+        _ => json!({ "source": of_campaign, "startingDate": null, "endingDate": null }),
+    };
+    (Method::PATCH, path, Some(change))
+}
+
+/// A copy that was advanced step by step is the same as one that is read anew.
+async fn the_copy_is_the_book(app: &TestApp, story: &str) {
+    let pool = Pool::new(&app.database_url(), 1).unwrap();
+    let fresh = LiveBook::new(Calendar::system());
+    fresh.refresh(&pool).await.unwrap();
+    assert_eq!(app.book.snapshot().version(), fresh.snapshot().version(), "{story}");
+    assert_eq!(app.book.snapshot().content_hash(), fresh.snapshot().content_hash(), "{story}");
+}
+
+/// Everything that belongs to no campaign: what is in force of it, and what the drafts have of it.
+const STANDING: &str = "
+    SELECT kind, key FROM book_entries WHERE to_version IS NULL AND campaign_number IS NULL
+    UNION SELECT 'CURRENCY', code FROM currencies
+    UNION SELECT 'EXCHANGE_RATE', currency_code FROM exchange_rates
+    UNION SELECT 'ITEM', number FROM items
+    UNION SELECT 'CONTACT', number FROM contacts
+    UNION SELECT 'PRICE_LINE', id::text FROM price_lines WHERE campaign_number IS NULL
+    UNION SELECT 'DISCOUNT_LINE', id::text FROM discount_lines WHERE campaign_number IS NULL";
+
+#[derive(QueryableByName)]
+struct Standing {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    key: String,
+}
+
+/// Were everything published once more, nothing would change.
+async fn nothing_is_to_publish(app: &TestApp, story: &str) {
+    let mut conn = app.connection().await;
+    let mut touched = Touched::default();
+    for Standing { kind, key } in diesel::sql_query(STANDING).load::<Standing>(&mut conn).await.unwrap() {
+        match kind.as_str() {
+            "SETTINGS" => touched.settings = true,
+            "CURRENCY" => drop(touched.currencies.insert(key)),
+            "EXCHANGE_RATE" => drop(touched.exchange_rates.insert(key.split('|').next().unwrap().to_owned())),
+            "ITEM" => drop(touched.items.insert(key)),
+            "CONTACT" => drop(touched.contacts.insert(key)),
+            "PRICE_LINE" => drop(touched.price_lines.insert(key.parse().unwrap())),
+            "DISCOUNT_LINE" => drop(touched.discount_lines.insert(key.parse().unwrap())),
+            kind => panic!("{kind} belongs to a campaign"),
+        }
+    }
+    assert!(touched.settings);
+    let published = writer::publish(&mut conn, PublicationKind::BaseData, Wished::BaseData(&touched), "test").await;
+    assert_eq!(published.unwrap(), None, "{story}");
+
+    for campaign in app.get("/v1/campaigns").await.expect(200)["value"].as_array().unwrap() {
+        if campaign["publicationVersion"].is_null() {
+            continue;
+        }
+        let path = format!("/v1/campaigns/{}/activations", campaign["number"].as_str().unwrap());
+        let activated = app.post(&path, &json!({"acknowledge": ["*"]})).await;
+        if campaign["hasUnpublishedChanges"] == true {
+            assert_eq!(campaign["publishing"], "MANUAL", "{story}");
+            assert_ne!(activated.status, 200, "{campaign}: there is nothing to publish\n{story}");
+        } else {
+            assert_eq!(activated.status, 200, "{campaign}: there is something to publish, {activated:?}\n{story}");
+            assert_eq!(activated.json()["version"], campaign["publicationVersion"], "{story}");
+        }
+    }
+}

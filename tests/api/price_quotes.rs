@@ -1,0 +1,309 @@
+//! Quotes over HTTP: what the protocol adds to the rules of price, which tests/api/pricing_cases.rs plays.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::app::{Reply, TestApp, pairs};
+use super::support::clock::Clock;
+
+const PATH: &str = "/v1/price-quotes";
+const DESK: &str = "/v1/price-quotes?itemNumber=DESK";
+
+/// A company with two items and one customer, who has a price of its own.
+async fn app() -> TestApp {
+    let app = TestApp::new().await;
+    fill(&app).await;
+    app
+}
+
+async fn fill(app: &TestApp) {
+    let desk = json!({"number": "DESK", "listPrice": "100", "taxPercent": "25", "variants": [{"code": "OAK"}]});
+    app.post("/v1/items", &desk).await.expect(201);
+    app.post("/v1/items", &json!({"number": "LAMP", "listPrice": "20"})).await.expect(201);
+    let buyer = json!({"number": "BUYER", "type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}});
+    app.post("/v1/contacts", &buyer).await.expect(201);
+    let anne = json!({"number": "ANNE", "type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
+    app.post("/v1/contacts", &anne).await.expect(201);
+    let price =
+        json!({"source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK", "unitPrice": "90"});
+    app.post("/v1/prices", &price).await.expect(201);
+}
+
+fn asking(lines: &Value) -> Value {
+    json!({"customerNumber": "D1", "date": "2031-05-15", "lines": lines})
+}
+
+/// The problem of each line; empty for those that have a price.
+fn codes(quote: &Value) -> Vec<&str> {
+    quote["lines"].as_array().unwrap().iter().map(|line| line["problem"]["code"].as_str().unwrap_or_default()).collect()
+}
+
+#[actix_web::test]
+async fn both_forms_answer_the_same_and_say_how_new_they_are() {
+    let app = app().await;
+    let version = app.book.snapshot().version().to_string();
+    let body = json!({"contactNumber": "anne", "date": "2031-05-15", "pricesIncludeTax": true,
+        "lines": [{"itemNumber": "desk", "variantCode": "OAK", "quantity": "3", "taxPercent": "10"}]});
+    let posted = app.post(PATH, &body).await;
+    let query = "contactNumber=ANNE&date=2031-05-15&pricesIncludeTax=true&itemNumber=DESK&variantCode=oak&quantity=3.0";
+    let got = app.get(&format!("{PATH}?{query}&taxPercent=10")).await;
+    assert_eq!((got.status.as_u16(), &got.text), (200, &posted.text));
+    for reply in [&got, &posted] {
+        assert_eq!(reply.header("publication-version"), version);
+        assert_eq!((reply.header("snapshot-age"), reply.header("snapshot-stale")), ("0", "false"));
+    }
+    let quote = got.json();
+    assert_eq!((&quote["accountNumber"], &quote["currencyCode"]), (&json!("BUYER"), &json!("EUR")));
+    assert_eq!((&quote["date"], &quote["pricesIncludeTax"]), (&json!("2031-05-15"), &json!(true)));
+    let line = &quote["lines"][0];
+    assert_eq!(
+        (&line["unitPrice"], &line["lineAmount"], &line["listPrice"]),
+        (&json!("99"), &json!("297"), &json!("110"))
+    );
+    assert_eq!(line["source"], json!({"type": "CONTACT", "contactNumber": "BUYER"}));
+    assert_eq!(line["priceLine"]["publicationVersion"].to_string(), version);
+    assert_eq!(quote["totals"], json!({"grossAmount": "297", "discountAmount": "0", "lineAmount": "297"}));
+}
+
+#[actix_web::test]
+async fn whoever_asks_is_known_by_one_name() {
+    let app = app().await;
+    for (who, price) in [("contactNumber=BUYER", "90"), ("customerNumber=D1", "90"), ("contactNumber=ANNE", "90")] {
+        assert_eq!(app.get(&format!("{DESK}&{who}")).await.expect(200)["lines"][0]["unitPrice"], price, "{who}");
+    }
+    let nobody = app.get(DESK).await.expect(200);
+    assert_eq!((&nobody["accountNumber"], &nobody["lines"][0]["unitPrice"]), (&Value::Null, &json!("100")));
+    for (names, field, code) in [
+        (json!({"contactNumber": "ANNE", "customerNumber": "D1"}), "customerNumber", "NOT_ALLOWED"),
+        (json!({"contactNumber": "D1"}), "contactNumber", "REFERENCE_NOT_FOUND"),
+        (json!({"customerNumber": "BUYER"}), "customerNumber", "REFERENCE_NOT_FOUND"),
+    ] {
+        let mut body = names.clone();
+        body["lines"] = json!([{"itemNumber": "DESK"}]);
+        let posted = app.post(PATH, &body).await;
+        assert_eq!((posted.status.as_u16(), posted.code().as_str()), (422, "VALIDATION_FAILED"), "{names}");
+        assert_eq!(posted.errors(), pairs(&[(&format!("/{field}"), code)]), "{names}");
+        let got = Reply::to(app.request(Method::GET, DESK).query(names.as_object().unwrap())).await;
+        assert_eq!((got.status.as_u16(), got.errors()), (422, pairs(&[(&format!("?{field}"), code)])), "{names}");
+    }
+}
+
+#[actix_web::test]
+async fn a_line_that_cannot_be_priced_leaves_the_others_alone() {
+    let app = app().await;
+    app.put("/v1/items/GONE", &json!({"listPrice": "5", "blocked": true})).await.expect(201);
+    app.put("/v1/items/FREE", &json!({})).await.expect(201);
+    app.put("/v1/items/HUGE", &json!({"listPrice": "999999999999999"})).await.expect(201);
+    app.put("/v1/currencies/USD", &json!({})).await.expect(201);
+    let lines = json!([
+        {"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"}, {"itemNumber": "DESK", "variantCode": "RED"},
+        {"itemNumber": "DESK", "unitOfMeasureCode": "BOX"}, {"itemNumber": "GONE"}, {"itemNumber": "FREE"},
+        {"itemNumber": "HUGE", "quantity": "2"}, {"itemNumber": "HUGE"}, {"itemNumber": "LAMP", "quantity": "0.5"},
+    ]);
+    let quote = app.post(PATH, &asking(&lines)).await.expect(200);
+    assert_eq!(
+        codes(&quote),
+        [
+            "",
+            "UNKNOWN_ITEM",
+            "UNKNOWN_VARIANT",
+            "UNKNOWN_UNIT_OF_MEASURE",
+            "ITEM_BLOCKED",
+            "NO_PRICE",
+            "AMOUNT_TOO_LARGE",
+            "",
+            ""
+        ]
+    );
+    assert_eq!((&quote["lines"][0]["unitPrice"], &quote["lines"][8]["lineAmount"]), (&json!("90"), &json!("10")));
+    assert_eq!(quote["totals"]["lineAmount"], "1000000000000099", "sums may be longer than amounts");
+    assert_eq!(quote["lines"][1].as_object().unwrap().keys().collect::<Vec<_>>(), ["problem"]);
+    // No rate has begun: every line that could be priced says so.
+    let mut body = asking(&json!([{"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"}]));
+    body["currencyCode"] = json!("USD");
+    assert_eq!(codes(&app.post(PATH, &body).await.expect(200)), ["EXCHANGE_RATE_MISSING", "UNKNOWN_ITEM"]);
+    let rate = json!({"currencyCode": "USD", "startingDate": "2031-05-16", "rate": "2"});
+    app.post("/v1/exchange-rates", &rate).await.expect(201);
+    assert_eq!(codes(&app.post(PATH, &body).await.expect(200))[0], "EXCHANGE_RATE_MISSING");
+    body["date"] = json!("2031-05-16");
+    assert_eq!(app.post(PATH, &body).await.expect(200)["lines"][0]["unitPrice"], "180");
+}
+
+#[actix_web::test]
+async fn a_document_has_1_to_1000_lines() {
+    let app = app().await;
+    const ITEMS: [&str; 2] = ["DESK", "LAMP"];
+    let lines = |count: usize| {
+        let line = |at: usize| json!({"itemNumber": ITEMS[at % 2], "quantity": (at + 1).to_string()});
+        asking(&json!((0..count).map(line).collect::<Vec<_>>()))
+    };
+    let quote = app.post(PATH, &lines(1_000)).await.expect(200);
+    let amounts = quote["lines"].as_array().unwrap();
+    assert_eq!(amounts.len(), 1_000);
+    for (at, line) in amounts.iter().enumerate() {
+        let price = [90, 20][at % 2];
+        assert_eq!(line["lineAmount"], ((at + 1) * price).to_string(), "the lines keep their order");
+    }
+    assert_eq!(quote["totals"]["lineAmount"], (250_000 * 90 + 250_500 * 20).to_string());
+    let refused = app.post(PATH, &lines(1_001)).await;
+    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/lines", "TOO_LONG")])));
+    let refused = app.post(PATH, &lines(0)).await;
+    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/lines", "TOO_SHORT")])));
+}
+
+#[actix_web::test]
+async fn everything_wrong_is_named_at_once() {
+    let app = app().await;
+    let body = json!({"contactNumber": "A B", "customerNumber": 5, "date": "2031-02-29", "currencyCode": "EURO",
+        "pricesIncludeTax": "yes", "explain": 1, "lines": [{"itemNumber": "DESK", "quantity": 2},
+        {"quantity": "0", "taxPercent": "100.01", "price": "1"}]});
+    let refused = app.post(PATH, &body).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.errors(),
+        pairs(&[
+            ("/contactNumber", "INVALID_KEY"),
+            ("/currencyCode", "INVALID_KEY"),
+            ("/customerNumber", "INVALID_TYPE"),
+            ("/date", "INVALID_DATE"),
+            ("/explain", "INVALID_TYPE"),
+            ("/lines/0/quantity", "INVALID_DECIMAL"),
+            ("/lines/1/itemNumber", "REQUIRED"),
+            ("/lines/1/price", "UNKNOWN_FIELD"),
+            ("/lines/1/quantity", "OUT_OF_RANGE"),
+            ("/lines/1/taxPercent", "OUT_OF_RANGE"),
+            ("/pricesIncludeTax", "INVALID_TYPE"),
+        ])
+    );
+    let refused = app
+        .get(&format!("{PATH}?contactNumber=A%20B&quantity=1e3&date=x&currencyCode=EURO&explain=yes&taxPercent=-1"))
+        .await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (
+            400,
+            pairs(&[
+                ("?contactNumber", "INVALID_KEY"),
+                ("?currencyCode", "INVALID_KEY"),
+                ("?date", "INVALID_DATE"),
+                ("?explain", "INVALID_TYPE"),
+                ("?itemNumber", "REQUIRED"),
+                ("?quantity", "INVALID_DECIMAL"),
+                ("?taxPercent", "OUT_OF_RANGE"),
+            ])
+        )
+    );
+}
+
+#[actix_web::test]
+async fn an_answer_explains_itself_when_it_is_asked_to() {
+    let app = app().await;
+    let dearer = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "95"});
+    app.post("/v1/prices", &dearer).await.expect(201);
+    let mut body = asking(&json!([{"itemNumber": "DESK"}]));
+    let plain = app.post(PATH, &body).await.expect(200);
+    assert_eq!(plain["lines"][0].get("trace"), None);
+    let by_query = app.post(&format!("{PATH}?explain=true"), &body).await.expect(200);
+    body["explain"] = json!(true);
+    let by_body = app.post(PATH, &body).await.expect(200);
+    let got = app.get(&format!("{DESK}&customerNumber=D1&date=2031-05-15&explain=true")).await.expect(200);
+    assert_eq!((&by_query, &by_body), (&got, &got));
+    let mut verdicts: Vec<_> = got["lines"][0]["trace"]["prices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| (line["unitPrice"].as_str().unwrap(), line["verdict"].as_str().unwrap()))
+        .collect();
+    verdicts.sort_unstable();
+    assert_eq!(verdicts, [("90", "CHOSEN"), ("95", "HIGHER_NET")]);
+    // A named campaign that grants nothing says why.
+    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"})).await.expect(201);
+    body["campaignNumber"] = json!("SPRING");
+    let named = app.post(PATH, &body).await.expect(200);
+    let verdict = json!({"campaignNumber": "SPRING", "verdict": "NOT_PUBLISHED"});
+    assert_eq!(named["lines"][0]["trace"]["campaign"], verdict);
+}
+
+#[actix_web::test]
+async fn a_reader_may_ask_for_what_it_has_written() {
+    let app = app().await;
+    let version = app.book.snapshot().version();
+    let at = |version: &str| format!("{DESK}&minPublicationVersion={version}");
+    for known in [0, 1, version] {
+        assert_eq!(app.get(&at(&known.to_string())).await.status, 200, "{known}");
+    }
+    let body = asking(&json!([{"itemNumber": "DESK"}]));
+    let begun = Instant::now();
+    let got = app.get(&at(&(version + 1).to_string())).await;
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    let posted = app.post(&format!("{PATH}?minPublicationVersion={}", i64::MAX), &body).await;
+    for refused in [got, posted] {
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "VERSION_NOT_REACHED"));
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    for wrong in ["-1", "x", "1.5", "9223372036854775808", ""] {
+        let refused = app.get(&at(wrong)).await;
+        assert_eq!((refused.status.as_u16(), refused.errors().len()), (400, 1), "{wrong}");
+        assert_eq!(refused.errors()[0].0, "?minPublicationVersion", "{wrong}");
+    }
+    // The version comes while the reader waits.
+    let price = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "80"});
+    let next = at(&(version + 1).to_string());
+    let (quote, written) = join(app.get(&next), app.post("/v1/prices", &price)).await;
+    assert_eq!(written.header("publication-version"), (version + 1).to_string());
+    assert_eq!(quote.expect(200)["lines"][0]["unitPrice"], "80");
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_known_is_not_sent_again() {
+    let app = app().await;
+    let path = format!("{DESK}&customerNumber=D1&date=2031-05-15");
+    let first = app.get(&path).await;
+    let etag = first.header("etag").to_owned();
+    let known = app.send(Method::GET, &path, &[("if-none-match", &etag)], None).await;
+    assert_eq!((known.status.as_u16(), known.text.as_str(), known.header("etag")), (304, "", etag.as_str()));
+    assert_eq!(known.header("publication-version"), first.header("publication-version"));
+    assert_eq!(app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await.text, first.text);
+    app.patch("/v1/items/DESK", &json!({"listPrice": "101"})).await.expect(200);
+    let changed = app.send(Method::GET, &path, &[("if-none-match", &etag)], None).await;
+    assert_eq!(changed.expect(200)["lines"][0]["listPrice"], "101");
+}
+
+#[actix_web::test]
+async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
+    let clock = Clock::at("2031-05-15T12:00:00Z");
+    let mut app = TestApp::at(clock.calendar()).await;
+    fill(&app).await;
+    let path = format!("{DESK}&contactNumber=ANNE");
+    let before = app.get(&path).await;
+    assert_eq!((before.header("snapshot-age"), before.header("snapshot-stale")), ("0", "false"));
+
+    app.lose_database();
+    for (instant, age, stale) in [
+        ("2031-05-15T12:00:05Z", "5", "false"),
+        ("2031-05-15T12:00:05.001Z", "5", "true"),
+        ("2031-05-15T13:00:00Z", "3600", "true"),
+    ] {
+        clock.set(instant);
+        let quote = app.get(&path).await;
+        assert_eq!((quote.status.as_u16(), &quote.text), (200, &before.text));
+        assert_eq!((quote.header("snapshot-age"), quote.header("snapshot-stale")), (age, stale), "{instant}");
+    }
+    let body = asking(&json!([{"itemNumber": "LAMP"}]));
+    assert_eq!(app.post(PATH, &body).await.expect(200)["lines"][0]["unitPrice"], "20");
+    assert_eq!(app.get("/readyz").await.status, 503);
+    assert_eq!(app.get("/livez").await.status, 200);
+    for refused in [
+        app.post("/v1/items", &json!({"number": "X"})).await,
+        app.patch("/v1/settings", &json!({"timeZone": "UTC"})).await,
+        app.delete("/v1/items/LAMP").await,
+        app.get("/v1/items").await,
+        app.get("/v1/publications/1").await,
+    ] {
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+}

@@ -1,0 +1,181 @@
+//! The worked cases of tests/cases/pricing.json over HTTP: each world is built through the API in a database of its own, and each
+//! quote is asked for by GET and by POST.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::support::app::{Reply, TestApp};
+
+/// So many worlds are built at a time.
+const AT_ONCE: usize = 6;
+/// What a request says of its line; the rest is about the document.
+const OF_LINE: [&str; 5] = ["itemNumber", "variantCode", "unitOfMeasureCode", "quantity", "taxPercent"];
+
+#[actix_web::test]
+async fn every_worked_case_holds() {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("../cases/pricing.json")).unwrap();
+    assert_eq!(cases.len(), 47);
+    let mut wrong = Vec::new();
+    for some in cases.chunks(AT_ONCE) {
+        wrong.extend(join_all(some.iter().map(mistakes)).await.into_iter().flatten());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is answered otherwise than a case wants it.
+async fn mistakes(case: &Value) -> Vec<String> {
+    let app = TestApp::new().await;
+    let ids = build(&app, &case["world"]).await;
+    let mut wrong = Vec::new();
+    for asked in case["quotes"].as_array().unwrap() {
+        let answer = ask(&app, &asked["request"]).await;
+        if let Err(difference) = compare(&asked["expect"], &answer, &ids) {
+            wrong.push(format!("{}: {}\n  {difference}\n  {answer}", case["name"], asked["request"]));
+        }
+        if answer["trace"]["lineDiscountAllowed"] == true {
+            assert_eq!(chosen(&answer["trace"]["discounts"]), answer["discountLine"]["id"], "{answer}");
+        }
+        assert_eq!(chosen(&answer["trace"]["prices"]), answer["priceLine"]["id"], "{answer}");
+    }
+    wrong
+}
+
+/// The id of the line that a trace calls chosen, if it calls one so.
+fn chosen(lines: &Value) -> Value {
+    let mut chosen = lines.as_array().into_iter().flatten().filter(|line| line["verdict"] == "CHOSEN");
+    let only = chosen.next().map_or(Value::Null, |line| line["id"].clone());
+    assert!(chosen.next().is_none(), "{lines}");
+    only
+}
+
+/// Makes a case's world: the ids of its lines by their keys.
+async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
+    if let Some(settings) = world.get("settings") {
+        app.patch("/v1/settings", settings).await.expect(200);
+    }
+    for currency in list(world, "currencies") {
+        let code = text(&currency, "code");
+        app.put(&format!("/v1/currencies/{code}"), &without(&currency, "exchangeRates")).await.expect(201);
+        for rate in list(&currency, "exchangeRates") {
+            let rate = with(&rate, "currencyCode", json!(code));
+            app.post("/v1/exchange-rates", &rate).await.expect(201);
+        }
+    }
+    for item in list(world, "items") {
+        let variants: Vec<Value> = list(&item, "variants").iter().map(|code| json!({ "code": code })).collect();
+        app.post("/v1/items", &with(&item, "variants", json!(variants))).await.expect(201);
+    }
+    let contacts: Vec<Value> = list(world, "contacts").iter().map(|c| with(c, "name", c["number"].clone())).collect();
+    if !contacts.is_empty() {
+        app.post("/v1/contacts/batch", &json!({ "rows": contacts })).await.expect(200);
+    }
+    for campaign in list(world, "campaigns") {
+        prepare(app, &campaign).await;
+    }
+    let mut ids = HashMap::new();
+    for collection in ["prices", "discounts"] {
+        let mut lines = list(world, collection);
+        // The last tie goes by the id, and ids are in the order of creation.
+        lines.sort_by_key(|line| text(line, "key"));
+        for line in lines {
+            let body = without(&line, "key");
+            let created = match line["source"]["campaignNumber"].as_str() {
+                Some(number) => {
+                    app.post(&format!("/v1/campaigns/{number}/{collection}"), &without(&body, "source")).await
+                }
+                None => app.post(&format!("/v1/{collection}"), &body).await,
+            };
+            ids.insert(text(&line, "key"), text(&created.expect(201), "id"));
+        }
+    }
+    for campaign in list(world, "campaigns") {
+        let path = format!("/v1/campaigns/{}", text(&campaign, "number"));
+        let withdrawn = campaign.get("withdrawn") == Some(&json!(true));
+        if campaign["published"] == true || withdrawn {
+            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+        }
+        if withdrawn {
+            app.post(&format!("{path}/deactivations"), &json!({})).await.expect(201);
+        }
+    }
+    ids
+}
+
+/// Makes a campaign with its segment; who is left out stands there too, and is no target.
+async fn prepare(app: &TestApp, campaign: &Value) {
+    let number = text(campaign, "number");
+    let body = json!({
+        "number": number, "startingDate": campaign["startingDate"], "endingDate": campaign.get("endingDate")
+    });
+    app.post("/v1/campaigns", &body).await.expect(201);
+    let segment = json!({"number": number, "campaignNumber": number, "campaignTarget": true});
+    app.post("/v1/segments", &segment).await.expect(201);
+    let target = |number: &Value| json!({ "contactNumber": number });
+    let no_target = |number: &Value| json!({ "contactNumber": number, "campaignTarget": false });
+    let rows: Vec<Value> =
+        list(campaign, "audience").iter().map(target).chain(list(campaign, "leftOut").iter().map(no_target)).collect();
+    app.post(&format!("/v1/segments/{number}/lines/batch"), &json!({ "rows": rows })).await.expect(200);
+}
+
+/// The answer to the one line of a request, which both forms of the operation give alike.
+async fn ask(app: &TestApp, request: &Value) -> Value {
+    let (mut document, mut line) = (json!({"explain": true}), json!({}));
+    let mut query = vec![("explain", "true".to_owned())];
+    for (name, value) in request.as_object().unwrap() {
+        let half = if OF_LINE.contains(&name.as_str()) { &mut line } else { &mut document };
+        half[name.as_str()] = value.clone();
+        query.push((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    }
+    document["lines"] = json!([line]);
+    let posted = app.post("/v1/price-quotes", &document).await;
+    let got = Reply::to(app.request(Method::GET, "/v1/price-quotes").query(&query)).await;
+    assert_eq!((got.status, &got.text), (posted.status, &posted.text), "{request}");
+    posted.expect(200)["lines"][0].clone()
+}
+
+/// Compares an answer with what the case expects of it.
+fn compare(expected: &Value, answer: &Value, ids: &HashMap<String, String>) -> Result<(), String> {
+    for (name, want) in expected.as_object().unwrap() {
+        let got = match name.as_str() {
+            "error" => &answer["problem"]["code"],
+            name => answer.get(name).unwrap_or(&Value::Null),
+        };
+        let same = match name.as_str() {
+            "error" | "source" => want == got,
+            "priceLine" | "discountLine" => want.as_str().map(|key| ids[key].as_str()) == got["id"].as_str(),
+            _ => number(want) == number(got),
+        };
+        if !same {
+            return Err(format!("{name}: {want} expected, {got} answered"));
+        }
+    }
+    Ok(())
+}
+
+fn number(value: &Value) -> Option<Decimal> {
+    value.as_str()?.parse().ok()
+}
+
+fn list(value: &Value, name: &str) -> Vec<Value> {
+    value.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap().to_owned()
+}
+
+fn with(object: &Value, name: &str, value: Value) -> Value {
+    let mut object = object.clone();
+    object[name] = value;
+    object
+}
+
+fn without(object: &Value, name: &str) -> Value {
+    let mut object = object.clone();
+    object.as_object_mut().unwrap().remove(name);
+    object
+}
