@@ -84,6 +84,9 @@ async fn every_operation_answers_with_success() {
     contacts_and_campaigns(&journey).await;
     offers(&journey).await;
     publication(&journey).await;
+    audience(&journey).await;
+    work(&journey).await;
+    interactions(&journey).await;
     service(&journey).await;
     let done = journey.done.into_inner();
     let missed: Vec<_> = routes().served().into_iter().filter(|operation| !done.contains(operation)).collect();
@@ -167,6 +170,100 @@ async fn publication(journey: &Journey) {
     assert_eq!(journey.app.get(query).await.expect(200), quote);
     journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/price-quotes".to_owned()));
     journey.call("POST", "/v1/campaigns/{campaign}/deactivations", &["SPRING"], Value::Null).await;
+}
+
+/// The operations of a resource that only its id names: the first one is left standing as it was made, the second, of a batch, is
+/// changed and deleted.
+async fn unkeyed(journey: &Journey, collection: &str, one: &str, body: Value, patch: Value) {
+    let path = format!("{collection}/{{{one}}}");
+    journey.call("POST", collection, &[], body.clone()).await;
+    let receipts = journey.call("POST", &format!("{collection}/batch"), &[], json!({ "rows": [body] })).await;
+    let id = receipts["receipts"][0]["id"].as_str().unwrap();
+    let seen = journey.call("GET", &path, &[id], Value::Null).await;
+    journey.app.put(&format!("{collection}/{id}"), &body).await.expect(200);
+    journey.done.borrow_mut().insert(("PUT".to_owned(), path.clone()));
+    assert_eq!(journey.call("GET", &path, &[id], Value::Null).await, seen);
+    journey.call("PATCH", &path, &[id], patch).await;
+    let listed = journey.call("GET", collection, &[], Value::Null).await;
+    assert!(listed["value"].as_array().unwrap().iter().any(|row| row["id"] == id));
+    journey.call("DELETE", &path, &[id], Value::Null).await;
+}
+
+async fn audience(journey: &Journey) {
+    let actions = "/v1/segments/{segment}/criteria-actions";
+    journey.app.post("/v1/segments", &json!({"number": "MAIL"})).await.expect(201);
+    let add = json!({"action": "ADD", "filter": "type eq 'COMPANY'"});
+    journey.call("POST", "/v1/segments/{segment}/criteria-previews", &["MAIL"], add.clone()).await;
+    journey.call("POST", actions, &["MAIL"], add.clone()).await;
+    let listed = journey.call("GET", actions, &["MAIL"], Value::Null).await;
+    assert_eq!(listed["value"].as_array().unwrap().len(), 1);
+    let latest = format!("{actions}/latest");
+    journey.call("GET", &latest, &["MAIL"], Value::Null).await;
+    let saved = |code: &str| json!({"code": code, "actions": [add]});
+    let bodies = [json!({"code": "ALL", "segmentNumber": "MAIL"}), saved("SPARE"), json!({"description": "Spare"})];
+    journey.plain("/v1/saved-criteria", &[], "saved_criteria", Some("code"), bodies).await;
+    journey.call("DELETE", &latest, &["MAIL"], Value::Null).await;
+    journey.call("POST", "/v1/segments/{segment}/criteria-replays", &["MAIL"], json!({"code": "ALL"})).await;
+    journey.call("GET", "/v1/campaigns/{campaign}/audience", &["SPRING"], Value::Null).await;
+    let why =
+        journey.call("GET", "/v1/campaigns/{campaign}/audience/{contact}", &["SPRING", "BUYER"], Value::Null).await;
+    assert_eq!(why["contactNumber"], "BUYER");
+    let copy = json!({"number": "NEXT", "startingDate": "2032-05-01"});
+    journey.call("POST", "/v1/campaigns/{campaign}/copies", &["SPRING"], copy).await;
+}
+
+async fn work(journey: &Journey) {
+    let bodies = [json!({"code": "INNER", "members": ["JO"]}), json!({"code": "SPARE"}), json!({"name": "Spare"})];
+    journey.plain("/v1/teams", &[], "team", Some("code"), bodies).await;
+    let task =
+        json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "description": "Call", "date": "2031-05-02"});
+    unkeyed(journey, "/v1/tasks", "task", task, json!({"priority": "HIGH"})).await;
+    let steps = json!([{"type": "CALL", "description": "Call", "offsetDays": 2}]);
+    let activity = |code: &str| json!({"code": code, "steps": steps});
+    let bodies = [activity("FAIR"), activity("SPARE"), json!({"description": "Spare"})];
+    journey.plain("/v1/activities", &[], "activity", Some("code"), bodies).await;
+    let order = json!({"code": "FAIR", "date": "2031-05-03", "teamCode": "INNER"});
+    journey.call("POST", "/v1/campaigns/{campaign}/activities", &["SPRING"], order).await;
+    let chance = |number: &str| json!({"number": number, "contactNumber": "BUYER", "estimatedValue": "1000"});
+    let bodies = [chance("OP1"), chance("OP2"), json!({"chancePercent": "50"})];
+    journey.plain("/v1/opportunities", &[], "opportunity", Some("number"), bodies).await;
+}
+
+async fn interactions(journey: &Journey) {
+    let template =
+        |code: &str| json!({"code": code, "description": "Invitation", "cost": "2.5", "durationMinutes": 15});
+    let bodies = [template("MAIL"), template("SPARE"), json!({"cost": "3"})];
+    journey.plain("/v1/interaction-templates", &[], "interaction_template", Some("code"), bodies).await;
+    let call = json!({"contactNumber": "BUYER", "campaignNumber": "SPRING", "description": "Call", "salespersonCode": "JO",
+        "interactionTemplateCode": "MAIL", "date": "2031-05-02", "campaignResponse": true});
+    unkeyed(journey, "/v1/interactions", "interaction", call, json!({"canceled": true})).await;
+    let ready = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
+    journey.app.patch("/v1/segments/FAIR", &ready).await.expect(200);
+    let logs = "/v1/segments/{segment}/logs";
+    let logged = journey.call("POST", logs, &["FAIR"], json!({"createFollowUp": true})).await;
+    let next = logged["followUpSegmentNumber"].as_str().unwrap();
+    journey.app.patch(&format!("/v1/segments/{next}"), &ready).await.expect(200);
+    journey.call("POST", logs, &[next], Value::Null).await;
+    journey.call("GET", "/v1/logged-segments", &[], Value::Null).await;
+    let one = "/v1/logged-segments/{logged_segment}";
+    journey.call("GET", one, &["FAIR"], Value::Null).await;
+    let entries = "/v1/campaigns/{campaign}/entries";
+    let listed = journey.call("GET", entries, &["SPRING"], Value::Null).await;
+    let ids: Vec<&str> =
+        listed["value"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
+    let entry = format!("{entries}/{{campaign_entry}}");
+    journey.call("GET", &entry, &["SPRING", ids[0]], Value::Null).await;
+    journey.call("PATCH", &entry, &["SPRING", ids[0]], json!({"canceled": true})).await;
+    journey.call("DELETE", &entry, &["SPRING", ids[0]], Value::Null).await;
+    journey.call("PATCH", one, &[ids[1]], json!({"canceled": true})).await;
+    journey.app.delete("/v1/campaigns/SPRING/entries?canceled=true").await.expect(204);
+    journey.done.borrow_mut().insert(("DELETE".to_owned(), entries.to_owned()));
+    // A logged segment without campaign is no entry of anybody.
+    let all = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
+    journey.app.patch("/v1/segments/MAIL", &all).await.expect(200);
+    journey.call("POST", logs, &["MAIL"], Value::Null).await;
+    journey.call("PATCH", one, &["MAIL"], json!({"canceled": true})).await;
+    journey.call("DELETE", one, &["MAIL"], Value::Null).await;
 }
 
 async fn service(journey: &Journey) {
