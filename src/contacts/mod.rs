@@ -317,6 +317,7 @@ impl Resource for Contacts {
         rows: &[Draft<ContactWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
+        hold(&mut effect.conn, rows).await?;
         insert(&mut effect.conn, rows, if_exists).await.map_err(|error| refused(error, rows))?;
         effect.touched.contacts.extend(rows.iter().filter_map(|row| row.write.number.as_ref()).map(Key::to_string));
         Ok(())
@@ -426,6 +427,15 @@ async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResul
             AS campaign";
     let left: Vec<Left> = diesel::sql_query(question).bind::<SqlText, _>(number).load(conn).await?;
     Ok(left.into_iter().filter_map(|row| row.campaign).collect())
+}
+
+/// Locks the rows that stand already, in the order of their numbers and against foreign keys too: a line that puts the contact on a
+/// segment in another transaction either is there already when the price book follows this change, or waits for it. Either way
+/// the audience is of the contact as it is, and nobody who has just objected is published.
+async fn hold(conn: &mut AsyncPgConnection, rows: &[Draft<ContactWrite>]) -> QueryResult<()> {
+    let numbers: Vec<&Key> = rows.iter().filter_map(|row| row.write.number.as_ref()).collect();
+    let standing = contacts::table.filter(contacts::number.eq_any(numbers)).order(contacts::number);
+    standing.select(contacts::id).for_update().load::<Uuid>(conn).await.map(drop)
 }
 
 /// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies may stand after them.

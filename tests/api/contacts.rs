@@ -338,3 +338,27 @@ async fn a_thousand_contacts_go_in_one_statement_and_again() {
     let count = diesel::dsl::sql::<diesel::sql_types::BigInt>("(SELECT count(DISTINCT xmin::text) FROM contacts)");
     assert_eq!(diesel::select(count).get_result::<i64>(&mut conn).await.unwrap(), 1, "rows were written one by one");
 }
+
+#[actix_web::test]
+async fn a_change_waits_for_lines_that_are_being_added_for_the_contact() {
+    let app = TestApp::new().await;
+    app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);
+    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"})).await.expect(201);
+    let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
+    app.post("/v1/segments", &segment).await.expect(201);
+    let mut other = app.connection().await;
+    for statement in [
+        "BEGIN",
+        "INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'FAIR', 'ANNE')",
+    ] {
+        diesel_async::RunQueryDsl::execute(diesel::sql_query(statement), &mut other).await.unwrap();
+    }
+    let body = json!({"privacyBlocked": true});
+    let change = app.patch("/v1/contacts/ANNE", &body);
+    let line = async {
+        app.someone_waits().await;
+        diesel_async::RunQueryDsl::execute(diesel::sql_query("COMMIT"), &mut other).await.unwrap();
+    };
+    let (changed, ()) = tokio::join!(change, line);
+    assert_eq!(changed.status, 200, "{changed:?}");
+}
