@@ -27,6 +27,7 @@ mod opportunities;
 mod price_quotes;
 mod pricing_cases;
 mod process;
+mod readme;
 mod salespeople;
 mod segment_lines;
 mod segments;
