@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use diesel_async::AsyncPgConnection;
 use tokio::sync::{Notify, watch};
 
 use super::reader::{self, ReadError};
@@ -86,6 +87,23 @@ impl LiveBook {
         let mut versions = self.shared.version.subscribe();
         let reached = versions.wait_for(|current| *current >= version);
         tokio::time::timeout(patience, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// The book as of a version, present or past; none if there is no such version yet. Made from the present copy by what differs
+    /// between the two, so its cost is that of the difference.
+    ///
+    /// # Errors
+    /// When the database fails or its book is not of this build's making.
+    pub async fn as_of(&self, conn: &mut AsyncPgConnection, version: i64) -> Result<Option<Arc<Snapshot>>, ReadError> {
+        let present = self.snapshot().clone();
+        if version == present.version() {
+            return Ok(Some(present));
+        }
+        if version > reader::latest(conn).await? {
+            return Ok(None);
+        }
+        let changes = reader::changes(conn, present.version(), version).await?;
+        Ok(Some(Arc::new(present.advanced(version, changes))))
     }
 
     /// Keeps the copy up to date for as long as the process lives.

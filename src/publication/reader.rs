@@ -13,26 +13,55 @@ use super::facts::{Change, Fact, FactKind, ItemFact};
 use super::facts_sql;
 use crate::platform::db::schema::book;
 
-/// The facts in force at `$2` that came after `$1`.
-const CAME: &str = "SELECT kind, key, facts, from_version FROM book_entries
-    WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)";
-/// The facts that went after `$1` and have no successor in force at `$2`.
-const WENT: &str = "SELECT kind, key FROM book_entries AS gone
-    WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
-        AND NOT EXISTS (SELECT FROM book_entries AS next
-            WHERE next.kind = gone.kind AND next.key = gone.key
-                AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))";
-/// The accounts in an audience at `$2` that were not at `$1`.
-const JOINED: &str = "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
-    WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
-    GROUP BY campaign_number";
-/// The accounts that were in an audience at `$1` and are no longer at `$2`.
-const LEFT: &str = "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS gone
-    WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
-        AND NOT EXISTS (SELECT FROM book_audience AS next
-            WHERE next.campaign_number = gone.campaign_number AND next.account_number = gone.account_number
-                AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))
-    GROUP BY campaign_number";
+/// A step from one version to another, in four queries of which `$1` is the version one comes from and `$2` the one one goes to.
+struct Step {
+    /// The facts in force at `$2` that are not at `$1`.
+    came: &'static str,
+    /// The facts in force at `$1` of which nothing is at `$2`.
+    went: &'static str,
+    /// The accounts in an audience at `$2` that are not at `$1`.
+    joined: &'static str,
+    /// The accounts in an audience at `$1` that are not at `$2`.
+    left: &'static str,
+}
+
+/// To a later version: what came begins after `$1`, what went ends after it.
+const FORWARD: Step = Step {
+    came: "SELECT kind, key, facts, from_version FROM book_entries
+        WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
+    went: "SELECT kind, key FROM book_entries AS gone
+        WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
+            AND NOT EXISTS (SELECT FROM book_entries AS next
+                WHERE next.kind = gone.kind AND next.key = gone.key
+                    AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))",
+    joined: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
+        WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
+        GROUP BY campaign_number",
+    left: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS gone
+        WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
+            AND NOT EXISTS (SELECT FROM book_audience AS next
+                WHERE next.campaign_number = gone.campaign_number AND next.account_number = gone.account_number
+                    AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))
+        GROUP BY campaign_number",
+};
+
+/// To an earlier version: what comes back has ended since, what goes has begun since.
+const BACKWARD: Step = Step {
+    came: "SELECT kind, key, facts, from_version FROM book_entries
+        WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2",
+    went: "SELECT kind, key FROM book_entries AS new
+        WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)
+            AND NOT EXISTS (SELECT FROM book_entries AS old
+                WHERE old.kind = new.kind AND old.key = new.key AND old.from_version <= $2 AND old.to_version > $2)",
+    joined: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
+        WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2 GROUP BY campaign_number",
+    left: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS new
+        WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)
+            AND NOT EXISTS (SELECT FROM book_audience AS old
+                WHERE old.campaign_number = new.campaign_number AND old.account_number = new.account_number
+                    AND old.from_version <= $2 AND old.to_version > $2)
+        GROUP BY campaign_number",
+};
 
 #[derive(QueryableByName)]
 struct Came {
@@ -85,26 +114,31 @@ pub(super) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
-/// The changes that lead from one version to a later one. From 0 on: the whole book.
+/// The changes that lead from one version to another, which may be an earlier one. From 0 on: the whole book. Their number is that
+/// of the differences between the two.
+///
+/// # Errors
+/// When the database fails, or a row is not of this build's making.
 pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
+    let step = if from <= to { FORWARD } else { BACKWARD };
     let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
     let mut changes = Vec::new();
     if from > 0 {
-        for Went { kind, key } in range(WENT).load(conn).await? {
+        for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
             changes.push(Change::Remove { kind, key });
         }
-        for Accounts { campaign_number, accounts } in range(LEFT).load(conn).await? {
+        for Accounts { campaign_number, accounts } in range(step.left).load(conn).await? {
             changes.push(Change::AudienceRemove { campaign: campaign_number, accounts });
         }
     }
-    let mut rows = range(CAME).load_stream::<Came>(conn).await?;
+    let mut rows = range(step.came).load_stream::<Came>(conn).await?;
     while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
         let fact = read(&kind, &key, facts)?;
         changes.push(Change::Put { key, fact, version: from_version });
     }
     drop(rows);
-    for Accounts { campaign_number, accounts } in range(JOINED).load(conn).await? {
+    for Accounts { campaign_number, accounts } in range(step.joined).load(conn).await? {
         changes.push(Change::AudienceAdd { campaign: campaign_number, accounts });
     }
     Ok(changes)

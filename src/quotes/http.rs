@@ -15,13 +15,14 @@ use super::answer::{Quote, QuoteError};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
-use crate::platform::effect::PUBLICATION_VERSION;
+use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::json::{BodyErrors, field_code, objects};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::publication::live::LiveBook;
+use crate::publication::reader::ReadError;
 use crate::publication::snapshot::Snapshot;
 use crate::values::wire::Invalid;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
@@ -220,20 +221,36 @@ fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Opti
     value
 }
 
-/// The snapshot to answer from: the present one, once it has the version that the caller has seen.
-async fn snapshot(params: &QueryParams, book: &LiveBook) -> Result<Arc<Snapshot>, Problem> {
-    let Some(text) = params.get("minPublicationVersion") else { return Ok(book.snapshot().clone()) };
-    let version = text.parse::<i64>().ok().filter(|version| *version >= 0).ok_or_else(|| {
-        let detail = "has to be the version of a publication";
-        let error = FieldError::new("?minPublicationVersion", FieldCode::InvalidType, detail);
-        Problem::with_errors(ProblemCode::InvalidRequest, vec![error])
-    })?;
-    if !book.reaches(version, PATIENCE).await {
+/// The snapshot to answer from: that of the version which is replayed, or the present one, once it has the version that the caller
+/// has seen.
+async fn snapshot(params: &QueryParams, book: &LiveBook, database: &Database) -> Result<Arc<Snapshot>, Problem> {
+    if let Some(version) = version(params, "minPublicationVersion")?
+        && !book.reaches(version, PATIENCE).await
+    {
         let detail = format!("the price book here is at version {}, not at {version}", book.snapshot().version());
         return Err(Problem::new(ProblemCode::VersionNotReached, detail)
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    Ok(book.snapshot().clone())
+    let Some(version) = version(params, "publicationVersion")? else { return Ok(book.snapshot().clone()) };
+    let replayed = book.as_of(&mut *database.read().await?, version).await.map_err(|error| match error {
+        ReadError::Database(error) => error.into(),
+        error @ ReadError::Unknown { .. } => Problem::internal(error),
+    })?;
+    replayed.ok_or_else(|| {
+        let detail = format!("there is no publication {version} yet");
+        Problem::rule("?publicationVersion", FieldCode::ReferenceNotFound, detail)
+    })
+}
+
+/// The version of a publication in the query.
+fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
+    let Some(text) = params.get(name) else { return Ok(None) };
+    let version = text.parse::<i64>().ok().filter(|version| *version >= 0);
+    version.map(Some).ok_or_else(|| {
+        let error =
+            FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be the version of a publication");
+        Problem::with_errors(ProblemCode::InvalidRequest, vec![error])
+    })
 }
 
 /// The answer, or why there is none; `prefix` leads to the field that names the unknown.
@@ -281,6 +298,7 @@ fn etag_of(snapshot: &Snapshot, request: &QuoteRequest) -> String {
         ("taxPercent" = Option<Percent>, Query, description = "The tax rate of the sale; absent: the item's."),
         ("campaignNumber" = Option<Key>, Query, description = "The only campaign that is to count among campaigns."),
         ("explain" = Option<bool>, Query, description = "Whether the line explains itself."),
+        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
         ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
     ),
     responses(
@@ -292,6 +310,7 @@ async fn get_price_quote(
     call: Call,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
+    database: web::Data<Database>,
 ) -> Result<Answer, Problem> {
     let params = call.query(&[
         "contactNumber",
@@ -306,10 +325,11 @@ async fn get_price_quote(
         "taxPercent",
         "campaignNumber",
         "explain",
+        "publicationVersion",
         "minPublicationVersion",
     ])?;
     let request = read_query(&params, calendar.today())?;
-    let snapshot = snapshot(&params, &book).await?;
+    let snapshot = snapshot(&params, &book, &database).await?;
     let answer = answered(&snapshot, &request, "?", &book)?;
     Ok(answer.header(header::ETAG, &etag_of(&snapshot, &request)).unless_known(call.if_none_match.as_ref()))
 }
@@ -325,6 +345,7 @@ async fn get_price_quote(
     tag = "Price quotes",
     params(
         ("explain" = Option<bool>, Query, description = "Whether each line explains itself."),
+        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
         ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
     ),
     request_body(content = QuoteBody, description = "What is asked."),
@@ -334,14 +355,15 @@ async fn create_price_quote(
     call: Call,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
+    database: web::Data<Database>,
 ) -> Result<Answer, Problem> {
-    let params = call.query(&["explain", "minPublicationVersion"])?;
+    let params = call.query(&["explain", "publicationVersion", "minPublicationVersion"])?;
     let mut errors = Vec::new();
     let explain = truth(&params, "explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
     let request = call.json_fast::<QuoteBody>()?.into_request(calendar.today(), explain)?;
-    let snapshot = snapshot(&params, &book).await?;
+    let snapshot = snapshot(&params, &book, &database).await?;
     answered(&snapshot, &request, "/", &book)
 }

@@ -28,6 +28,7 @@ mod price_quotes;
 mod pricing_cases;
 mod process;
 mod readme;
+mod replays;
 mod salespeople;
 mod segment_lines;
 mod segments;
