@@ -105,6 +105,7 @@ pub fn document(routes: &Routes) -> Value {
     schemas::finish(&mut document);
     operations::finish(&mut document);
     example::add_to_bodies(&mut document);
+    schemas::drop_unused(&mut document);
     document["tags"] = used_tags(&document);
     document
 }

@@ -240,6 +240,21 @@ fn forbid_control_characters(schema: &mut Map<String, Value>) {
     }
 }
 
+/// Takes out the schemas that nothing refers to any longer: the whole of what can only be patched, and, in the older version, what
+/// had to be written where it is used.
+pub fn drop_unused(document: &mut Value) {
+    loop {
+        let mut used = BTreeSet::new();
+        collect_references(document, &mut used);
+        let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+        let before = schemas.len();
+        schemas.retain(|name, _| used.contains(name));
+        if schemas.len() == before {
+            return;
+        }
+    }
+}
+
 fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
     names.extend(referred(value).map(str::to_owned));
     match value {
@@ -278,6 +293,15 @@ mod tests {
                 "View": {"type": "object", "properties": {"name": {"type": "string"}}},
             }},
         })
+    }
+
+    #[test]
+    fn what_is_referred_to_from_what_is_dropped_is_dropped_too() {
+        let part = |name: &str| json!({"$ref": format!("{SCHEMAS}{name}")});
+        let mut document = json!({"paths": {"/a": part("A")}, "components": {"schemas": {
+            "A": {"items": part("B")}, "B": {}, "C": {"items": part("D")}, "D": {"items": part("B")}}}});
+        drop_unused(&mut document);
+        assert_eq!(document["components"]["schemas"], json!({"A": {"items": part("B")}, "B": {}}));
     }
 
     #[test]

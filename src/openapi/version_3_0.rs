@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schemas::{is_null, referred, visit};
+use super::schemas::{drop_unused, is_null, referred, visit};
 
 /// The same document in OpenAPI 3.0.3.
 #[must_use]
@@ -23,6 +23,7 @@ pub fn version_3_0(mut document: Value) -> Value {
         exclusive_bounds(schema);
         wrapped_reference(schema);
     });
+    drop_unused(&mut document);
     document
 }
 
