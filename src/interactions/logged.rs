@@ -12,8 +12,9 @@ use diesel::sql_types::{Array, BigInt, Numeric, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::ResponseBuilder;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Required, ResponseBuilder};
 use uuid::Uuid;
 
 use super::deletable;
@@ -24,7 +25,7 @@ use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::constraints::Holder;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{boolean_parameter, mount_kept, path_parameter};
+use crate::platform::http::mount::{mount_kept, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
 use crate::platform::http::routes::Routes;
@@ -499,7 +500,15 @@ pub fn mount_logged(routes: &mut Routes) {
              `If-Match`, as it changes nothing that counts.",
         ))
         .parameters(Some(parameters))
-        .parameter(boolean_parameter("canceled", "Has to be given, and `true`: nothing else can be deleted."))
+        .parameter(
+            ParameterBuilder::new()
+                .name("canceled")
+                .parameter_in(ParameterIn::Query)
+                .required(Required::True)
+                .description(Some("Has to be given, and `true`: nothing else can be deleted."))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true]))))
+                .build(),
+        )
         .response("204", ResponseBuilder::new().description("No canceled entry is left."))
         .build();
     routes.operation(HttpMethod::Delete, CampaignEntries::NAMES.path, deleting, delete_canceled);

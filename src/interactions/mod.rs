@@ -246,7 +246,7 @@ impl Resource for Interactions {
                 Some(before) => errors.extend(before.refusals(&row.write)),
                 None if row.write.contact_number.is_none() => {
                     let detail = "contactNumber must be given";
-                    errors.push(FieldError::new("/contactNumber", FieldCode::Required, detail));
+                    errors.push(FieldError::new("/contactNumber", FieldCode::Missing, detail));
                 }
                 None => {}
             }

@@ -338,7 +338,7 @@ pub fn assignee_error(salesperson: Option<&Key>, team: Option<&Key>) -> Option<F
     match (salesperson, team) {
         (None, None) => {
             let detail = "salespersonCode or teamCode must be given";
-            Some(FieldError::new("/salespersonCode", FieldCode::Required, detail))
+            Some(FieldError::new("/salespersonCode", FieldCode::Missing, detail))
         }
         (Some(_), Some(_)) => {
             let detail = "a task is for a salesperson or for a team, not for both";

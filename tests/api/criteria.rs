@@ -335,7 +335,7 @@ async fn saved_criteria_name_what_is_wrong() {
     let path = "/v1/saved-criteria";
     let add = json!({"action": "ADD", "filter": BUYERS});
     let cases = [
-        (json!({"code": "A"}), 400, pairs(&[("/segmentNumber", "REQUIRED")])),
+        (json!({"code": "A"}), 422, pairs(&[("/segmentNumber", "MISSING")])),
         (json!({"code": "A", "segmentNumber": "NONE"}), 422, pairs(&[("/segmentNumber", "REFERENCE_NOT_FOUND")])),
         (json!({"code": "A", "segmentNumber": "S"}), 422, pairs(&[("/segmentNumber", "NOT_ALLOWED")])),
         (

@@ -99,7 +99,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
         )
     );
     let refused = app.post(PATH, &json!({})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/contactNumber", "REQUIRED")])));
+    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[("/contactNumber", "MISSING")])));
     let refused = app.post(PATH, &json!({"contactNumber": "ANNE", "segmentNumber": "S"})).await;
     assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/segmentNumber", "UNKNOWN_FIELD")])));
 }
@@ -170,8 +170,8 @@ async fn a_batch_registers_each_row_or_says_what_is_wrong_with_it() {
     assert_eq!(responses.json()["count"], 1_000);
     let rows = json!([row, {"contactNumber": "X"}, {}]);
     let refused = app.post(&path, &json!({ "rows": rows })).await;
-    let errors = pairs(&[("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"), ("/rows/2/contactNumber", "REQUIRED")]);
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, errors));
+    let errors = pairs(&[("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"), ("/rows/2/contactNumber", "MISSING")]);
+    assert_eq!((refused.status.as_u16(), refused.errors()), (422, errors));
     let receipts = app.post(&path, &json!({"atomic": false, "rows": rows})).await.expect(207);
     let statuses: Vec<_> = receipts["receipts"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
     assert_eq!(statuses, [201, 422, 400]);

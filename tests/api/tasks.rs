@@ -106,7 +106,7 @@ async fn everything_wrong_is_named_at_once() {
         )
     );
     let nobody = app.post(PATH, &json!({"campaignNumber": "CP", "date": "2031-05-01"})).await;
-    assert_eq!((nobody.status.as_u16(), nobody.errors()), (400, pairs(&[("/salespersonCode", "REQUIRED")])));
+    assert_eq!((nobody.status.as_u16(), nobody.errors()), (422, pairs(&[("/salespersonCode", "MISSING")])));
     for interval in [0, -1, 1_000] {
         let recurrence = json!({"interval": interval, "unit": "DAYS", "from": "DUE_DATE"});
         let both = json!({"campaignNumber": "CP", "date": "2031-05-01", "salespersonCode": "JO", "teamCode": "T",

@@ -15,11 +15,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use super::problem::{FieldCode, FieldError, MOST_ERRORS, Problem, ProblemCode};
 use crate::values::wire::{Invalid, InvalidKind};
-
-/// At most so many mistakes are listed; the detail counts them all.
-const MOST_ERRORS: usize = 1_000;
 
 /// Up to here every whole number is a float of its own: 2^53.
 const MOST_EXACT: f64 = 9_007_199_254_740_992.0;

@@ -11,6 +11,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// At most so many mistakes are listed.
+pub const MOST_ERRORS: usize = 1_000;
+
 /// Declares a table of codes: an enum whose variants know their public text and meaning.
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $variant:ident $text:literal $(($status:literal, $title:literal))? $meaning:literal;)+ }) => {
@@ -95,6 +98,7 @@ codes! {
         UnknownParameter "UNKNOWN_PARAMETER" "No such query parameter; `params.nearest` is the nearest known name.";
         DuplicateField "DUPLICATE_FIELD" "The same key stands twice in one JSON object, or a parameter twice in the query.";
         Required "REQUIRED" "The field or parameter must be given.";
+        Missing "MISSING" "The field is needed because of what else the request gives, or does not give.";
         InvalidType "INVALID_TYPE" "The value has the wrong JSON type.";
         InvalidDecimal "INVALID_DECIMAL" "Not a decimal of the allowed form, or a JSON number where a string is expected.";
         InvalidDate "INVALID_DATE" "Not a calendar date of the form 2031-05-15 between 0001-01-01 and 9999-12-31.";
@@ -214,13 +218,15 @@ impl Problem {
         Self { code, detail: detail.into(), errors: Vec::new(), extensions: Map::new(), headers: Vec::new() }
     }
 
-    /// A problem that names everything that is wrong; its detail counts them.
+    /// A problem that names everything that is wrong, up to [`MOST_ERRORS`]; its detail counts them.
     #[must_use]
-    pub fn with_errors(code: ProblemCode, errors: Vec<FieldError>) -> Self {
+    pub fn with_errors(code: ProblemCode, mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.detail.clone(),
-            many => format!("{} things are wrong; each is named in errors", many.len()),
+            many if many.len() <= MOST_ERRORS => format!("{} things are wrong; each is named in errors", many.len()),
+            many => format!("{} things are wrong; the first {MOST_ERRORS} are named in errors", many.len()),
         };
+        errors.truncate(MOST_ERRORS);
         Self { errors, ..Self::new(code, detail) }
     }
 

@@ -266,7 +266,7 @@ impl Resource for SavedCriteria {
 
 fn neither() -> Problem {
     let detail = "the segment whose actions are kept must be named, or the actions given";
-    Problem::from_errors(vec![FieldError::new("/segmentNumber", FieldCode::Required, detail)])
+    Problem::from_errors(vec![FieldError::new("/segmentNumber", FieldCode::Missing, detail)])
 }
 
 /// The actions of a named segment, if they can be kept.
