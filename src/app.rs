@@ -18,7 +18,7 @@ use crate::currencies::Currencies;
 use crate::exchange_rates::ExchangeRates;
 use crate::health::{self, Readiness};
 use crate::interaction_templates::InteractionTemplates;
-use crate::interactions::{Interactions, mount_logged, mount_logging};
+use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
 use crate::items::Items;
 use crate::lines::{DiscountLines, PriceLines};
 use crate::openapi::{self, Document};
@@ -74,6 +74,7 @@ pub fn routes() -> Routes {
     mount::<Interactions>(&mut routes);
     mount_logging(&mut routes);
     mount_logged(&mut routes);
+    mount_reuses(&mut routes);
     mount::<PriceLines<()>>(&mut routes);
     mount::<PriceLines<OfCampaign>>(&mut routes);
     mount::<DiscountLines<()>>(&mut routes);

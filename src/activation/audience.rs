@@ -155,6 +155,8 @@ text_enum! {
         LineNoTarget = "LINE_NO_TARGET",
         /// The line says nothing, and the segment is no target.
         SegmentNoTarget = "SEGMENT_NO_TARGET",
+        /// It was a target, but its interaction or the whole logged segment is canceled.
+        Canceled = "CANCELED",
         /// It is a target, but the contact is excluded from segments.
         Excluded = "EXCLUDED",
         /// It is a target, but the contact is privacy blocked.
@@ -172,13 +174,16 @@ pub struct AudienceReason {
     /// The segment.
     #[schema(max_length = 50, example = "SM0001")]
     pub segment_number: String,
-    /// The line.
+    /// Whether the segment is logged: it stands at `/v1/logged-segments`, and the line is an interaction.
+    #[schema(example = false)]
+    pub logged: bool,
+    /// The line; of a logged segment: the interaction.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub line_id: Uuid,
     /// Whether the segment's lines are targets unless they say otherwise.
     #[schema(example = true)]
     pub segment_campaign_target: bool,
-    /// What the line itself says; null: as the segment.
+    /// What the line itself says; null: as the segment. An interaction keeps what held when it was logged.
     #[schema(example = true)]
     pub line_campaign_target: Option<bool>,
     /// Whether the contact is excluded from segments.
@@ -197,28 +202,35 @@ pub struct AudienceReason {
 
 impl AudienceReason {
     fn new(standing: Standing, members: &HashMap<&str, &Member>) -> Self {
-        let Standing { contact_number, segment_number, line_id, segment_target, line_target } = standing;
+        let Standing { contact_number, segment_number, line_id, segment_target, line_target, logged, canceled } =
+            standing;
         let member = members.get(contact_number.as_str());
         let (excluded, blocked) = member.map_or((false, false), |member| (member.excluded, member.blocked));
         let verdict = match (line_target, segment_target) {
             (Some(false), _) => AudienceVerdict::LineNoTarget,
             (None, false) => AudienceVerdict::SegmentNoTarget,
+            _ if canceled => AudienceVerdict::Canceled,
             _ if blocked => AudienceVerdict::PrivacyBlocked,
             _ if excluded => AudienceVerdict::Excluded,
             _ => AudienceVerdict::Target,
         };
         let end = match verdict {
+            AudienceVerdict::Target if logged => "and the interaction is a target",
             AudienceVerdict::Target if line_target.is_some() => "and the line is a target",
             AudienceVerdict::Target => "and the segment is a target",
+            AudienceVerdict::LineNoTarget if logged => "but the interaction is no target",
             AudienceVerdict::LineNoTarget => "but the line is no target",
             AudienceVerdict::SegmentNoTarget => "but the segment is no target and the line says nothing of its own",
+            AudienceVerdict::Canceled => "but the interaction is canceled",
             AudienceVerdict::Excluded => "but the contact is excluded from segments",
             AudienceVerdict::PrivacyBlocked => "but the contact is privacy blocked",
         };
+        let place = if logged { "the logged " } else { "" };
         Self {
-            detail: format!("{contact_number} stands on {segment_number}, {end}"),
+            detail: format!("{contact_number} stands on {place}{segment_number}, {end}"),
             contact_number,
             segment_number,
+            logged,
             line_id,
             segment_campaign_target: segment_target,
             line_campaign_target: line_target,
@@ -248,8 +260,8 @@ pub struct AudienceMembership {
     /// The version of the price book that the account came with; null when it is not published.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub published_version: Option<i64>,
-    /// The lines of the campaign's segments on which the account's contacts stand, targets first; none: nobody of the account
-    /// stands on any. At most 1,000.
+    /// The lines of the campaign's segments, logged ones included, on which the account's contacts stand, targets first; none:
+    /// nobody of the account stands on any. At most 1,000.
     #[schema(max_items = 1000)]
     pub reasons: Vec<AudienceReason>,
 }
@@ -257,7 +269,7 @@ pub struct AudienceMembership {
 /// Say whether and why a contact is in a campaign's audience
 ///
 /// One line that is a target is enough to bring the whole account in. The reasons name every line of the account's contacts on
-/// the campaign's segments, those that do not count included, and say why.
+/// the campaign's segments, logged ones and those that do not count included, and say why.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/audience/{contact}",

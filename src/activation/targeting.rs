@@ -96,7 +96,8 @@ pub async fn count(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<
     diesel::sql_query(question).bind::<Text, _>(campaign).bind::<BigInt, _>(NAMED).get_result(conn).await
 }
 
-/// The campaigns on whose segments, logged ones included, any of these contacts stand.
+/// The campaigns on whose segments, logged ones included, any of these contacts stand; and those that grant their prices to the
+/// account of one, although it may be on their segments no more, as they wait to be published by hand.
 ///
 /// # Errors
 /// When the database fails.
@@ -108,7 +109,11 @@ pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> 
     }
     let question = "SELECT campaign_number FROM segments JOIN segment_lines ON segment_number = segments.number
             WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
-        UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)";
+        UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)
+        UNION SELECT campaigns.number FROM campaigns
+            JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
+            JOIN contacts ON coalesce(contacts.company_number, contacts.number) = account_number
+            WHERE has_unpublished_changes AND contacts.number = ANY($1)";
     let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
     Ok(rows.into_iter().map(|row| row.campaign_number).collect())
 }
@@ -190,7 +195,7 @@ pub async fn holds_any(conn: &mut AsyncPgConnection, campaign: &str, contacts: &
     Ok(question.get_result::<Found>(conn).await?.found)
 }
 
-/// A line of one of a campaign's segments on which a contact stands.
+/// A line of one of a campaign's segments on which a contact stands, or the interaction that it was logged as.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Standing {
     /// The contact.
@@ -205,12 +210,19 @@ pub struct Standing {
     /// Whether the segment's lines are targets unless they say otherwise.
     #[diesel(sql_type = Bool)]
     pub segment_target: bool,
-    /// What the line itself says.
+    /// What the line itself says; an interaction always says something.
     #[diesel(sql_type = Nullable<Bool>)]
     pub line_target: Option<bool>,
+    /// Whether the segment is logged, and the line an interaction.
+    #[diesel(sql_type = Bool)]
+    pub logged: bool,
+    /// Whether the interaction is canceled.
+    #[diesel(sql_type = Bool)]
+    pub canceled: bool,
 }
 
-/// The lines on which these contacts stand in the segments of a campaign, targets or not; at most `most`, targets first.
+/// The lines on which these contacts stand in the segments of a campaign, logged ones included, targets or not; at most `most`,
+/// targets first.
 ///
 /// # Errors
 /// When the database fails.
@@ -220,12 +232,19 @@ pub async fn standing(
     contacts: &[&str],
     most: i64,
 ) -> QueryResult<Vec<Standing>> {
-    let question = "SELECT lines.contact_number, lines.segment_number, lines.id AS line_id,
-            segments.campaign_target AS segment_target, lines.campaign_target AS line_target
-        FROM segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
-        WHERE segments.campaign_number = $1 AND lines.contact_number = ANY($2)
-        ORDER BY coalesce(lines.campaign_target, segments.campaign_target) DESC, lines.contact_number,
-            lines.segment_number
+    let question = "SELECT * FROM (
+            SELECT lines.contact_number, lines.segment_number, lines.id AS line_id,
+                segments.campaign_target AS segment_target, lines.campaign_target AS line_target, false AS logged,
+                false AS canceled
+            FROM segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
+            WHERE segments.campaign_number = $1 AND lines.contact_number = ANY($2)
+            UNION ALL
+            SELECT interactions.contact_number, logged.number, interactions.id, logged.campaign_target,
+                interactions.campaign_target, true, interactions.canceled
+            FROM interactions JOIN logged_segments AS logged ON logged.number = interactions.segment_number
+            WHERE interactions.campaign_number = $1 AND interactions.contact_number = ANY($2)
+        ) AS standing
+        ORDER BY coalesce(line_target, segment_target) AND NOT canceled DESC, contact_number, segment_number
         LIMIT $3";
     diesel::sql_query(question)
         .bind::<Text, _>(campaign)

@@ -7,6 +7,8 @@ use crate::values::words::ContactType;
 ///
 /// A person's industry groups and business relations include the company's (api.md section 6). The company's are read by its
 /// number, once for each person the rest of the filter leaves to be asked; whoever has no company costs nothing.
+///
+/// The last ones do not stand in a contact: they say what was done with it, canceled interactions left out.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),
@@ -57,4 +59,33 @@ pub const FIELDS: &[Field] = &[
         FieldKind::Boolean,
         "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_prices_include_tax END",
     ),
+    Field::new(
+        "interactionCampaigns",
+        FieldKind::KeyList,
+        "ARRAY(SELECT interactions.campaign_number FROM interactions WHERE interactions.contact_number = contacts.number \
+         AND NOT interactions.canceled AND interactions.campaign_number IS NOT NULL)",
+    )
+    .not_null(),
+    Field::new(
+        "respondedCampaigns",
+        FieldKind::KeyList,
+        "ARRAY(SELECT interactions.campaign_number FROM interactions WHERE interactions.contact_number = contacts.number \
+         AND NOT interactions.canceled AND interactions.campaign_response)",
+    )
+    .not_null(),
+    Field::new(
+        "interactionTemplates",
+        FieldKind::KeyList,
+        "ARRAY(SELECT interactions.interaction_template_code FROM interactions \
+         WHERE interactions.contact_number = contacts.number AND NOT interactions.canceled \
+         AND interactions.interaction_template_code IS NOT NULL)",
+    )
+    .not_null(),
+    Field::new(
+        "loggedSegments",
+        FieldKind::KeyList,
+        "ARRAY(SELECT interactions.segment_number FROM interactions WHERE interactions.contact_number = contacts.number \
+         AND NOT interactions.canceled AND interactions.segment_number IS NOT NULL)",
+    )
+    .not_null(),
 ];

@@ -7,7 +7,7 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel::sql_types::{Nullable, Text as SqlText};
+use diesel::sql_types::{BigInt, Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -18,7 +18,7 @@ pub use fields::FIELDS;
 
 use crate::platform::db::schema::{contacts, tasks};
 use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Holder, Named, Target, in_use, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -268,6 +268,7 @@ impl Resource for Contacts {
             what: "logged targets of active campaigns",
             count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
         },
+        Holder { what: "audiences of active campaigns", count: AUDIENCES },
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
         Holder {
             what: "discount lines",
@@ -324,6 +325,12 @@ impl Resource for Contacts {
     }
 
     async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        // No foreign key leads from the book, whose history outlives what it tells of. A campaign that is published by hand may still
+        // grant its prices to a contact that no segment holds.
+        let audiences = diesel::sql_query(AUDIENCES).bind::<SqlText, _>(&view.number);
+        if audiences.get_result::<Audiences>(&mut effect.conn).await?.count > 0 {
+            return Err(in_use(&mut effect.conn, Self::HOLDERS, view.number.as_str()).await?.into());
+        }
         // Closed tasks stay in the history of their campaign, without the contact.
         let closed = tasks::table.filter(tasks::contact_number.eq(&view.number)).filter(tasks::closed_at.is_not_null());
         diesel::update(closed).set(tasks::contact_number.eq(None::<&Key>)).execute(&mut effect.conn).await?;
@@ -410,6 +417,17 @@ impl Resource for Contacts {
     fn follows_others(write: &ContactWrite) -> bool {
         write.company_number.is_some()
     }
+}
+
+/// In how many audiences contact `$1` is an account, as published. By campaign, since the audience has its index that way.
+const AUDIENCES: &str = "SELECT count(*) AS count FROM campaigns
+    JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
+    WHERE publication_version IS NOT NULL AND account_number = $1";
+
+#[derive(QueryableByName)]
+struct Audiences {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
 }
 
 /// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no longer say with whom. Those by

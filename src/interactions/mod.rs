@@ -4,6 +4,7 @@
 //! mod.rs      single interactions, `/v1/interactions`
 //! logging.rs  how a segment becomes a logged segment, with an interaction for each of its lines
 //! logged.rs   logged segments, and the entries of campaigns that they are
+//! reuse.rs    a new segment from the contacts of a logged one
 //! ```
 //!
 //! What was done is not rewritten: an interaction can be canceled, described and evaluated, and everything else of it stays. A
@@ -11,6 +12,7 @@
 
 mod logged;
 mod logging;
+mod reuse;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,6 +27,7 @@ use uuid::Uuid;
 
 pub use logged::{CampaignEntries, LoggedSegments, mount_logged};
 pub use logging::mount_logging;
+pub use reuse::mount_reuses;
 
 use crate::campaigns::Today;
 use crate::interaction_templates::{InteractionTemplateView, duration_error};

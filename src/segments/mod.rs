@@ -26,7 +26,7 @@ use crate::settings::series::{Series, next_number};
 use crate::values::{Key, Reference, Text};
 
 /// What a client says about a segment.
-#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserr, Serialize, ToSchema)]
 #[schema(as = SegmentWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]

@@ -134,3 +134,40 @@ async fn any_contact_can_be_asked_why() {
     assert_eq!(app.get("/v1/campaigns/C/audience/NONE").await.status, 404);
     assert_eq!(app.get("/v1/campaigns/NONE/audience/SOLO").await.status, 404);
 }
+
+#[actix_web::test]
+async fn logged_segments_are_reasons_too() {
+    let app = app().await;
+    app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
+    app.put("/v1/interaction-templates/MAIL", &json!({"description": "Mail"})).await.expect(201);
+    line(&app, "S", "ANN", Value::Null).await;
+    line(&app, "S", "ART", json!(false)).await;
+    line(&app, "T", "ANN", Value::Null).await;
+    app.patch("/v1/segments/S", &json!({"salespersonCode": "JO", "interactionTemplateCode": "MAIL"})).await.expect(200);
+    let line_id = app.get("/v1/segments/S/lines/ANN").await.expect(200)["id"].clone();
+    app.post("/v1/segments/S/logs", &json!({})).await.expect(201);
+    let inside = why(&app, "ANN").await;
+    assert_eq!(inside["inDraft"], true);
+    let expected = [("ANN", "S", "TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
+    assert_eq!(verdicts(&inside), expected);
+    let reason = &inside["reasons"][0];
+    assert_eq!(
+        (&reason["logged"], &reason["lineId"], &reason["segmentCampaignTarget"], &reason["lineCampaignTarget"]),
+        (&json!(true), &line_id, &json!(true), &json!(true))
+    );
+    assert_eq!(reason["detail"], "ANN stands on the logged S, and the interaction is a target");
+    assert_eq!(inside["reasons"][1]["logged"], false);
+    // Single interactions bring nobody in, so they are no reasons.
+    let single = json!({"contactNumber": "ANN", "campaignNumber": "C", "campaignTarget": true});
+    app.post("/v1/interactions", &single).await.expect(201);
+    assert_eq!(verdicts(&why(&app, "ANN").await), expected);
+    app.patch("/v1/contacts/ANN", &json!({"excludeFromSegments": true})).await.expect(200);
+    assert_eq!(verdicts(&why(&app, "ANN").await)[0], ("ANN", "S", "EXCLUDED"));
+    app.patch("/v1/contacts/ANN", &json!({"excludeFromSegments": false})).await.expect(200);
+    app.patch("/v1/logged-segments/S", &json!({"canceled": true})).await.expect(200);
+    let outside = why(&app, "ANN").await;
+    assert_eq!(outside["inDraft"], false);
+    let canceled = [("ANN", "S", "CANCELED"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
+    assert_eq!(verdicts(&outside), canceled);
+    assert_eq!(outside["reasons"][0]["detail"], "ANN stands on the logged S, but the interaction is canceled");
+}

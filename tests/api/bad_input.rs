@@ -522,7 +522,10 @@ async fn what_is_in_use_stays_and_the_problem_says_what_holds_it() {
         ("/v1/salespeople/JO", vec!["contacts", "campaigns", "segments"]),
         ("/v1/campaign-statuses/OPEN", vec!["campaigns"]),
         ("/v1/items/DESK", vec!["price lines", "discount lines"]),
-        ("/v1/contacts/BUYER", vec!["persons of the company", "price lines", "discount lines"]),
+        (
+            "/v1/contacts/BUYER",
+            vec!["persons of the company", "audiences of active campaigns", "price lines", "discount lines"],
+        ),
         ("/v1/contacts/ANNE", vec!["segment lines"]),
     ] {
         let reply = world.app.delete(path).await;

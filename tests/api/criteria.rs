@@ -1,7 +1,5 @@
 //! Criteria actions: what each option selects, what going back restores, what is kept and replayed.
 
-use std::time::Instant;
-
 use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -390,53 +388,56 @@ async fn an_action_waits_for_lines_that_are_being_written_by_hand() {
     assert_eq!(contacts(&app).await, ["ANN"]);
 }
 
-/// Run with `cargo test --test api million -- --ignored --nocapture`.
 #[actix_web::test]
-#[ignore = "takes minutes; it measures"]
-async fn a_million_contacts_take_seconds() {
-    let app = TestApp::new().await;
-    app.sql(
-        "SET statement_timeout = 0;
-         INSERT INTO contacts (id, number, type, name)
-             SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), 'COMPANY', 'Company' FROM generate_series(1, 250000) AS n;
-         INSERT INTO contacts (id, number, type, name, company_number, job_responsibilities)
-             SELECT uuid_v7(), 'P' || lpad(n::text, 7, '0'), 'PERSON', 'Person',
-                 'C' || lpad((1 + n % 250000)::text, 7, '0'),
-                 CASE WHEN n % 2 = 0 THEN ARRAY['PURCHASE'] ELSE ARRAY['SALES'] END
-             FROM generate_series(1, 750000) AS n;
-         INSERT INTO segments (id, number) VALUES (uuid_v7(), 'S');
-         INSERT INTO campaigns (id, number) VALUES (uuid_v7(), 'C');
-         ANALYZE contacts",
-    )
-    .await;
-    let timed = async |what: &str, method: Method, path: &str, body: Option<Value>| {
-        let begin = Instant::now();
-        let body = body.map(|body| body.to_string());
-        let reply = app.send(method, path, &[("if-match", "*")], body.as_deref()).await;
-        println!("{what}: {:.1} s, {} {:.200}", begin.elapsed().as_secs_f64(), reply.status, reply.text);
-        assert!(reply.status.is_success(), "{reply:?}");
+async fn contacts_are_found_by_what_was_done_with_them() {
+    let app = app().await;
+    app.put("/v1/interaction-templates/CALL", &json!({"description": "Call"})).await.expect(201);
+    app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
+    for campaign in ["SPRING", "AUTUMN"] {
+        app.put(&format!("/v1/campaigns/{campaign}"), &json!({})).await.expect(201);
+    }
+    let logged =
+        json!({"number": "L", "campaignNumber": "AUTUMN", "interactionTemplateCode": "CALL", "salespersonCode": "JO"});
+    app.post("/v1/segments", &logged).await.expect(201);
+    app.post("/v1/segments/L/lines", &json!({"contactNumber": "ART"})).await.expect(201);
+    app.post("/v1/segments/L/logs", &json!({})).await.expect(201);
+    let with = |contact: &str, more: Value| {
+        let mut body = json!({"contactNumber": contact, "campaignNumber": "SPRING"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
     };
-    let criterion = |action: &str, filter: &str| Some(json!({"action": action, "filter": filter}));
-    timed("preview ADD", Method::POST, PREVIEWS, criterion("ADD", "number ne null")).await;
-    timed("ADD", Method::POST, ACTIONS, criterion("ADD", "number ne null")).await;
-    timed("preview REDUCE", Method::POST, PREVIEWS, criterion("REDUCE", BUYERS)).await;
-    timed("REDUCE half", Method::POST, ACTIONS, criterion("REDUCE", BUYERS)).await;
-    timed("undo REDUCE", Method::DELETE, LATEST, None).await;
-    let entire = Some(json!({"action": "REFINE", "filter": BUYERS, "entireCompanies": true}));
-    timed("REFINE entire companies", Method::POST, ACTIONS, entire).await;
-    timed("undo REFINE", Method::DELETE, LATEST, None).await;
-    let target = Some(json!({"campaignNumber": "C", "campaignTarget": true}));
-    timed("link", Method::PATCH, "/v1/segments/S", target).await;
-    timed("audience page", Method::GET, "/v1/campaigns/C/audience?top=100", None).await;
-    timed(
-        "audience page in the middle",
-        Method::GET,
-        "/v1/campaigns/C/audience?top=100&filter=accountNumber%20gt%20'C0100000'",
-        None,
-    )
-    .await;
-    timed("audience of a contact", Method::GET, "/v1/campaigns/C/audience/P0000007", None).await;
-    timed("undo ADD", Method::DELETE, LATEST, None).await;
-    let expand = Some(json!({"action": "ADD", "filter": COMPANIES, "expandCompanies": true}));
-    timed("ADD companies, expanded", Method::POST, ACTIONS, expand).await;
+    for body in [
+        with("ANN", json!({"interactionTemplateCode": "CALL"})),
+        with("ANN", json!({})),
+        with("BEA", json!({"campaignResponse": true})),
+        with("SOLO", json!({"campaignResponse": true, "canceled": true, "interactionTemplateCode": "CALL"})),
+        with("ABL", json!({"campaignResponse": true})),
+    ] {
+        app.post("/v1/interactions", &body).await.expect(201);
+    }
+    app.post("/v1/interactions", &json!({"contactNumber": "SAM"})).await.expect(201);
+    for (filter, listed, added) in [
+        ("interactionCampaigns/any(c: c eq 'spring')", vec!["ABL", "ANN", "BEA"], vec!["ANN", "BEA"]),
+        ("interactionCampaigns/any(c: c eq 'AUTUMN')", vec!["ART"], vec!["ART"]),
+        ("interactionCampaigns/any()", vec!["ABL", "ANN", "ART", "BEA"], vec!["ANN", "ART", "BEA"]),
+        ("interactionCampaigns/any(c: startswith(c, 'S'))", vec!["ABL", "ANN", "BEA"], vec!["ANN", "BEA"]),
+        ("respondedCampaigns/any(c: c eq 'SPRING')", vec!["ABL", "BEA"], vec!["BEA"]),
+        ("respondedCampaigns/any(c: c eq 'AUTUMN')", vec![], vec![]),
+        ("interactionTemplates/any(t: t eq 'CALL')", vec!["ANN", "ART"], vec!["ANN", "ART"]),
+        ("loggedSegments/any(s: s eq 'L')", vec!["ART"], vec!["ART"]),
+        (
+            "interactionCampaigns/any(c: c eq 'SPRING') and not respondedCampaigns/any(c: c eq 'SPRING')",
+            vec!["ANN"],
+            vec!["ANN"],
+        ),
+    ] {
+        let page = app.get(&format!("/v1/contacts?filter={filter}")).await.expect(200);
+        let numbers: Vec<_> =
+            page["value"].as_array().unwrap().iter().map(|row| row["number"].as_str().unwrap()).collect();
+        assert_eq!(numbers, listed, "{filter}");
+        act(&app, "ADD", filter, &[]).await.expect(201);
+        assert_eq!(contacts(&app).await, added, "{filter}");
+        go_back(&app).await;
+    }
+    assert_eq!(app.get("/v1/contacts?orderby=loggedSegments").await.status, 400);
 }

@@ -88,6 +88,7 @@ async fn every_operation_answers_with_success() {
     work(&journey).await;
     interactions(&journey).await;
     service(&journey).await;
+    reuse(&journey).await;
     let done = journey.done.into_inner();
     let missed: Vec<_> = routes().served().into_iter().filter(|operation| !done.contains(operation)).collect();
     assert!(missed.is_empty(), "operations that this journey does not call: {missed:#?}");
@@ -270,4 +271,16 @@ async fn service(journey: &Journey) {
     for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
         journey.call("GET", path, &[], Value::Null).await;
     }
+}
+
+async fn reuse(journey: &Journey) {
+    for (path, body) in [
+        ("/v1/interaction-templates/REUSED", json!({"description": "Call"})),
+        ("/v1/segments/REUSED", json!({"interactionTemplateCode": "REUSED", "salespersonCode": "JO"})),
+        ("/v1/segments/REUSED/lines/BUYER", json!({})),
+    ] {
+        journey.app.put(path, &body).await.expect(201);
+    }
+    journey.app.post("/v1/segments/REUSED/logs", &json!({})).await.expect(201);
+    journey.call("POST", "/v1/logged-segments/{logged_segment}/reuses", &["REUSED"], Value::Null).await;
 }

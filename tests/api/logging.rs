@@ -401,3 +401,48 @@ async fn many_lines_are_logged_in_a_few_statements() {
     let canceled = app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
     assert_eq!(canceled["numberOfInteractions"], 0);
 }
+
+#[actix_web::test]
+async fn a_logged_segment_is_reused_with_whom_it_reached() {
+    let app = ready().await;
+    log(&app, "FAIR", &json!({})).await.expect(201);
+    let (bert, _) = interaction_of(&app, "BERT").await;
+    app.patch(&bert, &json!({"canceled": true})).await.expect(200);
+    app.patch("/v1/contacts/SOLO", &json!({"excludeFromSegments": true})).await.expect(200);
+    let reuses = "/v1/logged-segments/fair/reuses";
+    let key = [("idempotency-key", "once")];
+    let made = app.send(Method::POST, reuses, &key, None).await;
+    assert_eq!((made.status.as_u16(), made.header("location")), (201, "/v1/segments/SM0001"), "{made:?}");
+    assert_eq!(app.send(Method::POST, reuses, &key, None).await.text, made.text);
+    let current = app.get("/v1/segments/SM0001").await;
+    assert_eq!((made.header("etag"), &made.text), (current.header("etag"), &current.text));
+    let view = made.json();
+    assert_eq!(
+        (&view["description"], &view["campaignNumber"], &view["campaignTarget"]),
+        (&json!("Visitors of the fair"), &Value::Null, &json!(false))
+    );
+    let lines = app.get("/v1/segments/SM0001/lines").await.expect(200);
+    let contacts: Vec<_> =
+        lines["value"].as_array().unwrap().iter().map(|line| line["contactNumber"].clone()).collect();
+    assert_eq!(contacts, ["ANNE", "OTHER"]);
+    // It was a criteria action, so it can be undone.
+    let action = app.get("/v1/segments/SM0001/criteria-actions/latest").await.expect(200);
+    assert_eq!((&action["filter"], &action["linesAdded"]), (&json!("loggedSegments/any(s: s eq 'FAIR')"), &json!(2)));
+    app.delete("/v1/segments/SM0001/criteria-actions/latest").await.expect(204);
+    assert_eq!(app.get("/v1/segments/SM0001/lines").await.expect(200)["value"], json!([]));
+
+    let own =
+        json!({"number": "AGAIN", "description": "Once more", "campaignNumber": "SPRING", "campaignTarget": true});
+    let view = app.post(reuses, &own).await.expect(201);
+    assert_eq!((&view["description"], &view["campaignTarget"]), (&json!("Once more"), &json!(true)));
+    assert_eq!(app.touched().campaigns, ["SPRING".to_owned()].into());
+    let wrong = json!({"number": "AGAIN", "campaignNumber": "NONE", "salespersonCode": "NOBODY"});
+    let refused = app.post(reuses, &wrong).await;
+    assert!(refused.status.is_client_error(), "{refused:?}");
+    let wrong = json!({"campaignNumber": "NONE", "salespersonCode": "NOBODY"});
+    let refused = app.post(reuses, &wrong).await;
+    let missing = pairs(&[("/campaignNumber", "REFERENCE_NOT_FOUND"), ("/salespersonCode", "REFERENCE_NOT_FOUND")]);
+    assert_eq!((refused.status.as_u16(), refused.errors()), (422, missing));
+    assert_eq!(app.post("/v1/logged-segments/NONE/reuses", &json!({})).await.status, 404);
+    assert_eq!(app.get("/v1/segments?count=true").await.json()["count"], 2);
+}

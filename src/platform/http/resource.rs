@@ -284,14 +284,23 @@ pub async fn create<R: Resource>(
     database
         .effect(&call, async |effect| {
             let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            checked(R::rules(&write, &scope))?;
-            let draft = Draft { id: Uuid::now_v7(), write: numbered::<R>(effect, write.clone()).await? };
-            let answer = saved::<R>(effect, &scope, &draft, IfExists::Refuse).await?;
-            let place = R::key(&draft.write).map_or_else(|| draft.id.to_string(), |key| key.to_string());
+            let view = make::<R>(effect, &scope, write).await?;
+            let place = R::key(&R::write_of(&view)).map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
             let location = format!("{}/{place}", request.path());
-            Ok(answer.header(header::LOCATION, &location))
+            Ok(Answer::resource(StatusCode::CREATED, &view)?.header(header::LOCATION, &location))
         })
         .await
+}
+
+/// Makes one, checked as `POST` does it, and answers with what stands there now.
+///
+/// # Errors
+/// Everything that is wrong with the write, or when the database fails.
+pub async fn make<R: Resource>(effect: &mut Effect, scope: &R::Scope, write: R::Write) -> Result<R::View, Problem> {
+    checked(R::rules(&write, scope))?;
+    let draft = Draft { id: Uuid::now_v7(), write: numbered::<R>(effect, write).await? };
+    save::<R>(effect, scope, &draft, IfExists::Refuse).await?;
+    found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await
 }
 
 /// The write with its key: the given one, or the next number of the series.

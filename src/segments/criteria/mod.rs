@@ -19,11 +19,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::contacts::FIELDS;
+use crate::platform::effect::Effect;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::Filter;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::values::Text;
+use crate::segments::lines::OfSegment;
 use crate::values::wire::text_enum;
+use crate::values::{Key, Text};
 
 text_enum! {
     /// What a criteria action does with a segment's lines.
@@ -121,4 +123,18 @@ impl Criterion {
             )
         })
     }
+}
+
+/// Performs a criterion on a segment that the transaction made, so that nobody else changes it, and answers with the action.
+///
+/// # Errors
+/// As a request for it would be refused, or when the database fails.
+pub async fn perform(
+    effect: &mut Effect,
+    segment: &Key,
+    criterion: &Criterion,
+    today: NaiveDate,
+) -> Result<history::CriteriaActionView, Problem> {
+    let filter = criterion.requested(today)?;
+    history::perform(effect, &OfSegment { number: segment.clone() }, criterion, &filter).await
 }

@@ -1,0 +1,3 @@
+DROP INDEX contacts_salesperson;
+DROP INDEX contacts_email;
+DROP INDEX contacts_name;

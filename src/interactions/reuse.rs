@@ -1,0 +1,70 @@
+//! Reuse of a logged segment: a new segment with the contacts that it reached.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, web};
+
+use super::LoggedSegments;
+use crate::platform::clock::Calendar;
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::problem::Problem;
+use crate::platform::http::resource::{Resource, make, reference};
+use crate::platform::http::routes::Routes;
+use crate::segments::criteria::{self, CriteriaKind, Criterion};
+use crate::segments::{SegmentView, SegmentWrite, Segments};
+use crate::values::Text;
+
+/// Adds the operation.
+pub fn mount_reuses(routes: &mut Routes) {
+    routes.add(__path_reuse_logged_segment, reuse_logged_segment);
+}
+
+/// Reuse a logged segment
+///
+/// Makes a new segment as `POST /v1/segments` does, which may belong to another campaign or to none, and adds the contacts of the
+/// logged segment's interactions that are not canceled; the description is that of the logged segment if none is given. They are
+/// added by a criteria action, `loggedSegments/any(s: s eq '…')`: contacts that are excluded or privacy blocked by now stay out, and
+/// going back takes the lines away again. The same filter adds them to a segment that exists.
+#[utoipa::path(
+    post,
+    path = "/v1/logged-segments/{logged_segment}/reuses",
+    operation_id = "reuse_logged_segment",
+    tag = "Interactions",
+    params(("logged_segment" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = inline(Option<SegmentWrite>), description = "The new segment; may be left out."),
+    responses((status = 201, description = "Made; `Location` is the new segment.", body = SegmentView))
+)]
+async fn reuse_logged_segment(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let mut write: SegmentWrite = call.json_or_default()?;
+    let reference = reference(&request, "logged_segment")?;
+    database
+        .effect(&call, async |effect| {
+            let logged = LoggedSegments::find(&mut effect.conn, &(), &reference, false).await?;
+            let logged = logged.ok_or_else(|| Problem::not_found("logged segment", &reference.to_string()))?;
+            if write.description.as_str().is_empty() {
+                write.description = logged.description;
+            }
+            let filter = format!("loggedSegments/any(s: s eq '{}')", logged.number);
+            let criterion = Criterion {
+                action: CriteriaKind::Add,
+                filter: Text::parse(&filter).map_err(Problem::internal)?,
+                allow_existing: false,
+                expand_companies: false,
+                related_companies: false,
+                entire_companies: false,
+                ignore_exclusion: false,
+            };
+            let segment = make::<Segments>(effect, &(), write).await?;
+            criteria::perform(effect, &segment.number, &criterion, calendar.today()).await?;
+            let location = format!("{}/{}", Segments::NAMES.path, segment.number);
+            Ok(Answer::resource(StatusCode::CREATED, &segment)?.header(header::LOCATION, &location))
+        })
+        .await
+}
