@@ -54,7 +54,7 @@ pub(super) fn mount(routes: &mut Routes) {
     );
     let listing = OperationBuilder::new()
         .operation_id(Some("list_campaign_audience"))
-        .tag("Publication")
+        .tag("Activation")
         .summary(Some("List a campaign's audience"))
         .description(Some(description))
         .parameters(Some(parameters));
@@ -262,7 +262,7 @@ pub struct AudienceMembership {
     get,
     path = "/v1/campaigns/{campaign}/audience/{contact}",
     operation_id = "get_campaign_audience_membership",
-    tag = "Publication",
+    tag = "Activation",
     params(
         ("campaign" = String, Path, description = "The id or the number of the campaign.", min_length = 1,
             max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),

@@ -81,12 +81,12 @@ pub enum ReadError {
 }
 
 /// The newest version.
-pub(super) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
+pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
 /// The changes that lead from one version to a later one. From 0 on: the whole book.
-pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
+pub(crate) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
     let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
     let mut changes = Vec::new();
     if from > 0 {
