@@ -106,8 +106,7 @@ pub(super) fn as_stated(rows: &[&Draft<SaleWrite>]) -> Vec<Owed> {
     stated.collect()
 }
 
-/// By the price of the date, of lines that know no more. The book as it was is read once for each version that is needed, in their
-/// order, each from the one before it.
+/// By the price of the date, of lines that know no more.
 pub(super) async fn by_replay(
     conn: &mut AsyncPgConnection,
     posting: &Posting,
@@ -125,20 +124,29 @@ pub(super) async fn by_replay(
         let version = versions.get(&row.write.posting_date.get()).copied().unwrap_or_default();
         by_version.entry(version).or_default().push(row);
     }
-    let live: Arc<Snapshot> = posting.book.snapshot().clone();
-    let mut book = Arc::new(Snapshot::empty());
     let mut owed = Vec::new();
     for (version, rows) in by_version {
-        if live.version() <= version && live.version() > book.version() {
-            book = live.clone();
-        }
-        if book.version() < version {
-            let changes = reader::changes(conn, book.version(), version).await.map_err(Problem::internal)?;
-            book = Arc::new(book.advanced(version, changes));
-        }
+        let book = book_at(conn, posting, version).await?;
         owed.extend(rows.into_iter().flat_map(|row| replayed(&book, row)));
     }
     Ok(owed)
+}
+
+/// The book as it was at a version: made from the nearest one before it that is at hand, and then at hand for the rest of the request,
+/// since the rows of a batch that is refused are tried again one by one. Versions share what did not change between them.
+async fn book_at(conn: &mut AsyncPgConnection, posting: &Posting, version: i64) -> Result<Arc<Snapshot>, Problem> {
+    let nearest = posting.past.borrow().range(..=version).next_back().map(|(_, book)| book.clone());
+    let mut book = nearest.unwrap_or_else(|| Arc::new(Snapshot::empty()));
+    let live: Arc<Snapshot> = posting.book.snapshot().clone();
+    if live.version() <= version && live.version() > book.version() {
+        book = live;
+    }
+    if book.version() < version {
+        let changes = reader::changes(conn, book.version(), version).await.map_err(Problem::internal)?;
+        book = Arc::new(book.advanced(version, changes));
+    }
+    posting.past.borrow_mut().insert(version, book.clone());
+    Ok(book)
 }
 
 /// The version that was in force when each posting date ended, where the company is; the present one for a day that has not.

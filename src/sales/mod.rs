@@ -3,7 +3,10 @@
 
 mod attribution;
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use deserr::Deserr;
@@ -24,6 +27,7 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of};
 use crate::publication::live::LiveBook;
+use crate::publication::snapshot::Snapshot;
 use crate::values::wire::text_enum;
 use crate::values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
 
@@ -200,6 +204,8 @@ pub struct Row {
 pub struct Posting {
     book: LiveBook,
     calendar: Calendar,
+    /// The versions of the book that the request has read so far.
+    past: Rc<RefCell<BTreeMap<i64, Arc<Snapshot>>>>,
 }
 
 impl Scope for Posting {
@@ -208,7 +214,7 @@ impl Scope for Posting {
     async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let book = request.app_data::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
         let calendar = request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
-        let both = book.zip(calendar).map(|(book, calendar)| Self { book, calendar });
+        let both = book.zip(calendar).map(|(book, calendar)| Self { book, calendar, past: Rc::default() });
         both.ok_or_else(|| Problem::internal("the service has no price book or no calendar"))
     }
 }
@@ -327,11 +333,12 @@ impl Resource for Sales {
             return Ok(());
         }
         let (mut owed, wrong) = attribution::by_reference(&mut effect.conn, &new).await?;
+        owed.extend(attribution::as_stated(&new));
+        // Before anything is written, so that what it reads is at hand should the rows be tried again one by one.
+        owed.extend(attribution::by_replay(&mut effect.conn, posting, &new).await?);
         if !wrong.is_empty() || insert(&mut effect.conn, &new).await? < new.len() {
             return Err(all_wrong(&mut effect.conn, &new, wrong).await?.into());
         }
-        owed.extend(attribution::as_stated(&new));
-        owed.extend(attribution::by_replay(&mut effect.conn, posting, &new).await?);
         attribution::record(&mut effect.conn, &owed).await?;
         Ok(())
     }

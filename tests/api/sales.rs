@@ -203,7 +203,15 @@ async fn everything_wrong_is_named_at_once() {
         let refused = post(&app, &line(1, &json!({ field: value }))).await;
         assert_eq!(refused.errors(), pairs(&[(&format!("/{field}"), "REFERENCE_NOT_FOUND")]));
     }
-    post(&app, &line(i32::MAX, &json!({"quantity": "999999999999999", "unitOfMeasureCode": "BOX"}))).await.expect(201);
+    post(
+        &app,
+        &line(
+            i32::MAX,
+            &json!({"campaignNumber": "SPRING", "quantity": "999999999999999", "unitOfMeasureCode": "BOX"}),
+        ),
+    )
+    .await
+    .expect(201);
     let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
     assert_eq!(figures["margin"], "-599999999999999324");
 }
