@@ -31,10 +31,12 @@ pub mod opportunities;
 pub mod pricing;
 pub mod publication;
 pub mod quotes;
+pub mod sales;
 pub mod salespeople;
 pub mod segments;
 pub mod serve;
 pub mod settings;
+pub mod statistics;
 pub mod tasks;
 pub mod teams;
 

@@ -43,12 +43,14 @@ FIELDS = {
 class Answers:
     """What the service answered, for the purchase lines in their order.
 
-    lines: `campaign_id` (NO_CAMPAIGN without discount) and the columns of SCALES.
+    lines: `campaign_id` (NO_CAMPAIGN without discount), the columns of SCALES, and `version`, that of the price book.
+    discount_lines: by the place of the line, the id of the discount line that it was quoted with, if any.
     problems: by the place of the line, why it has no price or why its answer is not what was asked.
     total_discount: the sum of the documents' own totals.
     """
 
     lines: pd.DataFrame
+    discount_lines: dict[int, str] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
     total_discount: Decimal = Decimal(0)
 
@@ -58,7 +60,7 @@ def quote(service: Service, purchases: pd.DataFrame, version: int, threads: int,
 
     A document has one contact and one date, and what a household buys on a day is what an order would hold.
     """
-    columns = {name: np.zeros(len(purchases), dtype="int64") for name in ("campaign_id", *SCALES)}
+    columns = {name: np.zeros(len(purchases), dtype="int64") for name in ("campaign_id", "version", *SCALES)}
     answers = Answers(pd.DataFrame())
     items = [item_number(product_id) for product_id in purchases["product_id"]]
     quantities = [str(quantity) for quantity in purchases["quantity"]]
@@ -77,7 +79,10 @@ def quote(service: Service, purchases: pd.DataFrame, version: int, threads: int,
         with lock:
             rates.took("quote", seconds)
             answers.total_discount += Decimal(answer["totals"]["discountAmount"])
+            columns["version"][begin:end] = answer["publicationVersion"]
             for place, line in enumerate(answer["lines"], start=begin):
+                if discount_line := line.get("discountLine"):
+                    answers.discount_lines[place] = discount_line["id"]
                 if problem := _keep(line, place, columns):
                     answers.problems[place] = problem
         progress.advance(end - begin)

@@ -1,4 +1,4 @@
-"""Loads the Complete Journey data set into a running service, quotes all its purchases, and checks every answer.
+"""Loads the Complete Journey data set into a running service, quotes and posts all its purchases, and checks all of it.
 
 Exit code 0: all answers are right. 1: some are not, each is listed. 2: the service could not be used.
 """
@@ -13,6 +13,7 @@ import pandas as pd
 
 import expected
 import loading
+import selling
 import source
 from progress import Rates
 from quoting import NO_CAMPAIGN, SCALES, Answers, quote
@@ -37,6 +38,8 @@ def main() -> int:
     try:
         version = loading.load(service, data, rates)
         answers = quote(service, data.purchases, version, arguments.threads, rates)
+        selling.post(service, data.purchases, answers, rates)
+        statistics = selling.statistics(service, data)
     except ServiceError as error:
         print(f"complete-journey: {error}", file=sys.stderr)
         return 2
@@ -45,7 +48,8 @@ def main() -> int:
     print("\nRates")
     print("\n".join(f"  {line}" for line in rates.table()))
     print(f"  all: {time.perf_counter() - began:,.1f} s")
-    return print_verdict(expected.differences(data, wanted, answers), len(data.purchases))
+    differences = expected.differences(data, wanted, answers) + selling.differences(data, wanted, statistics)
+    return print_verdict(differences, len(data.purchases), len(statistics))
 
 
 def read_arguments() -> argparse.Namespace:
@@ -75,10 +79,13 @@ def money(cents: pd.Series) -> Decimal:
     return Decimal(int(cents.sum())) / SCALES["discount"]
 
 
-def print_verdict(differences: list[str], lines: int) -> int:
+def print_verdict(differences: list[str], lines: int, campaigns: int) -> int:
     """Prints what the check came to. Answers with the exit code."""
     if not differences:
-        print(f"\nChecked with pandas: all {lines:,} answers are as expected.")
+        print(
+            f"\nChecked with pandas: all {lines:,} answers and the statistics of all {campaigns:,} campaigns are as "
+            "expected."
+        )
         return 0
     print(f"\nChecked with pandas: {len(differences):,} DIFFERENCES (amounts in their smallest units)", file=sys.stderr)
     for difference in differences[:MOST_LISTED]:

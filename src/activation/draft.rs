@@ -86,7 +86,7 @@ pub(super) async fn gather(
     };
     let targeting = targeting::count(conn, number).await?;
     let (mut prices, mut discounts) = (Vec::new(), Vec::new());
-    for (key, fact) in reader::lines_in_draft(conn, number).await.map_err(Problem::internal)? {
+    for (key, fact) in reader::lines_in_draft(conn, number).await? {
         match fact {
             Fact::PriceLine(line) => prices.push((key, line)),
             Fact::DiscountLine(line) => discounts.push((key, line)),
@@ -98,7 +98,7 @@ pub(super) async fn gather(
         .map(|(_, line)| line.item_number.clone())
         .chain(discounts.iter().filter_map(|(_, line)| line.item_number.clone()))
         .collect();
-    let items = reader::items_in_draft(conn, &named).await.map_err(Problem::internal)?;
+    let items = reader::items_in_draft(conn, &named).await?;
     let local_currency = {
         use crate::platform::db::schema::settings;
         settings::table.select(settings::local_currency_code).first(conn).await?

@@ -205,7 +205,7 @@ impl Hypothesis {
         let Some(day) = day_of_comparison(draft) else { return Ok(None) };
         let number = draft.campaign.number.to_string();
         let version = book.version();
-        let standing = reader::in_force(conn, &number).await.map_err(Problem::internal)?;
+        let standing = reader::in_force(conn, &number).await?;
         let dates = CampaignFact { starting_date, ending_date: draft.campaign.ending_date };
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
         let discounts = draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));

@@ -178,6 +178,11 @@ impl Resource for Campaigns {
             count: "SELECT count(*) AS count FROM interactions \
                     WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
         },
+        Holder {
+            what: "posted sales lines",
+            count: "SELECT count(*) AS count FROM sales WHERE campaign_number = $1 OR EXISTS (SELECT \
+                    FROM sales_attributions WHERE sale_id = sales.id AND sales_attributions.campaign_number = $1)",
+        },
     ];
     type Scope = Today;
     type Write = CampaignWrite;

@@ -257,6 +257,10 @@ impl Resource for Contacts {
             count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1",
         },
         Holder {
+            what: "posted sales lines",
+            count: "SELECT count(*) AS count FROM sales WHERE contact_number = $1 OR account_number = $1",
+        },
+        Holder {
             what: "open tasks",
             count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 AND closed_at IS NULL",
         },

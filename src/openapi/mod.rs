@@ -35,6 +35,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Campaigns", "Campaigns, their statuses and what is offered in them."),
     ("Activation", "From a draft to prices that count: validate, plan, publish, withdraw."),
     ("Tasks and opportunities", "What has to be done for a campaign, and what may come of it."),
+    ("Results", "What came of campaigns: posted sales, statistics."),
     ("Segments", "Whom a campaign addresses."),
     ("Interactions", "What was done with contacts: interactions, logged segments, the entries of campaigns."),
     ("Contacts", "Companies and persons; a company may be a customer."),

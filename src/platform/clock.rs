@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// A source of the present instant; tests bring their own.
@@ -39,6 +39,19 @@ impl Calendar {
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.now().with_timezone(&**self.zone.load()).date_naive()
+    }
+
+    /// The first instant of a calendar date of the company.
+    #[must_use]
+    pub fn begins(&self, date: NaiveDate) -> DateTime<Utc> {
+        let zone = **self.zone.load();
+        let midnight = date.and_time(NaiveTime::MIN);
+        // Where the clocks are put forward at midnight, the day begins an hour later.
+        let found = (0..24).find_map(|hours| {
+            let local = midnight.checked_add_signed(TimeDelta::try_hours(hours)?)?;
+            zone.from_local_datetime(&local).earliest()
+        });
+        found.map_or_else(|| midnight.and_utc(), |begin| begin.with_timezone(&Utc))
     }
 
     /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse unknown names.
@@ -84,5 +97,18 @@ mod tests {
     #[test]
     fn an_unknown_zone_changes_nothing() {
         assert_eq!(today("2031-05-14T23:59:59Z", "Mars/Olympus"), "2031-05-14");
+    }
+
+    #[test]
+    fn a_day_begins_where_the_company_is() {
+        let begins = |date: &str, zone: &str| {
+            let calendar = Calendar::system();
+            calendar.set_zone(zone);
+            calendar.begins(date.parse().unwrap()).to_rfc3339()
+        };
+        assert_eq!(begins("2031-05-15", "UTC"), "2031-05-15T00:00:00+00:00");
+        assert_eq!(begins("2031-05-15", "Europe/Oslo"), "2031-05-14T22:00:00+00:00");
+        // Cuba puts its clocks forward at midnight.
+        assert_eq!(begins("2024-03-10", "America/Havana"), "2024-03-10T05:00:00+00:00");
     }
 }

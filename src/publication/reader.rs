@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::facts::{Change, Fact, FactKind, ItemFact};
 use super::facts_sql;
 use crate::platform::db::schema::book;
+use crate::platform::http::problem::Problem;
 
 /// A step from one version to another, in four queries of which `$1` is the version one comes from and `$2` the one one goes to.
 struct Step {
@@ -109,8 +110,17 @@ pub enum ReadError {
     },
 }
 
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Database(error) => error.into(),
+            error @ ReadError::Unknown { .. } => Self::internal(error),
+        }
+    }
+}
+
 /// The newest version.
-pub(super) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
+pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 

@@ -22,7 +22,6 @@ use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::publication::live::LiveBook;
-use crate::publication::reader::ReadError;
 use crate::publication::snapshot::Snapshot;
 use crate::values::wire::Invalid;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
@@ -232,10 +231,7 @@ async fn snapshot(params: &QueryParams, book: &LiveBook, database: &Database) ->
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
     let Some(version) = version(params, "publicationVersion")? else { return Ok(book.snapshot().clone()) };
-    let replayed = book.as_of(&mut *database.read().await?, version).await.map_err(|error| match error {
-        ReadError::Database(error) => error.into(),
-        error @ ReadError::Unknown { .. } => Problem::internal(error),
-    })?;
+    let replayed = book.as_of(&mut *database.read().await?, version).await?;
     replayed.ok_or_else(|| {
         let detail = format!("there is no publication {version} yet");
         Problem::rule("?publicationVersion", FieldCode::ReferenceNotFound, detail)

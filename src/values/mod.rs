@@ -4,6 +4,7 @@
 pub mod date;
 pub mod decimal;
 pub mod email;
+pub mod id;
 pub mod key;
 pub mod key_set;
 pub mod name;
@@ -15,6 +16,7 @@ pub mod words;
 pub use date::Date;
 pub use decimal::{Amount, ExchangeRate, Percent, Precision, Quantity};
 pub use email::Email;
+pub use id::Id;
 pub use key::{CurrencyCode, Key, Reference};
 pub use key_set::KeySet;
 pub use name::Name;

@@ -170,6 +170,9 @@ async fn publication(journey: &Journey) {
     let query = "/v1/price-quotes?contactNumber=BUYER&date=2031-05-15&itemNumber=DESK";
     assert_eq!(journey.app.get(query).await.expect(200), quote);
     journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/price-quotes".to_owned()));
+    let history = journey.call("GET", "/v1/campaigns/{campaign}/activation-history", &["SPRING"], Value::Null).await;
+    assert_eq!(history["value"][0]["words"], "activated: 1 account, 2 lines");
+    results(journey, &quote).await;
     journey.call("POST", "/v1/campaigns/{campaign}/deactivations", &["SPRING"], Value::Null).await;
 }
 
@@ -265,6 +268,26 @@ async fn interactions(journey: &Journey) {
     journey.call("POST", logs, &["MAIL"], Value::Null).await;
     journey.call("PATCH", one, &["MAIL"], json!({"canceled": true})).await;
     journey.call("DELETE", one, &["MAIL"], Value::Null).await;
+}
+
+async fn results(journey: &Journey, quote: &Value) {
+    let line = &quote["lines"][0];
+    let sale = json!({
+        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": 10000, "postingDate": "2031-05-15",
+        "contactNumber": "BUYER", "itemNumber": "DESK", "lineAmount": line["lineAmount"],
+        "discountAmount": line["discountAmount"], "publicationVersion": quote["publicationVersion"],
+        "priceLineId": line["priceLine"]["id"], "discountLineId": line["discountLine"]["id"]
+    });
+    let posted = journey.call("POST", "/v1/sales", &[], sale.clone()).await;
+    let seen = journey.call("GET", "/v1/sales/{sale}", &[posted["id"].as_str().unwrap()], Value::Null).await;
+    assert_eq!(seen, posted);
+    let again = journey.call("POST", "/v1/sales/batch", &[], json!({ "rows": [sale] })).await;
+    assert_eq!(again["receipts"][0]["status"], 200);
+    let listed = journey.call("GET", "/v1/sales", &[], Value::Null).await;
+    assert_eq!(listed["value"][0]["id"], posted["id"]);
+    let figures = journey.call("GET", "/v1/campaigns/{campaign}/statistics", &["SPRING"], Value::Null).await;
+    // The price is the campaign's; its discount is no better than that for everybody.
+    assert_eq!((&figures["salesAmount"], &figures["discountGiven"]), (&json!("76"), &json!("0")));
 }
 
 async fn service(journey: &Journey) {

@@ -335,6 +335,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    sales (id) {
+        id -> Uuid,
+        document_type -> Text,
+        document_number -> Text,
+        line_number -> Int4,
+        posting_date -> Date,
+        contact_number -> Nullable<Text>,
+        customer_number -> Nullable<Text>,
+        account_number -> Text,
+        item_number -> Text,
+        variant_code -> Nullable<Text>,
+        unit_of_measure_code -> Nullable<Text>,
+        quantity -> Numeric,
+        base_quantity -> Numeric,
+        line_amount -> Numeric,
+        discount_amount -> Numeric,
+        cost -> Nullable<Numeric>,
+        currency_code -> Nullable<Text>,
+        campaign_number -> Nullable<Text>,
+        price_line_id -> Nullable<Uuid>,
+        discount_line_id -> Nullable<Uuid>,
+        publication_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    sales_attributions (sale_id, campaign_number) {
+        sale_id -> Uuid,
+        campaign_number -> Text,
+        basis -> Text,
+        price -> Bool,
+        discount -> Bool,
+    }
+}
+
+diesel::table! {
     salespeople (id) {
         id -> Uuid,
         code -> Text,
@@ -463,6 +499,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     logged_segments,
     price_lines,
     publications,
+    sales,
+    sales_attributions,
     salespeople,
     saved_criteria,
     segment_lines,

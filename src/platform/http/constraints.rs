@@ -78,6 +78,7 @@ const MEANINGS: &[Meaning] = &[
     taken("segment_lines_contact_key", "/contactNumber"),
     taken("saved_criteria_code_key", "/code"),
     taken("interaction_templates_code_key", "/code"),
+    taken("sales_line_key", "/lineNumber"),
     Meaning {
         constraint: "segments_number_logged",
         problem: ProblemCode::Conflict,
@@ -128,6 +129,8 @@ pub enum Target {
     Contact,
     /// A contact of type COMPANY.
     Company,
+    /// A company by its number as a customer.
+    Customer,
     /// A campaign.
     Campaign,
     /// An interaction template.
@@ -150,6 +153,7 @@ impl Target {
             Self::Currency => "currency",
             Self::Contact => "contact",
             Self::Company => "contact of type COMPANY",
+            Self::Customer => "customer",
             Self::Campaign => "campaign",
             Self::InteractionTemplate => "interaction template",
             Self::Item => "item",
@@ -172,6 +176,7 @@ impl Target {
             Self::Company => {
                 "SELECT EXISTS (SELECT FROM contacts WHERE number = $1 AND type = 'COMPANY') OR $2 IS NULL AS found"
             }
+            Self::Customer => "SELECT EXISTS (SELECT FROM contacts WHERE customer_number = $1) OR $2 IS NULL AS found",
             Self::Campaign => "SELECT EXISTS (SELECT FROM campaigns WHERE number = $1) OR $2 IS NULL AS found",
             Self::InteractionTemplate => {
                 "SELECT EXISTS (SELECT FROM interaction_templates WHERE code = $1) OR $2 IS NULL AS found"

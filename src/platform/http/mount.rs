@@ -59,6 +59,27 @@ pub fn mount_kept<R: Resource>(routes: &mut Routes) {
     routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
 }
 
+/// Adds the operations of a resource that stays as it came: it is written once, and seen.
+pub fn mount_posted<R: Resource>(routes: &mut Routes) {
+    let documented = Documented::<R>::new();
+    let collection = R::NAMES.path;
+    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
+    let batching = format!(
+        "Writes up to {BATCH_ROWS} rows. A row that was written before is answered 200 if it is the same, and refused with 409 if \
+         not. Atomic unless `atomic` is false: then each row has its own receipt (207)."
+    );
+    routes.schema::<R::Write>();
+    routes.schema::<R::View>();
+    routes.schema::<PageOf<R>>();
+    routes.schema::<BatchOf<R>>();
+    routes.schema::<BatchReceipts>();
+    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Post, collection, documented.post_once(), resource::post_once::<R>);
+    let batch = documented.batch_described(&batching);
+    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, resource::batch::<R>);
+    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
+}
+
 /// The documentation of a resource's operations.
 struct Documented<R> {
     resource: PhantomData<R>,
@@ -111,11 +132,27 @@ impl<R: Resource> Documented<R> {
         .build()
     }
 
+    fn post_once(&self) -> Operation {
+        self.operation(
+            format!("create_{}", R::NAMES.singular),
+            format!("Create {}", R::NAMES.one),
+            "It stays as it is. The same again is answered 200 with what stands; another content is refused with 409.",
+        )
+        .request_body(Some(json_body("What is to be created.", create_name::<R>())))
+        .response("201", json_response("Created.", R::View::name()))
+        .response("200", json_response("It stands already.", R::View::name()))
+        .build()
+    }
+
     fn batch(&self) -> Operation {
         let description = format!(
             "Upserts up to {BATCH_ROWS} rows by business key. Atomic unless `atomic` is false: then each row has its own receipt (207)."
         );
-        self.operation(format!("batch_{}", R::NAMES.plural), format!("Write many {}", self.words), &description)
+        self.batch_described(&description)
+    }
+
+    fn batch_described(&self, description: &str) -> Operation {
+        self.operation(format!("batch_{}", R::NAMES.plural), format!("Write many {}", self.words), description)
             .request_body(Some(json_body("The rows.", BatchOf::<R>::name())))
             .response("200", json_response("All rows are written.", BatchReceipts::name()))
             .response("207", json_response("Each row's own receipt.", BatchReceipts::name()))

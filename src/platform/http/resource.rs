@@ -303,6 +303,28 @@ pub async fn make<R: Resource>(effect: &mut Effect, scope: &R::Scope, write: R::
     found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await
 }
 
+/// `POST` on a collection whose rows stay as they came: the same row again is answered with what stands.
+pub async fn post_once<R: Resource>(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let write: R::Write = call.json()?;
+    database
+        .effect(&call, async |effect| {
+            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+            checked(R::rules(&write, &scope))?;
+            let known = R::existing(&mut effect.conn, &scope, std::slice::from_ref(&write)).await?.pop().flatten();
+            let if_exists = if known.is_some() { IfExists::Replace } else { IfExists::Refuse };
+            let draft = Draft { id: known.unwrap_or_else(Uuid::now_v7), write: write.clone() };
+            let answer = saved::<R>(effect, &scope, &draft, if_exists).await?;
+            let location = format!("{}/{}", request.path(), draft.id);
+            Ok(if known.is_some() { answer } else { answer.header(header::LOCATION, &location) })
+        })
+        .await
+}
+
 /// The write with its key: the given one, or the next number of the series.
 async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Write) -> Result<R::Write, Problem> {
     let Some(field) = R::NAMES.key_field else { return Ok(write) };

@@ -1,0 +1,527 @@
+//! Posted sales: the lines of invoices and credit memos as the ERP has posted them, each attributed to the campaigns whose price
+//! or discount it carried. A posted line stays as it is; a wrong one is taken back by a credit memo.
+
+mod attribution;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Date as SqlDate, Integer, Nullable, Numeric, Text as SqlText, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::{sales, sales_attributions};
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{self, Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of};
+use crate::publication::live::LiveBook;
+use crate::publication::snapshot::Snapshot;
+use crate::values::wire::text_enum;
+use crate::values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
+
+text_enum! {
+    /// What a posted document is.
+    DocumentType {
+        /// Something was sold.
+        Invoice = "INVOICE",
+        /// A sale was taken back; its amounts count negative.
+        CreditMemo = "CREDIT_MEMO",
+    }
+}
+
+text_enum! {
+    /// How it is known that a sale is owed to a campaign.
+    Basis {
+        /// By the quote that the line refers to.
+        Reference = "REFERENCE",
+        /// The ERP says so.
+        Stated = "STATED",
+        /// The price of the date was found once more, in the book as it was.
+        Replay = "REPLAY",
+    }
+}
+
+/// What the ERP says about a posted line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, ToSchema)]
+#[schema(as = SaleWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleWrite {
+    /// What the document is.
+    #[schema(example = "INVOICE")]
+    pub document_type: DocumentType,
+    /// The document's number.
+    pub document_number: Key,
+    /// The line's number in the document.
+    #[schema(minimum = 1, maximum = 2_147_483_647, example = 10000)]
+    pub line_number: i32,
+    /// The day it was posted for.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub posting_date: Date,
+    /// The contact who bought; this or `customerNumber`.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// The customer who bought; this or `contactNumber`.
+    #[deserr(default)]
+    pub customer_number: Option<Key>,
+    /// The item.
+    pub item_number: Key,
+    /// Its variant.
+    #[deserr(default)]
+    pub variant_code: Option<Key>,
+    /// The unit of `quantity`; absent: the item's base unit.
+    #[deserr(default)]
+    pub unit_of_measure_code: Option<Key>,
+    /// How many units. Above zero on a credit memo too.
+    #[deserr(default)]
+    #[schema(required = false, default = "1")]
+    pub quantity: Quantity,
+    /// What the line came to without tax, discount taken off, in local currency. Not negative on a credit memo either.
+    pub line_amount: Amount,
+    /// The discount that was taken off, in local currency.
+    #[deserr(default)]
+    #[schema(required = false, default = "0")]
+    pub discount_amount: Amount,
+    /// The currency the document was in, for finding its price again; absent: as for a quote. The amounts are in local
+    /// currency in any case.
+    #[deserr(default)]
+    pub currency_code: Option<CurrencyCode>,
+    /// The campaign, where the ERP knows it. Counts for a line without `publicationVersion`.
+    #[deserr(default)]
+    pub campaign_number: Option<Key>,
+    /// `priceLine.id` of the quote; needs `publicationVersion`.
+    #[deserr(default)]
+    pub price_line_id: Option<Id>,
+    /// `discountLine.id` of the quote; needs `publicationVersion`.
+    #[deserr(default)]
+    pub discount_line_id: Option<Id>,
+    /// The quote's `publicationVersion`. Given, the quote says alone which campaigns the sale is owed to: those of the two
+    /// lines, none if there are none.
+    #[deserr(default)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    pub publication_version: Option<i64>,
+}
+
+/// A campaign that a sale is owed to.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = SaleAttribution)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = sales_attributions, check_for_backend(Pg))]
+pub struct AttributionView {
+    /// The campaign.
+    pub campaign_number: Key,
+    /// How that is known.
+    #[schema(example = "REFERENCE")]
+    pub basis: Basis,
+    /// Whether the price came from the campaign.
+    #[schema(example = false)]
+    pub price: bool,
+    /// Whether the discount came from the campaign.
+    #[schema(example = true)]
+    pub discount: bool,
+}
+
+/// A posted line.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Sale)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleView {
+    /// What the ERP said.
+    #[serde(flatten)]
+    pub row: Row,
+    /// The campaigns that it is owed to.
+    #[schema(max_items = 2)]
+    pub attributions: Vec<AttributionView>,
+}
+
+/// A posted line without what it is owed to.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = PostedLine)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = sales, check_for_backend(Pg))]
+pub struct Row {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// What the document is.
+    #[schema(example = "INVOICE")]
+    pub document_type: DocumentType,
+    /// The document's number.
+    pub document_number: Key,
+    /// The line's number in the document.
+    #[schema(minimum = 1, maximum = 2_147_483_647, example = 10000)]
+    pub line_number: i32,
+    /// The day it was posted for.
+    // Spelled out, as utoipa takes any type called Date for its own.
+    #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
+    pub posting_date: Date,
+    /// The contact who bought, if the document names one.
+    pub contact_number: Option<Key>,
+    /// The customer who bought, if the document names one.
+    pub customer_number: Option<Key>,
+    /// The account of that contact or customer when the line came.
+    pub account_number: Key,
+    /// The item.
+    pub item_number: Key,
+    /// Its variant.
+    pub variant_code: Option<Key>,
+    /// The unit of `quantity`; null: the item's base unit.
+    pub unit_of_measure_code: Option<Key>,
+    /// How many units.
+    pub quantity: Quantity,
+    /// What the line came to without tax, discount taken off, in local currency.
+    pub line_amount: Amount,
+    /// The discount that was taken off, in local currency.
+    pub discount_amount: Amount,
+    /// The currency the document was in.
+    pub currency_code: Option<CurrencyCode>,
+    /// The campaign, as the ERP said.
+    pub campaign_number: Option<Key>,
+    /// The price line of the quote.
+    pub price_line_id: Option<Id>,
+    /// The discount line of the quote.
+    pub discount_line_id: Option<Id>,
+    /// The version of the price book that the quote came from.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    pub publication_version: Option<i64>,
+}
+
+/// What attribution needs beside the database: the present book, and the company's days.
+#[derive(Clone)]
+pub struct Posting {
+    book: LiveBook,
+    calendar: Calendar,
+    /// The versions of the book that the request has read so far.
+    past: Rc<RefCell<BTreeMap<i64, Arc<Snapshot>>>>,
+}
+
+impl Scope for Posting {
+    const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
+
+    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let book = request.app_data::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
+        let calendar = request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
+        let both = book.zip(calendar).map(|(book, calendar)| Self { book, calendar, past: Rc::default() });
+        both.ok_or_else(|| Problem::internal("the service has no price book or no calendar"))
+    }
+}
+
+/// The resource `/v1/sales`.
+pub struct Sales;
+
+impl Resource for Sales {
+    const NAMES: Names = Names {
+        path: "/v1/sales",
+        singular: "sale",
+        plural: "sales",
+        one: "a posted sales line",
+        tag: "Results",
+        key_field: None,
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "sales.id").not_null(),
+            Field::new("documentType", FieldKind::Enum(DocumentType::TEXTS), "sales.document_type").not_null(),
+            Field::new("documentNumber", FieldKind::Key, "sales.document_number").not_null(),
+            Field::new("lineNumber", FieldKind::Integer, "sales.line_number").not_null(),
+            Field::new("postingDate", FieldKind::Date, "sales.posting_date").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "sales.contact_number"),
+            Field::new("customerNumber", FieldKind::Key, "sales.customer_number"),
+            Field::new("accountNumber", FieldKind::Key, "sales.account_number").not_null(),
+            Field::new("itemNumber", FieldKind::Key, "sales.item_number").not_null(),
+            Field::new("variantCode", FieldKind::Key, "sales.variant_code"),
+            Field::new("unitOfMeasureCode", FieldKind::Key, "sales.unit_of_measure_code"),
+            Field::new("quantity", FieldKind::Decimal, "sales.quantity").not_null(),
+            Field::new("lineAmount", FieldKind::Decimal, "sales.line_amount").not_null(),
+            Field::new("discountAmount", FieldKind::Decimal, "sales.discount_amount").not_null(),
+            Field::new("currencyCode", FieldKind::Key, "sales.currency_code"),
+            Field::new("campaignNumber", FieldKind::Key, "sales.campaign_number"),
+            Field::new("priceLineId", FieldKind::Uuid, "sales.price_line_id"),
+            Field::new("discountLineId", FieldKind::Uuid, "sales.discount_line_id"),
+            Field::new("publicationVersion", FieldKind::Integer, "sales.publication_version"),
+        ],
+        default_order: "postingDate,id",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    type Scope = Posting;
+    type Write = SaleWrite;
+    type View = SaleView;
+
+    async fn list(conn: &mut AsyncPgConnection, _: &Posting, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+        let query = sales::table.select(Row::as_select()).into_boxed();
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let rows = query.load(conn).await?;
+        Ok(views(conn, rows).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, _: &Posting, list: &ListQuery) -> Result<i64, Problem> {
+        Ok(sales::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    // Nothing is locked: a posted line never changes.
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        _: &Posting,
+        reference: &Reference,
+        _: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let query = sales::table.filter(sales::id.nullable().eq(reference.id()));
+        let found: Option<Row> = query.select(Row::as_select()).first(conn).await.optional()?;
+        Ok(views(conn, found.into_iter().collect()).await?.pop())
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        _: &Posting,
+        writes: &[SaleWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let question = "SELECT sales.document_type, sales.document_number, sales.line_number, sales.id \
+            FROM unnest($1, $2, $3) AS wanted(type, number, line) JOIN sales \
+                ON document_number = wanted.number AND document_type = wanted.type AND line_number = wanted.line";
+        #[derive(QueryableByName)]
+        struct Known {
+            #[diesel(sql_type = SqlText)]
+            document_type: DocumentType,
+            #[diesel(sql_type = SqlText)]
+            document_number: Key,
+            #[diesel(sql_type = Integer)]
+            line_number: i32,
+            #[diesel(sql_type = SqlUuid)]
+            id: Uuid,
+        }
+        let known: Vec<Known> = diesel::sql_query(question)
+            .bind::<Array<SqlText>, _>(column(writes, |write| write.document_type))
+            .bind::<Array<SqlText>, _>(column(writes, |write| &write.document_number))
+            .bind::<Array<Integer>, _>(column(writes, |write| write.line_number))
+            .load(conn)
+            .await?;
+        let known = known.into_iter().map(|row| ((row.document_type, row.document_number, row.line_number), row.id));
+        let keys = writes.iter().map(|w| Some((w.document_type, w.document_number.clone(), w.line_number)));
+        Ok(ids_of(keys.collect(), known.collect()))
+    }
+
+    // Nothing is touched: no price depends on a sale.
+    async fn save(
+        effect: &mut Effect,
+        posting: &Posting,
+        rows: &[Draft<SaleWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        let standing = match if_exists {
+            IfExists::Refuse => HashMap::new(),
+            IfExists::Replace => present(&mut effect.conn, rows).await?,
+        };
+        if let Some(other) = rows.iter().find(|row| standing.get(&row.id).is_some_and(|was| *was != row.write)) {
+            return Err(posted_otherwise(&other.write).into());
+        }
+        let new: Vec<&Draft<SaleWrite>> = rows.iter().filter(|row| !standing.contains_key(&row.id)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let (mut owed, wrong) = attribution::by_reference(&mut effect.conn, &new).await?;
+        owed.extend(attribution::as_stated(&new));
+        // Before anything is written, so that what it reads is at hand should the rows be tried again one by one.
+        owed.extend(attribution::by_replay(&mut effect.conn, posting, &new).await?);
+        if !wrong.is_empty() || insert(&mut effect.conn, &new).await? < new.len() {
+            return Err(all_wrong(&mut effect.conn, &new, wrong).await?.into());
+        }
+        attribution::record(&mut effect.conn, &owed).await?;
+        Ok(())
+    }
+
+    async fn delete(_: &mut Effect, _: &Posting, _: &Self::View) -> Result<(), SaveError> {
+        Err(Problem::new(ProblemCode::Conflict, "a posted line stays; a credit memo takes it back").into())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.row.id
+    }
+
+    fn write_of(view: &Self::View) -> SaleWrite {
+        written(view.row.clone())
+    }
+
+    fn key(_: &SaleWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut SaleWrite, _: Key) {}
+
+    fn row_identity(write: &SaleWrite) -> Option<String> {
+        Some(name(write))
+    }
+
+    fn rules(write: &SaleWrite, _: &Posting) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        let mut wrong = |pointer: &str, code, detail: &str| errors.push(FieldError::new(pointer, code, detail));
+        if write.line_number < 1 {
+            wrong("/lineNumber", FieldCode::OutOfRange, "has to be 1 or more");
+        }
+        match (&write.contact_number, &write.customer_number) {
+            (None, None) => {
+                wrong("/contactNumber", FieldCode::Required, "contactNumber or customerNumber must be given")
+            }
+            (Some(_), Some(_)) => {
+                let detail = "contactNumber and customerNumber both say who bought; give one of them";
+                wrong("/customerNumber", FieldCode::NotAllowed, detail);
+            }
+            _ => {}
+        }
+        if write.publication_version.is_some_and(|version| version < 1) {
+            wrong("/publicationVersion", FieldCode::OutOfRange, "has to be 1 or more");
+        }
+        if write.publication_version.is_none() && (write.price_line_id.is_some() || write.discount_line_id.is_some()) {
+            let detail = "publicationVersion must be given with the lines of a quote";
+            wrong("/publicationVersion", FieldCode::Required, detail);
+        }
+        errors
+    }
+
+    fn references(write: &SaleWrite) -> Vec<Named> {
+        let item = || write.item_number.to_string();
+        [
+            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
+            named("/customerNumber", Target::Customer, write.customer_number.as_ref()),
+            named("/itemNumber", Target::Item, Some(&write.item_number)),
+            named("/variantCode", Target::VariantOf(item()), write.variant_code.as_ref()),
+            named("/unitOfMeasureCode", Target::UnitOf(item()), write.unit_of_measure_code.as_ref()),
+            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// How people call a line.
+fn name(write: &SaleWrite) -> String {
+    format!("{} {} line {}", write.document_type, write.document_number, write.line_number)
+}
+
+fn posted_otherwise(write: &SaleWrite) -> Problem {
+    let detail = format!("{} was posted with another content; a credit memo takes it back", name(write));
+    let error = FieldError::new("", FieldCode::AlreadyExists, detail.clone());
+    Problem { detail, ..Problem::with_errors(ProblemCode::Conflict, vec![error]) }
+}
+
+/// One field of all writes, for `unnest`.
+fn column<'a, T>(writes: impl IntoIterator<Item = &'a SaleWrite>, field: impl Fn(&'a SaleWrite) -> T) -> Vec<T> {
+    writes.into_iter().map(field).collect()
+}
+
+fn written(row: Row) -> SaleWrite {
+    SaleWrite {
+        document_type: row.document_type,
+        document_number: row.document_number,
+        line_number: row.line_number,
+        posting_date: row.posting_date,
+        contact_number: row.contact_number,
+        customer_number: row.customer_number,
+        item_number: row.item_number,
+        variant_code: row.variant_code,
+        unit_of_measure_code: row.unit_of_measure_code,
+        quantity: row.quantity,
+        line_amount: row.line_amount,
+        discount_amount: row.discount_amount,
+        currency_code: row.currency_code,
+        campaign_number: row.campaign_number,
+        price_line_id: row.price_line_id,
+        discount_line_id: row.discount_line_id,
+        publication_version: row.publication_version,
+    }
+}
+
+/// What stands of the rows already.
+async fn present(conn: &mut AsyncPgConnection, rows: &[Draft<SaleWrite>]) -> QueryResult<HashMap<Uuid, SaleWrite>> {
+    let query = sales::table.filter(sales::id.eq_any(rows.iter().map(|row| row.id)));
+    let rows: Vec<Row> = query.select(Row::as_select()).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, written(row))).collect())
+}
+
+/// Views of rows, each with the campaigns that it is owed to.
+async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> QueryResult<Vec<SaleView>> {
+    use sales_attributions as t;
+    let query = t::table.filter(t::sale_id.eq_any(rows.iter().map(|row| row.id))).order(t::campaign_number);
+    let found: Vec<(Uuid, AttributionView)> =
+        query.select((t::sale_id, AttributionView::as_select())).load(conn).await?;
+    let mut owed: HashMap<Uuid, Vec<AttributionView>> = HashMap::new();
+    for (sale, attribution) in found {
+        owed.entry(sale).or_default().push(attribution);
+    }
+    Ok(rows.into_iter().map(|row| SaleView { attributions: owed.remove(&row.id).unwrap_or_default(), row }).collect())
+}
+
+/// Writes lines with their account and their cost: how many were written. A line is left out whose contact, customer, variant or
+/// unit does not exist; the foreign keys refuse the rest.
+async fn insert(conn: &mut AsyncPgConnection, rows: &[&Draft<SaleWrite>]) -> QueryResult<usize> {
+    let statement = "INSERT INTO sales (id, document_type, document_number, line_number, posting_date, contact_number, \
+            customer_number, account_number, item_number, variant_code, unit_of_measure_code, quantity, base_quantity, \
+            line_amount, discount_amount, cost, currency_code, campaign_number, price_line_id, discount_line_id, \
+            publication_version) \
+        SELECT new.id, new.type, new.document, new.line, new.date, new.contact, new.customer, \
+            coalesce(named.company_number, named.number, customer.number), new.item, new.variant, new.unit, new.quantity, \
+            new.quantity * coalesce(quantity_per_unit, 1), new.amount, new.discount, \
+            round(new.quantity * coalesce(quantity_per_unit, 1) * unit_cost, 5), new.currency, new.campaign, new.price_line, \
+            new.discount_line, new.version \
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS new(id, type, \
+            document, line, date, contact, customer, item, variant, unit, quantity, amount, discount, currency, campaign, \
+            price_line, discount_line, version) \
+        LEFT JOIN contacts AS named ON named.number = new.contact \
+        LEFT JOIN contacts AS customer ON customer.customer_number = new.customer \
+        LEFT JOIN items ON items.number = new.item \
+        LEFT JOIN item_variants ON item_variants.item_number = new.item AND item_variants.code = new.variant \
+        LEFT JOIN item_units_of_measure AS units ON units.item_number = new.item AND units.code = new.unit \
+        WHERE coalesce(named.number, customer.number) IS NOT NULL \
+            AND (new.variant IS NULL OR item_variants.code IS NOT NULL) AND (new.unit IS NULL OR units.code IS NOT NULL)";
+    let writes = || rows.iter().map(|row| &row.write);
+    diesel::sql_query(statement)
+        .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+        .bind::<Array<SqlText>, _>(column(writes(), |write| write.document_type))
+        .bind::<Array<SqlText>, _>(column(writes(), |write| &write.document_number))
+        .bind::<Array<Integer>, _>(column(writes(), |write| write.line_number))
+        .bind::<Array<SqlDate>, _>(column(writes(), |write| write.posting_date))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.contact_number.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.customer_number.as_ref()))
+        .bind::<Array<SqlText>, _>(column(writes(), |write| &write.item_number))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.variant_code.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.unit_of_measure_code.as_ref()))
+        .bind::<Array<Numeric>, _>(column(writes(), |write| write.quantity))
+        .bind::<Array<Numeric>, _>(column(writes(), |write| write.line_amount))
+        .bind::<Array<Numeric>, _>(column(writes(), |write| write.discount_amount))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.currency_code.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.campaign_number.as_ref()))
+        .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.price_line_id))
+        .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.discount_line_id))
+        .bind::<Array<Nullable<BigInt>>, _>(column(writes(), |write| write.publication_version))
+        .execute(conn)
+        .await
+}
+
+/// Everything that the lines refer to in vain. Several lines are refused as a whole only to be tried one by one, so then nobody
+/// reads what is wrong with them.
+async fn all_wrong(
+    conn: &mut AsyncPgConnection,
+    rows: &[&Draft<SaleWrite>],
+    wrong: Vec<FieldError>,
+) -> QueryResult<Problem> {
+    let mut errors = match rows {
+        [row] => constraints::missing(conn, &Sales::references(&row.write)).await?,
+        _ => Vec::new(),
+    };
+    errors.extend(wrong);
+    Ok(Problem::with_errors(ProblemCode::ValidationFailed, errors))
+}

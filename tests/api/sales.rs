@@ -1,0 +1,314 @@
+//! Posted sales: that they come once and stay, and which campaigns they are owed to.
+
+use serde_json::{Value, json};
+
+use super::support::app::{Reply, TestApp, pairs};
+
+const PATH: &str = "/v1/sales";
+
+/// A service with the item DESK for 100 (BOX of 10), the customers D1 (the company BUYER with its person ANNE) and D2 (OTHER), and
+/// the campaign SPRING, which is published and sells DESK to BUYER for 80 less 5 % in May 2031.
+async fn ready() -> TestApp {
+    let app = TestApp::new().await;
+    let units = json!([{"code": "BOX", "quantityPerUnit": "10"}]);
+    app.put("/v1/items/DESK", &json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": units}))
+        .await
+        .expect(201);
+    for (number, contact) in [
+        ("BUYER", json!({"type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}})),
+        ("OTHER", json!({"type": "COMPANY", "name": "Other", "customer": {"number": "D2"}})),
+        ("ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
+    ] {
+        app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
+    }
+    let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
+    app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
+    app.put("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    app
+}
+
+/// A line of an invoice for one DESK to D1 on 15 May 2031, with these fields too. `null` takes a field away.
+fn line(number: i32, fields: &Value) -> Value {
+    let mut line = json!({
+        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": number, "postingDate": "2031-05-15",
+        "customerNumber": "D1", "itemNumber": "DESK", "lineAmount": "76", "discountAmount": "4"
+    });
+    line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    line.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    line
+}
+
+async fn post(app: &TestApp, line: &Value) -> Reply {
+    app.post(PATH, line).await
+}
+
+/// What a line is owed to, once it is posted: campaign, basis, price, discount.
+async fn owed(app: &TestApp, number: i32, fields: &Value) -> Vec<(String, String, bool, bool)> {
+    let view = post(app, &line(number, fields)).await.expect(201);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let each = |a: &Value| {
+        (text(&a["campaignNumber"]), text(&a["basis"]), a["price"].as_bool().unwrap(), a["discount"].as_bool().unwrap())
+    };
+    view["attributions"].as_array().unwrap().iter().map(each).collect()
+}
+
+fn spring(basis: &str, price: bool, discount: bool) -> Vec<(String, String, bool, bool)> {
+    vec![("SPRING".to_owned(), basis.to_owned(), price, discount)]
+}
+
+#[actix_web::test]
+async fn a_line_is_posted_once_and_stays() {
+    let app = ready().await;
+    let sent =
+        line(1, &json!({"contactNumber": "anne", "customerNumber": null, "quantity": "2", "unitOfMeasureCode": "BOX"}));
+    let created = post(&app, &sent).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let view = created.json();
+    let place = format!("{PATH}/{}", view["id"].as_str().unwrap());
+    assert_eq!(created.header("location"), place);
+    assert_eq!((&view["accountNumber"], &view["contactNumber"]), (&json!("BUYER"), &json!("ANNE")));
+    assert_eq!(app.get(&place).await.expect(200), view);
+    let again = post(&app, &sent).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, view.clone()));
+    // The same content in other words is the same.
+    let mut reworded = sent.clone();
+    reworded["quantity"] = json!("2.000");
+    assert_eq!(post(&app, &reworded).await.expect(200), view);
+    for other in [json!({"quantity": "3"}), json!({"lineAmount": "75"}), json!({"campaignNumber": "SPRING"})] {
+        let mut changed = sent.clone();
+        changed.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        let refused = post(&app, &changed).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "CONFLICT"), "{other}");
+        assert_eq!(refused.errors(), pairs(&[("", "ALREADY_EXISTS")]));
+    }
+    // Another type of document, another document and another line are others.
+    for other in [json!({"documentType": "CREDIT_MEMO"}), json!({"documentNumber": "INV-2"}), json!({"lineNumber": 2})]
+    {
+        let mut changed = sent.clone();
+        changed.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
+        post(&app, &changed).await.expect(201);
+    }
+    for method in [app.put(&place, &sent).await, app.patch(&place, &json!({})).await, app.delete(&place).await] {
+        assert_eq!(method.status, 405);
+    }
+    let page = app.get(&format!("{PATH}?filter=documentType eq 'CREDIT_MEMO'&count=true")).await.expect(200);
+    assert_eq!((&page["count"], &page["value"][0]["documentType"]), (&json!(1), &json!("CREDIT_MEMO")));
+    assert_eq!(app.get("/v1/sales/0190b5c2-7d5e-7000-8000-000000000001").await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_batch_answers_for_each_row() {
+    let app = ready().await;
+    let none = json!({});
+    app.post("/v1/sales/batch", &json!({"rows": [line(1, &none), line(2, &none)]})).await.expect(200);
+    let rows = json!([
+        line(1, &none),
+        line(2, &json!({"lineAmount": "1"})),
+        line(3, &none),
+        line(3, &none),
+        line(4, &json!({"itemNumber": "NONE"})),
+        line(5, &json!({"customerNumber": "NOBODY"})),
+    ]);
+    let body = app.post("/v1/sales/batch", &json!({"atomic": false, "rows": rows})).await.expect(207);
+    let statuses: Vec<_> = body["receipts"].as_array().unwrap().iter().map(|r| r["status"].as_i64().unwrap()).collect();
+    assert_eq!(statuses, [200, 409, 201, 422, 422, 422], "{body}");
+    let refused = app.post("/v1/sales/batch", &json!({ "rows": rows })).await;
+    assert_eq!(refused.status, 409);
+    assert_eq!(
+        refused.errors(),
+        pairs(&[
+            ("/rows/1", "ALREADY_EXISTS"),
+            ("/rows/3", "DUPLICATE"),
+            ("/rows/4/itemNumber", "REFERENCE_NOT_FOUND"),
+            ("/rows/5/customerNumber", "REFERENCE_NOT_FOUND"),
+        ])
+    );
+    let many: Vec<_> = (10..1_010).map(|number| line(number, &none)).collect();
+    let body = app.post("/v1/sales/batch", &json!({ "rows": many })).await.expect(200);
+    assert!(body["receipts"].as_array().unwrap().iter().all(|receipt| receipt["status"] == 201));
+    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!((&figures["salesLines"], &figures["salesAmount"]), (&json!(1_003), &json!("76228")));
+}
+
+#[actix_web::test]
+async fn everything_wrong_is_named_at_once() {
+    let app = ready().await;
+    let id = "0190b5c2-7d5e-7000-8000-000000000001";
+    let form = json!({"documentType": "ORDER", "quantity": "0", "lineAmount": "-1", "priceLineId": "1", "postingDate": "today"});
+    let refused = post(&app, &line(1, &form)).await;
+    assert_eq!(refused.status, 400);
+    let mut errors = refused.errors();
+    errors.sort();
+    assert_eq!(
+        errors,
+        pairs(&[
+            ("/documentType", "INVALID_VALUE"),
+            ("/lineAmount", "OUT_OF_RANGE"),
+            ("/postingDate", "INVALID_DATE"),
+            ("/priceLineId", "INVALID_VALUE"),
+            ("/quantity", "OUT_OF_RANGE"),
+        ])
+    );
+    let rules = line(0, &json!({"contactNumber": "ANNE", "discountLineId": id}));
+    assert_eq!(
+        post(&app, &rules).await.errors(),
+        pairs(&[
+            ("/customerNumber", "NOT_ALLOWED"),
+            ("/lineNumber", "OUT_OF_RANGE"),
+            ("/publicationVersion", "REQUIRED")
+        ])
+    );
+    let nobody = line(1, &json!({"customerNumber": null, "publicationVersion": 0}));
+    assert_eq!(
+        post(&app, &nobody).await.errors(),
+        pairs(&[("/contactNumber", "REQUIRED"), ("/publicationVersion", "OUT_OF_RANGE")])
+    );
+    let references = line(
+        1,
+        &json!({
+            "customerNumber": "NOBODY", "itemNumber": "NONE", "variantCode": "V", "unitOfMeasureCode": "U",
+            "campaignNumber": "WINTER", "priceLineId": id, "discountLineId": id, "publicationVersion": 999
+        }),
+    );
+    let refused = post(&app, &references).await;
+    assert_eq!(refused.status, 422);
+    let mut errors: Vec<_> = refused
+        .errors()
+        .into_iter()
+        .map(|(pointer, code)| {
+            assert_eq!(code, "REFERENCE_NOT_FOUND");
+            pointer
+        })
+        .collect();
+    errors.sort();
+    assert_eq!(
+        errors,
+        [
+            "/campaignNumber",
+            "/customerNumber",
+            "/discountLineId",
+            "/itemNumber",
+            "/priceLineId",
+            "/publicationVersion",
+            "/unitOfMeasureCode",
+            "/variantCode",
+        ]
+    );
+    for (field, value) in [("unitOfMeasureCode", "U"), ("variantCode", "V"), ("campaignNumber", "WINTER")] {
+        let refused = post(&app, &line(1, &json!({ field: value }))).await;
+        assert_eq!(refused.errors(), pairs(&[(&format!("/{field}"), "REFERENCE_NOT_FOUND")]));
+    }
+    post(
+        &app,
+        &line(
+            i32::MAX,
+            &json!({"campaignNumber": "SPRING", "quantity": "999999999999999", "unitOfMeasureCode": "BOX"}),
+        ),
+    )
+    .await
+    .expect(201);
+    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!(figures["margin"], "-599999999999999324");
+}
+
+#[actix_web::test]
+async fn the_quote_says_whom_a_sale_is_owed_to() {
+    let app = ready().await;
+    let quote = app.get("/v1/price-quotes?customerNumber=D1&itemNumber=DESK&date=2031-05-15").await.expect(200);
+    let (version, line) = (&quote["publicationVersion"], &quote["lines"][0]);
+    let (price, discount) = (&line["priceLine"]["id"], &line["discountLine"]["id"]);
+    let whole = json!({"publicationVersion": version, "priceLineId": price, "discountLineId": discount});
+    assert_eq!(owed(&app, 1, &whole).await, spring("REFERENCE", true, true));
+    let only_price = json!({"publicationVersion": version, "priceLineId": price});
+    assert_eq!(owed(&app, 2, &only_price).await, spring("REFERENCE", true, false));
+    let only_discount = json!({"publicationVersion": version, "discountLineId": discount});
+    assert_eq!(owed(&app, 3, &only_discount).await, spring("REFERENCE", false, true));
+    // The list price is owed to nobody, whatever else is said.
+    let list_price = json!({"publicationVersion": version, "campaignNumber": "SPRING"});
+    assert_eq!(owed(&app, 4, &list_price).await, []);
+    // A line of a version counts for that version only, and a price line is no discount line.
+    for (wrong, pointer) in [
+        (json!({"publicationVersion": 1, "priceLineId": price}), "/priceLineId"),
+        (json!({"publicationVersion": version, "discountLineId": price}), "/discountLineId"),
+    ] {
+        let refused = post(&app, &self::line(5, &wrong)).await;
+        assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[(pointer, "REFERENCE_NOT_FOUND")])));
+    }
+    // Once it is withdrawn, the version of the quote still has it.
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    assert_eq!(owed(&app, 6, &whole).await, spring("REFERENCE", true, true));
+    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    // The line of which only the price came from the campaign gives no discount of it.
+    assert_eq!((&figures["salesAmount"], &figures["discountGiven"]), (&json!("304"), &json!("12")));
+    // A standing line is owed to no campaign.
+    let standing = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "50"});
+    app.post("/v1/prices", &standing).await.expect(201);
+    let quote = app.get("/v1/price-quotes?customerNumber=D2&itemNumber=DESK&date=2031-05-15").await.expect(200);
+    let reference = json!({
+        "publicationVersion": quote["publicationVersion"], "priceLineId": quote["lines"][0]["priceLine"]["id"]
+    });
+    assert_eq!(owed(&app, 7, &reference).await, []);
+}
+
+#[actix_web::test]
+async fn what_the_erp_states_counts_before_a_replay() {
+    let app = ready().await;
+    let autumn = vec![("AUTUMN".to_owned(), "STATED".to_owned(), true, true)];
+    assert_eq!(owed(&app, 1, &json!({"campaignNumber": "autumn"})).await, autumn);
+    assert_eq!(owed(&app, 2, &json!({})).await, spring("REPLAY", true, true));
+}
+
+#[actix_web::test]
+async fn a_replay_asks_the_book_as_it_was_when_the_day_ended() {
+    let app = ready().await;
+    app.patch("/v1/settings", &json!({"timeZone": "Europe/Oslo"})).await.expect(200);
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    // In Oslo, activated on the 11th and withdrawn on the 20th.
+    app.sql(
+        "UPDATE publications SET published_at = CASE kind WHEN 'ACTIVATION' THEN timestamptz '2031-05-10T22:00:00Z' \
+             WHEN 'DEACTIVATION' THEN '2031-05-20T21:59:59Z' ELSE '2030-01-01T00:00:00Z' END",
+    )
+    .await;
+    // The settings were changed between the two, whatever the clock said of it.
+    app.sql("UPDATE publications SET published_at = '2031-05-12T00:00:00Z' WHERE version = (SELECT max(version) - 1 FROM publications)")
+        .await;
+    for (number, date, is_owed) in [
+        (1, "2029-12-31", false),
+        (2, "2031-05-10", false),
+        (3, "2031-05-11", true),
+        (4, "2031-05-19", true),
+        (5, "2031-05-20", false),
+        (6, "2031-05-25", false),
+    ] {
+        let expected = if is_owed { spring("REPLAY", true, true) } else { Vec::new() };
+        assert_eq!(owed(&app, number, &json!({"postingDate": date})).await, expected, "{date}");
+    }
+    // Other accounts and other dates got no price of the campaign.
+    assert_eq!(owed(&app, 7, &json!({"customerNumber": "D2", "postingDate": "2031-05-15"})).await, []);
+    let rows: Vec<_> = ["2031-05-10", "2031-05-11", "2031-05-19", "2031-05-20"]
+        .into_iter()
+        .zip(20..)
+        .map(|(date, number)| line(number, &json!({ "postingDate": date })))
+        .collect();
+    app.post("/v1/sales/batch", &json!({ "rows": rows })).await.expect(200);
+    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!(figures["salesLines"], 4);
+}
+
+#[actix_web::test]
+async fn what_was_sold_cannot_be_deleted() {
+    let app = ready().await;
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
+    owed(&app, 1, &json!({"campaignNumber": "AUTUMN", "customerNumber": "D2", "itemNumber": "LAMP"})).await;
+    for path in ["/v1/campaigns/AUTUMN", "/v1/contacts/OTHER", "/v1/items/LAMP"] {
+        let refused = app.delete(path).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"), "{path} {refused:?}");
+        assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "posted sales lines", "count": 1}));
+    }
+}
