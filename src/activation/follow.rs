@@ -41,10 +41,12 @@ impl Follower {
     async fn follow(&self, effect: &mut Effect) -> Result<(), Problem> {
         let touched = std::mem::take(&mut effect.touched);
         let campaigns = lock(effect, &touched).await?;
-        let kind = PublicationKind::BaseData;
-        let wished = Wished::BaseData(&touched);
-        if let Some(publication) = writer::publish(&mut effect.conn, kind, wished, &effect.author).await? {
-            effect.version = Some(publication.version);
+        if touched.has_base_data() {
+            let kind = PublicationKind::BaseData;
+            let wished = Wished::BaseData(&touched);
+            if let Some(publication) = writer::publish(&mut effect.conn, kind, wished, &effect.author).await? {
+                effect.version = Some(publication.version);
+            }
         }
         let active = campaigns.into_iter().filter(|campaign| campaign.publication_version.is_some());
         let (at_once, by_hand): (Vec<_>, Vec<_>) =

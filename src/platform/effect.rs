@@ -50,6 +50,19 @@ pub struct Touched {
     pub campaigns: BTreeSet<String>,
 }
 
+impl Touched {
+    /// Whether anything is touched that belongs to no campaign.
+    #[must_use]
+    pub fn has_base_data(&self) -> bool {
+        let Self { settings, currencies, exchange_rates, items, contacts, price_lines, discount_lines, campaigns: _ } =
+            self;
+        let lines = !price_lines.is_empty() || !discount_lines.is_empty();
+        *settings
+            || lines
+            || [currencies, exchange_rates, items, contacts].into_iter().any(|touched| !touched.is_empty())
+    }
+}
+
 /// A change under way: the transaction and what it touches.
 pub struct Effect {
     /// The connection, inside the transaction.

@@ -200,13 +200,13 @@ async fn write_standing(
     let concerned =
         if kind == FactKind::ExchangeRate { "split_part(book.key, '|', 1) = ANY($1)" } else { "book.key = ANY($1)" };
     let end = format!(
-        "WITH wished AS ({wished})
+        "WITH wished AS MATERIALIZED ({wished})
         UPDATE book_entries AS book SET to_version = $2
         WHERE kind = $3 AND to_version IS NULL AND {concerned}
             AND NOT EXISTS (SELECT FROM wished WHERE wished.key = book.key AND wished.facts = book.facts)"
     );
     let begin = format!(
-        "WITH wished AS ({wished})
+        "WITH wished AS MATERIALIZED ({wished})
         INSERT INTO book_entries (kind, key, campaign_number, facts, from_version)
         SELECT $3, key, campaign_number, facts, $2 FROM wished
         WHERE NOT EXISTS (SELECT FROM book_entries AS book

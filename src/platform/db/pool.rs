@@ -25,9 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long sent data may stay unacknowledged: a host that vanished without a word is noticed then.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What every session is set to: no statement and no open transaction may hold locks for long, whatever becomes of its client.
-const SESSION_OPTIONS: &str =
-    "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s -c TimeZone=UTC";
+/// What every session is set to: no statement and no open transaction may hold locks for long, whatever becomes of its client. And
+/// each statement is planned when it runs: a plan that was made and kept while a table was small reads the whole table when it
+/// has grown, until somebody analyzes it.
+const SESSION_OPTIONS: &str = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
+    -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
