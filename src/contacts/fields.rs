@@ -8,7 +8,8 @@ use crate::values::words::ContactType;
 /// A person's industry groups and business relations include the company's (api.md section 6). The company's are read by its
 /// number, once for each person the rest of the filter leaves to be asked; whoever has no company costs nothing.
 ///
-/// The last ones do not stand in a contact: they say what was done with it, canceled interactions left out.
+/// The last ones do not stand in a contact: they say what was done with it, canceled interactions left out, and what its account
+/// bought by posted invoices.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),
@@ -86,6 +87,27 @@ pub const FIELDS: &[Field] = &[
         FieldKind::KeyList,
         "ARRAY(SELECT interactions.segment_number FROM interactions WHERE interactions.contact_number = contacts.number \
          AND NOT interactions.canceled AND interactions.segment_number IS NOT NULL)",
+    )
+    .not_null(),
+    Field::new(
+        "itemsBought",
+        FieldKind::KeyList,
+        "ARRAY(SELECT sales.item_number FROM sales WHERE sales.document_type = 'INVOICE' \
+         AND sales.account_number = coalesce(contacts.company_number, contacts.number))",
+    )
+    .not_null(),
+    Field::new(
+        "itemsBoughtIn12Months",
+        FieldKind::KeyList,
+        "ARRAY(SELECT sales.item_number FROM sales WHERE sales.document_type = 'INVOICE' \
+         AND sales.account_number = coalesce(contacts.company_number, contacts.number) AND sales.posting_date > {today} - interval '12 months' AND sales.posting_date <= {today})",
+    )
+    .not_null(),
+    Field::new(
+        "itemsBoughtIn30Days",
+        FieldKind::KeyList,
+        "ARRAY(SELECT sales.item_number FROM sales WHERE sales.document_type = 'INVOICE' \
+         AND sales.account_number = coalesce(contacts.company_number, contacts.number) AND sales.posting_date > {today} - 30 AND sales.posting_date <= {today})",
     )
     .not_null(),
 ];

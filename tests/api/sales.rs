@@ -312,3 +312,49 @@ async fn what_was_sold_cannot_be_deleted() {
         assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "posted sales lines", "count": 1}));
     }
 }
+
+#[actix_web::test]
+async fn contacts_are_found_by_what_they_bought_and_when() {
+    let calendar =
+        kampanje::platform::clock::Calendar::new(std::sync::Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()));
+    let app = TestApp::at(calendar).await;
+    for item in ["DESK", "LAMP", "CHAIR", "SOFA"] {
+        app.put(&format!("/v1/items/{item}"), &json!({"listPrice": "100"})).await.expect(201);
+    }
+    app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
+    app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"}))
+        .await
+        .expect(201);
+    app.put("/v1/contacts/SOLO", &json!({"type": "PERSON", "name": "Solo"})).await.expect(201);
+    for (number, contact, item, date, kind) in [
+        (1, "ANNE", "DESK", "2031-04-16", "INVOICE"),
+        (2, "BUYER", "LAMP", "2031-04-15", "INVOICE"),
+        (3, "SOLO", "CHAIR", "2030-05-16", "INVOICE"),
+        (4, "SOLO", "LAMP", "2030-05-15", "INVOICE"),
+        (5, "SOLO", "SOFA", "2031-05-01", "CREDIT_MEMO"),
+    ] {
+        let fields = json!({"contactNumber": contact, "customerNumber": null, "itemNumber": item, "postingDate": date,
+            "documentType": kind});
+        post(&app, &line(number, &fields)).await.expect(201);
+    }
+    for (filter, expected) in [
+        ("itemsBought/any(i: i eq 'DESK')", vec!["ANNE", "BUYER"]),
+        ("itemsBought/any(i: i eq 'lamp')", vec!["ANNE", "BUYER", "SOLO"]),
+        ("itemsBought/any(i: i eq 'SOFA')", vec![]),
+        ("itemsBoughtIn12Months/any(i: i eq 'LAMP')", vec!["ANNE", "BUYER"]),
+        ("itemsBoughtIn12Months/any(i: i eq 'CHAIR')", vec!["SOLO"]),
+        ("itemsBoughtIn30Days/any(i: i eq 'DESK')", vec!["ANNE", "BUYER"]),
+        ("itemsBoughtIn30Days/any()", vec!["ANNE", "BUYER"]),
+        ("itemsBoughtIn30Days/any(i: i eq 'LAMP')", vec![]),
+        ("not itemsBoughtIn12Months/any(i: i eq 'DESK') and type eq 'PERSON'", vec!["SOLO"]),
+    ] {
+        let page = app.get(&format!("/v1/contacts?filter={filter}")).await.expect(200);
+        let numbers: Vec<_> =
+            page["value"].as_array().unwrap().iter().map(|row| row["number"].as_str().unwrap()).collect();
+        assert_eq!(numbers, expected, "{filter}");
+    }
+    app.put("/v1/segments/MAIL", &json!({})).await.expect(201);
+    let add = json!({"action": "ADD", "filter": "itemsBoughtIn30Days/any(i: i eq 'DESK')"});
+    let added = app.post("/v1/segments/MAIL/criteria-actions", &add).await.expect(201);
+    assert_eq!(added["linesAdded"], 2);
+}
