@@ -373,7 +373,7 @@ impl Resource for Sales {
         }
         match (&write.contact_number, &write.customer_number) {
             (None, None) => {
-                wrong("/contactNumber", FieldCode::Required, "contactNumber or customerNumber must be given")
+                wrong("/contactNumber", FieldCode::Missing, "contactNumber or customerNumber must be given")
             }
             (Some(_), Some(_)) => {
                 let detail = "contactNumber and customerNumber both say who bought; give one of them";
@@ -386,7 +386,7 @@ impl Resource for Sales {
         }
         if write.publication_version.is_none() && (write.price_line_id.is_some() || write.discount_line_id.is_some()) {
             let detail = "publicationVersion must be given with the lines of a quote";
-            wrong("/publicationVersion", FieldCode::Required, detail);
+            wrong("/publicationVersion", FieldCode::Missing, detail);
         }
         errors
     }

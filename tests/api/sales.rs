@@ -160,13 +160,13 @@ async fn everything_wrong_is_named_at_once() {
         pairs(&[
             ("/customerNumber", "NOT_ALLOWED"),
             ("/lineNumber", "OUT_OF_RANGE"),
-            ("/publicationVersion", "REQUIRED")
+            ("/publicationVersion", "MISSING")
         ])
     );
     let nobody = line(1, &json!({"customerNumber": null, "publicationVersion": 0}));
     assert_eq!(
         post(&app, &nobody).await.errors(),
-        pairs(&[("/contactNumber", "REQUIRED"), ("/publicationVersion", "OUT_OF_RANGE")])
+        pairs(&[("/contactNumber", "MISSING"), ("/publicationVersion", "OUT_OF_RANGE")])
     );
     let references = line(
         1,
