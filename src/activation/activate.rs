@@ -13,7 +13,7 @@ use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::publication::snapshot::Snapshot;
-use crate::publication::writer::{self, Difference, Publication, PublicationKind, Wished};
+use crate::publication::writer::{self, Publication, PublicationKind, Wished};
 
 /// At most so many findings of one code are listed; the last one tells how many more there are.
 const MOST_OF_A_CODE: usize = 50;
@@ -219,9 +219,4 @@ pub(super) fn bounded(findings: Vec<Finding>) -> Vec<Finding> {
         }
     }
     listed
-}
-
-/// Whether a plan brings nothing new; for campaigns that publish by hand.
-pub(super) async fn compare(conn: &mut AsyncPgConnection, campaign: &Campaign) -> QueryResult<Difference> {
-    writer::compare(conn, campaign.number.as_str(), AUDIENCE).await
 }

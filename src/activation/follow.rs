@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use serde_json::json;
 
-use super::activate::{bounded, compare, publish, refusal};
+use super::activate::{bounded, publish, refusal};
 use super::draft::{self, Campaign};
 use super::rules::{self, Occasion};
 use super::targeting::{self, AUDIENCE};
@@ -112,7 +112,7 @@ async fn wait(effect: &mut Effect, campaign: Campaign, touched: &Touched) -> Res
             effect.version = Some(publication.version);
         }
     }
-    let has_changes = !compare(&mut effect.conn, &campaign).await?.is_none();
+    let has_changes = !writer::compare(&mut effect.conn, number, AUDIENCE).await?.is_none();
     if has_changes != campaign.has_unpublished_changes {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::has_unpublished_changes.eq(has_changes))

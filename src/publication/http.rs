@@ -9,6 +9,9 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
@@ -16,14 +19,41 @@ use crate::platform::db::schema::publications;
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::mount::{list_description, list_operation};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_list_publications, list_publications);
+    routes.schema::<PublicationPage>();
+    routes.schema::<PublicationChangePage>();
+    let listing = |id: &str, summary: &str, spec: &ListSpec| {
+        let description = list_description(spec);
+        OperationBuilder::new()
+            .operation_id(Some(id))
+            .tag("Activation")
+            .summary(Some(summary))
+            .description(Some(description))
+    };
+    let publications = listing("list_publications", "List publications", &PUBLICATIONS);
+    let publications = list_operation(publications, &PUBLICATIONS, "publications", PublicationPage::name());
+    routes.operation(HttpMethod::Get, "/v1/publications", publications, list_publications);
     routes.add(__path_get_publication, get_publication);
-    routes.add(__path_list_publication_changes, list_publication_changes);
+    let version = ParameterBuilder::new()
+        .name("version")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The version."))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                .minimum(Some(1))
+                .maximum(Some(9_007_199_254_740_991_i64)),
+        ));
+    let changes = listing("list_publication_changes", "List what a publication changed", &CHANGES);
+    let changes = list_operation(changes.parameter(version), &CHANGES, "changes", PublicationChangePage::name());
+    routes.operation(HttpMethod::Get, "/v1/publications/{version}/changes", changes, list_publication_changes);
 }
 
 /// One version of the price book.
@@ -95,24 +125,7 @@ const PUBLICATIONS: ListSpec = ListSpec {
     tie: "version",
 };
 
-/// List publications
-///
-/// The newest first, unless `orderby` says otherwise. Filter and order by version, kind, campaignNumber, author and publishedAt.
-#[utoipa::path(
-    get,
-    path = "/v1/publications",
-    operation_id = "list_publications",
-    tag = "Activation",
-    params(
-        ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
-        ("skip" = Option<i32>, Query, description = "How many to leave out at the front.", minimum = 0, maximum = 10000),
-        ("filter" = Option<String>, Query, description = "Which of them, in OData's words.", max_length = 4096),
-        ("orderby" = Option<String>, Query, description = "In which order.", max_length = 512),
-        ("count" = Option<bool>, Query, description = "Whether to count all that the filter leaves."),
-        ("cursor" = Option<String>, Query, description = "Where the page begins; comes with `nextLink`.", max_length = 4096),
-    ),
-    responses((status = 200, description = "A page of publications.", body = PublicationPage))
-)]
+/// `GET` on the publications.
 async fn list_publications(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -235,25 +248,7 @@ const CHANGES: ListSpec = ListSpec {
     tie: "id",
 };
 
-/// List what a publication changed
-///
-/// In the order of their ids, unless `orderby` says otherwise. Filter and order by id, kind, key and change.
-#[utoipa::path(
-    get,
-    path = "/v1/publications/{version}/changes",
-    operation_id = "list_publication_changes",
-    tag = "Activation",
-    params(
-        ("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64),
-        ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
-        ("skip" = Option<i32>, Query, description = "How many to leave out at the front.", minimum = 0, maximum = 10000),
-        ("filter" = Option<String>, Query, description = "Which of them, in OData's words.", max_length = 4096),
-        ("orderby" = Option<String>, Query, description = "In which order.", max_length = 512),
-        ("count" = Option<bool>, Query, description = "Whether to count all that the filter leaves."),
-        ("cursor" = Option<String>, Query, description = "Where the page begins; comes with `nextLink`.", max_length = 4096),
-    ),
-    responses((status = 200, description = "A page of changes.", body = PublicationChangePage))
-)]
+/// `GET` on the changes of a publication.
 async fn list_publication_changes(
     request: HttpRequest,
     database: web::Data<Database>,
