@@ -20,7 +20,11 @@ const ITEMS: usize = 10_000;
 const CONTACTS: usize = 100_000;
 
 fn put(kind: FactKind, key: String, members: Value) -> Change {
-    Change::Put { key, fact: Fact::from_json(kind, members).unwrap(), version: 1 }
+    Change::Put { key, fact: Fact::from_text(kind, &members.to_string()).unwrap(), version: 1 }
+}
+
+fn ordinal(index: usize) -> u32 {
+    index.try_into().unwrap()
 }
 
 fn contact_number(index: usize) -> String {
@@ -78,12 +82,16 @@ fn book() -> Snapshot {
             number.clone(),
             json!({ "startingDate": "2031-05-01", "endingDate": "2031-05-31" }),
         ));
-        let accounts = (0..CONTACTS).filter(|contact| contact % 3 != index % 3).map(contact_number).collect();
+        let accounts = (0..CONTACTS).filter(|contact| contact % 3 != index % 3).map(ordinal).collect();
         changes.push(Change::AudienceAdd { campaign: number, accounts });
     }
     for index in 0..CONTACTS {
         let customer = json!({ "number": format!("D{index}"), "priceGroupCode": "GOLD", "allowLineDiscount": true, "pricesIncludeTax": false });
-        changes.push(put(FactKind::Contact, contact_number(index), json!({ "type": "COMPANY", "customer": customer })));
+        changes.push(put(
+            FactKind::Contact,
+            contact_number(index),
+            json!({ "type": "COMPANY", "ordinal": index, "customer": customer }),
+        ));
     }
     for item in 0..ITEMS {
         let members = json!({ "listPrice": "129.95", "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });

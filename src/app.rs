@@ -32,7 +32,6 @@ use crate::platform::http::middleware::{Credentials, around};
 use crate::platform::http::mount::{mount, mount_posted};
 use crate::platform::http::routes::Routes;
 use crate::publication::live::{LiveBook, RefreshError};
-use crate::publication::reader::ReadError;
 use crate::publication::{self, writer};
 use crate::quotes;
 use crate::sales::Sales;
@@ -102,7 +101,7 @@ pub fn routes() -> Routes {
 pub async fn open_book(pool: &Pool, calendar: &Calendar) -> Result<LiveBook, RefreshError> {
     let book = LiveBook::new(calendar.clone());
     // The settings count from the beginning, before anybody has changed them.
-    writer::begin(&mut *pool.get().await?).await.map_err(ReadError::from)?;
+    writer::begin(&mut *pool.get().await?).await?;
     book.refresh(pool).await?;
     tokio::spawn(book.clone().keep_up(pool.clone()));
     Ok(book)

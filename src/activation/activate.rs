@@ -4,16 +4,18 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::draft::{self, Campaign};
+use super::draft::{self, Campaign, Scope};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
-use super::targeting::AUDIENCE;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::publication::audience::{self, AudienceDifference};
+use crate::publication::difference::{Difference, hash_of};
+use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
-use crate::publication::writer::{self, Publication, PublicationKind, Wished};
+use crate::publication::writer::{self, Publication, PublicationKind};
 
 /// At most so many findings of one code are listed; the last one tells how many more there are.
 const MOST_OF_A_CODE: usize = 50;
@@ -71,21 +73,21 @@ pub(super) async fn activate(
 ) -> Result<Outcome, Problem> {
     let number = campaign.number.clone();
     let standing = campaign.publication_version;
-    let draft = draft::gather(&mut effect.conn, campaign, today).await?;
-    let difference = writer::compare(&mut effect.conn, number.as_str(), AUDIENCE).await?;
+    let mut draft = draft::gather(&mut effect.conn, campaign, Scope::Whole, today).await?;
+    let held = reader::campaign_in_force(&mut effect.conn, number.as_str(), Lines::All, &draft.entries).await?;
     let mut findings = rules::check(&draft, Occasion::Activation);
-    let mut hypothesis = Hypothesis::new(&mut effect.conn, book, &draft).await?;
-    let conflicts = match &mut hypothesis {
-        Some(hypothesis) => hypothesis.conflicts(&mut effect.conn, &draft).await?,
-        None => Vec::new(),
-    };
+    let hypothesis = Hypothesis::new(book, &draft, &held);
+    let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     let findings = bounded(findings);
-    let plan_hash = difference.hash.clone();
+    let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
+    let published = audience::in_force(&mut effect.conn, number.as_str()).await?;
+    let mut difference = Difference::between(held, std::mem::take(&mut draft.entries));
+    difference.audience = AudienceDifference::between(&published, &draft.targeting.accounts);
     if order.validate_only {
         let plan = match hypothesis {
             Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
-            None => plan::counted(&difference),
+            None => plan::counted(book, &draft, &difference),
         };
         return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
     }
@@ -101,20 +103,20 @@ pub(super) async fn activate(
     if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
         return Err(refusal(&findings));
     }
-    let wished = Wished::Campaign { number: number.as_str(), audience: AUDIENCE };
-    let publication = publish(effect, &draft.campaign, PublicationKind::Activation, wished).await?;
+    let publication = publish(effect, &draft.campaign, PublicationKind::Activation, &difference).await?;
     let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
 
-/// Publishes what is wished of a campaign, if that is not what the book carries.
+/// Publishes all that differs of a campaign: from then on the book carries what the drafts say.
 pub(super) async fn publish(
     effect: &mut Effect,
     campaign: &Campaign,
     kind: PublicationKind,
-    wished: Wished<'_>,
+    difference: &Difference,
 ) -> Result<Option<Publication>, Problem> {
-    let publication = writer::publish(&mut effect.conn, kind, wished, &effect.author).await?;
+    let number = Some(campaign.number.as_str());
+    let publication = writer::publish(&mut effect.conn, kind, number, difference, &effect.author).await?;
     settle(&mut effect.conn, campaign, publication.as_ref()).await?;
     if let Some(publication) = &publication {
         effect.version = Some(publication.version);
@@ -166,8 +168,12 @@ pub(super) async fn deactivate(
             .optional()?;
         return Ok(last.map(|publication| (publication, false)));
     }
-    let wished = Wished::Nothing { number };
-    let publication = writer::publish(&mut effect.conn, PublicationKind::Deactivation, wished, &effect.author).await?;
+    let held = reader::campaign_in_force(&mut effect.conn, number, Lines::All, &[]).await?;
+    let left = audience::in_force(&mut effect.conn, number).await?;
+    let mut difference = Difference::between(held, Vec::new());
+    difference.audience = AudienceDifference { left, ..AudienceDifference::default() };
+    let kind = PublicationKind::Deactivation;
+    let publication = writer::publish(&mut effect.conn, kind, Some(number), &difference, &effect.author).await?;
     let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((

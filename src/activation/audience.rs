@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::targeting::{self, AUDIENCE, Member, Standing};
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{book_audience, contacts};
+use crate::platform::db::schema::contacts;
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
@@ -36,7 +36,6 @@ const LIST: ListSpec = ListSpec {
         Field::new("accountNumber", FieldKind::Key, "audience.account_number").not_null(),
         Field::new("inDraft", FieldKind::Boolean, "audience.in_draft").not_null(),
         Field::new("published", FieldKind::Boolean, "audience.published").not_null(),
-        Field::new("publishedVersion", FieldKind::Integer, "audience.published_version"),
     ],
     default_order: "accountNumber",
     tie: "accountNumber",
@@ -92,13 +91,14 @@ pub struct AudienceAccount {
 /// [`AUDIENCE`] counts on.
 fn audience(campaign: &str) -> Statement {
     Statement::default()
-        .sql("WITH book AS (SELECT account_number, from_version FROM book_audience WHERE campaign_number = ")
+        .sql("WITH book AS (SELECT coalesce(number, contact_number_of(member)) AS account_number, member FROM (
+                SELECT unnest(ordinals) AS member FROM book_audience WHERE campaign_number = ")
         .text(campaign)
-        .sql(" AND to_version IS NULL), draft AS (")
+        .sql(" AND to_version IS NULL) AS members LEFT JOIN contacts ON ordinal = member), draft AS (")
         .sql(AUDIENCE)
         .sql(
             "), audience AS (SELECT coalesce(account, account_number) AS account_number, account IS NOT NULL AS in_draft,
-                account_number IS NOT NULL AS published, from_version AS published_version
+                account_number IS NOT NULL AS published, member
             FROM draft FULL JOIN book ON account = account_number) ",
         )
 }
@@ -124,7 +124,8 @@ async fn list(
         .sql(" OFFSET ")
         .integer(list.offset())
         .sql(
-            ") AS audience) SELECT page.account_number, contacts.name, in_draft, published, published_version
+            ") AS audience) SELECT page.account_number, contacts.name, in_draft, published,
+                audience_member_since($1, member) AS published_version
             FROM page LEFT JOIN contacts ON contacts.number = page.account_number ORDER BY at",
         );
     let rows: Vec<AudienceAccount> = question.load(&mut conn).await?;
@@ -310,13 +311,14 @@ async fn membership(
     contact_number: String,
     account_number: String,
 ) -> QueryResult<AudienceMembership> {
-    use book_audience as t;
-    let published_version: Option<i64> = t::table
-        .filter(t::campaign_number.eq(campaign).and(t::account_number.eq(&account_number)).and(t::to_version.is_null()))
-        .select(t::from_version)
-        .first(conn)
-        .await
-        .optional()?;
+    #[derive(QueryableByName)]
+    struct Since {
+        #[diesel(sql_type = Nullable<BigInt>)]
+        version: Option<i64>,
+    }
+    let since = "SELECT audience_member_since($1, (SELECT ordinal FROM contacts WHERE number = $2)) AS version";
+    let since = diesel::sql_query(since).bind::<Text, _>(campaign).bind::<Text, _>(&account_number);
+    let published_version = since.get_result::<Since>(conn).await?.version;
     let members = targeting::members(conn, &account_number).await?;
     let numbers: Vec<&str> = members.iter().map(|member| member.number.as_str()).collect();
     let in_draft = targeting::holds_any(conn, campaign, &numbers).await?;

@@ -6,12 +6,14 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Date, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
 
 use super::targeting::{self, Targeting};
-use crate::platform::db::schema::{campaign_statuses, campaigns};
+use crate::platform::db::schema::{campaign_statuses, campaigns, discount_lines, price_lines};
 use crate::platform::http::problem::Problem;
-use crate::publication::facts::{DiscountLineFact, Fact, ItemFact, PriceLineFact};
-use crate::publication::reader;
+use crate::publication::difference::Entry;
+use crate::publication::facts::{DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
+use crate::publication::reader::{self, Lines};
 use crate::values::words::Publishing;
 use crate::values::{Key, Reference};
 
@@ -33,9 +35,15 @@ pub(super) struct Draft {
     pub campaign: Campaign,
     /// Whether the campaign's status allows activation; a campaign without status may be activated.
     pub status_allows: bool,
+    /// Who is targeted; of a part, only as far as the part goes.
     pub targeting: Targeting,
+    /// What is to count, as rows of the book; of a part, its lines.
+    pub entries: Vec<Entry>,
+    /// The lines that the rules look at: all, or those beside the lines of a part.
     pub prices: Vec<(String, PriceLineFact)>,
     pub discounts: Vec<(String, DiscountLineFact)>,
+    /// Whether the campaign has any line.
+    pub has_lines: bool,
     /// The items that the lines name.
     pub items: HashMap<String, ItemFact>,
     /// The lines' foreign currencies that have an exchange rate by the campaign's first day or today, with it.
@@ -70,10 +78,54 @@ pub(super) async fn find(conn: &mut AsyncPgConnection, reference: &Reference) ->
     found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
 }
 
+/// How much of a campaign is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// All of it.
+    Whole,
+    /// Only what changed, so that the cost is that of the change.
+    Part {
+        /// Lines by id.
+        lines: &'a BTreeSet<Uuid>,
+        /// Contacts on its segments, by number.
+        contacts: &'a BTreeSet<String>,
+    },
+}
+
+/// The draft of a campaign's lines: as rows of the book, and those that the rules look at.
+struct DraftLines {
+    entries: Vec<Entry>,
+    looked_at: Vec<Entry>,
+    exist: bool,
+}
+
+async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<DraftLines, Problem> {
+    match scope {
+        Scope::Whole => {
+            let entries = reader::campaign_in_draft(conn, number, Lines::All).await?;
+            let looked_at: Vec<Entry> =
+                entries.iter().filter(|entry| entry.kind != FactKind::Campaign).cloned().collect();
+            Ok(DraftLines { exist: !looked_at.is_empty(), entries, looked_at })
+        }
+        Scope::Part { lines, .. } if lines.is_empty() => {
+            Ok(DraftLines { entries: Vec::new(), looked_at: Vec::new(), exist: true })
+        }
+        Scope::Part { lines, .. } => {
+            let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?;
+            let looked_at = reader::lines_beside(conn, number, lines).await?;
+            let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
+            let of_discounts = discount_lines::table.filter(discount_lines::campaign_number.eq(number));
+            let exist = diesel::select(diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)));
+            Ok(DraftLines { exist: !looked_at.is_empty() || exist.get_result(conn).await?, entries, looked_at })
+        }
+    }
+}
+
 /// Gathers what the rules look at.
 pub(super) async fn gather(
     conn: &mut AsyncPgConnection,
     campaign: Campaign,
+    scope: Scope<'_>,
     today: NaiveDate,
 ) -> Result<Draft, Problem> {
     let number = campaign.number.as_str();
@@ -84,21 +136,29 @@ pub(super) async fn gather(
         }
         None => true,
     };
-    let targeting = targeting::count(conn, number).await?;
+    let targeting = match scope {
+        Scope::Whole => targeting::find(conn, number, None).await?,
+        Scope::Part { contacts, .. } if contacts.is_empty() => Targeting::default(),
+        Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
+    };
+    let DraftLines { entries, looked_at, exist: has_lines } = lines(conn, number, scope).await?;
     let (mut prices, mut discounts) = (Vec::new(), Vec::new());
-    for (key, fact) in reader::lines_in_draft(conn, number).await? {
-        match fact {
-            Fact::PriceLine(line) => prices.push((key, line)),
-            Fact::DiscountLine(line) => discounts.push((key, line)),
+    for entry in looked_at {
+        match entry.fact()? {
+            Fact::PriceLine(line) => prices.push((entry.key, line)),
+            Fact::DiscountLine(line) => discounts.push((entry.key, line)),
             _ => {}
         }
     }
+    // As the rules and the plan list them, whatever the database came across first.
+    prices.sort_by(|(one, _), (other, _)| one.cmp(other));
+    discounts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let named: BTreeSet<String> = prices
         .iter()
         .map(|(_, line)| line.item_number.clone())
         .chain(discounts.iter().filter_map(|(_, line)| line.item_number.clone()))
         .collect();
-    let items = reader::items_in_draft(conn, &named).await?;
+    let items = reader::items_in_force(conn, &named).await?;
     let local_currency = {
         use crate::platform::db::schema::settings;
         settings::table.select(settings::local_currency_code).first(conn).await?
@@ -117,8 +177,10 @@ pub(super) async fn gather(
         campaign,
         status_allows,
         targeting,
+        entries,
         prices,
         discounts,
+        has_lines,
         items,
         rates,
         local_currency,

@@ -7,18 +7,23 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use roaring::RoaringBitmap;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::activate::{bounded, publish, refusal};
-use super::draft::{self, Campaign};
+use super::draft::{self, Campaign, Draft, Scope};
 use super::rules::{self, Occasion};
-use super::targeting::{self, AUDIENCE};
+use super::targeting;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, contacts};
 use crate::platform::effect::{Effect, Publisher, Touched};
 use crate::platform::http::problem::Problem;
+use crate::publication::audience::{self, AudienceDifference};
+use crate::publication::difference::Difference;
 use crate::publication::live::LiveBook;
-use crate::publication::writer::{self, PublicationKind, Wished};
+use crate::publication::reader::{self, Lines};
+use crate::publication::writer::{self, PublicationKind};
 use crate::values::words::Publishing;
 
 /// How long a change waits for the copy in memory after its commit, so that whoever made it reads it.
@@ -41,45 +46,128 @@ impl Follower {
     async fn follow(&self, effect: &mut Effect) -> Result<(), Problem> {
         let touched = std::mem::take(&mut effect.touched);
         let campaigns = lock(effect, &touched).await?;
-        if touched.has_base_data() {
-            let kind = PublicationKind::BaseData;
-            let wished = Wished::BaseData(&touched);
-            if let Some(publication) = writer::publish(&mut effect.conn, kind, wished, &effect.author).await? {
-                effect.version = Some(publication.version);
-            }
+        let active: Vec<Campaign> =
+            campaigns.into_iter().filter(|campaign| campaign.publication_version.is_some()).collect();
+        // Before the contacts' new facts reach the book, which still knows their accounts so far.
+        let moved = if active.is_empty() || touched.contacts.is_empty() {
+            RoaringBitmap::new()
+        } else {
+            targeting::accounts_of(&mut effect.conn, &touched.contacts).await?
+        };
+        if touched.has_base_data()
+            && let Some(publication) = writer::publish_base_data(&mut effect.conn, &touched, &effect.author).await?
+        {
+            effect.version = Some(publication.version);
         }
-        let active = campaigns.into_iter().filter(|campaign| campaign.publication_version.is_some());
         let (at_once, by_hand): (Vec<_>, Vec<_>) =
-            active.partition(|campaign| campaign.publishing == Publishing::Automatic);
+            active.into_iter().partition(|campaign| campaign.publishing == Publishing::Automatic);
         for campaign in at_once {
-            self.publish(effect, campaign, &touched).await?;
+            self.publish(effect, campaign, &touched, &moved).await?;
         }
         // Last: a line that moved to a campaign that publishes at once has left the others' part of the book by now.
         for campaign in by_hand {
-            wait(effect, campaign, &touched).await?;
+            wait(effect, campaign, &touched, &moved).await?;
         }
         Ok(())
     }
 
     /// Publishes what changed of an active campaign.
-    async fn publish(&self, effect: &mut Effect, campaign: Campaign, touched: &Touched) -> Result<(), Problem> {
-        let number = campaign.number.clone();
-        if !touched.campaigns.contains(number.as_str()) {
+    async fn publish(
+        &self,
+        effect: &mut Effect,
+        campaign: Campaign,
+        touched: &Touched,
+        moved: &RoaringBitmap,
+    ) -> Result<(), Problem> {
+        let part = Part::of(&campaign, touched, moved);
+        let difference = if part.is_changed_itself() {
+            let draft = draft::gather(&mut effect.conn, campaign.clone(), part.scope(), self.calendar.today()).await?;
+            let findings = bounded(rules::check(&draft, Occasion::Change));
+            if findings.iter().any(super::findings::Finding::is_error) {
+                return Err(refusal(&findings));
+            }
+            effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
+            part.difference(effect, &campaign, Some(draft)).await?
+        } else {
             // A contact somewhere in its audience changed. That can change the audience only, so the lines are not looked at, of
             // which a campaign may have many; and the contact's change is not refused for what is wrong with the campaign.
-            let wished = Wished::Audience { number: number.as_str(), audience: AUDIENCE };
-            publish(effect, &campaign, PublicationKind::Change, wished).await?;
-            return Ok(());
-        }
-        let draft = draft::gather(&mut effect.conn, campaign, self.calendar.today()).await?;
-        let findings = bounded(rules::check(&draft, Occasion::Change));
-        if findings.iter().any(super::findings::Finding::is_error) {
-            return Err(refusal(&findings));
-        }
-        effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
-        let wished = Wished::Campaign { number: number.as_str(), audience: AUDIENCE };
-        publish(effect, &draft.campaign, PublicationKind::Change, wished).await?;
+            part.difference(effect, &campaign, None).await?
+        };
+        publish(effect, &campaign, PublicationKind::Change, &difference).await?;
         Ok(())
+    }
+}
+
+/// What an effect touched of one campaign.
+struct Part<'a> {
+    whole: bool,
+    lines: BTreeSet<Uuid>,
+    /// Contacts on its segments' lines that changed.
+    contacts: BTreeSet<String>,
+    /// The accounts of contacts that changed themselves.
+    moved: &'a RoaringBitmap,
+}
+
+impl<'a> Part<'a> {
+    fn of(campaign: &Campaign, touched: &Touched, moved: &'a RoaringBitmap) -> Self {
+        let number = campaign.number.as_str();
+        Self {
+            whole: touched.campaigns.contains(number),
+            lines: touched.campaign_lines.get(number).cloned().unwrap_or_default(),
+            contacts: touched.targets.get(number).cloned().unwrap_or_default(),
+            moved,
+        }
+    }
+
+    /// Whether anything of the campaign's own changed, and not only contacts that it targets.
+    fn is_changed_itself(&self) -> bool {
+        self.whole || !self.lines.is_empty() || !self.contacts.is_empty()
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        if self.whole { Scope::Whole } else { Scope::Part { lines: &self.lines, contacts: &self.contacts } }
+    }
+
+    /// How the drafts of the part differ from the book. A draft that was gathered already is not read again.
+    async fn difference(
+        &self,
+        effect: &mut Effect,
+        campaign: &Campaign,
+        draft: Option<Draft>,
+    ) -> Result<Difference, Problem> {
+        let conn = &mut effect.conn;
+        let number = campaign.number.as_str();
+        if self.whole {
+            let (wished, accounts) = match draft {
+                Some(draft) => (draft.entries, draft.targeting.accounts),
+                None => {
+                    let wished = reader::campaign_in_draft(conn, number, Lines::All).await?;
+                    (wished, targeting::find(conn, number, None).await?.accounts)
+                }
+            };
+            let held = reader::campaign_in_force(conn, number, Lines::All, &wished).await?;
+            let mut difference = Difference::between(held, wished);
+            let published = audience::in_force(conn, number).await?;
+            difference.audience = AudienceDifference::between(&published, &accounts);
+            return Ok(difference);
+        }
+        let mut difference = Difference::default();
+        if !self.lines.is_empty() {
+            let lines = Lines::These(&self.lines);
+            let wished = match draft {
+                Some(draft) => draft.entries,
+                None => reader::campaign_in_draft(conn, number, lines).await?,
+            };
+            let held = reader::campaign_in_force(conn, number, lines, &wished).await?;
+            difference = Difference::between(held, wished);
+        }
+        let accounts = targeting::accounts_of(conn, &self.contacts).await? | self.moved;
+        if !accounts.is_empty() {
+            let wished = targeting::targeted_of(conn, number, &accounts).await?;
+            let published = audience::in_force_of(conn, number, &accounts).await?;
+            difference.audience = AudienceDifference::between(&published, &wished);
+        }
+        Ok(difference)
     }
 }
 
@@ -87,6 +175,7 @@ impl Follower {
 /// has to be seen as active afterwards.
 async fn lock(effect: &mut Effect, touched: &Touched) -> Result<Vec<Campaign>, Problem> {
     let mut numbers = touched.campaigns.clone();
+    numbers.extend(touched.campaign_lines.keys().chain(touched.targets.keys()).cloned());
     if !touched.contacts.is_empty() {
         let contacts: Vec<String> = touched.contacts.iter().cloned().collect();
         numbers.extend(targeting::campaigns_of(&mut effect.conn, &contacts).await?);
@@ -98,21 +187,31 @@ async fn lock(effect: &mut Effect, touched: &Touched) -> Result<Vec<Campaign>, P
 }
 
 /// A campaign that publishes by hand notes that there is something to publish; only contacts that object leave at once.
-async fn wait(effect: &mut Effect, campaign: Campaign, touched: &Touched) -> Result<(), Problem> {
+async fn wait(
+    effect: &mut Effect,
+    campaign: Campaign,
+    touched: &Touched,
+    moved: &RoaringBitmap,
+) -> Result<(), Problem> {
     let number = campaign.number.as_str();
-    let leaving = objecting(effect, number, &touched.contacts).await?;
-    if !leaving.is_empty() {
-        let wished = Wished::Without { number, accounts: &leaving };
-        let publication = writer::publish(&mut effect.conn, PublicationKind::Change, wished, &effect.author).await?;
-        if let Some(publication) = publication {
-            diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
-                .set(campaigns::publication_version.eq(publication.version))
-                .execute(&mut effect.conn)
-                .await?;
-            effect.version = Some(publication.version);
-        }
+    let left = objecting(effect, number, &touched.contacts).await?;
+    let audience = AudienceDifference { left, ..AudienceDifference::default() };
+    let leaving = Difference { audience, ..Difference::default() };
+    let kind = PublicationKind::Change;
+    if let Some(publication) = writer::publish(&mut effect.conn, kind, Some(number), &leaving, &effect.author).await? {
+        diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
+            .set(campaigns::publication_version.eq(publication.version))
+            .execute(&mut effect.conn)
+            .await?;
+        effect.version = Some(publication.version);
     }
-    let has_changes = !writer::compare(&mut effect.conn, number, AUDIENCE).await?.is_none();
+    let part = Part::of(&campaign, touched, moved);
+    let mut has_changes = !part.difference(effect, &campaign, None).await?.is_none();
+    if !has_changes && campaign.has_unpublished_changes && !part.whole {
+        // What was touched is as published; the rest may still wait.
+        let all = Part { whole: true, ..part };
+        has_changes = !all.difference(effect, &campaign, None).await?.is_none();
+    }
     if has_changes != campaign.has_unpublished_changes {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::has_unpublished_changes.eq(has_changes))
@@ -123,31 +222,19 @@ async fn wait(effect: &mut Effect, campaign: Campaign, touched: &Touched) -> Res
 }
 
 /// The accounts of touched contacts that are privacy blocked now and that nobody else holds in the audience.
-async fn objecting(effect: &mut Effect, campaign: &str, touched: &BTreeSet<String>) -> Result<Vec<String>, Problem> {
-    let accounts: Vec<(String, Option<String>)> = contacts::table
+async fn objecting(effect: &mut Effect, campaign: &str, touched: &BTreeSet<String>) -> Result<RoaringBitmap, Problem> {
+    let blocked: Vec<String> = contacts::table
         .filter(contacts::number.eq_any(touched))
         .filter(contacts::privacy_blocked)
-        .select((contacts::number, contacts::company_number))
+        .select(contacts::number)
         .load(&mut effect.conn)
         .await?;
-    if accounts.is_empty() {
-        return Ok(Vec::new());
+    if blocked.is_empty() {
+        return Ok(RoaringBitmap::new());
     }
-    let accounts: Vec<String> = accounts.into_iter().map(|(number, company)| company.unwrap_or(number)).collect();
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        account: String,
-    }
-    let question = format!(
-        "SELECT account FROM unnest($2) AS account WHERE account NOT IN (SELECT account FROM ({AUDIENCE}) AS targeted)"
-    );
-    let rows: Vec<Row> = diesel::sql_query(question)
-        .bind::<diesel::sql_types::Text, _>(campaign)
-        .bind::<diesel::sql_types::Array<diesel::sql_types::Text>, _>(accounts)
-        .load(&mut effect.conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.account).collect())
+    let accounts = targeting::accounts_of(&mut effect.conn, &blocked.into_iter().collect()).await?;
+    let published = audience::in_force_of(&mut effect.conn, campaign, &accounts).await?;
+    Ok(published - targeting::targeted_of(&mut effect.conn, campaign, &accounts).await?)
 }
 
 impl Publisher for Follower {

@@ -9,6 +9,7 @@
 //! draft.rs       gathers what the rules look at, under the campaign's lock
 //! plan.rs        what an activation would change: counts, sample prices, conflicts
 //! activate.rs    activates and deactivates
+//! rollback.rs    brings an earlier publication back
 //! follow.rs      brings what an effect touched into the book, in its transaction
 //! audience.rs    who is in the audience and why, over HTTP
 //! http.rs        the operations
@@ -21,6 +22,7 @@ pub mod findings;
 mod follow;
 pub mod http;
 mod plan;
+mod rollback;
 mod rules;
 mod shadow;
 mod targeting;

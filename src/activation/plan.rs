@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use diesel_async::AsyncPgConnection;
+use roaring::RoaringBitmap;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
@@ -14,14 +14,11 @@ use utoipa::ToSchema;
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::rules::day_of_comparison;
-use super::targeting::{self, SharedAudience};
-use crate::platform::http::problem::Problem;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
-use crate::publication::facts::{CampaignFact, Change, Fact};
-use crate::publication::reader;
+use crate::publication::difference::{Difference, Entry};
+use crate::publication::facts::{CampaignFact, Change, Fact, FactKind};
 use crate::publication::snapshot::Snapshot;
-use crate::publication::writer::Difference;
 use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
 use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
@@ -30,6 +27,8 @@ use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 const MOST_COMPARED: usize = 1_000;
 /// At most so many of them are shown.
 const MOST_SHOWN: usize = 20;
+/// At most so many accounts are named.
+const MOST_ACCOUNTS: usize = 10;
 
 /// What an activation would change.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -53,15 +52,15 @@ pub struct Plan {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedAccounts {
     /// How many accounts it would hold.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
-    pub total: i64,
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
+    pub total: u64,
     /// How many of them it does not hold now.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
-    pub gained: i64,
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
+    pub gained: u64,
     /// How many it holds now would leave.
-    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
-    pub lost: i64,
-    /// Some of the accounts by contact number, those gained first.
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub lost: u64,
+    /// Some of the accounts by contact number; those gained, if there are any.
     #[schema(value_type = Vec<crate::values::Key>, max_items = 10, example = json!(["CT000042"]))]
     pub sample: Vec<String>,
 }
@@ -157,8 +156,8 @@ pub struct Conflict {
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: String,
     /// How many accounts both are for.
-    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 120)]
-    pub accounts: i64,
+    #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 120)]
+    pub accounts: u64,
     /// One of them, by contact number.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: String,
@@ -188,24 +187,22 @@ impl Conflict {
     }
 }
 
-/// The book as it would be, for the accounts of a sample.
+/// The book as it would be.
 pub(super) struct Hypothesis {
     snapshot: Snapshot,
     day: NaiveDate,
 }
 
 impl Hypothesis {
-    /// The book with the campaign as the drafts say; none while the campaign has no starting date.
-    pub(super) async fn new(
-        conn: &mut AsyncPgConnection,
-        book: &Snapshot,
-        draft: &Draft,
-    ) -> Result<Option<Self>, Problem> {
-        let Some(starting_date) = draft.campaign.starting_date else { return Ok(None) };
-        let Some(day) = day_of_comparison(draft) else { return Ok(None) };
+    /// The book with the campaign as the drafts say, in place of what is held of it; none while the campaign has no starting date.
+    pub(super) fn new(book: &Snapshot, draft: &Draft, held: &[Entry]) -> Option<Self> {
+        let starting_date = draft.campaign.starting_date?;
+        let day = day_of_comparison(draft)?;
         let number = draft.campaign.number.to_string();
         let version = book.version();
-        let standing = reader::in_force(conn, &number).await?;
+        let gone = held.iter().map(|entry| Change::Remove { kind: entry.kind, key: entry.key.clone() });
+        let out = book.audience(&number).cloned().unwrap_or_default();
+        let gone = gone.chain([Change::AudienceRemove { campaign: number.clone(), accounts: out }]);
         let dates = CampaignFact { starting_date, ending_date: draft.campaign.ending_date };
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
         let discounts = draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
@@ -214,31 +211,20 @@ impl Hypothesis {
             fact,
             version,
         });
-        let snapshot = book.advanced(version, standing).advanced(version, wished);
-        Ok(Some(Self { snapshot, day }))
-    }
-
-    fn with_accounts(&mut self, campaign: &str, accounts: Vec<String>) {
-        let joined = Change::AudienceAdd { campaign: campaign.to_owned(), accounts };
-        self.snapshot = self.snapshot.advanced(self.snapshot.version(), [joined]);
+        let accounts = draft.targeting.accounts.clone();
+        let wished = wished.chain([Change::AudienceAdd { campaign: number.clone(), accounts }]);
+        let snapshot = book.advanced(version, gone).advanced(version, wished);
+        Some(Self { snapshot, day })
     }
 
     /// The published campaigns that this one meets.
-    pub(super) async fn conflicts(
-        &mut self,
-        conn: &mut AsyncPgConnection,
-        draft: &Draft,
-    ) -> Result<Vec<Conflict>, Problem> {
+    pub(super) fn conflicts(&self, draft: &Draft) -> Vec<Conflict> {
         let own = draft.campaign.number.as_str();
         let rivals = self.rivals(draft);
-        if rivals.is_empty() {
-            return Ok(Vec::new());
-        }
-        let numbers: Vec<&String> = rivals.keys().collect();
-        let shared = targeting::shared(conn, own, &numbers).await?;
-        self.with_accounts(own, shared.iter().map(|shared| shared.account.clone()).collect());
-        let conflicts = shared.into_iter().filter_map(|SharedAudience { campaign_number, accounts, account }| {
-            let rival = rivals.get(&campaign_number)?;
+        let conflicts = rivals.into_iter().filter_map(|(campaign_number, rival)| {
+            let shared = self.snapshot.audience(&campaign_number)? & &draft.targeting.accounts;
+            let accounts = shared.len();
+            let account = self.snapshot.number_of_ordinal(shared.min()?)?.to_owned();
             let item = rival.items.iter().next()?;
             let asked = RequestLine {
                 item_number: item.clone(),
@@ -268,7 +254,7 @@ impl Hypothesis {
                 campaign_number,
             })
         });
-        Ok(conflicts.collect())
+        conflicts.collect()
     }
 
     /// Published campaigns with lines for the items that ours name, in days that ours has too.
@@ -301,18 +287,17 @@ impl Hypothesis {
 
     /// The whole plan.
     pub(super) fn plan(
-        mut self,
+        self,
         book: &Snapshot,
         draft: &Draft,
         difference: &Difference,
         conflicts: Vec<Conflict>,
     ) -> Plan {
-        let account = difference.some_accounts.first().cloned();
-        if let Some(account) = &account {
-            self.with_accounts(draft.campaign.number.as_str(), vec![account.clone()]);
-        }
+        let counted = counted(book, draft, difference);
+        let account = examples(draft, difference).min();
+        let account = account.and_then(|account| book.number_of_ordinal(account)).map(str::to_owned);
         let effective_prices = account.map(|account| self.effective_prices(book, draft, account));
-        Plan { effective_prices, conflicts, ..counted(difference) }
+        Plan { effective_prices, conflicts, ..counted }
     }
 
     fn effective_prices(&self, book: &Snapshot, draft: &Draft, account: String) -> EffectivePrices {
@@ -379,20 +364,24 @@ impl Hypothesis {
     }
 }
 
+/// The accounts that examples are taken from: those gained, if there are any.
+fn examples<'a>(draft: &'a Draft, difference: &'a Difference) -> &'a RoaringBitmap {
+    let gained = &difference.audience.joined;
+    if gained.is_empty() { &draft.targeting.accounts } else { gained }
+}
+
 /// The plan without prices, as it is while there is no starting date.
-pub(super) fn counted(difference: &Difference) -> Plan {
+pub(super) fn counted(book: &Snapshot, draft: &Draft, difference: &Difference) -> Plan {
+    let lines = difference.counts_of(|kind| kind != FactKind::Campaign);
+    let sample = examples(draft, difference).iter().filter_map(|account| book.number_of_ordinal(account));
     Plan {
         accounts: PlannedAccounts {
-            total: difference.accounts,
-            gained: difference.accounts_gained,
-            lost: difference.accounts_lost,
-            sample: difference.some_accounts.clone(),
+            total: draft.targeting.accounts.len(),
+            gained: difference.audience.joined.len(),
+            lost: difference.audience.left.len(),
+            sample: sample.take(MOST_ACCOUNTS).map(str::to_owned).collect(),
         },
-        lines: PlannedLines {
-            added: difference.lines_added,
-            changed: difference.lines_changed,
-            removed: difference.lines_removed,
-        },
+        lines: PlannedLines { added: lines.added, changed: lines.changed, removed: lines.removed },
         effective_prices: None,
         conflicts: Vec::new(),
     }

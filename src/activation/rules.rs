@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::shadow;
+use super::targeting::Named;
 use crate::pricing::convert::{Given, Target, narrow};
 use crate::pricing::exact::{Percent, Positive};
 use crate::publication::facts::PriceLineFact;
@@ -64,46 +65,32 @@ fn targets(draft: &Draft) -> Vec<Finding> {
     if found.segments == 0 {
         findings.push(Finding::new(FindingCode::NoSegment, "/segments", "no segment is attached to the campaign"));
     }
-    if found.contacts == 0 {
+    if found.contacts.is_empty() {
         let detail = "no contact is targeted: attach a segment and set campaignTarget on it or on its lines";
         findings
             .push(Finding::new(FindingCode::NoTargets, "/segments", detail).param("numberOfSegments", found.segments));
-    } else if found.accounts == 0 {
-        let detail = format!("all {} targeted contacts are left out", found.contacts);
-        findings
-            .push(Finding::new(FindingCode::NobodyLeft, "/segments", detail).param("numberOfContacts", found.contacts));
+    } else if found.accounts.is_empty() {
+        let detail = format!("all {} targeted contacts are left out", found.contacts.len());
+        let finding = Finding::new(FindingCode::NobodyLeft, "/segments", detail);
+        findings.push(finding.param("numberOfContacts", found.contacts.len()));
     }
     findings
 }
 
 fn left_out(draft: &Draft) -> Vec<Finding> {
     let found = &draft.targeting;
-    let finding = |code, count: i64, numbers: &[String], words: &str| {
+    let finding = |code, contacts: &Named, words: &str| {
+        let count = contacts.count;
         (count > 0).then(|| {
             Finding::new(code, "/segments", format!("{count} of the targeted contacts: {words}"))
                 .param("numberOfContacts", count)
-                .param("contactNumbers", numbers.to_vec())
+                .param("contactNumbers", contacts.numbers.clone())
         })
     };
     [
-        finding(
-            FindingCode::ContactsExcluded,
-            found.excluded,
-            &found.excluded_numbers,
-            "excluded from segments and left out",
-        ),
-        finding(
-            FindingCode::ContactsPrivacyBlocked,
-            found.blocked,
-            &found.blocked_numbers,
-            "privacy blocked and left out",
-        ),
-        finding(
-            FindingCode::PersonsWithoutCompany,
-            found.alone,
-            &found.alone_numbers,
-            "persons without company, who count alone",
-        ),
+        finding(FindingCode::ContactsExcluded, &found.excluded, "excluded from segments and left out"),
+        finding(FindingCode::ContactsPrivacyBlocked, &found.blocked, "privacy blocked and left out"),
+        finding(FindingCode::PersonsWithoutCompany, &found.alone, "persons without company, who count alone"),
     ]
     .into_iter()
     .flatten()
@@ -112,7 +99,7 @@ fn left_out(draft: &Draft) -> Vec<Finding> {
 
 fn lines(draft: &Draft) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if draft.prices.is_empty() && draft.discounts.is_empty() {
+    if !draft.has_lines {
         let detail = "the campaign has neither a price nor a discount";
         findings.push(Finding::new(FindingCode::NoPrices, "/prices", detail));
     }

@@ -6,9 +6,15 @@
 //! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
 //! section 1), each once.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use roaring::RoaringBitmap;
+
+use crate::platform::db::schema::contacts;
+use crate::publication::audience;
 
 /// At most so many contacts are named where contacts are left out.
 const NAMED: i64 = 10;
@@ -16,84 +22,195 @@ const NAMED: i64 = 10;
 /// The contacts that are targeted by campaign `$1`, those left out included.
 macro_rules! targeted {
     () => {
-        "SELECT contacts.number, contacts.type, contacts.company_number, contacts.exclude_from_segments AS excluded,
-                contacts.privacy_blocked AS blocked
+        "SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
+                contacts.exclude_from_segments AS excluded, contacts.privacy_blocked AS blocked
             FROM segments
             JOIN segment_lines AS lines ON lines.segment_number = segments.number
             JOIN contacts ON contacts.number = lines.contact_number
             WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)
         UNION ALL
-        SELECT contacts.number, contacts.type, contacts.company_number, contacts.exclude_from_segments,
-                contacts.privacy_blocked
+        SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
+                contacts.exclude_from_segments, contacts.privacy_blocked
             FROM logged_targets JOIN contacts ON contacts.number = logged_targets.contact_number
             WHERE logged_targets.campaign_number = $1"
     };
 }
 
-/// The accounts (`account`) of the audience of campaign `$1`.
+/// The accounts (`account`) of the audience of campaign `$1`, by contact number.
 pub(super) const AUDIENCE: &str = concat!(
     "SELECT DISTINCT coalesce(company_number, number) AS account FROM (",
     targeted!(),
     ") AS targeted WHERE NOT excluded AND NOT blocked"
 );
 
-/// How many are targeted and how many are left.
-#[derive(Debug, Clone, Default, PartialEq, Eq, QueryableByName)]
+/// Who is targeted, and who is left. Contacts and accounts are sets of ordinals.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Targeting {
     /// Segments of the campaign, logged ones included unless they are canceled.
-    #[diesel(sql_type = BigInt)]
     pub segments: i64,
     /// Contacts that are targeted.
-    #[diesel(sql_type = BigInt)]
-    pub contacts: i64,
+    pub contacts: RoaringBitmap,
     /// Of them: left out, as they are excluded from segments.
-    #[diesel(sql_type = BigInt)]
-    pub excluded: i64,
-    /// The first of them.
-    #[diesel(sql_type = Array<Text>)]
-    pub excluded_numbers: Vec<String>,
+    pub excluded: Named,
     /// Of them: left out, as they are privacy blocked.
-    #[diesel(sql_type = BigInt)]
-    pub blocked: i64,
-    /// The first of them.
-    #[diesel(sql_type = Array<Text>)]
-    pub blocked_numbers: Vec<String>,
+    pub blocked: Named,
     /// Persons without company that are not left out: accounts of their own.
-    #[diesel(sql_type = BigInt)]
-    pub alone: i64,
-    /// The first of them.
-    #[diesel(sql_type = Array<Text>)]
-    pub alone_numbers: Vec<String>,
-    /// Accounts that are left.
-    #[diesel(sql_type = BigInt)]
-    pub accounts: i64,
+    pub alone: Named,
+    /// The accounts that are left.
+    pub accounts: RoaringBitmap,
 }
 
-/// Counts whom a campaign is for.
+/// Some contacts, of whom the first are named.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Named {
+    /// How many.
+    pub count: u64,
+    /// The first of them, by number.
+    pub numbers: Vec<String>,
+}
+
+/// Contacts by what becomes of them, each as often as it is targeted.
+#[derive(QueryableByName)]
+struct Classes {
+    #[diesel(sql_type = BigInt)]
+    segments: i64,
+    #[diesel(sql_type = Array<Integer>)]
+    blocked: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    excluded: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    alone: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    companies: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    persons: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    of_persons: Vec<i32>,
+}
+
+/// Finds whom a campaign is for; only these of the contacts, if any are named. Read in one pass, since a campaign may target a
+/// million.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<Targeting> {
+pub async fn find(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    only: Option<&BTreeSet<String>>,
+) -> QueryResult<Targeting> {
     let question = concat!(
-        "WITH targeted AS MATERIALIZED (SELECT DISTINCT * FROM (",
+        "WITH targeted AS MATERIALIZED (SELECT *, NOT blocked AND NOT excluded AS fit FROM (",
         targeted!(),
-        ") AS lines)
+        ") AS lines WHERE $2 IS NULL OR number = ANY($2)),
+        classes AS (SELECT array_agg(ordinal) FILTER (WHERE blocked) AS blocked,
+                array_agg(ordinal) FILTER (WHERE excluded AND NOT blocked) AS excluded,
+                array_agg(ordinal) FILTER (WHERE fit AND type = 'PERSON' AND company_number IS NULL) AS alone,
+                array_agg(ordinal) FILTER (WHERE fit AND type = 'COMPANY') AS companies,
+                array_agg(ordinal) FILTER (WHERE fit AND company_number IS NOT NULL) AS persons
+            FROM targeted)
         SELECT (SELECT count(*) FROM segments WHERE campaign_number = $1)
                 + (SELECT count(*) FROM logged_segments WHERE campaign_number = $1 AND NOT canceled) AS segments,
-            (SELECT count(*) FROM targeted) AS contacts,
-            (SELECT count(*) FROM targeted WHERE blocked) AS blocked,
-            ARRAY(SELECT number FROM targeted WHERE blocked ORDER BY number LIMIT $2) AS blocked_numbers,
-            (SELECT count(*) FROM targeted WHERE excluded AND NOT blocked) AS excluded,
-            ARRAY(SELECT number FROM targeted WHERE excluded AND NOT blocked ORDER BY number LIMIT $2)
-                AS excluded_numbers,
-            (SELECT count(*) FROM targeted WHERE type = 'PERSON' AND company_number IS NULL
-                AND NOT excluded AND NOT blocked) AS alone,
-            ARRAY(SELECT number FROM targeted WHERE type = 'PERSON' AND company_number IS NULL
-                AND NOT excluded AND NOT blocked ORDER BY number LIMIT $2) AS alone_numbers,
-            (SELECT count(DISTINCT coalesce(company_number, number)) FROM targeted WHERE NOT excluded AND NOT blocked)
-                AS accounts"
+            coalesce(blocked, '{}') AS blocked, coalesce(excluded, '{}') AS excluded, coalesce(alone, '{}') AS alone,
+            coalesce(companies, '{}') AS companies, coalesce(persons, '{}') AS persons,
+            ARRAY(SELECT company.ordinal
+                FROM (SELECT DISTINCT company_number FROM targeted WHERE fit AND company_number IS NOT NULL) AS of
+                JOIN contacts AS company ON company.number = of.company_number) AS of_persons
+        FROM classes"
     );
-    diesel::sql_query(question).bind::<Text, _>(campaign).bind::<BigInt, _>(NAMED).get_result(conn).await
+    let only: Option<Vec<&String>> = only.map(|only| only.iter().collect());
+    let question = diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Nullable<Array<Text>>, _>(only);
+    let found: Classes = question.get_result(conn).await?;
+    let [blocked, excluded, alone, companies, persons] =
+        [found.blocked, found.excluded, found.alone, found.companies, found.persons].map(audience::ordinals);
+    Ok(Targeting {
+        segments: found.segments,
+        contacts: &blocked | &excluded | &alone | &companies | persons,
+        accounts: companies | &alone | audience::ordinals(found.of_persons),
+        blocked: named(conn, &blocked).await?,
+        excluded: named(conn, &excluded).await?,
+        alone: named(conn, &alone).await?,
+    })
+}
+
+/// Names the first of some contacts.
+async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryResult<Named> {
+    if ordinals.is_empty() {
+        return Ok(Named::default());
+    }
+    let first = contacts::table.filter(contacts::ordinal.eq_any(audience::array(ordinals)));
+    let numbers = first.order(contacts::number).limit(NAMED).select(contacts::number).load(conn).await?;
+    Ok(Named { count: ordinals.len(), numbers })
+}
+
+/// The accounts that contacts belong to, as the book says and as the drafts say: one that has moved may count for both.
+///
+/// # Errors
+/// When the database fails.
+pub async fn accounts_of(conn: &mut AsyncPgConnection, contacts: &BTreeSet<String>) -> QueryResult<RoaringBitmap> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        ordinal: i32,
+    }
+    let question = "SELECT company.ordinal FROM contacts JOIN contacts AS company
+                ON company.number = coalesce(contacts.company_number, contacts.number)
+            WHERE contacts.number = ANY($1)
+        UNION SELECT (company.facts ->> 'ordinal')::integer FROM book_entries AS contact JOIN book_entries AS company
+                ON company.kind = 'CONTACT' AND company.to_version IS NULL
+                    AND company.key = coalesce(contact.facts ->> 'companyNumber', contact.key)
+            WHERE contact.kind = 'CONTACT' AND contact.to_version IS NULL AND contact.key = ANY($1)";
+    let contacts: Vec<&String> = contacts.iter().collect();
+    let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
+    Ok(audience::ordinals(rows.into_iter().map(|row| row.ordinal).collect()))
+}
+
+/// Which of some accounts are in the audience of a campaign.
+///
+/// # Errors
+/// When the database fails.
+pub async fn targeted_of(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    accounts: &RoaringBitmap,
+) -> QueryResult<RoaringBitmap> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        account: i32,
+    }
+    if accounts.is_empty() {
+        return Ok(RoaringBitmap::new());
+    }
+    // By the numbers of the accounts' contacts, so that only their own lines are read, however many the campaign has.
+    let members = "WITH accounts AS (SELECT number, ordinal FROM contacts WHERE ordinal = ANY($1))
+        SELECT number, ordinal AS account FROM accounts
+        UNION ALL SELECT contacts.number, accounts.ordinal FROM contacts
+            JOIN accounts ON contacts.company_number = accounts.number";
+    let members: Vec<MemberOf> =
+        diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
+    let question = concat!(
+        "SELECT DISTINCT account FROM unnest($2, $3) AS members (number, account) JOIN (",
+        targeted!(),
+        ") AS targeted USING (number) WHERE number = ANY($2) AND NOT excluded AND NOT blocked"
+    );
+    let (numbers, of): (Vec<String>, Vec<i32>) =
+        members.into_iter().map(|member| (member.number, member.account)).unzip();
+    let rows: Vec<Row> = diesel::sql_query(question)
+        .bind::<Text, _>(campaign)
+        .bind::<Array<Text>, _>(numbers)
+        .bind::<Array<Integer>, _>(of)
+        .load(conn)
+        .await?;
+    Ok(audience::ordinals(rows.into_iter().map(|row| row.account).collect()))
+}
+
+/// A contact by which an account can be in an audience.
+#[derive(QueryableByName)]
+struct MemberOf {
+    #[diesel(sql_type = Text)]
+    number: String,
+    #[diesel(sql_type = Integer)]
+    account: i32,
 }
 
 /// The campaigns on whose segments, logged ones included, any of these contacts stand; and those that grant their prices to the
@@ -111,43 +228,13 @@ pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> 
             WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
         UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)
         UNION SELECT campaigns.number FROM campaigns
+            JOIN contacts ON contacts.number = ANY($1)
+            JOIN contacts AS company ON company.number = coalesce(contacts.company_number, contacts.number)
             JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
-            JOIN contacts ON coalesce(contacts.company_number, contacts.number) = account_number
-            WHERE has_unpublished_changes AND contacts.number = ANY($1)";
+                AND chunk = company.ordinal >> 9 AND company.ordinal = ANY(ordinals)
+            WHERE has_unpublished_changes";
     let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
     Ok(rows.into_iter().map(|row| row.campaign_number).collect())
-}
-
-/// The accounts that a campaign would have in common with a published one.
-#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct SharedAudience {
-    /// The published campaign.
-    #[diesel(sql_type = Text)]
-    pub campaign_number: String,
-    /// How many accounts both are for.
-    #[diesel(sql_type = BigInt)]
-    pub accounts: i64,
-    /// One of them.
-    #[diesel(sql_type = Text)]
-    pub account: String,
-}
-
-/// The accounts that a campaign would have in common with each of some published ones; those without any are left out.
-///
-/// # Errors
-/// When the database fails.
-pub async fn shared(
-    conn: &mut AsyncPgConnection,
-    campaign: &str,
-    others: &[&String],
-) -> QueryResult<Vec<SharedAudience>> {
-    let question = format!(
-        "WITH targeted AS MATERIALIZED ({AUDIENCE})
-        SELECT campaign_number, count(*) AS accounts, min(account) AS account
-        FROM book_audience JOIN targeted ON targeted.account = account_number
-        WHERE campaign_number = ANY($2) AND to_version IS NULL GROUP BY campaign_number ORDER BY campaign_number"
-    );
-    diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Array<Text>, _>(others).load(conn).await
 }
 
 /// A contact of an account: the account's own contact, or a person of the company.

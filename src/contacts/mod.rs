@@ -7,7 +7,7 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel::sql_types::{BigInt, Nullable, Text as SqlText};
+use diesel::sql_types::{BigInt, Integer, Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
@@ -425,8 +425,10 @@ impl Resource for Contacts {
 
 /// In how many audiences contact `$1` is an account, as published. By campaign, since the audience has its index that way.
 const AUDIENCES: &str = "SELECT count(*) AS count FROM campaigns
+    JOIN contacts ON contacts.number = $1
     JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
-    WHERE publication_version IS NOT NULL AND account_number = $1";
+        AND chunk = ordinal >> 9 AND ordinal = ANY(ordinals)
+    WHERE publication_version IS NOT NULL";
 
 #[derive(QueryableByName)]
 struct Audiences {
@@ -503,6 +505,12 @@ async fn insert(
                 t::customer_discount_group_code.eq(customer.and_then(|customer| customer.discount_group_code.as_ref())),
                 t::customer_allow_line_discount.eq(customer.is_none_or(|customer| customer.allow_line_discount)),
                 t::customer_prices_include_tax.eq(customer.is_some_and(|customer| customer.prices_include_tax)),
+                // What an upsert would replace keeps its ordinal, and takes none out of the sequence: audiences lie densely.
+                t::ordinal.eq(diesel::dsl::sql::<Integer>(
+                    "coalesce((SELECT ordinal FROM contacts AS known WHERE number = ",
+                )
+                .bind::<Nullable<SqlText>, _>(write.number.as_ref())
+                .sql("), nextval('contacts_ordinal'))::integer")),
             )
         })
         .collect();

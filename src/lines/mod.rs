@@ -287,7 +287,7 @@ fn touch<'a>(
 ) {
     for (id, campaign_number) in rows {
         match campaign_number {
-            Some(number) => touched.campaigns.insert(number.to_string()),
+            Some(number) => touched.campaign_lines.entry(number.to_string()).or_default().insert(id),
             None => lines(touched).insert(id),
         };
     }

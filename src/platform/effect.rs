@@ -4,7 +4,7 @@
 //! price book follow what was touched, and keeps the answer under its idempotency key, all in the same commit. Nothing else
 //! opens a writing transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,16 +46,19 @@ pub struct Touched {
     pub price_lines: BTreeSet<Uuid>,
     /// Discount lines by id.
     pub discount_lines: BTreeSet<Uuid>,
-    /// Campaigns whose lines, dates or segments changed, by number.
+    /// Campaigns of which more changed than the next two say (dates, whole segments), by number.
     pub campaigns: BTreeSet<String>,
+    /// Campaigns of which only some lines changed: the lines' ids by the campaign's number.
+    pub campaign_lines: BTreeMap<String, BTreeSet<Uuid>>,
+    /// Campaigns of which only some lines of segments changed: the numbers of the contacts on these by the campaign's number.
+    pub targets: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Touched {
     /// Whether anything is touched that belongs to no campaign.
     #[must_use]
     pub fn has_base_data(&self) -> bool {
-        let Self { settings, currencies, exchange_rates, items, contacts, price_lines, discount_lines, campaigns: _ } =
-            self;
+        let Self { settings, currencies, exchange_rates, items, contacts, price_lines, discount_lines, .. } = self;
         let lines = !price_lines.is_empty() || !discount_lines.is_empty();
         *settings
             || lines

@@ -38,18 +38,10 @@ impl Snapshot {
             Change::Put { key, fact, version } => self.put(&key, fact, version),
             Change::Remove { kind, key } => self.remove(kind, &key),
             Change::AudienceAdd { campaign, accounts } => {
-                let accounts: Vec<u32> = accounts.iter().map(|account| self.contact_names.number(account)).collect();
-                self.change_campaign(&campaign, |campaign| Arc::make_mut(&mut campaign.audience).extend(accounts));
+                self.change_campaign(&campaign, |campaign| *Arc::make_mut(&mut campaign.audience) |= accounts);
             }
             Change::AudienceRemove { campaign, accounts } => {
-                let accounts: Vec<u32> =
-                    accounts.iter().filter_map(|account| self.contact_names.find(account)).collect();
-                self.change_campaign(&campaign, |campaign| {
-                    let audience = Arc::make_mut(&mut campaign.audience);
-                    for account in accounts {
-                        audience.remove(account);
-                    }
-                });
+                self.change_campaign(&campaign, |campaign| *Arc::make_mut(&mut campaign.audience) -= accounts);
             }
         }
     }
@@ -177,6 +169,7 @@ impl Snapshot {
         });
         let contact = Contact {
             version,
+            ordinal: fact.ordinal,
             is_person: fact.contact_type == ContactType::Person,
             company: fact.company_number.as_ref().map(|number| ContactIndex(self.contact_names.number(number))),
             currency: self.intern_some(fact.currency_code.as_ref()),
@@ -199,6 +192,15 @@ impl Snapshot {
         }
         if let Some(owner) = after.and_then(|number| self.customers.get_mut(number)) {
             *owner = Some(index);
+        }
+        let (gone, come) = (self.contact(index).map(|contact| contact.ordinal), contact.map(|contact| contact.ordinal));
+        if gone != come
+            && let Some(place) = gone.and_then(|ordinal| self.ordinals.get_mut(ordinal))
+        {
+            *place = None;
+        }
+        if let Some(place) = come.and_then(|ordinal| self.ordinals.get_mut(ordinal)) {
+            *place = Some(index);
         }
         if let Some(place) = self.contacts.get_mut(index.0) {
             *place = contact;

@@ -1,5 +1,6 @@
 //! The whole book as changes, and its hash: what the copy on disk and the self-check are made of.
 
+use roaring::RoaringBitmap;
 use sha2::{Digest, Sha256};
 
 use super::facts::{
@@ -9,9 +10,6 @@ use super::facts::{
 use super::snapshot::{Contact, Item, ItemSlot, Snapshot};
 use crate::pricing::line::{Code, DiscountLine, PriceLine, Source};
 use crate::values::words::ContactType;
-
-/// Accounts in one change of an audience.
-const ACCOUNTS_AT_ONCE: usize = 1_000;
 
 impl Snapshot {
     /// Everything the book holds: applied to the empty book, it makes this one again. In no particular order.
@@ -50,7 +48,7 @@ impl Snapshot {
                 }
                 Change::AudienceAdd { campaign, accounts } => {
                     for account in accounts {
-                        sum = sum.wrapping_add(hash(&["AUDIENCE", &campaign, &account]));
+                        sum = sum.wrapping_add(hash(&["AUDIENCE", &campaign, &account.to_string()]));
                     }
                 }
                 Change::Remove { .. } | Change::AudienceRemove { .. } => {}
@@ -107,13 +105,10 @@ impl Snapshot {
     }
 
     fn audience_changes(&self) -> impl Iterator<Item = Change> + '_ {
-        self.campaigns.iter().flat_map(|(index, campaign)| {
-            let number = self.campaign_names.text(index).unwrap_or_default();
-            let mut accounts = campaign.audience.iter().filter_map(|account| self.contact_names.text(account));
-            std::iter::from_fn(move || {
-                let accounts: Vec<String> = accounts.by_ref().take(ACCOUNTS_AT_ONCE).map(str::to_owned).collect();
-                (!accounts.is_empty()).then(|| Change::AudienceAdd { campaign: number.to_owned(), accounts })
-            })
+        let held = self.campaigns.iter().filter(|(_, campaign)| !campaign.audience.is_empty());
+        held.map(|(index, campaign)| Change::AudienceAdd {
+            campaign: self.campaign_names.text(index).unwrap_or_default().to_owned(),
+            accounts: RoaringBitmap::clone(&campaign.audience),
         })
     }
 
@@ -126,8 +121,9 @@ impl Snapshot {
     }
 
     fn contact_fact(&self, contact: &Contact) -> ContactFact {
-        let Contact { version: _, is_person, company, currency, customer } = contact;
+        let Contact { version: _, ordinal, is_person, company, currency, customer } = contact;
         ContactFact {
+            ordinal: *ordinal,
             contact_type: if *is_person { ContactType::Person } else { ContactType::Company },
             company_number: company.map(|company| self.contact_number(company).to_owned()),
             currency_code: self.text_some(*currency),

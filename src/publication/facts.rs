@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::NaiveDate;
+use roaring::RoaringBitmap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -125,17 +126,17 @@ impl Fact {
     /// Reads the column `facts` of a row of this kind.
     ///
     /// # Errors
-    /// When the JSON is not a fact of the kind: a member is missing, or a decimal is out of its bounds.
-    pub fn from_json(kind: FactKind, facts: serde_json::Value) -> serde_json::Result<Self> {
+    /// When the text is not the JSON of a fact of the kind: a member is missing, or a decimal is out of its bounds.
+    pub fn from_text(kind: FactKind, facts: &str) -> serde_json::Result<Self> {
         Ok(match kind {
-            FactKind::Settings => Self::Settings(serde_json::from_value(facts)?),
-            FactKind::Currency => Self::Currency(serde_json::from_value(facts)?),
-            FactKind::ExchangeRate => Self::ExchangeRate(serde_json::from_value(facts)?),
-            FactKind::Item => Self::Item(serde_json::from_value(facts)?),
-            FactKind::Contact => Self::Contact(serde_json::from_value(facts)?),
-            FactKind::Campaign => Self::Campaign(serde_json::from_value(facts)?),
-            FactKind::PriceLine => Self::PriceLine(serde_json::from_value(facts)?),
-            FactKind::DiscountLine => Self::DiscountLine(serde_json::from_value(facts)?),
+            FactKind::Settings => Self::Settings(serde_json::from_str(facts)?),
+            FactKind::Currency => Self::Currency(serde_json::from_str(facts)?),
+            FactKind::ExchangeRate => Self::ExchangeRate(serde_json::from_str(facts)?),
+            FactKind::Item => Self::Item(serde_json::from_str(facts)?),
+            FactKind::Contact => Self::Contact(serde_json::from_str(facts)?),
+            FactKind::Campaign => Self::Campaign(serde_json::from_str(facts)?),
+            FactKind::PriceLine => Self::PriceLine(serde_json::from_str(facts)?),
+            FactKind::DiscountLine => Self::DiscountLine(serde_json::from_str(facts)?),
         })
     }
 
@@ -239,6 +240,8 @@ pub struct UnitFact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactFact {
+    /// The number by which audiences hold the contact; never given to another.
+    pub ordinal: u32,
     /// Company or person.
     #[serde(rename = "type", deserialize_with = "word")]
     pub contact_type: ContactType,
@@ -395,18 +398,18 @@ pub enum Change {
         /// The key within the kind.
         key: String,
     },
-    /// Accounts join a campaign's audience. A whole list at once, because audiences come by the million.
+    /// Accounts join a campaign's audience. All at once, because audiences come by the million.
     AudienceAdd {
         /// The campaign's number.
         campaign: String,
-        /// The contact numbers of the accounts.
-        accounts: Vec<String>,
+        /// The ordinals of the accounts' contacts.
+        accounts: RoaringBitmap,
     },
     /// Accounts leave a campaign's audience.
     AudienceRemove {
         /// The campaign's number.
         campaign: String,
-        /// The contact numbers of the accounts.
-        accounts: Vec<String>,
+        /// The ordinals of the accounts' contacts.
+        accounts: RoaringBitmap,
     },
 }

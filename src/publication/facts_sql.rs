@@ -39,7 +39,7 @@ const ITEMS: &str = "
 
 const CONTACTS: &str = "
     SELECT number AS key, NULL::text AS campaign_number, jsonb_build_object(
-        'type', type, 'companyNumber', company_number, 'currencyCode', currency_code,
+        'ordinal', ordinal, 'type', type, 'companyNumber', company_number, 'currencyCode', currency_code,
         'customer', CASE WHEN customer_number IS NULL THEN NULL ELSE jsonb_build_object('number', customer_number,
             'priceGroupCode', customer_price_group_code, 'discountGroupCode', customer_discount_group_code,
             'allowLineDiscount', customer_allow_line_discount,
@@ -96,6 +96,32 @@ pub(super) const fn standing(kind: FactKind) -> &'static str {
         }
     }
 }
+
+/// The query of some lines of one campaign, by their ids (`$2`, `uuid[]`), with their kinds.
+pub(super) const LINES: &str = concat!(
+    "SELECT 'PRICE_LINE' AS kind, lines.* FROM (",
+    price_lines!("campaign_number = $1 AND id = ANY($2)"),
+    ") AS lines UNION ALL SELECT 'DISCOUNT_LINE', lines.* FROM (",
+    discount_lines!("campaign_number = $1 AND id = ANY($2)"),
+    ") AS lines"
+);
+
+/// The query of the lines of one campaign that are for the same items, groups, or all items, as some of its lines (`$2`, `uuid[]`).
+pub(super) const LINES_BESIDE: &str = concat!(
+    "SELECT 'PRICE_LINE' AS kind, lines.* FROM (",
+    price_lines!(
+        "campaign_number = $1
+            AND item_number IN (SELECT item_number FROM price_lines WHERE campaign_number = $1 AND id = ANY($2))"
+    ),
+    ") AS lines UNION ALL SELECT 'DISCOUNT_LINE', lines.* FROM (",
+    discount_lines!(
+        "campaign_number = $1
+            AND (coalesce(item_number, ''), coalesce(item_discount_group_code, '')) IN (
+                SELECT coalesce(item_number, ''), coalesce(item_discount_group_code, '') FROM discount_lines
+                WHERE campaign_number = $1 AND id = ANY($2))"
+    ),
+    ") AS lines"
+);
 
 /// The query of all facts of one campaign: its dates and its lines, with their kinds.
 pub(super) const OF_CAMPAIGN: &str = concat!(

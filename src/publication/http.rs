@@ -38,6 +38,8 @@ pub fn mount(routes: &mut Routes) {
     let publications = listing("list_publications", "List publications", &PUBLICATIONS);
     let publications = list_operation(publications, &PUBLICATIONS, "publications", PublicationPage::name());
     routes.operation(HttpMethod::Get, "/v1/publications", publications, list_publications);
+    super::compare::mount(routes);
+    super::price_changes::mount(routes);
     routes.add(__path_get_publication, get_publication);
     let version = ParameterBuilder::new()
         .name("version")

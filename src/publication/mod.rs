@@ -3,14 +3,19 @@
 //! ```text
 //! facts.rs        what can stand in the book, and what a step changes
 //! facts_sql.rs    the same, made from the drafts by the database
-//! writer.rs       drafts → book: one version, in the transaction of the change
-//! reader.rs       book → changes: the way back out of the database
+//! difference.rs   what the book carries against what is wished: pure
+//! writer.rs       a difference → one version, in the transaction of the change
+//! audience.rs     who a campaign is for, in the database
+//! reader.rs       drafts and book → rows and changes: the way out of the database
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
-//! http.rs         the history over HTTP
+//! http.rs         the history over HTTP; compare.rs two versions of it, price_changes.rs what a copy elsewhere has to follow
 //! live.rs         the copy that quotes read, kept up to date
 //! ```
 
 mod apply;
+pub mod audience;
+mod compare;
+pub mod difference;
 mod export;
 pub mod facts;
 mod facts_sql;
@@ -18,6 +23,7 @@ pub mod http;
 pub mod live;
 mod names;
 mod paged;
+mod price_changes;
 pub mod reader;
 pub mod snapshot;
 pub mod writer;

@@ -1,16 +1,18 @@
 //! Reads the book's rows as the changes from one version to a later one. Rows are never changed but for the version they end
 //! with, and versions commit in their order, so what is read for a version is the same whenever it is read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
-use serde_json::Value;
+use roaring::RoaringBitmap;
+use uuid::Uuid;
 
+use super::difference::Entry;
 use super::facts::{Change, Fact, FactKind, ItemFact};
-use super::facts_sql;
+use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
 use crate::platform::http::problem::Problem;
 
@@ -20,48 +22,43 @@ struct Step {
     came: &'static str,
     /// The facts in force at `$1` of which nothing is at `$2`.
     went: &'static str,
-    /// The accounts in an audience at `$2` that are not at `$1`.
-    joined: &'static str,
-    /// The accounts in an audience at `$1` that are not at `$2`.
-    left: &'static str,
+    /// The chunks of audiences that are otherwise at `$2`, as they are there and as they are at `$1`.
+    chunks: &'static str,
 }
 
 /// To a later version: what came begins after `$1`, what went ends after it.
 const FORWARD: Step = Step {
-    came: "SELECT kind, key, facts, from_version FROM book_entries
+    came: "SELECT kind, key, facts::text, from_version FROM book_entries
         WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
     went: "SELECT kind, key FROM book_entries AS gone
         WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
             AND NOT EXISTS (SELECT FROM book_entries AS next
                 WHERE next.kind = gone.kind AND next.key = gone.key
                     AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))",
-    joined: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
-        WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)
-        GROUP BY campaign_number",
-    left: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS gone
-        WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
-            AND NOT EXISTS (SELECT FROM book_audience AS next
-                WHERE next.campaign_number = gone.campaign_number AND next.account_number = gone.account_number
-                    AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))
-        GROUP BY campaign_number",
+    chunks: "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
+            coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
+        FROM (SELECT * FROM book_audience
+            WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)) AS came
+        FULL JOIN (SELECT * FROM book_audience
+            WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1) AS went
+            ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk",
 };
 
 /// To an earlier version: what comes back has ended since, what goes has begun since.
 const BACKWARD: Step = Step {
-    came: "SELECT kind, key, facts, from_version FROM book_entries
+    came: "SELECT kind, key, facts::text, from_version FROM book_entries
         WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2",
     went: "SELECT kind, key FROM book_entries AS new
         WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)
             AND NOT EXISTS (SELECT FROM book_entries AS old
                 WHERE old.kind = new.kind AND old.key = new.key AND old.from_version <= $2 AND old.to_version > $2)",
-    joined: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience
-        WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2 GROUP BY campaign_number",
-    left: "SELECT campaign_number, array_agg(account_number) AS accounts FROM book_audience AS new
-        WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)
-            AND NOT EXISTS (SELECT FROM book_audience AS old
-                WHERE old.campaign_number = new.campaign_number AND old.account_number = new.account_number
-                    AND old.from_version <= $2 AND old.to_version > $2)
-        GROUP BY campaign_number",
+    chunks: "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
+            coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
+        FROM (SELECT * FROM book_audience
+            WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2) AS came
+        FULL JOIN (SELECT * FROM book_audience
+            WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)) AS went
+            ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk",
 };
 
 #[derive(QueryableByName)]
@@ -70,8 +67,8 @@ struct Came {
     kind: String,
     #[diesel(sql_type = Text)]
     key: String,
-    #[diesel(sql_type = Jsonb)]
-    facts: Value,
+    #[diesel(sql_type = Text)]
+    facts: String,
     #[diesel(sql_type = BigInt)]
     from_version: i64,
 }
@@ -85,11 +82,13 @@ struct Went {
 }
 
 #[derive(QueryableByName)]
-struct Accounts {
+struct Chunk {
     #[diesel(sql_type = Text)]
     campaign_number: String,
-    #[diesel(sql_type = Array<Text>)]
-    accounts: Vec<String>,
+    #[diesel(sql_type = Array<Integer>)]
+    came: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    went: Vec<i32>,
 }
 
 /// Why the book could not be read.
@@ -138,18 +137,24 @@ pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) ->
             let kind = known(&kind, &key)?;
             changes.push(Change::Remove { kind, key });
         }
-        for Accounts { campaign_number, accounts } in range(step.left).load(conn).await? {
-            changes.push(Change::AudienceRemove { campaign: campaign_number, accounts });
-        }
     }
     let mut rows = range(step.came).load_stream::<Came>(conn).await?;
     while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
-        let fact = read(&kind, &key, facts)?;
+        let fact = read(&kind, &key, &facts)?;
         changes.push(Change::Put { key, fact, version: from_version });
     }
     drop(rows);
-    for Accounts { campaign_number, accounts } in range(step.joined).load(conn).await? {
-        changes.push(Change::AudienceAdd { campaign: campaign_number, accounts });
+    let mut audiences: BTreeMap<String, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
+    let mut chunks = range(step.chunks).load_stream::<Chunk>(conn).await?;
+    while let Some(Chunk { campaign_number, came, went }) = chunks.try_next().await? {
+        let (came, went) = (audience::ordinals(came), audience::ordinals(went));
+        let (joined, left) = audiences.entry(campaign_number).or_default();
+        *joined |= &came - &went;
+        *left |= went - came;
+    }
+    for (campaign, (joined, left)) in audiences {
+        changes.push(Change::AudienceRemove { campaign: campaign.clone(), accounts: left });
+        changes.push(Change::AudienceAdd { campaign, accounts: joined });
     }
     Ok(changes)
 }
@@ -162,55 +167,162 @@ fn known(kind: &str, key: &str) -> Result<FactKind, ReadError> {
     kind.parse().map_err(|error: super::facts::UnknownKind| unreadable(kind, key, &error))
 }
 
-/// The lines of a campaign as the drafts say, as facts by their keys.
-pub(crate) async fn lines_in_draft(
-    conn: &mut AsyncPgConnection,
-    campaign: &str,
-) -> Result<Vec<(String, Fact)>, ReadError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        kind: String,
-        #[diesel(sql_type = Text)]
-        key: String,
-        #[diesel(sql_type = Jsonb)]
-        facts: Value,
-    }
-    let question = format!("SELECT * FROM ({}) AS facts WHERE kind <> 'CAMPAIGN' ORDER BY key", facts_sql::OF_CAMPAIGN);
-    let rows: Vec<Row> = diesel::sql_query(question).bind::<Text, _>(campaign).load(conn).await?;
-    rows.into_iter().map(|row| Ok((row.key.clone(), read(&row.kind, &row.key, row.facts)?))).collect()
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    campaign_number: Option<String>,
+    #[diesel(sql_type = Text)]
+    facts: String,
 }
 
-/// Items as the drafts say, as facts by their numbers.
-pub(crate) async fn items_in_draft(
+impl Row {
+    fn entry(self) -> Result<Entry, ReadError> {
+        let kind = known(&self.kind, &self.key)?;
+        Ok(Entry { kind, key: self.key, campaign_number: self.campaign_number, facts: self.facts })
+    }
+}
+
+/// Rows of the book, or of what it is to carry.
+async fn entries(rows: impl Future<Output = QueryResult<Vec<Row>>>) -> Result<Vec<Entry>, ReadError> {
+    rows.await?.into_iter().map(Row::entry).collect()
+}
+
+impl Entry {
+    /// The facts of the row.
+    ///
+    /// # Errors
+    /// When they are not of this build's making.
+    pub fn fact(&self) -> Result<Fact, ReadError> {
+        Fact::from_text(self.kind, &self.facts).map_err(|error| unreadable(self.kind.text(), &self.key, &error))
+    }
+}
+
+/// Which lines of a campaign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lines<'a> {
+    /// All, and its dates.
+    All,
+    /// Some, by their ids.
+    These(&'a BTreeSet<Uuid>),
+}
+
+/// What is to count of a campaign, as the drafts say.
+pub(crate) async fn campaign_in_draft(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    lines: Lines<'_>,
+) -> Result<Vec<Entry>, ReadError> {
+    match lines {
+        Lines::All => {
+            let all =
+                format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::OF_CAMPAIGN);
+            entries(diesel::sql_query(all).bind::<Text, _>(campaign).load(conn)).await
+        }
+        Lines::These(ids) => {
+            let some = format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::LINES);
+            let ids: Vec<Uuid> = ids.iter().copied().collect();
+            let some = diesel::sql_query(some).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
+            entries(some.load(conn)).await
+        }
+    }
+}
+
+/// The lines of a campaign in draft that may be alike to some of its lines: those of the same items or groups, or for all items.
+pub(crate) async fn lines_beside(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    ids: &BTreeSet<Uuid>,
+) -> Result<Vec<Entry>, ReadError> {
+    let beside = format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::LINES_BESIDE);
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    entries(diesel::sql_query(beside).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids).load(conn)).await
+}
+
+/// What counts of a campaign, and of lines that are to be its own but count for somebody else.
+pub(crate) async fn campaign_in_force(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    lines: Lines<'_>,
+    wished: &[Entry],
+) -> Result<Vec<Entry>, ReadError> {
+    let moved = "SELECT kind, key, campaign_number, facts::text FROM book_entries
+        WHERE to_version IS NULL AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE') AND key = ANY($2)
+            AND campaign_number IS DISTINCT FROM $1";
+    let keys: Vec<&str> =
+        wished.iter().filter(|entry| entry.kind != FactKind::Campaign).map(|entry| entry.key.as_str()).collect();
+    let moved = diesel::sql_query(moved).bind::<Text, _>(campaign).bind::<Array<Text>, _>(keys);
+    let mut held = entries(moved.load(conn)).await?;
+    let own = "SELECT kind, key, campaign_number, facts::text FROM book_entries
+        WHERE to_version IS NULL AND campaign_number = $1";
+    held.extend(match lines {
+        Lines::All => entries(diesel::sql_query(own).bind::<Text, _>(campaign).load(conn)).await?,
+        Lines::These(ids) => {
+            let some = format!("{own} AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE') AND key = ANY($2)");
+            let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+            entries(diesel::sql_query(some).bind::<Text, _>(campaign).bind::<Array<Text>, _>(ids).load(conn)).await?
+        }
+    });
+    Ok(held)
+}
+
+/// What counted of a campaign as of a version.
+pub(crate) async fn campaign_as_of(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    version: i64,
+) -> Result<Vec<Entry>, ReadError> {
+    let then = "SELECT kind, key, campaign_number, facts::text FROM book_entries
+        WHERE campaign_number = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)";
+    entries(diesel::sql_query(then).bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
+}
+
+/// Facts of one kind that belong to no campaign, as the drafts say.
+pub(super) async fn standing_in_draft(
+    conn: &mut AsyncPgConnection,
+    kind: FactKind,
+    keys: &[String],
+) -> Result<Vec<Entry>, ReadError> {
+    let question =
+        format!("SELECT $2 AS kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::standing(kind));
+    let question = diesel::sql_query(question).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
+    entries(question.load(conn)).await
+}
+
+/// Facts of one kind that count, whether they belong to a campaign or not.
+pub(super) async fn standing_in_force(
+    conn: &mut AsyncPgConnection,
+    kind: FactKind,
+    keys: &[String],
+) -> Result<Vec<Entry>, ReadError> {
+    // A currency's rates are told apart by the date behind its code.
+    let concerned = if kind == FactKind::ExchangeRate { "split_part(key, '|', 1) = ANY($1)" } else { "key = ANY($1)" };
+    let question = format!(
+        "SELECT kind, key, campaign_number, facts::text FROM book_entries
+        WHERE kind = $2 AND to_version IS NULL AND {concerned}"
+    );
+    let question = diesel::sql_query(question).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
+    entries(question.load(conn)).await
+}
+
+/// The items that count, by their numbers. Items reach the book in the transaction that changes them, so these are the drafts too.
+pub(crate) async fn items_in_force(
     conn: &mut AsyncPgConnection,
     numbers: &BTreeSet<String>,
 ) -> Result<HashMap<String, ItemFact>, ReadError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        key: String,
-        #[diesel(sql_type = Jsonb)]
-        facts: Value,
-    }
-    let numbers: Vec<&String> = numbers.iter().collect();
-    let question = diesel::sql_query(facts_sql::standing(FactKind::Item)).bind::<Array<Text>, _>(numbers);
+    let numbers: Vec<String> = numbers.iter().cloned().collect();
     let mut items = HashMap::new();
-    for Row { key, facts } in question.load::<Row>(conn).await? {
-        if let Fact::Item(item) = read(FactKind::Item.text(), &key, facts)? {
-            items.insert(key, item);
+    for entry in standing_in_force(conn, FactKind::Item, &numbers).await? {
+        if let Fact::Item(item) = entry.fact()? {
+            items.insert(entry.key, item);
         }
     }
     Ok(items)
 }
 
-/// The keys of a campaign's facts in force.
-pub(crate) async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> Result<Vec<Change>, ReadError> {
-    let question = "SELECT kind, key FROM book_entries WHERE campaign_number = $1 AND to_version IS NULL";
-    let rows: Vec<Went> = diesel::sql_query(question).bind::<Text, _>(campaign).load(conn).await?;
-    rows.into_iter().map(|Went { kind, key }| Ok(Change::Remove { kind: known(&kind, &key)?, key })).collect()
-}
-
-fn read(kind: &str, key: &str, facts: Value) -> Result<Fact, ReadError> {
-    Fact::from_json(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
+fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
+    Fact::from_text(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
 }

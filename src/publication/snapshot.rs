@@ -2,7 +2,7 @@
 //!
 //! [`Snapshot::advanced`] (in `apply.rs`) makes the next version; what has not changed is shared with this one.
 //! Names are dense numbers inside (see `names.rs`); contacts lie as 40 bytes each, price lines as 112, an audience is a
-//! compressed bitmap over the contacts' numbers. Lines lie at their item, so that a quote's cost depends on that item only; their
+//! compressed bitmap over the contacts' ordinals. Lines lie at their item, so that a quote's cost depends on that item only; their
 //! order there is of no account, because the contest between them has a total order of its own.
 
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub(super) rates: Arc<HashMap<Code, Vec<RateEntry>>>,
     pub(super) contact_names: Names,
     pub(super) contacts: Paged<Option<Contact>>,
+    /// The contact that bears an ordinal.
+    pub(super) ordinals: Paged<Option<ContactIndex>>,
     pub(super) customer_names: Names,
     /// The contact that is the customer.
     pub(super) customers: Paged<Option<ContactIndex>>,
@@ -78,6 +80,8 @@ pub(super) struct RateEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact {
     pub(super) version: i64,
+    /// The number by which audiences hold the contact.
+    pub(super) ordinal: u32,
     pub(super) is_person: bool,
     pub(super) company: Option<ContactIndex>,
     /// The currency the contact is quoted in.
@@ -105,6 +109,7 @@ pub struct Customer {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Campaign {
     pub published: Option<Versioned<CampaignFact>>,
+    /// The accounts by ordinal.
     pub audience: Arc<RoaringBitmap>,
 }
 
@@ -186,6 +191,7 @@ impl Snapshot {
             rates: Arc::default(),
             contact_names: Names::starting_at(0),
             contacts: Paged::default(),
+            ordinals: Paged::default(),
             customer_names: Names::starting_at(0),
             customers: Paged::default(),
             campaign_names: Names::starting_at(0),
@@ -288,10 +294,26 @@ impl Snapshot {
         self.campaign_names.text(index.0).unwrap_or_default()
     }
 
-    /// How many accounts a campaign's audience holds.
+    /// The ordinals of the accounts of a campaign's audience.
     #[must_use]
-    pub fn audience_size(&self, index: CampaignIndex) -> u64 {
-        self.campaigns.get(index.0).map_or(0, |campaign| campaign.audience.len())
+    pub fn audience(&self, campaign: &str) -> Option<&RoaringBitmap> {
+        let index = self.campaign_names.find(campaign)?;
+        self.campaigns.get(index).map(|campaign| &*campaign.audience)
+    }
+
+    /// The audiences: the numbers of each campaign's accounts, as far as their contacts exist.
+    pub fn audiences(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.campaigns.iter().map(|(index, campaign)| {
+            let accounts = campaign.audience.iter().filter_map(|account| self.number_of_ordinal(account));
+            (self.campaign_names.text(index).unwrap_or_default(), accounts.collect())
+        })
+    }
+
+    /// The number of the contact that bears an ordinal now.
+    #[must_use]
+    pub fn number_of_ordinal(&self, ordinal: u32) -> Option<&str> {
+        let index = (*self.ordinals.get(ordinal)?)?;
+        self.contact_names.text(index.0)
     }
 
     /// The item with the number, and all lines that are looked at for it.
@@ -330,6 +352,8 @@ impl Book for Snapshot {
     }
 
     fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool {
-        self.campaigns.get(campaign.0).is_some_and(|campaign| campaign.audience.contains(account.0))
+        self.contact(account).is_some_and(|contact| {
+            self.campaigns.get(campaign.0).is_some_and(|campaign| campaign.audience.contains(contact.ordinal))
+        })
     }
 }

@@ -61,10 +61,12 @@ impl OfSegment {
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
-    /// Notes that the segment's lines changed; it is held.
-    async fn touch(&self, effect: &mut Effect) -> Result<(), Problem> {
-        let campaign = self.hold(&mut effect.conn).await?;
-        effect.touched.campaigns.extend(campaign.as_ref().map(Key::to_string));
+    /// Notes that the segment's lines with these contacts changed; it is held.
+    async fn touch<'a>(&self, effect: &mut Effect, contacts: impl Iterator<Item = &'a Key>) -> Result<(), Problem> {
+        if let Some(campaign) = self.hold(&mut effect.conn).await? {
+            let targets = effect.touched.targets.entry(campaign.to_string()).or_default();
+            targets.extend(contacts.map(Key::to_string));
+        }
         Ok(())
     }
 }
@@ -185,7 +187,7 @@ impl Resource for SegmentLines {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segment_lines as t;
-        scope.touch(effect).await?;
+        scope.touch(effect, rows.iter().filter_map(|row| row.write.contact_number.as_ref())).await?;
         // In one order everywhere, so that two batches do not wait for each other's rows.
         let mut rows: Vec<&Draft<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
@@ -220,7 +222,7 @@ impl Resource for SegmentLines {
     }
 
     async fn delete(effect: &mut Effect, scope: &OfSegment, view: &Self::View) -> Result<(), SaveError> {
-        scope.touch(effect).await?;
+        scope.touch(effect, std::iter::once(&view.contact_number)).await?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut effect.conn).await?;
         Ok(())
     }

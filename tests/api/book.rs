@@ -1,6 +1,7 @@
 //! Whatever is done through the API, and in whatever order: the copy in memory is the book in the database, and the book is what the
 //! drafts say.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use diesel::QueryableByName;
@@ -10,8 +11,9 @@ use futures_util::future::join_all;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::Pool;
 use kampanje::platform::effect::Touched;
+use kampanje::publication::facts::{Change, Fact};
 use kampanje::publication::live::LiveBook;
-use kampanje::publication::writer::{self, PublicationKind, Wished};
+use kampanje::publication::writer;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -72,6 +74,11 @@ async fn play(seed: u8) {
     assert!(written > 15, "only {written} changes came into the book\n{story}");
     the_copy_is_the_book(&app, &story).await;
     nothing_is_to_publish(&app, &story).await;
+    let states = copies_elsewhere(&app, dice.below(9) + 1, &story).await;
+    for _ in 0..12 {
+        let (from, to) = (dice.below(states.len()), dice.below(states.len()));
+        comparison_is_the_difference(&app, &states, (from, to), &story).await;
+    }
 }
 
 #[actix_web::test]
@@ -134,7 +141,7 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
     let number = dice.one_of(&["1", "2.5", "9.99", "0", "100"]);
     let truth = dice.below(2) == 0;
     let currency = dice.one_of(&[Value::Null, json!("USD"), json!("NOK")]);
-    match dice.below(24) {
+    match dice.below(25) {
         0 => (Method::PUT, format!("/v1/items/{item}"), Some(an_item(dice, number))),
         1 => {
             let change = dice.one_of(&[
@@ -217,6 +224,13 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
                 (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
             }
         },
+        23 => {
+            let path = format!("/v1/publications?filter=campaignNumber%20eq%20'{campaign}'&top=1000");
+            let publications = app.get(&path).await.expect(200)["value"].as_array().unwrap().clone();
+            let version =
+                if publications.is_empty() { json!(1) } else { dice.one_of(&publications)["version"].clone() };
+            (Method::POST, format!("/v1/campaigns/{campaign}/rollbacks"), Some(json!({ "version": version })))
+        }
         22 => (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]}))),
         _ if truth => {
             (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]})))
@@ -305,6 +319,116 @@ async fn the_copy_is_the_book(app: &TestApp, story: &str) {
     assert_eq!(app.book.snapshot().content_hash(), fresh.snapshot().content_hash(), "{story}");
 }
 
+/// What stands in a copy of the book: facts by kind and key, with the days on which they count, and the accounts of the audiences.
+type State = BTreeMap<(String, String), Value>;
+
+/// The book of a version, as a copy of it is to stand.
+async fn state_of(app: &TestApp, version: i64) -> State {
+    let book = app.book.as_of(&mut app.connection().await, version).await.unwrap().unwrap();
+    let facts: Vec<(String, Fact)> = book
+        .changes()
+        .filter_map(|change| match change {
+            Change::Put { key, fact, .. } => Some((key, fact)),
+            _ => None,
+        })
+        .collect();
+    let dates: BTreeMap<&str, Value> = facts
+        .iter()
+        .filter(|(_, fact)| matches!(fact, Fact::Campaign(_)))
+        .map(|(key, fact)| (key.as_str(), fact.to_json().unwrap()))
+        .collect();
+    let mut state = State::new();
+    for (key, fact) in &facts {
+        let facts = fact.to_json().unwrap();
+        let campaign = facts["source"]["campaignNumber"].as_str();
+        let dated = matches!(fact, Fact::PriceLine(_) | Fact::DiscountLine(_) | Fact::Campaign(_));
+        let period = campaign.map_or(&facts, |campaign| dates.get(campaign).unwrap_or(&Value::Null));
+        let end = |name: &str| if dated { period[name].clone() } else { Value::Null };
+        let row = json!({"facts": facts, "startingDate": end("startingDate"), "endingDate": end("endingDate")});
+        state.insert((fact.kind().text().to_owned(), key.clone()), row);
+    }
+    for (campaign, accounts) in app.book.as_of(&mut app.connection().await, version).await.unwrap().unwrap().audiences()
+    {
+        for account in accounts {
+            state.insert(("ACCOUNT".to_owned(), format!("{campaign}:{account}")), Value::Null);
+        }
+    }
+    state
+}
+
+/// A copy that follows the price changes, page by page, is the book at every version: the states it went through, from version 0.
+async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> {
+    let (mut copy, mut states) = (State::new(), Vec::new());
+    let mut next = Some(format!("/v1/price-changes?since=0&top={top}"));
+    let mut through = 0;
+    while let Some(path) = next {
+        let page = app.get(&path).await.expect(200);
+        for row in page["value"].as_array().unwrap() {
+            let version = usize::try_from(row["version"].as_i64().unwrap()).unwrap();
+            assert!(version >= states.len(), "{row} comes too late\n{story}");
+            while states.len() < version {
+                states.push(copy.clone());
+            }
+            let key = (row["kind"].as_str().unwrap().to_owned(), row["key"].as_str().unwrap().to_owned());
+            match (row["change"].as_str().unwrap(), key.0.as_str()) {
+                (_, "AUDIENCE") => {
+                    let campaign = row["campaignNumber"].as_str().unwrap();
+                    let of =
+                        |account: &Value| ("ACCOUNT".to_owned(), format!("{campaign}:{}", account.as_str().unwrap()));
+                    for account in row["left"].as_array().unwrap() {
+                        assert!(copy.remove(&of(account)).is_some(), "{row} takes what is not there\n{story}");
+                    }
+                    copy.extend(row["joined"].as_array().unwrap().iter().map(|account| (of(account), Value::Null)));
+                }
+                ("PUT", _) => {
+                    let shown = json!({"facts": row["facts"], "startingDate": row["startingDate"],
+                        "endingDate": row["endingDate"]});
+                    copy.insert(key, shown);
+                }
+                ("REMOVE", _) => assert!(copy.remove(&key).is_some(), "{row} takes what is not there\n{story}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        through = page["throughVersion"].as_i64().unwrap();
+        next = page["nextLink"].as_str().map(str::to_owned);
+    }
+    states.push(copy);
+    assert_eq!(states.len() - 1, usize::try_from(through).unwrap(), "{story}");
+    for (version, state) in (0_i64..).zip(&states) {
+        assert_eq!(*state, state_of(app, version).await, "version {version}\n{story}");
+    }
+    states
+}
+
+/// The comparison of two versions says what differs between their states, and nothing else.
+async fn comparison_is_the_difference(app: &TestApp, states: &[State], (from, to): (usize, usize), story: &str) {
+    let facts = |state: &State, key: &(String, String)| state.get(key).map(|row| row["facts"].clone());
+    let keys: BTreeSet<&(String, String)> = states[from].keys().chain(states[to].keys()).collect();
+    let expected: BTreeSet<String> = keys
+        .into_iter()
+        .filter_map(|key| {
+            let change = match (facts(&states[from], key), facts(&states[to], key)) {
+                (Some(before), Some(after)) if before == after => return None,
+                (Some(_), Some(_)) => "CHANGED",
+                (None, _) => "ADDED",
+                (_, None) => "REMOVED",
+            };
+            Some(format!("{change} {}:{}", key.0, key.1))
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    let mut next = Some(format!("/v1/publications/compare?from={from}&to={to}&top=7&count=true"));
+    while let Some(path) = next {
+        let page = app.get(&path).await.expect(200);
+        assert_eq!(page["count"], expected.len(), "{from} to {to}\n{story}");
+        for row in page["value"].as_array().unwrap() {
+            found.insert(format!("{} {}", row["change"].as_str().unwrap(), row["id"].as_str().unwrap()));
+        }
+        next = page["nextLink"].as_str().map(str::to_owned);
+    }
+    assert_eq!(found, expected, "{from} to {to}\n{story}");
+}
+
 /// Everything that belongs to no campaign: what is in force of it, and what the drafts have of it.
 const STANDING: &str = "
     SELECT kind, key FROM book_entries WHERE to_version IS NULL AND campaign_number IS NULL
@@ -340,7 +464,7 @@ async fn nothing_is_to_publish(app: &TestApp, story: &str) {
         }
     }
     assert!(touched.settings);
-    let published = writer::publish(&mut conn, PublicationKind::BaseData, Wished::BaseData(&touched), "test").await;
+    let published = writer::publish_base_data(&mut conn, &touched, "test").await;
     assert_eq!(published.unwrap(), None, "{story}");
 
     for campaign in app.get("/v1/campaigns").await.expect(200)["value"].as_array().unwrap() {

@@ -32,6 +32,13 @@ impl Journey {
         if is_json { reply.json() } else { Value::Null }
     }
 
+    /// A question whose parameters stand in the query.
+    async fn query(&self, path: &str, query: &str) {
+        let reply = self.app.get(&format!("{path}?{query}")).await;
+        assert!(reply.status.is_success(), "{path}: {reply:?}");
+        self.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
+    }
+
     /// The seven operations of a plain resource. It is created by POST, or by PUT if it has a key; the first one is left standing,
     /// the others are deleted.
     async fn plain(
@@ -163,6 +170,10 @@ async fn publication(journey: &Journey) {
     assert_eq!((&listed["value"][0], &seen["version"]), (&seen, &done["version"]));
     let changes = journey.call("GET", "/v1/publications/{version}/changes", &[&version], Value::Null).await;
     assert_eq!(changes["value"].as_array().unwrap().len(), 4, "the campaign, a price, a discount, an account");
+
+    journey.query("/v1/publications/compare", &format!("from=0&to={version}")).await;
+    journey.query("/v1/price-changes", "since=0").await;
+    journey.call("POST", "/v1/campaigns/{campaign}/rollbacks", &["SPRING"], json!({"version": done["version"]})).await;
 
     let body = json!({"contactNumber": "BUYER", "date": "2031-05-15", "lines": [{"itemNumber": "DESK"}]});
     let quote = journey.call("POST", "/v1/price-quotes", &[], body).await;

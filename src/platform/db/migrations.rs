@@ -154,6 +154,7 @@ mod tests {
             .map(|Column { place, kind, nullable }| {
                 let kind = match kind.as_str() {
                     "_text" => "Array<Text>".to_owned(),
+                    "_int4" => "Array<Int4>".to_owned(),
                     other => format!("{}{}", other[..1].to_uppercase(), &other[1..]),
                 };
                 if nullable { format!("{place} Nullable<{kind}>") } else { format!("{place} {kind}") }

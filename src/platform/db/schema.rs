@@ -30,9 +30,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    book_audience (campaign_number, account_number, from_version) {
+    book_audience (campaign_number, chunk, from_version) {
         campaign_number -> Text,
-        account_number -> Text,
+        chunk -> Int4,
+        ordinals -> Array<Int4>,
         from_version -> Int8,
         to_version -> Nullable<Int8>,
     }
@@ -121,6 +122,7 @@ diesel::table! {
         customer_discount_group_code -> Nullable<Text>,
         customer_allow_line_discount -> Bool,
         customer_prices_include_tax -> Bool,
+        ordinal -> Int4,
     }
 }
 

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use num_rational::BigRational;
 use uuid::Uuid;
 
+use super::world::ordinal;
 use crate::pricing::exact::Amount;
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{
@@ -54,7 +55,7 @@ pub struct World {
     items: BTreeMap<String, ItemFact>,
     contacts: BTreeMap<String, ContactFact>,
     campaigns: BTreeMap<String, CampaignFact>,
-    audiences: BTreeSet<(String, String)>,
+    audiences: BTreeSet<(String, u32)>,
     prices: BTreeMap<Uuid, Line>,
     discounts: BTreeMap<Uuid, Line>,
 }
@@ -308,7 +309,7 @@ impl<'w> Asked<'w> {
                 (own != Some(code)).then_some(Verdict::OtherSource)
             }
             SourceFact::Campaign { campaign_number: number } => {
-                let member = account.map(|account| (number.clone(), account.to_owned()));
+                let member = account.map(|account| (number.clone(), ordinal(account)));
                 if !self.world.campaigns.contains_key(number) {
                     Some(Verdict::NotPublished)
                 } else if member.is_none_or(|member| !self.world.audiences.contains(&member)) {

@@ -333,9 +333,9 @@ fn facts_go_through_json_and_back() {
     ];
     for change in facts {
         let Change::Put { fact, .. } = change else { unreachable!() };
-        assert_eq!(Fact::from_json(fact.kind(), fact.to_json().unwrap()).unwrap(), fact);
+        assert_eq!(Fact::from_text(fact.kind(), &fact.to_json().unwrap().to_string()).unwrap(), fact);
     }
-    assert!(Fact::from_json(FactKind::PriceLine, json!({ "unitPrice": 84.5 })).is_err());
+    assert!(Fact::from_text(FactKind::PriceLine, r#"{"unitPrice": 84.5}"#).is_err());
     assert_eq!(day("2031-05-01").to_string(), "2031-05-01");
 }
 

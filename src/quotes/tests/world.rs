@@ -29,7 +29,7 @@ pub fn put(kind: FactKind, key: &str, defaults: Value, members: &Value) -> Chang
     for (name, value) in members.as_object().unwrap() {
         all[name] = value.clone();
     }
-    Change::Put { key: key.to_owned(), fact: Fact::from_json(kind, all).unwrap(), version: 7 }
+    Change::Put { key: key.to_owned(), fact: Fact::from_text(kind, &all.to_string()).unwrap(), version: 7 }
 }
 
 /// The company's settings.
@@ -51,7 +51,12 @@ pub fn contact(number: &str, members: &Value) -> Change {
         customer.entry("allowLineDiscount").or_insert(json!(true));
         customer.entry("pricesIncludeTax").or_insert(json!(false));
     }
-    put(FactKind::Contact, number, json!({ "type": "COMPANY" }), &members)
+    put(FactKind::Contact, number, json!({ "type": "COMPANY", "ordinal": ordinal(number) }), &members)
+}
+
+/// The ordinal of the contact with a number: any small one, as long as the contacts of a test differ.
+pub fn ordinal(number: &str) -> u32 {
+    number.bytes().fold(7, |hash: u32, byte| (hash * 31 + u32::from(byte)) % 4_093)
 }
 
 /// A published campaign.
@@ -61,7 +66,7 @@ pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
 
 /// Accounts of a campaign.
 pub fn audience(number: &str, accounts: &[&str]) -> Change {
-    let accounts = accounts.iter().map(|account| (*account).to_owned()).collect();
+    let accounts = accounts.iter().map(|account| ordinal(account)).collect();
     Change::AudienceAdd { campaign: number.to_owned(), accounts }
 }
 

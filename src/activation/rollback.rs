@@ -1,0 +1,210 @@
+//! Brings back an earlier publication of a campaign, as a new version.
+//!
+//! The drafts stay as they are. Where they say something else than what is brought back, the campaign waits to be published by
+//! hand from now on; else the next change would publish the drafts and undo the rollback.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use deserr::Deserr;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Integer};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use roaring::RoaringBitmap;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::draft::{self, Campaign};
+use super::targeting;
+use crate::platform::db::schema::{campaigns, publications};
+use crate::platform::effect::{Database, Effect};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::problem::{FieldCode, Problem};
+use crate::platform::http::resource::reference;
+use crate::platform::http::routes::Routes;
+use crate::publication::audience::{self, AudienceDifference};
+use crate::publication::difference::{Difference, Entry};
+use crate::publication::facts::{CampaignFact, Fact};
+use crate::publication::http::PublicationView;
+use crate::publication::reader::{self, Lines};
+use crate::publication::writer::{self, Publication, PublicationKind};
+use crate::values::words::Publishing;
+
+/// At most so many lines are named.
+const NAMED: usize = 10;
+
+/// Adds the operation.
+pub(super) fn mount(routes: &mut Routes) {
+    routes.add(__path_roll_back_campaign, roll_back_campaign);
+}
+
+/// Which publication is to count again.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[schema(rename_all = "camelCase")]
+pub struct RollbackRequest {
+    /// The version of a publication of this campaign.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
+    pub version: u64,
+}
+
+/// What a rollback came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackResult {
+    /// The publication that brings the earlier one back; the standing one if that says the same.
+    #[serde(flatten)]
+    pub publication: PublicationView,
+    /// The version that was brought back.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
+    pub restored_version: i64,
+    /// How many of its accounts stay out, because their contact was deleted or somebody of theirs objects to marketing.
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
+    pub accounts_left_out: u64,
+    /// Whether the drafts say something else now. Then `publishing` is `MANUAL` from now on.
+    #[schema(example = true)]
+    pub has_unpublished_changes: bool,
+}
+
+/// Bring back an earlier publication of a campaign
+///
+/// Publishes the dates, lines and audience that the campaign had as of `version` as a new version of the price book, also when the
+/// campaign was deactivated since. The drafts stay as they are; where they differ, the campaign's `publishing` becomes `MANUAL`, since the
+/// next change would otherwise undo the rollback. Contacts that were deleted or object to marketing since do not come back.
+#[utoipa::path(
+    post,
+    path = "/v1/campaigns/{campaign}/rollbacks",
+    operation_id = "roll_back_campaign",
+    tag = "Activation",
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = RollbackRequest, description = "Which publication is to count again."),
+    responses(
+        (status = 201, description = "Brought back: a new version of the price book.", body = RollbackResult),
+        (status = 200, description = "The book carries just that already.", body = RollbackResult),
+    )
+)]
+async fn roll_back_campaign(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    call.query(&[])?;
+    let asked: RollbackRequest = call.json()?;
+    let campaign = reference(&request, "campaign")?;
+    database
+        .effect(&call, async |effect| {
+            let campaign = draft::find(&mut effect.conn, &campaign).await?;
+            let version = i64::try_from(asked.version).unwrap_or(i64::MAX);
+            let (result, is_new) = roll_back(effect, &campaign, version).await?;
+            Answer::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
+        })
+        .await
+}
+
+fn wrong(detail: String) -> Problem {
+    Problem::rule("/version", FieldCode::ReferenceNotFound, detail)
+}
+
+async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Result<(RollbackResult, bool), Problem> {
+    let number = campaign.number.as_str();
+    let conn = &mut effect.conn;
+    let of_campaign = publications::table.find(version).filter(publications::campaign_number.eq(number));
+    if of_campaign.count().get_result::<i64>(conn).await? == 0 {
+        return Err(wrong(format!("{version} is no publication of campaign {number}")));
+    }
+    let then = reader::campaign_as_of(conn, number, version).await?;
+    let Some(dates) = dates(&then)? else {
+        return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
+    };
+    let held = reader::campaign_in_force(conn, number, Lines::All, &then).await?;
+    refuse_moved(number, &held)?;
+    let published = audience::in_force(conn, number).await?;
+    let wished = audience::as_of(conn, number, version).await?;
+    let members = still_there(conn, number, &wished).await?;
+    let mut difference = Difference::between(held, then.clone());
+    difference.audience = AudienceDifference::between(&published, &members);
+
+    let kind = PublicationKind::Rollback;
+    let new = writer::publish(conn, kind, Some(number), &difference, &effect.author).await?;
+    let is_new = new.is_some();
+    let publication = match (new, campaign.publication_version) {
+        (Some(publication), _) => publication,
+        (None, Some(standing)) => {
+            publications::table.find(standing).select(Publication::as_select()).first(conn).await?
+        }
+        (None, None) => return Err(Problem::internal("a campaign that is not active is as it was published")),
+    };
+    let draft = reader::campaign_in_draft(conn, number, Lines::All).await?;
+    let targeted = targeting::find(conn, number, None).await?.accounts;
+    let has_unpublished_changes = targeted != members || !Difference::between(then, draft).is_none();
+    let publishing = if has_unpublished_changes { Publishing::Manual } else { campaign.publishing };
+    diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
+        .set((
+            campaigns::publication_version.eq(publication.version),
+            campaigns::published_starting_date.eq(dates.starting_date),
+            campaigns::published_ending_date.eq(dates.ending_date),
+            campaigns::has_unpublished_changes.eq(has_unpublished_changes),
+            campaigns::publishing.eq(publishing),
+        ))
+        .execute(conn)
+        .await?;
+    if is_new {
+        effect.version = Some(publication.version);
+    }
+    let result = RollbackResult {
+        publication: publication.into(),
+        restored_version: version,
+        accounts_left_out: (wished - members).len(),
+        has_unpublished_changes,
+    };
+    Ok((result, is_new))
+}
+
+/// The dates among the rows of a campaign.
+fn dates(entries: &[Entry]) -> Result<Option<CampaignFact>, Problem> {
+    for entry in entries {
+        if let Fact::Campaign(dates) = entry.fact()? {
+            return Ok(Some(dates));
+        }
+    }
+    Ok(None)
+}
+
+/// Lines that count for somebody else now cannot count for this campaign again.
+fn refuse_moved(number: &str, held: &[Entry]) -> Result<(), Problem> {
+    let moved: Vec<&Entry> = held.iter().filter(|entry| entry.campaign_number.as_deref() != Some(number)).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = moved.iter().take(NAMED).map(|entry| entry.key.as_str()).collect();
+    let detail = format!("{} of its lines belong to somebody else now: {}", moved.len(), named.join(", "));
+    Err(Problem::rule("/version", FieldCode::NotAllowed, detail))
+}
+
+/// Those of some accounts whose contacts still exist, and of which nobody objects to marketing unless the drafts target the account
+/// all the same, by somebody else.
+async fn still_there(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    accounts: &RoaringBitmap,
+) -> QueryResult<RoaringBitmap> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Array<Integer>)]
+        there: Vec<i32>,
+        #[diesel(sql_type = Array<Integer>)]
+        objecting: Vec<i32>,
+    }
+    let question = "WITH accounts AS MATERIALIZED (
+            SELECT number, ordinal, privacy_blocked FROM contacts WHERE ordinal = ANY($1))
+        SELECT ARRAY(SELECT ordinal FROM accounts) AS there,
+            ARRAY(SELECT ordinal FROM accounts WHERE privacy_blocked
+                UNION SELECT accounts.ordinal FROM contacts JOIN accounts ON accounts.number = contacts.company_number
+                    WHERE contacts.privacy_blocked) AS objecting";
+    let question = diesel::sql_query(question).bind::<Array<Integer>, _>(audience::array(accounts));
+    let Row { there, objecting } = question.get_result(conn).await?;
+    let (there, objecting) = (audience::ordinals(there), audience::ordinals(objecting));
+    let targeted = targeting::targeted_of(conn, campaign, &objecting).await?;
+    Ok(there - (objecting - targeted))
+}

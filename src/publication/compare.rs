@@ -1,0 +1,244 @@
+//! Two versions of the price book side by side, whichever is the older: what stands otherwise in the one than in the other.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+
+use super::reader;
+use crate::platform::clock::Calendar;
+use crate::platform::effect::Database;
+use crate::platform::http::call::Answer;
+use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
+use crate::platform::http::mount::{list_description, list_operation};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::routes::Routes;
+
+const PATH: &str = "/v1/publications/compare";
+
+/// Adds the operation.
+pub(super) fn mount(routes: &mut Routes) {
+    routes.schema::<BookDifferencePage>();
+    let description = format!(
+        "What stands otherwise in the book of version `to` than in that of version `from`; `from` may be the later one. What changed in \
+         between and is again as it was is no difference. Version 0 is the empty book. {}",
+        list_description(&LIST)
+    );
+    let operation = OperationBuilder::new()
+        .operation_id(Some("compare_publications"))
+        .tag("Activation")
+        .summary(Some("Compare two versions of the price book"))
+        .description(Some(description))
+        .parameter(version_parameter("from", "The version to compare from.", true))
+        .parameter(version_parameter("to", "The version to compare with.", true));
+    let operation = list_operation(operation, &LIST, "differences", BookDifferencePage::name());
+    routes.operation(HttpMethod::Get, PATH, operation, compare);
+}
+
+/// A parameter of the query that names a version.
+pub(super) fn version_parameter(name: &str, description: &str, required: bool) -> utoipa::openapi::path::Parameter {
+    use utoipa::openapi::Required;
+    use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(0))
+        .maximum(Some(9_007_199_254_740_991_i64));
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(if required { Required::True } else { Required::False })
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
+
+/// The versions that own parameters of a list name; absent ones are 0 unless they are required.
+pub(super) fn versions<const N: usize>(list: &ListQuery, names: [&'static str; N]) -> Result<[i64; N], Problem> {
+    let mut errors = Vec::new();
+    let versions = names.map(|name| {
+        let Some(text) = list.own(name) else {
+            errors.push(FieldError::new(format!("?{name}"), FieldCode::Required, format!("{name} must be given")));
+            return 0;
+        };
+        text.parse().ok().filter(|version| *version >= 0).unwrap_or_else(|| {
+            let detail = "has to be the version of a publication, or 0";
+            errors.push(FieldError::new(format!("?{name}"), FieldCode::InvalidType, detail));
+            0
+        })
+    });
+    if errors.is_empty() { Ok(versions) } else { Err(Problem::from_errors(errors)) }
+}
+
+/// Refuses versions that are yet to come.
+pub(super) fn known(names: &[(&'static str, i64)], latest: i64) -> Result<(), Problem> {
+    let unknown = names.iter().filter(|(_, version)| *version > latest).map(|(name, version)| {
+        let detail = format!("there is no publication {version} yet; the latest is {latest}");
+        FieldError::new(format!("?{name}"), FieldCode::ReferenceNotFound, detail)
+    });
+    let errors: Vec<FieldError> = unknown.collect();
+    if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
+}
+
+/// One thing that stands otherwise in two versions of the book.
+#[derive(Debug, QueryableByName, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookDifference {
+    /// Tells it from the others: kind and key; of an account, its campaign in between.
+    #[diesel(sql_type = Text)]
+    #[schema(max_length = 180, example = "PRICE_LINE:0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: String,
+    /// `ADDED`, `CHANGED` or `REMOVED`, on the way from `from` to `to`.
+    #[diesel(sql_type = Text)]
+    #[schema(max_length = 10, example = "CHANGED")]
+    pub change: String,
+    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`, `CONTACT`, `CURRENCY`,
+    /// `EXCHANGE_RATE` or `SETTINGS`.
+    #[diesel(sql_type = Text)]
+    #[schema(max_length = 20, example = "PRICE_LINE")]
+    pub kind: String,
+    /// Which one: the line's id, the number or code.
+    #[diesel(sql_type = Text)]
+    #[schema(max_length = 100, example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub key: String,
+    /// The campaign that a line, dates or an account belong to; null: none.
+    #[diesel(sql_type = Nullable<Text>)]
+    #[schema(max_length = 50, example = "CP0001")]
+    pub campaign_number: Option<String>,
+    /// What counts in `from`; null: nothing.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "60"}))]
+    pub before: Option<Value>,
+    /// What counts in `to`; null: nothing.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "57"}))]
+    pub after: Option<Value>,
+}
+
+/// A page of differences.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; pages are written by http::list")]
+pub struct BookDifferencePage {
+    /// The differences.
+    #[schema(max_items = 1000)]
+    value: Vec<BookDifference>,
+    /// Where the next page is; absent on the last. Opaque.
+    #[schema(max_length = 16384, example = "/v1/publications/compare?from=417&to=420&cursor=eyJrIjpbIklURU0iXX0.c2ln")]
+    next_link: Option<String>,
+    /// How many the filter leaves; only with `count=true`.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 12)]
+    count: Option<i64>,
+}
+
+const LIST: ListSpec = ListSpec {
+    fields: &[
+        Field::new("id", FieldKind::Text, "differences.id").not_null(),
+        Field::new("kind", FieldKind::Text, "differences.kind").not_null(),
+        Field::new("key", FieldKind::Text, "differences.key").not_null(),
+        Field::new("campaignNumber", FieldKind::Key, "differences.campaign_number"),
+        Field::new("change", FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]), "differences.change").not_null(),
+    ],
+    default_order: "id",
+    tie: "id",
+};
+
+/// Begins a statement with the relation `differences`. Rows of the book that hold at the one version and not at the other are found by
+/// where they end or begin, so that the cost is that of what happened in between.
+fn differences(from: i64, to: i64) -> Statement {
+    Statement::default()
+        .sql("WITH versions AS (SELECT from_version, to_version, least(from_version, to_version) AS low, greatest(from_version, to_version) AS high
+            FROM (SELECT ")
+        .integer(from)
+        .sql("::bigint AS from_version, ")
+        .integer(to)
+        .sql(
+            "::bigint AS to_version) AS asked),
+        early AS (SELECT entries.* FROM book_entries AS entries, versions
+            WHERE entries.to_version > low AND entries.to_version <= high AND entries.from_version <= low),
+        late AS (SELECT entries.* FROM book_entries AS entries, versions
+            WHERE entries.from_version > low AND entries.from_version <= high
+                AND (entries.to_version IS NULL OR entries.to_version > high)),
+        early_chunks AS (SELECT chunks.* FROM book_audience AS chunks, versions
+            WHERE chunks.to_version > low AND chunks.to_version <= high AND chunks.from_version <= low),
+        late_chunks AS (SELECT chunks.* FROM book_audience AS chunks, versions
+            WHERE chunks.from_version > low AND chunks.from_version <= high
+                AND (chunks.to_version IS NULL OR chunks.to_version > high)),
+        entries AS (
+            SELECT coalesce(early.kind, late.kind) AS kind, coalesce(early.key, late.key) AS key,
+                coalesce(early.campaign_number, late.campaign_number) AS campaign_number,
+                early.facts AS early, late.facts AS late
+            FROM early FULL JOIN late ON late.kind = early.kind AND late.key = early.key
+            WHERE early.facts IS DISTINCT FROM late.facts),
+        members AS (
+            SELECT campaign_number, ordinal, bool_or(early) AS early, bool_or(late) AS late FROM (
+                SELECT campaign_number, unnest(ordinals) AS ordinal, true AS early, false AS late FROM early_chunks
+                UNION ALL SELECT campaign_number, unnest(ordinals), false, true FROM late_chunks
+            ) AS both_sides
+            GROUP BY campaign_number, ordinal HAVING bool_or(early) <> bool_or(late)),
+        sides AS (
+            SELECT kind || ':' || key AS id, kind, key, campaign_number, early IS NOT NULL AS stood, late IS NOT NULL AS stands,
+                early, late
+            FROM entries
+            UNION ALL
+            SELECT 'ACCOUNT:' || campaign_number || ':' || account, 'ACCOUNT', account, campaign_number, early, late, NULL,
+                NULL
+            FROM (
+                SELECT members.*, coalesce(number, contact_number_of(members.ordinal)) AS account
+                FROM members LEFT JOIN contacts ON contacts.ordinal = members.ordinal
+            ) AS accounts),
+        differences AS (
+            SELECT id, kind, key, campaign_number,
+                CASE WHEN stood AND stands THEN 'CHANGED' WHEN stands = (from_version <= to_version) THEN 'ADDED' ELSE 'REMOVED' END
+                    AS change,
+                CASE WHEN from_version <= to_version THEN early ELSE late END AS before,
+                CASE WHEN from_version <= to_version THEN late ELSE early END AS after
+            FROM sides, versions) ",
+        )
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// `GET` on the comparison.
+async fn compare(
+    request: HttpRequest,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let (path, query, today) = (request.path(), request.query_string(), calendar.today());
+    let list = ListQuery::parse_with(path, query, &["from", "to"], &LIST, &cursor_key, today)?;
+    let [from, to] = versions(&list, ["from", "to"])?;
+    let mut conn = database.read().await?;
+    known(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
+    let question = differences(from, to)
+        .sql("SELECT * FROM differences WHERE ")
+        .condition(list.condition())
+        .sql(" ORDER BY ")
+        .ordering(list.ordering())
+        .sql(" LIMIT ")
+        .integer(list.limit())
+        .sql(" OFFSET ")
+        .integer(list.offset());
+    let rows: Vec<BookDifference> = question.load(&mut conn).await?;
+    let count = if list.wants_count() {
+        let question = differences(from, to)
+            .sql("SELECT count(*) AS count FROM differences WHERE ")
+            .condition(list.filter_condition());
+        Some(question.get_result::<Count>(&mut conn).await?.count)
+    } else {
+        None
+    };
+    let rows: Result<Vec<Value>, _> = rows.into_iter().map(serde_json::to_value).collect();
+    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+}
