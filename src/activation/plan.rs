@@ -17,7 +17,7 @@ use super::rules::day_of_comparison;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
 use crate::publication::difference::{Difference, Entry};
-use crate::publication::facts::{CampaignFact, Change, Fact, FactKind};
+use crate::publication::facts::{CampaignFact, Change, Fact, FactKind, ItemFact};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
 use crate::quotes::quote::quote;
@@ -100,6 +100,14 @@ pub struct EffectivePrices {
     /// decimals, below zero where it pays more. Null without such lines.
     #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "12.5")]
     pub average_discount_percent: Option<Decimal>,
+    /// What is left of the net price once the item's unit cost is paid, before, on average over the lines whose item has a unit cost
+    /// and that fix no foreign currency; in percent of the net price without tax, to two decimals, below zero where it costs more. Null
+    /// without such lines.
+    #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "41.2")]
+    pub average_margin_percent_before: Option<Decimal>,
+    /// The same after.
+    #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "33.75")]
+    pub average_margin_percent_after: Option<Decimal>,
     /// Some of those that would change.
     #[schema(max_items = 20)]
     pub sample: Vec<PriceChange>,
@@ -233,7 +241,7 @@ impl Hypothesis {
                 quantity: Positive::ONE,
                 tax_percent: None,
             };
-            let winner = priced(&self.snapshot, &account, rival.first_day, None, asked, |line| {
+            let winner = priced(&self.snapshot, &account, rival.first_day, Terms::default(), asked, |line| {
                 [Some(line.source), line.discount_line.map(|line| line.source)].into_iter().flatten().find_map(
                     |source| match source {
                         AnswerSource::Campaign { campaign_number: winner }
@@ -313,6 +321,7 @@ impl Hypothesis {
         let mut changed: usize = 0;
         let mut sample = Vec::new();
         let mut savings = Vec::new();
+        let (mut margins_before, mut margins_after) = (Vec::new(), Vec::new());
         for (item, variant, unit, currency, minimum) in of_prices.chain(of_discounts) {
             let Some(item) = item else { continue };
             if compared == MOST_COMPARED {
@@ -327,7 +336,8 @@ impl Hypothesis {
                 tax_percent: None,
             };
             let ask = |book: &Snapshot| {
-                priced(book, &account, self.day, currency.as_ref(), asked.clone(), |line| {
+                let terms = Terms { currency: currency.as_ref(), prices_include_tax: None };
+                priced(book, &account, self.day, terms, asked.clone(), |line| {
                     let price =
                         PlannedPrice { unit_price: line.unit_price, line_discount_percent: line.line_discount_percent };
                     (price, line.list_price)
@@ -337,6 +347,16 @@ impl Hypothesis {
             let after = ask(&self.snapshot);
             savings.extend(after.and_then(|(price, list_price)| saved(price, list_price?)));
             let after = after.map(|(price, _)| price);
+            if currency.as_ref().is_none_or(|code| *code == draft.local_currency)
+                && let Some(cost) = draft.items.get(item).and_then(|item| cost_of(item, unit.as_deref()))
+            {
+                let ask = |book: &Snapshot| {
+                    let local = Terms { currency: Some(&draft.local_currency), prices_include_tax: Some(false) };
+                    priced(book, &account, self.day, local, asked.clone(), |line| margin(line, cost)).flatten()
+                };
+                margins_before.extend(ask(book));
+                margins_after.extend(ask(&self.snapshot));
+            }
             if before == after {
                 continue;
             }
@@ -359,6 +379,8 @@ impl Hypothesis {
             compared,
             changed,
             average_discount_percent: average(&savings),
+            average_margin_percent_before: average(&margins_before),
+            average_margin_percent_after: average(&margins_after),
             sample,
         }
     }
@@ -393,20 +415,27 @@ struct Rival {
     items: BTreeSet<String>,
 }
 
+/// In what a price is asked for; none: as the account has it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Terms<'a> {
+    currency: Option<&'a String>,
+    prices_include_tax: Option<bool>,
+}
+
 /// Asks a book for one price, and takes from the answer what is wanted; none when there is no price.
 fn priced<T>(
     book: &Snapshot,
     account: &str,
     date: NaiveDate,
-    currency: Option<&String>,
+    terms: Terms<'_>,
     line: RequestLine,
     take: impl FnOnce(&PricedLine<'_>) -> T,
 ) -> Option<T> {
     let request = QuoteRequest {
         asker: Asker::Contact(account.to_owned()),
         date,
-        currency_code: currency.cloned(),
-        prices_include_tax: None,
+        currency_code: terms.currency.cloned(),
+        prices_include_tax: terms.prices_include_tax,
         campaign_number: None,
         lines: vec![line],
         explain: false,
@@ -424,6 +453,20 @@ fn saved(price: PlannedPrice, list_price: Amount) -> Option<Decimal> {
     let rest = Decimal::ONE_HUNDRED.checked_sub(percent)?.checked_div(Decimal::ONE_HUNDRED)?;
     let net = Decimal::from(price.unit_price).checked_mul(rest)?;
     list_price.checked_sub(net)?.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(list_price)
+}
+
+/// What one unit of an item costs, in local currency.
+fn cost_of(item: &ItemFact, unit: Option<&str>) -> Option<Decimal> {
+    let named = unit.and_then(|unit| item.units_of_measure.iter().find(|known| known.code == unit));
+    let base_units = named.map_or(Decimal::ONE, |unit| Decimal::from(unit.quantity_per_unit));
+    Decimal::from(item.unit_cost?).checked_mul(base_units)
+}
+
+/// What is left of a net price after the cost, in percent of it.
+fn margin(line: &PricedLine<'_>, cost: Decimal) -> Option<Decimal> {
+    let rest = Decimal::ONE_HUNDRED.checked_sub(Decimal::from(line.line_discount_percent))?;
+    let net = Decimal::from(line.unit_price).checked_mul(rest)?.checked_div(Decimal::ONE_HUNDRED)?;
+    net.checked_sub(cost)?.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(net)
 }
 
 fn average(savings: &[Decimal]) -> Option<Decimal> {

@@ -155,6 +155,33 @@ async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
 }
 
 #[actix_web::test]
+async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
+    let app = ready().await;
+    let margins = async |app: &TestApp| {
+        let seen = activate(app, &json!({"validateOnly": true})).await.expect(200);
+        let prices = &seen["plan"]["effectivePrices"];
+        (prices["averageMarginPercentBefore"].clone(), prices["averageMarginPercentAfter"].clone())
+    };
+    assert_eq!(margins(&app).await, (Value::Null, Value::Null), "no item has a cost");
+    // A box of 12 at 600, that is 50 a piece; the list price is 100 a piece, the campaign's price 80.
+    let lamp =
+        json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]});
+    app.put("/v1/items/LAMP", &lamp).await.expect(201);
+    let boxed = json!({"itemNumber": "LAMP", "unitOfMeasureCode": "BOX", "unitPrice": "600"});
+    app.post("/v1/campaigns/SPRING/prices", &boxed).await.expect(201);
+    assert_eq!(margins(&app).await, (json!("40"), json!("-20")), "below cost in a box");
+    let single = json!({"itemNumber": "LAMP", "unitPrice": "80"});
+    app.post("/v1/campaigns/SPRING/prices", &single).await.expect(201);
+    // 40 in both before; 25 and -20 after.
+    assert_eq!(margins(&app).await, (json!("40"), json!("2.5")));
+    // With tax or in another currency the margin is the same.
+    app.put("/v1/currencies/USD", &json!({})).await.expect(201);
+    let dollars = json!({"itemNumber": "LAMP", "currencyCode": "USD", "unitPrice": "1"});
+    app.post("/v1/campaigns/SPRING/prices", &dollars).await.expect(201);
+    assert_eq!(margins(&app).await, (json!("40"), json!("2.5")));
+}
+
+#[actix_web::test]
 async fn a_plan_binds_the_activation_to_what_was_shown() {
     let app = ready().await;
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
