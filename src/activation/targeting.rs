@@ -13,35 +13,60 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use roaring::RoaringBitmap;
 
-use crate::platform::db::schema::contacts;
+use crate::platform::db::schema::{contacts, segments};
 use crate::publication::audience;
 
 /// At most so many contacts are named where contacts are left out.
 const NAMED: i64 = 10;
 
-/// The contacts that are targeted by campaign `$1`, those left out included.
+/// The contacts that are targeted by campaign `$1`, those left out included, of which `$lines` are the lines of its segments.
 macro_rules! targeted {
-    () => {
-        "SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
+    ($lines:literal) => {
+        concat!(
+            "SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
                 contacts.exclude_from_segments AS excluded, contacts.privacy_blocked AS blocked
-            FROM segments
-            JOIN segment_lines AS lines ON lines.segment_number = segments.number
-            JOIN contacts ON contacts.number = lines.contact_number
-            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)
-        UNION ALL
-        SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
+            FROM ",
+            $lines,
+            " UNION ALL
+            SELECT contacts.number, contacts.ordinal, contacts.type, contacts.company_number,
                 contacts.exclude_from_segments, contacts.privacy_blocked
             FROM logged_targets JOIN contacts ON contacts.number = logged_targets.contact_number
             WHERE logged_targets.campaign_number = $1"
+        )
     };
 }
 
 /// The accounts (`account`) of the audience of campaign `$1`, by contact number.
 pub(super) const AUDIENCE: &str = concat!(
     "SELECT DISTINCT coalesce(company_number, number) AS account FROM (",
-    targeted!(),
+    targeted!(
+        "segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
+            JOIN contacts ON contacts.number = lines.contact_number
+            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)"
+    ),
     ") AS targeted WHERE NOT excluded AND NOT blocked"
 );
+
+/// The same contacts, where `$2` are the campaign's segments and `$3` those of them that are targets as a whole: named like this, the
+/// database knows how many lines to expect, ten or a million, and goes to work accordingly.
+const TARGETED: &str = targeted!(
+    "segment_lines AS lines JOIN contacts ON contacts.number = lines.contact_number
+        WHERE lines.segment_number = ANY($2) AND coalesce(lines.campaign_target, lines.segment_number = ANY($3))"
+);
+
+/// The segments of a campaign, and those of them that are targets as a whole.
+#[derive(Debug, Default)]
+struct Segments {
+    all: Vec<String>,
+    targets: Vec<String>,
+}
+
+async fn segments(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<Segments> {
+    let of_campaign = segments::table.filter(segments::campaign_number.eq(campaign)).order(segments::number);
+    let rows: Vec<(String, bool)> = of_campaign.select((segments::number, segments::campaign_target)).load(conn).await?;
+    let targets = rows.iter().filter(|(_, target)| *target).map(|(number, _)| number.clone()).collect();
+    Ok(Segments { targets, all: rows.into_iter().map(|(number, _)| number).collect() })
+}
 
 /// Who is targeted, and who is left. Contacts and accounts are sets of ordinals.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,7 +98,7 @@ pub struct Named {
 #[derive(QueryableByName)]
 struct Classes {
     #[diesel(sql_type = BigInt)]
-    segments: i64,
+    logged: i64,
     #[diesel(sql_type = Array<Integer>)]
     blocked: Vec<i32>,
     #[diesel(sql_type = Array<Integer>)]
@@ -98,32 +123,37 @@ pub async fn find(
     campaign: &str,
     only: Option<&BTreeSet<String>>,
 ) -> QueryResult<Targeting> {
-    let question = concat!(
-        "WITH targeted AS MATERIALIZED (SELECT *, NOT blocked AND NOT excluded AS fit FROM (",
-        targeted!(),
-        ") AS lines WHERE $2 IS NULL OR number = ANY($2)),
+    let segments = segments(conn, campaign).await?;
+    let only_some = if only.is_some() { "WHERE number = ANY($4)" } else { "" };
+    let question = format!(
+        "WITH targeted AS MATERIALIZED (
+            SELECT *, NOT blocked AND NOT excluded AS fit FROM ({TARGETED}) AS lines {only_some}),
         classes AS (SELECT array_agg(ordinal) FILTER (WHERE blocked) AS blocked,
                 array_agg(ordinal) FILTER (WHERE excluded AND NOT blocked) AS excluded,
                 array_agg(ordinal) FILTER (WHERE fit AND type = 'PERSON' AND company_number IS NULL) AS alone,
                 array_agg(ordinal) FILTER (WHERE fit AND type = 'COMPANY') AS companies,
                 array_agg(ordinal) FILTER (WHERE fit AND company_number IS NOT NULL) AS persons
             FROM targeted)
-        SELECT (SELECT count(*) FROM segments WHERE campaign_number = $1)
-                + (SELECT count(*) FROM logged_segments WHERE campaign_number = $1 AND NOT canceled) AS segments,
-            coalesce(blocked, '{}') AS blocked, coalesce(excluded, '{}') AS excluded, coalesce(alone, '{}') AS alone,
-            coalesce(companies, '{}') AS companies, coalesce(persons, '{}') AS persons,
+        SELECT (SELECT count(*) FROM logged_segments WHERE campaign_number = $1 AND NOT canceled) AS logged,
+            coalesce(blocked, '{{}}') AS blocked, coalesce(excluded, '{{}}') AS excluded, coalesce(alone, '{{}}') AS alone,
+            coalesce(companies, '{{}}') AS companies, coalesce(persons, '{{}}') AS persons,
             ARRAY(SELECT company.ordinal
                 FROM (SELECT DISTINCT company_number FROM targeted WHERE fit AND company_number IS NOT NULL) AS of
                 JOIN contacts AS company ON company.number = of.company_number) AS of_persons
         FROM classes"
     );
-    let only: Option<Vec<&String>> = only.map(|only| only.iter().collect());
-    let question = diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Nullable<Array<Text>>, _>(only);
-    let found: Classes = question.get_result(conn).await?;
+    let question = diesel::sql_query(question)
+        .bind::<Text, _>(campaign)
+        .bind::<Array<Text>, _>(&segments.all)
+        .bind::<Array<Text>, _>(&segments.targets);
+    let found: Classes = match only {
+        Some(only) => question.bind::<Array<Text>, _>(only.iter().collect::<Vec<_>>()).get_result(conn).await?,
+        None => question.get_result(conn).await?,
+    };
     let [blocked, excluded, alone, companies, persons] =
         [found.blocked, found.excluded, found.alone, found.companies, found.persons].map(audience::ordinals);
     Ok(Targeting {
-        segments: found.segments,
+        segments: found.logged.saturating_add(i64::try_from(segments.all.len()).unwrap_or(i64::MAX)),
         contacts: &blocked | &excluded | &alone | &companies | persons,
         accounts: companies | &alone | audience::ordinals(found.of_persons),
         blocked: named(conn, &blocked).await?,
@@ -188,15 +218,18 @@ pub async fn targeted_of(
             JOIN accounts ON contacts.company_number = accounts.number";
     let members: Vec<MemberOf> =
         diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
-    let question = concat!(
-        "SELECT DISTINCT account FROM unnest($2, $3) AS members (number, account) JOIN (",
-        targeted!(),
-        ") AS targeted USING (number) WHERE number = ANY($2) AND NOT excluded AND NOT blocked"
+    let segments = segments(conn, campaign).await?;
+    let question = format!(
+        "SELECT DISTINCT account FROM unnest($4, $5) AS members (number, account)
+        JOIN (SELECT * FROM ({TARGETED}) AS lines WHERE number = ANY($4) AND NOT excluded AND NOT blocked) AS targeted
+            USING (number)"
     );
     let (numbers, of): (Vec<String>, Vec<i32>) =
         members.into_iter().map(|member| (member.number, member.account)).unzip();
     let rows: Vec<Row> = diesel::sql_query(question)
         .bind::<Text, _>(campaign)
+        .bind::<Array<Text>, _>(&segments.all)
+        .bind::<Array<Text>, _>(&segments.targets)
         .bind::<Array<Text>, _>(numbers)
         .bind::<Array<Integer>, _>(of)
         .load(conn)
@@ -273,12 +306,15 @@ pub async fn holds_any(conn: &mut AsyncPgConnection, campaign: &str, contacts: &
         found: bool,
     }
     // By their numbers, so that only their own lines are read, however many the campaign has.
-    let question = concat!(
-        "SELECT EXISTS (SELECT FROM (",
-        targeted!(),
-        ") AS targeted WHERE number = ANY($2) AND NOT excluded AND NOT blocked) AS found"
+    let segments = segments(conn, campaign).await?;
+    let question = format!(
+        "SELECT EXISTS (SELECT FROM ({TARGETED}) AS lines WHERE number = ANY($4) AND NOT excluded AND NOT blocked) AS found"
     );
-    let question = diesel::sql_query(question).bind::<Text, _>(campaign).bind::<Array<Text>, _>(contacts);
+    let question = diesel::sql_query(question)
+        .bind::<Text, _>(campaign)
+        .bind::<Array<Text>, _>(&segments.all)
+        .bind::<Array<Text>, _>(&segments.targets)
+        .bind::<Array<Text>, _>(contacts);
     Ok(question.get_result::<Found>(conn).await?.found)
 }
 
