@@ -6,6 +6,7 @@
 //! writer.rs       drafts → book: one version, in the transaction of the change
 //! reader.rs       book → changes: the way back out of the database
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
+//! listing.rs      items and accounts of a snapshot in the order of their numbers
 //! http.rs         the history over HTTP
 //! live.rs         the copy that quotes read, kept up to date
 //! ```
@@ -15,6 +16,7 @@ mod export;
 pub mod facts;
 mod facts_sql;
 pub mod http;
+pub mod listing;
 pub mod live;
 mod names;
 mod paged;

@@ -3,6 +3,7 @@
 //! *Invariant:* nothing here waits: no database, no lock, no network.
 
 pub mod answer;
+pub mod effective_prices;
 mod explain;
 pub mod http;
 pub mod quote;
