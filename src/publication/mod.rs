@@ -5,6 +5,7 @@
 //! facts_sql.rs    the same, made from the drafts by the database
 //! writer.rs       drafts → book: one version, in the transaction of the change
 //! reader.rs       book → changes: the way back out of the database
+//! narrow.rs       the same, for one item and account and all versions of a time
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
 //! listing.rs      items and accounts of a snapshot in the order of their numbers
 //! http.rs         the history over HTTP
@@ -19,6 +20,7 @@ pub mod http;
 pub mod listing;
 pub mod live;
 mod names;
+pub mod narrow;
 mod paged;
 pub mod reader;
 pub mod snapshot;

@@ -211,6 +211,7 @@ pub(crate) async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> Re
     rows.into_iter().map(|Went { kind, key }| Ok(Change::Remove { kind: known(&kind, &key)?, key })).collect()
 }
 
-fn read(kind: &str, key: &str, facts: Value) -> Result<Fact, ReadError> {
+/// What a row of the book says.
+pub(super) fn read(kind: &str, key: &str, facts: Value) -> Result<Fact, ReadError> {
     Fact::from_json(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
 }
