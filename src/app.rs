@@ -89,6 +89,8 @@ pub fn routes() -> Routes {
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
     quotes::http::mount(&mut routes);
+    quotes::effective_prices::mount(&mut routes);
+    quotes::lowest_prices::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
     routes

@@ -323,6 +323,7 @@ pub(crate) async fn items_in_force(
     Ok(items)
 }
 
-fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
+/// What a row of the book says.
+pub(super) fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
     Fact::from_text(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
 }

@@ -72,13 +72,18 @@ pub fn write(key: &CursorKey, list: &ListIdentity<'_>, values: &[Value]) -> Stri
     URL_SAFE_NO_PAD.encode(cursor)
 }
 
-/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
-pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+/// The values of a cursor, as they were written. Nothing when it is none of this list.
+pub fn open(key: &CursorKey, list: &ListIdentity<'_>, cursor: &str) -> Option<Vec<Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (tag, values) = bytes.split_at_checked(TAG_LENGTH)?;
     // Compares in constant time.
     key.over(list, values).verify_truncated_left(tag).ok()?;
-    let values: Vec<Value> = serde_json::from_slice(values).ok()?;
+    serde_json::from_slice(values).ok()
+}
+
+/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
+pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+    let values = open(key, list, cursor)?;
     if values.len() != sorts.len() {
         return None;
     }
