@@ -11,6 +11,8 @@
 //! ```
 
 mod apply;
+pub mod check;
+pub mod disk;
 mod export;
 pub mod facts;
 mod facts_sql;

@@ -2,9 +2,12 @@
 //! with, and versions commit in their order, so what is read for a version is the same whenever it is read.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
+use diesel::deserialize::{self, FromSql};
+use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Jsonb, Text};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use serde_json::Value;
@@ -71,9 +74,23 @@ struct Came {
     #[diesel(sql_type = Text)]
     key: String,
     #[diesel(sql_type = Jsonb)]
-    facts: Value,
+    facts: JsonText,
     #[diesel(sql_type = BigInt)]
     from_version: i64,
+}
+
+/// A column of JSON as it was sent: read straight into a fact, it needs no tree of values.
+#[derive(Debug)]
+struct JsonText(String);
+
+impl FromSql<Jsonb, Pg> for JsonText {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // The first byte is the version of the form.
+        match value.as_bytes() {
+            [1, text @ ..] => Ok(Self(str::from_utf8(text)?.to_owned())),
+            _ => Err("JSON of an unknown form".into()),
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -124,34 +141,69 @@ pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
-/// The changes that lead from one version to another, which may be an earlier one. From 0 on: the whole book. Their number is that
-/// of the differences between the two.
+/// What tells one history of the book from another that has the same versions, as after a restore from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub(super) struct Marks {
+    /// The newest version.
+    #[diesel(sql_type = BigInt)]
+    pub latest: i64,
+    /// When the newest version was published, and its hash.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub of_latest: Option<String>,
+    /// The same of the version that was asked for.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub of_known: Option<String>,
+}
+
+/// The newest version, and the marks of it and of a version that is known already.
+pub(super) async fn marks(conn: &mut AsyncPgConnection, known: i64) -> QueryResult<Marks> {
+    let question = "SELECT book.version AS latest, extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
+            extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
+        FROM book LEFT JOIN publications AS newest ON newest.version = book.version
+        LEFT JOIN publications AS known ON known.version = $1";
+    diesel::sql_query(question).bind::<BigInt, _>(known).get_result(conn).await
+}
+
+/// Hands out the changes that lead from one version to another, which may be an earlier one, as they come from the database. From 0
+/// on: the whole book. Their number is that of the differences between the two. Whoever takes a change says how long to rest then.
 ///
 /// # Errors
 /// When the database fails, or a row is not of this build's making.
-pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
+pub(super) async fn changes(
+    conn: &mut AsyncPgConnection,
+    from: i64,
+    to: i64,
+    mut take: impl FnMut(Change) -> Duration,
+) -> Result<(), ReadError> {
     let step = if from <= to { FORWARD } else { BACKWARD };
     let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
-    let mut changes = Vec::new();
     if from > 0 {
         for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
-            changes.push(Change::Remove { kind, key });
+            rest(take(Change::Remove { kind, key })).await;
         }
         for Accounts { campaign_number, accounts } in range(step.left).load(conn).await? {
-            changes.push(Change::AudienceRemove { campaign: campaign_number, accounts });
+            rest(take(Change::AudienceRemove { campaign: campaign_number, accounts })).await;
         }
     }
     let mut rows = range(step.came).load_stream::<Came>(conn).await?;
-    while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
-        let fact = read(&kind, &key, facts)?;
-        changes.push(Change::Put { key, fact, version: from_version });
+    while let Some(Came { kind, key, facts: JsonText(facts), from_version }) = rows.try_next().await? {
+        let fact = Fact::read(known(&kind, &key)?, &mut serde_json::Deserializer::from_str(&facts));
+        let fact = fact.map_err(|error| unreadable(&kind, &key, &error))?;
+        rest(take(Change::Put { key, fact, version: from_version })).await;
     }
     drop(rows);
-    for Accounts { campaign_number, accounts } in range(step.joined).load(conn).await? {
-        changes.push(Change::AudienceAdd { campaign: campaign_number, accounts });
+    let mut rows = range(step.joined).load_stream::<Accounts>(conn).await?;
+    while let Some(Accounts { campaign_number, accounts }) = rows.try_next().await? {
+        rest(take(Change::AudienceAdd { campaign: campaign_number, accounts })).await;
     }
-    Ok(changes)
+    Ok(())
+}
+
+async fn rest(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::facts::FactKind;
 use super::facts_sql;
+use super::live::announce;
 use crate::platform::db::schema::{book, publications};
 use crate::platform::effect::Touched;
 use crate::values::wire::text_enum;
@@ -154,6 +155,7 @@ pub async fn publish(
         .returning(Publication::as_returning())
         .get_result(conn)
         .await?;
+    announce(conn, version).await?;
     Ok(Some(publication))
 }
 

@@ -223,6 +223,7 @@ fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Opti
 /// The snapshot to answer from: that of the version which is replayed, or the present one, once it has the version that the caller
 /// has seen.
 async fn snapshot(params: &QueryParams, book: &LiveBook, database: &Database) -> Result<Arc<Snapshot>, Problem> {
+    book.loaded()?;
     if let Some(version) = version(params, "minPublicationVersion")?
         && !book.reaches(version, PATIENCE).await
     {
