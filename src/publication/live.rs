@@ -45,6 +45,8 @@ pub(super) struct Shared {
     nudge: Notify,
     /// When the copy was last known to be the newest, in milliseconds since 1970; 0 while there is none.
     known_at: AtomicI64,
+    /// Whether the database was asked since the copy was restored from disk.
+    confirmed: AtomicBool,
     /// Whether the database answered the last time it was asked.
     database_answers: AtomicBool,
     /// Held by whoever changes the snapshot.
@@ -88,6 +90,7 @@ impl LiveBook {
             version: watch::Sender::new(0),
             nudge: Notify::new(),
             known_at: AtomicI64::new(0),
+            confirmed: AtomicBool::new(false),
             database_answers: AtomicBool::new(false),
             history: Mutex::default(),
             last_check: ArcSwapOption::empty(),
@@ -126,10 +129,10 @@ impl LiveBook {
         self.now().saturating_sub(self.shared.known_at.load(Ordering::Relaxed)).max(0)
     }
 
-    /// Whether the copy may have missed versions, because the database has not answered for a while.
+    /// Whether the copy may have missed versions: the database has not answered for a while, or not at all since the start.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.age_ms() > STALE_AFTER_MS
+        self.age_ms() > STALE_AFTER_MS || !self.shared.confirmed.load(Ordering::Relaxed)
     }
 
     /// Whether the database answered when it was last asked for the newest version.
@@ -310,7 +313,7 @@ impl LiveBook {
             self.swap(Arc::new(at(&mut conn, &current, latest).await?));
         }
         history.mark = of_latest;
-        self.shared.known_at.store(asked_at, Ordering::Relaxed);
+        self.confirm(asked_at);
         Ok(())
     }
 
@@ -321,8 +324,14 @@ impl LiveBook {
         let marks = reader::marks(&mut *pool.get().await?, 0).await?;
         self.read_whole(pool, marks.latest).await?;
         history.mark = marks.of_latest;
-        self.shared.known_at.store(asked_at, Ordering::Relaxed);
+        self.confirm(asked_at);
         Ok(())
+    }
+
+    /// The copy was the newest when the database was asked.
+    fn confirm(&self, asked_at: i64) {
+        self.shared.known_at.store(asked_at, Ordering::Relaxed);
+        self.shared.confirmed.store(true, Ordering::Relaxed);
     }
 
     async fn read_whole(&self, pool: &Pool, version: i64) -> Result<(), RefreshError> {
