@@ -11,13 +11,15 @@
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
 //! listing.rs      items and accounts of a snapshot in the order of their numbers
 //! http.rs         the history over HTTP; compare.rs two versions of it, price_changes.rs what a copy elsewhere has to follow
-//! live.rs         the copy that quotes read, kept up to date
+//! live.rs         the copy that quotes read, kept up to date; disk.rs keeps it on disk, check.rs compares it with the database
 //! ```
 
 mod apply;
 pub mod audience;
+pub mod check;
 mod compare;
 pub mod difference;
+pub mod disk;
 mod export;
 pub mod facts;
 mod facts_sql;

@@ -227,6 +227,7 @@ pub(super) async fn snapshot(
     book: &LiveBook,
     database: &Database,
 ) -> Result<Arc<Snapshot>, Problem> {
+    book.loaded()?;
     if let Some(version) = version(params, "minPublicationVersion")?
         && !book.reaches(version, PATIENCE).await
     {

@@ -17,7 +17,7 @@ use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::Credentials;
 use kampanje::platform::http::problem::Problem;
-use kampanje::publication::live::LiveBook;
+use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -115,7 +115,9 @@ impl TestApp {
 
     async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
         let pool = Pool::new(&database.url(), 4).unwrap();
-        let book = app::open_book(&pool, &calendar).await.unwrap();
+        let book = LiveBook::new(calendar.clone());
+        app::open_book(&pool, &book).await.unwrap();
+        actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
         Self::serving(pool, book, calendar, api_key, Some(database))
     }
 
@@ -136,7 +138,8 @@ impl TestApp {
         let follower = Follower::new(book.clone(), calendar.clone());
         let publisher = Arc::new(Remembering { follower, touched: Mutex::default() });
         let database = Database::new(pool, publisher.clone());
-        let readiness = Readiness::new(database.clone());
+        database.open();
+        let readiness = Readiness::new(book.clone());
         let shared = Shared {
             database,
             calendar,

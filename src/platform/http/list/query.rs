@@ -110,6 +110,9 @@ impl ListQuery {
     /// The same request with its cursor read, if it has one.
     fn at_cursor(self) -> Result<Self, Problem> {
         let Some(cursor) = self.params.get("cursor") else { return Ok(self) };
+        if !self.key.is_known() {
+            return Err(Problem::unavailable("the secret of list cursors was not read since the start"));
+        }
         let order = self.order_text();
         match cursor::read(&self.key, &self.identity(&order), &self.sorts, cursor) {
             Some(place) => Ok(Self { after: Some(place), ..self }),
