@@ -215,7 +215,7 @@ async fn a_campaign_lists_its_accounts_and_its_items() {
     app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "1"})).await.expect(201);
     let rows = list(&app, "campaignNumber=SPRING").await;
     assert_eq!(told(&rows[2..4], &fields), ["BANK LAMP PCS 20 1 true", "BANK STOOL PCS 10 10 true"]);
-    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(200);
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     let withdrawn = app.get(&format!("{PATH}?campaignNumber=SPRING")).await;
     assert_eq!(withdrawn.errors(), pairs(&[("?campaignNumber", "REFERENCE_NOT_FOUND")]));
     let then = app.book.snapshot().version() - 1;

@@ -161,8 +161,9 @@ async fn days_without_a_price_do_not_count() {
     // Before the first publication nothing was offered at all.
     let early = asked(&app, "date=2031-01-02&days=366").await;
     assert_eq!((&early["daysCovered"], stretches(&early)), (&json!(1), vec!["2031-01-01 2031-01-01 100".to_owned()]));
-    let longest = asked(&app, "date=0001-01-01&days=366").await;
-    assert_eq!(longest["problem"]["code"], "UNKNOWN_ITEM");
+    let at_the_beginning = app.get(&format!("{PATH}?itemNumber=DESK&date=0001-01-01&days=366")).await;
+    assert_eq!(at_the_beginning.errors(), pairs(&[("?itemNumber", "REFERENCE_NOT_FOUND")]));
+    assert_eq!(asked(&app, "date=9999-12-31").await["daysCovered"], 0);
 }
 
 #[actix_web::test]
