@@ -175,7 +175,41 @@ pub struct PriceStretch {
         ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local, each as of `date`."),
         ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it as of `date`."),
     ),
-    responses((status = 200, description = "The lowest price, if there was one.", body = LowestPrice))
+    responses((
+        status = 200,
+        description = "The lowest price, if there was one.",
+        body = LowestPrice,
+        example = json!({
+            "itemNumber": "1896-S", "variantCode": null, "unitOfMeasureCode": null, "quantity": "1", "accountNumber": "CT000042",
+            "currencyCode": "EUR", "pricesIncludeTax": true, "date": "2031-05-15", "firstDate": "2031-04-15",
+            "lastDate": "2031-05-14", "days": 30, "daysCovered": 30,
+            "lowest": {
+                "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417,
+                "firstDate": "2031-04-20", "lastDate": "2031-04-30"
+            },
+            "current": {
+                "unitPrice": "57", "lineDiscountPercent": "4", "netUnitPrice": "54.72",
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0002"}, "publicationVersion": 420
+            },
+            "reductionPercent": "8.8",
+            "history": [
+                {
+                    "from": "2031-05-01", "to": "2031-05-14", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "source": {"type": "LIST_PRICE"}, "publicationVersion": 417
+                },
+                {
+                    "from": "2031-04-20", "to": "2031-04-30", "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
+                    "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417
+                },
+                {
+                    "from": "2031-04-15", "to": "2031-04-19", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "source": {"type": "LIST_PRICE"}, "publicationVersion": 415
+                }
+            ],
+            "historyIsComplete": true
+        })
+    ))
 )]
 async fn get_lowest_price(
     call: Call,

@@ -1,13 +1,16 @@
 //! The rows of a price list say what quotes say, whatever is asked.
 
+use std::time::Instant;
+
 use chrono::{Days, NaiveDate};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::properties::{facts, question};
-use super::world::book;
+use super::world::{audience, book, campaign, contact, item, price, request, settings};
 use crate::pricing::exact::{Amount, Positive};
 use crate::pricing::resolve::Book as _;
+use crate::publication::listing::{Visit, Walk};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::QuoteLine;
 use crate::quotes::effective_prices::rows::write_rows;
@@ -112,4 +115,75 @@ proptest! {
             prop_assert_eq!(now, then);
         }
     }
+}
+
+/// What a list costs at full size. It measures, and so runs by itself only:
+///
+/// ```text
+/// cargo test --release --lib price_list -- --ignored --nocapture
+/// ```
+#[test]
+#[ignore = "takes a minute; it measures"]
+fn a_list_of_a_hundred_thousand_items() {
+    let items = (0..100_000).map(|n| item(&format!("I{:06}", n * 7_919 % 100_000), &json!({ "listPrice": "100" })));
+    let prices = (0..1_000_000).map(|n| {
+        let line = json!({ "itemNumber": format!("I{:06}", n % 100_000), "unitPrice": (60 + n / 100_000).to_string(),
+            "minimumQuantity": (n / 100_000).to_string(),
+            "source": if n / 100_000 < 4 { json!({ "type": "ALL_CUSTOMERS" }) } else { json!({ "type": "CAMPAIGN", "campaignNumber": "ONE" }) } });
+        price(&format!("{n:012}"), &line)
+    });
+    let contacts = (0..1_000_000).map(|n| contact(&format!("C{:07}", n * 7_919 % 1_000_000), &json!({})));
+    let everybody: Vec<String> = (0..1_000_000).map(|n| format!("C{n:07}")).collect();
+    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    let given = [settings(&json!({})), campaign("ONE", "2031-05-01", None), audience("ONE", &everybody)];
+    let snapshot = book(items.chain(prices).chain(contacts).chain(given));
+
+    let time = |what: &str, work: &mut dyn FnMut() -> usize| {
+        let begin = Instant::now();
+        let count = work();
+        println!("{what}: {:?} for {count}", begin.elapsed());
+    };
+    let index = snapshot.find_campaign("ONE").unwrap();
+    time("first list: sort items", &mut || count_places(&snapshot, &mut Walk::over_items(&snapshot), 1));
+    time("next list", &mut || count_places(&snapshot, &mut Walk::over_items(&snapshot), 1));
+    time("first campaign: sort contacts", &mut || {
+        count_places(&snapshot, &mut Walk::over_campaign(&snapshot, index), 1)
+    });
+    time("next campaign: its items", &mut || count_places(&snapshot, &mut Walk::over_campaign(&snapshot, index), 1));
+    time("all rows of a contact", &mut || count_rows(&snapshot, Walk::over_items(&snapshot), usize::MAX));
+    time("a page of a contact", &mut || count_rows(&snapshot, Walk::over_items(&snapshot), 1_000));
+    time("a million rows of a campaign", &mut || {
+        count_rows(&snapshot, Walk::over_campaign(&snapshot, index), 1_000_000)
+    });
+}
+
+fn count_places(snapshot: &Snapshot, walk: &mut Walk, most: usize) -> usize {
+    (0..most).take_while(|_| !matches!(walk.next(snapshot), Visit::End)).count()
+}
+
+/// Writes rows as the list does, and counts them.
+fn count_rows(snapshot: &Snapshot, mut walk: Walk, most: usize) -> usize {
+    let mut asking = request(&json!({ "contactNumber": "C0000007", "explain": false }));
+    let (mut count, mut bytes) = (0, 0);
+    loop {
+        match walk.next(snapshot) {
+            Visit::End => break,
+            Visit::Nothing => {}
+            Visit::At { account, item_number, found } => {
+                if let Some(account) = account {
+                    asking.asker = Asker::Contact(account.to_owned());
+                }
+                let contact = snapshot.find_contact(account.unwrap_or("C0000007"));
+                write_rows(snapshot, &mut asking, contact, (item_number, found), account.map(|_| "ONE"), |row| {
+                    count += 1;
+                    bytes += serde_json::to_string(row).unwrap().len();
+                });
+            }
+        }
+        if count >= most {
+            break;
+        }
+    }
+    println!("{} bytes a row", bytes / count);
+    count
 }
