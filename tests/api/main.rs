@@ -31,6 +31,7 @@ mod pricing_cases;
 mod process;
 mod readme;
 mod replays;
+mod replicas;
 mod rollbacks;
 mod sales;
 mod salespeople;
