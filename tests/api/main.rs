@@ -35,6 +35,7 @@ mod pricing_cases;
 mod process;
 mod readme;
 mod replays;
+mod replicas;
 mod rollbacks;
 mod sales;
 mod salespeople;
