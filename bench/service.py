@@ -29,15 +29,20 @@ class Client:
     def __init__(self, port: int):
         self.connection = HTTPConnection("127.0.0.1", port, timeout=600)
 
-    def ask(self, method: str, path: str, body=None):
-        """The parsed answer; anything but success ends the run with the service's own words."""
+    def call(self, method: str, path: str, body=None, **headers):
+        """The response's headers and its parsed body; anything but success ends the run with the service's own words."""
         text = None if body is None else json.dumps(body, separators=(",", ":"))
-        self.connection.request(method, path, text, {"content-type": "application/json"} if text else {})
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.connection.request(method, path, text, {"content-type": "application/json", **headers} if text else headers)
         response = self.connection.getresponse()
         answer = response.read()
         if response.status >= 300:
             raise SystemExit(f"{method} {path} answered {response.status}: {answer[:2000].decode()}")
-        return json.loads(answer) if answer else None
+        return response.headers, json.loads(answer) if answer else None
+
+    def ask(self, method: str, path: str, body=None):
+        """The parsed answer."""
+        return self.call(method, path, body)[1]
 
     def batch(self, path: str, rows: list) -> float:
         """Writes rows in batches and gives the seconds it took."""
@@ -60,7 +65,7 @@ def process(arguments: list, port: int, **environment):
             except OSError:
                 if child.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"{arguments[0]} does not come up") from None
-                time.sleep(0.05)
+                time.sleep(0.01)
         yield child
     finally:
         child.send_signal(signal.SIGINT)
@@ -68,16 +73,29 @@ def process(arguments: list, port: int, **environment):
 
 
 @contextlib.contextmanager
-def service():
-    """The service from target/release on an embedded database of its own: its port and its process."""
-    port = free_port()
+def scratch():
+    """A directory for the time of the block."""
     # Below /var/tmp, since a server that runs under another user has to reach it.
-    data_dir = tempfile.mkdtemp(prefix="kampanje-bench-", dir="/var/tmp")
-    os.chmod(data_dir, 0o755)
+    directory = tempfile.mkdtemp(prefix="kampanje-bench-", dir="/var/tmp")
+    os.chmod(directory, 0o755)
+    try:
+        yield pathlib.Path(directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def serving(**environment):
+    """The service from target/release: its port and its process."""
+    port = free_port()
     binary = str(ROOT / "target" / "release" / "kampanje")
     arguments = [binary, "--log", "warn", "serve", "--listen", f"127.0.0.1:{port}"]
-    try:
-        with process(arguments, port, KAMPANJE_DATA_DIR=f"{data_dir}/data", DATABASE_URL="") as child:
-            yield port, child
-    finally:
-        shutil.rmtree(data_dir, ignore_errors=True)
+    with process(arguments, port, **environment) as child:
+        yield port, child
+
+
+@contextlib.contextmanager
+def service():
+    """The service on an embedded database of its own: its port and its process."""
+    with scratch() as directory, serving(KAMPANJE_DATA_DIR=f"{directory}/data", DATABASE_URL="") as (port, child):
+        yield port, child
