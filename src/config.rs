@@ -82,7 +82,7 @@ pub struct ServeSettings {
     pub data_dir: Option<PathBuf>,
     /// The file in which the price book is kept for the next start [default: `price-book.copy` beside the private database, else none].
     #[arg(long, env = "KAMPANJE_SNAPSHOT_PATH")]
-    pub snapshot_path: Option<PathBuf>,
+    pub snapshot_path: Option<String>,
     /// After a change, how many seconds at least between two copies of the price book.
     #[arg(long, env = "KAMPANJE_SNAPSHOT_SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub snapshot_seconds: u64,
@@ -122,7 +122,7 @@ impl ServeSettings {
     /// The file for the price book; an empty variable is none.
     #[must_use]
     pub fn snapshot_path(&self) -> Option<&Path> {
-        self.snapshot_path.as_deref().filter(|path| !path.as_os_str().is_empty())
+        self.snapshot_path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 
     /// Refuses settings that are not safe.
