@@ -13,6 +13,7 @@ use crate::activation::Follower;
 use crate::app::{self, Shared};
 use crate::config::{ServeSettings, from_here};
 use crate::demo;
+use crate::events::turns::keep_telling;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
@@ -77,6 +78,7 @@ async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> any
     let book = app::open_book(&pool, &calendar).await.context("the price book cannot be opened")?;
     let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
     let readiness = Readiness::new(database.clone());
+    let told_by = calendar.clone();
     let shared = Shared {
         database,
         calendar,
@@ -95,6 +97,7 @@ async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> any
     for address in &addresses {
         tracing::info!(url = %format!("http://{address}"), workers, "the service listens");
     }
+    tokio::spawn(keep_telling(pool.clone(), told_by));
     tokio::spawn(forget_old_answers(pool));
     tokio::spawn(health::keep_metrics());
     let drain = Duration::from_secs(settings.drain_seconds);

@@ -4,12 +4,14 @@
 //! facts.rs        what can stand in the book, and what a step changes
 //! facts_sql.rs    the same, made from the drafts by the database
 //! writer.rs       drafts → book: one version, in the transaction of the change
+//! announce.rs     tells others of it, in the same transaction
 //! reader.rs       book → changes: the way back out of the database
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
 //! http.rs         the history over HTTP
 //! live.rs         the copy that quotes read, kept up to date
 //! ```
 
+mod announce;
 mod apply;
 mod export;
 pub mod facts;

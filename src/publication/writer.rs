@@ -13,6 +13,7 @@ use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::announce;
 use super::facts::FactKind;
 use super::facts_sql;
 use crate::platform::db::schema::{book, publications};
@@ -154,6 +155,7 @@ pub async fn publish(
         .returning(Publication::as_returning())
         .get_result(conn)
         .await?;
+    announce::created(conn, &publication).await?;
     Ok(Some(publication))
 }
 

@@ -14,6 +14,7 @@ mod criteria;
 mod currencies;
 mod database_failures;
 mod decimals;
+mod events;
 mod every_operation;
 mod exchange_rates;
 mod guards;

@@ -30,6 +30,7 @@ mod statement;
 
 pub use cursor::CursorKey;
 pub use filter::Filter;
+pub use literal::Literal;
 pub use page::Page;
 pub use params::QueryParams;
 pub use query::ListQuery;

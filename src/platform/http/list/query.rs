@@ -54,8 +54,23 @@ impl ListQuery {
         key: &CursorKey,
         today: NaiveDate,
     ) -> Result<Self, Problem> {
+        Self::parse_with(path, raw_query, &[], spec, key, today)
+    }
+
+    /// As [`ListQuery::parse`], for a list with parameters of its own, which every page's link repeats.
+    ///
+    /// # Errors
+    /// As [`ListQuery::parse`].
+    pub fn parse_with(
+        path: &str,
+        raw_query: &str,
+        own: &[&'static str],
+        spec: &ListSpec,
+        key: &CursorKey,
+        today: NaiveDate,
+    ) -> Result<Self, Problem> {
         let mut errors = Vec::new();
-        let params = QueryParams::read(raw_query, PARAMETERS, ODATA, &mut errors);
+        let params = QueryParams::read(raw_query, &[PARAMETERS, own].concat(), ODATA, &mut errors);
         let top = collect(number(&params, "top", DEFAULT_TOP, TOP), &mut errors);
         let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
         let counts = collect(truth(&params, "count"), &mut errors);
@@ -78,7 +93,7 @@ impl ListQuery {
             return Err(Problem::with_errors(code, errors));
         }
         let list = Self {
-            path: path.to_owned(),
+            path: with_own(path, own, &params),
             params,
             top: top.unwrap_or(DEFAULT_TOP),
             skip: skip.unwrap_or_default(),
@@ -104,6 +119,32 @@ impl ListQuery {
                 Err(Problem::with_errors(ProblemCode::InvalidCursor, vec![error]))
             }
         }
+    }
+
+    /// The value of one of the list's own parameters, if it was given.
+    #[must_use]
+    pub fn own(&self, name: &str) -> Option<&str> {
+        self.params.get(name)
+    }
+
+    /// Whether a filter leaves rows out.
+    #[must_use]
+    pub const fn is_filtered(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Whether the rows come in the resource's own order.
+    #[must_use]
+    pub fn is_in_default_order(&self) -> bool {
+        self.params.get("orderby").is_none()
+    }
+
+    /// The value that a field has in the row after which the page begins; none on the first page.
+    #[must_use]
+    pub fn begins_after(&self, field: &str) -> Option<&Literal> {
+        let values = self.after.as_ref()?;
+        let place = self.sorts.iter().position(|sort| sort.field.name == field)?;
+        values.get(place)?.as_ref()
     }
 
     /// Whether the request wants all rows counted that the filter leaves.
@@ -177,7 +218,8 @@ impl ListQuery {
         let values: Vec<Value> = self.sorts.iter().map(|sort| self.sort_value(sort, row)).collect();
         let order = self.order_text();
         let cursor = cursor::write(&self.key, &self.identity(&order), &values);
-        let mut link = format!("{}?", self.path);
+        let mut link = self.path.clone();
+        link.push(if link.contains('?') { '&' } else { '?' });
         for name in ["top", "filter", "orderby", "count"] {
             if let Some(value) = self.params.get(name) {
                 link.push_str(&format!("{name}={}&", encode(value)));
@@ -204,6 +246,18 @@ impl ListQuery {
     fn order_text(&self) -> String {
         self.sorts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
+}
+
+/// The path with the list's own parameters, as far as they were given: what the pages have in common.
+fn with_own(path: &str, own: &[&'static str], params: &QueryParams) -> String {
+    let mut text = path.to_owned();
+    for name in own {
+        if let Some(value) = params.get(name) {
+            text.push(if text.contains('?') { '&' } else { '?' });
+            text.push_str(&format!("{name}={}", encode(value)));
+        }
+    }
+    text
 }
 
 /// The order the request names, or the resource's own. A mistake in the latter is a defect.
