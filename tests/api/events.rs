@@ -74,12 +74,12 @@ async fn publications_and_status_changes_are_cloud_events() {
     let app = app(Calendar::system()).await;
     app.post("/v1/campaign-statuses", &json!({"code": "PLANNED", "sequence": 1})).await.expect(201);
     let known = events(&app, &[]).await.last().unwrap()["sequence"].clone();
-    app.post("/v1/campaigns/MAY/status-changes", &Value::Null).await.expect(201);
+    app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
     app.patch("/v1/campaigns/MAY", &json!({"statusCode": null})).await.expect(200);
     app.patch("/v1/campaigns/MAY", &json!({"description": "No event of its own"})).await.expect(200);
     let version = activate(&app, "MAY").await["version"].as_i64().unwrap();
     app.put("/v1/items/TABLE", &json!({"listPrice": "300"})).await.expect(201);
-    app.post("/v1/campaigns/MAY/deactivations", &Value::Null).await.expect(201);
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
 
     let known = known.as_i64().unwrap();
     let seen = events(&app, &[("after", &known.to_string())]).await;
@@ -120,7 +120,7 @@ async fn publications_and_status_changes_are_cloud_events() {
 async fn a_listener_reads_on_from_what_it_knows() {
     let app = app(Calendar::system()).await;
     app.post("/v1/campaign-statuses", &json!({"code": "PLANNED", "sequence": 1})).await.expect(201);
-    app.post("/v1/campaigns/MAY/status-changes", &Value::Null).await.expect(201);
+    app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
     for price in 1..=5 {
         app.put("/v1/items/CHAIR", &json!({"listPrice": price.to_string()})).await.expect(200);
     }
@@ -336,7 +336,7 @@ async fn other_dates_begin_anew_and_what_is_withdrawn_does_not_end() {
     assert_eq!(tell(&mut conn, day("2031-05-22")).await.unwrap(), 0);
     assert_eq!(tell(&mut conn, day("2031-05-23")).await.unwrap(), 1);
     // Withdrawn: it neither ends nor begins, and activated again with the same dates it does not begin twice.
-    app.post("/v1/campaigns/MAY/deactivations", &Value::Null).await.expect(201);
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
     assert_eq!(tell(&mut conn, day("2031-05-30")).await.unwrap(), 0);
     activate(&app, "MAY").await;
     assert_eq!(tell(&mut conn, day("2031-05-24")).await.unwrap(), 0);
@@ -378,7 +378,7 @@ async fn another_campaign_with_the_number_of_a_deleted_one_begins_too() {
     let mut conn = app.connection().await;
     activate(&app, "MAY").await;
     assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
-    app.post("/v1/campaigns/MAY/deactivations", &Value::Null).await.expect(201);
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
     app.delete("/v1/segments/MAY").await.expect(204);
     app.delete("/v1/campaigns/MAY").await.expect(204);
     campaign(&app, "MAY", "2031-05-10", Some("2031-05-20")).await;
