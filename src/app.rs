@@ -15,6 +15,7 @@ use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::Contacts;
 use crate::currencies::Currencies;
+use crate::events;
 use crate::exchange_rates::ExchangeRates;
 use crate::health::{self, Readiness};
 use crate::interaction_templates::InteractionTemplates;
@@ -92,6 +93,7 @@ pub fn routes() -> Routes {
     statistics::mount(&mut routes);
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
+    events::mount(&mut routes);
     quotes::http::mount(&mut routes);
     quotes::effective_prices::mount(&mut routes);
     quotes::lowest_prices::mount(&mut routes);

@@ -20,6 +20,7 @@ pub mod config;
 pub mod contacts;
 pub mod currencies;
 pub mod demo;
+pub mod events;
 pub mod exchange_rates;
 pub mod health;
 pub mod interaction_templates;

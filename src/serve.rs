@@ -14,6 +14,7 @@ use crate::activation::Follower;
 use crate::app::{self, Shared};
 use crate::config::{ServeSettings, from_here};
 use crate::demo;
+use crate::events::turns::keep_telling;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
@@ -143,6 +144,7 @@ async fn serve_from(
         opened => opened.map(|()| true)?,
     };
     let readiness = Readiness::new(book.clone());
+    let told_by = calendar.clone();
     let shared = Shared {
         database: opening.database.clone(),
         calendar,
@@ -172,6 +174,7 @@ async fn serve_from(
         let Opening { pool, book, .. } = opening;
         tokio::spawn(book.clone().keep_up(pool.clone(), POLL));
         tokio::spawn(forget_old_answers(pool.clone()));
+        tokio::spawn(keep_telling(pool.clone(), told_by));
         if let Some(disk) = disk_while_serving {
             tokio::spawn(disk.keep_up(book.clone(), kept.unwrap_or_default(), Duration::from_secs(copy_every)));
         }

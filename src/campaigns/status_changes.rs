@@ -28,6 +28,7 @@ use crate::platform::http::mount::{
 use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
 use crate::platform::http::routes::Routes;
+use crate::platform::outbox::{CampaignStatusChanged, Event};
 use crate::values::{Key, Reference};
 
 const PATH: &str = "/v1/campaigns/{campaign}/status-changes";
@@ -84,6 +85,14 @@ pub(super) struct StatusChange {
     pub(super) to: Option<Key>,
 }
 
+impl From<&StatusChange> for Event {
+    fn from(StatusChange { campaign_number, from, to }: &StatusChange) -> Self {
+        let code = |status: &Option<Key>| status.as_ref().map(ToString::to_string);
+        let campaign_number = campaign_number.to_string();
+        CampaignStatusChanged { campaign_number, from_status_code: code(from), to_status_code: code(to) }.into()
+    }
+}
+
 /// Records changes. The campaigns are locked, and the clock is asked now, not when the transaction began: so the order of the
 /// instants is that of the changes.
 pub(super) async fn record(
@@ -107,6 +116,7 @@ pub(super) async fn record(
     if values.is_empty() {
         return Ok(Vec::new());
     }
+    effect.events.extend(changes.iter().map(Event::from));
     let insert = diesel::insert_into(t::table).values(values).returning(StatusChangeView::as_returning());
     insert.get_results(&mut effect.conn).await
 }

@@ -41,6 +41,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Contacts", "Companies and persons; a company may be a customer."),
     ("Prices and discounts", "Price lines and discount lines of campaigns and of everybody else."),
     ("Price quotes", "What an item costs an account, and why."),
+    ("Events", "What happened, in order, for other systems to hear of."),
     ("Reference data", "What the ERP knows first: settings, currencies, items, salespeople."),
     ("Service", "Whether the service is well, and what it offers."),
 ];

@@ -22,6 +22,7 @@ use super::db::pool::{Connection, Pool};
 use super::db::schema::idempotency_records;
 use super::http::call::{Answer, Call};
 use super::http::problem::{Problem, ProblemCode};
+use super::outbox::{self, Event};
 
 /// How long an answer is kept under its idempotency key.
 const KEPT_HOURS: i64 = 72;
@@ -75,6 +76,8 @@ pub struct Effect {
     pub touched: Touched,
     /// Who makes the change.
     pub author: String,
+    /// What others are to hear of, once the work is done; what is published says so itself.
+    pub events: Vec<Event>,
     /// Findings that do not refuse the change; they go into the answer.
     pub warnings: Vec<Value>,
     /// The version of the price book that the change made, if it made one.
@@ -92,6 +95,7 @@ impl Effect {
     ) -> Result<T, E> {
         Transactions::begin_transaction(&mut *self.conn).await?;
         let touched = self.touched.clone();
+        let events = self.events.len();
         match work(self).await {
             Ok(done) => {
                 Transactions::commit_transaction(&mut *self.conn).await?;
@@ -100,6 +104,7 @@ impl Effect {
             Err(error) => {
                 Transactions::rollback_transaction(&mut *self.conn).await?;
                 self.touched = touched;
+                self.events.truncate(events);
                 Err(error)
             }
         }
@@ -162,6 +167,7 @@ impl Database {
             conn: self.read().await?,
             touched: Touched::default(),
             author: call.author.clone(),
+            events: Vec::new(),
             warnings: Vec::new(),
             version: None,
         };
@@ -200,6 +206,8 @@ impl Database {
         if effect.touched != Touched::default() {
             self.publisher.publish(effect).await?;
         }
+        // After the book: the counter of the events is the last lock.
+        outbox::record(&mut effect.conn, &effect.events).await?;
         if let Some(version) = effect.version {
             answer = answer.header(PUBLICATION_VERSION, &version.to_string());
         }

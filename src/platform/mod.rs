@@ -1,7 +1,8 @@
-//! What carries the rooms and knows none of them: the clock, the database, effects, HTTP.
+//! What carries the rooms and knows none of them: the clock, the database, effects, the outbox, HTTP.
 
 pub mod clock;
 pub mod db;
 pub mod effect;
 pub mod embedded_postgres;
 pub mod http;
+pub mod outbox;

@@ -5,6 +5,7 @@
 //! facts_sql.rs    the same, made from the drafts by the database
 //! difference.rs   what the book carries against what is wished: pure
 //! writer.rs       a difference → one version, in the transaction of the change
+//! announce.rs     tells others of it, in the same transaction
 //! audience.rs     who a campaign is for, in the database
 //! reader.rs       drafts and book → rows and changes: the way out of the database
 //! narrow.rs       the same, for one item and account and all versions of a time
@@ -14,6 +15,7 @@
 //! live.rs         the copy that quotes read, kept up to date; disk.rs keeps it on disk, check.rs compares it with the database
 //! ```
 
+mod announce;
 mod apply;
 pub mod audience;
 pub mod check;

@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::difference::Difference;
 use super::facts::FactKind;
-use super::live::announce;
 use super::reader::ReadError;
-use super::{audience, reader};
+use super::{announce, audience, live, reader};
 use crate::platform::db::schema::{book, publications};
 use crate::platform::effect::Touched;
 use crate::values::wire::text_enum;
@@ -116,7 +115,8 @@ pub async fn publish(
         .returning(Publication::as_returning())
         .get_result(conn)
         .await?;
-    announce(conn, version).await?;
+    live::announce(conn, version).await?;
+    announce::created(conn, &publication).await?;
     Ok(Some(publication))
 }
 

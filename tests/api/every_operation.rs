@@ -192,6 +192,8 @@ async fn publication(journey: &Journey) {
     let history = journey.call("GET", "/v1/campaigns/{campaign}/activation-history", &["SPRING"], Value::Null).await;
     assert_eq!(history["value"][0]["words"], "activated: 1 account, 2 lines");
     results(journey, &quote).await;
+    let events = journey.call("GET", "/v1/events", &[], Value::Null).await;
+    assert_eq!(events["value"][0]["sequence"], 1);
     journey.call("POST", "/v1/campaigns/{campaign}/deactivations", &["SPRING"], Value::Null).await;
 }
 

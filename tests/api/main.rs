@@ -15,6 +15,7 @@ mod currencies;
 mod database_failures;
 mod decimals;
 mod effective_prices;
+mod events;
 mod every_operation;
 mod exchange_rates;
 mod full_book;

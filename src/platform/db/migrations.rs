@@ -7,7 +7,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::pool::connect;
 
-/// The steps of `migrations/`, inside the binary.
+/// The steps of `migrations/`, inside the binary: one for each of its folders.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Whoever migrates holds this advisory lock, so that replicas starting together do not step on each other.
 const LOCK: i64 = 0x6b61_6d70_616e_6a65;

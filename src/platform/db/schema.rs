@@ -187,6 +187,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_counter (only_row) {
+        only_row -> Bool,
+        sequence -> Int8,
+    }
+}
+
+diesel::table! {
+    events (sequence) {
+        sequence -> Int8,
+        id -> Uuid,
+        #[sql_name = "type"]
+        type_ -> Text,
+        subject -> Text,
+        occurred_at -> Timestamptz,
+        data -> Jsonb,
+        campaign_id -> Nullable<Uuid>,
+        starting_date -> Nullable<Date>,
+        ending_date -> Nullable<Date>,
+    }
+}
+
+diesel::table! {
     exchange_rates (id) {
         id -> Uuid,
         currency_code -> Text,

@@ -1,0 +1,403 @@
+//! The outbox: what happened, in order and without a gap; and what time brings, once.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use kampanje::events::turns::{keep_telling, tell};
+use kampanje::platform::clock::Calendar;
+use kampanje::platform::db::pool::Pool;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::app::{Reply, TestApp, pairs};
+use super::support::clock::Clock;
+
+const STARTED: &str = "kampanje.campaign.started";
+const ENDED: &str = "kampanje.campaign.ended";
+
+/// A company with a chair, and a campaign for it that is ready to be activated.
+async fn app(calendar: Calendar) -> TestApp {
+    let app = TestApp::at(calendar).await;
+    app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
+    app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
+    campaign(&app, "MAY", "2031-05-10", Some("2031-05-20")).await;
+    app
+}
+
+async fn campaign(app: &TestApp, number: &str, starting_date: &str, ending_date: Option<&str>) {
+    let body = json!({"number": number, "startingDate": starting_date, "endingDate": ending_date});
+    app.post("/v1/campaigns", &body).await.expect(201);
+    let segment = json!({"number": number, "campaignNumber": number, "campaignTarget": true});
+    app.post("/v1/segments", &segment).await.expect(201);
+    app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "BUYER"})).await.expect(201);
+    let price = json!({"itemNumber": "CHAIR", "unitPrice": "80"});
+    app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
+}
+
+async fn activate(app: &TestApp, number: &str) -> Value {
+    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201)
+}
+
+async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
+    Reply::to(app.request(Method::GET, "/v1/events").query(query)).await
+}
+
+async fn events(app: &TestApp, query: &[(&str, &str)]) -> Vec<Value> {
+    asked(app, &[query, &[("top", "1000")]].concat()).await.expect(200)["value"].as_array().unwrap().clone()
+}
+
+/// The turns of campaigns so far, in their order: type, campaign, the dates it ran under, the day it was due.
+async fn turns(app: &TestApp) -> Vec<(String, String, String, String)> {
+    let filter = format!("type in ('{STARTED}', '{ENDED}')");
+    let turns = events(app, &[("filter", &filter)]).await;
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let row = |event: &Value| {
+        let data = &event["data"];
+        let dates = format!("{}/{}", text(&data["startingDate"]), text(&data["endingDate"]));
+        let type_ = text(&event["type"]).replace("kampanje.campaign.", "");
+        (type_, text(&data["campaignNumber"]), dates, text(&data["dueDate"]))
+    };
+    turns.iter().map(row).collect()
+}
+
+fn turn(type_: &str, campaign: &str, dates: &str, due: &str) -> (String, String, String, String) {
+    (type_.to_owned(), campaign.to_owned(), dates.to_owned(), due.to_owned())
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+#[actix_web::test]
+async fn publications_and_status_changes_are_cloud_events() {
+    let app = app(Calendar::system()).await;
+    app.post("/v1/campaign-statuses", &json!({"code": "PLANNED", "sequence": 1})).await.expect(201);
+    let known = events(&app, &[]).await.last().unwrap()["sequence"].clone();
+    app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
+    app.patch("/v1/campaigns/MAY", &json!({"statusCode": null})).await.expect(200);
+    app.patch("/v1/campaigns/MAY", &json!({"description": "No event of its own"})).await.expect(200);
+    let version = activate(&app, "MAY").await["version"].as_i64().unwrap();
+    app.put("/v1/items/TABLE", &json!({"listPrice": "300"})).await.expect(201);
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
+
+    let known = known.as_i64().unwrap();
+    let seen = events(&app, &[("after", &known.to_string())]).await;
+    let told: Vec<_> =
+        seen.iter().map(|event| (event["type"].as_str().unwrap(), event["subject"].as_str().unwrap())).collect();
+    assert_eq!(
+        told,
+        [
+            ("kampanje.campaign.status-changed", "campaigns/MAY"),
+            ("kampanje.campaign.status-changed", "campaigns/MAY"),
+            ("kampanje.publication.created", "campaigns/MAY"),
+            ("kampanje.publication.created", &format!("publications/{}", version + 1)),
+            ("kampanje.publication.created", "campaigns/MAY"),
+        ]
+    );
+    let data: Vec<&Value> = seen.iter().map(|event| &event["data"]).collect();
+    assert_eq!(data[0], &json!({"campaignNumber": "MAY", "fromStatusCode": null, "toStatusCode": "PLANNED"}));
+    assert_eq!(data[1], &json!({"campaignNumber": "MAY", "fromStatusCode": "PLANNED", "toStatusCode": null}));
+    let created = |version: i64, kind: &str, campaign: Option<&str>, added: i64, removed: i64| {
+        json!({"version": version, "kind": kind, "campaignNumber": campaign, "added": added, "changed": 0,
+            "removed": removed})
+    };
+    assert_eq!(data[2], &created(version, "ACTIVATION", Some("MAY"), 3, 0), "the campaign, a price, an account");
+    assert_eq!(data[3], &created(version + 1, "BASE_DATA", None, 1, 0));
+    assert_eq!(data[4], &created(version + 2, "DEACTIVATION", Some("MAY"), 0, 3));
+    for (at, event) in (known + 1..).zip(&seen) {
+        assert_eq!(event["sequence"], at);
+        assert_eq!((&event["specversion"], &event["source"]), (&json!("1.0"), &json!("/v1")));
+        assert_eq!(event["datacontenttype"], "application/json");
+        assert!(event["time"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok());
+        assert_eq!(event.as_object().unwrap().len(), 9, "{event}");
+    }
+    let ids: BTreeSet<_> = seen.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), seen.len());
+}
+
+#[actix_web::test]
+async fn a_listener_reads_on_from_what_it_knows() {
+    let app = app(Calendar::system()).await;
+    app.post("/v1/campaign-statuses", &json!({"code": "PLANNED", "sequence": 1})).await.expect(201);
+    app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
+    for price in 1..=5 {
+        app.put("/v1/items/CHAIR", &json!({"listPrice": price.to_string()})).await.expect(200);
+    }
+    let all = events(&app, &[]).await;
+    let type_ = "kampanje.publication.created";
+    let wanted: Vec<Value> =
+        all.iter().filter(|event| event["sequence"].as_i64() > Some(2) && event["type"] == type_).cloned().collect();
+    assert!(wanted.len() >= 5 && wanted.len() < all.len() - 2, "{all:?}");
+    let query = [("after", "2"), ("type", type_), ("top", "2"), ("count", "true")];
+    let mut page = asked(&app, &query).await.expect(200);
+    assert_eq!(page["count"], wanted.len());
+    let mut read = page["value"].as_array().unwrap().clone();
+    while let Some(next) = page["nextLink"].as_str() {
+        page = app.get(next).await.expect(200);
+        read.extend(page["value"].as_array().unwrap().iter().cloned());
+    }
+    assert_eq!(read, wanted);
+    let last = all.last().unwrap()["sequence"].to_string();
+    assert_eq!(events(&app, &[("after", &last)]).await, Vec::<Value>::new());
+    assert_eq!(events(&app, &[("filter", "sequence eq 1")]).await, all[..1]);
+    let backwards = events(&app, &[("orderby", "sequence desc")]).await;
+    assert!(backwards.iter().rev().eq(&all));
+}
+
+#[actix_web::test]
+async fn wrong_questions_are_refused() {
+    let app = TestApp::new().await;
+    let wrong = asked(&app, &[("after", "x"), ("type", "kampanje.nothing")]).await;
+    assert_eq!(wrong.status, 400);
+    assert_eq!(wrong.errors(), pairs(&[("?after", "INVALID_TYPE"), ("?type", "INVALID_VALUE")]));
+    for (name, value, code) in [
+        ("after", "-1", "INVALID_REQUEST"),
+        ("after", "99999999999999999999", "INVALID_REQUEST"),
+        ("since", "1", "INVALID_REQUEST"),
+        ("filter", "data eq 'x'", "INVALID_FILTER"),
+    ] {
+        let refused = asked(&app, &[(name, value)]).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, code), "{name}={value}");
+    }
+}
+
+#[actix_web::test]
+async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of_versions() {
+    let app = app(Calendar::system()).await;
+    for (code, sequence) in [("A", 1), ("B", 2)] {
+        app.post("/v1/campaign-statuses", &json!({"code": code, "sequence": sequence})).await.expect(201);
+    }
+    campaign(&app, "JUNE", "2031-06-01", Some("2031-06-30")).await;
+    activate(&app, "MAY").await;
+    activate(&app, "JUNE").await;
+    let (mut commits, mut refusals) = (0, 0);
+    for round in 0..8 {
+        let status = if round % 2 == 0 { "A" } else { "B" };
+        let rows: Vec<Value> = (0..3).map(|at| json!({"number": format!("I{round}-{at}"), "listPrice": "1"})).collect();
+        // A status change with a publication of a campaign, in one effect; base data; effects that come to nothing.
+        let (may, june, chair) = ("/v1/campaigns/MAY", "/v1/campaigns/JUNE", "/v1/items/CHAIR");
+        let bodies = [
+            json!({"statusCode": status, "endingDate": format!("2031-06-{}", 10 + round)}),
+            json!({"statusCode": status, "endingDate": format!("2031-07-{}", 10 + round)}),
+            json!({"statusCode": status, "startingDate": null}),
+            json!({"listPrice": (101 + round).to_string()}),
+            json!({ "rows": rows }),
+        ];
+        let answers = tokio::join!(
+            app.patch(may, &bodies[0]),
+            app.patch(june, &bodies[1]),
+            app.patch(may, &bodies[2]),
+            app.patch(chair, &bodies[3]),
+            app.post("/v1/items/batch", &bodies[4]),
+            app.sql("BEGIN; UPDATE event_counter SET sequence = sequence + 1; ROLLBACK"),
+        );
+        for answer in [answers.0, answers.1, answers.2, answers.3, answers.4] {
+            if answer.status.is_success() {
+                commits += 1;
+            } else {
+                assert_eq!(answer.status, 422, "{answer:?}");
+                refusals += 1;
+            }
+        }
+    }
+    assert_eq!((commits, refusals), (32, 8));
+    let all = events(&app, &[]).await;
+    assert!(all.iter().map(|event| event["sequence"].as_u64().unwrap()).eq(1..=u64::try_from(all.len()).unwrap()));
+    let versions: Vec<u64> = all.iter().filter_map(|event| event["data"]["version"].as_u64()).collect();
+    assert!(versions.iter().copied().eq(1..=u64::try_from(versions.len()).unwrap()), "{versions:?}");
+    let published = app.get("/v1/publications?top=1&count=true").await.expect(200);
+    assert_eq!(published["count"], versions.len());
+    let mut changes = 0;
+    for number in ["MAY", "JUNE"] {
+        let path = format!("/v1/campaigns/{number}/status-changes?count=true");
+        changes += app.get(&path).await.expect(200)["count"].as_u64().unwrap();
+    }
+    let told = events(&app, &[("type", "kampanje.campaign.status-changed")]).await;
+    assert_eq!(told.len(), usize::try_from(changes).unwrap());
+    assert!(changes >= 16);
+}
+
+#[actix_web::test]
+async fn campaigns_begin_and_end_with_the_company_s_days() {
+    let clock = Clock::at("2031-05-01T00:00:00Z");
+    let calendar = clock.calendar();
+    let app = app(calendar.clone()).await;
+    app.patch("/v1/settings", &json!({"timeZone": "America/New_York"})).await.expect(200);
+    let mut conn = app.connection().await;
+    clock.set("2031-05-15T00:00:00Z");
+    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 0, "a draft neither begins nor ends");
+    clock.set("2031-05-01T00:00:00Z");
+    let version = activate(&app, "MAY").await["version"].clone();
+    for (instant, told) in [
+        ("2031-05-10T03:59:59.999Z", 0),
+        ("2031-05-10T04:00:00Z", 1),
+        ("2031-05-10T04:00:00Z", 0),
+        ("2031-05-21T03:59:59.999Z", 0),
+        ("2031-05-21T04:00:00Z", 1),
+        ("2031-05-22T04:00:00Z", 0),
+    ] {
+        clock.set(instant);
+        assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), told, "{instant}");
+    }
+    let dates = "2031-05-10/2031-05-20";
+    assert_eq!(
+        turns(&app).await,
+        [turn("started", "MAY", dates, "2031-05-10"), turn("ended", "MAY", dates, "2031-05-21")]
+    );
+    let started = events(&app, &[("type", STARTED)]).await;
+    assert_eq!(
+        (&started[0]["subject"], &started[0]["data"]["publicationVersion"]),
+        (&json!("campaigns/MAY"), &version)
+    );
+    // What the calendar says today also decides when the company has moved.
+    campaign(&app, "MOVED", "2031-06-02", None).await;
+    activate(&app, "MOVED").await;
+    clock.set("2031-06-01T12:00:00Z");
+    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 0);
+    app.patch("/v1/settings", &json!({"timeZone": "Pacific/Kiritimati"})).await.expect(200);
+    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 1);
+    assert_eq!(turns(&app).await[2], turn("started", "MOVED", "2031-06-02/-", "2031-06-02"));
+}
+
+#[actix_web::test]
+async fn replicas_that_look_at_once_tell_once() {
+    let app = app(Calendar::system()).await;
+    activate(&app, "MAY").await;
+    // Both find that something is due while a third holds the counter, and go on only then.
+    let mut other = app.connection().await;
+    other.batch_execute("BEGIN; SELECT sequence FROM event_counter FOR UPDATE").await.unwrap();
+    let replica = |mut conn: AsyncPgConnection| {
+        actix_web::rt::spawn(async move { tell(&mut conn, day("2031-05-30")).await.unwrap() })
+    };
+    let replicas = [replica(app.connection().await), replica(app.connection().await)];
+    let waiting =
+        "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut conn = app.connection().await;
+    let waiting = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!("({waiting})"));
+    while !diesel_async::RunQueryDsl::get_result::<bool>(diesel::select(waiting.clone()), &mut conn).await.unwrap() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    other.batch_execute("COMMIT").await.unwrap();
+    let mut told = Vec::new();
+    for replica in replicas {
+        told.push(replica.await.unwrap());
+    }
+    told.sort_unstable();
+    assert_eq!(told, [0, 2]);
+    assert_eq!(turns(&app).await.len(), 2);
+    // The database does not let the same be written again either.
+    let again = "INSERT INTO events (sequence, id, type, subject, data, campaign_id, starting_date, ending_date)
+        SELECT 1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date FROM events
+        WHERE type = 'kampanje.campaign.started'";
+    let error = conn.batch_execute(again).await.unwrap_err();
+    assert!(error.to_string().contains("events_once"), "{error}");
+}
+
+#[actix_web::test]
+async fn what_nobody_was_there_to_tell_is_told_later_in_order() {
+    let app = app(Calendar::system()).await;
+    campaign(&app, "APRIL", "2031-04-01", Some("2031-05-15")).await;
+    campaign(&app, "OPEN", "2031-05-12", None).await;
+    campaign(&app, "LATER", "2031-07-01", None).await;
+    for number in ["MAY", "APRIL", "OPEN", "LATER"] {
+        activate(&app, number).await;
+    }
+    assert_eq!(tell(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 5);
+    let (april, may) = ("2031-04-01/2031-05-15", "2031-05-10/2031-05-20");
+    assert_eq!(
+        turns(&app).await,
+        [
+            turn("started", "APRIL", april, "2031-04-01"),
+            turn("started", "MAY", may, "2031-05-10"),
+            turn("started", "OPEN", "2031-05-12/-", "2031-05-12"),
+            turn("ended", "APRIL", april, "2031-05-16"),
+            turn("ended", "MAY", may, "2031-05-21"),
+        ]
+    );
+    assert_eq!(tell(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 0);
+}
+
+#[actix_web::test]
+async fn other_dates_begin_anew_and_what_is_withdrawn_does_not_end() {
+    let app = app(Calendar::system()).await;
+    let mut conn = app.connection().await;
+    activate(&app, "MAY").await;
+    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    // Lines change, dates do not.
+    let line = json!({"itemNumber": "CHAIR", "unitPrice": "70", "minimumQuantity": "10"});
+    app.post("/v1/campaigns/MAY/prices", &line).await.expect(201);
+    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 0);
+    // It runs on, under other dates.
+    app.patch("/v1/campaigns/MAY", &json!({"endingDate": "2031-05-25"})).await.expect(200);
+    assert_eq!(tell(&mut conn, day("2031-05-21")).await.unwrap(), 1);
+    // It is put off while it runs: it begins again on the new day.
+    app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-05-23"})).await.expect(200);
+    assert_eq!(tell(&mut conn, day("2031-05-22")).await.unwrap(), 0);
+    assert_eq!(tell(&mut conn, day("2031-05-23")).await.unwrap(), 1);
+    // Withdrawn: it neither ends nor begins, and activated again with the same dates it does not begin twice.
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
+    assert_eq!(tell(&mut conn, day("2031-05-30")).await.unwrap(), 0);
+    activate(&app, "MAY").await;
+    assert_eq!(tell(&mut conn, day("2031-05-24")).await.unwrap(), 0);
+    assert_eq!(tell(&mut conn, day("2031-05-30")).await.unwrap(), 1);
+    // Next year.
+    app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2032-05-10", "endingDate": "2032-05-20"}))
+        .await
+        .expect(200);
+    assert_eq!(tell(&mut conn, day("2031-05-31")).await.unwrap(), 0);
+    assert_eq!(tell(&mut conn, day("2032-05-20")).await.unwrap(), 1);
+    let (late, next) = ("2031-05-23/2031-05-25", "2032-05-10/2032-05-20");
+    assert_eq!(
+        turns(&app).await,
+        [
+            turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10"),
+            turn("started", "MAY", "2031-05-10/2031-05-25", "2031-05-10"),
+            turn("started", "MAY", late, "2031-05-23"),
+            turn("ended", "MAY", late, "2031-05-26"),
+            turn("started", "MAY", next, "2032-05-10"),
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn dates_that_wait_to_be_published_by_hand_do_not_begin() {
+    let app = app(Calendar::system()).await;
+    let mut conn = app.connection().await;
+    app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
+    activate(&app, "MAY").await;
+    app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-05-01"})).await.expect(200);
+    assert_eq!(tell(&mut conn, day("2031-05-02")).await.unwrap(), 0);
+    activate(&app, "MAY").await;
+    assert_eq!(tell(&mut conn, day("2031-05-02")).await.unwrap(), 1);
+}
+
+#[actix_web::test]
+async fn another_campaign_with_the_number_of_a_deleted_one_begins_too() {
+    let app = app(Calendar::system()).await;
+    let mut conn = app.connection().await;
+    activate(&app, "MAY").await;
+    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
+    app.delete("/v1/segments/MAY").await.expect(204);
+    app.delete("/v1/campaigns/MAY").await.expect(204);
+    campaign(&app, "MAY", "2031-05-10", Some("2031-05-20")).await;
+    activate(&app, "MAY").await;
+    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    assert_eq!(turns(&app).await.len(), 2, "the first one's event stays");
+}
+
+#[actix_web::test]
+async fn the_service_looks_by_itself() {
+    let clock = Clock::at("2031-05-12T12:00:00Z");
+    let calendar = clock.calendar();
+    let app = app(calendar.clone()).await;
+    activate(&app, "MAY").await;
+    let pool = Pool::new(&app.database_url(), 1).unwrap();
+    let task = actix_web::rt::spawn(keep_telling(pool, calendar));
+    while turns(&app).await.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    task.abort();
+    assert_eq!(turns(&app).await, [turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]);
+}
