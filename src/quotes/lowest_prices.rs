@@ -240,7 +240,7 @@ async fn get_lowest_price(
     let (steps, version) = steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
     // A year in which the price changed daily, or hourly, takes a while.
-    let answer = web::block(move || find(&steps, request, window, &calendar)).await.map_err(Problem::unavailable)??;
+    let answer = web::block(move || find(&steps, request, window, &calendar)).await.map_err(Problem::internal)??;
     if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
         && let Some(name) = unknown_name(problem.code)
     {
@@ -342,6 +342,8 @@ async fn steps(
         },
         currency_code: request.currency_code.as_deref(),
     };
+    // Even where a clock was set back.
+    let to = to.max(from);
     Ok((narrow::steps(&mut conn, part, from, to).await?, to))
 }
 
@@ -352,7 +354,7 @@ fn find(
     window: Window,
     calendar: &Calendar,
 ) -> Result<LowestPrice, Problem> {
-    let book = steps.iter().fold(Snapshot::empty(), |book, step| step.after(&book));
+    let book = narrow::after_all(steps);
     let now = quote(&book, &request).map_err(|error| unknown_asker(&error, "?"))?;
     let (current, problem) = match now.lines.first() {
         Some(QuoteLine::Priced(line)) => (Some(price(line, book.version())), None),

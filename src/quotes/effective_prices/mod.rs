@@ -45,8 +45,8 @@ const BOOK: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
 const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
 /// So many rows a piece of the stream has, about: some 40 kB.
 const ROWS_AT_ONCE: usize = 100;
-/// So many places are looked at before others have their turn: a millisecond at most.
-const PLACES_AT_ONCE: usize = 250;
+/// So many places are looked at before others have their turn: about a millisecond, where each item has ten lines.
+const PLACES_AT_ONCE: usize = 100;
 
 /// Adds the operation.
 pub fn mount(routes: &mut Routes) {
@@ -330,7 +330,7 @@ impl List {
             walk
         };
         // Sorting a million numbers takes a second; requests of others go on meanwhile.
-        let walk = web::block(walk).await.map_err(Problem::unavailable)?;
+        let walk = web::block(walk).await.map_err(Problem::internal)?;
         Ok(Self { snapshot, walk, request, account, campaign: query.campaign, top: query.top, given })
     }
 
