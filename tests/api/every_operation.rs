@@ -163,6 +163,7 @@ async fn offers(journey: &Journey) {
 
 async fn publication(journey: &Journey) {
     let activations = "/v1/campaigns/{campaign}/activations";
+    journey.call("GET", "/v1/campaigns/{campaign}/planned-prices", &["SPRING"], Value::Null).await;
     let done = journey.call("POST", activations, &["SPRING"], json!({"acknowledge": ["*"]})).await;
     let version = done["version"].to_string();
     let listed = journey.call("GET", "/v1/publications", &[], Value::Null).await;
