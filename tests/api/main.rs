@@ -16,6 +16,7 @@ mod database_failures;
 mod decimals;
 mod every_operation;
 mod exchange_rates;
+mod faults;
 mod guards;
 mod health;
 mod interaction_templates;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -33,11 +33,11 @@ fn refusal(output: &Output) -> String {
     lines[0].to_owned()
 }
 
-/// A serving process; killed if a test fails.
-struct Serving {
+/// A serving process; killed when the value goes.
+pub struct Serving {
     child: Child,
     log: Receiver<Value>,
-    url: String,
+    pub url: String,
 }
 
 impl Drop for Serving {
@@ -49,6 +49,11 @@ impl Drop for Serving {
 
 impl Serving {
     fn start(arguments: &[&str], database_url: Option<&str>) -> Self {
+        Self::try_start(arguments, database_url).expect("the service listens")
+    }
+
+    /// A process that listens; none when it ended instead.
+    pub fn try_start(arguments: &[&str], database_url: Option<&str>) -> Option<Self> {
         let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"]);
         command.args(arguments).stderr(Stdio::piped());
         if let Some(url) = database_url {
@@ -57,18 +62,34 @@ impl Serving {
         let mut child = command.spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
         let mut serving = Self { child, log, url: String::new() };
-        serving.url = serving.logged("the service listens")["url"].as_str().unwrap().to_owned();
-        serving
+        serving.url = serving.next_logged("the service listens")?["url"].as_str().unwrap().to_owned();
+        Some(serving)
     }
 
     /// Waits for a line of the log.
     fn logged(&self, message: &str) -> Value {
+        self.next_logged(message).expect(message)
+    }
+
+    /// Waits for a line of the log; none when the process ended without it.
+    fn next_logged(&self, message: &str) -> Option<Value> {
         loop {
-            let line = self.log.recv_timeout(Duration::from_secs(60)).expect(message);
-            if line["message"] == message {
-                return line;
+            match self.log.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) if line["message"] == message => return Some(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("{message} is not logged"),
             }
         }
+    }
+
+    /// The defects that it has logged since it was asked last.
+    pub fn defects(&self) -> Vec<Value> {
+        self.log.try_iter().filter(|line| line["level"] == "ERROR").collect()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     async fn status(&self, path: &str) -> u16 {
