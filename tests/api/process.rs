@@ -117,6 +117,10 @@ fn lines(stderr: ChildStderr) -> Receiver<Value> {
     let (to, from) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Why it does not start is said for people.
+            if line.starts_with("kampanje: ") {
+                continue;
+            }
             let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if to.send(line).is_err() {
                 return;

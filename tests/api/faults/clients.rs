@@ -384,7 +384,7 @@ pub async fn quote_all_along(
     let mut dice = Dice::new(200 + number);
     let mut seen = (0, 0);
     while working.get() {
-        sleep(Duration::from_millis(2)).await;
+        sleep(Duration::from_millis(5)).await;
         let Some((process, url)) = replica.serving() else { continue };
         let question = (dice.below(writers), dice.below(4));
         let request = client.post(format!("{url}/v1/price-quotes")).json(&document(question));

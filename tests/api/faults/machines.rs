@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::Size;
+use super::clients::Counts;
 use crate::book::Dice;
 use crate::process::Serving;
 use crate::support::history::all_rows;
@@ -141,7 +142,7 @@ impl Replica {
             if let Some(process) = self.try_start().await.unwrap() {
                 break process;
             }
-            sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(200)).await;
         };
         *self.url.borrow_mut() = process.serving.url.clone();
         *self.process.borrow_mut() = Some(process);
@@ -210,12 +211,14 @@ impl Machines {
         }
     }
 
-    /// What befalls them, one after the other, until there is no more of it. In the end all are up.
-    pub async fn suffer(&self, size: &Size) {
+    /// What befalls them, one after the other, until there is no more of it; in between some work is done. In the end all are up.
+    pub async fn suffer(&self, size: &Size, counts: &Counts) {
         let mut dice = Dice::new(size.seed);
         let (mut kills, mut restarts) = (size.kills, size.restarts);
         while kills + restarts > 0 {
-            sleep(Duration::from_millis(u64::try_from(20 + dice.below(300)).unwrap())).await;
+            counted_on(&counts.acknowledged, 2 + dice.below(10)).await;
+            // Amid whatever is going on.
+            sleep(Duration::from_millis(u64::try_from(dice.below(40)).unwrap())).await;
             let victim = &self.replicas[dice.below(2)];
             if dice.below(kills + restarts) < kills {
                 kills -= 1;
@@ -230,7 +233,7 @@ impl Machines {
                     self.postgres.crash().await;
                 } else {
                     self.postgres.stop().await;
-                    sleep(Duration::from_millis(u64::try_from(100 + dice.below(400)).unwrap())).await;
+                    counted_on(&counts.unavailable, 1 + dice.below(60)).await;
                     self.postgres.start().await;
                 }
             };
@@ -244,5 +247,13 @@ impl Machines {
             };
             futures_util::future::join(outage, death).await;
         }
+    }
+}
+
+/// Returns when a counter has gone on by so much.
+async fn counted_on(counter: &Cell<u64>, by: usize) {
+    let until = counter.get() + u64::try_from(by).unwrap();
+    while counter.get() < until {
+        sleep(Duration::from_millis(1)).await;
     }
 }

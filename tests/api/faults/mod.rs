@@ -66,7 +66,7 @@ async fn endure(size: &Size) {
     }
     machines.agree().await;
     let suffering = async {
-        machines.suffer(size).await;
+        machines.suffer(size, &counts).await;
         working.set(false);
     };
     let writing = join_all(writers.iter_mut().map(|writer| writer.work(&working)));
@@ -97,6 +97,5 @@ async fn endure(size: &Size) {
     );
     assert_eq!((reckoning.losses, reckoning.doubles), (Vec::new(), Vec::new()));
     // Otherwise the test would say little.
-    assert!(counts.unavailable.get() > 0, "nobody met the database away");
-    assert!(counts.replays.get() > 0 && reckoning.asked_again > 0 && reckoning.versions > 50);
+    assert!(counts.unavailable.get() > 0 && counts.replays.get() > 0 && reckoning.asked_again > 0);
 }
