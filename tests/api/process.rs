@@ -33,15 +33,19 @@ fn refusal(output: &Output) -> String {
     lines[0].to_owned()
 }
 
-/// A serving process; killed when the value goes.
+/// A serving process; killed when the value goes, or our process ends, however that is.
 pub struct Serving {
     child: Child,
+    leash: Child,
     log: Receiver<Value>,
     pub url: String,
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // Before the process: once that is gone, its id may be another's.
+        let _ = self.leash.kill();
+        let _ = self.leash.wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -61,7 +65,7 @@ impl Serving {
         }
         let mut child = command.spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
-        let mut serving = Self { child, log, url: String::new() };
+        let mut serving = Self { leash: leash(child.id()), child, log, url: String::new() };
         serving.url = serving.next_logged("the service listens")?["url"].as_str().unwrap().to_owned();
         Some(serving)
     }
@@ -88,15 +92,11 @@ impl Serving {
         self.log.try_iter().filter(|line| line["level"] == "ERROR").collect()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     async fn status(&self, path: &str) -> u16 {
         reqwest::get(format!("{}{path}", self.url)).await.unwrap().status().as_u16()
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
@@ -111,6 +111,14 @@ impl Serving {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Kills a process as soon as its own standard input closes, which the kernel sees to when we end.
+fn leash(pid: u32) -> Child {
+    let script = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "leash", &pid.to_string()]).stdin(Stdio::piped()).stderr(Stdio::null());
+    shell.spawn().unwrap()
 }
 
 fn lines(stderr: ChildStderr) -> Receiver<Value> {

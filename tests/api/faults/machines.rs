@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -56,39 +56,10 @@ impl Postgres {
     async fn crash(&self) {
         let pid = |running: &Option<EmbeddedPostgres>| running.as_ref().unwrap().server_pid();
         let killed = pid(&self.running.lock().unwrap()).unwrap();
-        kill(killed);
+        assert!(Command::new("kill").args(["-KILL", &killed.to_string()]).status().unwrap().success());
         while pid(&self.running.lock().unwrap()).is_none_or(|pid| pid == killed) || connect(&self.url).await.is_err() {
             sleep(Duration::from_millis(10)).await;
         }
-    }
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-}
-
-/// A replica's process, which cannot outlive ours, however we end.
-struct Process {
-    /// Ends the process as soon as its standard input closes. Before the process in the order of fields: once that is gone, its
-    /// id may be another's.
-    leash: Leash,
-    serving: Serving,
-}
-
-struct Leash(Child);
-
-impl Leash {
-    fn of(pid: u32) -> Self {
-        let script = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
-        let command = ["-c", script, "leash", &pid.to_string()].map(str::to_owned);
-        Self(Command::new("sh").args(command).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -96,7 +67,7 @@ impl Drop for Leash {
 pub struct Replica {
     data_dir: PathBuf,
     database_url: String,
-    process: RefCell<Option<Process>>,
+    process: RefCell<Option<Serving>>,
     url: RefCell<String>,
     number: Cell<u32>,
     /// The number of the latest that was killed.
@@ -132,8 +103,7 @@ impl Replica {
         self.killed.set(self.number.get());
         let process = self.process.borrow_mut().take().unwrap();
         self.report(&process);
-        drop(process.leash);
-        kill(process.serving.pid());
+        process.signal("KILL");
     }
 
     /// Starts a successor, as often as it takes: without a database it may end at once.
@@ -144,24 +114,23 @@ impl Replica {
             }
             sleep(Duration::from_millis(200)).await;
         };
-        *self.url.borrow_mut() = process.serving.url.clone();
+        *self.url.borrow_mut() = process.url.clone();
         *self.process.borrow_mut() = Some(process);
         self.number.set(self.number.get() + 1);
     }
 
-    fn try_start(&self) -> JoinHandle<Option<Process>> {
+    fn try_start(&self) -> JoinHandle<Option<Serving>> {
         let (data_dir, database_url) = (self.data_dir.display().to_string(), self.database_url.clone());
         spawn_blocking(move || {
             let arguments =
                 ["--log", "error,kampanje::serve=info", "--pool-size", "6", "--data-dir", data_dir.as_str()];
-            let serving = Serving::try_start(&arguments, Some(&database_url))?;
-            Some(Process { leash: Leash::of(serving.pid()), serving })
+            Serving::try_start(&arguments, Some(&database_url))
         })
     }
 
     /// Shows the defects that it has logged, should the test fail.
-    fn report(&self, process: &Process) {
-        for defect in process.serving.defects() {
+    fn report(&self, process: &Serving) {
+        for defect in process.defects() {
             eprintln!("replica {} logs {defect}", self.number.get());
         }
     }
