@@ -21,6 +21,12 @@ async fn a_database_that_takes_no_changes_is_asked_again_later() {
     let refused = app.post("/v1/currencies", &json!({"code": "USD"})).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
     assert_eq!(refused.header("retry-after"), "1");
+    for atomic in [true, false] {
+        let batch = json!({"atomic": atomic, "rows": [{"code": "USD"}, {"code": "NOK"}]});
+        let refused = app.post("/v1/currencies/batch", &batch).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+        assert_eq!((refused.header("retry-after"), refused.errors()), ("1", Vec::new()), "no row is to blame");
+    }
     assert_eq!(app.patch("/v1/settings", &json!({"timeZone": "UTC"})).await.status, 503);
     assert_eq!(app.get("/v1/currencies").await.status, 200);
 }

@@ -18,6 +18,7 @@ mod effective_prices;
 mod events;
 mod every_operation;
 mod exchange_rates;
+mod faults;
 mod full_book;
 mod guards;
 mod health;

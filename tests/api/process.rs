@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -34,9 +34,10 @@ fn refusal(output: &Output) -> String {
     lines[0].to_owned()
 }
 
-/// A serving process; killed if a test fails.
+/// A serving process; killed when the value goes, or our process ends, however that is.
 pub struct Serving {
     pub child: Child,
+    leash: Child,
     log: Receiver<Value>,
     /// What was logged before it listened.
     started: Vec<Value>,
@@ -45,6 +46,9 @@ pub struct Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // Before the process: once that is gone, its id may be another's.
+        let _ = self.leash.kill();
+        let _ = self.leash.wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -52,6 +56,11 @@ impl Drop for Serving {
 
 impl Serving {
     pub fn start(arguments: &[&str], database_url: Option<&str>) -> Self {
+        Self::try_start(arguments, database_url).expect("the service listens")
+    }
+
+    /// A process that listens; none when it ended instead.
+    pub fn try_start(arguments: &[&str], database_url: Option<&str>) -> Option<Self> {
         let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"]);
         command.args(arguments).stderr(Stdio::piped());
         if let Some(url) = database_url {
@@ -59,13 +68,17 @@ impl Serving {
         }
         let mut child = command.spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
-        let mut serving = Self { child, log, started: Vec::new(), url: String::new() };
+        let mut serving = Self { leash: leash(child.id()), child, log, started: Vec::new(), url: String::new() };
         while serving.url.is_empty() {
-            let line = serving.log.recv_timeout(Duration::from_secs(120)).expect("the service listens");
+            let line = match serving.log.recv_timeout(Duration::from_secs(120)) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("the service does not listen"),
+            };
             serving.url = line["url"].as_str().unwrap_or_default().to_owned();
             serving.started.push(line);
         }
-        serving
+        Some(serving)
     }
 
     /// A line of the log from before it listened, if there is one with this message.
@@ -75,12 +88,24 @@ impl Serving {
 
     /// Waits for a line of the log.
     pub fn logged(&self, message: &str) -> Value {
+        self.next_logged(message).expect(message)
+    }
+
+    /// Waits for a line of the log; none when the process ended without it.
+    fn next_logged(&self, message: &str) -> Option<Value> {
         loop {
-            let line = self.log.recv_timeout(Duration::from_secs(60)).expect(message);
-            if line["message"] == message {
-                return line;
+            match self.log.recv_timeout(Duration::from_secs(60)) {
+                Ok(line) if line["message"] == message => return Some(line),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("{message} is not logged"),
             }
         }
+    }
+
+    /// The defects that it has logged since it was asked last.
+    pub fn defects(&self) -> Vec<Value> {
+        self.log.try_iter().filter(|line| line["level"] == "ERROR").collect()
     }
 
     pub async fn status(&self, path: &str) -> u16 {
@@ -104,10 +129,22 @@ impl Serving {
     }
 }
 
+/// Kills a process as soon as its own standard input closes, which the kernel sees to when we end.
+fn leash(pid: u32) -> Child {
+    let script = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "leash", &pid.to_string()]).stdin(Stdio::piped()).stderr(Stdio::null());
+    shell.spawn().unwrap()
+}
+
 fn lines(stderr: ChildStderr) -> Receiver<Value> {
     let (to, from) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            // Why it does not start is said for people.
+            if line.starts_with("kampanje: ") {
+                continue;
+            }
             let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}"));
             if to.send(line).is_err() {
                 return;

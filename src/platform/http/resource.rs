@@ -540,7 +540,7 @@ async fn save_rows<R: Resource>(
     let mut writes = Vec::new();
     for (at, row) in rows.into_iter().enumerate() {
         let row = match row {
-            Ok(write) => numbered_beside::<R>(effect, write, &given).await,
+            Ok(write) => of_the_row(numbered_beside::<R>(effect, write, &given).await)?,
             Err(problem) => Err(problem),
         };
         results.push(match row {
@@ -564,13 +564,22 @@ async fn save_rows<R: Resource>(
     let mut rows: Vec<_> = places.into_iter().zip(created).zip(drafts).collect();
     rows.sort_by_key(|(_, draft)| R::follows_others(&draft.write));
     for ((at, created), draft) in rows {
-        let outcome = if done { Ok(()) } else { save::<R>(effect, scope, &draft, IfExists::Replace).await };
+        let outcome =
+            if done { Ok(()) } else { of_the_row(save::<R>(effect, scope, &draft, IfExists::Replace).await)? };
         if let Some(result) = results.get_mut(at) {
             *result = Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
         }
     }
     let lost = || Err(Problem::internal("a batch row lost its result"));
     Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+}
+
+/// The verdict on a row. What is none of its doing, as a database out of reach, ends the whole batch instead.
+fn of_the_row<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
+    match verdict {
+        Err(problem) if problem.status().is_server_error() => Err(problem),
+        verdict => Ok(verdict),
+    }
 }
 
 /// The write with its key; a number of the series that another row of the batch has is passed over.

@@ -1,0 +1,413 @@
+//! Clients that work while the machines suffer. A writer keeps a journal of what it was told; one that quotes, the answers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::machines::Replica;
+use crate::book::Dice;
+use crate::support::app::Reply;
+
+/// How long an answer may take before a client gives up, and the test with it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What the clients count.
+#[derive(Default)]
+pub struct Counts {
+    /// Changes that were acknowledged.
+    pub acknowledged: Cell<u64>,
+    /// Of these: acknowledged by an answer that was stored before a connection broke or the database went away.
+    pub after_a_break: Cell<u64>,
+    /// Answers that were asked for again, and were the same.
+    pub replays: Cell<u64>,
+    /// Connections that broke.
+    pub broken: Cell<u64>,
+    /// Answers with 503.
+    pub unavailable: Cell<u64>,
+    /// Quotes.
+    pub quotes: Cell<u64>,
+    /// Of these: from a copy that said that it is stale.
+    pub stale: Cell<u64>,
+}
+
+pub fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// What stands in the price book of a writer's own: nobody else changes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The item's list price.
+    pub list_price: String,
+    /// Whether the campaign is active.
+    pub active: bool,
+    /// Its prices by minimum quantity.
+    pub prices: BTreeMap<String, String>,
+    /// Its accounts.
+    pub accounts: BTreeSet<String>,
+}
+
+/// What a writer has done, as far as it was told.
+pub struct Writer<'a> {
+    pub name: String,
+    replicas: &'a [Replica; 2],
+    counts: &'a Counts,
+    client: Client,
+    dice: Dice,
+    steps: usize,
+    /// The drafts of its campaign: prices by minimum quantity, and who is targeted.
+    pub prices: BTreeMap<String, String>,
+    pub accounts: BTreeSet<String>,
+    /// The ids of prices by minimum quantity, where they are known.
+    ids: BTreeMap<String, String>,
+    now: Published,
+    /// From which version on its part of the book is what.
+    pub journal: Vec<(i64, Published)>,
+    /// The versions that activated its campaign, or changed it while it was active.
+    active_at: Vec<i64>,
+    /// The names of persons and interactions of which there has to be one each.
+    pub persons: BTreeSet<String>,
+    pub interactions: BTreeSet<String>,
+}
+
+/// The contacts of a writer.
+pub fn contacts(name: &str) -> [String; 4] {
+    ["A", "B", "C", "D"].map(|letter| format!("{name}{letter}"))
+}
+
+impl<'a> Writer<'a> {
+    /// A writer with an item, contacts, and a campaign for one of them.
+    pub async fn new(number: u8, seed: u8, replicas: &'a [Replica; 2], counts: &'a Counts) -> Self {
+        let name = format!("W{number}");
+        let mut writer = Self {
+            name: name.clone(),
+            replicas,
+            counts,
+            client: Client::builder().timeout(PATIENCE).build().unwrap(),
+            dice: Dice::new(seed.wrapping_add(number).wrapping_add(1)),
+            steps: 0,
+            prices: BTreeMap::new(),
+            accounts: BTreeSet::new(),
+            ids: BTreeMap::new(),
+            now: Published::default(),
+            journal: vec![(0, Published::default())],
+            active_at: Vec::new(),
+            persons: BTreeSet::new(),
+            interactions: BTreeSet::new(),
+        };
+        let mut item = writer.now.clone();
+        item.list_price = "1000".to_owned();
+        writer.change(Method::PUT, &format!("/v1/items/{name}"), json!({"listPrice": "1000"}), 201, item).await;
+        for contact in contacts(&name) {
+            let body = json!({"type": "COMPANY", "name": contact});
+            writer.send(Method::PUT, &format!("/v1/contacts/{contact}"), &body).await.expect(201);
+        }
+        let campaign = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+        writer.send(Method::PUT, &format!("/v1/campaigns/{name}"), &campaign).await.expect(201);
+        let segment = json!({"campaignNumber": name, "campaignTarget": true});
+        writer.send(Method::PUT, &format!("/v1/segments/{name}"), &segment).await.expect(201);
+        writer
+    }
+
+    /// Works until it is told to stop.
+    pub async fn work(&mut self, working: &Cell<bool>) {
+        while working.get() {
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        self.steps += 1;
+        let (name, fresh) = (self.name.clone(), self.steps.to_string());
+        match self.dice.below(14) {
+            0..=2 => self.add_price(fresh).await,
+            3 => self.set_prices(fresh).await,
+            4 => self.change_price(fresh).await,
+            5 => self.remove_price().await,
+            6 | 7 => self.target(self.steps).await,
+            8 => self.activate().await,
+            9 if self.steps.is_multiple_of(3) => self.deactivate().await,
+            9 => self.roll_back().await,
+            10 | 11 => {
+                let mut wished = self.now.clone();
+                wished.list_price = (1_000 + self.steps).to_string();
+                let body = json!({"listPrice": wished.list_price});
+                self.change(Method::PATCH, &format!("/v1/items/{name}"), body, 200, wished).await;
+            }
+            12 => {
+                let person = format!("{name} person {fresh}");
+                // Its number is the next of the series.
+                let body = json!({"type": "PERSON", "name": person});
+                self.send(Method::POST, "/v1/contacts", &body).await.expect(201);
+                self.persons.insert(person);
+            }
+            _ => {
+                let interaction = format!("{name} interaction {fresh}");
+                let body = json!({"contactNumber": format!("{name}A"), "description": interaction});
+                self.send(Method::POST, "/v1/interactions", &body).await.expect(201);
+                self.interactions.insert(interaction);
+            }
+        }
+    }
+
+    /// A price of its own, by a minimum quantity that no other has.
+    async fn add_price(&mut self, fresh: String) {
+        let body = json!({"itemNumber": self.name, "minimumQuantity": fresh, "unitPrice": fresh});
+        self.prices.insert(fresh.clone(), fresh.clone());
+        let answer = self.change_drafts(Method::POST, "prices", body, 201).await;
+        self.ids.insert(fresh, answer["id"].as_str().unwrap().to_owned());
+    }
+
+    /// Several prices at once, new ones and known ones.
+    async fn set_prices(&mut self, fresh: String) {
+        let known: Vec<String> = self.prices.keys().take(2).cloned().collect();
+        let quantities: Vec<String> = known.into_iter().chain([fresh.clone()]).collect();
+        let row = |quantity: &String| json!({"itemNumber": self.name, "minimumQuantity": quantity, "unitPrice": fresh});
+        let rows: Vec<Value> = quantities.iter().map(row).collect();
+        self.prices.extend(quantities.into_iter().map(|quantity| (quantity, fresh.clone())));
+        self.change_drafts(Method::POST, "prices/batch", json!({ "rows": rows }), 200).await;
+    }
+
+    /// The minimum quantity and the id of one of its prices.
+    fn a_price(&mut self) -> Option<(String, String)> {
+        let known: Vec<_> = self.ids.clone().into_iter().collect();
+        if known.is_empty() { None } else { Some(self.dice.one_of(&known)) }
+    }
+
+    async fn change_price(&mut self, fresh: String) {
+        let Some((quantity, id)) = self.a_price() else { return };
+        self.prices.insert(quantity, fresh.clone());
+        self.change_drafts(Method::PATCH, &format!("prices/{id}"), json!({"unitPrice": fresh}), 200).await;
+    }
+
+    async fn remove_price(&mut self) {
+        let Some((quantity, id)) = self.a_price() else { return };
+        self.prices.remove(&quantity);
+        self.ids.remove(&quantity);
+        self.change_drafts(Method::DELETE, &format!("prices/{id}"), Value::Null, 204).await;
+    }
+
+    /// Takes a contact onto the segment, or off it.
+    async fn target(&mut self, step: usize) {
+        let contact = contacts(&self.name)[step % 4].clone();
+        let lines = format!("/v1/segments/{}/lines", self.name);
+        let (method, path, body, status) = if self.accounts.remove(&contact) {
+            (Method::DELETE, format!("{lines}/{contact}"), Value::Null, 204)
+        } else {
+            self.accounts.insert(contact.clone());
+            (Method::POST, lines, json!({ "contactNumber": contact }), 201)
+        };
+        let wished = self.followed();
+        self.change(method, &path, body, status, wished).await;
+    }
+
+    /// The book once it says what the drafts say.
+    fn activated(&self) -> Published {
+        Published {
+            active: true,
+            prices: self.prices.clone(),
+            accounts: self.accounts.clone(),
+            list_price: self.now.list_price.clone(),
+        }
+    }
+
+    /// The book after a change of the drafts: an active campaign follows them.
+    fn followed(&self) -> Published {
+        if self.now.active { self.activated() } else { self.now.clone() }
+    }
+
+    async fn activate(&mut self) {
+        // Nobody to activate it for would be refused.
+        if !self.accounts.is_empty() {
+            let wished = self.activated();
+            let status = if wished == self.now { 200 } else { 201 };
+            self.change_campaign("activations", json!({"acknowledge": ["*"]}), status, wished).await;
+        }
+    }
+
+    async fn deactivate(&mut self) {
+        let wished = Published { list_price: self.now.list_price.clone(), ..Published::default() };
+        let status = match (self.now.active, self.active_at.is_empty()) {
+            (true, _) => 201,
+            (false, false) => 200,
+            (false, true) => 204,
+        };
+        self.change_campaign("deactivations", json!({}), status, wished).await;
+    }
+
+    /// Brings an earlier publication back, and then what the drafts say.
+    async fn roll_back(&mut self) {
+        if self.active_at.is_empty() || self.accounts.is_empty() {
+            return;
+        }
+        let version = self.dice.one_of(&self.active_at);
+        let then = &self.journal.iter().rfind(|(at, _)| *at == version).unwrap().1;
+        let wished = Published { list_price: self.now.list_price.clone(), ..then.clone() };
+        let status = if wished == self.now { 200 } else { 201 };
+        self.change_campaign("rollbacks", json!({ "version": version }), status, wished).await;
+        self.activate().await;
+        let path = format!("/v1/campaigns/{}", self.name);
+        let now = self.now.clone();
+        self.change(Method::PATCH, &path, json!({"publishing": "AUTOMATIC"}), 200, now).await;
+    }
+
+    async fn change_drafts(&mut self, method: Method, path: &str, body: Value, status: u16) -> Value {
+        let wished = self.followed();
+        let path = format!("/v1/campaigns/{}/{path}", self.name);
+        self.change(method, &path, body, status, wished).await
+    }
+
+    async fn change_campaign(&mut self, what: &str, body: Value, status: u16, wished: Published) {
+        let path = format!("/v1/campaigns/{}/{what}", self.name);
+        self.change(Method::POST, &path, body, status, wished).await;
+    }
+
+    /// Makes a change, and notes what its part of the book is from then on.
+    async fn change(&mut self, method: Method, path: &str, body: Value, status: u16, wished: Published) -> Value {
+        let reply = self.send(method, path, &body).await;
+        let version: Option<i64> = reply.header("publication-version").parse().ok();
+        assert_eq!(version.is_some(), wished != self.now, "{path} {body}: {reply:?}");
+        if let Some(version) = version {
+            assert!(version > self.journal.last().unwrap().0, "{path} {body}: {reply:?}");
+            let of_campaign = Published { list_price: String::new(), ..wished.clone() };
+            if wished.active && of_campaign != (Published { list_price: String::new(), ..self.now.clone() }) {
+                self.active_at.push(version);
+            }
+            self.journal.push((version, wished.clone()));
+            self.now = wished;
+        }
+        reply.expect(status)
+    }
+
+    /// Sends a request under a key of its own until it is answered; now and then once more, for the same answer.
+    async fn send(&mut self, method: Method, path: &str, body: &Value) -> Reply {
+        let key = format!("{}-{}", self.name, uuid::Uuid::now_v7());
+        let (reply, broken) = self.until_answered(&method, path, body, &key).await;
+        let replayed = reply.header("idempotency-replayed") == "true";
+        assert!(!replayed || broken, "{reply:?} was not asked for before");
+        if reply.status.is_success() {
+            count(&self.counts.acknowledged);
+            if replayed {
+                count(&self.counts.after_a_break);
+            }
+            if self.dice.below(6) == 0 {
+                let (again, _) = self.until_answered(&method, path, body, &key).await;
+                assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
+                assert_eq!((again.status, &again.text), (reply.status, &reply.text));
+                for name in ["etag", "location", "publication-version"] {
+                    assert_eq!(again.header(name), reply.header(name), "{name}");
+                }
+                count(&self.counts.replays);
+            }
+        }
+        reply
+    }
+
+    /// The answer, and whether an earlier attempt may have been carried out without one.
+    async fn until_answered(&mut self, method: &Method, path: &str, body: &Value, key: &str) -> (Reply, bool) {
+        let mut broken = false;
+        loop {
+            let replica = &self.replicas[self.dice.below(2)];
+            let Some((number, url)) = replica.serving() else {
+                sleep(Duration::from_millis(2)).await;
+                continue;
+            };
+            let mut request =
+                self.client.request(method.clone(), format!("{url}{path}")).header("idempotency-key", key);
+            if matches!(*method, Method::PATCH | Method::DELETE) {
+                request = request.header("if-match", "*");
+            }
+            if !body.is_null() {
+                request = request.json(body);
+            }
+            let Some(reply) = sent(request).await else {
+                assert!(replica.was_killed(number), "{method} {path}: a replica that lives gives no answer");
+                count(&self.counts.broken);
+                broken = true;
+                continue;
+            };
+            match reply.status {
+                StatusCode::SERVICE_UNAVAILABLE => {
+                    assert_eq!((reply.code().as_str(), reply.header("retry-after")), ("UNAVAILABLE", "1"), "{reply:?}");
+                    count(&self.counts.unavailable);
+                    broken = true;
+                    sleep(Duration::from_millis(20)).await;
+                }
+                StatusCode::CONFLICT if reply.code() == "IDEMPOTENCY_IN_PROGRESS" => {
+                    sleep(Duration::from_millis(5)).await;
+                }
+                status => {
+                    assert!(status.is_success(), "{method} {path} {body}: {reply:?}");
+                    return (reply, broken);
+                }
+            }
+        }
+    }
+}
+
+/// The whole answer; none when the connection broke.
+async fn sent(request: reqwest::RequestBuilder) -> Option<Reply> {
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_timeout() => panic!("no answer in time: {error:?}"),
+        Err(_) => return None,
+    };
+    let (status, headers) = (response.status(), response.headers().clone());
+    Some(Reply { status, headers, text: response.text().await.ok()? })
+}
+
+/// A question, by the writer whose prices it asks for and the place of its contact.
+pub type Question = (usize, usize);
+
+/// Answers by version and question.
+pub type Answers = HashMap<(i64, Question), String>;
+
+/// The document that a question is.
+pub fn document((writer, contact): Question) -> Value {
+    let name = format!("W{writer}");
+    let line = |quantity: &str| json!({"itemNumber": name, "quantity": quantity});
+    let lines: Vec<Value> = ["1", "40", "1000000"].map(line).to_vec();
+    json!({"contactNumber": contacts(&name)[contact], "date": "2031-05-15", "lines": lines})
+}
+
+/// Asks one replica for prices until it is told to stop. One answer in so many versions is kept.
+pub async fn quote_all_along(
+    replica: &Replica,
+    (number, writers, kept_every): (u8, usize, i64),
+    (working, counts, answers): (&Cell<bool>, &Counts, &RefCell<Answers>),
+) {
+    let client = Client::builder().timeout(PATIENCE).build().unwrap();
+    let mut dice = Dice::new(200 + number);
+    let mut seen = (0, 0);
+    while working.get() {
+        sleep(Duration::from_millis(5)).await;
+        let Some((process, url)) = replica.serving() else { continue };
+        let question = (dice.below(writers), dice.below(4));
+        let request = client.post(format!("{url}/v1/price-quotes")).json(&document(question));
+        let Some(reply) = sent(request).await else {
+            assert!(replica.was_killed(process), "a replica that lives gives no answer");
+            continue;
+        };
+        if reply.status == 422 && process > 1 && seen.0 < process {
+            // A successor may begin with a copy from before the contacts were there.
+            continue;
+        }
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let version: i64 = reply.header("publication-version").parse().unwrap();
+        assert!((process, version) >= seen, "{version} of process {process} comes after {seen:?}");
+        seen = (process, version);
+        count(&counts.quotes);
+        if reply.header("snapshot-stale") == "true" {
+            count(&counts.stale);
+        }
+        if version % kept_every == 0 {
+            let mut texts = answers.borrow_mut();
+            let text = texts.entry((version, question)).or_insert_with(|| reply.text.clone());
+            assert_eq!(*text, reply.text, "two answers to one question at version {version}");
+        }
+    }
+}
