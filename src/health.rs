@@ -72,7 +72,9 @@ impl Readiness {
         }
         let book = &self.book;
         let version = book.loaded()?.version();
-        let (stale, answers) = (book.is_stale(), book.database_answers());
+        let stale = book.is_stale();
+        // A question that hangs is no answer either.
+        let answers = book.database_answers() && !stale;
         let last_check = book.last_check().map(|check| SelfCheckView {
             version: check.version,
             checked_at: check.at,
@@ -85,7 +87,7 @@ impl Readiness {
             last_self_check: last_check,
         };
         let database = DatabaseCheck { status: if answers { PartStatus::Ok } else { PartStatus::OutOfReach } };
-        let status = if answers && !stale { ServiceStatus::Ok } else { ServiceStatus::Degraded };
+        let status = if answers { ServiceStatus::Ok } else { ServiceStatus::Degraded };
         Ok(ReadinessView { status, checks: Checks { book, database } })
     }
 }

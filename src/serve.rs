@@ -98,12 +98,20 @@ impl Opening {
 
     /// Tries until the database is there. Whatever the reason, the service goes on as it is.
     async fn open_at_last(&self) {
+        let mut told = String::new();
         loop {
             tokio::time::sleep(OPEN_AGAIN).await;
             match self.open().await {
                 Ok(()) => return tracing::info!("the database was reached, and all is served"),
                 Err(error) if is_away(&error) => {}
-                Err(error) => tracing::error!(error = %format!("{error:#}"), "the database cannot be used"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    // Each reason once, not each second.
+                    if error != told {
+                        tracing::error!(%error, "the database cannot be used");
+                        told = error;
+                    }
+                }
             }
         }
     }

@@ -21,6 +21,7 @@ use rmp_serde::Deserializer;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::facts::{Change, Fact, FactKind};
@@ -92,17 +93,19 @@ enum Record {
     End(u64),
 }
 
-/// Where a copy is kept.
+/// Where a copy is kept; cloning shares it.
 #[derive(Debug, Clone)]
 pub struct DiskCopy {
     path: PathBuf,
+    /// Held by whoever writes: two at once would take each other's file.
+    writing: Arc<Mutex<()>>,
 }
 
 impl DiskCopy {
     /// A copy in this file.
     #[must_use]
-    pub const fn at(path: PathBuf) -> Self {
-        Self { path }
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, writing: Arc::default() }
     }
 
     /// Reads the copy; none if there is no file. It blocks the thread.
@@ -174,6 +177,7 @@ impl DiskCopy {
 
     /// Writes the book as it is now, if it is known where it comes from.
     pub async fn keep(&self, book: &LiveBook) {
+        let _writing = self.writing.lock().await;
         let Some(copy) = book.copy().await else { return };
         let began = Instant::now();
         let (disk, path, version) = (self.clone(), self.path.display(), copy.snapshot.version());
@@ -400,5 +404,83 @@ impl Writer {
         self.end_block()?;
         self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         Ok(self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+
+    /// One fact of each kind, with every member set, and an audience.
+    fn some_of_everything() -> Vec<Change> {
+        let put = |kind: FactKind, key: &str, facts: serde_json::Value| Change::Put {
+            key: key.to_owned(),
+            fact: Fact::from_json(kind, facts).unwrap(),
+            version: 7,
+        };
+        vec![
+            put(
+                FactKind::Settings,
+                "",
+                json!({"localCurrencyCode": "NOK", "timeZone": "Europe/Oslo", "pricePolicy": "HIERARCHY",
+                    "priceHierarchy": ["CAMPAIGN", "ALL_CUSTOMERS"], "neverAboveListPrice": true}),
+            ),
+            put(FactKind::Currency, "EUR", json!({"unitAmountPrecision": "0.001", "amountPrecision": "0.05"})),
+            put(
+                FactKind::ExchangeRate,
+                "EUR|2031-01-01",
+                json!({"currencyCode": "EUR", "startingDate": "2031-01-01", "rate": "0.1"}),
+            ),
+            put(
+                FactKind::Item,
+                "DESK",
+                json!({"listPrice": "400", "priceIncludesTax": true, "taxPercent": "25", "itemDiscountGroupCode": "WOOD",
+                    "blocked": true, "baseUnitOfMeasureCode": "PCS", "unitCost": "200.5", "variants": ["OAK"],
+                    "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]}),
+            ),
+            put(
+                FactKind::Contact,
+                "ACME",
+                json!({"type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR", "customer": {"number": "D1",
+                    "priceGroupCode": "A", "discountGroupCode": "B", "allowLineDiscount": true, "pricesIncludeTax": false}}),
+            ),
+            put(FactKind::Campaign, "SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
+            put(
+                FactKind::PriceLine,
+                "0190b5c2-7d5e-7000-8000-000000000001",
+                json!({"source": {"type": "CAMPAIGN", "campaignNumber": "SPRING"}, "itemNumber": "DESK", "variantCode": "OAK",
+                    "unitOfMeasureCode": "SET", "currencyCode": "EUR", "minimumQuantity": "5", "startingDate": "2031-05-01",
+                    "endingDate": "2031-05-31", "unitPrice": "350.12345", "allowLineDiscount": true,
+                    "priceIncludesTax": false, "taxPercent": "15"}),
+            ),
+            put(
+                FactKind::DiscountLine,
+                "0190b5c2-7d5e-7000-8000-000000000002",
+                json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "itemDiscountGroupCode": null,
+                    "variantCode": null, "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0",
+                    "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"}),
+            ),
+            Change::AudienceAdd { campaign: "SPRING".to_owned(), accounts: vec!["ACME".to_owned()] },
+        ]
+    }
+
+    #[test]
+    fn another_form_has_another_number() {
+        let disk = DiskCopy::at(std::env::temp_dir().join(format!("kampanje-form-{}", std::process::id())));
+        let snapshot = Arc::new(Snapshot::empty().advanced(7, some_of_everything()));
+        let copy = Copy { identity: vec![1; 32], mark: Some("mark".to_owned()), known_at: 1, snapshot };
+        disk.write(&copy).unwrap();
+        let bytes = fs::read(&disk.path).unwrap();
+        let read = disk.read().unwrap().unwrap();
+        fs::remove_file(&disk.path).unwrap();
+        assert_eq!(read.snapshot.content_hash(), copy.snapshot.content_hash());
+        assert_eq!(
+            (FORM, xxh3_64(&bytes)),
+            (1, 12_843_998_088_935_959_750),
+            "what is written has changed: give FORM the next number, so that older copies are not misread, and put both here"
+        );
     }
 }
