@@ -25,6 +25,7 @@ use crate::openapi::{self, Document};
 use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
+use crate::platform::db::secrets;
 use crate::platform::effect::Database;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::list::CursorKey;
@@ -51,6 +52,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish once the service stops, in seconds.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
+
+/// The name of the secret that tells one database from another.
+const DATABASE_IDENTITY: &str = "database identity";
 
 /// Every operation of the service.
 #[must_use]
@@ -89,22 +93,24 @@ pub fn routes() -> Routes {
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
     quotes::http::mount(&mut routes);
+    quotes::effective_prices::mount(&mut routes);
+    quotes::lowest_prices::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
     routes
 }
 
-/// The price book of a database, loaded and kept up to date from now on.
+/// Brings the copy of the price book to the newest version of a database, whether it was restored from disk or has nothing yet.
 ///
 /// # Errors
 /// When the database is out of reach, or its book was not written by a build like this.
-pub async fn open_book(pool: &Pool, calendar: &Calendar) -> Result<LiveBook, RefreshError> {
-    let book = LiveBook::new(calendar.clone());
+pub async fn open_book(pool: &Pool, book: &LiveBook) -> Result<(), RefreshError> {
+    let mut conn = pool.get().await?;
+    book.belongs_to(secrets::shared(&mut conn, DATABASE_IDENTITY).await?).await;
     // The settings count from the beginning, before anybody has changed them.
-    writer::begin(&mut *pool.get().await?).await?;
-    book.refresh(pool).await?;
-    tokio::spawn(book.clone().keep_up(pool.clone()));
-    Ok(book)
+    writer::begin(&mut conn).await?;
+    drop(conn);
+    book.refresh(pool).await
 }
 
 /// What the handlers of all threads share.

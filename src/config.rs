@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -80,6 +80,15 @@ pub struct ServeSettings {
     /// The directory of the private database [default: /var/lib/kampanje for root, else ~/.local/state/kampanje].
     #[arg(long, env = "KAMPANJE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The file in which the price book is kept for the next start [default: `price-book.copy` beside the private database, else none].
+    #[arg(long, env = "KAMPANJE_SNAPSHOT_PATH")]
+    pub snapshot_path: Option<String>,
+    /// After a change, how many seconds at least between two copies of the price book.
+    #[arg(long, env = "KAMPANJE_SNAPSHOT_SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub snapshot_seconds: u64,
+    /// How many seconds between two comparisons of the price book in memory with the database; 0: none.
+    #[arg(long, env = "KAMPANJE_SELF_CHECK_SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(..=604_800))]
+    pub self_check_seconds: u64,
     /// The key that every request to the API has to carry as a bearer token; none: only this machine may be listened on.
     #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
@@ -108,6 +117,12 @@ impl ServeSettings {
     #[must_use]
     pub fn api_key(&self) -> Option<&str> {
         self.api_key.as_deref().filter(|key| !key.is_empty())
+    }
+
+    /// The file for the price book; an empty variable is none.
+    #[must_use]
+    pub fn snapshot_path(&self) -> Option<&Path> {
+        self.snapshot_path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 
     /// Refuses settings that are not safe.
@@ -161,17 +176,22 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_none() {
-        let settings = serve(&["--database-url", "", "--api-key", ""]);
-        assert_eq!((settings.database_url(), settings.api_key()), (None, None));
+        let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
+        assert_eq!((settings.database_url(), settings.api_key(), settings.snapshot_path()), (None, None, None));
     }
 
     #[test]
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-        for wrong in
-            [&["--listen", "nowhere"][..], &["--workers", "0"], &["--pool-size", "0"], &["--drain-seconds", "301"]]
-        {
+        for wrong in [
+            &["--listen", "nowhere"][..],
+            &["--workers", "0"],
+            &["--pool-size", "0"],
+            &["--drain-seconds", "301"],
+            &["--snapshot-seconds", "0"],
+            &["--self-check-seconds", "604801"],
+        ] {
             assert!(Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(), "{wrong:?}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -16,35 +17,44 @@ use crate::demo;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
-use crate::platform::db::pool::{Pool, connect};
+use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::db::secrets;
 use crate::platform::effect::{Database, forget_old_answers};
 use crate::platform::embedded_postgres::{self, Durability, EmbeddedPostgres, Settings, StartError};
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::middleware::Credentials;
+use crate::publication::disk::DiskCopy;
+use crate::publication::live::{LiveBook, POLL, RefreshError};
 
 /// The database of the private server.
 const DATABASE: &str = "kampanje";
 /// The name of the secret that list cursors are signed with.
 const CURSOR_SECRET: &str = "list cursors";
+/// The file for the price book beside a private database.
+const COPY: &str = "price-book.copy";
+/// How long after a try to open the database the next one begins.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it. Requests in flight are finished then, and a private database server is stopped last. With the
 /// demo, it is played as soon as the service listens.
 ///
 /// # Errors
-/// When a setting is not safe, the database is not to be had, or the address cannot be listened on.
+/// When a setting is not safe, the database refuses the service or cannot be migrated, or the address cannot be listened on. A
+/// database that is away is waited for.
 pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
-    let (url, private_server) = match settings.database_url() {
-        Some(url) => (url.to_owned(), None),
+    let given = settings.snapshot_path().map(Path::to_owned);
+    let (url, disk, private_server) = match settings.database_url() {
+        Some(url) => (url.to_owned(), given, None),
         None => {
-            let (url, server) = private_database(&settings).await?;
-            (url, Some(server))
+            let data_dir = settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
+            let (url, server) = private_database(data_dir.clone()).await?;
+            (url, Some(given.unwrap_or_else(|| data_dir.join(COPY))), Some(server))
         }
     };
-    let done = serve_from(&url, &settings, with_demo).await;
+    let done = serve_from(&url, disk.map(DiskCopy::at), &settings, with_demo).await;
     if let Some(server) = private_server {
         blocking(move || server.stop()).await?;
     }
@@ -52,11 +62,7 @@ pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<(
 }
 
 /// Starts a private database server in the data directory.
-async fn private_database(settings: &ServeSettings) -> anyhow::Result<(String, EmbeddedPostgres)> {
-    let data_dir = match &settings.data_dir {
-        Some(data_dir) => data_dir.clone(),
-        None => embedded_postgres::default_data_dir()?,
-    };
+async fn private_database(data_dir: PathBuf) -> anyhow::Result<(String, EmbeddedPostgres)> {
     let server = blocking(move || -> Result<EmbeddedPostgres, StartError> {
         let server = EmbeddedPostgres::start(Settings::new(data_dir, Durability::Durable))?;
         server.create_database_if_missing(DATABASE)?;
@@ -66,22 +72,82 @@ async fn private_database(settings: &ServeSettings) -> anyhow::Result<(String, E
     Ok((server.url(DATABASE), server))
 }
 
-async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> anyhow::Result<()> {
-    let to_migrate = url.to_owned();
-    blocking(move || migrate(&to_migrate)).await??;
-    let cursor_secret = secrets::shared(&mut connect(url).await?, CURSOR_SECRET)
-        .await
-        .context("the secret of list cursors cannot be read")?;
+/// What needs the database before it can be used.
+#[derive(Clone)]
+struct Opening {
+    url: String,
+    pool: Pool,
+    database: Database,
+    book: LiveBook,
+    cursor_key: CursorKey,
+}
+
+impl Opening {
+    /// Migrates the database, reads what replicas share, brings the price book to its newest version; only then the database is
+    /// read and written for requests.
+    async fn open(&self) -> anyhow::Result<()> {
+        let url = self.url.clone();
+        blocking(move || migrate(&url)).await??;
+        let secret = secrets::shared(&mut *self.pool.get().await?, CURSOR_SECRET).await;
+        self.cursor_key.learn(secret.context("the secret of list cursors cannot be read")?);
+        app::open_book(&self.pool, &self.book).await.context("the price book cannot be opened")?;
+        self.database.open();
+        Ok(())
+    }
+
+    /// Tries until the database is there. Whatever the reason, the service goes on as it is.
+    async fn open_at_last(&self) {
+        loop {
+            tokio::time::sleep(OPEN_AGAIN).await;
+            match self.open().await {
+                Ok(()) => return tracing::info!("the database was reached, and all is served"),
+                Err(error) if is_away(&error) => {}
+                Err(error) => tracing::error!(error = %format!("{error:#}"), "the database cannot be used"),
+            }
+        }
+    }
+}
+
+/// Whether the database may be there a little later.
+fn is_away(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let refreshed = cause.downcast_ref::<RefreshError>();
+        let of_book =
+            refreshed.and_then(|error| if let RefreshError::Pool(error) = error { Some(error) } else { None });
+        cause.downcast_ref::<PoolError>().or(of_book).is_some_and(PoolError::may_pass)
+    })
+}
+
+async fn serve_from(
+    url: &str,
+    disk: Option<DiskCopy>,
+    settings: &ServeSettings,
+    with_demo: bool,
+) -> anyhow::Result<()> {
     let pool = Pool::new(url, settings.pool_size.get())?;
     let calendar = Calendar::system();
-    let book = app::open_book(&pool, &calendar).await.context("the price book cannot be opened")?;
+    let book = LiveBook::new(calendar.clone());
+    let kept = match &disk {
+        Some(disk) => disk.restore(&book).await,
+        None => None,
+    };
     let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
-    let readiness = Readiness::new(database.clone());
+    let (url, cursor_key) = (url.to_owned(), CursorKey::default());
+    let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
+    let opened = match opening.open().await {
+        Err(error) if is_away(&error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(%error, "the database is away; quotes are answered if there is a copy of the price book");
+            false
+        }
+        opened => opened.map(|()| true)?,
+    };
+    let readiness = Readiness::new(book.clone());
     let shared = Shared {
-        database,
+        database: opening.database.clone(),
         calendar,
-        book,
-        cursor_key: CursorKey::new(cursor_secret),
+        book: book.clone(),
+        cursor_key: opening.cursor_key.clone(),
         credentials: Credentials::new(settings.api_key()),
         body_limit: BodyLimit(settings.body_limit.get()),
         readiness: readiness.clone(),
@@ -95,8 +161,24 @@ async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> any
     for address in &addresses {
         tracing::info!(url = %format!("http://{address}"), workers, "the service listens");
     }
-    tokio::spawn(forget_old_answers(pool));
     tokio::spawn(health::keep_metrics());
+    let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
+    let disk_while_serving = disk.clone();
+    tokio::spawn(async move {
+        if !opened {
+            opening.open_at_last().await;
+        }
+        // What works on the database by itself begins when the database may be used.
+        let Opening { pool, book, .. } = opening;
+        tokio::spawn(book.clone().keep_up(pool.clone(), POLL));
+        tokio::spawn(forget_old_answers(pool.clone()));
+        if let Some(disk) = disk_while_serving {
+            tokio::spawn(disk.keep_up(book.clone(), kept.unwrap_or_default(), Duration::from_secs(copy_every)));
+        }
+        if check_every > 0 {
+            tokio::spawn(book.keep_checking(pool, Duration::from_secs(check_every)));
+        }
+    });
     let drain = Duration::from_secs(settings.drain_seconds);
     let handle = server.handle();
     let played = async {
@@ -119,6 +201,9 @@ async fn serve_from(url: &str, settings: &ServeSettings, with_demo: bool) -> any
         handle.stop(true).await;
     });
     let (served, played) = tokio::join!(server, played);
+    if let Some(disk) = disk {
+        disk.keep(&book).await;
+    }
     served.context("the HTTP server failed")?;
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");

@@ -13,6 +13,7 @@ import pandas as pd
 
 import expected
 import loading
+import replaying
 import selling
 import source
 from progress import Rates
@@ -40,6 +41,7 @@ def main() -> int:
         answers = quote(service, data.purchases, version, arguments.threads, rates)
         selling.post(service, data.purchases, answers, rates)
         statistics = selling.statistics(service, data)
+        replayed = replaying.differences(service, data, rates)
     except ServiceError as error:
         print(f"complete-journey: {error}", file=sys.stderr)
         return 2
@@ -48,7 +50,7 @@ def main() -> int:
     print("\nRates")
     print("\n".join(f"  {line}" for line in rates.table()))
     print(f"  all: {time.perf_counter() - began:,.1f} s")
-    differences = expected.differences(data, wanted, answers) + selling.differences(data, wanted, statistics)
+    differences = expected.differences(data, wanted, answers) + selling.differences(data, wanted, statistics) + replayed
     return print_verdict(differences, len(data.purchases), len(statistics))
 
 

@@ -1,3 +1,4 @@
+DROP INDEX book_entries_of_item;
 DROP INDEX book_entries_of_campaign;
 CREATE INDEX book_entries_of_campaign ON book_entries (campaign_number)
     WHERE campaign_number IS NOT NULL AND to_version IS NULL;

@@ -6,3 +6,6 @@ ALTER TABLE publications ADD CONSTRAINT publications_kind
 -- What a campaign carried at any time, not only now.
 DROP INDEX book_entries_of_campaign;
 CREATE INDEX book_entries_of_campaign ON book_entries (campaign_number, from_version) WHERE campaign_number IS NOT NULL;
+
+-- What was offered for an item at any time; without item: the discounts for groups and for all items.
+CREATE INDEX book_entries_of_item ON book_entries ((facts ->> 'itemNumber')) WHERE kind IN ('PRICE_LINE', 'DISCOUNT_LINE');

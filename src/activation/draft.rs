@@ -78,6 +78,13 @@ pub(super) async fn find(conn: &mut AsyncPgConnection, reference: &Reference) ->
     found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
 }
 
+/// The campaign that a path names, to be looked at only.
+pub(super) async fn look(conn: &mut AsyncPgConnection, reference: &Reference) -> Result<Campaign, Problem> {
+    let named = campaigns::id.nullable().eq(reference.id()).or(campaigns::number.nullable().eq(reference.key()));
+    let found = campaigns::table.filter(named).select(Campaign::as_select()).first(conn).await;
+    found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
+}
+
 /// How much of a campaign is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'a> {

@@ -39,6 +39,7 @@ const ALL: &str = "*";
 pub fn mount(routes: &mut Routes) {
     routes.add(__path_activate_campaign, activate_campaign);
     routes.add(__path_deactivate_campaign, deactivate_campaign);
+    super::planned_prices::mount(routes);
     super::rollback::mount(routes);
     super::audience::mount(routes);
 }

@@ -8,6 +8,7 @@
 //! shadow.rs      lines that can never win
 //! draft.rs       gathers what the rules look at, under the campaign's lock
 //! plan.rs        what an activation would change: counts, sample prices, conflicts
+//! planned_prices.rs  the prices of a plan in full, over HTTP
 //! activate.rs    activates and deactivates
 //! rollback.rs    brings an earlier publication back
 //! follow.rs      brings what an effect touched into the book, in its transaction
@@ -22,6 +23,7 @@ pub mod findings;
 mod follow;
 pub mod http;
 mod plan;
+mod planned_prices;
 mod rollback;
 mod rules;
 mod shadow;

@@ -308,69 +308,52 @@ impl Hypothesis {
         Plan { effective_prices, conflicts, ..counted }
     }
 
+    /// What an account pays for what is asked, before and after.
+    pub(super) fn change(&self, book: &Snapshot, account: &str, asked: &Asked) -> PriceChange {
+        let [before, after] =
+            [book, &self.snapshot].map(|book| self.price(book, account, asked).map(|(price, _)| price));
+        let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } = asked.line.clone();
+        let currency_code = asked.currency.clone();
+        PriceChange { item_number, variant_code, unit_of_measure_code, currency_code, quantity, before, after }
+    }
+
+    /// The price in a book, and the list price beside it.
+    fn price(&self, book: &Snapshot, account: &str, asked: &Asked) -> Option<(PlannedPrice, Option<Amount>)> {
+        let terms = Terms { currency: asked.currency.as_ref(), prices_include_tax: None };
+        priced(book, account, self.day, terms, asked.line.clone(), |line| {
+            let price = PlannedPrice { unit_price: line.unit_price, line_discount_percent: line.line_discount_percent };
+            (price, line.list_price)
+        })
+    }
+
     fn effective_prices(&self, book: &Snapshot, draft: &Draft, account: String) -> EffectivePrices {
-        let of_prices = draft.prices.iter().map(|(_, line)| {
-            let item = Some(&line.item_number);
-            (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
-        });
-        let of_discounts = draft.discounts.iter().map(|(_, line)| {
-            let item = line.item_number.as_ref();
-            (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
-        });
         let mut compared: usize = 0;
         let mut changed: usize = 0;
         let mut sample = Vec::new();
         let mut savings = Vec::new();
         let (mut margins_before, mut margins_after) = (Vec::new(), Vec::new());
-        for (item, variant, unit, currency, minimum) in of_prices.chain(of_discounts) {
-            let Some(item) = item else { continue };
-            if compared == MOST_COMPARED {
-                break;
-            }
+        for asked in questions(draft).into_iter().take(MOST_COMPARED) {
             compared = compared.saturating_add(1);
-            let asked = RequestLine {
-                item_number: item.clone(),
-                variant_code: variant.clone(),
-                unit_of_measure_code: unit.clone(),
-                quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
-                tax_percent: None,
-            };
-            let ask = |book: &Snapshot| {
-                let terms = Terms { currency: currency.as_ref(), prices_include_tax: None };
-                priced(book, &account, self.day, terms, asked.clone(), |line| {
-                    let price =
-                        PlannedPrice { unit_price: line.unit_price, line_discount_percent: line.line_discount_percent };
-                    (price, line.list_price)
-                })
-            };
-            let before = ask(book).map(|(price, _)| price);
-            let after = ask(&self.snapshot);
-            savings.extend(after.and_then(|(price, list_price)| saved(price, list_price?)));
-            let after = after.map(|(price, _)| price);
-            if currency.as_ref().is_none_or(|code| *code == draft.local_currency)
-                && let Some(cost) = draft.items.get(item).and_then(|item| cost_of(item, unit.as_deref()))
+            savings.extend(
+                self.price(&self.snapshot, &account, &asked).and_then(|(price, list_price)| saved(price, list_price?)),
+            );
+            if asked.currency.as_ref().is_none_or(|code| *code == draft.local_currency)
+                && let Some(cost) = draft.items.get(&asked.line.item_number).and_then(|item| cost_of(item, &asked.line))
             {
                 let ask = |book: &Snapshot| {
                     let local = Terms { currency: Some(&draft.local_currency), prices_include_tax: Some(false) };
-                    priced(book, &account, self.day, local, asked.clone(), |line| margin(line, cost)).flatten()
+                    priced(book, &account, self.day, local, asked.line.clone(), |line| margin(line, cost)).flatten()
                 };
                 margins_before.extend(ask(book));
                 margins_after.extend(ask(&self.snapshot));
             }
-            if before == after {
+            let change = self.change(book, &account, &asked);
+            if change.before == change.after {
                 continue;
             }
             changed = changed.saturating_add(1);
             if sample.len() < MOST_SHOWN {
-                sample.push(PriceChange {
-                    item_number: asked.item_number,
-                    variant_code: asked.variant_code,
-                    unit_of_measure_code: asked.unit_of_measure_code,
-                    currency_code: currency.clone(),
-                    quantity: asked.quantity,
-                    before,
-                    after,
-                });
+                sample.push(change);
             }
         }
         EffectivePrices {
@@ -415,6 +398,43 @@ struct Rival {
     items: BTreeSet<String>,
 }
 
+/// A price that a plan compares.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    line: RequestLine,
+    /// None: the account's.
+    currency: Option<String>,
+}
+
+/// What the lines of a draft that name an item are for: each item at the line's own conditions, prices first.
+pub(super) fn questions(draft: &Draft) -> Vec<Asked> {
+    let of_prices = draft.prices.iter().map(|(_, line)| {
+        let item = Some(&line.item_number);
+        (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
+    });
+    let of_discounts = draft.discounts.iter().map(|(_, line)| {
+        let item = line.item_number.as_ref();
+        (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
+    });
+    let asked = |(item, variant, unit, currency, minimum): (
+        Option<&String>,
+        &Option<String>,
+        &Option<String>,
+        &Option<String>,
+        Amount,
+    )| {
+        let line = RequestLine {
+            item_number: item?.clone(),
+            variant_code: variant.clone(),
+            unit_of_measure_code: unit.clone(),
+            quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
+            tax_percent: None,
+        };
+        Some(Asked { line, currency: currency.clone() })
+    };
+    of_prices.chain(of_discounts).filter_map(asked).collect()
+}
+
 /// In what a price is asked for; none: as the account has it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Terms<'a> {
@@ -456,8 +476,9 @@ fn saved(price: PlannedPrice, list_price: Amount) -> Option<Decimal> {
 }
 
 /// What one unit of an item costs, in local currency.
-fn cost_of(item: &ItemFact, unit: Option<&str>) -> Option<Decimal> {
-    let named = unit.and_then(|unit| item.units_of_measure.iter().find(|known| known.code == unit));
+fn cost_of(item: &ItemFact, line: &RequestLine) -> Option<Decimal> {
+    let unit = line.unit_of_measure_code.as_ref();
+    let named = unit.and_then(|unit| item.units_of_measure.iter().find(|known| known.code == *unit));
     let base_units = named.map_or(Decimal::ONE, |unit| Decimal::from(unit.quantity_per_unit));
     Decimal::from(item.unit_cost?).checked_mul(base_units)
 }

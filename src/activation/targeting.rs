@@ -63,7 +63,8 @@ struct Segments {
 
 async fn segments(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<Segments> {
     let of_campaign = segments::table.filter(segments::campaign_number.eq(campaign)).order(segments::number);
-    let rows: Vec<(String, bool)> = of_campaign.select((segments::number, segments::campaign_target)).load(conn).await?;
+    let rows: Vec<(String, bool)> =
+        of_campaign.select((segments::number, segments::campaign_target)).load(conn).await?;
     let targets = rows.iter().filter(|(_, target)| *target).map(|(number, _)| number.clone()).collect();
     Ok(Segments { targets, all: rows.into_iter().map(|(number, _)| number).collect() })
 }

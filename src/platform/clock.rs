@@ -38,7 +38,13 @@ impl Calendar {
     /// The company's calendar date of this instant.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
-        self.now().with_timezone(&**self.zone.load()).date_naive()
+        self.date_of(self.now())
+    }
+
+    /// The company's calendar date of an instant.
+    #[must_use]
+    pub fn date_of(&self, instant: DateTime<Utc>) -> NaiveDate {
+        instant.with_timezone(&**self.zone.load()).date_naive()
     }
 
     /// The first instant of a calendar date of the company.

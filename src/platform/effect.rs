@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -121,20 +122,30 @@ type Transactions = AnsiTransactionManager;
 pub struct Database {
     pool: Pool,
     publisher: Arc<dyn Publisher>,
+    /// Whether the schema is known to be this build's.
+    open: Arc<AtomicBool>,
 }
 
 impl Database {
-    /// The database behind a pool, with what follows each effect.
+    /// The database behind a pool, with what follows each effect. Closed, until [`Database::open`].
     #[must_use]
     pub fn new(pool: Pool, publisher: Arc<dyn Publisher>) -> Self {
-        Self { pool, publisher }
+        Self { pool, publisher, open: Arc::default() }
+    }
+
+    /// From now on the database is read and written: it was reached, and its schema is up to date.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
     }
 
     /// A connection for reading.
     ///
     /// # Errors
-    /// 503 when the database is out of reach.
+    /// 503 when the database is out of reach, or was not reached since the start.
     pub async fn read(&self) -> Result<Connection, Problem> {
+        if !AtomicBool::load(&self.open, Ordering::Acquire) {
+            return Err(Problem::unavailable("the database was not reached since the start"));
+        }
         self.pool.get().await.map_err(Problem::unavailable)
     }
 

@@ -5,6 +5,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use super::facts::{
@@ -33,7 +34,8 @@ impl Snapshot {
         next
     }
 
-    fn apply(&mut self, change: Change) {
+    /// Makes one change of those that lead to the snapshot's version.
+    pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Put { key, fact, version } => self.put(&key, fact, version),
             Change::Remove { kind, key } => self.remove(kind, &key),
@@ -44,6 +46,11 @@ impl Snapshot {
                 self.change_campaign(&campaign, |campaign| *Arc::make_mut(&mut campaign.audience) -= accounts);
             }
         }
+    }
+
+    /// Sets the audience of a campaign.
+    pub(super) fn set_audience(&mut self, campaign: &str, audience: RoaringBitmap) {
+        self.change_campaign(campaign, |campaign| campaign.audience = Arc::new(audience));
     }
 
     fn put(&mut self, key: &str, fact: Fact, version: i64) {

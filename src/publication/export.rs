@@ -1,7 +1,8 @@
 //! The whole book as changes, and its hash: what the copy on disk and the self-check are made of.
 
 use roaring::RoaringBitmap;
-use sha2::{Digest, Sha256};
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::facts::{
     Change, ContactFact, CustomerFact, DiscountLineFact, ExchangeRateFact, Fact, ItemFact, PriceLineFact, SourceFact,
@@ -14,6 +15,23 @@ use crate::values::words::ContactType;
 impl Snapshot {
     /// Everything the book holds: applied to the empty book, it makes this one again. In no particular order.
     pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
+        self.facts().chain(self.audience_changes())
+    }
+
+    /// A hash of the content, whatever way the book came to it: the same for a book that was advanced and one that was rebuilt.
+    ///
+    /// It walks and writes out the whole book: for self-checks, not for requests.
+    #[must_use]
+    pub fn content_hash(&self) -> u128 {
+        let mut hash = ContentHash::of_version(self.version);
+        for change in self.changes() {
+            hash.add(&change);
+        }
+        hash.sum()
+    }
+
+    /// All facts, without the audiences.
+    pub(super) fn facts(&self) -> impl Iterator<Item = Change> + '_ {
         let settings = self.settings.iter().map(|settings| Change::Put {
             key: String::new(),
             fact: Fact::Settings(settings.fact.clone()),
@@ -30,31 +48,14 @@ impl Snapshot {
             .chain(self.contact_changes())
             .chain(self.campaign_changes())
             .chain(self.item_changes())
-            .chain(self.audience_changes())
     }
 
-    /// A hash of the content, whatever way the book came to it: the same for a book that was advanced and one that was
-    /// rebuilt. The sum of the hashes of all facts and all audience members, so that their order does not matter.
-    ///
-    /// It walks and writes out the whole book: for self-checks, not for requests.
-    #[must_use]
-    pub fn content_hash(&self) -> u128 {
-        let mut sum = u128::from(self.version.unsigned_abs());
-        for change in self.changes() {
-            match change {
-                Change::Put { key, fact, version } => {
-                    let json = serde_json::to_string(&fact).unwrap_or_default();
-                    sum = sum.wrapping_add(hash(&[fact.kind().text(), &key, &version.to_string(), &json]));
-                }
-                Change::AudienceAdd { campaign, accounts } => {
-                    for account in accounts {
-                        sum = sum.wrapping_add(hash(&["AUDIENCE", &campaign, &account.to_string()]));
-                    }
-                }
-                Change::Remove { .. } | Change::AudienceRemove { .. } => {}
-            }
-        }
-        sum
+    /// The audiences by campaign, as sets of ordinals.
+    pub(super) fn audience_sets(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
+        self.campaigns
+            .iter()
+            .filter(|(_, campaign)| !campaign.audience.is_empty())
+            .filter_map(|(index, campaign)| Some((self.campaign_names.text(index)?, &*campaign.audience)))
     }
 
     fn rate_changes(&self) -> impl Iterator<Item = Change> + '_ {
@@ -202,13 +203,43 @@ impl Snapshot {
     }
 }
 
-/// The hash of some texts; each is followed by a byte that does not occur in UTF-8, so that they cannot run together.
-fn hash(texts: &[&str]) -> u128 {
-    let mut hasher = Sha256::new();
-    for text in texts {
-        hasher.update(text.as_bytes());
-        hasher.update([0xff]);
+/// The hash of a book, taken change by change: the sum of the hashes of all facts and all audience members, so that their order
+/// does not matter. It finds defects, not forgers, so it is a fast one.
+#[derive(Debug)]
+pub(super) struct ContentHash {
+    sum: u128,
+    buffer: Vec<u8>,
+}
+
+impl ContentHash {
+    /// Of a book at this version that holds nothing yet.
+    pub(super) fn of_version(version: i64) -> Self {
+        Self { sum: u128::from(version.unsigned_abs()), buffer: Vec::new() }
     }
-    let digest = hasher.finalize();
-    digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
+
+    /// Adds what a change brings; one that takes away is passed over, as a whole book has none.
+    pub(super) fn add(&mut self, change: &Change) {
+        match change {
+            Change::Put { key, fact, version } => self.add_one(&(fact.kind().text(), key, version, fact)),
+            Change::AudienceAdd { campaign, accounts } => {
+                for account in accounts {
+                    self.add_one(&("AUDIENCE", campaign, account));
+                }
+            }
+            Change::Remove { .. } | Change::AudienceRemove { .. } => {}
+        }
+    }
+
+    fn add_one(&mut self, value: &impl Serialize) {
+        self.buffer.clear();
+        if let Err(error) = rmp_serde::encode::write(&mut self.buffer, value) {
+            tracing::error!(%error, "a fact cannot be written out");
+        }
+        self.sum = self.sum.wrapping_add(xxh3_128(&self.buffer));
+    }
+
+    /// The hash of all that was added.
+    pub(super) const fn sum(&self) -> u128 {
+        self.sum
+    }
 }

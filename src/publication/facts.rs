@@ -128,15 +128,23 @@ impl Fact {
     /// # Errors
     /// When the text is not the JSON of a fact of the kind: a member is missing, or a decimal is out of its bounds.
     pub fn from_text(kind: FactKind, facts: &str) -> serde_json::Result<Self> {
+        Self::read(kind, &mut serde_json::Deserializer::from_str(facts))
+    }
+
+    /// Reads a fact of this kind from whatever form it has.
+    ///
+    /// # Errors
+    /// When what is read is not a fact of the kind.
+    pub fn read<'de, D: Deserializer<'de>>(kind: FactKind, from: D) -> Result<Self, D::Error> {
         Ok(match kind {
-            FactKind::Settings => Self::Settings(serde_json::from_str(facts)?),
-            FactKind::Currency => Self::Currency(serde_json::from_str(facts)?),
-            FactKind::ExchangeRate => Self::ExchangeRate(serde_json::from_str(facts)?),
-            FactKind::Item => Self::Item(serde_json::from_str(facts)?),
-            FactKind::Contact => Self::Contact(serde_json::from_str(facts)?),
-            FactKind::Campaign => Self::Campaign(serde_json::from_str(facts)?),
-            FactKind::PriceLine => Self::PriceLine(serde_json::from_str(facts)?),
-            FactKind::DiscountLine => Self::DiscountLine(serde_json::from_str(facts)?),
+            FactKind::Settings => Self::Settings(Deserialize::deserialize(from)?),
+            FactKind::Currency => Self::Currency(Deserialize::deserialize(from)?),
+            FactKind::ExchangeRate => Self::ExchangeRate(Deserialize::deserialize(from)?),
+            FactKind::Item => Self::Item(Deserialize::deserialize(from)?),
+            FactKind::Contact => Self::Contact(Deserialize::deserialize(from)?),
+            FactKind::Campaign => Self::Campaign(Deserialize::deserialize(from)?),
+            FactKind::PriceLine => Self::PriceLine(Deserialize::deserialize(from)?),
+            FactKind::DiscountLine => Self::DiscountLine(Deserialize::deserialize(from)?),
         })
     }
 

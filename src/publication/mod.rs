@@ -7,21 +7,27 @@
 //! writer.rs       a difference → one version, in the transaction of the change
 //! audience.rs     who a campaign is for, in the database
 //! reader.rs       drafts and book → rows and changes: the way out of the database
+//! narrow.rs       the same, for one item and account and all versions of a time
 //! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
+//! listing.rs      items and accounts of a snapshot in the order of their numbers
 //! http.rs         the history over HTTP; compare.rs two versions of it, price_changes.rs what a copy elsewhere has to follow
-//! live.rs         the copy that quotes read, kept up to date
+//! live.rs         the copy that quotes read, kept up to date; disk.rs keeps it on disk, check.rs compares it with the database
 //! ```
 
 mod apply;
 pub mod audience;
+pub mod check;
 mod compare;
 pub mod difference;
+pub mod disk;
 mod export;
 pub mod facts;
 mod facts_sql;
 pub mod http;
+pub mod listing;
 pub mod live;
 mod names;
+pub mod narrow;
 mod paged;
 mod price_changes;
 pub mod reader;

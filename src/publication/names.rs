@@ -4,7 +4,7 @@
 //! *Invariant:* so the numbers never leave the snapshot.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -21,6 +21,8 @@ pub struct Names {
     shards: Vec<Arc<HashTable<u32>>>,
     texts: Paged<Option<Arc<str>>>,
     next: u32,
+    /// The numbers in the order of their keys, once somebody has asked. Shared until a key is added: most steps add none.
+    order: Arc<OnceLock<Arc<[u32]>>>,
 }
 
 impl Names {
@@ -32,6 +34,7 @@ impl Names {
             shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             texts: Paged::default(),
             next: first,
+            order: Arc::default(),
         }
     }
 
@@ -48,6 +51,18 @@ impl Names {
         self.texts.get(index)?.as_deref()
     }
 
+    /// All numbers in the order of their keys. The first to ask waits until they are sorted, about a second for a million keys.
+    #[must_use]
+    pub fn in_order(&self) -> Arc<[u32]> {
+        let sort = || {
+            let mut keys: Vec<(&str, u32)> =
+                (0..self.next).filter_map(|index| Some((self.text(index)?, index))).collect();
+            keys.sort_unstable();
+            keys.into_iter().map(|(_, index)| index).collect()
+        };
+        Arc::clone(self.order.get_or_init(sort))
+    }
+
     /// The number of a key, a new one if need be. Four thousand million keys are more than any book has.
     pub fn number(&mut self, text: &str) -> u32 {
         if let Some(index) = self.find(text) {
@@ -55,6 +70,11 @@ impl Names {
         }
         let index = self.next;
         self.next = self.next.saturating_add(1);
+        match Arc::get_mut(&mut self.order) {
+            Some(order) => drop(order.take()),
+            // An older snapshot shares it, and may sort its own keys yet.
+            None => self.order = Arc::default(),
+        }
         if let Some(place) = self.texts.get_mut(index) {
             *place = Some(text.into());
         }

@@ -2,6 +2,7 @@
 //! with, and versions commit in their order, so what is read for a version is the same whenever it is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
@@ -123,25 +124,52 @@ pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
-/// The changes that lead from one version to another, which may be an earlier one. From 0 on: the whole book. Their number is that
-/// of the differences between the two.
+/// What tells one history of the book from another that has the same versions, as after a restore from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub(super) struct Marks {
+    /// The newest version.
+    #[diesel(sql_type = BigInt)]
+    pub latest: i64,
+    /// When the newest version was published, and its hash.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub of_latest: Option<String>,
+    /// The same of the version that was asked for.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub of_known: Option<String>,
+}
+
+/// The newest version, and the marks of it and of a version that is known already.
+pub(super) async fn marks(conn: &mut AsyncPgConnection, known: i64) -> QueryResult<Marks> {
+    let question = "SELECT book.version AS latest, extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
+            extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
+        FROM book LEFT JOIN publications AS newest ON newest.version = book.version
+        LEFT JOIN publications AS known ON known.version = $1";
+    diesel::sql_query(question).bind::<BigInt, _>(known).get_result(conn).await
+}
+
+/// Hands out the changes that lead from one version to another, which may be an earlier one, as they come from the database. From 0
+/// on: the whole book. Their number is that of the differences between the two. Whoever takes a change says how long to rest then.
 ///
 /// # Errors
 /// When the database fails, or a row is not of this build's making.
-pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) -> Result<Vec<Change>, ReadError> {
+pub(super) async fn changes(
+    conn: &mut AsyncPgConnection,
+    from: i64,
+    to: i64,
+    mut take: impl FnMut(Change) -> Duration,
+) -> Result<(), ReadError> {
     let step = if from <= to { FORWARD } else { BACKWARD };
     let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
-    let mut changes = Vec::new();
     if from > 0 {
         for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
-            changes.push(Change::Remove { kind, key });
+            rest(take(Change::Remove { kind, key })).await;
         }
     }
     let mut rows = range(step.came).load_stream::<Came>(conn).await?;
     while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
         let fact = read(&kind, &key, &facts)?;
-        changes.push(Change::Put { key, fact, version: from_version });
+        rest(take(Change::Put { key, fact, version: from_version })).await;
     }
     drop(rows);
     let mut audiences: BTreeMap<String, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
@@ -153,10 +181,16 @@ pub(super) async fn changes(conn: &mut AsyncPgConnection, from: i64, to: i64) ->
         *left |= went - came;
     }
     for (campaign, (joined, left)) in audiences {
-        changes.push(Change::AudienceRemove { campaign: campaign.clone(), accounts: left });
-        changes.push(Change::AudienceAdd { campaign, accounts: joined });
+        rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left })).await;
+        rest(take(Change::AudienceAdd { campaign, accounts: joined })).await;
     }
-    Ok(changes)
+    Ok(())
+}
+
+async fn rest(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {
@@ -323,6 +357,7 @@ pub(crate) async fn items_in_force(
     Ok(items)
 }
 
-fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
+/// What a row of the book says.
+pub(super) fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
     Fact::from_text(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
 }

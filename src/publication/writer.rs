@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::difference::Difference;
 use super::facts::FactKind;
+use super::live::announce;
 use super::reader::ReadError;
 use super::{audience, reader};
 use crate::platform::db::schema::{book, publications};
@@ -115,6 +116,7 @@ pub async fn publish(
         .returning(Publication::as_returning())
         .get_result(conn)
         .await?;
+    announce(conn, version).await?;
     Ok(Some(publication))
 }
 

@@ -33,9 +33,9 @@ const BYTES_OF_A_LINE: usize = 600;
 /// How long a request waits for the copy to reach `minPublicationVersion`.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long ago, in seconds, the copy was last known to be the newest.
-const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
+pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
 /// Whether the copy may have missed versions.
-const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
+pub(super) const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -139,7 +139,7 @@ impl QuoteBodyLine {
 }
 
 /// Who asks; not by both names.
-fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker {
+pub(super) fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker {
     match (contact, customer) {
         (None, None) => Asker::Anybody,
         (Some(number), None) => Asker::Contact(number.into_text()),
@@ -196,7 +196,7 @@ fn status_of(errors: &[FieldError]) -> ProblemCode {
     Problem::from_errors(errors.to_vec()).code
 }
 
-fn parameter<T>(
+pub(super) fn parameter<T>(
     params: &QueryParams,
     name: &str,
     parse: impl FnOnce(&str) -> Result<T, Invalid>,
@@ -211,7 +211,7 @@ fn parameter<T>(
     }
 }
 
-fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
+pub(super) fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
     let text = params.get(name)?;
     let value = text.parse().ok();
     if value.is_none() {
@@ -222,7 +222,12 @@ fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Opti
 
 /// The snapshot to answer from: that of the version which is replayed, or the present one, once it has the version that the caller
 /// has seen.
-async fn snapshot(params: &QueryParams, book: &LiveBook, database: &Database) -> Result<Arc<Snapshot>, Problem> {
+pub(super) async fn snapshot(
+    params: &QueryParams,
+    book: &LiveBook,
+    database: &Database,
+) -> Result<Arc<Snapshot>, Problem> {
+    book.loaded()?;
     if let Some(version) = version(params, "minPublicationVersion")?
         && !book.reaches(version, PATIENCE).await
     {
@@ -249,15 +254,18 @@ fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
     })
 }
 
+/// The problem of a contact or customer that is not there; `prefix` leads to the field that names it.
+pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
+    let field = match error {
+        QuoteError::UnknownContact(_) => "contactNumber",
+        QuoteError::UnknownCustomer(_) => "customerNumber",
+    };
+    Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
+}
+
 /// The answer, or why there is none; `prefix` leads to the field that names the unknown.
 fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
-    let quote = quote(snapshot, request).map_err(|error| {
-        let field = match &error {
-            QuoteError::UnknownContact(_) => "contactNumber",
-            QuoteError::UnknownCustomer(_) => "customerNumber",
-        };
-        Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
-    })?;
+    let quote = quote(snapshot, request).map_err(|error| unknown_asker(&error, prefix))?;
     let mut body = Vec::with_capacity(BYTES_OF_A_LINE.saturating_mul(quote.lines.len().saturating_add(1)));
     serde_json::to_writer(&mut body, &quote).map_err(Problem::internal)?;
     let age = book.age_ms().checked_div(1_000).unwrap_or_default();

@@ -1,10 +1,13 @@
 //! One question, one answer, from the snapshot alone.
 //!
-//! *Invariant:* nothing here waits: no database, no lock, no network.
+//! *Invariant:* no quote waits: no database, no lock, no network. Only questions about other versions than the present one read the
+//! database: replays, and lowest prices.
 
 pub mod answer;
+pub mod effective_prices;
 mod explain;
 pub mod http;
+pub mod lowest_prices;
 pub mod quote;
 pub mod request;
 

@@ -434,3 +434,60 @@ async fn versions_have_no_gap_whatever_is_refused_and_raced() {
     assert!(versions.iter().all(|version| listed.contains(version)));
     assert_eq!(app.book.snapshot().version(), *listed.last().unwrap());
 }
+
+#[actix_web::test]
+async fn the_prices_of_a_plan_are_listed_in_full() {
+    let app = ready().await;
+    app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "10"})).await.expect(201);
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    let path = "/v1/campaigns/SPRING/planned-prices";
+    let listed = async |query: &str| {
+        let (mut rows, mut next, mut pages) = (Vec::new(), Some(format!("{path}?{query}")), 0);
+        while let Some(path) = next {
+            let page = app.get(&path).await.expect(200);
+            assert_eq!((&page["accounts"], &page["lines"]), (&json!(2), &json!(2)));
+            rows.extend(page["value"].as_array().unwrap().iter().map(|row| {
+                let text = |value: &Value| value["unitPrice"].as_str().unwrap().to_owned();
+                format!(
+                    "{} {} {} {}",
+                    row["accountNumber"],
+                    row["itemNumber"],
+                    text(&row["before"]),
+                    text(&row["after"])
+                )
+            }));
+            next = page["nextLink"].as_str().map(str::to_owned);
+            pages += 1;
+        }
+        rows.sort();
+        (rows, pages)
+    };
+    let all =
+        [r#""BUYER" "DESK" 100 80"#, r#""BUYER" "LAMP" 10 10"#, r#""OTHER" "DESK" 100 80"#, r#""OTHER" "LAMP" 10 10"#];
+    assert_eq!(listed("").await, (all.map(str::to_owned).to_vec(), 1));
+    assert_eq!(listed("top=1").await, (all.map(str::to_owned).to_vec(), 4));
+    assert_eq!(listed("changedOnly=true").await.0, [all[0], all[2]]);
+    assert_eq!(listed("accountNumber=OTHER&top=1").await, ([all[2], all[3]].map(str::to_owned).to_vec(), 2));
+    // All pages are of one plan.
+    let page = app.get(&format!("{path}?top=1")).await.expect(200);
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(page["planHash"], seen["planHash"]);
+    let next = page["nextLink"].as_str().unwrap();
+    app.delete("/v1/segments/FAIR/lines/OTHER").await.expect(204);
+    let refused = app.get(next).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "PLAN_CHANGED"));
+    // Nothing is published by looking, and bad input is named at once.
+    assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["publicationVersion"], Value::Null);
+    let wrong = app.get(&format!("{path}?top=0&changedOnly=maybe&accountNumber=%20&cursor=x")).await;
+    let pointers: Vec<String> = wrong.errors().into_iter().map(|(pointer, _)| pointer).collect();
+    assert_eq!(
+        (wrong.status.as_u16(), pointers),
+        (400, ["?accountNumber", "?changedOnly", "?top"].map(str::to_owned).to_vec())
+    );
+    assert_eq!(app.get(&format!("{path}?cursor=x")).await.code(), "INVALID_CURSOR");
+    assert_eq!(app.get("/v1/campaigns/NONE/planned-prices").await.status, 404);
+    // Without a starting date there is nothing to reckon for.
+    app.patch("/v1/campaigns/SPRING", &json!({"startingDate": null})).await.expect(200);
+    assert_eq!(app.get(path).await.expect(200)["value"], json!([]));
+}

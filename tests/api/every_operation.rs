@@ -181,6 +181,14 @@ async fn publication(journey: &Journey) {
     let query = "/v1/price-quotes?contactNumber=BUYER&date=2031-05-15&itemNumber=DESK";
     assert_eq!(journey.app.get(query).await.expect(200), quote);
     journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/price-quotes".to_owned()));
+    let query = "?contactNumber=BUYER&date=2031-05-15";
+    let listed = journey.app.get(&format!("/v1/effective-prices{query}")).await.expect(200);
+    assert_eq!(listed["value"][0]["netUnitPrice"], "76");
+    let lowest = journey.app.get(&format!("/v1/lowest-prices{query}&itemNumber=DESK")).await.expect(200);
+    assert_eq!(lowest["current"]["netUnitPrice"], "76");
+    for path in ["/v1/effective-prices", "/v1/lowest-prices"] {
+        journey.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
+    }
     let history = journey.call("GET", "/v1/campaigns/{campaign}/activation-history", &["SPRING"], Value::Null).await;
     assert_eq!(history["value"][0]["words"], "activated: 1 account, 2 lines");
     results(journey, &quote).await;

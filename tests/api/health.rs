@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use reqwest::Method;
+use serde_json::json;
 
 use super::support::app::TestApp;
 
@@ -11,7 +13,10 @@ use super::support::app::TestApp;
 async fn a_service_with_its_database_is_ready_until_it_stops() {
     let app = TestApp::new().await;
     assert_eq!(app.get("/livez").await.text, r#"{"status":"OK"}"#);
-    assert_eq!(app.get("/readyz").await.status, 200);
+    let ready = app.get("/readyz").await.expect(200);
+    assert_eq!((&ready["status"], &ready["checks"]["database"]["status"]), (&json!("OK"), &json!("OK")), "{ready}");
+    let book = json!({"version": 1, "ageSeconds": 0, "stale": false, "lastSelfCheck": null});
+    assert_eq!(ready["checks"]["book"], book, "{ready}");
     app.readiness.stop();
     let stopping = app.get("/readyz").await;
     assert_eq!((stopping.status.as_u16(), stopping.code().as_str()), (503, "UNAVAILABLE"));
@@ -25,8 +30,28 @@ async fn a_service_without_its_database_is_alive_but_not_ready() {
     // Nothing listens on port 1.
     let app = TestApp::without_database();
     assert_eq!(app.get("/livez").await.status, 200);
-    assert_eq!(app.get("/readyz").await.code(), "UNAVAILABLE");
-    assert_eq!(app.get("/v1/campaign-statuses").await.code(), "UNAVAILABLE");
+    for path in ["/readyz", "/v1/campaign-statuses", "/v1/price-quotes?itemNumber=DESK"] {
+        let refused = app.get(path).await;
+        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("UNAVAILABLE", "1"), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_loses_its_database_is_ready_for_quotes() {
+    let mut app = TestApp::new().await;
+    app.put("/v1/items/DESK", &json!({"listPrice": "400"})).await.expect(201);
+    app.lose_database();
+    let ready = loop {
+        let ready = app.get("/readyz").await.expect(200);
+        if ready["status"] == "DEGRADED" {
+            break ready;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(ready["checks"]["database"]["status"], "OUT_OF_REACH", "{ready}");
+    assert_eq!(app.get("/v1/price-quotes?itemNumber=DESK").await.expect(200)["lines"][0]["unitPrice"], "400");
+    let metrics = app.get("/metrics").await.text;
+    assert!(metrics.contains("kampanje_database_up ") && metrics.contains("kampanje_book_version "), "{metrics}");
 }
 
 #[actix_web::test]

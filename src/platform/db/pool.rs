@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use diesel::ConnectionError;
-use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::{self, Object};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::Tls;
@@ -46,6 +47,9 @@ pub enum PoolError {
     /// The server is out of reach or refuses the session. It may pass.
     #[error("the database is out of reach: {0}")]
     OutOfReach(String),
+    /// The server does not know the role, the password or the database: a mistake in the configuration.
+    #[error("the database refuses the service: {0}")]
+    Refused(String),
 }
 
 impl PoolError {
@@ -58,7 +62,10 @@ impl PoolError {
 
 /// The pool; cloning shares it.
 #[derive(Clone)]
-pub struct Pool(deadpool::Pool<AsyncPgConnection>);
+pub struct Pool {
+    sessions: deadpool::Pool<AsyncPgConnection>,
+    connector: Connector,
+}
 
 impl Pool {
     /// A pool of at most `size` connections, made when they are needed.
@@ -72,24 +79,26 @@ impl Pool {
     fn with_patience(url: &str, size: usize, patience: Duration) -> Result<Self, PoolError> {
         let connector = Connector::new(url)?;
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
+        let for_sessions = connector.clone();
         config.custom_setup = Box::new(move |_| {
-            let connector = connector.clone();
-            async move { connector.connect().await }.boxed()
+            let connector = for_sessions.clone();
+            let failed = |error: PoolError| ConnectionError::BadConnection(error.to_string());
+            async move { connector.connect().await.map_err(failed) }.boxed()
         });
         // The default asks the server before each loan. Fast still sees a connection that is known to be closed; one that broke
         // unnoticed fails its first statement.
         config.recycling_method = RecyclingMethod::Fast;
         // The connector has read the URL; the manager's copy would only be one more place with the password.
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", config);
-        deadpool::Pool::builder(manager)
+        let sessions = deadpool::Pool::builder(manager)
             .max_size(size)
             .runtime(::deadpool::Runtime::Tokio1)
             .wait_timeout(Some(patience))
             .create_timeout(Some(patience))
             .recycle_timeout(Some(patience))
             .build()
-            .map(Self)
-            .map_err(PoolError::Build)
+            .map_err(PoolError::Build)?;
+        Ok(Self { sessions, connector })
     }
 
     /// A connection.
@@ -98,11 +107,22 @@ impl Pool {
     /// When none came free, or the server could not be reached, in time.
     pub async fn get(&self) -> Result<Connection, PoolError> {
         use ::deadpool::managed::{PoolError as Cause, TimeoutType};
-        self.0.get().await.map_err(|cause| match cause {
+        self.sessions.get().await.map_err(|cause| match cause {
             Cause::Timeout(TimeoutType::Wait) => PoolError::TimedOut("all connections are in use"),
             Cause::Timeout(_) => PoolError::TimedOut("the server does not answer"),
             other => PoolError::OutOfReach(other.to_string()),
         })
+    }
+
+    /// A session outside the pool, for what keeps one for long. A statement of it may take as long as it takes.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn own_session(&self) -> Result<AsyncPgConnection, PoolError> {
+        let mut conn = self.connector.session().await?;
+        let unlimited = conn.batch_execute("SET statement_timeout = 0").await;
+        unlimited.map_err(|error| PoolError::OutOfReach(error.to_string()))?;
+        Ok(conn)
     }
 }
 
@@ -111,11 +131,7 @@ impl Pool {
 /// # Errors
 /// When the URL cannot be used, or the server cannot be reached or refuses.
 pub async fn connect(url: &str) -> Result<AsyncPgConnection, PoolError> {
-    let connecting = Connector::new(url)?;
-    tokio::time::timeout(PATIENCE, connecting.connect())
-        .await
-        .map_err(|_| PoolError::TimedOut("the server does not answer"))?
-        .map_err(|error| PoolError::OutOfReach(error.to_string()))
+    Connector::new(url)?.session().await
 }
 
 /// A URL that has been read, so that a mistake in it is told at start and not by the first request.
@@ -149,13 +165,24 @@ impl Connector {
         Ok(Self { config, tls: tls.connector().map_err(PoolError::Url)? })
     }
 
-    async fn connect(&self) -> Result<AsyncPgConnection, ConnectionError> {
-        let (client, connection) = self
-            .config
-            .connect(self.tls.clone())
-            .await
-            .map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await
+    /// A session, or none in time.
+    async fn session(&self) -> Result<AsyncPgConnection, PoolError> {
+        let connected = tokio::time::timeout(PATIENCE, self.connect()).await;
+        connected.unwrap_or(Err(PoolError::TimedOut("the server does not answer")))
+    }
+
+    async fn connect(&self) -> Result<AsyncPgConnection, PoolError> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(|error| {
+            let unknown = [
+                SqlState::INVALID_PASSWORD,
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                SqlState::INVALID_CATALOG_NAME,
+            ];
+            let is_unknown = error.code().is_some_and(|code| unknown.contains(code));
+            if is_unknown { PoolError::Refused(chain(&error)) } else { PoolError::OutOfReach(chain(&error)) }
+        })?;
+        let session = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        session.map_err(|error| PoolError::OutOfReach(error.to_string()))
     }
 }
 

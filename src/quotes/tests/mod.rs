@@ -1,6 +1,7 @@
 //! The pricing rules, tried through the front door: facts in, quotes out.
 
 mod cases;
+mod price_list;
 mod properties;
 mod reference;
 mod rules;

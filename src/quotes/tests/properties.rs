@@ -148,7 +148,7 @@ fn base_facts() -> impl Strategy<Value = Vec<Change>> {
     )
 }
 
-fn facts() -> impl Strategy<Value = Vec<Change>> {
+pub(super) fn facts() -> impl Strategy<Value = Vec<Change>> {
     let lines = (prop::collection::vec(price_line(), 0..12), prop::collection::vec(discount_line(), 0..12));
     (base_facts(), lines).prop_map(|(mut facts, (prices, discounts))| {
         facts.extend(prices);
@@ -157,7 +157,7 @@ fn facts() -> impl Strategy<Value = Vec<Change>> {
     })
 }
 
-fn question() -> impl Strategy<Value = QuoteRequest> {
+pub(super) fn question() -> impl Strategy<Value = QuoteRequest> {
     let asker = select(vec![
         json!({}),
         json!({ "contactNumber": "FIRM" }),

@@ -17,7 +17,7 @@ use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::middleware::Credentials;
 use kampanje::platform::http::problem::Problem;
-use kampanje::publication::live::LiveBook;
+use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -46,8 +46,8 @@ pub struct TestApp {
     pub readiness: Readiness,
     pub book: LiveBook,
     publisher: Arc<Remembering>,
-    /// Dropped with the app, and its database with it.
-    database: Option<TestDatabase>,
+    /// Dropped with the last of its replicas.
+    database: Option<Arc<TestDatabase>>,
     client: reqwest::Client,
 }
 
@@ -113,9 +113,20 @@ impl TestApp {
         Self::over(TestDatabase::new().await, calendar, None).await
     }
 
+    /// Another service over the same database, with a pool and a copy of the book of its own.
+    pub async fn replica(&self) -> Self {
+        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None).await
+    }
+
     async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
+        Self::sharing(Arc::new(database), calendar, api_key).await
+    }
+
+    async fn sharing(database: Arc<TestDatabase>, calendar: Calendar, api_key: Option<&str>) -> Self {
         let pool = Pool::new(&database.url(), 4).unwrap();
-        let book = app::open_book(&pool, &calendar).await.unwrap();
+        let book = LiveBook::new(calendar.clone());
+        app::open_book(&pool, &book).await.unwrap();
+        actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
         Self::serving(pool, book, calendar, api_key, Some(database))
     }
 
@@ -131,12 +142,13 @@ impl TestApp {
         book: LiveBook,
         calendar: Calendar,
         api_key: Option<&str>,
-        test_database: Option<TestDatabase>,
+        test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
         let follower = Follower::new(book.clone(), calendar.clone());
         let publisher = Arc::new(Remembering { follower, touched: Mutex::default() });
         let database = Database::new(pool, publisher.clone());
-        let readiness = Readiness::new(database.clone());
+        database.open();
+        let readiness = Readiness::new(book.clone());
         let shared = Shared {
             database,
             calendar,

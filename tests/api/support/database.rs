@@ -65,6 +65,26 @@ impl TestDatabase {
         Self { name }
     }
 
+    /// A database without a schema.
+    pub async fn empty() -> Self {
+        let name = format!("kampanje_test_{}", Uuid::now_v7().simple());
+        execute(&mut orders().await, &format!("CREATE DATABASE {name}")).await;
+        Self { name }
+    }
+
+    /// Ends all sessions, and refuses new ones.
+    pub async fn close(&self) {
+        let mut conn = orders().await;
+        execute(&mut conn, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name)).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        execute(&mut conn, &end).await;
+    }
+
+    /// Takes sessions again.
+    pub async fn open(&self) {
+        execute(&mut orders().await, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name)).await;
+    }
+
     pub fn url(&self) -> String {
         Server::get().url(Some(&self.name))
     }

@@ -5,6 +5,7 @@
 //! read as a place in another. What it holds is no secret; the client has seen the row.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,29 +22,42 @@ const TAG_LENGTH: usize = 16;
 /// The first thing signed, so that a tag made for anything else, or for another form of cursor, is none of ours.
 const PURPOSE: &str = "kampanje list cursor 1";
 
-/// The secret under which cursors are signed. The same for all processes that serve one address.
-#[derive(Clone)]
-pub struct CursorKey(Hmac<Sha256>);
+/// The secret under which cursors are signed. The same for all processes that serve one address; cloning shares it.
+#[derive(Clone, Default)]
+pub struct CursorKey(Arc<OnceLock<Hmac<Sha256>>>);
 
 impl CursorKey {
     /// A key of bytes of any length.
     #[must_use]
     pub fn new(secret: impl AsRef<[u8]>) -> Self {
+        let key = Self::default();
+        key.learn(secret);
+        key
+    }
+
+    /// Gives the key that was made without one its secret, of any length. The first one stays.
+    pub fn learn(&self, secret: impl AsRef<[u8]>) {
         // Hashed to a length HMAC takes as it is, since its own way for any length can fail by its signature.
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block.iter_mut().zip(Sha256::digest(secret)).for_each(|(into, byte)| *into = byte);
-        Self(Mac::new(&block))
+        self.0.get_or_init(|| Mac::new(&block));
     }
 
-    fn over(&self, list: &ListIdentity<'_>, values: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
+    /// Whether there is a secret to read and write cursors with.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    fn over(&self, list: &ListIdentity<'_>, values: &[u8]) -> Option<Hmac<Sha256>> {
+        let mut mac = self.0.get()?.clone();
         let parts = [PURPOSE, list.path, list.filter, list.order].map(str::as_bytes);
         for part in parts.into_iter().chain([values]) {
             // With its length before it, no part can take over the beginning of the next.
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             mac.update(part);
         }
-        mac
+        Some(mac)
     }
 }
 
@@ -67,18 +81,24 @@ pub struct ListIdentity<'a> {
 /// Writes a cursor.
 pub fn write(key: &CursorKey, list: &ListIdentity<'_>, values: &[Value]) -> String {
     let values = Value::from(values.to_vec()).to_string().into_bytes();
-    let tag = key.over(list, &values).finalize().into_bytes();
+    // Whoever has no secret yet has no database either, and so no list to write a cursor for.
+    let tag = key.over(list, &values).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
     let cursor: Vec<u8> = tag.into_iter().take(TAG_LENGTH).chain(values).collect();
     URL_SAFE_NO_PAD.encode(cursor)
 }
 
-/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
-pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+/// The values of a cursor, as they were written. Nothing when it is none of this list.
+pub fn open(key: &CursorKey, list: &ListIdentity<'_>, cursor: &str) -> Option<Vec<Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (tag, values) = bytes.split_at_checked(TAG_LENGTH)?;
     // Compares in constant time.
-    key.over(list, values).verify_truncated_left(tag).ok()?;
-    let values: Vec<Value> = serde_json::from_slice(values).ok()?;
+    key.over(list, values)?.verify_truncated_left(tag).ok()?;
+    serde_json::from_slice(values).ok()
+}
+
+/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
+pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+    let values = open(key, list, cursor)?;
     if values.len() != sorts.len() {
         return None;
     }

@@ -18,7 +18,7 @@
 //! *Invariant:* nothing a client sends becomes SQL text. Clients choose among the fields' own expressions, and their literals are
 //! bound parameters.
 
-mod cursor;
+pub mod cursor;
 mod filter;
 mod literal;
 mod order;
@@ -32,8 +32,8 @@ pub use cursor::CursorKey;
 pub use filter::Filter;
 pub use literal::Literal;
 pub use page::Page;
-pub use params::QueryParams;
-pub use query::ListQuery;
+pub use params::{QueryParams, encode};
+pub use query::{DEFAULT_TOP, ListQuery, TOP, number};
 pub use sql::{SqlCondition, SqlOrdering};
 pub use statement::Statement;
 

@@ -159,7 +159,8 @@ pub(super) fn forbidden(c: char) -> bool {
 }
 
 /// Encodes a value for a query string: everything but the unreserved characters of RFC 3986.
-pub(super) fn encode(value: &str) -> String {
+#[must_use]
+pub fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

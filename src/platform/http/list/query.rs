@@ -20,9 +20,9 @@ const ODATA: &[&str] = &["top", "skip", "orderby", "filter", "count"];
 /// Every parameter.
 const PARAMETERS: &[&str] = &["top", "skip", "orderby", "filter", "count", "cursor"];
 /// How many rows a page may have.
-const TOP: RangeInclusive<i64> = 1..=1_000;
+pub const TOP: RangeInclusive<i64> = 1..=1_000;
 /// How many it has when the request does not say.
-const DEFAULT_TOP: i64 = 50;
+pub const DEFAULT_TOP: i64 = 50;
 /// How many may be skipped; whoever goes further follows the links, which cost the same however far.
 const SKIP: RangeInclusive<i64> = 0..=10_000;
 
@@ -110,6 +110,9 @@ impl ListQuery {
     /// The same request with its cursor read, if it has one.
     fn at_cursor(self) -> Result<Self, Problem> {
         let Some(cursor) = self.params.get("cursor") else { return Ok(self) };
+        if !self.key.is_known() {
+            return Err(Problem::unavailable("the secret of list cursors was not read since the start"));
+        }
         let order = self.order_text();
         match cursor::read(&self.key, &self.identity(&order), &self.sorts, cursor) {
             Some(place) => Ok(Self { after: Some(place), ..self }),
@@ -279,7 +282,11 @@ fn collect<T>(result: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Op
     result.map_err(|error| errors.push(error)).ok()
 }
 
-fn number(params: &QueryParams, name: &str, default: i64, range: RangeInclusive<i64>) -> Result<i64, FieldError> {
+/// A whole number in the query, or what it is when the request does not say.
+///
+/// # Errors
+/// When it is none, or lies outside the range.
+pub fn number(params: &QueryParams, name: &str, default: i64, range: RangeInclusive<i64>) -> Result<i64, FieldError> {
     let Some(text) = params.get(name) else { return Ok(default) };
     let (minimum, maximum) = (*range.start(), *range.end());
     let detail = format!("{name} is a whole number from {minimum} to {maximum}");

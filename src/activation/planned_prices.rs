@@ -1,0 +1,228 @@
+//! The prices of a plan in full: what each account of the audience would pay before and after, page by page.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::draft::{self, Scope};
+use super::plan::{Hypothesis, PriceChange, questions};
+use crate::platform::clock::Calendar;
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::CursorKey;
+use crate::platform::http::list::cursor::{self, ListIdentity};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::resource::reference;
+use crate::platform::http::routes::Routes;
+use crate::publication::difference::hash_of;
+use crate::publication::live::LiveBook;
+use crate::publication::reader::{self, Lines};
+use crate::publication::snapshot::Snapshot;
+use crate::values::Key;
+
+/// How long a request waits for the copy in memory to be as new as the database.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Rows of a page unless it is said otherwise, and at most.
+const TOP: (usize, usize) = (50, 1_000);
+/// At most so many prices are compared for one page: one on which little changes ends before it is full.
+const MOST_COMPARED: usize = 20_000;
+/// The order of the rows, which a cursor belongs to.
+const ORDER: &str = "account,line";
+
+/// Adds the operation.
+pub(super) fn mount(routes: &mut Routes) {
+    routes.add(__path_list_planned_prices, list_planned_prices);
+}
+
+/// What an account would pay for an item before and after.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedPriceChange {
+    /// The account, by contact number.
+    #[schema(max_length = 50, example = "CT000042")]
+    pub account_number: String,
+    /// The price.
+    #[serde(flatten)]
+    pub change: PriceChange,
+}
+
+/// A page of planned prices.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedPricePage {
+    /// The prices: account by account, in the order of the campaign's lines.
+    #[schema(max_items = 1000)]
+    pub value: Vec<PlannedPriceChange>,
+    /// Where the next page is; absent on the last. Opaque.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 16384, example = "/v1/campaigns/CP0001/planned-prices?cursor=eyJrIjpbIjQxOCJdfQ.c2ln")]
+    pub next_link: Option<String>,
+    /// The hash of the plan that the prices are of.
+    #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
+    pub plan_hash: String,
+    /// How many accounts the audience would hold.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 1200)]
+    pub accounts: u64,
+    /// How many prices there are for each: one for each line that names an item, at its minimum quantity.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 40)]
+    pub lines: usize,
+}
+
+/// Where a page begins.
+struct Place {
+    account: u32,
+    line: usize,
+}
+
+/// List the prices of a plan
+///
+/// What each account of the audience, as the drafts say, would pay before and after an activation, on the day that the plan is for: one row
+/// for each account and each line that names an item, at the line's minimum quantity. Nothing changes. All pages are of one plan: when the
+/// drafts change in between, the next page is refused with 409 `PLAN_CHANGED`. A page may hold fewer rows than asked for, and have a next one.
+#[utoipa::path(
+    get,
+    path = "/v1/campaigns/{campaign}/planned-prices",
+    operation_id = "list_planned_prices",
+    tag = "Activation",
+    params(
+        ("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        ("accountNumber" = Option<Key>, Query, description = "Only this account, by contact number."),
+        ("changedOnly" = Option<bool>, Query, description = "Whether to leave out prices that stay as they are."),
+        ("top" = Option<i32>, Query, description = "How many to a page.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "Where the page begins; comes with `nextLink`.", min_length = 1, max_length = 4096),
+    ),
+    responses((status = 200, description = "A page of prices.", body = PlannedPricePage))
+)]
+async fn list_planned_prices(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Answer, Problem> {
+    let question = Question::read(&call)?;
+    let reference = reference(&request, "campaign")?;
+    let mut conn = database.read().await?;
+    book.reaches(reader::latest(&mut conn).await?, PATIENCE).await;
+    let snapshot = book.snapshot().clone();
+    let campaign = draft::look(&mut conn, &reference).await?;
+    let number = campaign.number.to_string();
+    let draft = draft::gather(&mut conn, campaign, Scope::Whole, calendar.today()).await?;
+    let held = reader::campaign_in_force(&mut conn, &number, Lines::All, &draft.entries).await?;
+    drop(conn);
+
+    let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
+    let filter = question.repeated();
+    let identity = ListIdentity { path: request.path(), filter: &filter, order: ORDER };
+    let place = match &question.cursor {
+        Some(cursor) => place_of(cursor::open(&cursor_key, &identity, cursor), &plan_hash)?,
+        None => Place { account: 0, line: 0 },
+    };
+    let asked = questions(&draft);
+    let mut page = PlannedPricePage {
+        value: Vec::new(),
+        next_link: None,
+        plan_hash,
+        accounts: draft.targeting.accounts.len(),
+        lines: asked.len(),
+    };
+    // Without a starting date there is no day to reckon for.
+    let Some(hypothesis) = Hypothesis::new(&snapshot, &draft, &held) else {
+        return Answer::json(StatusCode::OK, &page);
+    };
+    let mut compared: usize = 0;
+    for account in draft.targeting.accounts.range(place.account..) {
+        let Some(number) = account_number(&snapshot, account, question.account.as_ref()) else { continue };
+        let first = if account == place.account { place.line } else { 0 };
+        for (line, asked) in asked.iter().enumerate().skip(first) {
+            if page.value.len() == question.top || compared == MOST_COMPARED {
+                let place = [json!(page.plan_hash), json!(account), json!(line)];
+                let cursor = cursor::write(&cursor_key, &identity, &place);
+                page.next_link = Some(format!("{}?{filter}cursor={cursor}", request.path()));
+                return Answer::json(StatusCode::OK, &page);
+            }
+            compared = compared.saturating_add(1);
+            let change = hypothesis.change(&snapshot, number, asked);
+            if !question.changed_only || change.before != change.after {
+                page.value.push(PlannedPriceChange { account_number: number.to_owned(), change });
+            }
+        }
+    }
+    Answer::json(StatusCode::OK, &page)
+}
+
+/// The number of an account, if it is asked for.
+fn account_number<'a>(book: &'a Snapshot, account: u32, wanted: Option<&Key>) -> Option<&'a str> {
+    book.number_of_ordinal(account).filter(|number| wanted.is_none_or(|wanted| wanted.as_str() == *number))
+}
+
+/// The place that a cursor says, if it is of this plan.
+fn place_of(values: Option<Vec<Value>>, plan_hash: &str) -> Result<Place, Problem> {
+    let refused = || {
+        let detail = "the cursor was changed, or belongs to another list";
+        let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
+        Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
+    };
+    let values = values.ok_or_else(refused)?;
+    let [Value::String(hash), account, line] = values.as_slice() else { return Err(refused()) };
+    if hash != plan_hash {
+        let detail = format!("the pages so far were of plan {hash}, and the drafts have changed since; begin again");
+        return Err(Problem::new(ProblemCode::PlanChanged, detail));
+    }
+    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(refused)?;
+    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(refused)?;
+    Ok(Place { account, line })
+}
+
+/// What is asked.
+struct Question {
+    account: Option<Key>,
+    changed_only: bool,
+    top: usize,
+    cursor: Option<String>,
+}
+
+impl Question {
+    fn read(call: &Call) -> Result<Self, Problem> {
+        let params = call.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
+        let mut errors = Vec::new();
+        let account = params.get("accountNumber").and_then(|text| {
+            let wrong = |invalid: crate::values::wire::Invalid| {
+                let code = crate::platform::http::json::field_code(invalid.kind);
+                errors.push(FieldError::new("?accountNumber", code, invalid.detail));
+            };
+            Key::parse(text).map_err(wrong).ok()
+        });
+        let changed_only = match params.get("changedOnly").map(str::parse) {
+            None => false,
+            Some(Ok(truth)) => truth,
+            Some(Err(_)) => {
+                errors.push(FieldError::new("?changedOnly", FieldCode::InvalidType, "has to be true or false"));
+                false
+            }
+        };
+        let (default, most) = TOP;
+        let top = params.get("top").map(|text| text.parse().ok().filter(|top| (1..=most).contains(top)));
+        let top = top.unwrap_or(Some(default)).unwrap_or_else(|| {
+            let detail = format!("top is a whole number from 1 to {most}");
+            errors.push(FieldError::new("?top", FieldCode::InvalidValue, detail));
+            default
+        });
+        if !errors.is_empty() {
+            return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
+        }
+        Ok(Self { account, changed_only, top, cursor: params.get("cursor").map(str::to_owned) })
+    }
+
+    /// What the link to the next page says again; a key needs no encoding.
+    fn repeated(&self) -> String {
+        let account = self.account.as_ref().map(|account| format!("accountNumber={account}&")).unwrap_or_default();
+        format!("{account}changedOnly={}&top={}&", self.changed_only, self.top)
+    }
+}

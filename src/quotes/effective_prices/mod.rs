@@ -1,0 +1,435 @@
+//! The published price list at a date: for an account, for everybody, or for each account of a campaign's audience. As pages, or as
+//! one stream of lines; both walk the same way over one snapshot, some places at a time, and hold nothing but their place in it.
+
+pub(super) mod rows;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use actix_web::http::header::{self, Accept, Header as _, Quality};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{Either, HttpRequest, HttpResponse, web};
+use chrono::NaiveDate;
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+pub use rows::{EffectivePrice, net_unit_price};
+
+use super::http::{SNAPSHOT_AGE, SNAPSHOT_STALE, asker, parameter, snapshot, truth, unknown_asker};
+use super::quote::quote;
+use super::request::{Asker, QuoteRequest};
+use crate::platform::clock::Calendar;
+use crate::platform::effect::{Database, PUBLICATION_VERSION};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::cursor::{self, ListIdentity};
+use crate::platform::http::list::{CursorKey, DEFAULT_TOP, QueryParams, TOP, encode, number};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::routes::Routes;
+use crate::pricing::line::ContactIndex;
+use crate::pricing::resolve::Book as _;
+use crate::publication::listing::{Visit, Walk};
+use crate::publication::live::LiveBook;
+use crate::publication::snapshot::Snapshot;
+use crate::values::{CurrencyCode, Date, Key};
+
+const PATH: &str = "/v1/effective-prices";
+const NDJSON: &str = "application/x-ndjson";
+/// The order of the rows, which a cursor belongs to.
+const ORDER: &str = "accountNumber,itemNumber,row";
+/// What decides which rows there are, besides book and date.
+const QUESTION: [&str; 5] = ["contactNumber", "customerNumber", "campaignNumber", "currencyCode", "pricesIncludeTax"];
+/// What a cursor knows already.
+const BOOK: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
+const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
+/// So many rows a piece of the stream has, about: some 40 kB.
+const ROWS_AT_ONCE: usize = 100;
+/// So many places are looked at before others have their turn: a millisecond at most.
+const PLACES_AT_ONCE: usize = 250;
+
+/// Adds the operation.
+pub fn mount(routes: &mut Routes) {
+    routes.add(__path_list_effective_prices, list_effective_prices);
+}
+
+/// A page of a price list.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its schema is used; the rows are written one by one")]
+struct EffectivePricePage<'a> {
+    /// The rows.
+    #[schema(max_items = 1000)]
+    value: Vec<EffectivePrice<'a>>,
+    /// Where the next page is; absent on the last. Opaque. It leads on in the same version of the price book and for the same date.
+    #[schema(
+        max_length = 16384,
+        example = "/v1/effective-prices?contactNumber=CT000042&cursor=eyJrIjpbIjQxOCJdfQ.c2ln"
+    )]
+    next_link: Option<String>,
+}
+
+/// List effective prices
+///
+/// The published price list at a date, with one row for each item, variant, unit of measure and minimum quantity at which the price
+/// differs. For a contact or customer: what its account pays. For a campaign: what each account of its audience pays for the items
+/// that the campaign's lines cover, whoever wins. For neither: what everybody pays.
+///
+/// To find a price in the list: take the item's rows with the variant and the unit of measure, or if there are none those with the
+/// unit and without variant; of these the last whose `minimumQuantity` is not above the quantity. An item that cannot be priced has a row with
+/// `problem`; blocked items and items without any price have none.
+///
+/// The pages of one list are all of one version of the price book. With `Accept: application/x-ndjson` the whole list comes as a
+/// stream of rows, one a line. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` say which book it is.
+#[utoipa::path(
+    get,
+    path = "/v1/effective-prices",
+    operation_id = "list_effective_prices",
+    tag = "Price quotes",
+    params(
+        ("contactNumber" = Option<Key>, Query, description = "The contact whose prices are listed; a person asks for its company."),
+        ("customerNumber" = Option<Key>, Query, description = "The customer whose prices are listed, instead of a contact."),
+        ("campaignNumber" = Option<Key>, Query, description = "The published campaign whose accounts and items are listed, instead of a contact."),
+        ("date" = Option<Date>, Query, description = "The company's calendar date for which the prices hold; absent: today."),
+        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
+        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it."),
+        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to list; absent: the present one.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the list has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+        ("top" = Option<i32>, Query, description = "How many rows a page has at most; absent: 50. Not for a stream.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "Where the page begins, from the `nextLink` of the page before. Not for a stream.", max_length = 4096),
+    ),
+    responses((
+        status = 200,
+        description = "The rows.",
+        content((EffectivePricePage<'_> = "application/json"), (EffectivePrice<'_> = "application/x-ndjson"))
+    ))
+)]
+async fn list_effective_prices(
+    request: HttpRequest,
+    call: Call,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+    database: web::Data<Database>,
+    cursor_key: web::Data<CursorKey>,
+) -> Result<Either<Answer, HttpResponse>, Problem> {
+    let params = call.query(&[
+        "contactNumber",
+        "customerNumber",
+        "campaignNumber",
+        "date",
+        "currencyCode",
+        "pricesIncludeTax",
+        "publicationVersion",
+        "minPublicationVersion",
+        "top",
+        "cursor",
+    ])?;
+    let streams = wants_lines(&request);
+    let query = Query::read(&params, calendar.today(), streams)?;
+    let place = query.cursor.as_deref().map(|cursor| Place::open(cursor, &cursor_key, &params)).transpose()?;
+    let snapshot = match &place {
+        None => snapshot(&params, &book, &database).await?,
+        Some(place) => pinned(place.version, &book, &database).await?,
+    };
+    let list = List::new(Arc::clone(&snapshot), query, place).await?;
+    let age = book.age_ms().checked_div(1_000).unwrap_or_default();
+    let headers = [
+        (PUBLICATION_VERSION, snapshot.version().to_string()),
+        (SNAPSHOT_AGE, age.to_string()),
+        (SNAPSHOT_STALE, book.is_stale().to_string()),
+    ];
+    if streams {
+        let mut response = HttpResponse::Ok();
+        headers.into_iter().for_each(|header| {
+            response.insert_header(header);
+        });
+        response.insert_header((header::CONTENT_TYPE, NDJSON));
+        // Nobody would read the rows that a HEAD asks for.
+        let response = if call.method == Method::HEAD { response.finish() } else { response.streaming(list.lines()) };
+        return Ok(Either::Right(response));
+    }
+    let body = list.page(&params, &cursor_key).await?;
+    let answer = Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body };
+    Ok(Either::Left(headers.into_iter().fold(answer, |answer, (name, value)| answer.header(name, &value))))
+}
+
+/// Whether the caller would rather have a stream of lines: it has to name them, and not JSON before them.
+fn wants_lines(request: &HttpRequest) -> bool {
+    let Ok(accept) = Accept::parse(request) else { return false };
+    let wish =
+        |media: &str| accept.iter().filter(|range| range.item.essence_str() == media).map(|range| range.quality).max();
+    wish(NDJSON).is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= wish("application/json"))
+}
+
+/// The book of a version, without the database as long as it is the present one.
+async fn pinned(version: i64, book: &LiveBook, database: &Database) -> Result<Arc<Snapshot>, Problem> {
+    let present = book.snapshot().clone();
+    if present.version() == version {
+        return Ok(present);
+    }
+    let then = book.as_of(&mut *database.read().await?, version).await?;
+    then.ok_or_else(|| Problem::new(ProblemCode::InvalidCursor, "the cursor is of a price book that is not there"))
+}
+
+/// What is asked.
+struct Query {
+    asker: Asker,
+    campaign: Option<String>,
+    date: NaiveDate,
+    currency_code: Option<String>,
+    prices_include_tax: Option<bool>,
+    top: usize,
+    cursor: Option<String>,
+}
+
+impl Query {
+    fn read(params: &QueryParams, today: NaiveDate, streams: bool) -> Result<Self, Problem> {
+        let mut errors = Vec::new();
+        let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
+        let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
+        let campaign = parameter(params, "campaignNumber", Key::parse, &mut errors);
+        let asker = asker(contact, customer, "?", &mut errors);
+        if params.get("campaignNumber").is_some() && asker != Asker::Anybody {
+            let detail =
+                "the list of a campaign is for all of its accounts; leave out contactNumber and customerNumber";
+            errors.push(FieldError::new("?campaignNumber", FieldCode::NotAllowed, detail));
+        }
+        let date = parameter(params, "date", Date::parse, &mut errors);
+        let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
+        let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
+        for name in ["publicationVersion", "minPublicationVersion"] {
+            errors.extend(number(params, name, 0, VERSIONS).err());
+        }
+        let top = number(params, "top", DEFAULT_TOP, TOP).map_err(|error| errors.push(error));
+        let cursor = params.get("cursor");
+        let mut refuse = |names: &[&str], detail: &str| {
+            let given = names.iter().filter(|name| params.get(name).is_some());
+            errors.extend(given.map(|name| FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)));
+        };
+        if streams {
+            refuse(&["top", "cursor"], "a stream has no pages");
+        } else if cursor.is_some() {
+            refuse(&BOOK, "a cursor leads on in the price book and for the date that it is of");
+        }
+        if !errors.is_empty() {
+            return Err(Problem::from_errors(errors));
+        }
+        Ok(Self {
+            asker,
+            campaign: campaign.map(Key::into_text),
+            date: date.map_or(today, Date::get),
+            currency_code: currency_code.map(|code| code.to_string()),
+            prices_include_tax,
+            top: top.ok().and_then(|top| top.try_into().ok()).unwrap_or_default(),
+            cursor: cursor.map(str::to_owned),
+        })
+    }
+}
+
+/// Where a page ends: a row, and the book and date of the list.
+#[derive(Debug, Clone)]
+struct Place {
+    version: i64,
+    date: NaiveDate,
+    /// The account, in the list of a campaign.
+    account: Option<String>,
+    item_number: String,
+    /// How many of the item's rows were given.
+    given: usize,
+}
+
+impl Place {
+    fn seal(&self, key: &CursorKey, params: &QueryParams) -> String {
+        let Self { version, date, account, item_number, given } = self;
+        let values: [Value; 5] = [
+            (*version).into(),
+            date.to_string().into(),
+            account.clone().into(),
+            item_number.clone().into(),
+            (*given).into(),
+        ];
+        cursor::write(key, &ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER }, &values)
+    }
+
+    fn open(cursor: &str, key: &CursorKey, params: &QueryParams) -> Result<Self, Problem> {
+        let identity = ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER };
+        cursor::open(key, &identity, cursor).and_then(|values| Self::of(&values)).ok_or_else(|| {
+            let detail = "the cursor was changed, or belongs to another list";
+            let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
+            Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
+        })
+    }
+
+    fn of(values: &[Value]) -> Option<Self> {
+        let [version, date, account, item_number, given] = values else { return None };
+        Some(Self {
+            version: version.as_i64()?,
+            date: date.as_str()?.parse().ok()?,
+            account: account.as_str().map(str::to_owned),
+            item_number: item_number.as_str()?.to_owned(),
+            given: given.as_u64()?.try_into().ok()?,
+        })
+    }
+}
+
+/// Parameters as they were sent, to be said again.
+fn repeated(params: &QueryParams, names: &[&str]) -> String {
+    let given = names.iter().filter_map(|name| Some(format!("{name}={}&", encode(params.get(name)?))));
+    given.collect()
+}
+
+/// A price list, walked through from row to row.
+struct List {
+    snapshot: Arc<Snapshot>,
+    walk: Walk,
+    /// The question but for its lines; in the list of a campaign also but for the account that asks.
+    request: QuoteRequest,
+    account: Option<ContactIndex>,
+    campaign: Option<String>,
+    top: usize,
+    /// How many rows of the first item were given on the page before.
+    given: usize,
+}
+
+/// The rows of an item.
+struct ItemRows {
+    account: Option<String>,
+    item_number: String,
+    rows: Vec<String>,
+}
+
+impl List {
+    /// At its beginning, or at the place where the page before ended.
+    async fn new(snapshot: Arc<Snapshot>, query: Query, place: Option<Place>) -> Result<Self, Problem> {
+        let request = QuoteRequest {
+            asker: query.asker,
+            date: place.as_ref().map_or(query.date, |place| place.date),
+            currency_code: query.currency_code,
+            prices_include_tax: query.prices_include_tax,
+            campaign_number: None,
+            lines: Vec::new(),
+            explain: false,
+        };
+        let nothing = quote(&snapshot, &request).map_err(|error| unknown_asker(&error, "?"))?;
+        let account = nothing.account_number.and_then(|number| snapshot.find_contact(number));
+        let campaign = query.campaign.as_deref().map(|number| {
+            let found = snapshot.find_campaign(number).filter(|index| snapshot.campaign_period(*index).is_some());
+            found.ok_or_else(|| {
+                let detail = format!("campaign {number} is not in version {} of the price book", snapshot.version());
+                Problem::rule("?campaignNumber", FieldCode::ReferenceNotFound, detail)
+            })
+        });
+        let campaign = campaign.transpose()?;
+        let given = place.as_ref().map_or(0, |place| place.given);
+        let book = Arc::clone(&snapshot);
+        let walk = move || {
+            let mut walk = campaign.map_or_else(|| Walk::over_items(&book), |index| Walk::over_campaign(&book, index));
+            if let Some(Place { account, item_number, .. }) = &place {
+                walk.move_to(&book, account.as_deref(), item_number);
+            }
+            walk
+        };
+        // Sorting a million numbers takes a second; requests of others go on meanwhile.
+        let walk = web::block(walk).await.map_err(Problem::unavailable)?;
+        Ok(Self { snapshot, walk, request, account, campaign: query.campaign, top: query.top, given })
+    }
+
+    /// Goes to the next place: the rows there, if it has any. Breaks off at the end.
+    fn next(&mut self) -> ControlFlow<(), Option<ItemRows>> {
+        let (account, item_number, found) = match self.walk.next(&self.snapshot) {
+            Visit::End => return ControlFlow::Break(()),
+            Visit::Nothing => return ControlFlow::Continue(None),
+            Visit::At { account, item_number, found } => (account, item_number, found),
+        };
+        if let Some(account) = account {
+            self.account = self.snapshot.find_contact(account);
+            if !matches!(&self.request.asker, Asker::Contact(asking) if asking == account) {
+                self.request.asker = Asker::Contact(account.to_owned());
+            }
+        }
+        let mut rows = Vec::new();
+        let campaign = self.campaign.as_deref();
+        let item = (item_number, found);
+        rows::write_rows(&self.snapshot, &mut self.request, self.account, item, campaign, |row| {
+            // Writing a row of ours as JSON cannot fail.
+            rows.extend(serde_json::to_string(row));
+        });
+        let account = account.map(str::to_owned);
+        ControlFlow::Continue(Some(ItemRows { account, item_number: item_number.to_owned(), rows }))
+    }
+
+    /// The page from here on.
+    async fn page(mut self, params: &QueryParams, key: &CursorKey) -> Result<Vec<u8>, Problem> {
+        let mut value: Vec<String> = Vec::with_capacity(self.top);
+        let mut last = None;
+        let mut looked_at = 0_usize;
+        let next_link = 'page: loop {
+            let ControlFlow::Continue(found) = self.next() else { break None };
+            let given = std::mem::take(&mut self.given);
+            if let Some(ItemRows { account, item_number, rows }) = found {
+                for (place, row) in (1_usize..).zip(rows).skip(given) {
+                    if value.len() >= self.top {
+                        break 'page last;
+                    }
+                    value.push(row);
+                    last = Some(Place {
+                        version: self.snapshot.version(),
+                        date: self.request.date,
+                        account: account.clone(),
+                        item_number: item_number.clone(),
+                        given: place,
+                    });
+                }
+            }
+            looked_at = looked_at.saturating_add(1);
+            if looked_at.is_multiple_of(PLACES_AT_ONCE) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut body = format!("{{\"value\":[{}]", value.join(","));
+        if let Some(place) = next_link {
+            let again = repeated(params, &QUESTION) + &repeated(params, &["top"]);
+            let link = format!("{PATH}?{again}cursor={}", place.seal(key, params));
+            body.push_str(",\"nextLink\":");
+            body.push_str(&serde_json::to_string(&link).map_err(Problem::internal)?);
+        }
+        body.push('}');
+        Ok(body.into_bytes())
+    }
+
+    /// All rows from here on, a line each, in pieces. The next piece is made when the client has taken the one before; when the client
+    /// goes away, this is dropped, and the snapshot with it.
+    fn lines(self) -> impl stream::Stream<Item = Result<web::Bytes, actix_web::Error>> {
+        stream::unfold(Some(self), |list| async {
+            let mut list = list?;
+            loop {
+                let mut piece = String::new();
+                let ended = list.add_lines(&mut piece);
+                if ended && piece.is_empty() {
+                    return None;
+                }
+                if !piece.is_empty() {
+                    return Some((Ok(piece.into()), if ended { None } else { Some(list) }));
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    }
+
+    /// Adds the rows of the next places: whether that was the end.
+    fn add_lines(&mut self, piece: &mut String) -> bool {
+        let mut count = 0_usize;
+        for _ in 0..PLACES_AT_ONCE {
+            let ControlFlow::Continue(found) = self.next() else { return true };
+            for row in found.into_iter().flat_map(|found| found.rows) {
+                piece.push_str(&row);
+                piece.push('\n');
+                count = count.saturating_add(1);
+            }
+            if count >= ROWS_AT_ONCE {
+                break;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,534 @@
+//! The lowest price of the last days, as whoever announces a reduction has to name it (Directive 98/6/EC, article 6a).
+//!
+//! What was applied on a day is what the book said on that day: each version, for as long as it was in force, asked for each of its
+//! days. The versions come from the database, narrowed to the item and the account; the prices from the one resolver.
+
+use std::ops::RangeInclusive;
+
+use actix_web::http::StatusCode;
+use actix_web::web;
+use chrono::{Days, NaiveDate, TimeDelta};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::answer::{AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine};
+use super::effective_prices::net_unit_price;
+use super::http::{asker, parameter, truth, unknown_asker};
+use super::quote::quote;
+use super::request::{Asker, QuoteRequest, RequestLine};
+use crate::platform::clock::Calendar;
+use crate::platform::effect::{Database, PUBLICATION_VERSION};
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::{QueryParams, number};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::routes::Routes;
+use crate::pricing::exact::{Amount, Percent, Positive, Shown};
+use crate::publication::live::LiveBook;
+use crate::publication::narrow::{self, Part, Step};
+use crate::publication::reader;
+use crate::publication::snapshot::Snapshot;
+use crate::values::{CurrencyCode, Date, Key, Quantity};
+
+/// How many days are looked back at.
+const DAYS: RangeInclusive<i64> = 1..=366;
+/// How many when the request does not say: the least that the directive allows.
+const DEFAULT_DAYS: i64 = 30;
+/// At most so many stretches are listed.
+const MOST_STRETCHES: usize = 1_000;
+
+/// Adds the operation.
+pub fn mount(routes: &mut Routes) {
+    routes.add(__path_get_lowest_price, get_lowest_price);
+}
+
+/// The lowest price of some days, and the price that it is to be compared with.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LowestPrice {
+    /// The item.
+    #[schema(max_length = 50, example = "1896-S")]
+    pub item_number: String,
+    /// The variant; null: none.
+    #[schema(max_length = 50, example = "OAK")]
+    pub variant_code: Option<String>,
+    /// The unit of measure; null: the base unit.
+    #[schema(max_length = 50, example = "PCS")]
+    pub unit_of_measure_code: Option<String>,
+    /// The quantity.
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1")]
+    pub quantity: Positive,
+    /// The contact number of the account on `date`; null when nobody was named.
+    #[schema(max_length = 50, example = "CT000042")]
+    pub account_number: Option<String>,
+    /// The currency of all amounts; null while the company has no settings.
+    #[schema(max_length = 3, example = "EUR")]
+    pub currency_code: Option<String>,
+    /// Whether all prices include tax.
+    pub prices_include_tax: bool,
+    /// The day whose price is compared; the days before it are looked back at.
+    #[schema(example = "2031-05-15")]
+    pub date: NaiveDate,
+    /// The first of the days looked back at.
+    #[schema(example = "2031-04-15")]
+    pub first_date: NaiveDate,
+    /// The last of them: the day before `date`.
+    #[schema(example = "2031-05-14")]
+    pub last_date: NaiveDate,
+    /// How many days are looked back at.
+    #[schema(minimum = 1, maximum = 366, example = 30)]
+    pub days: i64,
+    /// On how many of them there was a price. The others do not count: days before the item, the contact or the first publication,
+    /// and those on which the item was blocked or had no price.
+    #[schema(minimum = 0, maximum = 366, example = 30)]
+    pub days_covered: i64,
+    /// The lowest price; null if there was none on any of the days.
+    pub lowest: Option<LowestPriceFound>,
+    /// The price on `date`; null if there is none.
+    pub current: Option<PriceThen>,
+    /// Why there is no price on `date`; absent if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<LineProblem>,
+    /// What the price on `date` is below the lowest, in percent of the lowest, rounded down to two decimals; below zero when it is
+    /// above. Null if either is missing or the lowest is 0.
+    #[schema(max_length = 45, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "9.5")]
+    pub reduction_percent: Option<String>,
+    /// The prices of the days, the newest first. More than one price may have been applied on one day.
+    #[schema(max_items = 1000)]
+    pub history: Vec<PriceStretch>,
+    /// Whether `history` has all of them, and not only the newest 1,000.
+    #[schema(example = true)]
+    pub history_is_complete: bool,
+}
+
+/// A price as it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceThen {
+    /// The price of one unit of measure before the line discount.
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    pub unit_price: Amount,
+    /// The line discount.
+    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    pub line_discount_percent: Percent,
+    /// The price less the discount; exact, not rounded.
+    #[schema(value_type = String, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    pub net_unit_price: Shown<12>,
+    /// Who granted the price; `LIST_PRICE` when no line won.
+    #[schema(value_type = AnswerSource<'static>)]
+    pub source: Value,
+    /// The version of the price book that said so, or the first of several.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 417)]
+    pub publication_version: i64,
+}
+
+/// The lowest price, and when it was applied.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LowestPriceFound {
+    /// The price, as it was applied last.
+    #[serde(flatten)]
+    pub price: PriceThen,
+    /// The first of the days on which so little was asked for.
+    #[schema(example = "2031-04-20")]
+    pub first_date: NaiveDate,
+    /// The last of them; there may be others between that were dearer.
+    #[schema(example = "2031-04-30")]
+    pub last_date: NaiveDate,
+}
+
+/// A price, and the days on which it was applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PriceStretch {
+    /// The first day.
+    #[schema(example = "2031-04-20")]
+    pub from: NaiveDate,
+    /// The last day.
+    #[schema(example = "2031-04-30")]
+    pub to: NaiveDate,
+    /// The price.
+    #[serde(flatten)]
+    pub price: PriceThen,
+}
+
+/// Find the lowest price of the last days
+///
+/// The lowest price that was applied to the item and the account in the days before `date`, campaign prices included, as it has to be
+/// named beside a reduced price (Directive 98/6/EC, article 6a). A price counts for each day on which a version of the price book with it
+/// was in force, be it for a minute. All prices are in one currency and with or without tax as that of `date`, each converted at the
+/// rate of its day. Days to come count with what is known of them now.
+#[utoipa::path(
+    get,
+    path = "/v1/lowest-prices",
+    operation_id = "get_lowest_price",
+    tag = "Price quotes",
+    params(
+        ("itemNumber" = Key, Query, description = "The item."),
+        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for the company that it belonged to on each of the days. Neither contact nor customer: what everybody was offered."),
+        ("customerNumber" = Option<Key>, Query, description = "The customer that asks: the company that has the number now."),
+        ("date" = Option<Date>, Query, description = "The day before which the days end, usually that on which the reduction begins; absent: today."),
+        ("days" = Option<i32>, Query, description = "How many days are looked back at; absent: 30.", minimum = 1, maximum = 366),
+        ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
+        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
+        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
+        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local, each as of `date`."),
+        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it as of `date`."),
+    ),
+    responses((
+        status = 200,
+        description = "The lowest price, if there was one.",
+        body = LowestPrice,
+        example = json!({
+            "itemNumber": "1896-S", "variantCode": null, "unitOfMeasureCode": null, "quantity": "1", "accountNumber": "CT000042",
+            "currencyCode": "EUR", "pricesIncludeTax": true, "date": "2031-05-15", "firstDate": "2031-04-15",
+            "lastDate": "2031-05-14", "days": 30, "daysCovered": 30,
+            "lowest": {
+                "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417,
+                "firstDate": "2031-04-20", "lastDate": "2031-04-30"
+            },
+            "current": {
+                "unitPrice": "57", "lineDiscountPercent": "4", "netUnitPrice": "54.72",
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0002"}, "publicationVersion": 420
+            },
+            "reductionPercent": "8.8",
+            "history": [
+                {
+                    "from": "2031-05-01", "to": "2031-05-14", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "source": {"type": "LIST_PRICE"}, "publicationVersion": 417
+                },
+                {
+                    "from": "2031-04-20", "to": "2031-04-30", "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
+                    "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417
+                },
+                {
+                    "from": "2031-04-15", "to": "2031-04-19", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "source": {"type": "LIST_PRICE"}, "publicationVersion": 415
+                }
+            ],
+            "historyIsComplete": true
+        })
+    ))
+)]
+async fn get_lowest_price(
+    call: Call,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+    database: web::Data<Database>,
+) -> Result<Answer, Problem> {
+    let params = call.query(&[
+        "itemNumber",
+        "contactNumber",
+        "customerNumber",
+        "date",
+        "days",
+        "variantCode",
+        "unitOfMeasureCode",
+        "quantity",
+        "currencyCode",
+        "pricesIncludeTax",
+    ])?;
+    let today = calendar.today();
+    let (mut request, window) = read_query(&params, today)?;
+    if let Asker::Customer(number) = &request.asker {
+        let present = book.snapshot();
+        let company = present.find_customer(number);
+        let company = company.ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.clone()), "?"))?;
+        request.asker = Asker::Contact(present.contact_number(company).to_owned());
+    }
+    let (steps, version) = steps(&database, &calendar, &request, window, window.date >= today).await?;
+    let calendar = calendar.get_ref().clone();
+    // A year in which the price changed daily, or hourly, takes a while.
+    let answer = web::block(move || find(&steps, request, window, &calendar)).await.map_err(Problem::unavailable)??;
+    if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
+        && let Some(name) = unknown_name(problem.code)
+    {
+        return Err(Problem::rule(format!("?{name}"), FieldCode::ReferenceNotFound, problem.detail.clone()));
+    }
+    Ok(Answer::json(StatusCode::OK, &answer)?.header(PUBLICATION_VERSION, &version.to_string()))
+}
+
+/// The parameter that names what an item does not have, or that there is no such item.
+const fn unknown_name(code: LineProblemCode) -> Option<&'static str> {
+    match code {
+        LineProblemCode::UnknownItem => Some("itemNumber"),
+        LineProblemCode::UnknownVariant => Some("variantCode"),
+        LineProblemCode::UnknownUnitOfMeasure => Some("unitOfMeasureCode"),
+        _ => None,
+    }
+}
+
+/// The days that are looked back at, and the one after them.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    first: NaiveDate,
+    last: NaiveDate,
+    date: NaiveDate,
+    days: i64,
+}
+
+impl Window {
+    /// The days before a date; none if the calendar has not so many.
+    fn before(date: NaiveDate, days: i64) -> Option<Self> {
+        let first = date.checked_sub_days(Days::new(days.unsigned_abs()))?;
+        Some(Self { first, last: date.pred_opt()?, date, days })
+    }
+}
+
+fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest, Window), Problem> {
+    let mut errors = Vec::new();
+    let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
+    let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
+    let asker = asker(contact, customer, "?", &mut errors);
+    let item = parameter(params, "itemNumber", Key::parse, &mut errors);
+    if params.get("itemNumber").is_none() {
+        errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
+    }
+    let date = parameter(params, "date", Date::parse, &mut errors);
+    let days = number(params, "days", DEFAULT_DAYS, DAYS).map_err(|error| errors.push(error));
+    let variant_code = parameter(params, "variantCode", Key::parse, &mut errors);
+    let unit_of_measure_code = parameter(params, "unitOfMeasureCode", Key::parse, &mut errors);
+    let quantity = parameter(params, "quantity", Quantity::parse, &mut errors);
+    let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
+    let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
+    let date = date.map_or(today, Date::get);
+    let window = Window::before(date, days.unwrap_or(DEFAULT_DAYS));
+    let (Some(item), Some(window), true) = (item, window, errors.is_empty()) else {
+        return Err(Problem::from_errors(errors));
+    };
+    let line = RequestLine {
+        item_number: item.into_text(),
+        variant_code: variant_code.map(Key::into_text),
+        unit_of_measure_code: unit_of_measure_code.map(Key::into_text),
+        quantity: quantity.unwrap_or_default().into(),
+        tax_percent: None,
+    };
+    let request = QuoteRequest {
+        asker,
+        date,
+        currency_code: currency_code.map(|code| code.to_string()),
+        prices_include_tax,
+        campaign_number: None,
+        lines: vec![line],
+        explain: false,
+    };
+    Ok((request, window))
+}
+
+/// What the book said of the item and the account, from the first instant of the window on, up to the end of its date or, if that is
+/// still to come, up to now; and the version that this is.
+async fn steps(
+    database: &Database,
+    calendar: &Calendar,
+    request: &QuoteRequest,
+    window: Window,
+    up_to_now: bool,
+) -> Result<(Vec<Step>, i64), Problem> {
+    let mut conn = database.read().await?;
+    let from = narrow::version_at(&mut conn, calendar.begins(window.first)).await?;
+    let to = match window.date.succ_opt() {
+        Some(next) if !up_to_now => {
+            let end = calendar.begins(next).checked_sub_signed(TimeDelta::microseconds(1));
+            narrow::version_at(&mut conn, end.unwrap_or_default()).await?
+        }
+        _ => reader::latest(&mut conn).await?,
+    };
+    let part = Part {
+        item_number: request.lines.first().map(|line| line.item_number.as_str()).unwrap_or_default(),
+        contact_number: match &request.asker {
+            Asker::Contact(number) => Some(number),
+            Asker::Anybody | Asker::Customer(_) => None,
+        },
+        currency_code: request.currency_code.as_deref(),
+    };
+    Ok((narrow::steps(&mut conn, part, from, to).await?, to))
+}
+
+/// The answer: the price on the day, and those of the days before.
+fn find(
+    steps: &[Step],
+    mut request: QuoteRequest,
+    window: Window,
+    calendar: &Calendar,
+) -> Result<LowestPrice, Problem> {
+    let book = steps.iter().fold(Snapshot::empty(), |book, step| step.after(&book));
+    let now = quote(&book, &request).map_err(|error| unknown_asker(&error, "?"))?;
+    let (current, problem) = match now.lines.first() {
+        Some(QuoteLine::Priced(line)) => (Some(price(line, book.version())), None),
+        Some(QuoteLine::Unpriced(line)) => (None, Some(line.problem.clone())),
+        None => (None, None),
+    };
+    let account_number = now.account_number.map(str::to_owned);
+    let currency_code = now.currency_code.map(str::to_owned);
+    let prices_include_tax = now.prices_include_tax;
+    drop(now);
+    // Prices in several currencies could not be compared.
+    request.currency_code.clone_from(&currency_code);
+    request.prices_include_tax = Some(prices_include_tax);
+
+    let mut history = applied(steps, &mut request, window, calendar);
+    let days_covered = days_covered(&history);
+    let lowest = lowest(&history);
+    history.reverse();
+    let history_is_complete = history.len() <= MOST_STRETCHES;
+    history.truncate(MOST_STRETCHES);
+    let reduction_percent =
+        lowest.as_ref().zip(current.as_ref()).and_then(|(lowest, current)| reduction(&lowest.price, current));
+    let line = request.lines.into_iter().next();
+    let line = line.ok_or_else(|| Problem::internal("a question without its line"))?;
+    Ok(LowestPrice {
+        item_number: line.item_number,
+        variant_code: line.variant_code,
+        unit_of_measure_code: line.unit_of_measure_code,
+        quantity: line.quantity,
+        account_number,
+        currency_code,
+        prices_include_tax,
+        date: window.date,
+        first_date: window.first,
+        last_date: window.last,
+        days: window.days,
+        days_covered,
+        lowest,
+        current,
+        problem,
+        reduction_percent,
+        history,
+        history_is_complete,
+    })
+}
+
+fn price(line: &PricedLine<'_>, version: i64) -> PriceThen {
+    PriceThen {
+        unit_price: line.unit_price,
+        line_discount_percent: line.line_discount_percent,
+        net_unit_price: net_unit_price(line.unit_price, line.line_discount_percent),
+        // Kept when the snapshot it comes from is gone. Writing a source as JSON cannot fail.
+        source: serde_json::to_value(line.source).unwrap_or_default(),
+        publication_version: version,
+    }
+}
+
+/// The prices in the order of time: each version while it was in force, asked for each day of the window in that time.
+fn applied(steps: &[Step], request: &mut QuoteRequest, window: Window, calendar: &Calendar) -> Vec<PriceStretch> {
+    let mut history = Vec::new();
+    let mut book = Snapshot::empty();
+    let ends = steps.iter().skip(1).map(|step| step.since).chain([None]);
+    for (step, end) in steps.iter().zip(ends) {
+        book = step.after(&book);
+        if end.is_some() && end <= step.since {
+            continue;
+        }
+        // The version ends an instant before the next one begins; the database counts microseconds.
+        let last_instant = end.and_then(|end| end.checked_sub_signed(TimeDelta::microseconds(1)));
+        let first = step.since.map_or(window.first, |since| calendar.date_of(since).max(window.first));
+        let last = last_instant.map_or(window.last, |instant| calendar.date_of(instant).min(window.last));
+        let mut day = Some(first);
+        while let Some(from) = day.filter(|day| *day <= last) {
+            request.date = from;
+            let (to, price) = answer_from(&book, request, last);
+            if let Some(price) = price {
+                add(&mut history, PriceStretch { from, to, price });
+            }
+            day = to.succ_opt();
+        }
+    }
+    history
+}
+
+/// The price on the request's date, and the last day up to `last` on which it is sure to be the same.
+fn answer_from(book: &Snapshot, request: &QuoteRequest, last: NaiveDate) -> (NaiveDate, Option<PriceThen>) {
+    let day = request.date;
+    // Somebody who was not known yet had no price.
+    let Ok(quote) = quote(book, request) else { return (last, None) };
+    match quote.lines.first() {
+        Some(QuoteLine::Priced(line)) => {
+            let until = line.valid_until.and_then(|until| until.pred_opt()).unwrap_or(last);
+            (until.clamp(day, last), Some(price(line, book.version())))
+        }
+        // Why there is no price may be over the next day.
+        _ => (day, None),
+    }
+}
+
+/// Adds a stretch; one that says the same as the one before goes on with it.
+fn add(history: &mut Vec<PriceStretch>, stretch: PriceStretch) {
+    if let Some(before) = history.last_mut() {
+        let same = PriceThen { publication_version: before.price.publication_version, ..stretch.price.clone() };
+        let touches = before.to.succ_opt().is_none_or(|next| stretch.from <= next);
+        if touches && before.price == same {
+            before.to = before.to.max(stretch.to);
+            return;
+        }
+    }
+    history.push(stretch);
+}
+
+/// On how many days there was a price.
+fn days_covered(history: &[PriceStretch]) -> i64 {
+    let mut counted: Option<NaiveDate> = None;
+    let mut days = 0_i64;
+    for PriceStretch { from, to, .. } in history {
+        let begin = counted.and_then(|last| last.succ_opt()).map_or(*from, |next| next.max(*from));
+        if begin <= *to {
+            days = days.saturating_add(to.signed_duration_since(begin).num_days()).saturating_add(1);
+        }
+        counted = counted.max(Some(*to));
+    }
+    days
+}
+
+/// The lowest price; where it was applied more than once, as it was the last time.
+fn lowest(history: &[PriceStretch]) -> Option<LowestPriceFound> {
+    let net = |stretch: &&PriceStretch| stretch.price.net_unit_price;
+    let least = history.iter().map(|stretch| stretch.price.net_unit_price).min()?;
+    let at_least = || history.iter().filter(|stretch| net(stretch) == least);
+    Some(LowestPriceFound {
+        price: at_least().next_back()?.price.clone(),
+        first_date: at_least().map(|stretch| stretch.from).min()?,
+        last_date: at_least().map(|stretch| stretch.to).max()?,
+    })
+}
+
+/// By how many percent a price is below another, rounded down: nobody shall announce more than there is. Prices have fewer than 28
+/// digits, so that 128 bits hold them with four more.
+fn reduction(lowest: &PriceThen, current: &PriceThen) -> Option<String> {
+    let [lowest, current] = [lowest, current].map(|price| i128::try_from(price.net_unit_price.0).ok());
+    let (lowest, current) = (lowest?, current?);
+    let hundredths = lowest.checked_sub(current)?.checked_mul(10_000)?.checked_div_euclid(lowest)?;
+    let sign = if hundredths < 0 { "-" } else { "" };
+    Some(format!("{sign}{}", Shown::<2>(hundredths.unsigned_abs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(net: u128) -> PriceThen {
+        PriceThen {
+            unit_price: Amount::ZERO,
+            line_discount_percent: Percent::ZERO,
+            net_unit_price: Shown(net),
+            source: Value::Null,
+            publication_version: 1,
+        }
+    }
+
+    #[test]
+    fn a_reduction_is_never_more_than_there_is() {
+        for (lowest, current, percent) in [
+            (100, 80, Some("20")),
+            (100, 100, Some("0")),
+            (3, 2, Some("33.33")),
+            (3, 4, Some("-33.34")),
+            (100_000, 99_999, Some("0")),
+            (100_000, 100_001, Some("-0.01")),
+            (100, 0, Some("100")),
+            (0, 0, None),
+            (1, 999_999_999_999_999_999_990_000_000, Some("-99999999999999999998999999900")),
+        ] {
+            assert_eq!(reduction(&at(lowest), &at(current)).as_deref(), percent, "{lowest} {current}");
+        }
+    }
+}

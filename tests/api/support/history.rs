@@ -1,0 +1,36 @@
+//! The history of the price book as a client reads it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// All rows of a list, page by page, from a service at a URL.
+pub async fn all_rows(url: &str, path: &str) -> Vec<Value> {
+    let mut rows = Vec::new();
+    let mut next = Some(path.to_owned());
+    while let Some(path) = next {
+        let response = reqwest::get(format!("{url}{path}")).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        let mut page: Value = response.json().await.unwrap();
+        rows.append(page["value"].as_array_mut().unwrap());
+        next = page["nextLink"].as_str().map(str::to_owned);
+    }
+    rows
+}
+
+/// Every publication, once it is sure that their versions have no gap and that of each everything is there that it counts.
+pub async fn publications(url: &str) -> Vec<Value> {
+    let publications = all_rows(url, "/v1/publications?orderby=version&top=1000").await;
+    for (version, publication) in (1_i64..).zip(&publications) {
+        assert_eq!(publication["version"], version, "a gap before {publication}");
+        let mut counts =
+            BTreeMap::from([("ADDED".to_owned(), 0), ("CHANGED".to_owned(), 0), ("REMOVED".to_owned(), 0)]);
+        for row in all_rows(url, &format!("/v1/publications/{version}/changes?top=1000")).await {
+            *counts.get_mut(row["change"].as_str().unwrap()).unwrap() += 1;
+        }
+        for (change, count) in counts {
+            assert_eq!(publication[change.to_lowercase()], count, "{change} of {publication}");
+        }
+    }
+    publications
+}
