@@ -80,6 +80,9 @@ pub(super) async fn activate(
         None => Vec::new(),
     };
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
+    if let Some(hypothesis) = &mut hypothesis {
+        findings.extend(hypothesis.golden_differences(&mut effect.conn, &draft).await?);
+    }
     let findings = bounded(findings);
     let plan_hash = difference.hash.clone();
     if order.validate_only {

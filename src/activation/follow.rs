@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
@@ -11,14 +12,17 @@ use serde_json::json;
 
 use super::activate::{bounded, publish, refusal};
 use super::draft::{self, Campaign};
+use super::golden;
 use super::rules::{self, Occasion};
 use super::targeting::{self, AUDIENCE};
+use crate::golden_quotes;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, contacts};
 use crate::platform::effect::{Effect, Publisher, Touched};
 use crate::platform::http::problem::Problem;
 use crate::publication::live::LiveBook;
 use crate::publication::writer::{self, PublicationKind, Wished};
+use crate::values::Key;
 use crate::values::words::Publishing;
 
 /// How long a change waits for the copy in memory after its commit, so that whoever made it reads it.
@@ -78,8 +82,30 @@ impl Follower {
         }
         effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
         let wished = Wished::Campaign { number: number.as_str(), audience: AUDIENCE };
-        publish(effect, &draft.campaign, PublicationKind::Change, wished).await?;
-        Ok(())
+        let publication = publish(effect, &draft.campaign, PublicationKind::Change, wished).await?;
+        match (publication, rules::day_of_comparison(&draft)) {
+            (Some(publication), Some(day)) => self.ask_golden_quotes(effect, &number, day, publication.version).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what was just published of a campaign when its golden quotes are answered otherwise than expected. They are asked of the
+    /// book as this transaction has written it, which nobody else has seen yet.
+    async fn ask_golden_quotes(
+        &self,
+        effect: &mut Effect,
+        number: &Key,
+        day: NaiveDate,
+        version: i64,
+    ) -> Result<(), Problem> {
+        let golden = golden_quotes::of_campaign(&mut effect.conn, number).await?;
+        if golden.is_empty() {
+            return Ok(());
+        }
+        let book = self.book.as_of(&mut effect.conn, version).await?;
+        let book = book.ok_or_else(|| Problem::internal("a version that was just published is not there"))?;
+        let findings = bounded(golden::differences(&book, number, day, &golden));
+        if findings.is_empty() { Ok(()) } else { Err(refusal(&findings)) }
     }
 }
 

@@ -8,6 +8,7 @@
 //! shadow.rs      lines that can never win
 //! draft.rs       gathers what the rules look at, under the campaign's lock
 //! plan.rs        what an activation would change: counts, sample prices, conflicts
+//! golden.rs      asks the golden quotes, of the book as it would be
 //! activate.rs    activates and deactivates
 //! follow.rs      brings what an effect touched into the book, in its transaction
 //! audience.rs    who is in the audience and why, over HTTP
@@ -19,6 +20,7 @@ mod audience;
 mod draft;
 pub mod findings;
 mod follow;
+mod golden;
 pub mod http;
 mod plan;
 mod rules;

@@ -13,8 +13,10 @@ use utoipa::ToSchema;
 
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
+use super::golden;
 use super::rules::day_of_comparison;
 use super::targeting::{self, SharedAudience};
+use crate::golden_quotes;
 use crate::platform::http::problem::Problem;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
@@ -221,6 +223,18 @@ impl Hypothesis {
     fn with_accounts(&mut self, campaign: &str, accounts: Vec<String>) {
         let joined = Change::AudienceAdd { campaign: campaign.to_owned(), accounts };
         self.snapshot = self.snapshot.advanced(self.snapshot.version(), [joined]);
+    }
+
+    /// The golden quotes that would be answered otherwise than expected.
+    pub(super) async fn golden_differences(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        draft: &Draft,
+    ) -> Result<Vec<Finding>, Problem> {
+        let number = &draft.campaign.number;
+        let golden = golden_quotes::of_campaign(conn, number).await?;
+        self.with_accounts(number.as_str(), golden::targeted(conn, number, &golden).await?);
+        Ok(golden::differences(&self.snapshot, number, self.day, &golden))
     }
 
     /// The published campaigns that this one meets.

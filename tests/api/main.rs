@@ -17,6 +17,7 @@ mod decimals;
 mod events;
 mod every_operation;
 mod exchange_rates;
+mod golden_quotes;
 mod guards;
 mod health;
 mod interaction_templates;
