@@ -17,6 +17,7 @@ use crate::contacts::Contacts;
 use crate::currencies::Currencies;
 use crate::events;
 use crate::exchange_rates::ExchangeRates;
+use crate::golden_quotes::GoldenQuotes;
 use crate::health::{self, Readiness};
 use crate::interaction_templates::InteractionTemplates;
 use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
@@ -85,6 +86,7 @@ pub fn routes() -> Routes {
     mount::<PriceLines<OfCampaign>>(&mut routes);
     mount::<DiscountLines<()>>(&mut routes);
     mount::<DiscountLines<OfCampaign>>(&mut routes);
+    mount::<GoldenQuotes>(&mut routes);
     mount::<Tasks>(&mut routes);
     mount::<Activities>(&mut routes);
     mount_campaign_activities(&mut routes);

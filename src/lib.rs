@@ -22,6 +22,7 @@ pub mod currencies;
 pub mod demo;
 pub mod events;
 pub mod exchange_rates;
+pub mod golden_quotes;
 pub mod health;
 pub mod interaction_templates;
 pub mod interactions;

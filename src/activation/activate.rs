@@ -79,6 +79,9 @@ pub(super) async fn activate(
     let hypothesis = Hypothesis::new(book, &draft, &held);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
+    if let Some(hypothesis) = &hypothesis {
+        findings.extend(hypothesis.golden_differences(&mut effect.conn, &draft).await?);
+    }
     let findings = bounded(findings);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let published = audience::in_force(&mut effect.conn, number.as_str()).await?;

@@ -56,6 +56,7 @@ findings! {
     NoTargets "NO_TARGETS" Error "No contact is targeted: attach a segment and set `campaignTarget` on it or on its lines.";
     NobodyLeft "NOBODY_LEFT" Error "Every targeted contact is left out, as excluded from segments or privacy blocked.";
     ItemBlocked "ITEM_BLOCKED" Error "A line is for an item that is blocked.";
+    GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS" Error "A golden quote of the campaign would be answered otherwise than expected; `params` say how.";
     WindowOver "WINDOW_OVER" Warning "The campaign's ending date is past.";
     OpenEnd "OPEN_END" Warning "The campaign has no ending date.";
     NoPrices "NO_PRICES" Warning "The campaign has neither a price nor a discount.";
@@ -85,8 +86,8 @@ pub struct Finding {
     pub code: FindingCode,
     /// How much it weighs.
     pub severity: Severity,
-    /// Where: a field of the campaign (`/startingDate`), its segments (`/segments`), or one of its lines
-    /// (`/prices/{id}`, `/discounts/{id}`).
+    /// Where: a field of the campaign (`/startingDate`), its segments (`/segments`), one of its lines
+    /// (`/prices/{id}`, `/discounts/{id}`) or of its golden quotes (`/golden-quotes/{id}`).
     #[schema(max_length = 200, example = "/endingDate")]
     pub pointer: String,
     /// The finding in words.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
@@ -13,8 +14,10 @@ use uuid::Uuid;
 
 use super::activate::{bounded, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
+use super::golden;
 use super::rules::{self, Occasion};
 use super::targeting;
+use crate::golden_quotes;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, contacts};
 use crate::platform::effect::{Effect, Publisher, Touched};
@@ -24,6 +27,7 @@ use crate::publication::difference::Difference;
 use crate::publication::live::LiveBook;
 use crate::publication::reader::{self, Lines};
 use crate::publication::writer::{self, PublicationKind};
+use crate::values::Key;
 use crate::values::words::Publishing;
 
 /// How long a change waits for the copy in memory after its commit, so that whoever made it reads it.
@@ -80,21 +84,46 @@ impl Follower {
         moved: &RoaringBitmap,
     ) -> Result<(), Problem> {
         let part = Part::of(&campaign, touched, moved);
-        let difference = if part.is_changed_itself() {
+        let (difference, day) = if part.is_changed_itself() {
             let draft = draft::gather(&mut effect.conn, campaign.clone(), part.scope(), self.calendar.today()).await?;
             let findings = bounded(rules::check(&draft, Occasion::Change));
             if findings.iter().any(super::findings::Finding::is_error) {
                 return Err(refusal(&findings));
             }
             effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
-            part.difference(effect, &campaign, Some(draft)).await?
+            let day = rules::day_of_comparison(&draft);
+            (part.difference(effect, &campaign, Some(draft)).await?, day)
         } else {
             // A contact somewhere in its audience changed. That can change the audience only, so the lines are not looked at, of
             // which a campaign may have many; and the contact's change is not refused for what is wrong with the campaign.
-            part.difference(effect, &campaign, None).await?
+            (part.difference(effect, &campaign, None).await?, None)
         };
-        publish(effect, &campaign, PublicationKind::Change, &difference).await?;
-        Ok(())
+        let publication = publish(effect, &campaign, PublicationKind::Change, &difference).await?;
+        match publication.zip(day) {
+            Some((publication, day)) => {
+                self.ask_golden_quotes(effect, &campaign.number, day, publication.version).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what was just published of a campaign when its golden quotes are answered otherwise than expected. They are asked of the
+    /// book as this transaction has written it, which nobody else has seen yet.
+    async fn ask_golden_quotes(
+        &self,
+        effect: &mut Effect,
+        number: &Key,
+        day: NaiveDate,
+        version: i64,
+    ) -> Result<(), Problem> {
+        let golden = golden_quotes::of_campaign(&mut effect.conn, number).await?;
+        if golden.is_empty() {
+            return Ok(());
+        }
+        let book = self.book.as_of(&mut effect.conn, version).await?;
+        let book = book.ok_or_else(|| Problem::internal("a version that was just published is not there"))?;
+        let findings = bounded(golden::differences(&book, number, day, &golden));
+        if findings.is_empty() { Ok(()) } else { Err(refusal(&findings)) }
     }
 }
 

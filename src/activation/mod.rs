@@ -9,6 +9,7 @@
 //! draft.rs       gathers what the rules look at, under the campaign's lock
 //! plan.rs        what an activation would change: counts, sample prices, conflicts
 //! planned_prices.rs  the prices of a plan in full, over HTTP
+//! golden.rs      asks the golden quotes, of the book as it would be
 //! activate.rs    activates and deactivates
 //! rollback.rs    brings an earlier publication back
 //! follow.rs      brings what an effect touched into the book, in its transaction
@@ -21,6 +22,7 @@ mod audience;
 mod draft;
 pub mod findings;
 mod follow;
+mod golden;
 pub mod http;
 mod plan;
 mod planned_prices;

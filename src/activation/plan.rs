@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+use diesel_async::AsyncPgConnection;
 use roaring::RoaringBitmap;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -13,7 +14,10 @@ use utoipa::ToSchema;
 
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
+use super::golden;
 use super::rules::day_of_comparison;
+use crate::golden_quotes;
+use crate::platform::http::problem::Problem;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
 use crate::publication::difference::{Difference, Entry};
@@ -223,6 +227,17 @@ impl Hypothesis {
         let wished = wished.chain([Change::AudienceAdd { campaign: number.clone(), accounts }]);
         let snapshot = book.advanced(version, gone).advanced(version, wished);
         Some(Self { snapshot, day })
+    }
+
+    /// The golden quotes that would be answered otherwise than expected.
+    pub(super) async fn golden_differences(
+        &self,
+        conn: &mut AsyncPgConnection,
+        draft: &Draft,
+    ) -> Result<Vec<Finding>, Problem> {
+        let number = &draft.campaign.number;
+        let golden = golden_quotes::of_campaign(conn, number).await?;
+        Ok(golden::differences(&self.snapshot, number, self.day, &golden))
     }
 
     /// The published campaigns that this one meets.

@@ -35,6 +35,20 @@ const DISCOUNTS: &str = "INSERT INTO discount_lines (id, source_type, campaign_n
     SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code, unit_of_measure_code,
         currency_code, minimum_quantity, line_discount_percent
     FROM discount_lines WHERE campaign_number = $1";
+/// What is expected of campaign `$1`, expected of campaign `$2`: a question for a day is asked as many days after its campaign's first
+/// as before, and is left out where one of the two has no first day, or the calendar ends.
+const GOLDEN_QUOTES: &str =
+    "INSERT INTO golden_quotes (id, campaign_number, contact_number, customer_number, item_number,
+        variant_code, unit_of_measure_code, quantity, date, currency_code, prices_include_tax, unit_price,
+        line_discount_percent, line_amount, expected_campaign, note)
+    SELECT uuid_v7(), $2, contact_number, customer_number, item_number, variant_code, unit_of_measure_code, quantity,
+        moved.date, currency_code, prices_include_tax, unit_price, line_discount_percent, line_amount,
+        expected_campaign, note
+    FROM golden_quotes AS golden, LATERAL (
+        SELECT golden.date + (copy.starting_date - original.starting_date) AS date
+        FROM campaigns AS original, campaigns AS copy WHERE original.number = $1 AND copy.number = $2) AS moved
+    WHERE campaign_number = $1
+        AND (golden.date IS NULL OR moved.date BETWEEN date '0001-01-01' AND date '9999-12-31')";
 /// The lines of the segments `$1`, each on the segment at the same place in `$2`. Who added them is not copied: the copy has no
 /// history to go back in.
 const SEGMENT_LINES: &str = "INSERT INTO segment_lines
@@ -68,8 +82,9 @@ pub struct CopyWrite {
 
 /// Copy a campaign
 ///
-/// Makes a new campaign with the original's type, salesperson, way of publishing, price and discount lines, and a copy of each of
-/// its segments, with new numbers and all lines. Dates are the request's, never the original's. The copy is not active, is at no
+/// Makes a new campaign with the original's type, salesperson, way of publishing, price and discount lines, golden quotes, and a copy
+/// of each of its segments, with new numbers and all lines. A golden quote for a day of its own is asked for the day that lies as
+/// far from the copy's first day, and is left out while either campaign has none. Dates are the request's, never the original's. The copy is not active, is at no
 /// status and has no history, neither of statuses nor of criteria actions.
 #[utoipa::path(
     post,
@@ -134,7 +149,7 @@ async fn copy(
     draft: &Draft<CampaignWrite>,
 ) -> Result<(), SaveError> {
     Campaigns::save(effect, today, std::slice::from_ref(draft), IfExists::Refuse).await?;
-    for lines in [PRICES, DISCOUNTS] {
+    for lines in [PRICES, DISCOUNTS, GOLDEN_QUOTES] {
         let insert = diesel::sql_query(lines).bind::<SqlText, _>(original);
         insert
             .bind::<SqlText, _>(draft.write.number.as_ref().map_or("", Key::as_str))

@@ -265,6 +265,11 @@ impl Resource for Contacts {
             count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 AND closed_at IS NULL",
         },
         Holder {
+            what: "golden quotes",
+            count: "SELECT count(*) AS count FROM golden_quotes WHERE contact_number = $1 \
+                    OR customer_number = (SELECT customer_number FROM contacts WHERE number = $1)",
+        },
+        Holder {
             what: "opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE contact_number = $1",
         },

@@ -96,6 +96,7 @@ impl Resource for Currencies {
             what: "discount lines",
             count: "SELECT count(*) AS count FROM discount_lines WHERE currency_code = $1",
         },
+        Holder { what: "golden quotes", count: "SELECT count(*) AS count FROM golden_quotes WHERE currency_code = $1" },
     ];
     type Scope = ();
     type Write = CurrencyWrite;

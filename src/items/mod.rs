@@ -184,6 +184,7 @@ impl Resource for Items {
     const HOLDERS: &'static [Holder] = &[
         Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE item_number = $1" },
         Holder { what: "discount lines", count: "SELECT count(*) AS count FROM discount_lines WHERE item_number = $1" },
+        Holder { what: "golden quotes", count: "SELECT count(*) AS count FROM golden_quotes WHERE item_number = $1" },
         Holder { what: "posted sales lines", count: "SELECT count(*) AS count FROM sales WHERE item_number = $1" },
     ];
     type Scope = ();

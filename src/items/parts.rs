@@ -207,7 +207,7 @@ async fn remove_unwanted(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> R
     Ok(())
 }
 
-/// A variant or unit that lines use.
+/// A variant or unit that lines or golden quotes use.
 #[derive(QueryableByName)]
 struct Used {
     #[diesel(sql_type = SqlText)]
@@ -218,7 +218,7 @@ struct Used {
     count: i64,
 }
 
-/// The refusal that lists the unwanted variants and units that lines use.
+/// The refusal that lists the unwanted variants and units that lines or golden quotes use.
 async fn in_use(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Problem, Error> {
     let used: Vec<Used> = diesel::sql_query(
         "SELECT pointer, code, count(*) AS count FROM ( \
@@ -226,6 +226,8 @@ async fn in_use(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Pro
              UNION ALL SELECT '/variants', item_number, variant_code FROM discount_lines \
              UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM price_lines \
              UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM discount_lines \
+             UNION ALL SELECT '/variants', item_number, variant_code FROM golden_quotes \
+             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM golden_quotes \
          ) part \
          WHERE item = ANY($1) AND code IS NOT NULL AND NOT EXISTS (SELECT FROM ( \
              SELECT '/variants', * FROM unnest($2, $3) UNION ALL SELECT '/unitsOfMeasure', * FROM unnest($4, $5) \
@@ -241,10 +243,11 @@ async fn in_use(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Pro
     .load(conn)
     .await?;
     let error = |Used { pointer, code, count }: Used| {
-        let detail = format!("{count} price or discount lines refer to {code}, which would be removed");
+        let detail =
+            format!("{count} price lines, discount lines or golden quotes refer to {code}, which would be removed");
         FieldError::new(pointer, FieldCode::InUse, detail).param("code", code).param("count", count)
     };
     let mut problem = Problem::with_errors(ProblemCode::InUse, used.into_iter().map(error).collect());
-    "variants and units that lines use cannot be removed".clone_into(&mut problem.detail);
+    "variants and units that lines or golden quotes use cannot be removed".clone_into(&mut problem.detail);
     Ok(problem)
 }

@@ -418,7 +418,7 @@ mod tests {
     fn some_of_everything() -> Vec<Change> {
         let put = |kind: FactKind, key: &str, facts: serde_json::Value| Change::Put {
             key: key.to_owned(),
-            fact: Fact::from_json(kind, facts).unwrap(),
+            fact: Fact::from_text(kind, &facts.to_string()).unwrap(),
             version: 7,
         };
         vec![
@@ -444,7 +444,7 @@ mod tests {
             put(
                 FactKind::Contact,
                 "ACME",
-                json!({"type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR", "customer": {"number": "D1",
+                json!({"ordinal": 3, "type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR", "customer": {"number": "D1",
                     "priceGroupCode": "A", "discountGroupCode": "B", "allowLineDiscount": true, "pricesIncludeTax": false}}),
             ),
             put(FactKind::Campaign, "SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
@@ -463,7 +463,7 @@ mod tests {
                     "variantCode": null, "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0",
                     "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"}),
             ),
-            Change::AudienceAdd { campaign: "SPRING".to_owned(), accounts: vec!["ACME".to_owned()] },
+            Change::AudienceAdd { campaign: "SPRING".to_owned(), accounts: RoaringBitmap::from([3]) },
         ]
     }
 

@@ -159,6 +159,9 @@ async fn offers(journey: &Journey) {
     journey.plain("/v1/discounts", &[], "discount", None, bodies).await;
     let bodies = [discount("0"), discount("10"), json!({"lineDiscountPercent": "6"})];
     journey.plain("/v1/campaigns/{campaign}/discounts", &["SPRING"], "campaign_discount", None, bodies).await;
+    let golden = |contact: &str, price: &str| json!({"contactNumber": contact, "itemNumber": "DESK", "expected": {"unitPrice": price}});
+    let bodies = [golden("BUYER", "80"), golden("THIRD", "95"), json!({"note": "not in the audience"})];
+    journey.plain("/v1/campaigns/{campaign}/golden-quotes", &["SPRING"], "golden_quote", None, bodies).await;
 }
 
 async fn publication(journey: &Journey) {

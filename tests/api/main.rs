@@ -20,6 +20,7 @@ mod every_operation;
 mod exchange_rates;
 mod faults;
 mod full_book;
+mod golden_quotes;
 mod guards;
 mod health;
 mod interaction_templates;

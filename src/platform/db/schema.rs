@@ -218,6 +218,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    golden_quotes (id) {
+        id -> Uuid,
+        campaign_number -> Text,
+        contact_number -> Nullable<Text>,
+        customer_number -> Nullable<Text>,
+        item_number -> Text,
+        variant_code -> Nullable<Text>,
+        unit_of_measure_code -> Nullable<Text>,
+        quantity -> Numeric,
+        date -> Nullable<Date>,
+        currency_code -> Nullable<Text>,
+        prices_include_tax -> Nullable<Bool>,
+        unit_price -> Nullable<Numeric>,
+        line_discount_percent -> Nullable<Numeric>,
+        line_amount -> Nullable<Numeric>,
+        expected_campaign -> Nullable<Bool>,
+        note -> Text,
+    }
+}
+
+diesel::table! {
     idempotency_records (key) {
         key -> Text,
         request_hash -> Bytea,

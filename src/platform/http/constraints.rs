@@ -86,6 +86,13 @@ const MEANINGS: &[Meaning] = &[
         code: FieldCode::AlreadyExists,
         detail: "a segment with this number was logged",
     },
+    Meaning {
+        constraint: "golden_quotes_question",
+        problem: ProblemCode::Conflict,
+        pointer: "",
+        code: FieldCode::AlreadyExists,
+        detail: "the campaign has a golden quote for this question",
+    },
     duplicate_line("price_lines_duplicate"),
     duplicate_line("discount_lines_duplicate"),
     // Raised by the triggers of all tables that name a salesperson.

@@ -1,0 +1,118 @@
+//! Asks a campaign's golden quotes of a book that carries the campaign, and finds those that are answered otherwise.
+//!
+//! The answers are quotes like any other: the one resolver, on the book as it would be or as it was just written.
+
+use chrono::NaiveDate;
+use rust_decimal::Decimal;
+use serde_json::{Map, Value, json};
+
+use super::findings::{Finding, FindingCode};
+use crate::golden_quotes::GoldenQuoteView;
+use crate::publication::snapshot::Snapshot;
+use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
+use crate::quotes::quote::quote;
+use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
+use crate::values::{Date, Key};
+
+/// What the book answers otherwise than expected. Questions without a date are asked for the day.
+pub(super) fn differences(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &[GoldenQuoteView]) -> Vec<Finding> {
+    golden.iter().filter_map(|golden| difference(book, campaign, day, golden)).collect()
+}
+
+fn difference(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &GoldenQuoteView) -> Option<Finding> {
+    let request = request(golden, day);
+    let (mut actual, words) = match quote(book, &request) {
+        Ok(answer) => match answer.lines.as_slice().first()? {
+            QuoteLine::Priced(line) => {
+                let wrong = wrong(golden, campaign, line);
+                if wrong.is_empty() {
+                    return None;
+                }
+                (actual(line), wrong.join(", "))
+            }
+            QuoteLine::Unpriced(line) => {
+                let problem = json!({"code": line.problem.code, "detail": line.problem.detail});
+                (Map::from_iter([("problem".to_owned(), problem)]), line.problem.detail.clone())
+            }
+        },
+        Err(error) => (Map::new(), error.to_string()),
+    };
+    actual.insert("date".to_owned(), json!(request.date));
+    let detail = format!("{} of {} on {}: {words}", golden.quantity, golden.item_number, request.date);
+    let finding = Finding::new(FindingCode::GoldenQuoteDiffers, format!("/golden-quotes/{}", golden.id), detail);
+    let finding = finding.param("itemNumber", golden.item_number.to_string());
+    let expected = given([
+        ("unitPrice", json!(golden.expected.unit_price)),
+        ("lineDiscountPercent", json!(golden.expected.line_discount_percent)),
+        ("lineAmount", json!(golden.expected.line_amount)),
+        ("expectedCampaign", json!(golden.expected_campaign)),
+    ]);
+    Some(finding.param("expected", expected).param("actual", actual))
+}
+
+fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest {
+    let text = |key: &Option<Key>| key.as_ref().map(ToString::to_string);
+    let asker = match (text(&golden.contact_number), text(&golden.customer_number)) {
+        (Some(number), _) => Asker::Contact(number),
+        (None, Some(number)) => Asker::Customer(number),
+        (None, None) => Asker::Anybody,
+    };
+    QuoteRequest {
+        asker,
+        date: golden.date.map_or(day, Date::get),
+        currency_code: golden.currency_code.as_ref().map(ToString::to_string),
+        prices_include_tax: golden.prices_include_tax,
+        campaign_number: None,
+        lines: vec![RequestLine {
+            item_number: golden.item_number.to_string(),
+            variant_code: text(&golden.variant_code),
+            unit_of_measure_code: text(&golden.unit_of_measure_code),
+            quantity: golden.quantity.into(),
+            tax_percent: None,
+        }],
+        explain: false,
+    }
+}
+
+/// Everything in which an answer is not what was expected, in words.
+fn wrong(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec<String> {
+    let expected = &golden.expected;
+    let number = |name: &str, expected: Option<Decimal>, actual: Decimal| {
+        let expected = expected.filter(|expected| *expected != actual)?;
+        Some(format!("the {name} is {}, not {}", actual.normalize(), expected.normalize()))
+    };
+    let unit_price = number("unit price", expected.unit_price.map(|it| it.get()), line.unit_price.into());
+    let discount = expected.line_discount_percent.map(|it| it.get());
+    let discount = number("line discount percent", discount, line.line_discount_percent.into());
+    let amount = number("line amount", expected.line_amount.map(|it| it.get()), line.line_amount.into());
+    let granted = grants(campaign.as_str(), line);
+    let grant = golden.expected_campaign.filter(|expected| *expected != granted).map(|_| {
+        let what = if granted { "the campaign grants" } else { "the campaign grants neither" };
+        format!("{what} price or discount")
+    });
+    [unit_price, discount, amount, grant].into_iter().flatten().collect()
+}
+
+/// Whether the price or the discount comes from the campaign.
+fn grants(campaign: &str, line: &PricedLine<'_>) -> bool {
+    [Some(line.source), line.discount_line.map(|line| line.source)]
+        .into_iter()
+        .flatten()
+        .any(|source| matches!(source, AnswerSource::Campaign { campaign_number } if campaign_number == campaign))
+}
+
+fn actual(line: &PricedLine<'_>) -> Map<String, Value> {
+    given([
+        ("unitPrice", json!(line.unit_price)),
+        ("lineDiscountPercent", json!(line.line_discount_percent)),
+        ("lineAmount", json!(line.line_amount)),
+        ("source", json!(line.source)),
+        ("priceLine", json!(line.price_line.map(|line| line.id))),
+        ("discountLine", json!(line.discount_line.map(|line| line.id))),
+    ])
+}
+
+/// An object of the members that are there.
+fn given<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    members.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,376 @@
+//! Golden quotes: what a campaign's prices have to come to, for whom, in questions whose answers are known beforehand. An
+//! activation asks them all and publishes nothing that answers otherwise (`activation/golden.rs`).
+
+use deserr::Deserr;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::campaigns::OfCampaign;
+use crate::platform::db::schema::golden_quotes;
+use crate::platform::effect::Effect;
+use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::json::BodyErrors;
+use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
+
+/// What a client says about a golden quote.
+#[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
+#[schema(as = GoldenQuoteWrite)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+pub struct GoldenQuoteWrite {
+    /// The contact that asks; a person asks for its company. Neither contact nor customer: nobody in particular.
+    #[deserr(default)]
+    pub contact_number: Option<Key>,
+    /// The customer that asks, instead of a contact.
+    #[deserr(default)]
+    pub customer_number: Option<Key>,
+    /// The item.
+    pub item_number: Key,
+    /// The variant, if any.
+    #[deserr(default)]
+    pub variant_code: Option<Key>,
+    /// The unit of measure; absent: the item's base unit.
+    #[deserr(default)]
+    pub unit_of_measure_code: Option<Key>,
+    /// How many units.
+    #[deserr(default)]
+    #[schema(required = false, default = "1")]
+    pub quantity: Quantity,
+    /// The day that is asked for; absent: the campaign's first, or today if that is later and still in its dates.
+    #[deserr(default)]
+    pub date: Option<Date>,
+    /// The currency; absent: the contact's, else the account's, else local.
+    #[deserr(default)]
+    pub currency_code: Option<CurrencyCode>,
+    /// Whether prices are to include tax; absent: as the customer has it.
+    #[deserr(default)]
+    #[schema(example = false)]
+    pub prices_include_tax: Option<bool>,
+    /// What the quote has to say; at least one of its fields.
+    pub expected: Expected,
+    /// Whether the campaign has to grant the price or the discount (true), or must not (false); absent: either will do.
+    #[deserr(default)]
+    #[schema(example = true)]
+    pub expected_campaign: Option<bool>,
+    /// Why this is expected, for whoever finds it differ.
+    #[deserr(default)]
+    #[serde(default)]
+    pub note: Text<250>,
+}
+
+/// What a quote has to say. What is absent may be anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = ExpectedQuote)]
+#[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = golden_quotes, check_for_backend(Pg))]
+pub struct Expected {
+    /// The price of one unit before the line discount.
+    #[deserr(default)]
+    pub unit_price: Option<Amount>,
+    /// The line discount.
+    #[deserr(default)]
+    pub line_discount_percent: Option<Percent>,
+    /// Quantity × price, less the discount.
+    #[deserr(default)]
+    pub line_amount: Option<Amount>,
+}
+
+impl Expected {
+    const fn is_empty(&self) -> bool {
+        self.unit_price.is_none() && self.line_discount_percent.is_none() && self.line_amount.is_none()
+    }
+}
+
+/// A golden quote.
+#[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
+#[schema(as = GoldenQuote)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = golden_quotes, check_for_backend(Pg))]
+pub struct GoldenQuoteView {
+    /// The id.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub id: Uuid,
+    /// The contact that asks; a person asks for its company.
+    pub contact_number: Option<Key>,
+    /// The customer that asks, instead of a contact.
+    pub customer_number: Option<Key>,
+    /// The item.
+    pub item_number: Key,
+    /// The variant, if any.
+    pub variant_code: Option<Key>,
+    /// The unit of measure; null: the item's base unit.
+    pub unit_of_measure_code: Option<Key>,
+    /// How many units.
+    pub quantity: Quantity,
+    /// The day that is asked for; null: the campaign's first, or today if that is later and still in its dates.
+    pub date: Option<Date>,
+    /// The currency; null: the contact's, else the account's, else local.
+    pub currency_code: Option<CurrencyCode>,
+    /// Whether prices are to include tax; null: as the customer has it.
+    #[schema(example = false)]
+    pub prices_include_tax: Option<bool>,
+    /// What the quote has to say.
+    #[diesel(embed)]
+    pub expected: Expected,
+    /// Whether the campaign has to grant the price or the discount, or must not; null: either will do.
+    #[schema(example = true)]
+    pub expected_campaign: Option<bool>,
+    /// Why this is expected.
+    pub note: Text<250>,
+}
+
+/// The golden quotes of a campaign, by id.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_campaign(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<GoldenQuoteView>> {
+    let of_campaign = golden_quotes::table.filter(golden_quotes::campaign_number.eq(number));
+    of_campaign.order(golden_quotes::id).select(GoldenQuoteView::as_select()).load(conn).await
+}
+
+/// The resource `/v1/campaigns/{campaign}/golden-quotes`.
+pub struct GoldenQuotes;
+
+impl GoldenQuotes {
+    /// What a golden quote asks, in words; a campaign has one answer to it.
+    fn question(write: &GoldenQuoteWrite) -> String {
+        let asker = match (&write.contact_number, &write.customer_number) {
+            (Some(number), _) => format!("contact {number}"),
+            (None, Some(number)) => format!("customer {number}"),
+            (None, None) => "nobody in particular".to_owned(),
+        };
+        let mut words = format!("a golden quote for {asker}, item {}, quantity {}", write.item_number, write.quantity);
+        for (name, value) in [
+            ("variant", write.variant_code.as_ref().map(ToString::to_string)),
+            ("unit", write.unit_of_measure_code.as_ref().map(ToString::to_string)),
+            ("date", write.date.map(|date| date.to_string())),
+            ("currency", write.currency_code.as_ref().map(ToString::to_string)),
+            ("with tax", write.prices_include_tax.map(|include| include.to_string())),
+        ] {
+            if let Some(value) = value {
+                words.push_str(&format!(", {name} {value}"));
+            }
+        }
+        words
+    }
+}
+
+impl Resource for GoldenQuotes {
+    const NAMES: Names = Names {
+        path: "/v1/campaigns/{campaign}/golden-quotes",
+        singular: "golden_quote",
+        plural: "golden_quotes",
+        one: "a golden quote",
+        tag: "Activation",
+        key_field: None,
+    };
+    const LIST: ListSpec = ListSpec {
+        fields: &[
+            Field::new("id", FieldKind::Uuid, "golden_quotes.id").not_null(),
+            Field::new("contactNumber", FieldKind::Key, "golden_quotes.contact_number"),
+            Field::new("customerNumber", FieldKind::Key, "golden_quotes.customer_number"),
+            Field::new("itemNumber", FieldKind::Key, "golden_quotes.item_number").not_null(),
+            Field::new("variantCode", FieldKind::Key, "golden_quotes.variant_code"),
+            Field::new("unitOfMeasureCode", FieldKind::Key, "golden_quotes.unit_of_measure_code"),
+            Field::new("quantity", FieldKind::Decimal, "golden_quotes.quantity").not_null(),
+            Field::new("date", FieldKind::Date, "golden_quotes.date"),
+            Field::new("currencyCode", FieldKind::Key, "golden_quotes.currency_code"),
+            Field::new("pricesIncludeTax", FieldKind::Boolean, "golden_quotes.prices_include_tax"),
+            Field::new("expected.unitPrice", FieldKind::Decimal, "golden_quotes.unit_price"),
+            Field::new("expected.lineDiscountPercent", FieldKind::Decimal, "golden_quotes.line_discount_percent"),
+            Field::new("expected.lineAmount", FieldKind::Decimal, "golden_quotes.line_amount"),
+            Field::new("expectedCampaign", FieldKind::Boolean, "golden_quotes.expected_campaign"),
+            Field::new("note", FieldKind::Text, "golden_quotes.note").not_null(),
+        ],
+        default_order: "id",
+        tie: "id",
+    };
+    const HOLDERS: &'static [Holder] = &[];
+    const DELETION: &'static str = "From then on nothing is expected of it.";
+    type Scope = OfCampaign;
+    type Write = GoldenQuoteWrite;
+    type View = GoldenQuoteView;
+
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        campaign: &OfCampaign,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
+        let query = golden_quotes::table.select(GoldenQuoteView::as_select()).into_boxed();
+        let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
+        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        Ok(query.load(conn).await?)
+    }
+
+    async fn count(conn: &mut AsyncPgConnection, campaign: &OfCampaign, list: &ListQuery) -> Result<i64, Problem> {
+        let query = golden_quotes::table.count().into_boxed();
+        let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
+        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
+    }
+
+    async fn find(
+        conn: &mut AsyncPgConnection,
+        campaign: &OfCampaign,
+        reference: &Reference,
+        lock: bool,
+    ) -> Result<Option<Self::View>, Problem> {
+        let Reference::Id(id) = reference else { return Ok(None) };
+        let query = golden_quotes::table
+            .filter(golden_quotes::id.eq(*id))
+            .filter(golden_quotes::campaign_number.eq(&campaign.number))
+            .select(GoldenQuoteView::as_select());
+        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        Ok(found.optional()?)
+    }
+
+    async fn existing(
+        conn: &mut AsyncPgConnection,
+        campaign: &OfCampaign,
+        writes: &[GoldenQuoteWrite],
+    ) -> Result<Vec<Option<Uuid>>, Problem> {
+        let items: Vec<&Key> = writes.iter().map(|write| &write.item_number).collect();
+        let standing: Vec<GoldenQuoteView> = golden_quotes::table
+            .filter(golden_quotes::campaign_number.eq(&campaign.number))
+            .filter(golden_quotes::item_number.eq_any(items))
+            .select(GoldenQuoteView::as_select())
+            .load(conn)
+            .await?;
+        let known: std::collections::HashMap<String, Uuid> =
+            standing.iter().map(|view| (Self::question(&Self::write_of(view)), view.id)).collect();
+        Ok(writes.iter().map(|write| known.get(&Self::question(write)).copied()).collect())
+    }
+
+    async fn save(
+        effect: &mut Effect,
+        campaign: &OfCampaign,
+        rows: &[Draft<GoldenQuoteWrite>],
+        if_exists: IfExists,
+    ) -> Result<(), SaveError> {
+        use golden_quotes as t;
+        let values: Vec<_> = rows
+            .iter()
+            .map(|Draft { id, write }| {
+                (
+                    t::id.eq(*id),
+                    t::campaign_number.eq(&campaign.number),
+                    t::contact_number.eq(write.contact_number.as_ref()),
+                    t::customer_number.eq(write.customer_number.as_ref()),
+                    t::item_number.eq(&write.item_number),
+                    t::variant_code.eq(write.variant_code.as_ref()),
+                    t::unit_of_measure_code.eq(write.unit_of_measure_code.as_ref()),
+                    t::quantity.eq(write.quantity),
+                    t::date.eq(write.date),
+                    t::currency_code.eq(write.currency_code.as_ref()),
+                    t::prices_include_tax.eq(write.prices_include_tax),
+                    t::unit_price.eq(write.expected.unit_price),
+                    t::line_discount_percent.eq(write.expected.line_discount_percent),
+                    t::line_amount.eq(write.expected.line_amount),
+                    t::expected_campaign.eq(write.expected_campaign),
+                    t::note.eq(&write.note),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(t::table).values(values);
+        match if_exists {
+            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Replace => {
+                insert
+                    .on_conflict(t::id)
+                    .do_update()
+                    .set((
+                        t::contact_number.eq(excluded(t::contact_number)),
+                        t::customer_number.eq(excluded(t::customer_number)),
+                        t::item_number.eq(excluded(t::item_number)),
+                        t::variant_code.eq(excluded(t::variant_code)),
+                        t::unit_of_measure_code.eq(excluded(t::unit_of_measure_code)),
+                        t::quantity.eq(excluded(t::quantity)),
+                        t::date.eq(excluded(t::date)),
+                        t::currency_code.eq(excluded(t::currency_code)),
+                        t::prices_include_tax.eq(excluded(t::prices_include_tax)),
+                        t::unit_price.eq(excluded(t::unit_price)),
+                        t::line_discount_percent.eq(excluded(t::line_discount_percent)),
+                        t::line_amount.eq(excluded(t::line_amount)),
+                        t::expected_campaign.eq(excluded(t::expected_campaign)),
+                        t::note.eq(excluded(t::note)),
+                    ))
+                    .execute(&mut effect.conn)
+                    .await?
+            }
+        };
+        // Nothing is touched: what is expected counts for no price, and is asked for when something is published.
+        Ok(())
+    }
+
+    async fn delete(effect: &mut Effect, _: &OfCampaign, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(golden_quotes::table.find(view.id)).execute(&mut effect.conn).await?;
+        Ok(())
+    }
+
+    fn id(view: &Self::View) -> Uuid {
+        view.id
+    }
+
+    fn write_of(view: &Self::View) -> GoldenQuoteWrite {
+        GoldenQuoteWrite {
+            contact_number: view.contact_number.clone(),
+            customer_number: view.customer_number.clone(),
+            item_number: view.item_number.clone(),
+            variant_code: view.variant_code.clone(),
+            unit_of_measure_code: view.unit_of_measure_code.clone(),
+            quantity: view.quantity,
+            date: view.date,
+            currency_code: view.currency_code.clone(),
+            prices_include_tax: view.prices_include_tax,
+            expected: view.expected,
+            expected_campaign: view.expected_campaign,
+            note: view.note.clone(),
+        }
+    }
+
+    fn key(_: &GoldenQuoteWrite) -> Option<Key> {
+        None
+    }
+
+    fn set_key(_: &mut GoldenQuoteWrite, _: Key) {}
+
+    fn row_identity(write: &GoldenQuoteWrite) -> Option<String> {
+        Some(Self::question(write))
+    }
+
+    fn rules(write: &GoldenQuoteWrite, _: &OfCampaign) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if write.contact_number.is_some() && write.customer_number.is_some() {
+            let detail = "contactNumber and customerNumber both say who asks; give one of them";
+            errors.push(FieldError::new("/customerNumber", FieldCode::NotAllowed, detail));
+        }
+        if write.expected.is_empty() {
+            let detail = "unitPrice, lineDiscountPercent or lineAmount must be given";
+            errors.push(FieldError::new("/expected", FieldCode::Required, detail));
+        }
+        errors
+    }
+
+    fn references(write: &GoldenQuoteWrite) -> Vec<Named> {
+        let item = write.item_number.to_string();
+        [
+            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
+            named("/customerNumber", Target::Customer, write.customer_number.as_ref()),
+            named("/itemNumber", Target::Item, Some(&write.item_number)),
+            named("/variantCode", Target::VariantOf(item.clone()), write.variant_code.as_ref()),
+            named("/unitOfMeasureCode", Target::UnitOf(item), write.unit_of_measure_code.as_ref()),
+            named("/currencyCode", Target::Currency, write.currency_code.as_ref()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
