@@ -40,6 +40,7 @@ pub fn mount(routes: &mut Routes) {
     routes.add(__path_activate_campaign, activate_campaign);
     routes.add(__path_deactivate_campaign, deactivate_campaign);
     super::audience::mount(routes);
+    super::grants::mount(routes);
 }
 
 /// What an activation is asked to do.

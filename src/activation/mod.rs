@@ -12,6 +12,7 @@
 //! activate.rs    activates and deactivates
 //! follow.rs      brings what an effect touched into the book, in its transaction
 //! audience.rs    who is in the audience and why, over HTTP
+//! grants.rs      whether and why a campaign grants an account its price, over HTTP
 //! http.rs        the operations
 //! ```
 
@@ -21,6 +22,7 @@ mod draft;
 pub mod findings;
 mod follow;
 mod golden;
+mod grants;
 pub mod http;
 mod plan;
 mod rules;

@@ -18,6 +18,7 @@ mod events;
 mod every_operation;
 mod exchange_rates;
 mod golden_quotes;
+mod grants;
 mod guards;
 mod health;
 mod interaction_templates;
