@@ -305,7 +305,7 @@ async fn get_campaign_audience_membership(
     Ok(Answer::resource(StatusCode::OK, &membership)?.unless_known(call.if_none_match.as_ref()))
 }
 
-async fn membership(
+pub(super) async fn membership(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     contact_number: String,

@@ -94,7 +94,7 @@ fn wrong(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec
 }
 
 /// Whether the price or the discount comes from the campaign.
-fn grants(campaign: &str, line: &PricedLine<'_>) -> bool {
+pub(super) fn grants(campaign: &str, line: &PricedLine<'_>) -> bool {
     [Some(line.source), line.discount_line.map(|line| line.source)]
         .into_iter()
         .flatten()

@@ -42,6 +42,7 @@ pub fn mount(routes: &mut Routes) {
     super::planned_prices::mount(routes);
     super::rollback::mount(routes);
     super::audience::mount(routes);
+    super::grants::mount(routes);
 }
 
 /// What an activation is asked to do.

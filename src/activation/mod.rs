@@ -14,6 +14,7 @@
 //! rollback.rs    brings an earlier publication back
 //! follow.rs      brings what an effect touched into the book, in its transaction
 //! audience.rs    who is in the audience and why, over HTTP
+//! grants.rs      whether and why a campaign grants an account its price, over HTTP
 //! http.rs        the operations
 //! ```
 
@@ -23,6 +24,7 @@ mod draft;
 pub mod findings;
 mod follow;
 mod golden;
+mod grants;
 pub mod http;
 mod plan;
 mod planned_prices;

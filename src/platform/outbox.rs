@@ -45,7 +45,7 @@ pub struct PublicationCreated {
     #[schema(max_length = 20, example = "ACTIVATION")]
     pub kind: String,
     /// The campaign; null for base data.
-    #[schema(max_length = 50, example = "CP0001")]
+    #[schema(required = true, max_length = 50, example = "CP0001")]
     pub campaign_number: Option<String>,
     /// Facts and accounts that came.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
@@ -66,10 +66,10 @@ pub struct CampaignStatusChanged {
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
     /// The status before; null if there was none.
-    #[schema(max_length = 50, example = "PLANNED")]
+    #[schema(required = true, max_length = 50, example = "PLANNED")]
     pub from_status_code: Option<String>,
     /// The status after; null if it was taken away.
-    #[schema(max_length = 50, example = "STARTED")]
+    #[schema(required = true, max_length = 50, example = "STARTED")]
     pub to_status_code: Option<String>,
 }
 
@@ -84,7 +84,7 @@ pub struct CampaignTurned {
     #[schema(example = "2031-05-01")]
     pub starting_date: NaiveDate,
     /// The last day on which they hold; null while the end is open.
-    #[schema(example = "2031-05-31")]
+    #[schema(required = true, example = "2031-05-31")]
     pub ending_date: Option<NaiveDate>,
     /// The day with whose beginning it was due: the first day, or the one after the last. The event comes later where no replica
     /// ran then, or the campaign was published later.

@@ -152,14 +152,17 @@ pub(super) fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, e
     }
 }
 
-/// The query of the GET form, read against the same types as the body.
-fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem> {
+/// The query of the GET form, read against the same types as the body. Without item, where none is needed, nothing is asked.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> Result<QuoteRequest, Problem> {
     let mut errors = Vec::new();
     let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
     let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
     let asker = asker(contact, customer, "?", &mut errors);
     let item = parameter(params, "itemNumber", Key::parse, &mut errors);
-    if item.is_none() && params.get("itemNumber").is_none() {
+    if needs_item && params.get("itemNumber").is_none() {
         errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
     }
     let variant_code = parameter(params, "variantCode", Key::parse, &mut errors);
@@ -171,23 +174,23 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Pr
     let campaign_number = parameter(params, "campaignNumber", Key::parse, &mut errors);
     let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
     let explain = truth(params, "explain", &mut errors).unwrap_or_default();
-    let Some(item) = item.filter(|_| errors.is_empty()) else {
+    if !errors.is_empty() {
         return Err(Problem::with_errors(status_of(&errors), errors));
-    };
-    let line = QuoteBodyLine {
-        item_number: item,
+    }
+    let line = item.map(|item_number| QuoteBodyLine {
+        item_number,
         variant_code,
         unit_of_measure_code,
         quantity: quantity.unwrap_or_default(),
         tax_percent,
-    };
+    });
     Ok(QuoteRequest {
         asker,
         date: date.map_or(today, Date::get),
         currency_code: currency_code.map(|code| code.to_string()),
         prices_include_tax,
         campaign_number: campaign_number.map(Key::into_text),
-        lines: vec![line.into_line()],
+        lines: line.into_iter().map(QuoteBodyLine::into_line).collect(),
         explain,
     })
 }
@@ -332,7 +335,7 @@ async fn get_price_quote(
         "publicationVersion",
         "minPublicationVersion",
     ])?;
-    let request = read_query(&params, calendar.today())?;
+    let request = read_query(&params, calendar.today(), true)?;
     let snapshot = snapshot(&params, &book, &database).await?;
     let answer = answered(&snapshot, &request, "?", &book)?;
     Ok(answer.header(header::ETAG, &etag_of(&snapshot, &request)).unless_known(call.if_none_match.as_ref()))

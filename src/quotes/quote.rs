@@ -37,6 +37,15 @@ pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest) -> Result<Qu
     })
 }
 
+/// Everything that stands against the campaign that a request names, whatever item it asks for: not published, or not in the audience
+/// and outside the dates.
+///
+/// # Errors
+/// When the contact or customer that asks is unknown.
+pub fn against_campaign(snapshot: &Snapshot, request: &QuoteRequest) -> Result<Vec<Verdict>, QuoteError> {
+    Ok(Document::new(snapshot, request)?.against_campaign())
+}
+
 /// What holds for all lines of a request.
 struct Document<'a> {
     snapshot: &'a Snapshot,
@@ -180,17 +189,17 @@ impl<'a> Document<'a> {
     /// What became of the campaign that the request names. Its lines cannot say it where it has none in the book.
     fn named_campaign(&self) -> Option<NamedCampaign<'a>> {
         let campaign_number = self.request.campaign_number.as_deref()?;
-        let Campaigns::Only(index) = self.campaigns else { return None };
+        Some(NamedCampaign { campaign_number, verdict: self.against_campaign().into_iter().next() })
+    }
+
+    /// Everything that stands against the campaign that the request names, in the order of the verdicts.
+    fn against_campaign(&self) -> Vec<Verdict> {
+        let Campaigns::Only(index) = self.campaigns else { return Vec::new() };
         let published = index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
-        let verdict = match published {
-            None => Some(Verdict::NotPublished),
-            Some((index, _)) if !self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact)) => {
-                Some(Verdict::NotInAudience)
-            }
-            Some((_, period)) if !period.contains(self.request.date) => Some(Verdict::OutsideDates),
-            Some(_) => None,
-        };
-        Some(NamedCampaign { campaign_number, verdict })
+        let Some((index, period)) = published else { return vec![Verdict::NotPublished] };
+        let is_held = self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact));
+        let against = [(is_held, Verdict::NotInAudience), (period.contains(self.request.date), Verdict::OutsideDates)];
+        against.into_iter().filter(|(holds, _)| !holds).map(|(_, verdict)| verdict).collect()
     }
 
     /// Words the resolver's answer.

@@ -237,6 +237,8 @@ async fn audience(journey: &Journey) {
     let why =
         journey.call("GET", "/v1/campaigns/{campaign}/audience/{contact}", &["SPRING", "BUYER"], Value::Null).await;
     assert_eq!(why["contactNumber"], "BUYER");
+    journey.app.get("/v1/campaigns/SPRING/grants?contactNumber=BUYER").await.expect(200);
+    journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/campaigns/{campaign}/grants".to_owned()));
     let copy = json!({"number": "NEXT", "startingDate": "2032-05-01"});
     journey.call("POST", "/v1/campaigns/{campaign}/copies", &["SPRING"], copy).await;
 }

@@ -21,6 +21,7 @@ mod exchange_rates;
 mod faults;
 mod full_book;
 mod golden_quotes;
+mod grants;
 mod guards;
 mod health;
 mod interaction_templates;

@@ -1,0 +1,378 @@
+//! Whether a campaign grants an account its price, and if not, why: in one answer what the price book, the resolver and the
+//! audience have to say. No rule is looked at here a second time.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use chrono::NaiveDate;
+use diesel::prelude::*;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::audience::{AudienceMembership, AudienceVerdict, membership};
+use super::golden::grants;
+use crate::campaigns::OfCampaign;
+use crate::platform::clock::Calendar;
+use crate::platform::db::schema::contacts;
+use crate::platform::effect::Database;
+use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::list::QueryParams;
+use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::resource::Scope;
+use crate::platform::http::routes::Routes;
+use crate::pricing::exact::{Amount, Percent, Shown};
+use crate::pricing::verdict::Verdict;
+use crate::publication::live::LiveBook;
+use crate::publication::snapshot::Snapshot;
+use crate::quotes::answer::{
+    AnswerSource, DiscountTrace, LineProblem, LineUsed, PriceTrace, PricedLine, QuoteLine, Trace,
+};
+use crate::quotes::http::read_query;
+use crate::quotes::quote::{against_campaign, quote};
+use crate::quotes::request::{Asker, QuoteRequest};
+use crate::values::wire::text_enum;
+use crate::values::{CurrencyCode, Key, Quantity};
+
+/// What says something about an item only.
+const OF_ITEM: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantity"];
+
+/// Adds the operation.
+pub(super) fn mount(routes: &mut Routes) {
+    routes.add(__path_get_campaign_grant, get_campaign_grant);
+}
+
+text_enum! {
+    /// Why a campaign grants nothing.
+    GrantReasonCode {
+        /// The campaign is not in the price book.
+        NotPublished = "NOT_PUBLISHED",
+        /// The day lies outside the dates of the campaign as published.
+        OutsideDates = "OUTSIDE_DATES",
+        /// The published audience does not hold the account. What follows says why.
+        NotInAudience = "NOT_IN_AUDIENCE",
+        /// The drafts target the account: the next activation brings it in.
+        WaitsForPublication = "WAITS_FOR_PUBLICATION",
+        /// No contact of the account stands on a segment of the campaign.
+        NotOnSegment = "NOT_ON_SEGMENT",
+        /// A contact of the account stands on a line that is no target itself.
+        LineNoTarget = "LINE_NO_TARGET",
+        /// A contact of the account stands on a segment that is no target.
+        SegmentNoTarget = "SEGMENT_NO_TARGET",
+        /// A contact of the account was a target, but the interaction is canceled.
+        Canceled = "CANCELED",
+        /// A contact of the account is targeted, but excluded from segments.
+        Excluded = "EXCLUDED",
+        /// A contact of the account is targeted, but privacy blocked.
+        PrivacyBlocked = "PRIVACY_BLOCKED",
+        /// The question has no price at all, as `problem` says.
+        NotPriced = "NOT_PRICED",
+        /// The campaign as published has no line for the item.
+        NoLineForItem = "NO_LINE_FOR_ITEM",
+        /// The campaign's discount is the best, but the price that was taken allows none.
+        LineDiscountNotAllowed = "LINE_DISCOUNT_NOT_ALLOWED",
+        /// Other lines won; the verdicts of the campaign's lines say why.
+        NoLineWins = "NO_LINE_WINS",
+    }
+}
+
+/// A reason why a campaign grants nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantReason {
+    /// The reason.
+    #[schema(example = "NOT_IN_AUDIENCE")]
+    pub code: GrantReasonCode,
+    /// The same in words.
+    #[schema(max_length = 4000, example = "the published audience of SPRING does not hold CT000001")]
+    pub detail: String,
+}
+
+/// What won instead of the campaign, or with it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantWinner<'a> {
+    /// Who grants the price; `LIST_PRICE` when no line won.
+    pub source: AnswerSource<'a>,
+    /// The price of one unit of measure before the line discount.
+    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    pub unit_price: Amount,
+    /// The line discount.
+    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    pub line_discount_percent: Percent,
+    /// The price less the discount, as it was compared; null with the list price, which is not compared.
+    #[schema(value_type = Option<String>, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    pub net_unit_price: Option<Shown<12>>,
+    /// The line that the price comes from; null with the list price.
+    pub price_line: Option<LineUsed<'a>>,
+    /// The line that the discount comes from; null without one.
+    pub discount_line: Option<LineUsed<'a>>,
+}
+
+/// Whether a campaign grants an account its price, and why not.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CampaignGrant<'a> {
+    /// The campaign.
+    #[schema(max_length = 50, example = "CP0001")]
+    pub campaign_number: String,
+    /// The day that was asked for.
+    #[schema(example = "2031-05-15")]
+    pub date: NaiveDate,
+    /// The version of the price book that the answer comes from.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
+    pub publication_version: i64,
+    /// With an item: whether the price or the discount comes from the campaign. Without: whether its prices are open to the account
+    /// on that day.
+    #[schema(example = false)]
+    pub granted: bool,
+    /// Everything that stands against it, the campaign first, then the audience, then the item; none when it is granted.
+    #[schema(max_items = 20)]
+    pub reasons: Vec<GrantReason>,
+    /// The account, and the lines by which it is or is not in the audience.
+    pub audience: AudienceMembership,
+    /// What became of the campaign's price lines for the item, by id.
+    #[schema(max_items = 1_000_000)]
+    pub prices: Vec<PriceTrace<'a>>,
+    /// What became of the campaign's discount lines for the item, by id.
+    #[schema(max_items = 1_000_000)]
+    pub discounts: Vec<DiscountTrace<'a>>,
+    /// What the account gets for the item; null without item, and when there is no price.
+    pub winner: Option<GrantWinner<'a>>,
+    /// Why the item has no price; null when it has one, and without item.
+    pub problem: Option<LineProblem>,
+}
+
+/// Say whether and why a campaign grants an account its price
+///
+/// Looks at the campaign as published, at the account's place in the audience, and, with an item, at every line of the campaign and
+/// at what won, by the same rules that quotes go by. `reasons` names everything that stands against it at once.
+#[utoipa::path(
+    get,
+    path = "/v1/campaigns/{campaign}/grants",
+    operation_id = "get_campaign_grant",
+    tag = "Price quotes",
+    params(
+        ("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1, max_length = 50,
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for its company. This or `customerNumber`."),
+        ("customerNumber" = Option<Key>, Query, description = "The customer that asks. This or `contactNumber`."),
+        ("itemNumber" = Option<Key>, Query, description = "The item; absent: only the campaign and its audience are looked at."),
+        ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
+        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
+        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
+        ("date" = Option<Date>, Query, description = "The company's calendar date; absent: today."),
+        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
+    ),
+    responses(
+        (status = 200, description = "Whether and why.", body = CampaignGrant<'_>),
+        (status = 304, description = "The caller has the current representation."),
+    )
+)]
+async fn get_campaign_grant(
+    request: HttpRequest,
+    call: Call,
+    database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
+) -> Result<Answer, Problem> {
+    let params = call.query(&[
+        "contactNumber",
+        "customerNumber",
+        "itemNumber",
+        "variantCode",
+        "unitOfMeasureCode",
+        "quantity",
+        "date",
+        "currencyCode",
+    ])?;
+    let asked = read(&params, calendar.today())?;
+    let mut conn = database.read().await?;
+    let campaign = OfCampaign::find(&request, &mut conn).await?.number;
+    let (contact, account) = account(&mut conn, &asked.asker).await?;
+    let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
+    let snapshot = book.snapshot().clone();
+    let asked = QuoteRequest { asker: Asker::Contact(contact), explain: true, ..asked };
+    let named = QuoteRequest { campaign_number: Some(campaign.to_string()), ..asked.clone() };
+    let grant = grant(&snapshot, &campaign, &asked, &named, audience)?;
+    Ok(Answer::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
+}
+
+/// The query: a quote's, save that the item may be left out and somebody has to ask.
+fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem> {
+    let mut errors = Vec::new();
+    if params.get("contactNumber").or_else(|| params.get("customerNumber")).is_none() {
+        let detail = "contactNumber or customerNumber must be given";
+        errors.push(FieldError::new("?contactNumber", FieldCode::Required, detail));
+    }
+    if params.get("itemNumber").is_none() {
+        errors.extend(OF_ITEM.into_iter().filter(|name| params.get(name).is_some()).map(|name| {
+            let detail = format!("{name} says something about an item; itemNumber has to be given with it");
+            FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
+        }));
+    }
+    match read_query(params, today, false) {
+        Ok(asked) if errors.is_empty() => Ok(asked),
+        asked => Err(Problem::from_errors(
+            errors.into_iter().chain(asked.err().into_iter().flat_map(|it| it.errors)).collect(),
+        )),
+    }
+}
+
+/// The contact that asks, and its account.
+async fn account(conn: &mut AsyncPgConnection, asker: &Asker) -> Result<(String, String), Problem> {
+    let (parameter, number) = match asker {
+        Asker::Contact(number) => ("contactNumber", number),
+        Asker::Customer(number) => ("customerNumber", number),
+        Asker::Anybody => return Err(Problem::internal("a question about a grant names nobody")),
+    };
+    let mut query = contacts::table.select((contacts::number, contacts::company_number)).into_boxed();
+    query = match asker {
+        Asker::Customer(_) => query.filter(contacts::customer_number.eq(number)),
+        _ => query.filter(contacts::number.eq(number)),
+    };
+    let found: Option<(String, Option<String>)> = query.first(conn).await.optional()?;
+    let (contact, company) = found.ok_or_else(|| {
+        let detail = format!("there is no {} {number}", parameter.trim_end_matches("Number"));
+        Problem::rule(format!("?{parameter}"), FieldCode::ReferenceNotFound, detail)
+    })?;
+    let account = company.unwrap_or_else(|| contact.clone());
+    Ok((contact, account))
+}
+
+/// Puts together what is to be said. `named` is the same question as `asked`, with the campaign named.
+fn grant<'a>(
+    snapshot: &'a Snapshot,
+    campaign: &Key,
+    asked: &'a QuoteRequest,
+    named: &QuoteRequest,
+    audience: AudienceMembership,
+) -> Result<CampaignGrant<'a>, Problem> {
+    // The contact is in the database, but the copy of the book may not know it yet.
+    let behind = |_| Problem::again();
+    let against = against_campaign(snapshot, named).map_err(behind)?;
+    let mut reasons = of_campaign(campaign, asked.date, &against, &audience);
+    let line = quote(snapshot, asked).map_err(behind)?.lines.pop();
+    let mut grant = CampaignGrant {
+        campaign_number: campaign.to_string(),
+        date: asked.date,
+        publication_version: snapshot.version(),
+        granted: against.is_empty(),
+        reasons: Vec::new(),
+        audience,
+        prices: Vec::new(),
+        discounts: Vec::new(),
+        winner: None,
+        problem: None,
+    };
+    let trace = match line {
+        None => None,
+        Some(QuoteLine::Priced(mut line)) => {
+            let trace = line.trace.take();
+            grant.granted = grants(campaign.as_str(), &line);
+            grant.winner = Some(winner(&line, trace.as_ref()));
+            trace
+        }
+        Some(QuoteLine::Unpriced(line)) => {
+            grant.granted = false;
+            reasons.push(reason(GrantReasonCode::NotPriced, line.problem.detail.clone()));
+            grant.problem = Some(line.problem);
+            line.trace
+        }
+    };
+    if let Some(trace) = trace {
+        let allowed = trace.line_discount_allowed;
+        grant.prices = trace.prices.into_iter().filter(|price| is_of(campaign, price.line.source)).collect();
+        grant.discounts = trace.discounts.into_iter().filter(|line| is_of(campaign, line.line.source)).collect();
+        if against.is_empty() && !grant.granted && grant.problem.is_none() {
+            reasons.push(of_lines(&grant, asked, allowed));
+        }
+    }
+    if !grant.granted {
+        grant.reasons = reasons;
+    }
+    Ok(grant)
+}
+
+fn reason(code: GrantReasonCode, detail: impl Into<String>) -> GrantReason {
+    GrantReason { code, detail: detail.into() }
+}
+
+/// What stands against the campaign and the account's place in its audience.
+fn of_campaign(
+    campaign: &Key,
+    date: NaiveDate,
+    against: &[Verdict],
+    audience: &AudienceMembership,
+) -> Vec<GrantReason> {
+    let mut reasons = Vec::new();
+    let is_published = !against.contains(&Verdict::NotPublished);
+    if !is_published {
+        reasons.push(reason(GrantReasonCode::NotPublished, format!("{campaign} is not published")));
+    }
+    if against.contains(&Verdict::OutsideDates) {
+        let detail = format!("{date} lies outside the dates of {campaign} as published");
+        reasons.push(reason(GrantReasonCode::OutsideDates, detail));
+    }
+    let account = &audience.account_number;
+    if against.contains(&Verdict::NotInAudience) {
+        let detail = format!("the published audience of {campaign} does not hold {account}");
+        reasons.push(reason(GrantReasonCode::NotInAudience, detail));
+    } else if is_published {
+        return reasons;
+    }
+    if audience.in_draft {
+        let detail = format!("{account} is targeted; the next activation of {campaign} brings it in");
+        reasons.push(reason(GrantReasonCode::WaitsForPublication, detail));
+    } else if audience.reasons.is_empty() {
+        let detail = format!("no contact of {account} stands on a segment of {campaign}");
+        reasons.push(reason(GrantReasonCode::NotOnSegment, detail));
+    }
+    for line in &audience.reasons {
+        let code = match line.verdict {
+            AudienceVerdict::Target => continue,
+            AudienceVerdict::LineNoTarget => GrantReasonCode::LineNoTarget,
+            AudienceVerdict::SegmentNoTarget => GrantReasonCode::SegmentNoTarget,
+            AudienceVerdict::Canceled => GrantReasonCode::Canceled,
+            AudienceVerdict::Excluded => GrantReasonCode::Excluded,
+            AudienceVerdict::PrivacyBlocked => GrantReasonCode::PrivacyBlocked,
+        };
+        // One line is enough to bring the account in, so that what is said of others stands against nothing; and of each kind
+        // one is told, as all are in `audience`.
+        if !audience.in_draft && !reasons.iter().any(|known| known.code == code) {
+            reasons.push(reason(code, line.detail.clone()));
+        }
+    }
+    reasons
+}
+
+/// What stands against the lines of a campaign that is open to the account.
+fn of_lines(grant: &CampaignGrant<'_>, asked: &QuoteRequest, discount_allowed: bool) -> GrantReason {
+    let campaign = &grant.campaign_number;
+    let item = asked.lines.as_slice().first().map(|line| line.item_number.as_str()).unwrap_or_default();
+    let lines = grant.prices.len().saturating_add(grant.discounts.len());
+    if lines == 0 {
+        return reason(GrantReasonCode::NoLineForItem, format!("{campaign} as published has no line for {item}"));
+    }
+    if !discount_allowed && grant.discounts.iter().any(|line| line.verdict == Verdict::Chosen) {
+        let detail = format!("the price that was taken for {item} allows no line discount");
+        return reason(GrantReasonCode::LineDiscountNotAllowed, detail);
+    }
+    reason(GrantReasonCode::NoLineWins, format!("none of the {lines} lines that {campaign} has for {item} won"))
+}
+
+fn winner<'a>(line: &PricedLine<'a>, trace: Option<&Trace<'a>>) -> GrantWinner<'a> {
+    let prices = trace.map(|trace| trace.prices.as_slice()).unwrap_or_default();
+    let chosen = line.price_line.and_then(|used| prices.iter().find(|price| price.line.id == used.id));
+    GrantWinner {
+        source: line.source,
+        unit_price: line.unit_price,
+        line_discount_percent: line.line_discount_percent,
+        net_unit_price: chosen.and_then(|price| price.net_unit_price),
+        price_line: line.price_line,
+        discount_line: line.discount_line,
+    }
+}
+
+fn is_of(campaign: &Key, source: AnswerSource<'_>) -> bool {
+    matches!(source, AnswerSource::Campaign { campaign_number } if campaign_number == campaign.as_str())
+}
