@@ -88,11 +88,11 @@ pub struct PriceChange {
     pub facts: Option<Value>,
     /// The accounts, by contact number, that come to the campaign's audience; null but of an audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
-    #[schema(max_items = 512, example = json!(["CT000042"]))]
+    #[schema(value_type = Option<Vec<crate::values::Key>>, max_items = 512, example = json!(["CT000042"]))]
     pub joined: Option<Vec<String>>,
     /// The accounts that leave it; null but of an audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
-    #[schema(max_items = 512, example = json!(["CT000043"]))]
+    #[schema(value_type = Option<Vec<crate::values::Key>>, max_items = 512, example = json!(["CT000043"]))]
     pub left: Option<Vec<String>>,
 }
 
