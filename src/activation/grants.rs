@@ -202,7 +202,7 @@ fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem>
     let mut errors = Vec::new();
     if params.get("contactNumber").or_else(|| params.get("customerNumber")).is_none() {
         let detail = "contactNumber or customerNumber must be given";
-        errors.push(FieldError::new("?contactNumber", FieldCode::Required, detail));
+        errors.push(FieldError::new("?contactNumber", FieldCode::Missing, detail));
     }
     if params.get("itemNumber").is_none() {
         errors.extend(OF_ITEM.into_iter().filter(|name| params.get(name).is_some()).map(|name| {

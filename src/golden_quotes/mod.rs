@@ -354,7 +354,7 @@ impl Resource for GoldenQuotes {
         }
         if write.expected.is_empty() {
             let detail = "unitPrice, lineDiscountPercent or lineAmount must be given";
-            errors.push(FieldError::new("/expected", FieldCode::Required, detail));
+            errors.push(FieldError::new("/expected", FieldCode::Missing, detail));
         }
         errors
     }

@@ -15,7 +15,14 @@ use crate::platform::http::problem::{Problem, ProblemCode};
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
 /// Questions about prices: asked by POST only because they can be long, so there is no effect to repeat. What they name may be
 /// unknown.
-const QUESTIONS: &[&str] = &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices"];
+const QUESTIONS: &[&str] = &[
+    "/v1/price-quotes",
+    "/v1/effective-prices",
+    "/v1/lowest-prices",
+    "/v1/price-changes",
+    "/v1/publications/compare",
+    "/v1/campaigns/{campaign}/grants",
+];
 
 /// Every operation of a document: path, method, content.
 pub fn of(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {

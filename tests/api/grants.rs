@@ -231,7 +231,7 @@ async fn wrong_questions_are_refused() {
     assert_eq!(
         wrong.errors(),
         pairs(&[
-            ("?contactNumber", "REQUIRED"),
+            ("?contactNumber", "MISSING"),
             ("?date", "INVALID_DATE"),
             ("?quantity", "NOT_ALLOWED"),
             ("?quantity", "OUT_OF_RANGE"),
