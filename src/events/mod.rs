@@ -200,7 +200,9 @@ async fn list(
 /// The list's own parameters: after which event, and of which type.
 fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
     let mut errors = Vec::new();
-    let after = list.own("after").map_or(Some(0), |text| text.parse().ok().filter(|sequence| *sequence >= 0));
+    // No further than JSON numbers are exact, as the document says.
+    let exact = 0..=9_007_199_254_740_991_i64;
+    let after = list.own("after").map_or(Some(0), |text| text.parse().ok().filter(|sequence| exact.contains(sequence)));
     if after.is_none() {
         errors.push(FieldError::new("?after", FieldCode::InvalidType, "has to be the sequence of an event, or 0"));
     }
