@@ -1,11 +1,8 @@
 //! Looks on while the resolver chooses, and keeps what it saw in the words of the answer.
 
-use ethnum::U256;
-
 use super::answer::{DiscountTrace, NamedCampaign, PriceTrace, Trace};
 use super::quote::used;
-use crate::pricing::convert::{WidePrice, narrow};
-use crate::pricing::exact::Shown;
+use crate::pricing::exact::{Amount, Shown};
 use crate::pricing::line::{DiscountLine, PriceLine};
 use crate::pricing::resolve::Observer;
 use crate::pricing::verdict::Verdict;
@@ -35,15 +32,13 @@ impl<'a> Explanation<'a> {
 impl<'a> Observer<'a> for Explanation<'a> {
     const LISTENS: bool = true;
 
-    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(WidePrice, U256)>) {
-        // A price that is too large to be shown has no net to be shown either.
-        let shown = price_and_net.and_then(|(price, net)| Some((narrow(price)?, u128::try_from(net).ok()?)));
+    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(Amount, u128)>) {
         self.prices.push(PriceTrace {
             line: used(self.snapshot, line.id, line.conditions.source, line.version),
             verdict,
             minimum_quantity: line.conditions.minimum_quantity,
-            unit_price: shown.map(|(price, _)| price),
-            net_unit_price: shown.map(|(_, net)| Shown(net)),
+            unit_price: price_and_net.map(|(price, _)| price),
+            net_unit_price: price_and_net.map(|(_, net)| Shown(net)),
         });
     }
 
