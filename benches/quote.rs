@@ -94,18 +94,18 @@ fn book() -> Snapshot {
 }
 
 /// Requests for a number of lines each, every one for another contact and other items.
-fn requests(lines: usize, currency: Option<&str>) -> Vec<QuoteRequest> {
+fn requests(lines: usize, currency: Option<&str>) -> Vec<QuoteRequest<'static>> {
     let line = |index: usize| RequestLine {
-        item_number: format!("ITEM{}", index * 7_919 % ITEMS),
+        item_number: format!("ITEM{}", index * 7_919 % ITEMS).into(),
         variant_code: None,
         unit_of_measure_code: None,
         quantity: "5".parse().unwrap(),
         tax_percent: None,
     };
     let request = |index: usize| QuoteRequest {
-        asker: Asker::Contact(contact_number(index * 7_919 % CONTACTS)),
+        asker: Asker::Contact(contact_number(index * 7_919 % CONTACTS).into()),
         date: "2031-05-15".parse().unwrap(),
-        currency_code: currency.map(str::to_owned),
+        currency_code: currency.map(|code| code.to_owned().into()),
         prices_include_tax: None,
         campaign_number: None,
         lines: (0..lines).map(|place| line(index * lines + place)).collect(),

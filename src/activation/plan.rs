@@ -241,7 +241,7 @@ impl Hypothesis {
             let rival = rivals.get(&campaign_number)?;
             let item = rival.items.iter().next()?;
             let asked = RequestLine {
-                item_number: item.clone(),
+                item_number: item.as_str().into(),
                 variant_code: None,
                 unit_of_measure_code: None,
                 quantity: Positive::ONE,
@@ -335,9 +335,9 @@ impl Hypothesis {
             }
             compared = compared.saturating_add(1);
             let asked = RequestLine {
-                item_number: item.clone(),
-                variant_code: variant.clone(),
-                unit_of_measure_code: unit.clone(),
+                item_number: item.as_str().into(),
+                variant_code: variant.as_deref().map(Into::into),
+                unit_of_measure_code: unit.as_deref().map(Into::into),
                 quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
                 tax_percent: None,
             };
@@ -358,9 +358,9 @@ impl Hypothesis {
             changed = changed.saturating_add(1);
             if sample.len() < MOST_SHOWN {
                 sample.push(PriceChange {
-                    item_number: asked.item_number,
-                    variant_code: asked.variant_code,
-                    unit_of_measure_code: asked.unit_of_measure_code,
+                    item_number: item.clone(),
+                    variant_code: variant.clone(),
+                    unit_of_measure_code: unit.clone(),
                     currency_code: currency.clone(),
                     quantity: asked.quantity,
                     before,
@@ -410,13 +410,13 @@ fn priced<T>(
     account: &str,
     date: NaiveDate,
     currency: Option<&String>,
-    line: RequestLine,
+    line: RequestLine<'_>,
     take: impl FnOnce(&PricedLine<'_>) -> T,
 ) -> Option<T> {
     let request = QuoteRequest {
-        asker: Asker::Contact(account.to_owned()),
+        asker: Asker::Contact(account.into()),
         date,
-        currency_code: currency.cloned(),
+        currency_code: currency.map(Into::into),
         prices_include_tax: None,
         campaign_number: None,
         lines: vec![line],

@@ -52,6 +52,13 @@ macro_rules! decimal {
             pub fn units(self) -> u128 {
                 u128::from(self.0)
             }
+
+            /// Reads a decimal of the one form that the wire has (api.md section 1), if it is within the bounds. What is wrong
+            /// with any other text, the types of [`values`](crate::values) say.
+            #[must_use]
+            pub fn from_wire(text: &str) -> Option<Self> {
+                wire_units(text, $places).and_then(Self::from_units)
+            }
         }
 
         impl TryFrom<Decimal> for $name {
@@ -173,7 +180,7 @@ macro_rules! taken_over {
 taken_over!(Amount => Amount, Quantity => Positive, Precision => Positive, Percent => Percent, ExchangeRate => Rate);
 
 /// An exact decimal that is only shown: totals, and nets with all their places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Shown<const PLACES: u32>(pub u128);
 
 impl<const PLACES: u32> fmt::Display for Shown<PLACES> {
@@ -189,7 +196,7 @@ impl<const PLACES: u32> Serialize for Shown<PLACES> {
 }
 
 /// A number as plain text, on the stack: amounts are written far too often to allocate for each.
-struct Plain {
+pub(crate) struct Plain {
     /// The text stands at the end.
     bytes: [u8; Self::CAPACITY],
     start: usize,
@@ -199,7 +206,8 @@ impl Plain {
     /// 39 digits of a `u128` and a point; 48 leaves room for leading zeros of small fractions.
     const CAPACITY: usize = 48;
 
-    fn new(units: u128, places: u32) -> Self {
+    /// The text of a number in units of the last of `places` places.
+    pub(crate) fn new(units: u128, places: u32) -> Self {
         let mut plain = Self { bytes: [b'0'; Self::CAPACITY], start: Self::CAPACITY };
         // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
         match u64::try_from(units) {
@@ -265,8 +273,13 @@ impl Plain {
         }
     }
 
+    /// The text: digits, and perhaps a point.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
     fn text(&self) -> &str {
-        self.bytes.get(self.start..).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 }
 
@@ -282,6 +295,31 @@ fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
     let missing = places.checked_sub(value.scale()).ok_or(OutOfBounds::TooManyPlaces(places))?;
     let units = u128::try_from(value.mantissa()).map_err(|_| OutOfBounds::OutOfRange)?;
     10_u128.checked_pow(missing).and_then(|factor| units.checked_mul(factor)).ok_or(OutOfBounds::OutOfRange)
+}
+
+/// `(0|[1-9][0-9]{0,14})(\.[0-9]{1,places})?` in units of the last place.
+fn wire_units(text: &str, places: u32) -> Option<u128> {
+    let mut units = 0_u64;
+    // Digits before the point, and behind it once there is one.
+    let (mut whole, mut fraction) = (0_u32, None);
+    for byte in text.bytes() {
+        match (byte, &mut fraction) {
+            (b'0'..=b'9', None) if whole == 0 || units != 0 => whole += 1,
+            (b'0'..=b'9', Some(count)) => *count += 1,
+            (b'.', None) if whole > 0 => {
+                fraction = Some(0);
+                continue;
+            }
+            _ => return None,
+        }
+        // Beyond 19 digits the whole is refused by the counts; only the largest numbers need more than 64 bits.
+        units = units.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+    }
+    let missing = places.checked_sub(fraction.unwrap_or(0))?;
+    if whole == 0 || whole > 15 || fraction == Some(0) {
+        return None;
+    }
+    u128::from(units).checked_mul(10_u128.checked_pow(missing)?)
 }
 
 /// The text of a decimal in units of the last of `places` places; zeros behind them are no further places.

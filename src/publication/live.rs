@@ -78,7 +78,13 @@ impl LiveBook {
     /// Whether the copy may have missed versions, because the database has not answered for a while.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.age_ms() > STALE_AFTER_MS
+        Self::is_stale_at(self.age_ms())
+    }
+
+    /// Whether a copy of this age, in milliseconds, may have missed versions.
+    #[must_use]
+    pub const fn is_stale_at(age_ms: i64) -> bool {
+        age_ms > STALE_AFTER_MS
     }
 
     /// Waits until the copy has a version, for so long at most: whether it has.

@@ -91,7 +91,7 @@ pub struct Quote<'a> {
 }
 
 /// The sums over the lines that have a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PriceQuoteTotals)]
 pub struct Totals {

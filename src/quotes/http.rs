@@ -1,5 +1,6 @@
 //! Quotes over HTTP: answered from the copy of the price book in memory, never from the database.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,34 +9,35 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web;
 use chrono::NaiveDate;
 use deserr::Deserr;
-use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::{Quote, QuoteError};
-use super::quote::quote;
+use super::fast::FastBody;
+use super::quote::write_quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::json::{BodyErrors, field_code, objects};
+use crate::platform::http::json::{BodyErrors, field_code};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
 use crate::values::wire::Invalid;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
+/// Where prices are asked for.
+pub(super) const PATH: &str = "/v1/price-quotes";
 /// The most lines of one request.
-const MOST_LINES: usize = 1_000;
-/// About what a line of the answer takes.
-const BYTES_OF_A_LINE: usize = 600;
+pub(super) const MOST_LINES: usize = 1_000;
 /// How long a request waits for the copy to reach `minPublicationVersion`.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long ago, in seconds, the copy was last known to be the newest.
-const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
+pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
 /// Whether the copy may have missed versions.
-const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
+pub(super) const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -44,8 +46,7 @@ pub fn mount(routes: &mut Routes) {
 }
 
 /// A document whose prices are asked for.
-#[derive(Debug, Deserialize, Deserr, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(as = PriceQuoteRequest)]
 pub struct QuoteBody {
@@ -70,18 +71,15 @@ pub struct QuoteBody {
     pub campaign_number: Option<Key>,
     /// Whether each line explains itself.
     #[deserr(default)]
-    #[serde(default)]
     #[schema(default = false, example = false)]
     pub explain: bool,
     /// What is asked; answered in this order.
-    #[serde(deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<QuoteBodyLine>,
 }
 
 /// A line whose price is asked for.
-#[derive(Debug, Deserialize, Deserr, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(as = PriceQuoteRequestLine)]
 pub struct QuoteBodyLine {
@@ -95,7 +93,6 @@ pub struct QuoteBodyLine {
     pub unit_of_measure_code: Option<Key>,
     /// How many units; absent: 1.
     #[deserr(default)]
-    #[serde(default)]
     pub quantity: Quantity,
     /// The tax rate of the sale; absent: the item's.
     #[deserr(default)]
@@ -103,7 +100,7 @@ pub struct QuoteBodyLine {
 }
 
 impl QuoteBody {
-    fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest, Problem> {
+    pub(super) fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest<'static>, Problem> {
         let mut errors = Vec::new();
         let asker = asker(self.contact_number, self.customer_number, "/", &mut errors);
         let count = self.lines.len();
@@ -117,9 +114,9 @@ impl QuoteBody {
         Ok(QuoteRequest {
             asker,
             date: self.date.map_or(today, Date::get),
-            currency_code: self.currency_code.map(|code| code.to_string()),
+            currency_code: self.currency_code.map(|code| code.to_string().into()),
             prices_include_tax: self.prices_include_tax,
-            campaign_number: self.campaign_number.map(Key::into_text),
+            campaign_number: self.campaign_number.map(text),
             lines: self.lines.into_iter().map(QuoteBodyLine::into_line).collect(),
             explain: explain || self.explain,
         })
@@ -127,23 +124,27 @@ impl QuoteBody {
 }
 
 impl QuoteBodyLine {
-    fn into_line(self) -> RequestLine {
+    fn into_line(self) -> RequestLine<'static> {
         RequestLine {
-            item_number: self.item_number.into_text(),
-            variant_code: self.variant_code.map(Key::into_text),
-            unit_of_measure_code: self.unit_of_measure_code.map(Key::into_text),
+            item_number: text(self.item_number),
+            variant_code: self.variant_code.map(text),
+            unit_of_measure_code: self.unit_of_measure_code.map(text),
             quantity: self.quantity.into(),
             tax_percent: self.tax_percent.map(Into::into),
         }
     }
 }
 
+fn text(key: Key) -> Cow<'static, str> {
+    Cow::Owned(key.into_text())
+}
+
 /// Who asks; not by both names.
-fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker {
+fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker<'static> {
     match (contact, customer) {
         (None, None) => Asker::Anybody,
-        (Some(number), None) => Asker::Contact(number.into_text()),
-        (None, Some(number)) => Asker::Customer(number.into_text()),
+        (Some(number), None) => Asker::Contact(text(number)),
+        (None, Some(number)) => Asker::Customer(text(number)),
         (Some(_), Some(_)) => {
             let detail = "contactNumber and customerNumber both say who asks; give one of them";
             errors.push(FieldError::new(format!("{prefix}customerNumber"), FieldCode::NotAllowed, detail));
@@ -153,7 +154,7 @@ fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut
 }
 
 /// The query of the GET form, read against the same types as the body.
-fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem> {
+pub(super) fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
     let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
     let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
@@ -184,9 +185,9 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Pr
     Ok(QuoteRequest {
         asker,
         date: date.map_or(today, Date::get),
-        currency_code: currency_code.map(|code| code.to_string()),
+        currency_code: currency_code.map(|code| code.to_string().into()),
         prices_include_tax,
-        campaign_number: campaign_number.map(Key::into_text),
+        campaign_number: campaign_number.map(text),
         lines: vec![line.into_line()],
         explain,
     })
@@ -250,26 +251,25 @@ fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
 }
 
 /// The answer, or why there is none; `prefix` leads to the field that names the unknown.
-fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
-    let quote = quote(snapshot, request).map_err(|error| {
+fn answered(snapshot: &Snapshot, request: &QuoteRequest<'_>, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
+    let mut body = Vec::new();
+    write_quote(snapshot, request, &mut Scratch::default(), &mut body).map_err(|error| {
         let field = match &error {
             QuoteError::UnknownContact(_) => "contactNumber",
             QuoteError::UnknownCustomer(_) => "customerNumber",
         };
         Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
     })?;
-    let mut body = Vec::with_capacity(BYTES_OF_A_LINE.saturating_mul(quote.lines.len().saturating_add(1)));
-    serde_json::to_writer(&mut body, &quote).map_err(Problem::internal)?;
     let age = book.age_ms().checked_div(1_000).unwrap_or_default();
     Ok(Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
-        .header(PUBLICATION_VERSION, &quote.publication_version.to_string())
+        .header(PUBLICATION_VERSION, &snapshot.version().to_string())
         .header(SNAPSHOT_AGE, &age.to_string())
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
 }
 
 /// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer says, once the build is the same.
-fn etag_of(snapshot: &Snapshot, request: &QuoteRequest) -> String {
-    format!("\"{}-{}-{}\"", env!("CARGO_PKG_VERSION"), snapshot.version(), request.date)
+pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
+    format!("\"{}-{version}-{date}\"", env!("CARGO_PKG_VERSION"))
 }
 
 /// Quote one line
@@ -327,7 +327,9 @@ async fn get_price_quote(
     let request = read_query(&params, calendar.today())?;
     let snapshot = snapshot(&params, &book, &database).await?;
     let answer = answered(&snapshot, &request, "?", &book)?;
-    Ok(answer.header(header::ETAG, &etag_of(&snapshot, &request)).unless_known(call.if_none_match.as_ref()))
+    Ok(answer
+        .header(header::ETAG, &etag_of(snapshot.version(), request.date))
+        .unless_known(call.if_none_match.as_ref()))
 }
 
 /// Quote a document
@@ -359,7 +361,11 @@ async fn create_price_quote(
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
-    let request = call.json_fast::<QuoteBody>()?.into_request(calendar.today(), explain)?;
+    let request =
+        match call.json_if_right::<FastBody<'_>>()?.and_then(|body| body.into_request(|| calendar.today(), explain)) {
+            Some(request) => request,
+            None => call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?,
+        };
     let snapshot = snapshot(&params, &book, &database).await?;
     answered(&snapshot, &request, "/", &book)
 }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod properties;
+mod reading;
 mod reference;
 mod rules;
 mod world;
