@@ -30,14 +30,19 @@ class Client:
         self.connection = HTTPConnection("127.0.0.1", port, timeout=600)
 
     def ask(self, method: str, path: str, body=None):
-        """The parsed answer; anything but success ends the run with the service's own words."""
+        """The parsed answer."""
+        answer = self.raw(method, path, body)
+        return json.loads(answer) if answer else None
+
+    def raw(self, method: str, path: str, body=None) -> bytes:
+        """The answer as it came; anything but success ends the run with the service's own words."""
         text = None if body is None else json.dumps(body, separators=(",", ":"))
         self.connection.request(method, path, text, {"content-type": "application/json"} if text else {})
         response = self.connection.getresponse()
         answer = response.read()
         if response.status >= 300:
             raise SystemExit(f"{method} {path} answered {response.status}: {answer[:2000].decode()}")
-        return json.loads(answer) if answer else None
+        return answer
 
     def batch(self, path: str, rows: list) -> float:
         """Writes rows in batches and gives the seconds it took."""

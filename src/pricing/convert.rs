@@ -128,6 +128,9 @@ impl Target {
     /// # Errors
     /// When the number cannot hold it.
     pub fn convert<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
+        if self.keeps(given) {
+            return Ok(price.units().into());
+        }
         let (tax_up, tax_down) = self.tax_factor(given);
         let (unit_up, unit_down) = match self.quantity_per_unit {
             Positive::ONE => (1, 1),
@@ -155,6 +158,15 @@ impl Target {
                 narrow(price)
             }
         }
+    }
+
+    /// Whether such a price is what the question asks for already, as most are.
+    fn keeps(&self, given: Given) -> bool {
+        self.includes_tax == given.includes_tax
+            && (!given.includes_tax || self.tax == given.tax)
+            && self.quantity_per_unit == Positive::ONE
+            && self.rate.is_none()
+            && self.unit_amount_step == Positive::MIN
     }
 
     /// The factor between the price with its tax and with that of the question.

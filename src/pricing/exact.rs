@@ -217,22 +217,29 @@ impl Plain {
         plain
     }
 
-    fn write_short(&mut self, mut units: u64, places: u32) {
-        let mut written = false;
-        for _ in 0..places {
-            written = self.fraction_digit(units % 10, written);
-            units /= 10;
-        }
-        if written {
+    fn write_short(&mut self, units: u64, places: u32) {
+        // Nearly all numbers have five places; division by a constant is much faster.
+        let (mut whole, mut fraction) = match places {
+            5 => (units / 100_000, units % 100_000),
+            _ => 10_u64.checked_pow(places).map_or((0, units), |one| (units / one, units % one)),
+        };
+        if fraction != 0 {
+            let mut digits = places;
+            while fraction.is_multiple_of(10) {
+                fraction /= 10;
+                digits -= 1;
+            }
+            for _ in 0..digits {
+                self.push_digit(fraction % 10);
+                fraction /= 10;
+            }
             self.push(b'.');
         }
-        loop {
-            self.push_digit(units % 10);
-            units /= 10;
-            if units == 0 {
-                break;
-            }
+        while whole >= 10 {
+            self.push_digit(whole % 10);
+            whole /= 10;
         }
+        self.push_digit(whole);
     }
 
     fn write_long(&mut self, mut units: u128, places: u32) {

@@ -514,29 +514,39 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         let chosen = self.entries.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
         let percent =
             chosen.and_then(|entry| discount_at(lines, entry.place)).map_or(Percent::ZERO, |line| line.percent);
-        for entry in &self.entries.discounts {
-            if let Some(line) = discount_at(lines, entry.place) {
-                observer.discount(line, entry.verdict);
-            }
-        }
-        for entry in &self.entries.prices {
-            if let Some(line) = lines.prices.get(entry.place) {
-                observer.price(line, entry.verdict, narrow(entry.unit_price).zip(entry.score.to_u128()));
-            }
-        }
+        // The entries stand in the order of the lines: whatever comes between two of them is not in the contest.
+        let mut place_of_next = 0;
         for (place, line) in discounts(lines).enumerate() {
-            if let Err(verdict) = self.examine(line, place) {
-                observer.discount(line, verdict);
+            match self.entries.discounts.get(place_of_next).filter(|entry| entry.place == place) {
+                Some(entry) => {
+                    place_of_next += 1;
+                    observer.discount(line, entry.verdict);
+                }
+                None => {
+                    if let Err(verdict) = self.examine(line, place) {
+                        observer.discount(line, verdict);
+                    }
+                }
             }
         }
+        let mut place_of_next = 0;
         for (place, line) in lines.prices.iter().enumerate() {
-            if let Err(verdict) = self.examine(line, place) {
-                let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
-                let price = convertible
-                    .then(|| self.question.target.convert_to_amount(line.unit_price, self.given(line)))
-                    .flatten();
-                let with_net = |price: Amount| (price, net(price.units(), percent.rest(), line.allow_line_discount));
-                observer.price(line, verdict, price.map(with_net));
+            match self.entries.prices.get(place_of_next).filter(|entry| entry.place == place) {
+                Some(entry) => {
+                    place_of_next += 1;
+                    observer.price(line, entry.verdict, narrow(entry.unit_price).zip(entry.score.to_u128()));
+                }
+                None => {
+                    if let Err(verdict) = self.examine(line, place) {
+                        let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
+                        let price = convertible
+                            .then(|| self.question.target.convert_to_amount(line.unit_price, self.given(line)))
+                            .flatten();
+                        let with_net =
+                            |price: Amount| (price, net(price.units(), percent.rest(), line.allow_line_discount));
+                        observer.price(line, verdict, price.map(with_net));
+                    }
+                }
             }
         }
         observer.discount_allowed(outcome.is_none_or(|outcome| outcome.discount_allowed));

@@ -11,7 +11,7 @@ use actix_web::body::BoxBody;
 use actix_web::web::Bytes;
 use chrono::NaiveDate;
 
-use super::fast::FastBody;
+use super::fast::FastQuery;
 use super::http::{PATH, SNAPSHOT_AGE, SNAPSHOT_STALE, etag_of};
 use super::quote::write_quote;
 use crate::platform::clock::Calendar;
@@ -25,7 +25,7 @@ use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
 
 /// Headers that make a request more than a question for a price.
-const UNUSUAL: [HeaderName; 8] = [
+static UNUSUAL: [HeaderName; 8] = [
     IDEMPOTENCY_KEY,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
@@ -121,8 +121,8 @@ impl AtOnce for QuotesAtOnce {
         if !self.is_usual(request) {
             return None;
         }
-        let body = FastBody::of_query(request.uri().query()?)?;
-        let question = body.into_request(|| self.calendar.today(), false)?;
+        let query = FastQuery::read(request.uri().query()?)?;
+        let question = query.into_request(|| self.calendar.today())?;
         let snapshot = self.book.snapshot();
         let mut reused = self.reused.borrow_mut();
         let mut json = Vec::new();

@@ -4,7 +4,7 @@ use super::answer::{DiscountTrace, NamedCampaign, PriceTrace, Trace};
 use super::quote::used;
 use crate::pricing::exact::{Amount, Shown};
 use crate::pricing::line::{DiscountLine, PriceLine};
-use crate::pricing::resolve::Observer;
+use crate::pricing::resolve::{Lines, Observer};
 use crate::pricing::verdict::Verdict;
 use crate::publication::snapshot::Snapshot;
 
@@ -17,8 +17,15 @@ pub(super) struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, discount_allowed: true, prices: Vec::new(), discounts: Vec::new() }
+    /// Nothing yet; there is room for what becomes of these lines.
+    pub(super) fn new(snapshot: &'a Snapshot, lines: Lines<'_>) -> Self {
+        let discounts = [lines.item_discounts, lines.group_discounts, lines.all_item_discounts].map(<[_]>::len);
+        Self {
+            snapshot,
+            discount_allowed: true,
+            prices: Vec::with_capacity(lines.prices.len()),
+            discounts: Vec::with_capacity(discounts.iter().sum()),
+        }
     }
 
     /// The trace. By id, because the order in which lines lie in the snapshot depends on its history.

@@ -45,13 +45,20 @@ const fn one() -> &'static str {
     "1"
 }
 
-impl<'a> FastBody<'a> {
-    /// Reads the query of the GET form; nothing if anything in it is encoded, repeated or not known here.
-    pub fn of_query(query: &'a str) -> Option<Self> {
-        if query.contains(['%', '+']) {
+/// The query of the GET form.
+pub(super) struct FastQuery<'a> {
+    /// What holds for the whole document; without lines.
+    head: FastBody<'a>,
+    line: FastLine<'a>,
+}
+
+impl<'a> FastQuery<'a> {
+    /// Reads a query; nothing if anything in it is encoded, repeated or not known here.
+    pub fn read(query: &'a str) -> Option<Self> {
+        if query.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
             return None;
         }
-        let mut body = Self {
+        let mut head = FastBody {
             contact_number: None,
             customer_number: None,
             date: None,
@@ -65,51 +72,64 @@ impl<'a> FastBody<'a> {
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=')?;
             let text = match name {
-                "contactNumber" => &mut body.contact_number,
-                "customerNumber" => &mut body.customer_number,
+                "contactNumber" => &mut head.contact_number,
+                "customerNumber" => &mut head.customer_number,
                 "itemNumber" => &mut item,
                 "variantCode" => &mut variant,
                 "unitOfMeasureCode" => &mut unit,
                 "quantity" => &mut quantity,
                 "taxPercent" => &mut tax,
-                "date" => &mut body.date,
-                "currencyCode" => &mut body.currency_code,
-                "campaignNumber" => &mut body.campaign_number,
+                "date" => &mut head.date,
+                "currencyCode" => &mut head.currency_code,
+                "campaignNumber" => &mut head.campaign_number,
                 _ => return None,
             };
             if text.replace(value).is_some() {
                 return None;
             }
         }
-        body.lines.push(FastLine {
+        let line = FastLine {
             item_number: item?,
             variant_code: variant,
             unit_of_measure_code: unit,
             quantity: quantity.unwrap_or(one()),
             tax_percent: tax,
-        });
-        Some(body)
+        };
+        Some(Self { head, line })
     }
 
+    /// The request, as [`FastBody::into_request`] has it.
+    pub fn into_request(self, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
+        self.head.with_lines(vec![self.line.into_line()?], today)
+    }
+}
+
+impl<'a> FastBody<'a> {
     /// The request; nothing if anything in it is wrong. Today is asked for only if the request names no date.
-    pub fn into_request(self, today: impl FnOnce() -> NaiveDate, explain: bool) -> Option<QuoteRequest<'a>> {
+    pub fn into_request(mut self, today: impl FnOnce() -> NaiveDate, explain: bool) -> Option<QuoteRequest<'a>> {
+        let lines = std::mem::take(&mut self.lines);
+        if !(1..=MOST_LINES).contains(&lines.len()) {
+            return None;
+        }
+        self.explain |= explain;
+        self.with_lines(lines.into_iter().map(FastLine::into_line).collect::<Option<_>>()?, today)
+    }
+
+    fn with_lines(self, lines: Vec<RequestLine<'a>>, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
         let asker = match (read(self.contact_number, key)?, read(self.customer_number, key)?) {
             (None, None) => Asker::Anybody,
             (Some(number), None) => Asker::Contact(number),
             (None, Some(number)) => Asker::Customer(number),
             (Some(_), Some(_)) => return None,
         };
-        if !(1..=MOST_LINES).contains(&self.lines.len()) {
-            return None;
-        }
         Some(QuoteRequest {
             asker,
             date: read(self.date, |text| Date::parse(text).ok())?.map_or_else(today, Date::get),
             currency_code: read(self.currency_code, |text| CurrencyCode::canonical(text).ok())?,
             prices_include_tax: self.prices_include_tax,
             campaign_number: read(self.campaign_number, key)?,
-            lines: self.lines.into_iter().map(FastLine::into_line).collect::<Option<_>>()?,
-            explain: explain || self.explain,
+            lines,
+            explain: self.explain,
         })
     }
 }

@@ -48,7 +48,7 @@ pub fn write_quote(
 ) -> Result<(), QuoteError> {
     let document = Document::new(snapshot, request)?;
     let mut quote = document.without_lines();
-    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len());
+    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain);
     for line in &request.lines {
         let line = document.answer(line, scratch);
         quote.totals.add(&line);
@@ -136,7 +136,7 @@ impl<'a> Document<'a> {
 
     /// The same resolver, with somebody looking on.
     fn explained(&self, question: &Question<'_>, found: FoundItem<'a>, scratch: &mut Scratch) -> QuoteLine<'a> {
-        let mut explanation = Explanation::new(self.snapshot);
+        let mut explanation = Explanation::new(self.snapshot, found.lines);
         let result = resolve(self.snapshot, question, found.lines, scratch, &mut explanation);
         let trace = Some(explanation.into_trace(self.named_campaign()));
         match result {

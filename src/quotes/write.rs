@@ -14,6 +14,8 @@ use crate::pricing::exact::Plain;
 
 /// About what a line of the answer takes.
 const BYTES_OF_A_LINE: usize = 600;
+/// About what a line takes that explains itself: a dozen lines were looked at.
+const BYTES_OF_AN_EXPLAINED_LINE: usize = 4_800;
 
 /// An answer on its way.
 pub(super) struct QuoteWriter<'o> {
@@ -22,9 +24,10 @@ pub(super) struct QuoteWriter<'o> {
 }
 
 impl<'o> QuoteWriter<'o> {
-    /// Writes all that stands before the lines; there will be about so many.
-    pub fn begin(out: &'o mut Vec<u8>, quote: &Quote<'_>, lines: usize) -> Self {
-        out.reserve(BYTES_OF_A_LINE.saturating_mul(lines.saturating_add(1)));
+    /// Writes all that stands before the lines; there will be so many.
+    pub fn begin(out: &'o mut Vec<u8>, quote: &Quote<'_>, lines: usize, explain: bool) -> Self {
+        let bytes_of_a_line = if explain { BYTES_OF_AN_EXPLAINED_LINE } else { BYTES_OF_A_LINE };
+        out.reserve(bytes_of_a_line.saturating_mul(lines).saturating_add(BYTES_OF_A_LINE));
         let mut out = Out(out);
         out.raw("{\"publicationVersion\":");
         out.integer(quote.publication_version);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::world::day;
 use crate::platform::http::json::{decode, object, parse};
 use crate::platform::http::list::QueryParams;
-use crate::quotes::fast::FastBody;
+use crate::quotes::fast::{FastBody, FastQuery};
 use crate::quotes::http::{QuoteBody, read_query};
 use crate::quotes::request::QuoteRequest;
 
@@ -130,7 +130,7 @@ proptest! {
             pairs.extend(pairs.first().cloned());
         }
         let text = pairs.join("&");
-        let quickly = FastBody::of_query(&text).and_then(|body| body.into_request(|| day("2031-01-01"), false));
+        let quickly = FastQuery::read(&text).and_then(|query| query.into_request(|| day("2031-01-01")));
         if let Some(request) = quickly {
             let known: Vec<&'static str> = HEAD.iter().chain(LINE).copied().filter(|name| *name != "lines").collect();
             let slowly = QueryParams::parse(&text, &known).ok().and_then(|params| read_query(&params, day("2031-01-01")).ok());
@@ -147,12 +147,12 @@ fn the_usual_is_read_quickly() {
     assert_eq!(quickly(body).unwrap(), slowly(body).unwrap());
     let query = "contactNumber=ct1&itemNumber=chair&quantity=12&date=2031-05-15&currencyCode=USD&campaignNumber=C&variantCode=OAK\
         &unitOfMeasureCode=BOX&taxPercent=0";
-    let request = FastBody::of_query(query).unwrap().into_request(|| day("2031-01-01"), false).unwrap();
+    let request = FastQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
     assert_eq!(request.lines[0].item_number, "CHAIR");
     assert_eq!(request.asker, crate::quotes::request::Asker::Contact("CT1".into()));
     for left in
         ["itemNumber=%41", "itemNumber=A+B", "itemNumber=A&itemNumber=A", "itemNumber=A&explain=true", "quantity=1", ""]
     {
-        assert!(FastBody::of_query(left).is_none(), "{left}");
+        assert!(FastQuery::read(left).is_none(), "{left}");
     }
 }
