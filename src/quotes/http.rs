@@ -48,7 +48,7 @@ pub fn mount(routes: &mut Routes) {
 /// A document whose prices are asked for.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequest)]
+#[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
 pub struct QuoteBody {
     /// The contact that asks; a person asks for its company. Neither contact nor customer: only what holds for all customers.
     #[deserr(default)]
@@ -71,7 +71,7 @@ pub struct QuoteBody {
     pub campaign_number: Option<Key>,
     /// Whether each line explains itself.
     #[deserr(default)]
-    #[schema(default = false, example = false)]
+    #[schema(default = false, required = false, example = false)]
     pub explain: bool,
     /// What is asked; answered in this order.
     #[schema(min_items = 1, max_items = 1000)]
@@ -81,7 +81,7 @@ pub struct QuoteBody {
 /// A line whose price is asked for.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequestLine)]
+#[schema(as = PriceQuoteRequestLine, rename_all = "camelCase")]
 pub struct QuoteBodyLine {
     /// The item.
     pub item_number: Key,
@@ -93,6 +93,7 @@ pub struct QuoteBodyLine {
     pub unit_of_measure_code: Option<Key>,
     /// How many units; absent: 1.
     #[deserr(default)]
+    #[schema(required = false)]
     pub quantity: Quantity,
     /// The tax rate of the sale; absent: the item's.
     #[deserr(default)]
