@@ -4,10 +4,9 @@
 //! It writes each line's verdict as it goes; an explanation has only to read them.
 
 use chrono::NaiveDate;
-use uuid::Uuid;
 
-use super::exact::{Amount, Positive};
-use super::line::{CampaignIndex, tie_rank};
+use super::exact::Positive;
+use super::line::{CampaignIndex, Line, tie_rank};
 use super::policy::{Policy, SourceSet};
 use super::verdict::Verdict;
 use crate::values::words::SourceType;
@@ -60,10 +59,6 @@ pub struct Entry<N> {
     pub unit_price: N,
     /// The least quantity, in units of 0.00001 of the question's unit of measure.
     pub threshold: u128,
-    /// The line's minimum quantity, in its own unit of measure.
-    pub minimum_quantity: Amount,
-    /// The line's id.
-    pub id: Uuid,
     /// The first day: the line's, or its campaign's.
     pub starting: Option<NaiveDate>,
     /// The kind of source.
@@ -96,11 +91,13 @@ impl<N: Ord> Entry<N> {
         self.source == other.source && self.campaign == other.campaign
     }
 
-    /// The order of section 4: by score, then as ties are decided (4.5).
-    fn is_before(&self, other: &Self) -> bool {
+    /// The order of section 4: by score, then as ties are decided (4.5), for which `at` finds a line by its place.
+    fn is_before<'a, L: Line + 'a>(&self, other: &Self, at: impl Fn(usize) -> Option<&'a L>) -> bool {
         let by_tie = || {
-            (tie_rank(self.source), self.starting, other.minimum_quantity, self.id)
-                < (tie_rank(other.source), other.starting, self.minimum_quantity, other.id)
+            let of = |entry: &Self| at(entry.place).map(|line| (line.conditions().minimum_quantity, line.id()));
+            let (own, others) = (of(self).unzip(), of(other).unzip());
+            (tie_rank(self.source), self.starting, others.0, own.1)
+                < (tie_rank(other.source), other.starting, own.0, others.1)
         };
         self.score < other.score || (self.score == other.score && by_tie())
     }
@@ -108,10 +105,11 @@ impl<N: Ord> Entry<N> {
 
 /// Decides among the lines at a quantity. The place of the winner among the entries, if there is one.
 ///
-/// If the verdicts are `told`, each entry has its own in the end: `beaten` is that of those whose score is worse. If nobody asks
+/// `at` finds the line of an entry by its place. If the verdicts are `told`, each entry has its own in the end: `beaten` is that of those whose score is worse. If nobody asks
 /// for them, losers of the contest are left as if they had won.
-pub fn decide<N: Copy + Ord>(
+pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
     entries: &mut [Entry<N>],
+    at: impl Fn(usize) -> Option<&'a L>,
     quantity: Positive,
     policy: &Policy,
     beaten: Verdict,
@@ -145,7 +143,7 @@ pub fn decide<N: Copy + Ord>(
 
     let mut best: Option<(usize, &Entry<N>)> = None;
     for (place, entry) in entries.iter().enumerate() {
-        if entry.is_in() && best.is_none_or(|(_, best)| entry.is_before(best)) {
+        if entry.is_in() && best.is_none_or(|(_, best)| entry.is_before(best, &at)) {
             best = Some((place, entry));
         }
     }

@@ -22,7 +22,7 @@ use ethnum::U256;
 use super::exact::{Amount, Percent, Positive, Rate};
 
 /// 100 % in the units of [`Percent`].
-pub const WHOLE: u128 = 10_000_000;
+pub const WHOLE: u32 = 10_000_000;
 
 /// Units of a [`Positive`] in one.
 const ONE: u128 = 100_000;
@@ -45,7 +45,7 @@ pub trait Number: Copy + Ord + From<u128> {
 
     /// A price less a discount: the price times what is left of 100 %, in units of 0.00001 %. Never rounded.
     #[must_use]
-    fn less(self, rest: u128) -> Self;
+    fn less(self, rest: u32) -> Self;
 
     /// The number in 128 bits, if it fits.
     fn to_u128(self) -> Option<u128>;
@@ -64,8 +64,12 @@ impl Number for u128 {
         rounded_narrow(up, down, step).filter(|price| *price <= Amount::MAX.units()).ok_or(Beyond128Bits)
     }
 
-    fn less(self, rest: u128) -> Self {
-        self.saturating_mul(rest)
+    fn less(self, rest: u32) -> Self {
+        // Multiplying 64-bit numbers is much faster, and nearly all prices are such.
+        match u64::try_from(self) {
+            Ok(price) => Self::from(price) * Self::from(rest),
+            Err(_) => self.saturating_mul(rest.into()),
+        }
     }
 
     fn to_u128(self) -> Option<u128> {
@@ -83,7 +87,7 @@ impl Number for U256 {
         Ok(rounded_wide(up, down, step))
     }
 
-    fn less(self, rest: u128) -> Self {
+    fn less(self, rest: u32) -> Self {
         self.saturating_mul(Self::from(rest))
     }
 
@@ -171,11 +175,12 @@ impl Target {
 
     /// The factor between the price with its tax and with that of the question.
     fn tax_factor(&self, given: Given) -> (u128, u128) {
-        let with = |tax: Percent| WHOLE.saturating_add(tax.units());
+        let whole = u128::from(WHOLE);
+        let with = |tax: Percent| whole.saturating_add(tax.units());
         match (given.includes_tax, self.includes_tax) {
             (false, false) => (1, 1),
-            (true, false) => (WHOLE, with(given.tax)),
-            (false, true) => (with(self.tax), WHOLE),
+            (true, false) => (whole, with(given.tax)),
+            (false, true) => (with(self.tax), whole),
             (true, true) if given.tax == self.tax => (1, 1),
             (true, true) => (with(self.tax), with(given.tax)),
         }
@@ -194,7 +199,7 @@ impl Target {
         if percent == Percent::ZERO {
             return Some(Amount::ZERO);
         }
-        self.amount([gross.units(), percent.units(), 1, 1], WHOLE)
+        self.amount([gross.units(), percent.units(), 1, 1], WHOLE.into())
     }
 
     fn amount(&self, up: [u128; 4], down: u128) -> Option<Amount> {
@@ -355,8 +360,9 @@ mod tests {
     proptest! {
         #[test]
         fn narrow_and_wide_agree(price in 0u128..10u128.pow(20), tax in 1u128..10u128.pow(7), unit in 1u128..10u128.pow(9), step in 1u128..200_000) {
-            let up = [price, WHOLE + tax, unit, 1];
-            let down = [WHOLE, ONE, 1];
+            let whole = u128::from(WHOLE);
+            let up = [price, whole + tax, unit, 1];
+            let down = [whole, ONE, 1];
             let wide = rounded_wide(up, down, step);
             prop_assert!(rounded_narrow(up, down, step).is_none_or(|narrow| U256::from(narrow) == wide));
             match <u128 as Number>::rounded(up, down, step) {

@@ -90,13 +90,13 @@ macro_rules! decimal {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Plain::new(self.units(), $places).fmt(f)
+                Plain::new::<$places>(self.units()).fmt(f)
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(Plain::new(self.units(), $places).text())
+                serializer.serialize_str(Plain::new::<$places>(self.units()).text())
             }
         }
 
@@ -160,8 +160,8 @@ impl Percent {
 
     /// What a discount of so much leaves of a price, in units of 0.00001 %: 100 % is 10,000,000.
     #[must_use]
-    pub fn rest(self) -> u128 {
-        Self::MAX.units().saturating_sub(self.units())
+    pub fn rest(self) -> u32 {
+        Self::MAX.0.saturating_sub(self.0)
     }
 }
 
@@ -185,13 +185,13 @@ pub struct Shown<const PLACES: u32>(pub u128);
 
 impl<const PLACES: u32> fmt::Display for Shown<PLACES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Plain::new(self.0, PLACES).fmt(f)
+        Plain::new::<PLACES>(self.0).fmt(f)
     }
 }
 
 impl<const PLACES: u32> Serialize for Shown<PLACES> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Plain::new(self.0, PLACES).text())
+        serializer.serialize_str(Plain::new::<PLACES>(self.0).text())
     }
 }
 
@@ -206,35 +206,44 @@ impl Plain {
     /// 39 digits of a `u128` and a point; 48 leaves room for leading zeros of small fractions.
     const CAPACITY: usize = 48;
 
-    /// The text of a number in units of the last of `places` places.
-    pub(crate) fn new(units: u128, places: u32) -> Self {
+    /// The text of a number in units of the last of its places.
+    pub(crate) fn new<const PLACES: u32>(units: u128) -> Self {
         let mut plain = Self { bytes: [b'0'; Self::CAPACITY], start: Self::CAPACITY };
+        let one = const { 10_u64.pow(PLACES) };
         // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
-        match u64::try_from(units) {
-            Ok(units) => plain.write_short(units, places),
-            Err(_) => plain.write_long(units, places),
+        let (whole, fraction) = match u64::try_from(units) {
+            Ok(units) => (u128::from(units / one), units % one),
+            Err(_) => {
+                let one = u128::from(one);
+                (units / one, u64::try_from(units % one).unwrap_or_default())
+            }
+        };
+        if fraction != 0 {
+            plain.push_fraction(fraction, PLACES);
+        }
+        match u64::try_from(whole) {
+            Ok(whole) => plain.push_whole(whole),
+            Err(_) => plain.push_long(whole),
         }
         plain
     }
 
-    fn write_short(&mut self, units: u64, places: u32) {
-        // Nearly all numbers have five places; division by a constant is much faster.
-        let (mut whole, mut fraction) = match places {
-            5 => (units / 100_000, units % 100_000),
-            _ => 10_u64.checked_pow(places).map_or((0, units), |one| (units / one, units % one)),
-        };
-        if fraction != 0 {
-            let mut digits = places;
-            while fraction.is_multiple_of(10) {
-                fraction /= 10;
-                digits -= 1;
+    /// Writes a point, and so many places behind it but for the zeros at the end; they are taken off in large steps first.
+    fn push_fraction(&mut self, mut fraction: u64, mut places: u32) {
+        for (factor, zeros) in [(100_000_000, 8), (10_000, 4), (100, 2), (10, 1)] {
+            if fraction.is_multiple_of(factor) {
+                fraction /= factor;
+                places = places.saturating_sub(zeros);
             }
-            for _ in 0..digits {
-                self.push_digit(fraction % 10);
-                fraction /= 10;
-            }
-            self.push(b'.');
         }
+        for _ in 0..places {
+            self.push_digit(fraction % 10);
+            fraction /= 10;
+        }
+        self.push(b'.');
+    }
+
+    fn push_whole(&mut self, mut whole: u64) {
         while whole >= 10 {
             self.push_digit(whole % 10);
             whole /= 10;
@@ -242,31 +251,12 @@ impl Plain {
         self.push_digit(whole);
     }
 
-    fn write_long(&mut self, mut units: u128, places: u32) {
-        let mut written = false;
-        for _ in 0..places {
-            written = self.fraction_digit(u64::try_from(units % 10).unwrap_or_default(), written);
-            units /= 10;
+    fn push_long(&mut self, mut whole: u128) {
+        while whole >= 10 {
+            self.push_digit(u64::try_from(whole % 10).unwrap_or_default());
+            whole /= 10;
         }
-        if written {
-            self.push(b'.');
-        }
-        loop {
-            self.push_digit(u64::try_from(units % 10).unwrap_or_default());
-            units /= 10;
-            if units == 0 {
-                break;
-            }
-        }
-    }
-
-    /// Writes a digit behind the point, unless it is one of the zeros at the end.
-    fn fraction_digit(&mut self, digit: u64, written: bool) -> bool {
-        if written || digit != 0 {
-            self.push_digit(digit);
-            return true;
-        }
-        false
+        self.push_digit(u64::try_from(whole).unwrap_or_default());
     }
 
     fn push_digit(&mut self, digit: u64) {
@@ -362,6 +352,17 @@ mod tests {
         }
         assert_eq!(Amount::MAX.to_string(), "999999999999999.99999");
         assert_eq!(Rate::MAX.to_string(), "999999999999999.9999999999");
+        for (units, written) in [
+            (0, "0"),
+            (10, "0.00000000001"),
+            (100_000_000_000, "0.1"),
+            (42_500_000_000_000, "42.5"),
+            (1_000_000_000_000, "1"),
+            (1_010_000_000_010, "1.01000000001"),
+            (u128::from(u64::MAX) + 1, "18446744.073709551616"),
+        ] {
+            assert_eq!(Shown::<12>(units).to_string(), written);
+        }
         assert_eq!(Shown::<12>(1).to_string(), "0.000000000001");
         assert_eq!(Shown::<12>(u128::MAX).to_string(), "340282366920938463463374607.431768211455");
     }

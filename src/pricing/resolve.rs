@@ -191,6 +191,16 @@ impl<N> Default for Entries<N> {
     }
 }
 
+/// What is found out about a line on the way to seeing that it fits.
+struct Fit {
+    /// The least quantity, in units of 0.00001 of the question's unit of measure.
+    threshold: u128,
+    /// The first day: the line's, or its campaign's.
+    starting: Option<NaiveDate>,
+    /// The campaign, if that is the source.
+    campaign: Option<CampaignIndex>,
+}
+
 /// What comes out at one quantity.
 struct Outcome<N> {
     unit_price: N,
@@ -211,7 +221,7 @@ impl<N: Number> Outcome<N> {
 }
 
 /// A price less the discount, if it allows one; in units of 10^-12, not rounded.
-fn net<N: Number>(price: N, rest: u128, allows_discount: bool) -> N {
+fn net<N: Number>(price: N, rest: u32, allows_discount: bool) -> N {
     price.less(if allows_discount { rest } else { WHOLE })
 }
 
@@ -282,14 +292,16 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         self.entries.discounts.clear();
         let first_for_all = self.lines.item_discounts.len().saturating_add(self.lines.group_discounts.len());
         for (place, line) in discounts(self.lines).enumerate() {
-            if let Ok(mut entry) = self.examine(line, place) {
+            if let Ok(fit) = self.examine(line) {
+                let mut entry = self.entry(&line.conditions, place, fit);
                 entry.for_all_items = place >= first_for_all;
-                entry.score = line.percent.rest().into();
+                entry.score = u128::from(line.percent.rest()).into();
                 self.entries.discounts.push(entry);
             }
         }
         for (place, line) in self.lines.prices.iter().enumerate() {
-            if let Ok(mut entry) = self.examine(line, place) {
+            if let Ok(fit) = self.examine(line) {
+                let mut entry = self.entry(&line.conditions, place, fit);
                 entry.unit_price = self.converted(line)?;
                 entry.allows_discount = line.allow_line_discount;
                 self.entries.prices.push(entry);
@@ -298,9 +310,9 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Ok(())
     }
 
-    /// Tries the rules of section 2 but for the last, in the order of section 6: an entry for the contest, or the verdict of
-    /// the first rule that drops the line. On the way notes when the line's dates will matter.
-    fn examine<L: Line>(&mut self, line: &L, place: usize) -> Result<Entry<N>, Verdict> {
+    /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest has to know, or the verdict
+    /// of the first rule that drops the line. On the way notes when the line's dates will matter.
+    fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
         let (campaign, period) = self.grant::<L>(conditions)?;
         if conditions.variant.is_some() && conditions.variant != self.question.variant {
@@ -321,21 +333,24 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         if !period.contains(self.question.date) {
             return Err(Verdict::OutsideDates);
         }
-        Ok(Entry {
+        Ok(Fit { threshold, starting: period.starting, campaign })
+    }
+
+    /// The entry of a line that fits, as far as prices and discounts have it in common.
+    fn entry(&self, conditions: &Conditions, place: usize, fit: Fit) -> Entry<N> {
+        Entry {
             place,
             score: 0.into(),
             unit_price: 0.into(),
-            threshold,
-            minimum_quantity: conditions.minimum_quantity,
-            id: line.id(),
-            starting: period.starting,
+            threshold: fit.threshold,
+            starting: fit.starting,
             source: conditions.source.kind(),
-            campaign,
+            campaign: fit.campaign,
             specificity: Specificity::new(self.foreign(conditions).is_some(), conditions.variant.is_some()),
             for_all_items: false,
             allows_discount: false,
             verdict: Verdict::Chosen,
-        })
+        }
     }
 
     /// Whether the line is granted to the account (section 2.1): its campaign, if it has one, and the dates that count.
@@ -422,13 +437,28 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     /// Chooses discount and price at a quantity (section 4). `None`: there is no price.
     fn outcome(&mut self, quantity: Positive) -> Option<Outcome<N>> {
         let policy = self.question.policy;
-        let discount = decide(&mut self.entries.discounts, quantity, policy, Verdict::LowerDiscount, self.told);
+        let lines = self.lines;
+        let discount = decide(
+            &mut self.entries.discounts,
+            |place| discount_at(lines, place),
+            quantity,
+            policy,
+            Verdict::LowerDiscount,
+            self.told,
+        );
         let chosen = discount.and_then(|winner| self.discount_line(winner)).map_or(Percent::ZERO, |line| line.percent);
         let rest = chosen.rest();
         for entry in &mut self.entries.prices {
             entry.score = net(entry.unit_price, rest, entry.allows_discount);
         }
-        let winner = decide(&mut self.entries.prices, quantity, policy, Verdict::HigherNet, self.told);
+        let winner = decide(
+            &mut self.entries.prices,
+            |place| lines.prices.get(place),
+            quantity,
+            policy,
+            Verdict::HigherNet,
+            self.told,
+        );
         let list_price = self.list_price;
         let list_allows = self.list_price_allows_discount();
         let cap = list_price.filter(|_| policy.never_above_list_price).map(|price| net(price, rest, list_allows));
@@ -489,7 +519,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     fn next_break(&mut self, now: &Outcome<N>) -> Option<Break> {
         self.told = false;
         let now_net = now.net();
-        let least_rest = self.entries.discounts.iter().filter_map(|entry| entry.score.to_u128()).min().unwrap_or(WHOLE);
+        let of_discounts = self.entries.discounts.iter().filter_map(|entry| u32::try_from(entry.score.to_u128()?).ok());
+        let least_rest = of_discounts.min().unwrap_or(WHOLE);
         let may_win =
             |entry: &Entry<N>| !N::IS_ANSWERABLE || net(entry.unit_price, least_rest, entry.allows_discount) < now_net;
         let mut quantity = self.question.quantity;
@@ -523,7 +554,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
                     observer.discount(line, entry.verdict);
                 }
                 None => {
-                    if let Err(verdict) = self.examine(line, place) {
+                    if let Err(verdict) = self.examine(line) {
                         observer.discount(line, verdict);
                     }
                 }
@@ -537,7 +568,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
                     observer.price(line, entry.verdict, narrow(entry.unit_price).zip(entry.score.to_u128()));
                 }
                 None => {
-                    if let Err(verdict) = self.examine(line, place) {
+                    if let Err(verdict) = self.examine(line) {
                         let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
                         let price = convertible
                             .then(|| self.question.target.convert_to_amount(line.unit_price, self.given(line)))

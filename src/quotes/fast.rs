@@ -70,7 +70,8 @@ impl<'a> FastQuery<'a> {
         };
         let (mut item, mut variant, mut unit, mut quantity, mut tax) = (None, None, None, None, None);
         for pair in query.split('&') {
-            let (name, value) = pair.split_once('=')?;
+            let (name, value) = pair.split_at_checked(pair.bytes().position(|byte| byte == b'=')?)?;
+            let value = value.strip_prefix('=')?;
             let text = match name {
                 "contactNumber" => &mut head.contact_number,
                 "customerNumber" => &mut head.customer_number,
@@ -107,12 +108,16 @@ impl<'a> FastQuery<'a> {
 impl<'a> FastBody<'a> {
     /// The request; nothing if anything in it is wrong. Today is asked for only if the request names no date.
     pub fn into_request(mut self, today: impl FnOnce() -> NaiveDate, explain: bool) -> Option<QuoteRequest<'a>> {
-        let lines = std::mem::take(&mut self.lines);
-        if !(1..=MOST_LINES).contains(&lines.len()) {
+        let sent = std::mem::take(&mut self.lines);
+        if !(1..=MOST_LINES).contains(&sent.len()) {
             return None;
         }
         self.explain |= explain;
-        self.with_lines(lines.into_iter().map(FastLine::into_line).collect::<Option<_>>()?, today)
+        let mut lines = Vec::with_capacity(sent.len());
+        for line in sent {
+            lines.push(line.into_line()?);
+        }
+        self.with_lines(lines, today)
     }
 
     fn with_lines(self, lines: Vec<RequestLine<'a>>, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {

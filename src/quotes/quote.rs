@@ -65,6 +65,8 @@ struct Document<'a> {
     account: Option<Account>,
     currency_code: Option<&'a str>,
     currency: Currency,
+    /// The rounding steps of the currency: of unit prices, and of amounts.
+    rounding: (Positive, Positive),
     prices_include_tax: bool,
     campaigns: Campaigns,
 }
@@ -94,15 +96,21 @@ impl<'a> Document<'a> {
             }
         };
         let account = contact.map(|contact| account_of(snapshot, contact));
-        let currency_code = currency_code(snapshot, request, contact, account.as_ref());
+        let named_currency = currency_code(snapshot, request, contact, account.as_ref());
         let customer = account.and_then(|account| snapshot.contact(account.contact)?.customer);
         let named = request.campaign_number.as_ref();
+        let currency = currency(snapshot, named_currency, request.date);
+        let rounded_as = match currency {
+            Currency::Foreign { code, .. } => Some(code),
+            Currency::Local | Currency::WithoutRate => snapshot.local_currency(),
+        };
         Ok(Self {
             snapshot,
             request,
             account,
-            currency_code,
-            currency: currency(snapshot, currency_code, request.date),
+            currency_code: named_currency.map(|(text, _)| text),
+            currency,
+            rounding: snapshot.rounding(rounded_as),
             prices_include_tax: request
                 .prices_include_tax
                 .unwrap_or_else(|| customer.is_some_and(|customer| customer.prices_include_tax)),
@@ -138,7 +146,7 @@ impl<'a> Document<'a> {
     fn explained(&self, question: &Question<'_>, found: FoundItem<'a>, scratch: &mut Scratch) -> QuoteLine<'a> {
         let mut explanation = Explanation::new(self.snapshot, found.lines);
         let result = resolve(self.snapshot, question, found.lines, scratch, &mut explanation);
-        let trace = Some(explanation.into_trace(self.named_campaign()));
+        let trace = Some(Box::new(explanation.into_trace(self.named_campaign())));
         match result {
             Ok(answer) => QuoteLine::Priced(self.priced(&answer, trace)),
             Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace }),
@@ -163,7 +171,7 @@ impl<'a> Document<'a> {
             Currency::WithoutRate => return Err(self.rate_missing()),
         };
         let local_currency = self.snapshot.local_currency();
-        let (unit_amount_step, amount_step) = self.snapshot.rounding(foreign_currency.or(local_currency));
+        let (unit_amount_step, amount_step) = self.rounding;
         let target = Target {
             includes_tax: self.prices_include_tax,
             tax: line.tax_percent.unwrap_or(item.tax),
@@ -228,7 +236,7 @@ impl<'a> Document<'a> {
     }
 
     /// Words the resolver's answer.
-    fn priced(&self, answer: &Answer<'a>, trace: Option<Trace<'a>>) -> PricedLine<'a> {
+    fn priced(&self, answer: &Answer<'a>, trace: Option<Box<Trace<'a>>>) -> PricedLine<'a> {
         let price_line =
             answer.price_line.map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
         PricedLine {
@@ -266,27 +274,29 @@ fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     }
 }
 
-/// The currency of the answer: the request's, else the contact's, else the account's, else local.
+/// The currency of the answer, its text and its code: the request's, else the contact's, else the account's, else local. One
+/// that the book has never heard of has no code.
 fn currency_code<'a>(
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'_>,
     contact: Option<ContactIndex>,
     account: Option<&Account>,
-) -> Option<&'a str> {
+) -> Option<(&'a str, Option<Code>)> {
+    if let Some(text) = request.currency_code.as_deref() {
+        return Some((text, snapshot.code(text)));
+    }
     let of = |contact: ContactIndex| snapshot.contact(contact)?.currency;
-    request.currency_code.as_deref().or_else(|| {
-        contact
-            .and_then(of)
-            .or_else(|| account.and_then(|account| of(account.contact)))
-            .or_else(|| snapshot.local_currency())
-            .map(|code| snapshot.code_text(code))
-    })
+    let code = contact
+        .and_then(of)
+        .or_else(|| account.and_then(|account| of(account.contact)))
+        .or_else(|| snapshot.local_currency())?;
+    Some((snapshot.code_text(code), Some(code)))
 }
 
 /// What the currency is to the company at the date.
-fn currency(snapshot: &Snapshot, text: Option<&str>, date: NaiveDate) -> Currency {
-    let Some(text) = text else { return Currency::Local };
-    let Some(code) = snapshot.code(text) else { return Currency::WithoutRate };
+fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: NaiveDate) -> Currency {
+    let Some((_, code)) = named else { return Currency::Local };
+    let Some(code) = code else { return Currency::WithoutRate };
     if snapshot.local_currency() == Some(code) {
         return Currency::Local;
     }

@@ -92,7 +92,7 @@ impl Out<'_> {
     /// A number in units of its last place.
     fn decimal<const PLACES: u32>(&mut self, units: u128) {
         self.raw("\"");
-        self.0.extend_from_slice(Plain::new(units, PLACES).bytes());
+        self.0.extend_from_slice(Plain::new::<PLACES>(units).bytes());
         self.raw("\"");
     }
 
@@ -163,7 +163,7 @@ impl Out<'_> {
         self.optional(line.valid_until, Self::date);
         self.raw(",\"nextBreak\":");
         self.optional(line.next_break.as_ref(), Self::next_break);
-        self.trace(line.trace.as_ref());
+        self.trace(line.trace.as_deref());
         self.raw("}");
     }
 
@@ -173,7 +173,7 @@ impl Out<'_> {
         self.raw(",\"detail\":");
         self.text(&line.problem.detail);
         self.raw("}");
-        self.trace(line.trace.as_ref());
+        self.trace(line.trace.as_deref());
         self.raw("}");
     }
 

@@ -244,11 +244,11 @@ proptest! {
                     (number(&next.quantity), number(&next.unit_price), number(&next.line_discount_percent))
                 });
                 prop_assert_eq!(got, next);
-                line.trace.as_ref()
+                line.trace.as_deref()
             }
             QuoteLine::Unpriced(line) => {
                 prop_assert_eq!(Err(line.problem.code.text()), expected);
-                line.trace.as_ref()
+                line.trace.as_deref()
             }
         };
         if let Some(trace) = trace {
