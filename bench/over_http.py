@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Measures the service over HTTP: rows through `batch`, the activation of a large campaign, and quotes per second beside a bare
-actix handler that answers bodies of the same size, in interleaved rounds.
+"""Measures the service over HTTP: rows through `batch`, the activation of a large campaign, and quotes beside a bare actix handler
+that takes the same requests and answers the same bodies (examples/bare.rs), in interleaved rounds: per second as fast as they
+go, and how long they take at a fixed rate (examples/open_loop.rs).
 
     cargo build --release --bins --examples && bench/over_http.py
 
@@ -16,6 +17,8 @@ import tempfile
 import time
 
 from service import ROOT, Client, free_port, process, service
+
+EXAMPLES = ROOT / "target" / "release" / "examples"
 
 
 def cpu_seconds(pid: int) -> float:
@@ -75,16 +78,50 @@ def seed(client: Client, contacts: int, items: int, prices: int) -> None:
     print(f"activation: {contacts:,} contacts, {prices:,} prices: {took:.2f} s (added {answer['added']:,})", flush=True)
 
 
-def compare(name: str, ours: tuple, bare: tuple, rounds: int, seconds: int, script: str | None) -> None:
-    """Interleaved rounds; prints medians and ratios."""
-    results = {"service": [], "bare": []}
+def bodies(client: Client, directory: str, get: str, document: dict) -> list:
+    """The service's own answers, as files for the yardstick."""
+    paths = []
+    for name, method, path, body in [("one", "GET", get, None), ("hundred", "POST", "/v1/price-quotes", document)]:
+        paths.append(os.path.join(directory, name))
+        with open(paths[-1], "wb") as file:
+            file.write(client.raw(method, path, body))
+    return paths
+
+
+def interleaved(rounds: int, *measures) -> list:
+    """The medians of what each of the measures gives, taken in turn."""
+    taken = [[] for _ in measures]
     for _ in range(rounds):
-        results["service"].append(wrk(*ours, seconds, 16, script))
-        results["bare"].append(wrk(*bare, seconds, 16, script))
-    middle = {who: {what: statistics.median(r[what] for r in rows) for what in ("rate", "cpu")} for who, rows in results.items()}
-    ours, bare = middle["service"], middle["bare"]
-    print(f"{name:<28} service {ours['rate']:>9,.0f}/s {ours['cpu']:>7.2f} us   bare {bare['rate']:>9,.0f}/s {bare['cpu']:>7.2f} us"
-          f"   ratio {ours['rate'] / bare['rate']:.3f}  cpu {ours['cpu'] / bare['cpu']:.2f}", flush=True)
+        for rows, measure in zip(taken, measures, strict=True):
+            rows.append(measure())
+    return [{name: statistics.median(row[name] for row in rows) for name in rows[0]} for rows in taken]
+
+
+def compare(name: str, rounds: int, ours, *yardsticks) -> None:
+    """Prints the medians of the service beside those of each (name, measure)."""
+    service, *others = interleaved(rounds, ours, *(measure for _, measure in yardsticks))
+    for (other, _), bare in zip(yardsticks, others, strict=True):
+        print(f"{name:<22} service {service['rate']:>9,.0f}/s {service['cpu']:>7.2f} us   {other} {bare['rate']:>9,.0f}/s {bare['cpu']:>7.2f} us"
+              f"   ratio {service['rate'] / bare['rate']:.3f}  cpu {service['cpu'] / bare['cpu']:.2f}   {load()}", flush=True)
+
+
+def open_loop(port: int, path: str, rate: int, seconds: int) -> dict:
+    """Microseconds from the moment a request was due to the end of its answer."""
+    command = [str(EXAMPLES / "open_loop"), f"127.0.0.1:{port}", path, str(rate), str(seconds), "64"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def compare_delays(rate: int, rounds: int, ours, bare) -> None:
+    """Prints the medians of the quantiles at a fixed rate."""
+    service, bare = interleaved(rounds, ours, bare)
+    for name in ("p50", "p90", "p99", "p999"):
+        print(f"at {rate:,}/s, {name:<5} service {service[name]:>8,.0f} us   bare {bare[name]:>8,.0f} us   ratio {service[name] / bare[name]:.2f}")
+    print(f"answered per second: {service['rate']:,.0f} and {bare['rate']:,.0f}   {load()}", flush=True)
+
+
+def load() -> str:
+    """How busy the machine is with all it does."""
+    return "load " + " ".join(open("/proc/loadavg").read().split()[:3])
 
 
 def main() -> None:
@@ -95,23 +132,40 @@ def main() -> None:
     parser.add_argument("--prices", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rate", type=int, default=20_000, help="requests per second of the open loop")
     options = parser.parse_args()
-    with service() as (port, child):
+    with service() as (port, child), tempfile.TemporaryDirectory() as directory:
         client = Client(port)
         seed(client, options.contacts, options.items, options.prices)
-        get = "/v1/price-quotes?contactNumber=C0000042&itemNumber=I000042&quantity=12&date=2031-05-15"
+        path = "/v1/price-quotes"
+        get = f"{path}?contactNumber=C0000042&itemNumber=I000042&quantity=12&date=2031-05-15"
         document = {"contactNumber": "C0000042", "date": "2031-05-15",
                     "lines": [{"itemNumber": f"I{n:06}", "quantity": "12"} for n in range(100)]}
-        one = len(json.dumps(client.ask("GET", get), separators=(",", ":")))
-        hundred = len(json.dumps(client.ask("POST", "/v1/price-quotes", document), separators=(",", ":")))
         bare_port = free_port()
-        bare = [str(ROOT / "target" / "release" / "examples" / "bare"), str(bare_port), str(one), str(hundred)]
+        bare = [str(EXAMPLES / "bare"), str(bare_port), *bodies(client, directory, get, document)]
         with process(bare, bare_port) as yardstick:
-            base, other = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{bare_port}"
-            compare("GET one line", (base + get, child.pid), (other + "/one", yardstick.pid), options.rounds, options.seconds, None)
-            script = post_script(json.dumps(document))
-            compare("POST 100 lines", (base + "/v1/price-quotes", child.pid), (other + "/hundred", yardstick.pid),
-                    options.rounds, options.seconds, script)
+            script = post_script(json.dumps(document, separators=(",", ":")))
+
+            def ours(path: str, script: str | None = None):
+                return lambda: wrk(f"http://127.0.0.1:{port}{path}", child.pid, options.seconds, 16, script)
+
+            def theirs(path: str, script: str | None = None):
+                return lambda: wrk(f"http://127.0.0.1:{bare_port}{path}", yardstick.pid, options.seconds, 16, script)
+
+            compare("GET one line", options.rounds, ours(get), ("bare", theirs(get)))
+            compare("POST 100 lines", options.rounds, ours(path, script),
+                    ("bare serde", theirs(path, script)), ("bare bytes", theirs("/ready", script)))
+            compare("POST with explain", options.rounds, ours(f"{path}?explain=true", script), ("without", ours(path, script)))
+            compare_delays(options.rate, options.rounds,
+                           lambda: open_loop(port, get, options.rate, options.seconds),
+                           lambda: open_loop(bare_port, get, options.rate, options.seconds))
+        print(f"resident {resident(child.pid):,.0f} MiB")
+
+
+def resident(pid: int) -> float:
+    """The memory of a process, in MiB."""
+    line = next(line for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

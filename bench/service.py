@@ -32,8 +32,8 @@ class Client:
         self.connection = HTTPConnection("127.0.0.1", port, timeout=600)
         self.used = time.monotonic()
 
-    def call(self, method: str, path: str, body=None, **headers):
-        """The response's headers and its parsed body; anything but success ends the run with the service's own words."""
+    def raw(self, method: str, path: str, body=None, **headers):
+        """The response's headers and its body as it came; anything but success ends the run with the service's own words."""
         text = None if body is None else json.dumps(body, separators=(",", ":"))
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if time.monotonic() > self.used + IDLE_SECONDS:
@@ -44,7 +44,12 @@ class Client:
         self.used = time.monotonic()
         if response.status >= 300:
             raise SystemExit(f"{method} {path} answered {response.status}: {answer[:2000].decode()}")
-        return response.headers, json.loads(answer) if answer else None
+        return response.headers, answer
+
+    def call(self, method: str, path: str, body=None, **headers):
+        """The response's headers and its parsed body."""
+        headers, answer = self.raw(method, path, body, **headers)
+        return headers, json.loads(answer) if answer else None
 
     def ask(self, method: str, path: str, body=None):
         """The parsed answer."""

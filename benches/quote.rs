@@ -1,7 +1,8 @@
 //! What a quote costs: from a parsed request to the answer, and to the answer as JSON.
 //!
-//! A book of 10,000 items with ten price lines and two discount lines each, and 100,000 contacts. Every request asks for
-//! another item and contact, so that the caches are no warmer than they would be.
+//! A book of 10,000 items with ten price lines and two discount lines each, 100,000 contacts and 10 campaigns. Every request asks
+//! for another item and contact, so that the caches are no warmer than they would be. Then the same questions about a hundred
+//! items to books of other sizes: what lies at other items costs them nothing.
 
 // A benchmark may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
@@ -9,15 +10,23 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use kampanje::pricing::resolve::Scratch;
 use kampanje::publication::facts::{Change, Fact, FactKind};
 use kampanje::publication::snapshot::Snapshot;
-use kampanje::quotes::quote::quote;
+use kampanje::quotes::quote::{quote, write_quote};
 use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const ITEMS: usize = 10_000;
-const CONTACTS: usize = 100_000;
+/// How large a book is.
+#[derive(Clone, Copy)]
+struct Size {
+    items: usize,
+    contacts: usize,
+    campaigns: usize,
+}
+
+const USUAL: Size = Size { items: 10_000, contacts: 100_000, campaigns: 10 };
 
 fn put(kind: FactKind, key: String, members: Value) -> Change {
     Change::Put { key, fact: Fact::from_text(kind, &members.to_string()).unwrap(), version: 1 }
@@ -31,9 +40,10 @@ fn contact_number(index: usize) -> String {
     format!("CT{index:06}")
 }
 
-fn sources(item: usize) -> [Value; 10] {
-    let campaign = |index: usize| json!({ "type": "CAMPAIGN", "campaignNumber": format!("CP{:04}", index % 10) });
-    let contact = |index: usize| json!({ "type": "CONTACT", "contactNumber": contact_number(index % CONTACTS) });
+fn sources(item: usize, size: Size) -> [Value; 10] {
+    let campaign =
+        |index: usize| json!({ "type": "CAMPAIGN", "campaignNumber": format!("CP{:04}", index % size.campaigns) });
+    let contact = |index: usize| json!({ "type": "CONTACT", "contactNumber": contact_number(index % size.contacts) });
     let group = |code: &str| json!({ "type": "CUSTOMER_PRICE_GROUP", "code": code });
     let all = json!({ "type": "ALL_CUSTOMERS" });
     [
@@ -50,14 +60,14 @@ fn sources(item: usize) -> [Value; 10] {
     ]
 }
 
-fn lines(item: usize) -> Vec<Change> {
+fn lines(item: usize, size: Size) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (place, source) in sources(item).into_iter().enumerate() {
+    for (place, source) in sources(item, size).into_iter().enumerate() {
         let members = json!({ "source": source, "itemNumber": format!("ITEM{item}"), "unitPrice": format!("{}.95", 90 + place),
             "minimumQuantity": (place % 3 * 10).to_string(), "allowLineDiscount": true, "priceIncludesTax": place == 4 });
         changes.push(put(FactKind::PriceLine, Uuid::new_v4().to_string(), members));
     }
-    for source in sources(item).into_iter().skip(8) {
+    for source in sources(item, size).into_iter().skip(8) {
         let members = json!({ "source": source, "itemNumber": format!("ITEM{item}"), "minimumQuantity": "0",
             "lineDiscountPercent": "7.5" });
         changes.push(put(FactKind::DiscountLine, Uuid::new_v4().to_string(), members));
@@ -65,7 +75,7 @@ fn lines(item: usize) -> Vec<Change> {
     changes
 }
 
-fn book() -> Snapshot {
+fn book(size: Size) -> Snapshot {
     let settings = json!({ "localCurrencyCode": "EUR", "timeZone": "Europe/Berlin" });
     let mut changes = vec![
         put(FactKind::Settings, String::new(), settings),
@@ -75,45 +85,40 @@ fn book() -> Snapshot {
             json!({ "currencyCode": "USD", "startingDate": "2031-01-01", "rate": "1.0865" }),
         ),
     ];
-    for index in 0..10 {
-        let number = format!("CP{index:04}");
-        changes.push(put(
-            FactKind::Campaign,
-            number.clone(),
-            json!({ "startingDate": "2031-05-01", "endingDate": "2031-05-31" }),
-        ));
-        let accounts = (0..CONTACTS).filter(|contact| contact % 3 != index % 3).map(ordinal).collect();
-        changes.push(Change::AudienceAdd { campaign: number, accounts });
+    for index in 0..size.campaigns {
+        let dates = json!({ "startingDate": "2031-05-01", "endingDate": "2031-05-31" });
+        changes.push(put(FactKind::Campaign, format!("CP{index:04}"), dates));
     }
-    for index in 0..CONTACTS {
+    // Made one after the other as they are taken: all at once they would be larger than the book.
+    let audiences = (0..size.campaigns).map(|index| Change::AudienceAdd {
+        campaign: format!("CP{index:04}"),
+        accounts: (0..size.contacts).filter(|contact| contact % 3 != index % 3).map(ordinal).collect(),
+    });
+    let contacts = (0..size.contacts).map(|index| {
         let customer = json!({ "number": format!("D{index}"), "priceGroupCode": "GOLD", "allowLineDiscount": true, "pricesIncludeTax": false });
-        changes.push(put(
-            FactKind::Contact,
-            contact_number(index),
-            json!({ "type": "COMPANY", "ordinal": index, "customer": customer }),
-        ));
-    }
-    for item in 0..ITEMS {
+        let members = json!({ "type": "COMPANY", "ordinal": index, "customer": customer });
+        put(FactKind::Contact, contact_number(index), members)
+    });
+    let items = (0..size.items).flat_map(|item| {
         let members = json!({ "listPrice": "129.95", "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });
-        changes.push(put(FactKind::Item, format!("ITEM{item}"), members));
-        changes.extend(lines(item));
-    }
-    Snapshot::empty().advanced(1, changes)
+        std::iter::once(put(FactKind::Item, format!("ITEM{item}"), members)).chain(lines(item, size))
+    });
+    Snapshot::empty().advanced(1, changes.into_iter().chain(audiences).chain(contacts).chain(items))
 }
 
-/// Requests for a number of lines each, every one for another contact and other items.
-fn requests(lines: usize, currency: Option<&str>) -> Vec<QuoteRequest> {
+/// Requests for a number of lines each, every one for another contact and other items among the first so many.
+fn requests(lines: usize, currency: Option<&str>, items: usize, contacts: usize) -> Vec<QuoteRequest<'static>> {
     let line = |index: usize| RequestLine {
-        item_number: format!("ITEM{}", index * 7_919 % ITEMS),
+        item_number: format!("ITEM{}", index * 7_919 % items).into(),
         variant_code: None,
         unit_of_measure_code: None,
         quantity: "5".parse().unwrap(),
         tax_percent: None,
     };
     let request = |index: usize| QuoteRequest {
-        asker: Asker::Contact(contact_number(index * 7_919 % CONTACTS)),
+        asker: Asker::Contact(contact_number(index * 7_919 % contacts).into()),
         date: "2031-05-15".parse().unwrap(),
-        currency_code: currency.map(str::to_owned),
+        currency_code: currency.map(|code| code.to_owned().into()),
         prices_include_tax: None,
         campaign_number: None,
         lines: (0..lines).map(|place| line(index * lines + place)).collect(),
@@ -123,10 +128,10 @@ fn requests(lines: usize, currency: Option<&str>) -> Vec<QuoteRequest> {
 }
 
 fn bench(criterion: &mut Criterion) {
-    let snapshot = book();
+    let snapshot = book(USUAL);
     let tables = [("one line", 1, None), ("one line in USD", 1, Some("USD")), ("100 lines", 100, None)];
     for (name, lines, currency) in tables {
-        let requests = requests(lines, currency);
+        let requests = requests(lines, currency, USUAL.items, USUAL.contacts);
         let mut next = 0;
         let mut turn = || {
             next = (next + 1) % requests.len();
@@ -140,11 +145,37 @@ fn bench(criterion: &mut Criterion) {
             );
         });
         criterion.bench_function(&format!("{name}, as JSON"), |bencher| {
-            let answer = |at: usize| serde_json::to_vec(&quote(&snapshot, &requests[at]).unwrap()).unwrap();
-            bencher.iter_batched(&mut turn, |at| black_box(answer(at)), BatchSize::SmallInput);
+            let mut scratch = Scratch::default();
+            let answer = |at: usize| {
+                let mut json = Vec::new();
+                write_quote(&snapshot, &requests[at], &mut scratch, &mut json).unwrap();
+                json
+            };
+            bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);
         });
     }
-    let mut change = lines(1);
+    let sizes = [
+        Size { items: 100, contacts: 1_000, campaigns: 10 },
+        Size { items: 10_000, contacts: 100_000, campaigns: 10 },
+        Size { items: 10_000, contacts: 100_000, campaigns: 100 },
+        Size { items: 50_000, contacts: 500_000, campaigns: 100 },
+    ];
+    for size in sizes {
+        let Size { items, contacts, campaigns } = size;
+        let snapshot = book(size);
+        let requests = requests(1, None, 100, 1_000);
+        let mut next = 0;
+        let mut turn = || {
+            next = (next + 1) % requests.len();
+            next
+        };
+        let name = format!("one line of {items} items, {contacts} contacts, {campaigns} campaigns");
+        criterion.bench_function(&name, |bencher| {
+            let answer = |at: usize| black_box(quote(&snapshot, &requests[at]).unwrap());
+            bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);
+        });
+    }
+    let mut change = lines(1, USUAL);
     criterion.bench_function("advance by a dozen lines", |bencher| {
         change.rotate_left(1);
         bencher.iter_batched(|| change.clone(), |change| snapshot.advanced(2, change), BatchSize::SmallInput);

@@ -1,29 +1,134 @@
-//! The yardstick of `bench/over_http.py`: an actix server that does nothing but answer bodies of given sizes, after reading what was sent.
+//! The yardstick of `bench/over_http.py`: an actix server that does what no service can do without, for answers that it is given.
 //!
-//! `bare PORT SIZE SIZE`: GET /one answers the first size, POST /hundred reads the body as JSON and answers the second.
+//! `bare PORT ONE HUNDRED`: two files with answers to price quotes. GET and POST `/v1/price-quotes` take the requests that the
+//! service takes. GET answers the bytes of the first file. POST reads the body into a type and answers the second: at `/ready` by
+//! its bytes, at `/v1/price-quotes` by having serde write it from a type of the same shape.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
+use serde::{Deserialize, Serialize};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// What is asked.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its reading is measured")]
+struct Request {
+    contact_number: Option<String>,
+    date: Option<String>,
+    lines: Vec<RequestLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code, reason = "only its reading is measured")]
+struct RequestLine {
+    item_number: String,
+    quantity: Option<String>,
+}
+
+/// What is answered.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    publication_version: i64,
+    date: String,
+    account_number: Option<String>,
+    currency_code: Option<String>,
+    prices_include_tax: bool,
+    lines: Vec<Line>,
+    totals: Totals,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    unit_price: String,
+    line_discount_percent: String,
+    gross_amount: String,
+    discount_amount: String,
+    line_amount: String,
+    list_price: Option<String>,
+    price_line: Option<Used>,
+    discount_line: Option<Used>,
+    source: Source,
+    valid_until: Option<String>,
+    next_break: Option<Break>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Used {
+    id: String,
+    source: Source,
+    publication_version: i64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+enum Source {
+    Campaign { campaign_number: String },
+    Contact { contact_number: String },
+    CustomerPriceGroup { code: String },
+    CustomerDiscountGroup { code: String },
+    AllCustomers,
+    ListPrice,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Break {
+    quantity: String,
+    unit_price: String,
+    line_discount_percent: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Totals {
+    gross_amount: String,
+    discount_amount: String,
+    line_amount: String,
+}
+
+/// The answer, if the body asks for as many lines as it has.
+fn answer_to(body: &[u8], lines: usize, answer: impl FnOnce() -> Vec<u8>) -> HttpResponse {
+    match serde_json::from_slice::<Request>(body) {
+        Ok(request) if request.lines.len() == lines => {
+            HttpResponse::Ok().content_type("application/json").body(answer())
+        }
+        _ => HttpResponse::BadRequest().finish(),
+    }
+}
+
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
-    let numbers: Vec<usize> = std::env::args().skip(1).map(|argument| argument.parse()).collect::<Result<_, _>>()?;
-    let [port, one, hundred] = numbers.as_slice() else { anyhow::bail!("bare PORT SIZE SIZE") };
-    let (one, hundred) = (web::Bytes::from(vec![b' '; *one]), web::Bytes::from(vec![b' '; *hundred]));
-    let answer = |body: web::Bytes| HttpResponse::Ok().content_type("application/json").body(body);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [port, one, hundred] = arguments.as_slice() else { anyhow::bail!("bare PORT ONE HUNDRED") };
+    let one = web::Bytes::from(std::fs::read(one)?);
+    let ready = std::fs::read(hundred)?;
+    let typed: Answer = serde_json::from_slice(&ready)?;
+    anyhow::ensure!(serde_json::to_vec(&typed)? == ready, "the type does not have the shape of the answer");
+    let lines = typed.lines.len();
     HttpServer::new(move || {
-        let (one, hundred) = (one.clone(), hundred.clone());
-        App::new().route("/one", web::get().to(move || std::future::ready(answer(one.clone())))).route(
-            "/hundred",
-            web::post().to(move |body: web::Bytes| {
-                let read = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
-                std::future::ready(if read { answer(hundred.clone()) } else { HttpResponse::BadRequest().finish() })
-            }),
-        )
+        let (one, ready, typed) = (one.clone(), ready.clone(), typed.clone());
+        let get = move || {
+            let one = one.clone();
+            async move { HttpResponse::Ok().content_type("application/json").body(one) }
+        };
+        let by_serde = move |body: web::Bytes| {
+            let mut bytes = Vec::with_capacity(lines * 600);
+            let written = serde_json::to_writer(&mut bytes, &typed);
+            std::future::ready(answer_to(&body, lines, || written.map(|()| bytes).unwrap_or_default()))
+        };
+        let by_bytes = move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || ready.clone()));
+        App::new()
+            .route("/v1/price-quotes", web::get().to(get))
+            .route("/v1/price-quotes", web::post().to(by_serde))
+            .route("/ready", web::post().to(by_bytes))
     })
-    .bind(("127.0.0.1", u16::try_from(*port)?))?
+    .bind(("127.0.0.1", port.parse::<u16>()?))?
     .run()
     .await?;
     Ok(())

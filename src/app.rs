@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use actix_service::IntoServiceFactory as _;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
@@ -29,6 +30,7 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::db::secrets;
 use crate::platform::effect::Database;
+use crate::platform::http::ahead::Ahead;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::middleware::{Credentials, around};
@@ -37,6 +39,7 @@ use crate::platform::http::routes::Routes;
 use crate::publication::live::{LiveBook, RefreshError};
 use crate::publication::{self, writer};
 use crate::quotes;
+use crate::quotes::at_once::QuotesAtOnce;
 use crate::sales::Sales;
 use crate::salespeople::Salespeople;
 use crate::segments::Segments;
@@ -145,7 +148,8 @@ pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<
     let server = HttpServer::new(move || {
         let shared = shared.clone();
         let routes = routes();
-        App::new()
+        let at_once = QuotesAtOnce::new(shared.book.clone(), shared.calendar.clone(), shared.credentials.clone());
+        let app = App::new()
             .app_data(web::Data::new(shared.database))
             .app_data(web::Data::new(shared.calendar))
             .app_data(web::Data::new(shared.book))
@@ -157,7 +161,8 @@ pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<
             .wrap(from_fn(around))
             .configure(|app| routes.configure(app))
             .service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
+        Ahead::of(at_once, app.into_factory())
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)

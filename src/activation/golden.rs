@@ -2,6 +2,8 @@
 //!
 //! The answers are quotes like any other: the one resolver, on the book as it would be or as it was just written.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -50,8 +52,8 @@ fn difference(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &GoldenQu
     Some(finding.param("expected", expected).param("actual", actual))
 }
 
-fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest {
-    let text = |key: &Option<Key>| key.as_ref().map(ToString::to_string);
+fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'static> {
+    let text = |key: &Option<Key>| key.as_ref().map(|key| Cow::Owned(key.to_string()));
     let asker = match (text(&golden.contact_number), text(&golden.customer_number)) {
         (Some(number), _) => Asker::Contact(number),
         (None, Some(number)) => Asker::Customer(number),
@@ -60,11 +62,11 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest {
     QuoteRequest {
         asker,
         date: golden.date.map_or(day, Date::get),
-        currency_code: golden.currency_code.as_ref().map(ToString::to_string),
+        currency_code: golden.currency_code.as_ref().map(|code| code.to_string().into()),
         prices_include_tax: golden.prices_include_tax,
         campaign_number: None,
         lines: vec![RequestLine {
-            item_number: golden.item_number.to_string(),
+            item_number: golden.item_number.to_string().into(),
             variant_code: text(&golden.variant_code),
             unit_of_measure_code: text(&golden.unit_of_measure_code),
             quantity: golden.quantity.into(),

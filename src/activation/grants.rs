@@ -191,14 +191,14 @@ async fn get_campaign_grant(
     let (contact, account) = account(&mut conn, &asked.asker).await?;
     let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
     let snapshot = book.snapshot().clone();
-    let asked = QuoteRequest { asker: Asker::Contact(contact), explain: true, ..asked };
-    let named = QuoteRequest { campaign_number: Some(campaign.to_string()), ..asked.clone() };
+    let asked = QuoteRequest { asker: Asker::Contact(contact.into()), explain: true, ..asked };
+    let named = QuoteRequest { campaign_number: Some(campaign.as_str().into()), ..asked.clone() };
     let grant = grant(&snapshot, &campaign, &asked, &named, audience)?;
     Ok(Answer::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
 }
 
 /// The query: a quote's, save that the item may be left out and somebody has to ask.
-fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem> {
+fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
     if params.get("contactNumber").or_else(|| params.get("customerNumber")).is_none() {
         let detail = "contactNumber or customerNumber must be given";
@@ -219,7 +219,7 @@ fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest, Problem>
 }
 
 /// The contact that asks, and its account.
-async fn account(conn: &mut AsyncPgConnection, asker: &Asker) -> Result<(String, String), Problem> {
+async fn account(conn: &mut AsyncPgConnection, asker: &Asker<'_>) -> Result<(String, String), Problem> {
     let (parameter, number) = match asker {
         Asker::Contact(number) => ("contactNumber", number),
         Asker::Customer(number) => ("customerNumber", number),
@@ -243,8 +243,8 @@ async fn account(conn: &mut AsyncPgConnection, asker: &Asker) -> Result<(String,
 fn grant<'a>(
     snapshot: &'a Snapshot,
     campaign: &Key,
-    asked: &'a QuoteRequest,
-    named: &QuoteRequest,
+    asked: &'a QuoteRequest<'_>,
+    named: &QuoteRequest<'_>,
     audience: AudienceMembership,
 ) -> Result<CampaignGrant<'a>, Problem> {
     // The contact is in the database, but the copy of the book may not know it yet.
@@ -269,7 +269,7 @@ fn grant<'a>(
         Some(QuoteLine::Priced(mut line)) => {
             let trace = line.trace.take();
             grant.granted = grants(campaign.as_str(), &line);
-            grant.winner = Some(winner(&line, trace.as_ref()));
+            grant.winner = Some(winner(&line, trace.as_deref()));
             trace
         }
         Some(QuoteLine::Unpriced(line)) => {
@@ -346,9 +346,9 @@ fn of_campaign(
 }
 
 /// What stands against the lines of a campaign that is open to the account.
-fn of_lines(grant: &CampaignGrant<'_>, asked: &QuoteRequest, discount_allowed: bool) -> GrantReason {
+fn of_lines(grant: &CampaignGrant<'_>, asked: &QuoteRequest<'_>, discount_allowed: bool) -> GrantReason {
     let campaign = &grant.campaign_number;
-    let item = asked.lines.as_slice().first().map(|line| line.item_number.as_str()).unwrap_or_default();
+    let item = asked.lines.as_slice().first().map(|line| line.item_number.as_ref()).unwrap_or_default();
     let lines = grant.prices.len().saturating_add(grant.discounts.len());
     if lines == 0 {
         return reason(GrantReasonCode::NoLineForItem, format!("{campaign} as published has no line for {item}"));

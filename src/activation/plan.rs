@@ -2,6 +2,7 @@
 //!
 //! Prices are quotes: the same resolver, asked on the book as it is and on the book as it would be.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
@@ -250,7 +251,7 @@ impl Hypothesis {
             let account = self.snapshot.number_of_ordinal(shared.min()?)?.to_owned();
             let item = rival.items.iter().next()?;
             let asked = RequestLine {
-                item_number: item.clone(),
+                item_number: item.as_str().into(),
                 variant_code: None,
                 unit_of_measure_code: None,
                 quantity: Positive::ONE,
@@ -329,7 +330,15 @@ impl Hypothesis {
             [book, &self.snapshot].map(|book| self.price(book, account, asked).map(|(price, _)| price));
         let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } = asked.line.clone();
         let currency_code = asked.currency.clone();
-        PriceChange { item_number, variant_code, unit_of_measure_code, currency_code, quantity, before, after }
+        PriceChange {
+            item_number: item_number.into_owned(),
+            variant_code: variant_code.map(Cow::into_owned),
+            unit_of_measure_code: unit_of_measure_code.map(Cow::into_owned),
+            currency_code,
+            quantity,
+            before,
+            after,
+        }
     }
 
     /// The price in a book, and the list price beside it.
@@ -353,7 +362,8 @@ impl Hypothesis {
                 self.price(&self.snapshot, &account, &asked).and_then(|(price, list_price)| saved(price, list_price?)),
             );
             if asked.currency.as_ref().is_none_or(|code| *code == draft.local_currency)
-                && let Some(cost) = draft.items.get(&asked.line.item_number).and_then(|item| cost_of(item, &asked.line))
+                && let Some(cost) =
+                    draft.items.get(asked.line.item_number.as_ref()).and_then(|item| cost_of(item, &asked.line))
             {
                 let ask = |book: &Snapshot| {
                     let local = Terms { currency: Some(&draft.local_currency), prices_include_tax: Some(false) };
@@ -416,7 +426,7 @@ struct Rival {
 /// A price that a plan compares.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    line: RequestLine,
+    line: RequestLine<'static>,
     /// None: the account's.
     currency: Option<String>,
 }
@@ -439,9 +449,9 @@ pub(super) fn questions(draft: &Draft) -> Vec<Asked> {
         Amount,
     )| {
         let line = RequestLine {
-            item_number: item?.clone(),
-            variant_code: variant.clone(),
-            unit_of_measure_code: unit.clone(),
+            item_number: item?.clone().into(),
+            variant_code: variant.clone().map(Into::into),
+            unit_of_measure_code: unit.clone().map(Into::into),
             quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
             tax_percent: None,
         };
@@ -463,13 +473,13 @@ fn priced<T>(
     account: &str,
     date: NaiveDate,
     terms: Terms<'_>,
-    line: RequestLine,
+    line: RequestLine<'_>,
     take: impl FnOnce(&PricedLine<'_>) -> T,
 ) -> Option<T> {
     let request = QuoteRequest {
-        asker: Asker::Contact(account.to_owned()),
+        asker: Asker::Contact(account.into()),
         date,
-        currency_code: terms.currency.cloned(),
+        currency_code: terms.currency.map(Into::into),
         prices_include_tax: terms.prices_include_tax,
         campaign_number: None,
         lines: vec![line],

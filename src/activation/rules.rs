@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::shadow;
 use super::targeting::Named;
-use crate::pricing::convert::{Given, Target, narrow};
+use crate::pricing::convert::{Given, Target};
 use crate::pricing::exact::{Percent, Positive};
 use crate::publication::facts::PriceLineFact;
 
@@ -186,7 +186,7 @@ fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing:
         per_base_unit: true,
         in_local_currency: true,
     };
-    narrow(target.convert(item.list_price?, given))
+    target.convert_to_amount(item.list_price?, given)
 }
 
 /// The day for which an activation looks at prices: the campaign's first, or today if that is later and still in its dates.

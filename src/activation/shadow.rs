@@ -78,7 +78,7 @@ pub(super) fn idle_discounts(lines: &[(String, DiscountLineFact)], items: &HashM
             base_units: base_units(item, line.unit_of_measure_code.as_deref()),
             minimum: line.minimum_quantity.units(),
             // The higher the better, so what is left to pay counts.
-            price: line.line_discount_percent.rest(),
+            price: line.line_discount_percent.rest().into(),
             allows_discount: true,
             is_price_per_unit: false,
         });

@@ -4,11 +4,9 @@
 //! It writes each line's verdict as it goes; an explanation has only to read them.
 
 use chrono::NaiveDate;
-use ethnum::U256;
-use uuid::Uuid;
 
-use super::exact::{Amount, Positive};
-use super::line::{CampaignIndex, tie_rank};
+use super::exact::Positive;
+use super::line::{CampaignIndex, Line, tie_rank};
 use super::policy::{Policy, SourceSet};
 use super::verdict::Verdict;
 use crate::values::words::SourceType;
@@ -39,6 +37,11 @@ impl Specificities {
         self.0 |= 1 << one.0;
     }
 
+    /// Whether there is more than one, so that one may be above another.
+    const fn are_mixed(&self) -> bool {
+        self.0.count_ones() > 1
+    }
+
     /// Whether one of them is strictly more specific.
     fn any_above(&self, one: Specificity) -> bool {
         (0..4_u8).any(|other| self.0 & (1 << other) != 0 && one.is_less_than(Specificity(other)))
@@ -47,19 +50,15 @@ impl Specificities {
 
 /// A line in the contest.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct Entry<N> {
     /// The place of the line in the list it was found in.
     pub place: usize,
     /// What is compared first; the lower wins.
-    pub score: U256,
+    pub score: N,
     /// The converted price of a price line.
-    pub unit_price: U256,
+    pub unit_price: N,
     /// The least quantity, in units of 0.00001 of the question's unit of measure.
     pub threshold: u128,
-    /// The line's minimum quantity, in its own unit of measure.
-    pub minimum_quantity: Amount,
-    /// The line's id.
-    pub id: Uuid,
     /// The first day: the line's, or its campaign's.
     pub starting: Option<NaiveDate>,
     /// The kind of source.
@@ -76,7 +75,7 @@ pub struct Entry {
     pub verdict: Verdict,
 }
 
-impl Entry {
+impl<N: Ord> Entry<N> {
     /// Whether no rule has dropped the line so far.
     fn is_in(&self) -> bool {
         self.verdict == Verdict::Chosen
@@ -92,54 +91,73 @@ impl Entry {
         self.source == other.source && self.campaign == other.campaign
     }
 
-    /// The order of section 4: by score, then as ties are decided (4.5).
-    fn is_before(&self, other: &Self) -> bool {
+    /// The order of section 4: by score, then as ties are decided (4.5), for which `at` finds a line by its place.
+    fn is_before<'a, L: Line + 'a>(&self, other: &Self, at: impl Fn(usize) -> Option<&'a L>) -> bool {
         let by_tie = || {
-            (tie_rank(self.source), self.starting, other.minimum_quantity, self.id)
-                < (tie_rank(other.source), other.starting, self.minimum_quantity, other.id)
+            let of = |entry: &Self| at(entry.place).map(|line| (line.conditions().minimum_quantity, line.id()));
+            let (own, others) = (of(self).unzip(), of(other).unzip());
+            (tie_rank(self.source), self.starting, others.0, own.1)
+                < (tie_rank(other.source), other.starting, own.0, others.1)
         };
         self.score < other.score || (self.score == other.score && by_tie())
     }
 }
 
-/// Decides among the lines at a quantity, and writes every line's verdict.
+/// Decides among the lines at a quantity. The place of the winner among the entries, if there is one.
 ///
-/// `beaten` is the verdict of those whose score is worse. The place of the winner among the entries, if there is one.
-pub fn decide(entries: &mut [Entry], quantity: Positive, policy: &Policy, beaten: Verdict) -> Option<usize> {
+/// `at` finds the line of an entry by its place. If the verdicts are `told`, each entry has its own in the end: `beaten` is that of those whose score is worse. If nobody asks
+/// for them, losers of the contest are left as if they had won.
+pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
+    entries: &mut [Entry<N>],
+    at: impl Fn(usize) -> Option<&'a L>,
+    quantity: Positive,
+    policy: &Policy,
+    beaten: Verdict,
+    told: bool,
+) -> Option<usize> {
     let quantity = quantity.units();
+    let mut for_all_items = false;
     for entry in &mut *entries {
-        entry.verdict = Verdict::Chosen;
-        entry.drop_if(quantity < entry.threshold, Verdict::BelowMinimumQuantity);
+        let enough = quantity >= entry.threshold;
+        entry.verdict = if enough { Verdict::Chosen } else { Verdict::BelowMinimumQuantity };
+        for_all_items |= enough && entry.for_all_items;
     }
-    drop_hidden(entries);
-
-    let mut present = SourceSet::default();
-    entries.iter().filter(|entry| entry.is_in()).for_each(|entry| present.insert(entry.source));
-    let competing = policy.competing(present);
+    if for_all_items {
+        drop_hidden(entries);
+    }
+    if policy.restricts() {
+        let mut present = SourceSet::default();
+        entries.iter().filter(|entry| entry.is_in()).for_each(|entry| present.insert(entry.source));
+        let competing = policy.competing(present);
+        for entry in &mut *entries {
+            entry.drop_if(!competing.contains(entry.source), Verdict::Policy);
+        }
+    }
     let mut specificities = Specificities::default();
-    for entry in &mut *entries {
-        entry.drop_if(!competing.contains(entry.source), Verdict::Policy);
-        if entry.is_in() {
-            specificities.insert(entry.specificity);
+    entries.iter().filter(|entry| entry.is_in()).for_each(|entry| specificities.insert(entry.specificity));
+    if specificities.are_mixed() {
+        for entry in &mut *entries {
+            entry.drop_if(specificities.any_above(entry.specificity), Verdict::LessSpecific);
         }
     }
 
-    let mut best: Option<(usize, Entry)> = None;
-    for (place, entry) in entries.iter_mut().enumerate() {
-        entry.drop_if(specificities.any_above(entry.specificity), Verdict::LessSpecific);
-        if entry.is_in() && best.as_ref().is_none_or(|(_, best)| entry.is_before(best)) {
-            best = Some((place, *entry));
+    let mut best: Option<(usize, &Entry<N>)> = None;
+    for (place, entry) in entries.iter().enumerate() {
+        if entry.is_in() && best.is_none_or(|(_, best)| entry.is_before(best, &at)) {
+            best = Some((place, entry));
         }
     }
-    let (winner, best) = best?;
-    for (place, entry) in entries.iter_mut().enumerate() {
-        entry.drop_if(place != winner, if entry.score == best.score { Verdict::Tie } else { beaten });
+    let (winner, score) = best.map(|(place, best)| (place, best.score))?;
+    if told {
+        for (place, entry) in entries.iter_mut().enumerate() {
+            entry.drop_if(place != winner, if entry.score == score { Verdict::Tie } else { beaten });
+        }
     }
     Some(winner)
 }
 
 /// Drops the discounts for all items whose source has a candidate for the item or its group (section 2.2).
-fn drop_hidden(entries: &mut [Entry]) {
+fn drop_hidden<N: Ord>(entries: &mut [Entry<N>]) {
     for place in 0..entries.len() {
         let hidden = entries.get(place).is_some_and(|all| {
             all.for_all_items

@@ -12,14 +12,17 @@
 //! | together | < 2 × 10^72 | < 2 × 10^42 |
 //!
 //! Twice the numerator and one denominator still lie far below 2^256 ≈ 1.15 × 10^77, so 256 bits never overflow. Nearly all
-//! conversions fit 128 bits; these are tried first, with checked steps.
+//! questions fit 128 bits; so each is reckoned with these first, in checked steps, and again with 256 bits where they are not
+//! enough (see [`Number`]).
+
+use std::convert::Infallible;
 
 use ethnum::U256;
 
 use super::exact::{Amount, Percent, Positive, Rate};
 
 /// 100 % in the units of [`Percent`].
-pub const WHOLE: u128 = 10_000_000;
+pub const WHOLE: u32 = 10_000_000;
 
 /// Units of a [`Positive`] in one.
 const ONE: u128 = 100_000;
@@ -27,8 +30,71 @@ const ONE: u128 = 100_000;
 /// Units of a [`Rate`] in one.
 const ONE_RATE: u128 = 10_000_000_000;
 
-/// An exact price in units of 0.00001 that may have more than 15 digits: too large to be answered, but still to be compared.
-pub type WidePrice = U256;
+/// A whole number that prices and nets are reckoned and compared in: units of 10^-5, and of 10^-12 once a percentage is taken off.
+pub trait Number: Copy + Ord + From<u128> {
+    /// What happens to a price that the number cannot hold; [`Infallible`] where there is none.
+    type TooLarge;
+    /// Whether every price that the number holds can be answered.
+    const IS_ANSWERABLE: bool;
+
+    /// The product of `up` over the product of `down`, as a multiple of `step`, half away from zero (nothing is negative here).
+    ///
+    /// # Errors
+    /// When the number is too small for it, or for a step on the way.
+    fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Self::TooLarge>;
+
+    /// A price less a discount: the price times what is left of 100 %, in units of 0.00001 %. Never rounded.
+    #[must_use]
+    fn less(self, rest: u32) -> Self;
+
+    /// The number in 128 bits, if it fits.
+    fn to_u128(self) -> Option<u128>;
+}
+
+/// A price has more than 15 digits before the point, or is reckoned from numbers too large for 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beyond128Bits;
+
+/// Prices that can be answered: below 10^20, so that their nets lie below 10^27.
+impl Number for u128 {
+    type TooLarge = Beyond128Bits;
+    const IS_ANSWERABLE: bool = true;
+
+    fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Beyond128Bits> {
+        rounded_narrow(up, down, step).filter(|price| *price <= Amount::MAX.units()).ok_or(Beyond128Bits)
+    }
+
+    fn less(self, rest: u32) -> Self {
+        // Multiplying 64-bit numbers is much faster, and nearly all prices are such.
+        match u64::try_from(self) {
+            Ok(price) => Self::from(price) * Self::from(rest),
+            Err(_) => self.saturating_mul(rest.into()),
+        }
+    }
+
+    fn to_u128(self) -> Option<u128> {
+        Some(self)
+    }
+}
+
+/// Any price: one with more than 15 digits is too large to be answered, but still to be compared. It is below 10^52 (2 × 10^72
+/// over at least 10^22, times its step, at most), so its net stays within 256 bits.
+impl Number for U256 {
+    type TooLarge = Infallible;
+    const IS_ANSWERABLE: bool = false;
+
+    fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Infallible> {
+        Ok(rounded_wide(up, down, step))
+    }
+
+    fn less(self, rest: u32) -> Self {
+        self.saturating_mul(Self::from(rest))
+    }
+
+    fn to_u128(self) -> Option<u128> {
+        u128::try_from(self).ok()
+    }
+}
 
 /// What the question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +128,13 @@ pub struct Given {
 
 impl Target {
     /// The price in the tax, unit and currency of the question, rounded once.
-    #[must_use]
-    pub fn convert(&self, price: Amount, given: Given) -> WidePrice {
+    ///
+    /// # Errors
+    /// When the number cannot hold it.
+    pub fn convert<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
+        if self.keeps(given) {
+            return Ok(price.units().into());
+        }
         let (tax_up, tax_down) = self.tax_factor(given);
         let (unit_up, unit_down) = match self.quantity_per_unit {
             Positive::ONE => (1, 1),
@@ -74,20 +145,42 @@ impl Target {
             Some(rate) if given.in_local_currency => (rate.units(), ONE_RATE),
             _ => (1, 1),
         };
-        rounded(
+        N::rounded(
             [price.units(), tax_up, unit_up, rate_up],
             [tax_down, unit_down, rate_down],
             self.unit_amount_step.units(),
         )
     }
 
+    /// The converted price, unless it has more than 15 digits before the point.
+    #[must_use]
+    pub fn convert_to_amount(&self, price: Amount, given: Given) -> Option<Amount> {
+        match self.convert::<u128>(price, given) {
+            Ok(price) => narrow(price),
+            Err(Beyond128Bits) => {
+                let Ok(price) = self.convert::<U256>(price, given);
+                narrow(price)
+            }
+        }
+    }
+
+    /// Whether such a price is what the question asks for already, as most are.
+    fn keeps(&self, given: Given) -> bool {
+        self.includes_tax == given.includes_tax
+            && (!given.includes_tax || self.tax == given.tax)
+            && self.quantity_per_unit == Positive::ONE
+            && self.rate.is_none()
+            && self.unit_amount_step == Positive::MIN
+    }
+
     /// The factor between the price with its tax and with that of the question.
     fn tax_factor(&self, given: Given) -> (u128, u128) {
-        let with = |tax: Percent| WHOLE.saturating_add(tax.units());
+        let whole = u128::from(WHOLE);
+        let with = |tax: Percent| whole.saturating_add(tax.units());
         match (given.includes_tax, self.includes_tax) {
             (false, false) => (1, 1),
-            (true, false) => (WHOLE, with(given.tax)),
-            (false, true) => (with(self.tax), WHOLE),
+            (true, false) => (whole, with(given.tax)),
+            (false, true) => (with(self.tax), whole),
             (true, true) if given.tax == self.tax => (1, 1),
             (true, true) => (with(self.tax), with(given.tax)),
         }
@@ -96,25 +189,36 @@ impl Target {
     /// Quantity × unit price in the currency's amount step; `None` above 15 digits.
     #[must_use]
     pub fn gross(&self, quantity: Positive, unit_price: Amount) -> Option<Amount> {
-        narrow(rounded([quantity.units(), unit_price.units(), 1, 1], [ONE, 1, 1], self.amount_step.units()))
+        self.amount([quantity.units(), unit_price.units(), 1, 1], ONE)
     }
 
     /// The discount on a gross amount in the currency's amount step. Never above the gross amount, which is itself a multiple
     /// of the step.
     #[must_use]
     pub fn discount_amount(&self, gross: Amount, percent: Percent) -> Option<Amount> {
-        narrow(rounded([gross.units(), percent.units(), 1, 1], [WHOLE, 1, 1], self.amount_step.units()))
+        if percent == Percent::ZERO {
+            return Some(Amount::ZERO);
+        }
+        self.amount([gross.units(), percent.units(), 1, 1], WHOLE.into())
+    }
+
+    fn amount(&self, up: [u128; 4], down: u128) -> Option<Amount> {
+        let (down, step) = ([down, 1, 1], self.amount_step.units());
+        match rounded_narrow(up, down, step) {
+            Some(amount) => narrow(amount),
+            None => narrow(rounded_wide(up, down, step)),
+        }
     }
 }
 
 /// The price as an amount, unless it has more than 15 digits before the point.
 #[must_use]
-pub fn narrow(price: WidePrice) -> Option<Amount> {
-    u128::try_from(price).ok().and_then(Amount::from_units)
+pub fn narrow(price: impl Number) -> Option<Amount> {
+    price.to_u128().and_then(Amount::from_units)
 }
 
-/// The product of `up` over the product of `down`, as a multiple of `step`, half away from zero (nothing is negative here).
-fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> WidePrice {
+/// [`Number::rounded`] in 128 bits; `None` when they are not enough.
+fn rounded_narrow(up: [u128; 4], down: [u128; 3], step: u128) -> Option<u128> {
     let narrow_product = |factors: &[u128]| {
         factors.iter().try_fold(1_u128, |product, factor| match (product, *factor) {
             (product, 1) => Some(product),
@@ -122,15 +226,12 @@ fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> WidePrice {
             (product, factor) => product.checked_mul(factor),
         })
     };
-    let fast = || {
-        let numerator = narrow_product(&up)?;
-        let denominator = narrow_product(&down)?.checked_mul(step)?;
-        quotient(numerator, denominator)?.checked_mul(step)
-    };
-    match fast() {
-        Some(result) => U256::from(result),
-        None => rounded_wide(up, down, step),
+    let numerator = narrow_product(&up)?;
+    let denominator = narrow_product(&down)?;
+    if step == 1 {
+        return quotient(numerator, denominator);
     }
+    quotient(numerator, denominator.checked_mul(step)?)?.checked_mul(step)
 }
 
 /// The quotient rounded to a whole number, half up.
@@ -151,7 +252,7 @@ fn quotient(numerator: u128, denominator: u128) -> Option<u128> {
 
 /// The same with 256 bits, which by the table above always suffice. Were it not so, saturation would end in
 /// `AMOUNT_TOO_LARGE`, not in a wrong price.
-fn rounded_wide(up: [u128; 4], down: [u128; 3], step: u128) -> WidePrice {
+fn rounded_wide(up: [u128; 4], down: [u128; 3], step: u128) -> U256 {
     let product = |factors: &[u128]| {
         factors.iter().fold(U256::ONE, |product, factor| product.saturating_mul(U256::from(*factor)))
     };
@@ -189,7 +290,7 @@ mod tests {
         let target =
             Target { quantity_per_unit: "3.5".parse().unwrap(), rate: Some("0.17".parse().unwrap()), ..target() };
         let given = Given { includes_tax: true, tax: "19".parse().unwrap(), ..LOCAL };
-        assert_eq!(narrow(target.convert("155.65133".parse().unwrap(), given)).unwrap().to_string(), "77.82567");
+        assert_eq!(target.convert_to_amount("155.65133".parse().unwrap(), given).unwrap().to_string(), "77.82567");
     }
 
     #[test]
@@ -206,20 +307,20 @@ mod tests {
         ];
         for (step, price, result) in table {
             let target = Target { unit_amount_step: step.parse().unwrap(), ..target() };
-            assert_eq!(narrow(target.convert(price.parse().unwrap(), LOCAL)).unwrap().to_string(), result, "{price}");
+            assert_eq!(target.convert_to_amount(price.parse().unwrap(), LOCAL).unwrap().to_string(), result, "{price}");
         }
     }
 
     #[test]
     fn the_bound_of_fifteen_digits() {
         let target = Target { quantity_per_unit: "10".parse().unwrap(), ..target() };
-        let convert = |price: &str| narrow(target.convert(price.parse().unwrap(), LOCAL));
+        let convert = |price: &str| target.convert_to_amount(price.parse().unwrap(), LOCAL);
         assert_eq!(convert("99999999999999.99999").unwrap().to_string(), "999999999999999.9999");
         assert_eq!(convert("100000000000000"), None);
         let up = Target { unit_amount_step: "1".parse().unwrap(), ..target };
-        assert_eq!(narrow(up.convert("99999999999999.95".parse().unwrap(), LOCAL)), None);
+        assert_eq!(up.convert_to_amount("99999999999999.95".parse().unwrap(), LOCAL), None);
         assert_eq!(
-            narrow(up.convert("99999999999999.94".parse().unwrap(), LOCAL)).unwrap().to_string(),
+            up.convert_to_amount("99999999999999.94".parse().unwrap(), LOCAL).unwrap().to_string(),
             "999999999999999"
         );
         assert_eq!(target.gross("10".parse().unwrap(), "100000000000000".parse().unwrap()), None);
@@ -238,7 +339,7 @@ mod tests {
             // The value is price / 50 steps.
             let up = [price * wide / 100, wide, wide, 1];
             let down = [wide, wide / 4, 1];
-            assert_eq!(rounded(up, down, 2 * wide), U256::from(result), "{price}");
+            assert_eq!(rounded_wide(up, down, 2 * wide), U256::from(result), "{price}");
         }
     }
 
@@ -251,15 +352,23 @@ mod tests {
             rate: Some(Rate::MAX),
             ..target()
         };
-        assert!(target.convert(Amount::MAX, LOCAL) < U256::MAX / 1000);
+        let Ok(price) = target.convert::<U256>(Amount::MAX, LOCAL);
+        assert!(price < U256::MAX / 1000);
+        assert_eq!(target.convert::<u128>(Amount::MAX, LOCAL), Err(Beyond128Bits));
     }
 
     proptest! {
         #[test]
         fn narrow_and_wide_agree(price in 0u128..10u128.pow(20), tax in 1u128..10u128.pow(7), unit in 1u128..10u128.pow(9), step in 1u128..200_000) {
-            let up = [price, WHOLE + tax, unit, 1];
-            let down = [WHOLE, ONE, 1];
-            prop_assert_eq!(rounded(up, down, step), rounded_wide(up, down, step));
+            let whole = u128::from(WHOLE);
+            let up = [price, whole + tax, unit, 1];
+            let down = [whole, ONE, 1];
+            let wide = rounded_wide(up, down, step);
+            prop_assert!(rounded_narrow(up, down, step).is_none_or(|narrow| U256::from(narrow) == wide));
+            match <u128 as Number>::rounded(up, down, step) {
+                Ok(narrow) => prop_assert_eq!(U256::from(narrow), wide),
+                Err(Beyond128Bits) => prop_assert!(wide > U256::from(Amount::MAX.units())),
+            }
         }
     }
 }

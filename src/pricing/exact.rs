@@ -52,6 +52,13 @@ macro_rules! decimal {
             pub fn units(self) -> u128 {
                 u128::from(self.0)
             }
+
+            /// Reads a decimal of the one form that the wire has (api.md section 1), if it is within the bounds. What is wrong
+            /// with any other text, the types of [`values`](crate::values) say.
+            #[must_use]
+            pub fn from_wire(text: &str) -> Option<Self> {
+                wire_units(text, $places).and_then(Self::from_units)
+            }
         }
 
         impl TryFrom<Decimal> for $name {
@@ -83,13 +90,13 @@ macro_rules! decimal {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Plain::new(self.units(), $places).fmt(f)
+                Plain::new::<$places>(self.units()).fmt(f)
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(Plain::new(self.units(), $places).text())
+                serializer.serialize_str(Plain::new::<$places>(self.units()).text())
             }
         }
 
@@ -153,8 +160,8 @@ impl Percent {
 
     /// What a discount of so much leaves of a price, in units of 0.00001 %: 100 % is 10,000,000.
     #[must_use]
-    pub fn rest(self) -> u128 {
-        Self::MAX.units().saturating_sub(self.units())
+    pub fn rest(self) -> u32 {
+        Self::MAX.0.saturating_sub(self.0)
     }
 }
 
@@ -173,23 +180,23 @@ macro_rules! taken_over {
 taken_over!(Amount => Amount, Quantity => Positive, Precision => Positive, Percent => Percent, ExchangeRate => Rate);
 
 /// An exact decimal that is only shown: totals, and nets with all their places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Shown<const PLACES: u32>(pub u128);
 
 impl<const PLACES: u32> fmt::Display for Shown<PLACES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Plain::new(self.0, PLACES).fmt(f)
+        Plain::new::<PLACES>(self.0).fmt(f)
     }
 }
 
 impl<const PLACES: u32> Serialize for Shown<PLACES> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Plain::new(self.0, PLACES).text())
+        serializer.serialize_str(Plain::new::<PLACES>(self.0).text())
     }
 }
 
 /// A number as plain text, on the stack: amounts are written far too often to allocate for each.
-struct Plain {
+pub(crate) struct Plain {
     /// The text stands at the end.
     bytes: [u8; Self::CAPACITY],
     start: usize,
@@ -199,59 +206,57 @@ impl Plain {
     /// 39 digits of a `u128` and a point; 48 leaves room for leading zeros of small fractions.
     const CAPACITY: usize = 48;
 
-    fn new(units: u128, places: u32) -> Self {
+    /// The text of a number in units of the last of its places.
+    pub(crate) fn new<const PLACES: u32>(units: u128) -> Self {
         let mut plain = Self { bytes: [b'0'; Self::CAPACITY], start: Self::CAPACITY };
+        let one = const { 10_u64.pow(PLACES) };
         // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
-        match u64::try_from(units) {
-            Ok(units) => plain.write_short(units, places),
-            Err(_) => plain.write_long(units, places),
+        let (whole, fraction) = match u64::try_from(units) {
+            Ok(units) => (u128::from(units / one), units % one),
+            Err(_) => {
+                let one = u128::from(one);
+                (units / one, u64::try_from(units % one).unwrap_or_default())
+            }
+        };
+        if fraction != 0 {
+            plain.push_fraction(fraction, PLACES);
+        }
+        match u64::try_from(whole) {
+            Ok(whole) => plain.push_whole(whole),
+            Err(_) => plain.push_long(whole),
         }
         plain
     }
 
-    fn write_short(&mut self, mut units: u64, places: u32) {
-        let mut written = false;
-        for _ in 0..places {
-            written = self.fraction_digit(units % 10, written);
-            units /= 10;
-        }
-        if written {
-            self.push(b'.');
-        }
-        loop {
-            self.push_digit(units % 10);
-            units /= 10;
-            if units == 0 {
-                break;
+    /// Writes a point, and so many places behind it but for the zeros at the end; they are taken off in large steps first.
+    fn push_fraction(&mut self, mut fraction: u64, mut places: u32) {
+        for (factor, zeros) in [(100_000_000, 8), (10_000, 4), (100, 2), (10, 1)] {
+            if fraction.is_multiple_of(factor) {
+                fraction /= factor;
+                places = places.saturating_sub(zeros);
             }
         }
-    }
-
-    fn write_long(&mut self, mut units: u128, places: u32) {
-        let mut written = false;
         for _ in 0..places {
-            written = self.fraction_digit(u64::try_from(units % 10).unwrap_or_default(), written);
-            units /= 10;
+            self.push_digit(fraction % 10);
+            fraction /= 10;
         }
-        if written {
-            self.push(b'.');
-        }
-        loop {
-            self.push_digit(u64::try_from(units % 10).unwrap_or_default());
-            units /= 10;
-            if units == 0 {
-                break;
-            }
-        }
+        self.push(b'.');
     }
 
-    /// Writes a digit behind the point, unless it is one of the zeros at the end.
-    fn fraction_digit(&mut self, digit: u64, written: bool) -> bool {
-        if written || digit != 0 {
-            self.push_digit(digit);
-            return true;
+    fn push_whole(&mut self, mut whole: u64) {
+        while whole >= 10 {
+            self.push_digit(whole % 10);
+            whole /= 10;
         }
-        false
+        self.push_digit(whole);
+    }
+
+    fn push_long(&mut self, mut whole: u128) {
+        while whole >= 10 {
+            self.push_digit(u64::try_from(whole % 10).unwrap_or_default());
+            whole /= 10;
+        }
+        self.push_digit(u64::try_from(whole).unwrap_or_default());
     }
 
     fn push_digit(&mut self, digit: u64) {
@@ -265,8 +270,13 @@ impl Plain {
         }
     }
 
+    /// The text: digits, and perhaps a point.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
     fn text(&self) -> &str {
-        self.bytes.get(self.start..).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
     }
 }
 
@@ -282,6 +292,31 @@ fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
     let missing = places.checked_sub(value.scale()).ok_or(OutOfBounds::TooManyPlaces(places))?;
     let units = u128::try_from(value.mantissa()).map_err(|_| OutOfBounds::OutOfRange)?;
     10_u128.checked_pow(missing).and_then(|factor| units.checked_mul(factor)).ok_or(OutOfBounds::OutOfRange)
+}
+
+/// `(0|[1-9][0-9]{0,14})(\.[0-9]{1,places})?` in units of the last place.
+fn wire_units(text: &str, places: u32) -> Option<u128> {
+    let mut units = 0_u64;
+    // Digits before the point, and behind it once there is one.
+    let (mut whole, mut fraction) = (0_u32, None);
+    for byte in text.bytes() {
+        match (byte, &mut fraction) {
+            (b'0'..=b'9', None) if whole == 0 || units != 0 => whole += 1,
+            (b'0'..=b'9', Some(count)) => *count += 1,
+            (b'.', None) if whole > 0 => {
+                fraction = Some(0);
+                continue;
+            }
+            _ => return None,
+        }
+        // Beyond 19 digits the whole is refused by the counts; only the largest numbers need more than 64 bits.
+        units = units.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+    }
+    let missing = places.checked_sub(fraction.unwrap_or(0))?;
+    if whole == 0 || whole > 15 || fraction == Some(0) {
+        return None;
+    }
+    u128::from(units).checked_mul(10_u128.checked_pow(missing)?)
 }
 
 /// The text of a decimal in units of the last of `places` places; zeros behind them are no further places.
@@ -317,6 +352,17 @@ mod tests {
         }
         assert_eq!(Amount::MAX.to_string(), "999999999999999.99999");
         assert_eq!(Rate::MAX.to_string(), "999999999999999.9999999999");
+        for (units, written) in [
+            (0, "0"),
+            (10, "0.00000000001"),
+            (100_000_000_000, "0.1"),
+            (42_500_000_000_000, "42.5"),
+            (1_000_000_000_000, "1"),
+            (1_010_000_000_010, "1.01000000001"),
+            (u128::from(u64::MAX) + 1, "18446744.073709551616"),
+        ] {
+            assert_eq!(Shown::<12>(units).to_string(), written);
+        }
         assert_eq!(Shown::<12>(1).to_string(), "0.000000000001");
         assert_eq!(Shown::<12>(u128::MAX).to_string(), "340282366920938463463374607.431768211455");
     }

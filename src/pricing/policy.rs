@@ -52,6 +52,12 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether a candidate can keep those of other sources out.
+    #[must_use]
+    pub fn restricts(&self) -> bool {
+        self.kind != PricePolicy::LowestNet
+    }
+
     /// Which sources compete, given those that have a candidate.
     #[must_use]
     pub fn competing(&self, present: SourceSet) -> SourceSet {

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use ethnum::U256;
 
 use super::contest::{Entry, Specificity, decide};
-use super::convert::{Given, Target, WHOLE, WidePrice, narrow};
+use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, narrow};
 use super::exact::{Amount, Percent, Positive};
 use super::line::{CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source};
 use super::policy::Policy;
@@ -148,8 +148,9 @@ pub enum Unpriced {
 pub trait Observer<'a> {
     /// Whether it wants to be told anything.
     const LISTENS: bool;
-    /// What became of a price line: its verdict, and its converted price and net, in units of 10^-5 and 10^-12.
-    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(WidePrice, U256)>);
+    /// What became of a price line: its verdict, and its converted price with its net in units of 10^-12. There are none for a
+    /// line in another unit or currency, and for a price that is too large to be shown.
+    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(Amount, u128)>);
     /// What became of a discount line.
     fn discount(&mut self, line: &'a DiscountLine, verdict: Verdict);
     /// Whether the price that was taken allows the discount that was chosen.
@@ -163,7 +164,7 @@ pub struct Unobserved;
 impl<'a> Observer<'a> for Unobserved {
     const LISTENS: bool = false;
 
-    fn price(&mut self, _: &'a PriceLine, _: Verdict, _: Option<(WidePrice, U256)>) {}
+    fn price(&mut self, _: &'a PriceLine, _: Verdict, _: Option<(Amount, u128)>) {}
 
     fn discount(&mut self, _: &'a DiscountLine, _: Verdict) {}
 
@@ -173,13 +174,36 @@ impl<'a> Observer<'a> for Unobserved {
 /// Memory that is used again from question to question, so that a document allocates once.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    prices: Vec<Entry>,
-    discounts: Vec<Entry>,
+    narrow: Entries<u128>,
+    wide: Entries<U256>,
+}
+
+/// The lines that fit a question but for its quantity.
+#[derive(Debug)]
+struct Entries<N> {
+    prices: Vec<Entry<N>>,
+    discounts: Vec<Entry<N>>,
+}
+
+impl<N> Default for Entries<N> {
+    fn default() -> Self {
+        Self { prices: Vec::new(), discounts: Vec::new() }
+    }
+}
+
+/// What is found out about a line on the way to seeing that it fits.
+struct Fit {
+    /// The least quantity, in units of 0.00001 of the question's unit of measure.
+    threshold: u128,
+    /// The first day: the line's, or its campaign's.
+    starting: Option<NaiveDate>,
+    /// The campaign, if that is the source.
+    campaign: Option<CampaignIndex>,
 }
 
 /// What comes out at one quantity.
-struct Outcome {
-    unit_price: WidePrice,
+struct Outcome<N> {
+    unit_price: N,
     /// The discount that is granted.
     percent: Percent,
     /// The winner among the price entries; `None`: the list price.
@@ -189,17 +213,16 @@ struct Outcome {
     discount_allowed: bool,
 }
 
-impl Outcome {
+impl<N: Number> Outcome<N> {
     /// What one unit costs in the end, in units of 10^-12.
-    fn net(&self) -> U256 {
-        net(self.unit_price, self.percent, true)
+    fn net(&self) -> N {
+        self.unit_price.less(self.percent.rest())
     }
 }
 
-/// A price less the discount, if it allows one; in units of 10^-12, not rounded. A price is below 10^52 (2 × 10^72 over at
-/// least 10^22, times its step, at most), so the product stays within 256 bits.
-fn net(price: WidePrice, percent: Percent, allows_discount: bool) -> U256 {
-    price.saturating_mul(U256::from(if allows_discount { percent.rest() } else { WHOLE }))
+/// A price less the discount, if it allows one; in units of 10^-12, not rounded.
+fn net<N: Number>(price: N, rest: u32, allows_discount: bool) -> N {
+    price.less(if allows_discount { rest } else { WHOLE })
 }
 
 /// Resolves a question against the lines at its item.
@@ -213,50 +236,83 @@ pub fn resolve<'a, B: Book, O: Observer<'a>>(
     scratch: &mut Scratch,
     observer: &mut O,
 ) -> Result<Answer<'a>, Unpriced> {
-    let mut resolver = Resolver { book, question, lines, scratch, valid_until: question.next_rate };
-    resolver.gather();
+    match resolve_in(book, question, lines, &mut scratch.narrow, observer) {
+        Ok(result) => result,
+        Err(Beyond128Bits) => {
+            let Ok(result) = resolve_in(book, question, lines, &mut scratch.wide, observer);
+            result
+        }
+    }
+}
+
+/// The same, reckoned in one kind of number. When it cannot hold a price, the observer has been told nothing.
+fn resolve_in<'a, N: Number, B: Book, O: Observer<'a>>(
+    book: &B,
+    question: &Question<'_>,
+    lines: Lines<'a>,
+    entries: &mut Entries<N>,
+    observer: &mut O,
+) -> Result<Result<Answer<'a>, Unpriced>, N::TooLarge> {
+    let mut resolver = Resolver {
+        book,
+        question,
+        lines,
+        entries,
+        list_price: None,
+        valid_until: question.next_rate,
+        told: O::LISTENS,
+    };
+    resolver.gather()?;
     let outcome = resolver.outcome(question.quantity);
     if O::LISTENS {
         resolver.report(outcome.as_ref(), observer);
     }
-    resolver.answer(&outcome.ok_or(Unpriced::NoPrice)?)
+    Ok(outcome.ok_or(Unpriced::NoPrice).and_then(|outcome| resolver.answer(&outcome)))
 }
 
 /// A question on its way.
-struct Resolver<'r, 'a, B> {
+struct Resolver<'r, 'a, B, N> {
     book: &'r B,
     question: &'r Question<'r>,
     lines: Lines<'a>,
-    scratch: &'r mut Scratch,
+    entries: &'r mut Entries<N>,
+    /// The list price in what the question asks for.
+    list_price: Option<N>,
     /// The earliest date after the question's on which something that matters changes.
     valid_until: Option<NaiveDate>,
+    /// Whether somebody asks for the verdicts.
+    told: bool,
 }
 
-impl<'a, B: Book> Resolver<'_, 'a, B> {
-    /// Finds the lines that fit the question but for its quantity.
-    fn gather(&mut self) {
-        self.scratch.prices.clear();
-        self.scratch.discounts.clear();
+impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
+    /// Converts the list price, and finds the lines that fit the question but for its quantity.
+    fn gather(&mut self) -> Result<(), N::TooLarge> {
+        self.list_price = self.converted_list_price()?;
+        self.entries.prices.clear();
+        self.entries.discounts.clear();
         let first_for_all = self.lines.item_discounts.len().saturating_add(self.lines.group_discounts.len());
         for (place, line) in discounts(self.lines).enumerate() {
-            if let Ok(mut entry) = self.examine(line, place) {
+            if let Ok(fit) = self.examine(line) {
+                let mut entry = self.entry(&line.conditions, place, fit);
                 entry.for_all_items = place >= first_for_all;
-                entry.score = U256::from(line.percent.rest());
-                self.scratch.discounts.push(entry);
+                entry.score = u128::from(line.percent.rest()).into();
+                self.entries.discounts.push(entry);
             }
         }
         for (place, line) in self.lines.prices.iter().enumerate() {
-            if let Ok(mut entry) = self.examine(line, place) {
-                entry.unit_price = self.converted(line);
+            if let Ok(fit) = self.examine(line) {
+                let mut entry = self.entry(&line.conditions, place, fit);
+                entry.unit_price = self.converted(line)?;
                 entry.allows_discount = line.allow_line_discount;
-                self.scratch.prices.push(entry);
+                self.entries.prices.push(entry);
             }
         }
+        Ok(())
     }
 
-    /// Tries the rules of section 2 but for the last, in the order of section 6: an entry for the contest, or the verdict of
-    /// the first rule that drops the line. On the way notes when the line's dates will matter.
-    fn examine<L: Line>(&mut self, line: &L, place: usize) -> Result<Entry, Verdict> {
+    /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest has to know, or the verdict
+    /// of the first rule that drops the line. On the way notes when the line's dates will matter.
+    fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
         let (campaign, period) = self.grant::<L>(conditions)?;
         if conditions.variant.is_some() && conditions.variant != self.question.variant {
@@ -277,21 +333,24 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
         if !period.contains(self.question.date) {
             return Err(Verdict::OutsideDates);
         }
-        Ok(Entry {
+        Ok(Fit { threshold, starting: period.starting, campaign })
+    }
+
+    /// The entry of a line that fits, as far as prices and discounts have it in common.
+    fn entry(&self, conditions: &Conditions, place: usize, fit: Fit) -> Entry<N> {
+        Entry {
             place,
-            score: U256::ZERO,
-            unit_price: U256::ZERO,
-            threshold,
-            minimum_quantity: conditions.minimum_quantity,
-            id: line.id(),
-            starting: period.starting,
+            score: 0.into(),
+            unit_price: 0.into(),
+            threshold: fit.threshold,
+            starting: fit.starting,
             source: conditions.source.kind(),
-            campaign,
+            campaign: fit.campaign,
             specificity: Specificity::new(self.foreign(conditions).is_some(), conditions.variant.is_some()),
             for_all_items: false,
             allows_discount: false,
             verdict: Verdict::Chosen,
-        })
+        }
     }
 
     /// Whether the line is granted to the account (section 2.1): its campaign, if it has one, and the dates that count.
@@ -348,22 +407,26 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
         minimum.saturating_mul(Positive::ONE.units()).div_ceil(per_unit.units())
     }
 
-    /// The line's price in what the question asks for.
-    fn converted(&self, line: &PriceLine) -> WidePrice {
-        let given = Given {
+    /// In what the line's price is given.
+    fn given(&self, line: &PriceLine) -> Given {
+        Given {
             includes_tax: line.includes_tax,
             tax: line.tax.unwrap_or(self.question.item.tax),
             per_base_unit: line.conditions.unit.is_none(),
             in_local_currency: self.foreign(&line.conditions).is_none(),
-        };
-        self.question.target.convert(line.unit_price, given)
+        }
+    }
+
+    /// The line's price in what the question asks for.
+    fn converted(&self, line: &PriceLine) -> Result<N, N::TooLarge> {
+        self.question.target.convert(line.unit_price, self.given(line))
     }
 
     /// The list price in what the question asks for.
-    fn list_price(&self) -> Option<WidePrice> {
+    fn converted_list_price(&self) -> Result<Option<N>, N::TooLarge> {
         let ItemTerms { list_price, includes_tax, tax } = self.question.item;
         let given = Given { includes_tax, tax, per_base_unit: true, in_local_currency: true };
-        list_price.map(|price| self.question.target.convert(price, given))
+        list_price.map(|price| self.question.target.convert(price, given)).transpose()
     }
 
     /// Whether the list price allows a discount: the account's flag says it.
@@ -372,20 +435,36 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
     }
 
     /// Chooses discount and price at a quantity (section 4). `None`: there is no price.
-    fn outcome(&mut self, quantity: Positive) -> Option<Outcome> {
+    fn outcome(&mut self, quantity: Positive) -> Option<Outcome<N>> {
         let policy = self.question.policy;
-        let discount = decide(&mut self.scratch.discounts, quantity, policy, Verdict::LowerDiscount);
+        let lines = self.lines;
+        let discount = decide(
+            &mut self.entries.discounts,
+            |place| discount_at(lines, place),
+            quantity,
+            policy,
+            Verdict::LowerDiscount,
+            self.told,
+        );
         let chosen = discount.and_then(|winner| self.discount_line(winner)).map_or(Percent::ZERO, |line| line.percent);
-        for entry in &mut self.scratch.prices {
-            entry.score = net(entry.unit_price, chosen, entry.allows_discount);
+        let rest = chosen.rest();
+        for entry in &mut self.entries.prices {
+            entry.score = net(entry.unit_price, rest, entry.allows_discount);
         }
-        let winner = decide(&mut self.scratch.prices, quantity, policy, Verdict::HigherNet);
-        let list_price = self.list_price();
+        let winner = decide(
+            &mut self.entries.prices,
+            |place| lines.prices.get(place),
+            quantity,
+            policy,
+            Verdict::HigherNet,
+            self.told,
+        );
+        let list_price = self.list_price;
         let list_allows = self.list_price_allows_discount();
-        let cap = list_price.filter(|_| policy.never_above_list_price).map(|price| net(price, chosen, list_allows));
+        let cap = list_price.filter(|_| policy.never_above_list_price).map(|price| net(price, rest, list_allows));
 
         let (price, unit_price, discount_allowed) =
-            match winner.and_then(|winner| self.scratch.prices.get_mut(winner).map(|entry| (winner, entry))) {
+            match winner.and_then(|winner| self.entries.prices.get_mut(winner).map(|entry| (winner, entry))) {
                 Some((_, entry)) if cap.is_some_and(|cap| entry.score > cap) => {
                     entry.verdict = Verdict::AboveListPrice;
                     (None, list_price?, list_allows)
@@ -398,16 +477,16 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
     }
 
     /// Puts the answer together. The next break comes last: looking for it holds further contests.
-    fn answer(&mut self, outcome: &Outcome) -> Result<Answer<'a>, Unpriced> {
+    fn answer(&mut self, outcome: &Outcome<N>) -> Result<Answer<'a>, Unpriced> {
         let too_large = Unpriced::AmountTooLarge;
         let target = &self.question.target;
         let unit_price = narrow(outcome.unit_price).ok_or(too_large)?;
-        let list_price = self.list_price().map(|price| narrow(price).ok_or(too_large)).transpose()?;
+        let list_price = self.list_price.map(|price| narrow(price).ok_or(too_large)).transpose()?;
         let gross = target.gross(self.question.quantity, unit_price).ok_or(too_large)?;
         let discount_amount = target.discount_amount(gross, outcome.percent).ok_or(too_large)?;
         let line_amount =
             gross.units().checked_sub(discount_amount.units()).and_then(Amount::from_units).ok_or(too_large)?;
-        let price_entry = outcome.price.and_then(|winner| self.scratch.prices.get(winner));
+        let price_entry = outcome.price.and_then(|winner| self.entries.prices.get(winner));
         Ok(Answer {
             unit_price,
             percent: outcome.percent,
@@ -427,19 +506,31 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
 
     /// The line of a discount entry.
     fn discount_line(&self, winner: usize) -> Option<&'a DiscountLine> {
-        let place = self.scratch.discounts.get(winner)?.place;
+        let place = self.entries.discounts.get(winner)?.place;
         discount_at(self.lines, place)
     }
 
     /// The next quantity at which a unit costs less: the question is resolved again wherever another line begins to count.
-    fn next_break(&mut self, now: &Outcome) -> Option<Break> {
+    ///
+    /// Not at every such quantity, though. With more quantity, lines are only added, and one that was dropped for another
+    /// stays dropped. So if a unit first costs less at the quantity of a price line, this line itself has won there; and it
+    /// can only do so if its price, less the highest discount there is, is lower than what a unit costs now. That holds
+    /// where every price can be answered: one that is too large is passed over, and may give way to another line later.
+    fn next_break(&mut self, now: &Outcome<N>) -> Option<Break> {
+        self.told = false;
+        let now_net = now.net();
+        let of_discounts = self.entries.discounts.iter().filter_map(|entry| u32::try_from(entry.score.to_u128()?).ok());
+        let least_rest = of_discounts.min().unwrap_or(WHOLE);
+        let may_win =
+            |entry: &Entry<N>| !N::IS_ANSWERABLE || net(entry.unit_price, least_rest, entry.allows_discount) < now_net;
         let mut quantity = self.question.quantity;
         loop {
-            let entries = self.scratch.prices.iter().chain(&self.scratch.discounts);
-            let next = entries.map(|entry| entry.threshold).filter(|least| *least > quantity.units()).min()?;
+            let later = |entry: &&Entry<N>| entry.threshold > quantity.units();
+            let prices = self.entries.prices.iter().filter(later).filter(|entry| may_win(entry));
+            let next = prices.chain(self.entries.discounts.iter().filter(later)).map(|entry| entry.threshold).min()?;
             quantity = Positive::from_units(next)?;
             if let Some(then) = self.outcome(quantity)
-                && then.net() < now.net()
+                && then.net() < now_net
                 && let Some(unit_price) = narrow(then.unit_price)
             {
                 return Some(Break { quantity, unit_price, percent: then.percent });
@@ -449,35 +540,44 @@ impl<'a, B: Book> Resolver<'_, 'a, B> {
 
     /// Tells the observer what became of each line: of those in the contest by the contest's verdicts, of the others by
     /// the rule that kept them out of it.
-    fn report<O: Observer<'a>>(&mut self, outcome: Option<&Outcome>, observer: &mut O) {
+    fn report<O: Observer<'a>>(&mut self, outcome: Option<&Outcome<N>>, observer: &mut O) {
         let lines = self.lines;
-        let chosen = self.scratch.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
+        let chosen = self.entries.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
         let percent =
             chosen.and_then(|entry| discount_at(lines, entry.place)).map_or(Percent::ZERO, |line| line.percent);
-        for entry in &self.scratch.discounts {
-            if let Some(line) = discount_at(lines, entry.place) {
-                observer.discount(line, entry.verdict);
-            }
-        }
-        for entry in &self.scratch.prices {
-            if let Some(line) = lines.prices.get(entry.place) {
-                observer.price(line, entry.verdict, Some((entry.unit_price, entry.score)));
-            }
-        }
+        // The entries stand in the order of the lines: whatever comes between two of them is not in the contest.
+        let mut place_of_next = 0;
         for (place, line) in discounts(lines).enumerate() {
-            if let Err(verdict) = self.examine(line, place) {
-                observer.discount(line, verdict);
+            match self.entries.discounts.get(place_of_next).filter(|entry| entry.place == place) {
+                Some(entry) => {
+                    place_of_next += 1;
+                    observer.discount(line, entry.verdict);
+                }
+                None => {
+                    if let Err(verdict) = self.examine(line) {
+                        observer.discount(line, verdict);
+                    }
+                }
             }
         }
+        let mut place_of_next = 0;
         for (place, line) in lines.prices.iter().enumerate() {
-            if let Err(verdict) = self.examine(line, place) {
-                let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
-                let price = convertible.then(|| self.converted(line));
-                observer.price(
-                    line,
-                    verdict,
-                    price.map(|price| (price, net(price, percent, line.allow_line_discount))),
-                );
+            match self.entries.prices.get(place_of_next).filter(|entry| entry.place == place) {
+                Some(entry) => {
+                    place_of_next += 1;
+                    observer.price(line, entry.verdict, narrow(entry.unit_price).zip(entry.score.to_u128()));
+                }
+                None => {
+                    if let Err(verdict) = self.examine(line) {
+                        let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
+                        let price = convertible
+                            .then(|| self.question.target.convert_to_amount(line.unit_price, self.given(line)))
+                            .flatten();
+                        let with_net =
+                            |price: Amount| (price, net(price.units(), percent.rest(), line.allow_line_discount));
+                        observer.price(line, verdict, price.map(with_net));
+                    }
+                }
             }
         }
         observer.discount_allowed(outcome.is_none_or(|outcome| outcome.discount_allowed));

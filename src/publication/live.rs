@@ -132,7 +132,13 @@ impl LiveBook {
     /// Whether the copy may have missed versions: the database has not answered for a while, or not at all since the start.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.age_ms() > STALE_AFTER_MS || !self.shared.confirmed.load(Ordering::Relaxed)
+        self.is_stale_at(self.age_ms())
+    }
+
+    /// Whether a copy of this age, in milliseconds, may have missed versions.
+    #[must_use]
+    pub fn is_stale_at(&self, age_ms: i64) -> bool {
+        age_ms > STALE_AFTER_MS || !self.shared.confirmed.load(Ordering::Relaxed)
     }
 
     /// Whether the database answered when it was last asked for the newest version.

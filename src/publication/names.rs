@@ -7,6 +7,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
+use smol_str::SmolStr;
 
 use super::paged::Paged;
 
@@ -19,7 +20,8 @@ pub struct Names {
     hasher: DefaultHashBuilder,
     /// The numbers, by the hash of their keys; the keys themselves lie in `texts` only.
     shards: Vec<Arc<HashTable<u32>>>,
-    texts: Paged<Option<Arc<str>>>,
+    /// Keys of up to 23 bytes lie in place: nearly all of them.
+    texts: Paged<Option<SmolStr>>,
     next: u32,
     /// The numbers in the order of their keys, once somebody has asked. Shared until a key is added: most steps add none.
     order: Arc<OnceLock<Arc<[u32]>>>,
@@ -76,7 +78,7 @@ impl Names {
             None => self.order = Arc::default(),
         }
         if let Some(place) = self.texts.get_mut(index) {
-            *place = Some(text.into());
+            *place = Some(SmolStr::new(text));
         }
         let hash = self.hasher.hash_one(text);
         if let Some(shard) = self.shards.get_mut(shard_of(hash)) {

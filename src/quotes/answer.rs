@@ -91,7 +91,7 @@ pub struct Quote<'a> {
 }
 
 /// The sums over the lines that have a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PriceQuoteTotals)]
 pub struct Totals {
@@ -157,7 +157,7 @@ pub struct PricedLine<'a> {
     pub next_break: Option<NextBreak>,
     /// How the answer came about; only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Trace<'a>>,
+    pub trace: Option<Box<Trace<'a>>>,
 }
 
 /// A line without price.
@@ -169,7 +169,7 @@ pub struct UnpricedLine<'a> {
     pub problem: LineProblem,
     /// How it came about; only with `explain`, and only if lines were looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace: Option<Trace<'a>>,
+    pub trace: Option<Box<Trace<'a>>>,
 }
 
 /// Why one line has no price.

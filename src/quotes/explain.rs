@@ -1,13 +1,10 @@
 //! Looks on while the resolver chooses, and keeps what it saw in the words of the answer.
 
-use ethnum::U256;
-
 use super::answer::{DiscountTrace, NamedCampaign, PriceTrace, Trace};
 use super::quote::used;
-use crate::pricing::convert::{WidePrice, narrow};
-use crate::pricing::exact::Shown;
+use crate::pricing::exact::{Amount, Shown};
 use crate::pricing::line::{DiscountLine, PriceLine};
-use crate::pricing::resolve::Observer;
+use crate::pricing::resolve::{Lines, Observer};
 use crate::pricing::verdict::Verdict;
 use crate::publication::snapshot::Snapshot;
 
@@ -20,8 +17,15 @@ pub(super) struct Explanation<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
-        Self { snapshot, discount_allowed: true, prices: Vec::new(), discounts: Vec::new() }
+    /// Nothing yet; there is room for what becomes of these lines.
+    pub(super) fn new(snapshot: &'a Snapshot, lines: Lines<'_>) -> Self {
+        let discounts = [lines.item_discounts, lines.group_discounts, lines.all_item_discounts].map(<[_]>::len);
+        Self {
+            snapshot,
+            discount_allowed: true,
+            prices: Vec::with_capacity(lines.prices.len()),
+            discounts: Vec::with_capacity(discounts.iter().sum()),
+        }
     }
 
     /// The trace. By id, because the order in which lines lie in the snapshot depends on its history.
@@ -35,15 +39,13 @@ impl<'a> Explanation<'a> {
 impl<'a> Observer<'a> for Explanation<'a> {
     const LISTENS: bool = true;
 
-    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(WidePrice, U256)>) {
-        // A price that is too large to be shown has no net to be shown either.
-        let shown = price_and_net.and_then(|(price, net)| Some((narrow(price)?, u128::try_from(net).ok()?)));
+    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(Amount, u128)>) {
         self.prices.push(PriceTrace {
             line: used(self.snapshot, line.id, line.conditions.source, line.version),
             verdict,
             minimum_quantity: line.conditions.minimum_quantity,
-            unit_price: shown.map(|(price, _)| price),
-            net_unit_price: shown.map(|(_, net)| Shown(net)),
+            unit_price: price_and_net.map(|(price, _)| price),
+            net_unit_price: price_and_net.map(|(_, net)| Shown(net)),
         });
     }
 

@@ -1,5 +1,6 @@
 //! Quotes over HTTP: answered from the copy of the price book in memory, never from the database.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,28 +9,29 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::web;
 use chrono::NaiveDate;
 use deserr::Deserr;
-use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::answer::{Quote, QuoteError};
-use super::quote::quote;
+use super::fast::FastBody;
+use super::quote::write_quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::json::{BodyErrors, field_code, objects};
+use crate::platform::http::json::{BodyErrors, field_code};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
 use crate::values::wire::Invalid;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
+/// Where prices are asked for.
+pub(super) const PATH: &str = "/v1/price-quotes";
 /// The most lines of one request.
-const MOST_LINES: usize = 1_000;
-/// About what a line of the answer takes.
-const BYTES_OF_A_LINE: usize = 600;
+pub(super) const MOST_LINES: usize = 1_000;
 /// How long a request waits for the copy to reach `minPublicationVersion`.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long ago, in seconds, the copy was last known to be the newest.
@@ -44,10 +46,9 @@ pub fn mount(routes: &mut Routes) {
 }
 
 /// A document whose prices are asked for.
-#[derive(Debug, Deserialize, Deserr, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequest)]
+#[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
 pub struct QuoteBody {
     /// The contact that asks; a person asks for its company. Neither contact nor customer: only what holds for all customers.
     #[deserr(default)]
@@ -70,20 +71,17 @@ pub struct QuoteBody {
     pub campaign_number: Option<Key>,
     /// Whether each line explains itself.
     #[deserr(default)]
-    #[serde(default)]
-    #[schema(default = false, example = false)]
+    #[schema(default = false, required = false, example = false)]
     pub explain: bool,
     /// What is asked; answered in this order.
-    #[serde(deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<QuoteBodyLine>,
 }
 
 /// A line whose price is asked for.
-#[derive(Debug, Deserialize, Deserr, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(as = PriceQuoteRequestLine)]
+#[schema(as = PriceQuoteRequestLine, rename_all = "camelCase")]
 pub struct QuoteBodyLine {
     /// The item.
     pub item_number: Key,
@@ -95,7 +93,7 @@ pub struct QuoteBodyLine {
     pub unit_of_measure_code: Option<Key>,
     /// How many units; absent: 1.
     #[deserr(default)]
-    #[serde(default)]
+    #[schema(required = false)]
     pub quantity: Quantity,
     /// The tax rate of the sale; absent: the item's.
     #[deserr(default)]
@@ -103,7 +101,7 @@ pub struct QuoteBodyLine {
 }
 
 impl QuoteBody {
-    fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest, Problem> {
+    pub(super) fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest<'static>, Problem> {
         let mut errors = Vec::new();
         let asker = asker(self.contact_number, self.customer_number, "/", &mut errors);
         let count = self.lines.len();
@@ -117,9 +115,9 @@ impl QuoteBody {
         Ok(QuoteRequest {
             asker,
             date: self.date.map_or(today, Date::get),
-            currency_code: self.currency_code.map(|code| code.to_string()),
+            currency_code: self.currency_code.map(|code| code.to_string().into()),
             prices_include_tax: self.prices_include_tax,
-            campaign_number: self.campaign_number.map(Key::into_text),
+            campaign_number: self.campaign_number.map(text),
             lines: self.lines.into_iter().map(QuoteBodyLine::into_line).collect(),
             explain: explain || self.explain,
         })
@@ -127,23 +125,32 @@ impl QuoteBody {
 }
 
 impl QuoteBodyLine {
-    fn into_line(self) -> RequestLine {
+    fn into_line(self) -> RequestLine<'static> {
         RequestLine {
-            item_number: self.item_number.into_text(),
-            variant_code: self.variant_code.map(Key::into_text),
-            unit_of_measure_code: self.unit_of_measure_code.map(Key::into_text),
+            item_number: text(self.item_number),
+            variant_code: self.variant_code.map(text),
+            unit_of_measure_code: self.unit_of_measure_code.map(text),
             quantity: self.quantity.into(),
             tax_percent: self.tax_percent.map(Into::into),
         }
     }
 }
 
+pub(super) fn text(key: Key) -> Cow<'static, str> {
+    Cow::Owned(key.into_text())
+}
+
 /// Who asks; not by both names.
-pub(super) fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, errors: &mut Vec<FieldError>) -> Asker {
+pub(super) fn asker(
+    contact: Option<Key>,
+    customer: Option<Key>,
+    prefix: &str,
+    errors: &mut Vec<FieldError>,
+) -> Asker<'static> {
     match (contact, customer) {
         (None, None) => Asker::Anybody,
-        (Some(number), None) => Asker::Contact(number.into_text()),
-        (None, Some(number)) => Asker::Customer(number.into_text()),
+        (Some(number), None) => Asker::Contact(text(number)),
+        (None, Some(number)) => Asker::Customer(text(number)),
         (Some(_), Some(_)) => {
             let detail = "contactNumber and customerNumber both say who asks; give one of them";
             errors.push(FieldError::new(format!("{prefix}customerNumber"), FieldCode::NotAllowed, detail));
@@ -156,7 +163,7 @@ pub(super) fn asker(contact: Option<Key>, customer: Option<Key>, prefix: &str, e
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> Result<QuoteRequest, Problem> {
+pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
     let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
     let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
@@ -187,9 +194,9 @@ pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> R
     Ok(QuoteRequest {
         asker,
         date: date.map_or(today, Date::get),
-        currency_code: currency_code.map(|code| code.to_string()),
+        currency_code: currency_code.map(|code| code.to_string().into()),
         prices_include_tax,
-        campaign_number: campaign_number.map(Key::into_text),
+        campaign_number: campaign_number.map(text),
         lines: line.into_iter().map(QuoteBodyLine::into_line).collect(),
         explain,
     })
@@ -267,20 +274,20 @@ pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
 }
 
 /// The answer, or why there is none; `prefix` leads to the field that names the unknown.
-fn answered(snapshot: &Snapshot, request: &QuoteRequest, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
-    let quote = quote(snapshot, request).map_err(|error| unknown_asker(&error, prefix))?;
-    let mut body = Vec::with_capacity(BYTES_OF_A_LINE.saturating_mul(quote.lines.len().saturating_add(1)));
-    serde_json::to_writer(&mut body, &quote).map_err(Problem::internal)?;
+fn answered(snapshot: &Snapshot, request: &QuoteRequest<'_>, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
+    let mut body = Vec::new();
+    write_quote(snapshot, request, &mut Scratch::default(), &mut body)
+        .map_err(|error| unknown_asker(&error, prefix))?;
     let age = book.age_ms().checked_div(1_000).unwrap_or_default();
     Ok(Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
-        .header(PUBLICATION_VERSION, &quote.publication_version.to_string())
+        .header(PUBLICATION_VERSION, &snapshot.version().to_string())
         .header(SNAPSHOT_AGE, &age.to_string())
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
 }
 
 /// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer says, once the build is the same.
-fn etag_of(snapshot: &Snapshot, request: &QuoteRequest) -> String {
-    format!("\"{}-{}-{}\"", env!("CARGO_PKG_VERSION"), snapshot.version(), request.date)
+pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
+    format!("\"{}-{version}-{date}\"", env!("CARGO_PKG_VERSION"))
 }
 
 /// Quote one line
@@ -338,7 +345,9 @@ async fn get_price_quote(
     let request = read_query(&params, calendar.today(), true)?;
     let snapshot = snapshot(&params, &book, &database).await?;
     let answer = answered(&snapshot, &request, "?", &book)?;
-    Ok(answer.header(header::ETAG, &etag_of(&snapshot, &request)).unless_known(call.if_none_match.as_ref()))
+    Ok(answer
+        .header(header::ETAG, &etag_of(snapshot.version(), request.date))
+        .unless_known(call.if_none_match.as_ref()))
 }
 
 /// Quote a document
@@ -370,7 +379,11 @@ async fn create_price_quote(
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
-    let request = call.json_fast::<QuoteBody>()?.into_request(calendar.today(), explain)?;
+    let request =
+        match call.json_if_right::<FastBody<'_>>()?.and_then(|body| body.into_request(|| calendar.today(), explain)) {
+            Some(request) => request,
+            None => call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?,
+        };
     let snapshot = snapshot(&params, &book, &database).await?;
     answered(&snapshot, &request, "/", &book)
 }

@@ -3,6 +3,7 @@
 //! What was applied on a day is what the book said on that day: each version, for as long as it was in force, asked for each of its
 //! days. The versions come from the database, narrowed to the item and the account; the prices from the one resolver.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use actix_web::http::StatusCode;
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::answer::{AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine};
 use super::effective_prices::net_unit_price;
-use super::http::{asker, parameter, truth, unknown_asker};
+use super::http::{asker, parameter, text, truth, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
@@ -234,8 +235,8 @@ async fn get_lowest_price(
     if let Asker::Customer(number) = &request.asker {
         let present = book.snapshot();
         let company = present.find_customer(number);
-        let company = company.ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.clone()), "?"))?;
-        request.asker = Asker::Contact(present.contact_number(company).to_owned());
+        let company = company.ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
+        request.asker = Asker::Contact(present.contact_number(company).to_owned().into());
     }
     let (steps, version) = steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
@@ -276,7 +277,7 @@ impl Window {
     }
 }
 
-fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest, Window), Problem> {
+fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest<'static>, Window), Problem> {
     let mut errors = Vec::new();
     let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
     let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
@@ -298,16 +299,16 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest, W
         return Err(Problem::from_errors(errors));
     };
     let line = RequestLine {
-        item_number: item.into_text(),
-        variant_code: variant_code.map(Key::into_text),
-        unit_of_measure_code: unit_of_measure_code.map(Key::into_text),
+        item_number: item.into_text().into(),
+        variant_code: variant_code.map(text),
+        unit_of_measure_code: unit_of_measure_code.map(text),
         quantity: quantity.unwrap_or_default().into(),
         tax_percent: None,
     };
     let request = QuoteRequest {
         asker,
         date,
-        currency_code: currency_code.map(|code| code.to_string()),
+        currency_code: currency_code.map(|code| code.to_string().into()),
         prices_include_tax,
         campaign_number: None,
         lines: vec![line],
@@ -321,7 +322,7 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest, W
 async fn steps(
     database: &Database,
     calendar: &Calendar,
-    request: &QuoteRequest,
+    request: &QuoteRequest<'_>,
     window: Window,
     up_to_now: bool,
 ) -> Result<(Vec<Step>, i64), Problem> {
@@ -335,7 +336,7 @@ async fn steps(
         _ => reader::latest(&mut conn).await?,
     };
     let part = Part {
-        item_number: request.lines.first().map(|line| line.item_number.as_str()).unwrap_or_default(),
+        item_number: request.lines.first().map(|line| line.item_number.as_ref()).unwrap_or_default(),
         contact_number: match &request.asker {
             Asker::Contact(number) => Some(number),
             Asker::Anybody | Asker::Customer(_) => None,
@@ -350,7 +351,7 @@ async fn steps(
 /// The answer: the price on the day, and those of the days before.
 fn find(
     steps: &[Step],
-    mut request: QuoteRequest,
+    mut request: QuoteRequest<'_>,
     window: Window,
     calendar: &Calendar,
 ) -> Result<LowestPrice, Problem> {
@@ -366,7 +367,7 @@ fn find(
     let prices_include_tax = now.prices_include_tax;
     drop(now);
     // Prices in several currencies could not be compared.
-    request.currency_code.clone_from(&currency_code);
+    request.currency_code = currency_code.clone().map(Into::into);
     request.prices_include_tax = Some(prices_include_tax);
 
     let mut history = applied(steps, &mut request, window, calendar);
@@ -380,9 +381,9 @@ fn find(
     let line = request.lines.into_iter().next();
     let line = line.ok_or_else(|| Problem::internal("a question without its line"))?;
     Ok(LowestPrice {
-        item_number: line.item_number,
-        variant_code: line.variant_code,
-        unit_of_measure_code: line.unit_of_measure_code,
+        item_number: line.item_number.into_owned(),
+        variant_code: line.variant_code.map(Cow::into_owned),
+        unit_of_measure_code: line.unit_of_measure_code.map(Cow::into_owned),
         quantity: line.quantity,
         account_number,
         currency_code,
@@ -413,7 +414,7 @@ fn price(line: &PricedLine<'_>, version: i64) -> PriceThen {
 }
 
 /// The prices in the order of time: each version while it was in force, asked for each day of the window in that time.
-fn applied(steps: &[Step], request: &mut QuoteRequest, window: Window, calendar: &Calendar) -> Vec<PriceStretch> {
+fn applied(steps: &[Step], request: &mut QuoteRequest<'_>, window: Window, calendar: &Calendar) -> Vec<PriceStretch> {
     let mut history = Vec::new();
     let mut book = Snapshot::empty();
     let ends = steps.iter().skip(1).map(|step| step.since).chain([None]);
@@ -440,7 +441,7 @@ fn applied(steps: &[Step], request: &mut QuoteRequest, window: Window, calendar:
 }
 
 /// The price on the request's date, and the last day up to `last` on which it is sure to be the same.
-fn answer_from(book: &Snapshot, request: &QuoteRequest, last: NaiveDate) -> (NaiveDate, Option<PriceThen>) {
+fn answer_from(book: &Snapshot, request: &QuoteRequest<'_>, last: NaiveDate) -> (NaiveDate, Option<PriceThen>) {
     let day = request.date;
     // Somebody who was not known yet had no price.
     let Ok(quote) = quote(book, request) else { return (last, None) };

@@ -4,12 +4,15 @@
 //! database: replays, and lowest prices.
 
 pub mod answer;
+pub mod at_once;
 pub mod effective_prices;
 mod explain;
+mod fast;
 pub mod http;
 pub mod lowest_prices;
 pub mod quote;
 pub mod request;
+mod write;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use super::answer::{
 };
 use super::explain::Explanation;
 use super::request::{Asker, QuoteRequest, RequestLine};
+use super::write::QuoteWriter;
 use crate::pricing::convert::Target;
 use crate::pricing::exact::{Amount, Positive, Rate, Shown};
 use crate::pricing::line::{Code, ContactIndex, Source};
@@ -22,19 +23,39 @@ use crate::publication::snapshot::{FoundItem, Item, Snapshot};
 ///
 /// # Errors
 /// When the contact or customer that asks is unknown. What is wrong with one line stands at that line.
-pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest) -> Result<Quote<'a>, QuoteError> {
+pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Result<Quote<'a>, QuoteError> {
     let document = Document::new(snapshot, request)?;
+    let mut quote = document.without_lines();
+    quote.lines.reserve_exact(request.lines.len());
     let mut scratch = Scratch::default();
-    let lines: Vec<_> = request.lines.iter().map(|line| document.answer(line, &mut scratch)).collect();
-    Ok(Quote {
-        publication_version: snapshot.version(),
-        date: request.date,
-        account_number: document.account.map(|account| snapshot.contact_number(account.contact)),
-        currency_code: document.currency_code,
-        prices_include_tax: document.prices_include_tax,
-        totals: totals(&lines),
-        lines,
-    })
+    for line in &request.lines {
+        let line = document.answer(line, &mut scratch);
+        quote.totals.add(&line);
+        quote.lines.push(line);
+    }
+    Ok(quote)
+}
+
+/// The same answer as JSON, each line written as soon as it is known.
+///
+/// # Errors
+/// As [`quote`].
+pub fn write_quote(
+    snapshot: &Snapshot,
+    request: &QuoteRequest<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), QuoteError> {
+    let document = Document::new(snapshot, request)?;
+    let mut quote = document.without_lines();
+    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain);
+    for line in &request.lines {
+        let line = document.answer(line, scratch);
+        quote.totals.add(&line);
+        writer.line(&line);
+    }
+    writer.end(&quote.totals);
+    Ok(())
 }
 
 /// Everything that stands against the campaign that a request names, whatever item it asks for: not published, or not in the audience
@@ -49,10 +70,12 @@ pub fn against_campaign(snapshot: &Snapshot, request: &QuoteRequest) -> Result<V
 /// What holds for all lines of a request.
 struct Document<'a> {
     snapshot: &'a Snapshot,
-    request: &'a QuoteRequest,
+    request: &'a QuoteRequest<'a>,
     account: Option<Account>,
     currency_code: Option<&'a str>,
     currency: Currency,
+    /// The rounding steps of the currency: of unit prices, and of amounts.
+    rounding: (Positive, Positive),
     prices_include_tax: bool,
     campaigns: Campaigns,
 }
@@ -71,26 +94,32 @@ enum Currency {
 }
 
 impl<'a> Document<'a> {
-    fn new(snapshot: &'a Snapshot, request: &'a QuoteRequest) -> Result<Self, QuoteError> {
+    fn new(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Result<Self, QuoteError> {
         let contact = match &request.asker {
             Asker::Anybody => None,
             Asker::Contact(number) => {
-                Some(snapshot.find_contact(number).ok_or_else(|| QuoteError::UnknownContact(number.clone()))?)
+                Some(snapshot.find_contact(number).ok_or_else(|| QuoteError::UnknownContact(number.to_string()))?)
             }
             Asker::Customer(number) => {
-                Some(snapshot.find_customer(number).ok_or_else(|| QuoteError::UnknownCustomer(number.clone()))?)
+                Some(snapshot.find_customer(number).ok_or_else(|| QuoteError::UnknownCustomer(number.to_string()))?)
             }
         };
         let account = contact.map(|contact| account_of(snapshot, contact));
-        let currency_code = currency_code(snapshot, request, contact, account.as_ref());
+        let named_currency = currency_code(snapshot, request, contact, account.as_ref());
         let customer = account.and_then(|account| snapshot.contact(account.contact)?.customer);
         let named = request.campaign_number.as_ref();
+        let currency = currency(snapshot, named_currency, request.date);
+        let rounded_as = match currency {
+            Currency::Foreign { code, .. } => Some(code),
+            Currency::Local | Currency::WithoutRate => snapshot.local_currency(),
+        };
         Ok(Self {
             snapshot,
             request,
             account,
-            currency_code,
-            currency: currency(snapshot, currency_code, request.date),
+            currency_code: named_currency.map(|(text, _)| text),
+            currency,
+            rounding: snapshot.rounding(rounded_as),
             prices_include_tax: request
                 .prices_include_tax
                 .unwrap_or_else(|| customer.is_some_and(|customer| customer.prices_include_tax)),
@@ -98,7 +127,20 @@ impl<'a> Document<'a> {
         })
     }
 
-    fn answer(&self, line: &RequestLine, scratch: &mut Scratch) -> QuoteLine<'a> {
+    /// The answer, before any question is answered.
+    fn without_lines(&self) -> Quote<'a> {
+        Quote {
+            publication_version: self.snapshot.version(),
+            date: self.request.date,
+            account_number: self.account.map(|account| self.snapshot.contact_number(account.contact)),
+            currency_code: self.currency_code,
+            prices_include_tax: self.prices_include_tax,
+            lines: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    fn answer(&self, line: &RequestLine<'_>, scratch: &mut Scratch) -> QuoteLine<'a> {
         match self.question(line) {
             Ok((question, found)) if self.request.explain => self.explained(&question, found, scratch),
             Ok((question, found)) => match resolve(self.snapshot, &question, found.lines, scratch, &mut Unobserved) {
@@ -111,9 +153,9 @@ impl<'a> Document<'a> {
 
     /// The same resolver, with somebody looking on.
     fn explained(&self, question: &Question<'_>, found: FoundItem<'a>, scratch: &mut Scratch) -> QuoteLine<'a> {
-        let mut explanation = Explanation::new(self.snapshot);
+        let mut explanation = Explanation::new(self.snapshot, found.lines);
         let result = resolve(self.snapshot, question, found.lines, scratch, &mut explanation);
-        let trace = Some(explanation.into_trace(self.named_campaign()));
+        let trace = Some(Box::new(explanation.into_trace(self.named_campaign())));
         match result {
             Ok(answer) => QuoteLine::Priced(self.priced(&answer, trace)),
             Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace }),
@@ -121,7 +163,7 @@ impl<'a> Document<'a> {
     }
 
     /// The question that a line asks, in the numbers of the snapshot, and the item it is about.
-    fn question(&self, line: &RequestLine) -> Result<(Question<'a>, FoundItem<'a>), LineProblem> {
+    fn question(&self, line: &RequestLine<'_>) -> Result<(Question<'a>, FoundItem<'a>), LineProblem> {
         let found = self
             .snapshot
             .find_item(&line.item_number)
@@ -138,7 +180,7 @@ impl<'a> Document<'a> {
             Currency::WithoutRate => return Err(self.rate_missing()),
         };
         let local_currency = self.snapshot.local_currency();
-        let (unit_amount_step, amount_step) = self.snapshot.rounding(foreign_currency.or(local_currency));
+        let (unit_amount_step, amount_step) = self.rounding;
         let target = Target {
             includes_tax: self.prices_include_tax,
             tax: line.tax_percent.unwrap_or(item.tax),
@@ -164,7 +206,7 @@ impl<'a> Document<'a> {
         Ok((question, found))
     }
 
-    fn variant(&self, line: &RequestLine, item: &Item) -> Result<Option<Code>, LineProblem> {
+    fn variant(&self, line: &RequestLine<'_>, item: &Item) -> Result<Option<Code>, LineProblem> {
         let Some(text) = &line.variant_code else { return Ok(None) };
         let variant = self.snapshot.code(text).filter(|code| item.has_variant(*code)).ok_or_else(|| {
             problem(LineProblemCode::UnknownVariant, format!("item {} has no variant {text}", line.item_number))
@@ -172,7 +214,7 @@ impl<'a> Document<'a> {
         Ok(Some(variant))
     }
 
-    fn unit(&self, line: &RequestLine, item: &Item) -> Result<(Code, Positive), LineProblem> {
+    fn unit(&self, line: &RequestLine<'_>, item: &Item) -> Result<(Code, Positive), LineProblem> {
         let Some(text) = &line.unit_of_measure_code else { return Ok((item.base_unit, Positive::ONE)) };
         self.snapshot.code(text).and_then(|unit| Some((unit, item.quantity_per_unit(unit)?))).ok_or_else(|| {
             let detail = format!("item {} is not sold in the unit of measure {text}", line.item_number);
@@ -203,7 +245,7 @@ impl<'a> Document<'a> {
     }
 
     /// Words the resolver's answer.
-    fn priced(&self, answer: &Answer<'a>, trace: Option<Trace<'a>>) -> PricedLine<'a> {
+    fn priced(&self, answer: &Answer<'a>, trace: Option<Box<Trace<'a>>>) -> PricedLine<'a> {
         let price_line =
             answer.price_line.map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
         PricedLine {
@@ -241,27 +283,29 @@ fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     }
 }
 
-/// The currency of the answer: the request's, else the contact's, else the account's, else local.
+/// The currency of the answer, its text and its code: the request's, else the contact's, else the account's, else local. One
+/// that the book has never heard of has no code.
 fn currency_code<'a>(
     snapshot: &'a Snapshot,
-    request: &'a QuoteRequest,
+    request: &'a QuoteRequest<'_>,
     contact: Option<ContactIndex>,
     account: Option<&Account>,
-) -> Option<&'a str> {
+) -> Option<(&'a str, Option<Code>)> {
+    if let Some(text) = request.currency_code.as_deref() {
+        return Some((text, snapshot.code(text)));
+    }
     let of = |contact: ContactIndex| snapshot.contact(contact)?.currency;
-    request.currency_code.as_deref().or_else(|| {
-        contact
-            .and_then(of)
-            .or_else(|| account.and_then(|account| of(account.contact)))
-            .or_else(|| snapshot.local_currency())
-            .map(|code| snapshot.code_text(code))
-    })
+    let code = contact
+        .and_then(of)
+        .or_else(|| account.and_then(|account| of(account.contact)))
+        .or_else(|| snapshot.local_currency())?;
+    Some((snapshot.code_text(code), Some(code)))
 }
 
 /// What the currency is to the company at the date.
-fn currency(snapshot: &Snapshot, text: Option<&str>, date: NaiveDate) -> Currency {
-    let Some(text) = text else { return Currency::Local };
-    let Some(code) = snapshot.code(text) else { return Currency::WithoutRate };
+fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: NaiveDate) -> Currency {
+    let Some((_, code)) = named else { return Currency::Local };
+    let Some(code) = code else { return Currency::WithoutRate };
     if snapshot.local_currency() == Some(code) {
         return Currency::Local;
     }
@@ -300,17 +344,14 @@ fn unpriced(why: Unpriced) -> LineProblem {
     }
 }
 
-/// The sums over the priced lines. A thousand lines of fewer than 10^20 units each stay far within 128 bits.
-fn totals(lines: &[QuoteLine<'_>]) -> Totals {
-    let sum = |amount: fn(&PricedLine<'_>) -> Amount| {
-        Shown(lines.iter().fold(0_u128, |sum, line| match line {
-            QuoteLine::Priced(line) => sum.saturating_add(amount(line).units()),
-            QuoteLine::Unpriced(_) => sum,
-        }))
-    };
-    Totals {
-        gross_amount: sum(|line| line.gross_amount),
-        discount_amount: sum(|line| line.discount_amount),
-        line_amount: sum(|line| line.line_amount),
+impl Totals {
+    /// Adds a line, if it has a price. A thousand lines of fewer than 10^20 units each stay far within 128 bits.
+    fn add(&mut self, line: &QuoteLine<'_>) {
+        if let QuoteLine::Priced(line) = line {
+            let add = |sum: &mut Shown<5>, amount: Amount| sum.0 = sum.0.saturating_add(amount.units());
+            add(&mut self.gross_amount, line.gross_amount);
+            add(&mut self.discount_amount, line.discount_amount);
+            add(&mut self.line_amount, line.line_amount);
+        }
     }
 }

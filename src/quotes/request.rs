@@ -1,49 +1,51 @@
 //! A request for prices, parsed and complete save for what the price book itself supplies (units, taxes, currencies).
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 
 use crate::pricing::exact::{Percent, Positive};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Asker {
+pub enum Asker<'a> {
     /// Nobody in particular: only lines for all customers count.
     #[default]
     Anybody,
     /// The contact with this number; a person of a company asks for the company's account.
-    Contact(String),
+    Contact(Cow<'a, str>),
     /// The company that is the customer with this number.
-    Customer(String),
+    Customer(Cow<'a, str>),
 }
 
-/// A document of questions. All keys are upper-cased.
+/// A document of questions. All keys are upper-cased; they may be borrowed from what was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuoteRequest {
+pub struct QuoteRequest<'a> {
     /// Who asks.
-    pub asker: Asker,
+    pub asker: Asker<'a>,
     /// The company's calendar date for which the prices hold.
     pub date: NaiveDate,
     /// The currency of the answer; absent: the contact's, else the account's, else local.
-    pub currency_code: Option<String>,
+    pub currency_code: Option<Cow<'a, str>>,
     /// Whether the prices of the answer include tax; absent: the account's flag.
     pub prices_include_tax: Option<bool>,
     /// The only campaign that counts; absent: all of them.
-    pub campaign_number: Option<String>,
+    pub campaign_number: Option<Cow<'a, str>>,
     /// What is asked.
-    pub lines: Vec<RequestLine>,
+    pub lines: Vec<RequestLine<'a>>,
     /// Whether each line of the answer explains itself.
     pub explain: bool,
 }
 
 /// One question. All keys are upper-cased.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestLine {
+pub struct RequestLine<'a> {
     /// The item.
-    pub item_number: String,
+    pub item_number: Cow<'a, str>,
     /// The variant, if any.
-    pub variant_code: Option<String>,
+    pub variant_code: Option<Cow<'a, str>>,
     /// The unit of measure of `quantity`; absent: the base unit.
-    pub unit_of_measure_code: Option<String>,
+    pub unit_of_measure_code: Option<Cow<'a, str>>,
     /// How many units.
     pub quantity: Positive,
     /// The tax rate of the sale; absent: the item's. 0 for reverse charge.

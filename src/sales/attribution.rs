@@ -174,20 +174,20 @@ async fn in_force(
 fn replayed(book: &Snapshot, row: &Draft<SaleWrite>) -> Vec<Owed> {
     let write = &row.write;
     let asker = match (&write.contact_number, &write.customer_number) {
-        (Some(contact), _) => Asker::Contact(contact.to_string()),
-        (_, Some(customer)) => Asker::Customer(customer.to_string()),
+        (Some(contact), _) => Asker::Contact(contact.as_str().into()),
+        (_, Some(customer)) => Asker::Customer(customer.as_str().into()),
         (None, None) => Asker::Anybody,
     };
     let request = QuoteRequest {
         asker,
         date: write.posting_date.get(),
-        currency_code: write.currency_code.as_ref().map(ToString::to_string),
+        currency_code: write.currency_code.as_ref().map(|code| code.as_str().into()),
         prices_include_tax: None,
         campaign_number: None,
         lines: vec![RequestLine {
-            item_number: write.item_number.to_string(),
-            variant_code: write.variant_code.as_ref().map(ToString::to_string),
-            unit_of_measure_code: write.unit_of_measure_code.as_ref().map(ToString::to_string),
+            item_number: write.item_number.as_str().into(),
+            variant_code: write.variant_code.as_ref().map(|code| code.as_str().into()),
+            unit_of_measure_code: write.unit_of_measure_code.as_ref().map(|code| code.as_str().into()),
             quantity: write.quantity.into(),
             tax_percent: None,
         }],

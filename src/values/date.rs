@@ -33,9 +33,14 @@ impl Date {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = text.len() == 10
             && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
-        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|date| form && date.year() >= 1).map(Self).ok_or_else(
-            || Invalid::new(InvalidKind::Date, "a date has the form 2031-05-15 and names a day of the calendar"),
-        )
+        let number = |digits: std::ops::Range<usize>| text.get(digits)?.parse::<u32>().ok();
+        let day = || {
+            let year = number(0..4).and_then(|year| i32::try_from(year).ok())?;
+            NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?).filter(|_| form && year >= 1)
+        };
+        day().map(Self).ok_or_else(|| {
+            Invalid::new(InvalidKind::Date, "a date has the form 2031-05-15 and names a day of the calendar")
+        })
     }
 
     /// The date so many days later, or earlier if they are negative; none outside the years 1 to 9999.

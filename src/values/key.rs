@@ -1,6 +1,6 @@
 //! Business keys: the numbers and codes by which the ERP knows things.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 
 use diesel::sql_types::Text as SqlText;
@@ -34,6 +34,14 @@ impl Key {
     /// # Errors
     /// When it is empty, too long, holds other characters, or looks like a UUID.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::canonical(text).map(|key| Self(key.into_owned()))
+    }
+
+    /// The text of a key as [`Key::parse`] has it: itself, where it is upper-cased already.
+    ///
+    /// # Errors
+    /// As [`Key::parse`].
+    pub fn canonical(text: &str) -> Result<Cow<'_, str>, Invalid> {
         let mut bytes = text.bytes();
         let starts_well = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
         let goes_on_well = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -43,10 +51,11 @@ impl Key {
                 "a key starts with a letter or digit, goes on with letters, digits, '.', '_' or '-', and has at most 50 characters",
             ));
         }
-        if Uuid::try_parse(text).is_ok() {
+        // Other forms of a UUID are longer, or hold characters that no key does.
+        if matches!(text.len(), 32 | 36) && Uuid::try_parse(text).is_ok() {
             return Err(Invalid::new(InvalidKind::Key, "a key must not look like a UUID"));
         }
-        Ok(Self(text.to_ascii_uppercase()))
+        Ok(upper_cased(text))
     }
 
     /// The unit of measure of an item that names none: PCS.
@@ -107,8 +116,16 @@ impl CurrencyCode {
     /// # Errors
     /// When it is not three letters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
+        Self::canonical(text).map(|code| Self(code.into_owned()))
+    }
+
+    /// The text of a currency code as [`CurrencyCode::parse`] has it: itself, where it is upper-cased already.
+    ///
+    /// # Errors
+    /// As [`CurrencyCode::parse`].
+    pub fn canonical(text: &str) -> Result<Cow<'_, str>, Invalid> {
         if text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic()) {
-            Ok(Self(text.to_ascii_uppercase()))
+            Ok(upper_cased(text))
         } else {
             Err(Invalid::new(InvalidKind::Key, "a currency code is three letters"))
         }
@@ -138,6 +155,14 @@ travels_as_string!(CurrencyCode);
 stored_as!(CurrencyCode, SqlText, String, |code: &CurrencyCode| code.0.clone(), |stored: String| Ok(CurrencyCode(
     stored
 )));
+
+fn upper_cased(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|b| b.is_ascii_lowercase()) {
+        Cow::Owned(text.to_ascii_uppercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
 
 /// How a path names a resource: by id or by business key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -369,20 +369,20 @@ impl Whole {
         let (last, ..) = self.versions.last().unwrap();
         let customer = |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
         let asker = match (param("contactNumber"), param("customerNumber")) {
-            (Some(number), _) => Asker::Contact(number),
-            (_, Some(number)) => Asker::Contact(customer(number)?),
+            (Some(number), _) => Asker::Contact(number.into()),
+            (_, Some(number)) => Asker::Contact(customer(number)?.into()),
             _ => Asker::Anybody,
         };
         let mut request = QuoteRequest {
             asker,
             date: TODAY[..10].parse().unwrap(),
-            currency_code: param("currencyCode"),
+            currency_code: param("currencyCode").map(Into::into),
             prices_include_tax: None,
             campaign_number: None,
             lines: vec![RequestLine {
-                item_number: param("itemNumber").unwrap(),
-                variant_code: param("variantCode"),
-                unit_of_measure_code: param("unitOfMeasureCode"),
+                item_number: param("itemNumber").unwrap().into(),
+                variant_code: param("variantCode").map(Into::into),
+                unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
                 quantity: param("quantity").map_or(Positive::ONE, |quantity| quantity.parse().unwrap()),
                 tax_percent: None,
             }],
@@ -391,7 +391,7 @@ impl Whole {
         let now = quote(last, &request).ok()?;
         let current = match &now.lines[0] {
             QuoteLine::Priced(line) => {
-                Some(Shown::<12>(line.unit_price.units() * line.line_discount_percent.rest()).to_string())
+                Some(Shown::<12>(line.unit_price.units() * u128::from(line.line_discount_percent.rest())).to_string())
             }
             QuoteLine::Unpriced(_) => None,
         };
@@ -400,7 +400,7 @@ impl Whole {
             .is_some_and(|code| code.starts_with("UNKNOWN_"));
         let (currency, tax) = (now.currency_code.map(str::to_owned), now.prices_include_tax);
         let today = request.date;
-        request.currency_code = currency;
+        request.currency_code = currency.map(Into::into);
         request.prices_include_tax = Some(tax);
         let (mut by_day, mut lowest) = (BTreeMap::<_, BTreeSet<String>>::new(), None::<Shown<12>>);
         for back in 1..=30 {
@@ -415,7 +415,7 @@ impl Whole {
                 }
                 let Ok(quoted) = quote(book, &request) else { continue };
                 let QuoteLine::Priced(line) = &quoted.lines[0] else { continue };
-                let net = Shown(line.unit_price.units() * line.line_discount_percent.rest());
+                let net = Shown(line.unit_price.units() * u128::from(line.line_discount_percent.rest()));
                 lowest = Some(lowest.map_or(net, |lowest| lowest.min(net)));
                 let line = serde_json::to_value(line).unwrap();
                 let price = format!("{} {} {}", line["unitPrice"], line["lineDiscountPercent"], line["source"]);

@@ -307,3 +307,82 @@ async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
         assert_eq!(refused.header("retry-after"), "1");
     }
 }
+
+/// The headers of a reply but for those that are its own.
+fn headers(reply: &Reply) -> Vec<(String, String)> {
+    let others = reply.headers.iter().filter(|(name, _)| *name != "trace-id" && *name != "date");
+    let mut headers: Vec<_> =
+        others.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    headers.sort();
+    headers
+}
+
+#[actix_web::test]
+async fn the_usual_question_is_answered_like_any_other() {
+    let app = app().await;
+    for query in [
+        "itemNumber=DESK&date=2031-05-15",
+        "itemNumber=desk&contactNumber=anne&quantity=2.50&variantCode=oak&taxPercent=7",
+        "itemNumber=DESK&customerNumber=D1&currencyCode=USD",
+        "itemNumber=NEVER&campaignNumber=NEVER",
+        "itemNumber=DESK&contactNumber=NEVER",
+        "itemNumber=DESK&contactNumber=ANNE&customerNumber=D1",
+        "itemNumber=DESK&itemNumber=DESK",
+        "itemNumber=DESK&quantity=0",
+        "itemNumber=DESK&quantity=1e3",
+        "itemNumber=DESK&date=2031-02-30",
+        "itemNumber=DESK&unknown=1",
+        "itemNumber=%44ESK&explain=true",
+        "quantity=1",
+        "",
+    ] {
+        let path = format!("{PATH}?{query}");
+        let usual = app.get(&path).await;
+        // Whoever gives a condition is answered by the handler behind the router.
+        let other = app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await;
+        assert_eq!(usual.status, other.status, "{query}");
+        assert_eq!(headers(&usual), headers(&other), "{query}");
+        if usual.status == 200 {
+            assert_eq!(usual.text, other.text, "{query}");
+        } else {
+            assert_eq!(usual.errors(), other.errors(), "{query}");
+        }
+    }
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for path in [DESK, "/v1/price-quotes?itemNumber=%44ESK", "/v1/items"] {
+        let traced = app.send(Method::GET, path, &[("traceparent", parent)], None).await;
+        assert_eq!(traced.header("trace-id"), "4bf92f3577b34da6a3ce929d0e0e4736", "{path}");
+        let own = app.get(path).await;
+        assert!(own.header("trace-id").len() == 32 && own.header("trace-id") != traced.header("trace-id"), "{path}");
+    }
+    let head = app.send(Method::HEAD, DESK, &[], None).await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+}
+
+#[actix_web::test]
+async fn a_question_is_counted_and_refused_like_any_other() {
+    let app = TestApp::with_key(Some("open sesame")).await;
+    let with = |name: &'static str, value: &'static str| {
+        let app = &app;
+        async move {
+            let headers = [("authorization", "Bearer open sesame"), (name, value)];
+            app.send(Method::GET, DESK, &headers, None).await.status.as_u16()
+        }
+    };
+    assert_eq!(app.get(DESK).await.status, 401);
+    assert_eq!(app.send(Method::GET, DESK, &[("authorization", "Bearer x")], None).await.status, 401);
+    assert_eq!(with("accept", "application/JSON;q=0.5").await, 200);
+    assert_eq!(with("accept", "text/html").await, 406);
+    assert_eq!(with("accept", "application/json;q=0").await, 406);
+    // Other tests of this process count here too, so the figure can only be seen to grow.
+    let counted = || async {
+        let name = r#"kampanje_http_requests_total{method="GET",route="/v1/price-quotes",status="200"}"#;
+        let text = app.get("/metrics").await.text;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or_default()
+    };
+    let before = counted().await;
+    for _ in 0..3 {
+        assert_eq!(with("accept", "*/*").await, 200);
+    }
+    assert!(counted().await >= before + 3);
+}

@@ -254,9 +254,9 @@ async fn a_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> Ve
 }
 
 /// The document as the resolver takes it.
-fn question(asker: Asker, lines: &[(&str, &str)]) -> QuoteRequest {
-    let line = |(item, quantity): &(&str, &str)| RequestLine {
-        item_number: (*item).to_owned(),
+fn question<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
+    let line = |(item, quantity): &(&'a str, &str)| RequestLine {
+        item_number: (*item).into(),
         variant_code: None,
         unit_of_measure_code: None,
         quantity: quantity.parse().unwrap(),
@@ -285,7 +285,7 @@ async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<
     for (version, answers) in by_version {
         let book = app.book.as_of(&mut conn, version).await.unwrap().unwrap();
         for Quoted { contact, body } in answers {
-            let asked = question(Asker::Contact(contact.to_owned()), &[("I0", "1"), ("I1", "10"), ("I2", "1")]);
+            let asked = question(Asker::Contact(contact.into()), &[("I0", "1"), ("I1", "10"), ("I2", "1")]);
             assert_eq!(serde_json::to_value(quote(&book, &asked).unwrap()).unwrap(), body, "{contact} at {version}");
         }
     }

@@ -37,7 +37,8 @@ impl RouteFigures {
         Self { route, met: RefCell::new(Vec::new()) }
     }
 
-    fn count(&self, method: &Method, status: StatusCode, took: Duration) {
+    /// Counts a request that was answered.
+    pub fn count(&self, method: &Method, status: StatusCode, took: Duration) {
         let mut met = self.met.borrow_mut();
         let known = met.iter().position(|met| met.method == *method && met.status == status);
         let place = known.unwrap_or_else(|| {

@@ -12,7 +12,7 @@ use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Val
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::problem::{FieldCode, FieldError, MOST_ERRORS, Problem, ProblemCode};
@@ -50,7 +50,7 @@ pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>>
 /// Reads an object in one go, if nothing is wrong with it. Its type has to refuse what [`decode`] refuses: unknown fields by
 /// `deny_unknown_fields`, and lists in the place of objects, which serde takes for structs, by [`objects`].
 #[must_use]
-pub fn object<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
+pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     serde_json::from_slice(text).ok().map(|Object(value)| value)
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
@@ -17,6 +17,8 @@ use super::call::Caller;
 use super::figures;
 use super::problem::{Problem, ProblemCode};
 
+/// Carries the caller's own trace id.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Carries the trace id of every answer.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
@@ -37,20 +39,25 @@ impl Credentials {
         self.0.is_some()
     }
 
-    fn caller(&self, request: &ServiceRequest) -> Result<Caller, Problem> {
-        let Some(expected) = self.0 else { return Ok(Caller("local".to_owned())) };
-        let given = request
-            .headers()
+    /// Whether a request with these headers may be answered.
+    #[must_use]
+    pub fn admit(&self, headers: &HeaderMap) -> bool {
+        let Some(expected) = self.0 else { return true };
+        let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, key)| Sha256::digest(key.trim().as_bytes()));
-        match given {
-            Some(hash) if bool::from(hash.as_slice().ct_eq(&expected)) => Ok(Caller("api-key".to_owned())),
-            _ => Err(Problem::new(ProblemCode::Unauthorized, "the request needs the API key as a bearer token")
-                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        given.is_some_and(|hash| bool::from(hash.as_slice().ct_eq(&expected)))
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        if self.admit(headers) {
+            return Ok(Caller(if self.required() { "api-key" } else { "local" }.to_owned()));
         }
+        Err(Problem::new(ProblemCode::Unauthorized, "the request needs the API key as a bearer token")
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
     }
 }
 
@@ -63,7 +70,8 @@ pub async fn around(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
-    let trace_id = trace_id(&request);
+    let trace_id = trace_id(request.headers());
+    let trace_id = trace_id.text();
     let method = request.method().clone();
     let path = request.path().to_owned();
     let span = if is_quiet(&path) {
@@ -72,24 +80,16 @@ pub async fn around(
         tracing::info_span!("request", trace_id = %trace_id, method = %method, path = %path)
     };
     let mut response = match admitted(&request) {
-        Err(problem) => request.into_response(problem.response(&path, &trace_id)),
+        Err(problem) => request.into_response(problem.response(&path, trace_id)),
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             match next.call(request).instrument(span.clone()).await {
-                Ok(response) => in_our_form(response.map_into_boxed_body(), &path, &trace_id),
+                Ok(response) => in_our_form(response.map_into_boxed_body(), &path, trace_id),
                 Err(error) => return Err(error),
             }
         }
     };
-    if let Ok(value) = HeaderValue::from_str(&trace_id) {
-        response.headers_mut().insert(TRACE_ID, value);
-    }
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        // Private and to be asked for again: an ETag makes that cheap.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    }
+    add_common_headers(response.headers_mut(), trace_id);
     let status = response.status();
     let took = started.elapsed();
     figures::count(response.request(), status, took);
@@ -104,13 +104,42 @@ pub async fn around(
     Ok(response)
 }
 
+/// What leads from an answer to the log: 32 hexadecimal digits.
+pub struct TraceId([u8; 32]);
+
+impl TraceId {
+    /// The digits.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// The caller's own trace id (W3C Trace Context), or a new one.
-fn trace_id(request: &ServiceRequest) -> String {
-    let given = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
-    given
-        .and_then(|parent| parent.split('-').nth(1))
-        .filter(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
-        .map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+#[must_use]
+pub fn trace_id(headers: &HeaderMap) -> TraceId {
+    let given = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.as_bytes().split(|byte| *byte == b'-').nth(1))
+        .and_then(|id| <[u8; 32]>::try_from(id).ok())
+        .filter(|id| id.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)));
+    TraceId(given.unwrap_or_else(|| {
+        let mut id = [0; 32];
+        Uuid::new_v4().simple().encode_lower(&mut id);
+        id
+    }))
+}
+
+/// Adds what every answer has.
+pub fn add_common_headers(headers: &mut HeaderMap, trace_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(trace_id) {
+        headers.insert(TRACE_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        // Private and to be asked for again: an ETag makes that cheap.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
 }
 
 /// Who calls, unless the request is refused before it reaches its handler.
@@ -119,10 +148,10 @@ fn admitted(request: &ServiceRequest) -> Result<Caller, Problem> {
         return Ok(Caller("local".to_owned()));
     }
     let caller = match request.app_data::<web::Data<Credentials>>() {
-        Some(credentials) => credentials.caller(request)?,
+        Some(credentials) => credentials.caller(request.headers())?,
         None => return Err(Problem::internal("the app was built without credentials")),
     };
-    if accepts_json(request) {
+    if accepts_json(request.headers()) {
         Ok(caller)
     } else {
         Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
@@ -141,16 +170,19 @@ fn is_quiet(path: &str) -> bool {
 }
 
 /// Whether `Accept` lets JSON through; a range with q=0 does not.
-fn accepts_json(request: &ServiceRequest) -> bool {
+#[must_use]
+pub fn accepts_json(headers: &HeaderMap) -> bool {
     let mut asked = false;
-    for value in request.headers().get_all(header::ACCEPT) {
+    for value in headers.get_all(header::ACCEPT) {
         for range in value.to_str().unwrap_or("*/*").split(',') {
             let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let media = parts.next().unwrap_or_default();
             let refused =
                 parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty()));
             asked |= !media.is_empty();
-            let json = matches!(media.as_str(), "*/*" | "application/*" | "application/json" | "application/x-ndjson");
+            let json = ["*/*", "application/*", "application/json", "application/x-ndjson"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(media));
             if json && !refused {
                 return true;
             }

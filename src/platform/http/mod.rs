@@ -1,5 +1,6 @@
 //! What every room's HTTP side shares: problems, bodies, lists, ETags, the plain resource, the route table.
 
+pub mod ahead;
 pub mod call;
 pub mod constraints;
 pub mod etag;

@@ -173,7 +173,7 @@ async fn pinned(version: i64, book: &LiveBook, database: &Database) -> Result<Ar
 
 /// What is asked.
 struct Query {
-    asker: Asker,
+    asker: Asker<'static>,
     campaign: Option<String>,
     date: NaiveDate,
     currency_code: Option<String>,
@@ -283,7 +283,7 @@ struct List {
     snapshot: Arc<Snapshot>,
     walk: Walk,
     /// The question but for its lines; in the list of a campaign also but for the account that asks.
-    request: QuoteRequest,
+    request: QuoteRequest<'static>,
     account: Option<ContactIndex>,
     campaign: Option<String>,
     top: usize,
@@ -304,7 +304,7 @@ impl List {
         let request = QuoteRequest {
             asker: query.asker,
             date: place.as_ref().map_or(query.date, |place| place.date),
-            currency_code: query.currency_code,
+            currency_code: query.currency_code.map(Into::into),
             prices_include_tax: query.prices_include_tax,
             campaign_number: None,
             lines: Vec::new(),
@@ -344,13 +344,13 @@ impl List {
         if let Some(account) = account {
             self.account = self.snapshot.find_contact(account);
             if !matches!(&self.request.asker, Asker::Contact(asking) if asking == account) {
-                self.request.asker = Asker::Contact(account.to_owned());
+                self.request.asker = Asker::Contact(account.to_owned().into());
             }
         }
         let mut rows = Vec::new();
         let campaign = self.campaign.as_deref();
         let item = (item_number, found);
-        rows::write_rows(&self.snapshot, &mut self.request, self.account, item, campaign, |row| {
+        rows::write_rows(&self.snapshot, &self.request, self.account, item, campaign, |row| {
             // Writing a row of ours as JSON cannot fail.
             rows.extend(serde_json::to_string(row));
         });

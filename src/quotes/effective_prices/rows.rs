@@ -107,7 +107,7 @@ pub struct UnpricedRow<'a> {
 
 /// Price and discount less the discount, in units of 10^-12: exact.
 pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
-    Shown(unit_price.units().saturating_mul(discount.rest()))
+    Shown(unit_price.units().saturating_mul(discount.rest().into()))
 }
 
 /// The rows of an item, in this order: without variant before the variants, these by code; the base unit before the others; by
@@ -115,7 +115,7 @@ pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
 /// prices it asks for.
 pub fn write_rows(
     snapshot: &Snapshot,
-    request: &mut QuoteRequest,
+    request: &QuoteRequest<'_>,
     account: Option<ContactIndex>,
     (item_number, found): (&str, FoundItem<'_>),
     campaign: Option<&str>,
@@ -126,9 +126,10 @@ pub fn write_rows(
     }
     let conditions: Vec<&Conditions> = snapshot.conditions_for(found.lines, account).collect();
     let parts = parts(snapshot, found, &conditions);
-    request.lines = parts.iter().flat_map(|part| part.questions(item_number)).collect();
+    let lines = parts.iter().flat_map(|part| part.questions(item_number)).collect();
+    let request = QuoteRequest { lines, ..request.clone() };
     // Who asks was looked up before.
-    let Ok(quote) = quote(snapshot, request) else { return };
+    let Ok(quote) = quote(snapshot, &request) else { return };
 
     let mut answers = quote.lines.iter();
     let mut blocks: Vec<(&Part<'_>, Vec<Step<'_>>)> = Vec::with_capacity(parts.len());
@@ -164,11 +165,11 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn questions(&self, item_number: &str) -> impl Iterator<Item = RequestLine> {
+    fn questions<'r>(&'r self, item_number: &'r str) -> impl Iterator<Item = RequestLine<'r>> {
         self.quantities.iter().map(move |quantity| RequestLine {
-            item_number: item_number.to_owned(),
-            variant_code: self.variant.map(str::to_owned),
-            unit_of_measure_code: Some(self.unit.to_owned()),
+            item_number: item_number.into(),
+            variant_code: self.variant.map(Into::into),
+            unit_of_measure_code: Some(self.unit.into()),
             // Nobody buys nothing; what holds from 0 on holds for the least quantity there is.
             quantity: Positive::from_units(quantity.units()).unwrap_or(Positive::MIN),
             tax_percent: None,

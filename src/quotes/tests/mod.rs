@@ -3,6 +3,7 @@
 mod cases;
 mod price_list;
 mod properties;
+mod reading;
 mod reference;
 mod rules;
 mod world;

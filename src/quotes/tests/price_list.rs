@@ -28,7 +28,7 @@ fn rows(snapshot: &Snapshot, request: &QuoteRequest) -> Vec<Value> {
     let mut rows = Vec::new();
     let item = ("CHAIR", snapshot.find_item("CHAIR").unwrap());
     let account = contact.map(|contact| snapshot.account_of(contact));
-    write_rows(snapshot, &mut request, account, item, Some("ONE"), |row| {
+    write_rows(snapshot, &request, account, item, Some("ONE"), |row| {
         rows.push(serde_json::to_value(row).unwrap());
     });
     rows
@@ -171,10 +171,10 @@ fn count_rows(snapshot: &Snapshot, mut walk: Walk, most: usize) -> usize {
             Visit::Nothing => {}
             Visit::At { account, item_number, found } => {
                 if let Some(account) = account {
-                    asking.asker = Asker::Contact(account.to_owned());
+                    asking.asker = Asker::Contact(account.to_owned().into());
                 }
                 let contact = snapshot.find_contact(account.unwrap_or("C0000007"));
-                write_rows(snapshot, &mut asking, contact, (item_number, found), account.map(|_| "ONE"), |row| {
+                write_rows(snapshot, &asking, contact, (item_number, found), account.map(|_| "ONE"), |row| {
                     count += 1;
                     bytes += serde_json::to_string(row).unwrap().len();
                 });

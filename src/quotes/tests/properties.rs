@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::reference::{Number, Resolved, World, number};
 use super::world::{audience, book, campaign, contact, item, put, rate, request, settings};
 use crate::pricing::exact::Amount;
+use crate::pricing::resolve::Scratch;
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{Change, FactKind};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{PricedLine, QuoteLine, Trace};
-use crate::quotes::quote::quote;
-use crate::quotes::request::QuoteRequest;
+use crate::quotes::quote::{quote, write_quote};
+use crate::quotes::request::{QuoteRequest, RequestLine};
 
 fn maybe(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
     prop_oneof![2 => Just(Value::Null), 1 => select(values).prop_map(Value::from)]
@@ -157,7 +158,7 @@ pub(super) fn facts() -> impl Strategy<Value = Vec<Change>> {
     })
 }
 
-pub(super) fn question() -> impl Strategy<Value = QuoteRequest> {
+pub(super) fn question() -> impl Strategy<Value = QuoteRequest<'static>> {
     let asker = select(vec![
         json!({}),
         json!({ "contactNumber": "FIRM" }),
@@ -202,7 +203,7 @@ fn resolved(line: &PricedLine<'_>) -> Resolved {
 }
 
 /// The answer as JSON, without the trace and whatever else the names say.
-fn answer_without(snapshot: &Snapshot, request: &QuoteRequest, names: &[&str]) -> Value {
+fn answer_without(snapshot: &Snapshot, request: &QuoteRequest<'_>, names: &[&str]) -> Value {
     let quote = quote(snapshot, request).unwrap();
     let mut line = serde_json::to_value(&quote.lines[0]).unwrap();
     for name in names {
@@ -212,7 +213,7 @@ fn answer_without(snapshot: &Snapshot, request: &QuoteRequest, names: &[&str]) -
 }
 
 /// The first quantity above the question's at which the reference says that a unit costs less.
-fn reference_break(world: &World, request: &QuoteRequest, now: &Resolved) -> Option<(Number, Resolved)> {
+fn reference_break(world: &World, request: &QuoteRequest<'_>, now: &Resolved) -> Option<(Number, Resolved)> {
     let line = &request.lines[0];
     let per_unit = world.quantity_per_unit("CHAIR", line.unit_of_measure_code.as_deref()).unwrap();
     let above = world.thresholds(&per_unit).into_iter().filter(|least| *least > number(&line.quantity));
@@ -243,11 +244,11 @@ proptest! {
                     (number(&next.quantity), number(&next.unit_price), number(&next.line_discount_percent))
                 });
                 prop_assert_eq!(got, next);
-                line.trace.as_ref()
+                line.trace.as_deref()
             }
             QuoteLine::Unpriced(line) => {
                 prop_assert_eq!(Err(line.problem.code.text()), expected);
-                line.trace.as_ref()
+                line.trace.as_deref()
             }
         };
         if let Some(trace) = trace {
@@ -322,6 +323,24 @@ proptest! {
         prop_assert_eq!(old.content_hash(), old_hash, "the older snapshot stays as it was");
         prop_assert_eq!(answer_without(&advanced, &request, &[]), answer_without(&rebuilt, &request, &[]));
         prop_assert_eq!(answer_without(&restored, &request, &[]), answer_without(&rebuilt, &request, &[]));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn the_answer_is_written_as_serde_writes_it(facts in facts(), request in question(), explain in any::<bool>()) {
+        let snapshot = book(facts);
+        let mut request = QuoteRequest { explain, ..request };
+        let [line] = request.lines.as_slice() else { panic!("one line is asked for") };
+        let unknown = RequestLine { item_number: "\"C\\H\u{1}ÄIR\"".into(), ..line.clone() };
+        let many = RequestLine { quantity: "999999999999999.99999".parse().unwrap(), ..line.clone() };
+        request.lines.extend([unknown, many]);
+        let mut written = Vec::new();
+        write_quote(&snapshot, &request, &mut Scratch::default(), &mut written).unwrap();
+        let answer = quote(&snapshot, &request).unwrap();
+        prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&answer).unwrap());
     }
 }
 

@@ -181,7 +181,7 @@ impl World {
     }
 
     /// Answers the request's one line, at another date and quantity perhaps.
-    pub fn resolve(&self, request: &QuoteRequest, date: NaiveDate, quantity: &Number) -> Outcome {
+    pub fn resolve(&self, request: &QuoteRequest<'_>, date: NaiveDate, quantity: &Number) -> Outcome {
         let (result, verdicts) = self.resolve_unbounded(request, date, quantity);
         let bound = number(&Amount::MAX);
         let fits = |resolved: &Resolved| {
@@ -192,7 +192,7 @@ impl World {
     }
 
     /// The same, whatever the number of digits.
-    pub fn resolve_unbounded(&self, request: &QuoteRequest, date: NaiveDate, quantity: &Number) -> Outcome {
+    pub fn resolve_unbounded(&self, request: &QuoteRequest<'_>, date: NaiveDate, quantity: &Number) -> Outcome {
         let Some(asked) = Asked::new(self, request, date, quantity) else {
             return (Err("EXCHANGE_RATE_MISSING"), BTreeMap::new());
         };
@@ -225,12 +225,12 @@ struct Asked<'w> {
 
 impl<'w> Asked<'w> {
     /// `None`: the exchange rate is missing.
-    fn new(world: &'w World, request: &'w QuoteRequest, date: NaiveDate, quantity: &'w Number) -> Option<Self> {
+    fn new(world: &'w World, request: &'w QuoteRequest<'_>, date: NaiveDate, quantity: &'w Number) -> Option<Self> {
         let line = &request.lines[0];
-        let item = &world.items[&line.item_number];
+        let item = &world.items[&*line.item_number];
         let contact = match &request.asker {
             Asker::Anybody => None,
-            Asker::Contact(number) => Some(number.clone()),
+            Asker::Contact(number) => Some(number.to_string()),
             Asker::Customer(number) => world
                 .contacts
                 .iter()
@@ -243,7 +243,8 @@ impl<'w> Asked<'w> {
         let local = &world.settings.as_ref().unwrap().local_currency_code;
         let currency = request
             .currency_code
-            .clone()
+            .as_deref()
+            .map(str::to_owned)
             .or_else(|| currency_of(contact.as_ref()))
             .or_else(|| currency_of(account.as_ref()))
             .unwrap_or_else(|| local.clone());

@@ -269,7 +269,7 @@ fn totals_are_the_sums_of_the_priced_lines() {
     let snapshot = shop([discount("R", &json!({ "lineDiscountPercent": "10" }))]);
     let mut request = request(&json!({ "quantity": "3" }));
     let mut unknown = request.lines[0].clone();
-    unknown.item_number = "NEVER".to_owned();
+    unknown.item_number = "NEVER".into();
     request.lines.extend([unknown, request.lines[0].clone()]);
     let quote = quote(&snapshot, &request).unwrap();
     assert!(matches!(quote.lines[1], QuoteLine::Unpriced(_)));

@@ -95,23 +95,23 @@ pub fn book(changes: impl IntoIterator<Item = Change>) -> Snapshot {
 }
 
 /// Asks for one line; the members are those of api.md.
-pub fn request(members: &Value) -> QuoteRequest {
+pub fn request(members: &Value) -> QuoteRequest<'static> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
     let asker = match (text("contactNumber"), text("customerNumber")) {
-        (Some(number), _) => Asker::Contact(number),
-        (_, Some(number)) => Asker::Customer(number),
+        (Some(number), _) => Asker::Contact(number.into()),
+        (_, Some(number)) => Asker::Customer(number.into()),
         _ => Asker::Anybody,
     };
     QuoteRequest {
         asker,
         date: day(&text("date").unwrap_or_else(|| "2031-05-15".to_owned())),
-        currency_code: text("currencyCode"),
+        currency_code: text("currencyCode").map(Into::into),
         prices_include_tax: members.get("pricesIncludeTax").and_then(Value::as_bool),
-        campaign_number: text("campaignNumber"),
+        campaign_number: text("campaignNumber").map(Into::into),
         lines: vec![RequestLine {
-            item_number: text("itemNumber").unwrap_or_else(|| "CHAIR".to_owned()),
-            variant_code: text("variantCode"),
-            unit_of_measure_code: text("unitOfMeasureCode"),
+            item_number: text("itemNumber").unwrap_or_else(|| "CHAIR".to_owned()).into(),
+            variant_code: text("variantCode").map(Into::into),
+            unit_of_measure_code: text("unitOfMeasureCode").map(Into::into),
             quantity: text("quantity").unwrap_or_else(|| "1".to_owned()).parse().unwrap(),
             tax_percent: text("taxPercent").map(|percent| percent.parse().unwrap()),
         }],

@@ -1,0 +1,164 @@
+//! Requests for prices, read quickly where nothing is wrong or unusual in them: texts are borrowed from what was sent, and numbers
+//! go straight into the resolver's own. Whatever is read here, [`http`](super::http) reads the same; it also says what is wrong
+//! with all the rest.
+
+use std::borrow::Cow;
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+
+use super::http::MOST_LINES;
+use super::request::{Asker, QuoteRequest, RequestLine};
+use crate::platform::http::json::objects;
+use crate::pricing::exact::{Percent, Positive};
+use crate::values::{CurrencyCode, Date, Key};
+
+/// A document as it was sent. A text with an escape in it cannot be borrowed, and is left to others.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct FastBody<'a> {
+    contact_number: Option<&'a str>,
+    customer_number: Option<&'a str>,
+    date: Option<&'a str>,
+    currency_code: Option<&'a str>,
+    prices_include_tax: Option<bool>,
+    campaign_number: Option<&'a str>,
+    #[serde(default)]
+    explain: bool,
+    #[serde(borrow, deserialize_with = "objects")]
+    lines: Vec<FastLine<'a>>,
+}
+
+/// A line as it was sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FastLine<'a> {
+    item_number: &'a str,
+    variant_code: Option<&'a str>,
+    unit_of_measure_code: Option<&'a str>,
+    #[serde(default = "one")]
+    quantity: &'a str,
+    tax_percent: Option<&'a str>,
+}
+
+const fn one() -> &'static str {
+    "1"
+}
+
+/// The query of the GET form.
+pub(super) struct FastQuery<'a> {
+    /// What holds for the whole document; without lines.
+    head: FastBody<'a>,
+    line: FastLine<'a>,
+}
+
+impl<'a> FastQuery<'a> {
+    /// Reads a query; nothing if anything in it is encoded, repeated or not known here.
+    pub fn read(query: &'a str) -> Option<Self> {
+        if query.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            return None;
+        }
+        let mut head = FastBody {
+            contact_number: None,
+            customer_number: None,
+            date: None,
+            currency_code: None,
+            prices_include_tax: None,
+            campaign_number: None,
+            explain: false,
+            lines: Vec::new(),
+        };
+        let (mut item, mut variant, mut unit, mut quantity, mut tax) = (None, None, None, None, None);
+        for pair in query.split('&') {
+            let (name, value) = pair.split_at_checked(pair.bytes().position(|byte| byte == b'=')?)?;
+            let value = value.strip_prefix('=')?;
+            let text = match name {
+                "contactNumber" => &mut head.contact_number,
+                "customerNumber" => &mut head.customer_number,
+                "itemNumber" => &mut item,
+                "variantCode" => &mut variant,
+                "unitOfMeasureCode" => &mut unit,
+                "quantity" => &mut quantity,
+                "taxPercent" => &mut tax,
+                "date" => &mut head.date,
+                "currencyCode" => &mut head.currency_code,
+                "campaignNumber" => &mut head.campaign_number,
+                _ => return None,
+            };
+            if text.replace(value).is_some() {
+                return None;
+            }
+        }
+        let line = FastLine {
+            item_number: item?,
+            variant_code: variant,
+            unit_of_measure_code: unit,
+            quantity: quantity.unwrap_or(one()),
+            tax_percent: tax,
+        };
+        Some(Self { head, line })
+    }
+
+    /// The request, as [`FastBody::into_request`] has it.
+    pub fn into_request(self, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
+        self.head.with_lines(vec![self.line.into_line()?], today)
+    }
+}
+
+impl<'a> FastBody<'a> {
+    /// The request; nothing if anything in it is wrong. Today is asked for only if the request names no date.
+    pub fn into_request(mut self, today: impl FnOnce() -> NaiveDate, explain: bool) -> Option<QuoteRequest<'a>> {
+        let sent = std::mem::take(&mut self.lines);
+        if !(1..=MOST_LINES).contains(&sent.len()) {
+            return None;
+        }
+        self.explain |= explain;
+        let mut lines = Vec::with_capacity(sent.len());
+        for line in sent {
+            lines.push(line.into_line()?);
+        }
+        self.with_lines(lines, today)
+    }
+
+    fn with_lines(self, lines: Vec<RequestLine<'a>>, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
+        let asker = match (read(self.contact_number, key)?, read(self.customer_number, key)?) {
+            (None, None) => Asker::Anybody,
+            (Some(number), None) => Asker::Contact(number),
+            (None, Some(number)) => Asker::Customer(number),
+            (Some(_), Some(_)) => return None,
+        };
+        Some(QuoteRequest {
+            asker,
+            date: read(self.date, |text| Date::parse(text).ok())?.map_or_else(today, Date::get),
+            currency_code: read(self.currency_code, |text| CurrencyCode::canonical(text).ok())?,
+            prices_include_tax: self.prices_include_tax,
+            campaign_number: read(self.campaign_number, key)?,
+            lines,
+            explain: self.explain,
+        })
+    }
+}
+
+impl<'a> FastLine<'a> {
+    fn into_line(self) -> Option<RequestLine<'a>> {
+        Some(RequestLine {
+            item_number: key(self.item_number)?,
+            variant_code: read(self.variant_code, key)?,
+            unit_of_measure_code: read(self.unit_of_measure_code, key)?,
+            quantity: Positive::from_wire(self.quantity)?,
+            tax_percent: read(self.tax_percent, Percent::from_wire)?,
+        })
+    }
+}
+
+fn key(text: &str) -> Option<Cow<'_, str>> {
+    Key::canonical(text).ok()
+}
+
+/// What a text says, if it is there; nothing if it is there and cannot be read.
+fn read<'a, T>(text: Option<&'a str>, read: impl FnOnce(&'a str) -> Option<T>) -> Option<Option<T>> {
+    match text {
+        Some(text) => read(text).map(Some),
+        None => Some(None),
+    }
+}

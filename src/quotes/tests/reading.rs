@@ -1,0 +1,158 @@
+//! What is read quickly is read as by the types that say what is wrong.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value, json};
+
+use super::world::day;
+use crate::platform::http::json::{decode, object, parse};
+use crate::platform::http::list::QueryParams;
+use crate::quotes::fast::{FastBody, FastQuery};
+use crate::quotes::http::{QuoteBody, read_query};
+use crate::quotes::request::QuoteRequest;
+
+const HEAD: &[&str] = &[
+    "contactNumber",
+    "customerNumber",
+    "date",
+    "currencyCode",
+    "pricesIncludeTax",
+    "campaignNumber",
+    "explain",
+    "lines",
+];
+const LINE: &[&str] = &["itemNumber", "variantCode", "unitOfMeasureCode", "quantity", "taxPercent"];
+const TEXTS: &[&str] = &[
+    "",
+    "A",
+    "chair-1.x",
+    "0190b5c2-7d5e-7000-8000-000000000001",
+    "A B",
+    "Ä",
+    "eur",
+    "EURO",
+    "2031-05-15",
+    "2031-02-30",
+    "20310515",
+    "0",
+    "1",
+    "01",
+    "007",
+    "12.5",
+    "1.50",
+    "1.",
+    ".5",
+    "1.000000",
+    "1.123456",
+    "0.00001",
+    "0.0",
+    "1e3",
+    "-1",
+    "-0",
+    "+1",
+    "100",
+    "100.00001",
+    "100.0",
+    "999999999999999",
+    "1000000000000000",
+    "999999999999999.99999",
+    "184467440737095.51616",
+    "true",
+    "false",
+];
+/// Texts that are right for a field of this name.
+fn right(name: &str) -> &'static [&'static str] {
+    match name {
+        "date" => &["2031-05-15", "0001-01-01"],
+        "currencyCode" => &["eur", "USD"],
+        "quantity" => &["1", "0.5", "12.50", "999999999999999.9999"],
+        "taxPercent" => &["0", "7.5", "100.00000"],
+        _ => &["A", "chair-1.x"],
+    }
+}
+
+fn value(name: &'static str) -> impl Strategy<Value = Value> {
+    prop_oneof![
+        8 => select(right(name)).prop_map(Value::from),
+        2 => select(TEXTS).prop_map(Value::from),
+        1 => select(vec![Value::Null, json!(1), json!(true), json!([]), json!({})]),
+    ]
+}
+
+/// An object with some of the fields, and now and then one that does not exist.
+fn members(names: &'static [&'static str]) -> impl Strategy<Value = Map<String, Value>> {
+    let fields: Vec<_> =
+        names.iter().map(|name| prop::option::of(value(name)).prop_map(move |value| (*name, value))).collect();
+    (fields, prop::bool::weighted(0.05)).prop_map(|(fields, unknown)| {
+        let known = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        known.chain(unknown.then(|| ("unknown".to_owned(), Value::Null))).collect()
+    })
+}
+
+fn document() -> impl Strategy<Value = Value> {
+    (members(HEAD), prop::collection::vec(members(LINE), 0..3), prop::bool::weighted(0.9)).prop_map(
+        |(mut head, lines, right)| {
+            if right {
+                head.insert("lines".to_owned(), lines.into_iter().map(Value::Object).collect());
+                head.remove("explain");
+                head.remove("pricesIncludeTax");
+            }
+            Value::Object(head)
+        },
+    )
+}
+
+fn slowly(text: &str) -> Option<QuoteRequest<'static>> {
+    let body = decode::<QuoteBody>(parse(text.as_bytes()).ok()?).ok()?;
+    body.into_request(day("2031-01-01"), false).ok()
+}
+
+fn quickly(text: &str) -> Option<QuoteRequest<'_>> {
+    object::<FastBody<'_>>(text.as_bytes())?.into_request(|| day("2031-01-01"), false)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn a_body_is_read_alike(document in document()) {
+        let text = document.to_string();
+        if let Some(request) = quickly(&text) {
+            prop_assert_eq!(Some(request), slowly(&text));
+        }
+    }
+
+    #[test]
+    fn a_query_is_read_alike(head in members(HEAD), line in members(LINE), repeated in prop::bool::weighted(0.1)) {
+        let pairs = head.iter().chain(&line).filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)));
+        let mut pairs: Vec<String> = pairs.collect();
+        if repeated {
+            pairs.extend(pairs.first().cloned());
+        }
+        let text = pairs.join("&");
+        let quickly = FastQuery::read(&text).and_then(|query| query.into_request(|| day("2031-01-01")));
+        if let Some(request) = quickly {
+            let known: Vec<&'static str> = HEAD.iter().chain(LINE).copied().filter(|name| *name != "lines").collect();
+            let slowly = QueryParams::parse(&text, &known).ok().and_then(|params| read_query(&params, day("2031-01-01"), true).ok());
+            prop_assert_eq!(Some(request), slowly);
+        }
+    }
+}
+
+#[test]
+fn the_usual_is_read_quickly() {
+    let body = r#"{"customerNumber": "d1", "date": "2031-05-15", "currencyCode": "usd", "pricesIncludeTax": true, "campaignNumber": "C",
+        "explain": true, "lines": [{"itemNumber": "chair", "variantCode": "OAK", "unitOfMeasureCode": null, "quantity": "2.50",
+        "taxPercent": "7"}, {"itemNumber": "DESK"}]}"#;
+    assert_eq!(quickly(body).unwrap(), slowly(body).unwrap());
+    let query = "contactNumber=ct1&itemNumber=chair&quantity=12&date=2031-05-15&currencyCode=USD&campaignNumber=C&variantCode=OAK\
+        &unitOfMeasureCode=BOX&taxPercent=0";
+    let request = FastQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
+    assert_eq!(request.lines[0].item_number, "CHAIR");
+    assert_eq!(request.asker, crate::quotes::request::Asker::Contact("CT1".into()));
+    for left in
+        ["itemNumber=%41", "itemNumber=A+B", "itemNumber=A&itemNumber=A", "itemNumber=A&explain=true", "quantity=1", ""]
+    {
+        assert!(FastQuery::read(left).is_none(), "{left}");
+    }
+}
