@@ -24,7 +24,7 @@ fn rows(snapshot: &Snapshot, request: &QuoteRequest) -> Vec<Value> {
         Asker::Contact(number) => snapshot.find_contact(number),
         Asker::Customer(number) => snapshot.find_customer(number),
     };
-    let mut request = QuoteRequest { campaign_number: None, explain: false, ..request.clone() };
+    let request = QuoteRequest { campaign_number: None, explain: false, ..request.clone() };
     let mut rows = Vec::new();
     let item = ("CHAIR", snapshot.find_item("CHAIR").unwrap());
     let account = contact.map(|contact| snapshot.account_of(contact));
