@@ -84,7 +84,7 @@ def bodies(client: Client, directory: str, get: str, document: dict) -> list:
     for name, method, path, body in [("one", "GET", get, None), ("hundred", "POST", "/v1/price-quotes", document)]:
         paths.append(os.path.join(directory, name))
         with open(paths[-1], "wb") as file:
-            file.write(client.raw(method, path, body))
+            file.write(client.raw(method, path, body)[1])
     return paths
 
 
