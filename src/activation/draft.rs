@@ -99,31 +99,38 @@ pub(super) enum Scope<'a> {
     },
 }
 
-/// The draft of a campaign's lines: as rows of the book, and those that the rules look at.
+/// The draft of a campaign's lines, as rows of the book.
 struct DraftLines {
     entries: Vec<Entry>,
-    looked_at: Vec<Entry>,
+    /// Those that the rules look at, if it is not the same.
+    beside: Option<Vec<Entry>>,
     exist: bool,
+}
+
+impl DraftLines {
+    fn looked_at(&self) -> &[Entry] {
+        self.beside.as_deref().unwrap_or(&self.entries)
+    }
 }
 
 async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<DraftLines, Problem> {
     match scope {
         Scope::Whole => {
             let entries = reader::campaign_in_draft(conn, number, Lines::All).await?;
-            let looked_at: Vec<Entry> =
-                entries.iter().filter(|entry| entry.kind != FactKind::Campaign).cloned().collect();
-            Ok(DraftLines { exist: !looked_at.is_empty(), entries, looked_at })
+            let exist = entries.iter().any(|entry| entry.kind != FactKind::Campaign);
+            Ok(DraftLines { entries, beside: None, exist })
         }
         Scope::Part { lines, .. } if lines.is_empty() => {
-            Ok(DraftLines { entries: Vec::new(), looked_at: Vec::new(), exist: true })
+            Ok(DraftLines { entries: Vec::new(), beside: None, exist: true })
         }
         Scope::Part { lines, .. } => {
             let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?;
-            let looked_at = reader::lines_beside(conn, number, lines).await?;
+            let beside = reader::lines_beside(conn, number, lines).await?;
             let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
             let of_discounts = discount_lines::table.filter(discount_lines::campaign_number.eq(number));
             let exist = diesel::select(diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)));
-            Ok(DraftLines { exist: !looked_at.is_empty() || exist.get_result(conn).await?, entries, looked_at })
+            let exist = !beside.is_empty() || exist.get_result(conn).await?;
+            Ok(DraftLines { entries, beside: Some(beside), exist })
         }
     }
 }
@@ -148,12 +155,12 @@ pub(super) async fn gather(
         Scope::Part { contacts, .. } if contacts.is_empty() => Targeting::default(),
         Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
     };
-    let DraftLines { entries, looked_at, exist: has_lines } = lines(conn, number, scope).await?;
+    let lines = lines(conn, number, scope).await?;
     let (mut prices, mut discounts) = (Vec::new(), Vec::new());
-    for entry in looked_at {
+    for entry in lines.looked_at() {
         match entry.fact()? {
-            Fact::PriceLine(line) => prices.push((entry.key, line)),
-            Fact::DiscountLine(line) => discounts.push((entry.key, line)),
+            Fact::PriceLine(line) => prices.push((entry.key.clone(), line)),
+            Fact::DiscountLine(line) => discounts.push((entry.key.clone(), line)),
             _ => {}
         }
     }
@@ -184,10 +191,10 @@ pub(super) async fn gather(
         campaign,
         status_allows,
         targeting,
-        entries,
+        entries: lines.entries,
         prices,
         discounts,
-        has_lines,
+        has_lines: lines.exist,
         items,
         rates,
         local_currency,

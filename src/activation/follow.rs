@@ -98,7 +98,7 @@ impl Follower {
             // which a campaign may have many; and the contact's change is not refused for what is wrong with the campaign.
             (part.difference(effect, &campaign, None).await?, None)
         };
-        let publication = publish(effect, &campaign, PublicationKind::Change, &difference).await?;
+        let publication = publish(effect, &campaign, PublicationKind::Change, difference).await?;
         match publication.zip(day) {
             Some((publication, day)) => {
                 self.ask_golden_quotes(effect, &campaign.number, day, publication.version).await
@@ -227,7 +227,7 @@ async fn wait(
     let audience = AudienceDifference { left, ..AudienceDifference::default() };
     let leaving = Difference { audience, ..Difference::default() };
     let kind = PublicationKind::Change;
-    if let Some(publication) = writer::publish(&mut effect.conn, kind, Some(number), &leaving, &effect.author).await? {
+    if let Some(publication) = writer::publish(&mut effect.conn, kind, Some(number), leaving, &effect.author).await? {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::publication_version.eq(publication.version))
             .execute(&mut effect.conn)

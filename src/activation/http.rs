@@ -210,7 +210,7 @@ async fn activate_campaign(
             let number = campaign.number.to_string();
             catch_up(effect, &book).await?;
             let snapshot = book.snapshot().clone();
-            let outcome = activate::activate(effect, campaign, &order, &snapshot, calendar.today()).await?;
+            let outcome = activate::activate(effect, campaign, &order, snapshot, calendar.today()).await?;
             let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
             Answer::json(status, &ActivationResult::new(number, outcome))
         })

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use diesel_async::AsyncPgConnection;
 use roaring::RoaringBitmap;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -17,8 +16,7 @@ use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::golden;
 use super::rules::day_of_comparison;
-use crate::golden_quotes;
-use crate::platform::http::problem::Problem;
+use crate::golden_quotes::GoldenQuoteView;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
 use crate::publication::difference::{Difference, Entry};
@@ -231,14 +229,8 @@ impl Hypothesis {
     }
 
     /// The golden quotes that would be answered otherwise than expected.
-    pub(super) async fn golden_differences(
-        &self,
-        conn: &mut AsyncPgConnection,
-        draft: &Draft,
-    ) -> Result<Vec<Finding>, Problem> {
-        let number = &draft.campaign.number;
-        let golden = golden_quotes::of_campaign(conn, number).await?;
-        Ok(golden::differences(&self.snapshot, number, self.day, &golden))
+    pub(super) fn golden_differences(&self, draft: &Draft, golden: &[GoldenQuoteView]) -> Vec<Finding> {
+        golden::differences(&self.snapshot, &draft.campaign.number, self.day, golden)
     }
 
     /// The published campaigns that this one meets.

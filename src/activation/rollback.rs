@@ -126,7 +126,7 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
     difference.audience = AudienceDifference::between(&published, &members);
 
     let kind = PublicationKind::Rollback;
-    let new = writer::publish(conn, kind, Some(number), &difference, &effect.author).await?;
+    let new = writer::publish(conn, kind, Some(number), difference, &effect.author).await?;
     let is_new = new.is_some();
     let publication = match (new, campaign.publication_version) {
         (Some(publication), _) => publication,

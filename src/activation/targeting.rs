@@ -11,11 +11,14 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 
-use crate::platform::db::schema::{contacts, segments};
+use crate::platform::db::schema::{contacts, logged_segments, segments};
 use crate::publication::audience;
 
+/// At most so many contacts come in one row: a million would take the processor from whoever waits for a quote meanwhile.
+const SLICE: i32 = 8_192;
 /// At most so many contacts are named where contacts are left out.
 const NAMED: i64 = 10;
 
@@ -95,23 +98,40 @@ pub struct Named {
     pub numbers: Vec<String>,
 }
 
-/// Contacts by what becomes of them, each as often as it is targeted.
+/// Some contacts of one class, each as often as it is targeted.
 #[derive(QueryableByName)]
+struct Classed {
+    #[diesel(sql_type = Text)]
+    class: String,
+    #[diesel(sql_type = Array<Integer>)]
+    ordinals: Vec<i32>,
+}
+
+/// Contacts by what becomes of them.
+#[derive(Default)]
 struct Classes {
-    #[diesel(sql_type = BigInt)]
-    logged: i64,
-    #[diesel(sql_type = Array<Integer>)]
-    blocked: Vec<i32>,
-    #[diesel(sql_type = Array<Integer>)]
-    excluded: Vec<i32>,
-    #[diesel(sql_type = Array<Integer>)]
-    alone: Vec<i32>,
-    #[diesel(sql_type = Array<Integer>)]
-    companies: Vec<i32>,
-    #[diesel(sql_type = Array<Integer>)]
-    persons: Vec<i32>,
-    #[diesel(sql_type = Array<Integer>)]
-    of_persons: Vec<i32>,
+    blocked: RoaringBitmap,
+    excluded: RoaringBitmap,
+    alone: RoaringBitmap,
+    companies: RoaringBitmap,
+    /// Persons of companies.
+    persons: RoaringBitmap,
+    /// The companies of the persons.
+    of_persons: RoaringBitmap,
+}
+
+impl Classes {
+    fn add(&mut self, Classed { class, ordinals }: Classed) {
+        let contacts = match class.as_str() {
+            "BLOCKED" => &mut self.blocked,
+            "EXCLUDED" => &mut self.excluded,
+            "ALONE" => &mut self.alone,
+            "COMPANY" => &mut self.companies,
+            "PERSON" => &mut self.persons,
+            _ => &mut self.of_persons,
+        };
+        audience::add(contacts, ordinals);
+    }
 }
 
 /// Finds whom a campaign is for; only these of the contacts, if any are named. Read in one pass, since a campaign may target a
@@ -125,6 +145,8 @@ pub async fn find(
     only: Option<&BTreeSet<String>>,
 ) -> QueryResult<Targeting> {
     let segments = segments(conn, campaign).await?;
+    let logged = logged_segments::table.filter(logged_segments::campaign_number.eq(campaign));
+    let logged: i64 = logged.filter(logged_segments::canceled.eq(false)).count().get_result(conn).await?;
     let only_some = if only.is_some() { "WHERE number = ANY($4)" } else { "" };
     let question = format!(
         "WITH targeted AS MATERIALIZED (
@@ -135,28 +157,32 @@ pub async fn find(
                 array_agg(ordinal) FILTER (WHERE fit AND type = 'COMPANY') AS companies,
                 array_agg(ordinal) FILTER (WHERE fit AND company_number IS NOT NULL) AS persons
             FROM targeted)
-        SELECT (SELECT count(*) FROM logged_segments WHERE campaign_number = $1 AND NOT canceled) AS logged,
-            coalesce(blocked, '{{}}') AS blocked, coalesce(excluded, '{{}}') AS excluded, coalesce(alone, '{{}}') AS alone,
-            coalesce(companies, '{{}}') AS companies, coalesce(persons, '{{}}') AS persons,
-            ARRAY(SELECT company.ordinal
+        SELECT class, ordinals[part * {SLICE} + 1:(part + 1) * {SLICE}] AS ordinals
+        FROM classes CROSS JOIN LATERAL (VALUES ('BLOCKED', blocked), ('EXCLUDED', excluded), ('ALONE', alone),
+            ('COMPANY', companies), ('PERSON', persons),
+            ('OF_PERSON', ARRAY(SELECT company.ordinal
                 FROM (SELECT DISTINCT company_number FROM targeted WHERE fit AND company_number IS NOT NULL) AS of
-                JOIN contacts AS company ON company.number = of.company_number) AS of_persons
-        FROM classes"
+                JOIN contacts AS company ON company.number = of.company_number))) AS of (class, ordinals)
+        CROSS JOIN LATERAL generate_series(0, (cardinality(ordinals) - 1) / {SLICE}) AS part"
     );
     let question = diesel::sql_query(question)
         .bind::<Text, _>(campaign)
         .bind::<Array<Text>, _>(&segments.all)
         .bind::<Array<Text>, _>(&segments.targets);
-    let found: Classes = match only {
-        Some(only) => question.bind::<Array<Text>, _>(only.iter().collect::<Vec<_>>()).get_result(conn).await?,
-        None => question.get_result(conn).await?,
+    let mut slices = match only {
+        Some(only) => question.bind::<Array<Text>, _>(only.iter().collect::<Vec<_>>()).load_stream(conn).await?,
+        None => question.load_stream(conn).await?,
     };
-    let [blocked, excluded, alone, companies, persons] =
-        [found.blocked, found.excluded, found.alone, found.companies, found.persons].map(audience::ordinals);
+    let mut found = Classes::default();
+    while let Some(slice) = slices.try_next().await? {
+        found.add(slice);
+    }
+    drop(slices);
+    let Classes { blocked, excluded, alone, companies, persons, of_persons } = found;
     Ok(Targeting {
-        segments: found.logged.saturating_add(i64::try_from(segments.all.len()).unwrap_or(i64::MAX)),
+        segments: logged.saturating_add(i64::try_from(segments.all.len()).unwrap_or(i64::MAX)),
         contacts: &blocked | &excluded | &alone | &companies | persons,
-        accounts: companies | &alone | audience::ordinals(found.of_persons),
+        accounts: companies | &alone | of_persons,
         blocked: named(conn, &blocked).await?,
         excluded: named(conn, &excluded).await?,
         alone: named(conn, &alone).await?,

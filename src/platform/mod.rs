@@ -1,5 +1,6 @@
 //! What carries the rooms and knows none of them: the clock, the database, effects, the outbox, HTTP.
 
+pub mod background;
 pub mod clock;
 pub mod db;
 pub mod effect;

@@ -8,9 +8,13 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 
 use crate::platform::db::schema::book_audience;
+
+/// At most so many chunks are sent at once: a connection keeps a buffer as large as the largest message it has seen.
+const CHUNKS_AT_ONCE: usize = 128;
 
 /// How an audience is to change.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,7 +46,28 @@ fn chunk_of(ordinal: u32) -> i32 {
 
 /// The ordinals of an array of the database.
 pub(crate) fn ordinals(array: Vec<i32>) -> RoaringBitmap {
-    array.into_iter().filter_map(|ordinal| u32::try_from(ordinal).ok()).collect()
+    unsigned(array).collect()
+}
+
+/// Adds those of an array of the database.
+pub(crate) fn add(audience: &mut RoaringBitmap, array: Vec<i32>) {
+    audience.extend(unsigned(array));
+}
+
+fn unsigned(array: Vec<i32>) -> impl Iterator<Item = u32> {
+    array.into_iter().filter_map(|ordinal| u32::try_from(ordinal).ok())
+}
+
+/// The ordinals of some chunks, taken in as they come: they may be two thousand.
+macro_rules! ordinals_of {
+    ($chunks:expr, $conn:expr) => {{
+        let mut chunks = $chunks.order(t::chunk).select(t::ordinals).load_stream::<Vec<i32>>($conn).await?;
+        let mut audience = RoaringBitmap::new();
+        while let Some(chunk) = chunks.try_next().await? {
+            add(&mut audience, chunk);
+        }
+        Ok(audience)
+    }};
 }
 
 /// The array of some ordinals.
@@ -57,8 +82,7 @@ pub(crate) fn array(ordinals: &RoaringBitmap) -> Vec<i32> {
 pub async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<RoaringBitmap> {
     use book_audience as t;
     let chunks = t::table.filter(t::campaign_number.eq(campaign)).filter(t::to_version.is_null());
-    let chunks: Vec<Vec<i32>> = chunks.order(t::chunk).select(t::ordinals).load(conn).await?;
-    Ok(ordinals(chunks.concat()))
+    ordinals_of!(chunks, conn)
 }
 
 /// The audience of a campaign as of a version.
@@ -69,8 +93,7 @@ pub async fn as_of(conn: &mut AsyncPgConnection, campaign: &str, version: i64) -
     use book_audience as t;
     let in_force = t::from_version.le(version).and(t::to_version.is_null().or(t::to_version.gt(version)));
     let chunks = t::table.filter(t::campaign_number.eq(campaign)).filter(in_force);
-    let chunks: Vec<Vec<i32>> = chunks.order(t::chunk).select(t::ordinals).load(conn).await?;
-    Ok(ordinals(chunks.concat()))
+    ordinals_of!(chunks, conn)
 }
 
 /// Which of some accounts are in the audience of a campaign that is in force.
@@ -90,8 +113,7 @@ pub async fn in_force_of(
 async fn held_in(conn: &mut AsyncPgConnection, campaign: &str, chunks: &BTreeSet<i32>) -> QueryResult<RoaringBitmap> {
     use book_audience as t;
     let held = t::table.filter(t::campaign_number.eq(campaign)).filter(t::to_version.is_null());
-    let held: Vec<Vec<i32>> = held.filter(t::chunk.eq_any(chunks)).select(t::ordinals).load(conn).await?;
-    Ok(ordinals(held.concat()))
+    ordinals_of!(held.filter(t::chunk.eq_any(chunks)), conn)
 }
 
 /// Writes a change of a campaign's audience as of a version. The caller has locked the campaign since before it made the
@@ -119,17 +141,24 @@ pub(super) async fn write(
     end.bind::<Array<Integer>, _>(chunks).execute(conn).await?;
     // The numbers are in order already, and so cut where a chunk ends: to group them, the server would sort a million of them again.
     let ordinals = array(&audience);
-    let (mut chunks, mut firsts, mut lasts, mut last) = (Vec::new(), Vec::new(), Vec::new(), 0_i32);
-    for chunk in ordinals.chunk_by(|one, other| one >> 9 == other >> 9) {
-        chunks.extend(chunk.first().map(|ordinal| ordinal >> 9));
-        firsts.push(last.saturating_add(1));
-        last = last.saturating_add(i32::try_from(chunk.len()).unwrap_or(i32::MAX));
-        lasts.push(last);
+    let mut begun = ordinals.chunk_by(|one, other| one >> 9 == other >> 9).peekable();
+    while begun.peek().is_some() {
+        let (mut chunks, mut firsts, mut lasts, mut ordinals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for chunk in begun.by_ref().take(CHUNKS_AT_ONCE) {
+            chunks.extend(chunk.first().map(|ordinal| ordinal >> 9));
+            firsts.push(place(ordinals.len()).saturating_add(1));
+            ordinals.extend_from_slice(chunk);
+            lasts.push(place(ordinals.len()));
+        }
+        let begin = "INSERT INTO book_audience (campaign_number, chunk, ordinals, from_version)
+            SELECT $2, chunk, ($3)[first:last], $1 FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
+        let begin = diesel::sql_query(begin).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
+        let begin = begin.bind::<Array<Integer>, _>(ordinals).bind::<Array<Integer>, _>(chunks);
+        begin.bind::<Array<Integer>, _>(firsts).bind::<Array<Integer>, _>(lasts).execute(conn).await?;
     }
-    let begin = "INSERT INTO book_audience (campaign_number, chunk, ordinals, from_version)
-        SELECT $2, chunk, ($3)[first:last], $1 FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
-    let begin = diesel::sql_query(begin).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
-    let begin = begin.bind::<Array<Integer>, _>(ordinals).bind::<Array<Integer>, _>(chunks);
-    begin.bind::<Array<Integer>, _>(firsts).bind::<Array<Integer>, _>(lasts).execute(conn).await?;
     Ok(())
+}
+
+fn place(of: usize) -> i32 {
+    i32::try_from(of).unwrap_or(i32::MAX)
 }

@@ -27,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::facts::{Change, Fact, FactKind};
 use super::live::LiveBook;
 use super::snapshot::Snapshot;
+use crate::platform::background::background;
 
 /// What every copy begins with.
 const MAGIC: &[u8; 8] = b"KMPJBOOK";
@@ -181,8 +182,7 @@ impl DiskCopy {
         let Some(copy) = book.copy().await else { return };
         let began = Instant::now();
         let (disk, path, version) = (self.clone(), self.path.display(), copy.snapshot.version());
-        let written = tokio::task::spawn_blocking(move || disk.write(&copy)).await;
-        match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match background(move || disk.write(&copy)).await {
             Ok(bytes) => {
                 tracing::info!(%path, version, bytes, millis = millis(began), "the price book was copied to disk");
             }

@@ -34,7 +34,7 @@ const FORWARD: Step = Step {
     went: "SELECT kind, key FROM book_entries AS gone
         WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
             AND NOT EXISTS (SELECT FROM book_entries AS next
-                WHERE next.kind = gone.kind AND next.key = gone.key
+                WHERE next.kind = gone.kind AND next.key = gone.key AND next.from_version >= gone.to_version
                     AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))",
     chunks: "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
             coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
@@ -284,12 +284,16 @@ pub(crate) async fn campaign_in_force(
     wished: &[Entry],
 ) -> Result<Vec<Entry>, ReadError> {
     let moved = "SELECT kind, key, campaign_number, facts::text FROM book_entries
-        WHERE to_version IS NULL AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE') AND key = ANY($2)
-            AND campaign_number IS DISTINCT FROM $1";
-    let keys: Vec<&str> =
-        wished.iter().filter(|entry| entry.kind != FactKind::Campaign).map(|entry| entry.key.as_str()).collect();
-    let moved = diesel::sql_query(moved).bind::<Text, _>(campaign).bind::<Array<Text>, _>(keys);
-    let mut held = entries(moved.load(conn)).await?;
+        WHERE to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1";
+    let mut held = Vec::new();
+    for kind in [FactKind::PriceLine, FactKind::DiscountLine] {
+        let keys: Vec<&str> =
+            wished.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str()).collect();
+        if !keys.is_empty() {
+            let moved = diesel::sql_query(moved).bind::<Text, _>(campaign).bind::<Text, _>(kind.text());
+            held.extend(entries(moved.bind::<Array<Text>, _>(keys).load(conn)).await?);
+        }
+    }
     let own = "SELECT kind, key, campaign_number, facts::text FROM book_entries
         WHERE to_version IS NULL AND campaign_number = $1";
     held.extend(match lines {

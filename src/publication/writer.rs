@@ -12,13 +12,17 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::difference::Difference;
+use super::difference::{Difference, Entry};
 use super::facts::FactKind;
 use super::reader::ReadError;
 use super::{announce, audience, live, reader};
+use crate::platform::background::background;
 use crate::platform::db::schema::{book, publications};
 use crate::platform::effect::Touched;
 use crate::values::wire::text_enum;
+
+/// At most so many rows are sent at once: a connection keeps a buffer as large as the largest message it has seen.
+const ROWS_AT_ONCE: usize = 1_000;
 
 text_enum! {
     /// What a publication does.
@@ -77,7 +81,7 @@ pub async fn publish_base_data(
         held.extend(reader::standing_in_force(conn, kind, &keys).await?);
     }
     let difference = Difference::between(held, wished);
-    Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
+    Ok(publish(conn, PublicationKind::BaseData, None, difference, author).await?)
 }
 
 /// Writes a difference as a new version, if it is one. The caller has locked the campaign since before it made the difference.
@@ -88,18 +92,23 @@ pub async fn publish(
     conn: &mut AsyncPgConnection,
     kind: PublicationKind,
     campaign: Option<&str>,
-    difference: &Difference,
+    difference: Difference,
     author: &str,
 ) -> QueryResult<Option<Publication>> {
     if difference.is_none() {
         return Ok(None);
     }
+    // A million accounts take a while to be hashed.
+    let (difference, counts, hash) = background(move || {
+        let (counts, hash) = (difference.counts(), difference.hash());
+        (difference, counts, hash)
+    })
+    .await;
     let version = lock_counter(conn).await?.saturating_add(1);
-    write_entries(conn, version, difference).await?;
+    write_entries(conn, version, &difference).await?;
     if let Some(campaign) = campaign {
         audience::write(conn, version, campaign, &difference.audience).await?;
     }
-    let counts = difference.counts();
     diesel::update(book::table).set(book::version.eq(version)).execute(conn).await?;
     let publication = diesel::insert_into(publications::table)
         .values((
@@ -110,7 +119,7 @@ pub async fn publish(
             publications::added.eq(counts.added),
             publications::changed.eq(counts.changed),
             publications::removed.eq(counts.removed),
-            publications::content_hash.eq(difference.hash()),
+            publications::content_hash.eq(hash),
         ))
         .returning(Publication::as_returning())
         .get_result(conn)
@@ -136,11 +145,13 @@ async fn write_entries(conn: &mut AsyncPgConnection, version: i64, difference: &
             .execute(conn)
             .await?;
     }
-    if !difference.begin.is_empty() {
+    // In the order of the keys, which is how the server writes them fastest.
+    let mut begun: Vec<&Entry> = difference.begin.iter().collect();
+    begun.sort_unstable_by(|one, other| (one.kind.text(), &one.key).cmp(&(other.kind.text(), &other.key)));
+    for rows in begun.chunks(ROWS_AT_ONCE) {
         let begin = "INSERT INTO book_entries (kind, key, campaign_number, facts, from_version)
             SELECT kind, key, campaign_number, facts::jsonb, $1
-            FROM unnest($2, $3, $4, $5) AS begun (kind, key, campaign_number, facts) ORDER BY kind, key";
-        let rows = &difference.begin;
+            FROM unnest($2, $3, $4, $5) AS begun (kind, key, campaign_number, facts)";
         diesel::sql_query(begin)
             .bind::<BigInt, _>(version)
             .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>())

@@ -1,0 +1,1 @@
+DROP INDEX book_entries_of_campaign_in_force;
