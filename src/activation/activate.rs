@@ -8,13 +8,14 @@ use super::draft::{self, Campaign, Scope};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
+use super::targeting;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::publication::audience::{self, AudienceDifference};
 use crate::publication::difference::{Difference, hash_of};
 use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
+use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, Publication, PublicationKind};
 
 /// At most so many findings of one code are listed; the last one tells how many more there are.
@@ -74,9 +75,9 @@ pub(super) async fn activate(
     let number = campaign.number.clone();
     let standing = campaign.publication_version;
     let mut draft = draft::gather(&mut effect.conn, campaign, Scope::Whole, today).await?;
-    let held = reader::campaign_in_force(&mut effect.conn, number.as_str(), Lines::All, &draft.entries).await?;
+    let held = CampaignState::in_force(&mut effect.conn, number.as_str(), &draft.entries).await?;
     let mut findings = rules::check(&draft, Occasion::Activation);
-    let hypothesis = Hypothesis::new(book, &draft, &held);
+    let hypothesis = Hypothesis::new(book, &draft, &held.entries);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     if let Some(hypothesis) = &hypothesis {
@@ -84,9 +85,9 @@ pub(super) async fn activate(
     }
     let findings = bounded(findings);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
-    let published = audience::in_force(&mut effect.conn, number.as_str()).await?;
-    let mut difference = Difference::between(held, std::mem::take(&mut draft.entries));
-    difference.audience = AudienceDifference::between(&published, &draft.targeting.accounts);
+    let wished =
+        CampaignState { entries: std::mem::take(&mut draft.entries), accounts: draft.targeting.accounts.clone() };
+    let difference = held.difference(wished);
     if order.validate_only {
         let plan = match hypothesis {
             Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
@@ -109,6 +110,14 @@ pub(super) async fn activate(
     let publication = publish(effect, &draft.campaign, PublicationKind::Activation, &difference).await?;
     let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
+}
+
+/// What is to count of a campaign, as the drafts say.
+pub(super) async fn in_draft(conn: &mut AsyncPgConnection, campaign: &str) -> Result<CampaignState, Problem> {
+    Ok(CampaignState {
+        entries: reader::campaign_in_draft(conn, campaign, Lines::All).await?,
+        accounts: targeting::find(conn, campaign, None).await?.accounts,
+    })
 }
 
 /// Publishes all that differs of a campaign: from then on the book carries what the drafts say.
@@ -171,10 +180,8 @@ pub(super) async fn deactivate(
             .optional()?;
         return Ok(last.map(|publication| (publication, false)));
     }
-    let held = reader::campaign_in_force(&mut effect.conn, number, Lines::All, &[]).await?;
-    let left = audience::in_force(&mut effect.conn, number).await?;
-    let mut difference = Difference::between(held, Vec::new());
-    difference.audience = AudienceDifference { left, ..AudienceDifference::default() };
+    let held = CampaignState::in_force(&mut effect.conn, number, &[]).await?;
+    let difference = held.difference(CampaignState::default());
     let kind = PublicationKind::Deactivation;
     let publication = writer::publish(&mut effect.conn, kind, Some(number), &difference, &effect.author).await?;
     let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::activate::{bounded, publish, refusal};
+use super::activate::{bounded, in_draft, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
 use super::golden;
 use super::rules::{self, Occasion};
@@ -26,6 +26,7 @@ use crate::publication::audience::{self, AudienceDifference};
 use crate::publication::difference::Difference;
 use crate::publication::live::LiveBook;
 use crate::publication::reader::{self, Lines};
+use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, PublicationKind};
 use crate::values::Key;
 use crate::values::words::Publishing;
@@ -167,18 +168,11 @@ impl<'a> Part<'a> {
         let conn = &mut effect.conn;
         let number = campaign.number.as_str();
         if self.whole {
-            let (wished, accounts) = match draft {
-                Some(draft) => (draft.entries, draft.targeting.accounts),
-                None => {
-                    let wished = reader::campaign_in_draft(conn, number, Lines::All).await?;
-                    (wished, targeting::find(conn, number, None).await?.accounts)
-                }
+            let wished = match draft {
+                Some(draft) => CampaignState { entries: draft.entries, accounts: draft.targeting.accounts },
+                None => in_draft(conn, number).await?,
             };
-            let held = reader::campaign_in_force(conn, number, Lines::All, &wished).await?;
-            let mut difference = Difference::between(held, wished);
-            let published = audience::in_force(conn, number).await?;
-            difference.audience = AudienceDifference::between(&published, &accounts);
-            return Ok(difference);
+            return Ok(CampaignState::in_force(conn, number, &wished.entries).await?.difference(wished));
         }
         let mut difference = Difference::default();
         if !self.lines.is_empty() {

@@ -304,7 +304,7 @@ pub(crate) async fn campaign_in_force(
 }
 
 /// What counted of a campaign as of a version.
-pub(crate) async fn campaign_as_of(
+pub(super) async fn campaign_as_of(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     version: i64,
