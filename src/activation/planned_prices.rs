@@ -164,19 +164,14 @@ fn account_number<'a>(book: &'a Snapshot, account: u32, wanted: Option<&Key>) ->
 
 /// The place that a cursor says, if it is of this plan.
 fn place_of(values: Option<Vec<Value>>, plan_hash: &str) -> Result<Place, Problem> {
-    let refused = || {
-        let detail = "the cursor was changed, or belongs to another list";
-        let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
-        Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
-    };
-    let values = values.ok_or_else(refused)?;
-    let [Value::String(hash), account, line] = values.as_slice() else { return Err(refused()) };
+    let values = values.ok_or_else(cursor::refused)?;
+    let [Value::String(hash), account, line] = values.as_slice() else { return Err(cursor::refused()) };
     if hash != plan_hash {
         let detail = format!("the pages so far were of plan {hash}, and the drafts have changed since; begin again");
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(refused)?;
-    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(refused)?;
+    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(cursor::refused)?;
+    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(cursor::refused)?;
     Ok(Place { account, line })
 }
 
@@ -192,21 +187,8 @@ impl Question {
     fn read(call: &Call) -> Result<Self, Problem> {
         let params = call.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
         let mut errors = Vec::new();
-        let account = params.get("accountNumber").and_then(|text| {
-            let wrong = |invalid: crate::values::wire::Invalid| {
-                let code = crate::platform::http::json::field_code(invalid.kind);
-                errors.push(FieldError::new("?accountNumber", code, invalid.detail));
-            };
-            Key::parse(text).map_err(wrong).ok()
-        });
-        let changed_only = match params.get("changedOnly").map(str::parse) {
-            None => false,
-            Some(Ok(truth)) => truth,
-            Some(Err(_)) => {
-                errors.push(FieldError::new("?changedOnly", FieldCode::InvalidType, "has to be true or false"));
-                false
-            }
-        };
+        let account = params.parsed("accountNumber", Key::parse, &mut errors);
+        let changed_only = params.truth("changedOnly", &mut errors).unwrap_or_default();
         let (default, most) = TOP;
         let top = params.get("top").map(|text| text.parse().ok().filter(|top| (1..=most).contains(top)));
         let top = top.unwrap_or(Some(default)).unwrap_or_else(|| {
