@@ -1,7 +1,5 @@
 //! The prices of a plan in full: what each account of the audience would pay before and after, page by page.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::draft::{self, Scope};
+use super::http::caught_up;
 use super::plan::{Hypothesis, PriceChange, questions};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::Database;
@@ -24,8 +23,6 @@ use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
 use crate::values::Key;
 
-/// How long a request waits for the copy in memory to be as new as the database.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Rows of a page unless it is said otherwise, and at most.
 const TOP: (usize, usize) = (50, 1_000);
 /// At most so many prices are compared for one page: one on which little changes ends before it is full.
@@ -109,8 +106,7 @@ async fn list_planned_prices(
     let question = Question::read(&call)?;
     let reference = reference(&request, "campaign")?;
     let mut conn = database.read().await?;
-    book.reaches(reader::latest(&mut conn).await?, PATIENCE).await;
-    let snapshot = book.snapshot().clone();
+    let snapshot = caught_up(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
     let number = campaign.number.to_string();
     let draft = draft::gather(&mut conn, campaign, Scope::Whole, calendar.today()).await?;
