@@ -5,21 +5,21 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use roaring::RoaringBitmap;
 
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
+use super::targeting;
 use crate::golden_quotes::{self, GoldenQuoteView};
 use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::publication::audience::{self, AudienceDifference};
-use crate::publication::difference::{Difference, Entry, hash_of};
+use crate::publication::difference::{Difference, hash_of};
 use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
+use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, Publication, PublicationKind};
 
 /// At most so many findings of one code are listed; the last one tells how many more there are.
@@ -80,11 +80,10 @@ pub(super) async fn activate(
     let standing = campaign.publication_version;
     let conn = &mut effect.conn;
     let draft = draft::gather(conn, campaign, Scope::Whole, today).await?;
-    let held = reader::campaign_in_force(conn, number.as_str(), Lines::All, &draft.entries).await?;
-    let published = audience::in_force(conn, number.as_str()).await?;
+    let held = CampaignState::in_force(conn, number.as_str(), &draft.entries).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
-    let reckoned = background(move || reckon(&book, draft, held, &published, &golden, validate_only)).await;
+    let reckoned = background(move || reckon(&book, draft, held, &golden, validate_only)).await;
     let Reckoned { campaign, difference, findings, plan_hash, plan } = reckoned;
     if let Some(plan) = plan {
         return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
@@ -120,24 +119,32 @@ struct Reckoned {
 fn reckon(
     book: &Snapshot,
     mut draft: Draft,
-    held: Vec<Entry>,
-    published: &RoaringBitmap,
+    held: CampaignState,
     golden: &[GoldenQuoteView],
     validate_only: bool,
 ) -> Reckoned {
     let mut findings = rules::check(&draft, Occasion::Activation);
-    let hypothesis = Hypothesis::new(book, &draft, &held);
+    let hypothesis = Hypothesis::new(book, &draft, &held.entries);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     findings.extend(hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)));
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
-    let mut difference = Difference::between(held, std::mem::take(&mut draft.entries));
-    difference.audience = AudienceDifference::between(published, &draft.targeting.accounts);
+    let wished =
+        CampaignState { entries: std::mem::take(&mut draft.entries), accounts: draft.targeting.accounts.clone() };
+    let difference = held.difference(wished);
     let plan = validate_only.then(|| match hypothesis {
         Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
         None => plan::counted(book, &draft, &difference),
     });
     Reckoned { campaign: draft.campaign, difference, findings: bounded(findings), plan_hash, plan }
+}
+
+/// What is to count of a campaign, as the drafts say.
+pub(super) async fn in_draft(conn: &mut AsyncPgConnection, campaign: &str) -> Result<CampaignState, Problem> {
+    Ok(CampaignState {
+        entries: reader::campaign_in_draft(conn, campaign, Lines::All).await?,
+        accounts: targeting::find(conn, campaign, None).await?.accounts,
+    })
 }
 
 /// Publishes all that differs of a campaign: from then on the book carries what the drafts say.
@@ -200,10 +207,8 @@ pub(super) async fn deactivate(
             .optional()?;
         return Ok(last.map(|publication| (publication, false)));
     }
-    let held = reader::campaign_in_force(&mut effect.conn, number, Lines::All, &[]).await?;
-    let left = audience::in_force(&mut effect.conn, number).await?;
-    let mut difference = Difference::between(held, Vec::new());
-    difference.audience = AudienceDifference { left, ..AudienceDifference::default() };
+    let held = CampaignState::in_force(&mut effect.conn, number, &[]).await?;
+    let difference = held.difference(CampaignState::default());
     let kind = PublicationKind::Deactivation;
     let publication = writer::publish(&mut effect.conn, kind, Some(number), difference, &effect.author).await?;
     let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;

@@ -130,21 +130,12 @@ async fn list(
         );
     let rows: Vec<AudienceAccount> = question.load(&mut conn).await?;
     let count = if list.wants_count() {
-        let question = audience(campaign.number.as_str())
-            .sql("SELECT count(*) AS count FROM audience WHERE ")
-            .condition(list.filter_condition());
-        Some(question.get_result::<Count>(&mut conn).await?.count)
+        Some(audience(campaign.number.as_str()).count("audience", list.filter_condition(), &mut conn).await?)
     } else {
         None
     };
     let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
     Answer::json(StatusCode::OK, &list.page(rows, count))
-}
-
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
 }
 
 text_enum! {

@@ -157,7 +157,8 @@ pub(super) async fn gather(
     };
     let lines = lines(conn, number, scope).await?;
     let (mut prices, mut discounts) = (Vec::new(), Vec::new());
-    for entry in lines.looked_at() {
+    // A campaign in draft may have no dates yet, and then is no fact.
+    for entry in lines.looked_at().iter().filter(|entry| entry.kind != FactKind::Campaign) {
         match entry.fact()? {
             Fact::PriceLine(line) => prices.push((entry.key.clone(), line)),
             Fact::DiscountLine(line) => discounts.push((entry.key.clone(), line)),

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::activate::{bounded, publish, refusal};
+use super::activate::{bounded, in_draft, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
 use super::golden;
 use super::rules::{self, Occasion};
@@ -22,10 +22,11 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, contacts};
 use crate::platform::effect::{Effect, Publisher, Touched};
 use crate::platform::http::problem::Problem;
-use crate::publication::audience::{self, AudienceDifference};
+use crate::publication::audience::AudienceDifference;
 use crate::publication::difference::Difference;
 use crate::publication::live::LiveBook;
 use crate::publication::reader::{self, Lines};
+use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, PublicationKind};
 use crate::values::Key;
 use crate::values::words::Publishing;
@@ -65,8 +66,19 @@ impl Follower {
         }
         let (at_once, by_hand): (Vec<_>, Vec<_>) =
             active.into_iter().partition(|campaign| campaign.publishing == Publishing::Automatic);
-        for campaign in at_once {
-            self.publish(effect, campaign, &touched, &moved).await?;
+        let parts = at_once.into_iter().map(|campaign| (Part::of(&campaign, &touched, &moved), campaign));
+        let (changed, met): (Vec<_>, Vec<_>) = parts.partition(|(part, _)| part.is_changed_itself());
+        for (part, campaign) in changed {
+            self.publish(effect, &campaign, &part).await?;
+        }
+        // A contact somewhere in their audiences changed. That can change the audiences only, so the lines are not looked at, of which a
+        // campaign may have many; and the contact's change is not refused for what is wrong with a campaign.
+        let numbers: Vec<&str> = met.iter().map(|(_, campaign)| campaign.number.as_str()).collect();
+        let mut moves = targeting::moves(&mut effect.conn, &numbers, &moved).await?;
+        for (_, campaign) in &met {
+            let audience = moves.remove(campaign.number.as_str()).unwrap_or_default();
+            publish(effect, campaign, PublicationKind::Change, Difference { audience, ..Difference::default() })
+                .await?;
         }
         // Last: a line that moved to a campaign that publishes at once has left the others' part of the book by now.
         for campaign in by_hand {
@@ -76,29 +88,16 @@ impl Follower {
     }
 
     /// Publishes what changed of an active campaign.
-    async fn publish(
-        &self,
-        effect: &mut Effect,
-        campaign: Campaign,
-        touched: &Touched,
-        moved: &RoaringBitmap,
-    ) -> Result<(), Problem> {
-        let part = Part::of(&campaign, touched, moved);
-        let (difference, day) = if part.is_changed_itself() {
-            let draft = draft::gather(&mut effect.conn, campaign.clone(), part.scope(), self.calendar.today()).await?;
-            let findings = bounded(rules::check(&draft, Occasion::Change));
-            if findings.iter().any(super::findings::Finding::is_error) {
-                return Err(refusal(&findings));
-            }
-            effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
-            let day = rules::day_of_comparison(&draft);
-            (part.difference(effect, &campaign, Some(draft)).await?, day)
-        } else {
-            // A contact somewhere in its audience changed. That can change the audience only, so the lines are not looked at, of
-            // which a campaign may have many; and the contact's change is not refused for what is wrong with the campaign.
-            (part.difference(effect, &campaign, None).await?, None)
-        };
-        let publication = publish(effect, &campaign, PublicationKind::Change, difference).await?;
+    async fn publish(&self, effect: &mut Effect, campaign: &Campaign, part: &Part<'_>) -> Result<(), Problem> {
+        let draft = draft::gather(&mut effect.conn, campaign.clone(), part.scope(), self.calendar.today()).await?;
+        let findings = bounded(rules::check(&draft, Occasion::Change));
+        if findings.iter().any(super::findings::Finding::is_error) {
+            return Err(refusal(&findings));
+        }
+        effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
+        let day = rules::day_of_comparison(&draft);
+        let difference = part.difference(effect, campaign, Some(draft)).await?;
+        let publication = publish(effect, campaign, PublicationKind::Change, difference).await?;
         match publication.zip(day) {
             Some((publication, day)) => {
                 self.ask_golden_quotes(effect, &campaign.number, day, publication.version).await
@@ -167,18 +166,11 @@ impl<'a> Part<'a> {
         let conn = &mut effect.conn;
         let number = campaign.number.as_str();
         if self.whole {
-            let (wished, accounts) = match draft {
-                Some(draft) => (draft.entries, draft.targeting.accounts),
-                None => {
-                    let wished = reader::campaign_in_draft(conn, number, Lines::All).await?;
-                    (wished, targeting::find(conn, number, None).await?.accounts)
-                }
+            let wished = match draft {
+                Some(draft) => CampaignState { entries: draft.entries, accounts: draft.targeting.accounts },
+                None => in_draft(conn, number).await?,
             };
-            let held = reader::campaign_in_force(conn, number, Lines::All, &wished).await?;
-            let mut difference = Difference::between(held, wished);
-            let published = audience::in_force(conn, number).await?;
-            difference.audience = AudienceDifference::between(&published, &accounts);
-            return Ok(difference);
+            return Ok(CampaignState::in_force(conn, number, &wished.entries).await?.difference(wished));
         }
         let mut difference = Difference::default();
         if !self.lines.is_empty() {
@@ -191,11 +183,7 @@ impl<'a> Part<'a> {
             difference = Difference::between(held, wished);
         }
         let accounts = targeting::accounts_of(conn, &self.contacts).await? | self.moved;
-        if !accounts.is_empty() {
-            let wished = targeting::targeted_of(conn, number, &accounts).await?;
-            let published = audience::in_force_of(conn, number, &accounts).await?;
-            difference.audience = AudienceDifference::between(&published, &wished);
-        }
+        difference.audience = targeting::moves(conn, &[number], &accounts).await?.remove(number).unwrap_or_default();
         Ok(difference)
     }
 }
@@ -262,8 +250,8 @@ async fn objecting(effect: &mut Effect, campaign: &str, touched: &BTreeSet<Strin
         return Ok(RoaringBitmap::new());
     }
     let accounts = targeting::accounts_of(&mut effect.conn, &blocked.into_iter().collect()).await?;
-    let published = audience::in_force_of(&mut effect.conn, campaign, &accounts).await?;
-    Ok(published - targeting::targeted_of(&mut effect.conn, campaign, &accounts).await?)
+    let moves = targeting::moves(&mut effect.conn, &[campaign], &accounts).await?.remove(campaign);
+    Ok(moves.unwrap_or_default().left)
 }
 
 impl Publisher for Follower {

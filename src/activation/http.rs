@@ -1,13 +1,13 @@
 //! Activation and deactivation over HTTP.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 use deserr::Deserr;
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel_async::AsyncPgConnection;
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -18,8 +18,7 @@ use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::book;
-use crate::platform::effect::{Database, Effect};
+use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -27,10 +26,12 @@ use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
 use crate::publication::http::PublicationView;
 use crate::publication::live::LiveBook;
+use crate::publication::reader;
+use crate::publication::snapshot::Snapshot;
 use crate::publication::writer::PublicationKind;
 use crate::values::Text;
 
-/// How long an activation waits for the copy in memory to be as new as the database, before it reckons with it.
+/// How long an activation or a plan waits for the copy in memory to be as new as the database, before it reckons with it.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Stands for every warning.
 const ALL: &str = "*";
@@ -208,8 +209,7 @@ async fn activate_campaign(
         .effect(&call, async |effect| {
             let campaign = draft::find(&mut effect.conn, &campaign).await?;
             let number = campaign.number.to_string();
-            catch_up(effect, &book).await?;
-            let snapshot = book.snapshot().clone();
+            let snapshot = caught_up(&mut effect.conn, &book).await?;
             let outcome = activate::activate(effect, campaign, &order, snapshot, calendar.today()).await?;
             let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
             Answer::json(status, &ActivationResult::new(number, outcome))
@@ -217,12 +217,11 @@ async fn activate_campaign(
         .await
 }
 
-/// Waits until the copy in memory holds what the database does: plans are reckoned with it. If it does not come in time the plan is
-/// of an older book; what is published does not depend on it.
-async fn catch_up(effect: &mut Effect, live: &LiveBook) -> Result<(), Problem> {
-    let version: i64 = book::table.select(book::version).first(&mut effect.conn).await?;
-    live.reaches(version, PATIENCE).await;
-    Ok(())
+/// The copy in memory once it holds what the database does: plans are reckoned with it. If that does not come in time the plan is of
+/// an older book; what is published does not depend on it.
+pub(super) async fn caught_up(conn: &mut AsyncPgConnection, book: &LiveBook) -> Result<Arc<Snapshot>, Problem> {
+    book.reaches(reader::latest(conn).await?, PATIENCE).await;
+    Ok(book.snapshot().clone())
 }
 
 /// Deactivate a campaign

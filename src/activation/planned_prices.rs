@@ -1,7 +1,5 @@
 //! The prices of a plan in full: what each account of the audience would pay before and after, page by page.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::draft::{self, Scope};
+use super::http::caught_up;
 use super::plan::{Hypothesis, PriceChange, questions};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::Database;
@@ -24,8 +23,6 @@ use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
 use crate::values::Key;
 
-/// How long a request waits for the copy in memory to be as new as the database.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Rows of a page unless it is said otherwise, and at most.
 const TOP: (usize, usize) = (50, 1_000);
 /// At most so many prices are compared for one page: one on which little changes ends before it is full.
@@ -109,8 +106,7 @@ async fn list_planned_prices(
     let question = Question::read(&call)?;
     let reference = reference(&request, "campaign")?;
     let mut conn = database.read().await?;
-    book.reaches(reader::latest(&mut conn).await?, PATIENCE).await;
-    let snapshot = book.snapshot().clone();
+    let snapshot = caught_up(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
     let number = campaign.number.to_string();
     let draft = draft::gather(&mut conn, campaign, Scope::Whole, calendar.today()).await?;
@@ -164,19 +160,14 @@ fn account_number<'a>(book: &'a Snapshot, account: u32, wanted: Option<&Key>) ->
 
 /// The place that a cursor says, if it is of this plan.
 fn place_of(values: Option<Vec<Value>>, plan_hash: &str) -> Result<Place, Problem> {
-    let refused = || {
-        let detail = "the cursor was changed, or belongs to another list";
-        let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
-        Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
-    };
-    let values = values.ok_or_else(refused)?;
-    let [Value::String(hash), account, line] = values.as_slice() else { return Err(refused()) };
+    let values = values.ok_or_else(cursor::refused)?;
+    let [Value::String(hash), account, line] = values.as_slice() else { return Err(cursor::refused()) };
     if hash != plan_hash {
         let detail = format!("the pages so far were of plan {hash}, and the drafts have changed since; begin again");
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(refused)?;
-    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(refused)?;
+    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(cursor::refused)?;
+    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(cursor::refused)?;
     Ok(Place { account, line })
 }
 
@@ -192,21 +183,8 @@ impl Question {
     fn read(call: &Call) -> Result<Self, Problem> {
         let params = call.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
         let mut errors = Vec::new();
-        let account = params.get("accountNumber").and_then(|text| {
-            let wrong = |invalid: crate::values::wire::Invalid| {
-                let code = crate::platform::http::json::field_code(invalid.kind);
-                errors.push(FieldError::new("?accountNumber", code, invalid.detail));
-            };
-            Key::parse(text).map_err(wrong).ok()
-        });
-        let changed_only = match params.get("changedOnly").map(str::parse) {
-            None => false,
-            Some(Ok(truth)) => truth,
-            Some(Err(_)) => {
-                errors.push(FieldError::new("?changedOnly", FieldCode::InvalidType, "has to be true or false"));
-                false
-            }
-        };
+        let account = params.parsed("accountNumber", Key::parse, &mut errors);
+        let changed_only = params.truth("changedOnly", &mut errors).unwrap_or_default();
         let (default, most) = TOP;
         let top = params.get("top").map(|text| text.parse().ok().filter(|top| (1..=most).contains(top)));
         let top = top.unwrap_or(Some(default)).unwrap_or_else(|| {

@@ -13,6 +13,7 @@ use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::activate::in_draft;
 use super::draft::{self, Campaign};
 use super::targeting;
 use crate::platform::db::schema::{campaigns, publications};
@@ -22,11 +23,11 @@ use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::publication::audience::{self, AudienceDifference};
-use crate::publication::difference::{Difference, Entry};
+use crate::publication::audience;
+use crate::publication::difference::Entry;
 use crate::publication::facts::{CampaignFact, Fact};
 use crate::publication::http::PublicationView;
-use crate::publication::reader::{self, Lines};
+use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, Publication, PublicationKind};
 use crate::values::words::Publishing;
 
@@ -113,17 +114,16 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
     if of_campaign.count().get_result::<i64>(conn).await? == 0 {
         return Err(wrong(format!("{version} is no publication of campaign {number}")));
     }
-    let then = reader::campaign_as_of(conn, number, version).await?;
-    let Some(dates) = dates(&then)? else {
+    let then = CampaignState::as_of(conn, number, version).await?;
+    let Some(dates) = dates(&then.entries)? else {
         return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
     };
-    let held = reader::campaign_in_force(conn, number, Lines::All, &then).await?;
-    refuse_moved(number, &held)?;
-    let published = audience::in_force(conn, number).await?;
-    let wished = audience::as_of(conn, number, version).await?;
-    let members = still_there(conn, number, &wished).await?;
-    let mut difference = Difference::between(held, then.clone());
-    difference.audience = AudienceDifference::between(&published, &members);
+    let held = CampaignState::in_force(conn, number, &then.entries).await?;
+    refuse_moved(number, &held.entries)?;
+    let accounts = still_there(conn, number, &then.accounts).await?;
+    let accounts_left_out = (&then.accounts - &accounts).len();
+    let wished = CampaignState { accounts, ..then };
+    let difference = held.difference(wished.clone());
 
     let kind = PublicationKind::Rollback;
     let new = writer::publish(conn, kind, Some(number), difference, &effect.author).await?;
@@ -135,9 +135,7 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
         }
         (None, None) => return Err(Problem::internal("a campaign that is not active is as it was published")),
     };
-    let draft = reader::campaign_in_draft(conn, number, Lines::All).await?;
-    let targeted = targeting::find(conn, number, None).await?.accounts;
-    let has_unpublished_changes = targeted != members || !Difference::between(then, draft).is_none();
+    let has_unpublished_changes = !wished.difference(in_draft(conn, number).await?).is_none();
     let publishing = if has_unpublished_changes { Publishing::Manual } else { campaign.publishing };
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((
@@ -155,7 +153,7 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
     let result = RollbackResult {
         publication: publication.into(),
         restored_version: version,
-        accounts_left_out: (wished - members).len(),
+        accounts_left_out,
         has_unpublished_changes,
     };
     Ok((result, is_new))
@@ -205,6 +203,6 @@ async fn still_there(
     let question = diesel::sql_query(question).bind::<Array<Integer>, _>(audience::array(accounts));
     let Row { there, objecting } = question.get_result(conn).await?;
     let (there, objecting) = (audience::ordinals(there), audience::ordinals(objecting));
-    let targeted = targeting::targeted_of(conn, campaign, &objecting).await?;
-    Ok(there - (objecting - targeted))
+    let targeted = targeting::targeted_of(conn, &[campaign], &objecting).await?.remove(campaign);
+    Ok(there - (objecting - targeted.unwrap_or_default()))
 }

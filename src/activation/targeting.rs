@@ -6,7 +6,7 @@
 //! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
 //! section 1), each once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
@@ -15,7 +15,7 @@ use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 
 use crate::platform::db::schema::{contacts, logged_segments, segments};
-use crate::publication::audience;
+use crate::publication::audience::{self, AudienceDifference};
 
 /// At most so many contacts come in one row: a million would take the processor from whoever waits for a quote meanwhile.
 const SLICE: i32 = 8_192;
@@ -221,47 +221,76 @@ pub async fn accounts_of(conn: &mut AsyncPgConnection, contacts: &BTreeSet<Strin
     Ok(audience::ordinals(rows.into_iter().map(|row| row.ordinal).collect()))
 }
 
-/// Which of some accounts are in the audience of a campaign.
+/// Which of some accounts are in the audiences of campaigns, by campaign; campaigns without any are left out.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn targeted_of(
     conn: &mut AsyncPgConnection,
-    campaign: &str,
+    campaigns: &[&str],
     accounts: &RoaringBitmap,
-) -> QueryResult<RoaringBitmap> {
+) -> QueryResult<BTreeMap<String, RoaringBitmap>> {
     #[derive(QueryableByName)]
     struct Row {
-        #[diesel(sql_type = Integer)]
-        account: i32,
+        #[diesel(sql_type = Text)]
+        campaign_number: String,
+        #[diesel(sql_type = Array<Integer>)]
+        accounts: Vec<i32>,
     }
-    if accounts.is_empty() {
-        return Ok(RoaringBitmap::new());
+    if accounts.is_empty() || campaigns.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    // By the numbers of the accounts' contacts, so that only their own lines are read, however many the campaign has.
-    let members = "WITH accounts AS (SELECT number, ordinal FROM contacts WHERE ordinal = ANY($1))
-        SELECT number, ordinal AS account FROM accounts
-        UNION ALL SELECT contacts.number, accounts.ordinal FROM contacts
-            JOIN accounts ON contacts.company_number = accounts.number";
+    // By the numbers of the accounts' contacts, so that only their own lines are read, however many the campaigns have.
+    let members = "WITH accounts AS (SELECT number, ordinal FROM contacts WHERE ordinal = ANY($1)),
+        members AS (SELECT number, ordinal AS account, exclude_from_segments OR privacy_blocked AS left_out
+                FROM contacts WHERE ordinal = ANY($1)
+            UNION ALL SELECT contacts.number, accounts.ordinal, exclude_from_segments OR privacy_blocked
+                FROM contacts JOIN accounts ON contacts.company_number = accounts.number)
+        SELECT number, account FROM members WHERE NOT left_out";
     let members: Vec<MemberOf> =
         diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
-    let segments = segments(conn, campaign).await?;
-    let question = format!(
-        "SELECT DISTINCT account FROM unnest($4, $5) AS members (number, account)
-        JOIN (SELECT * FROM ({TARGETED}) AS lines WHERE number = ANY($4) AND NOT excluded AND NOT blocked) AS targeted
-            USING (number)"
-    );
+    let question = "WITH members AS (SELECT * FROM unnest($2, $3) AS members (number, account))
+        SELECT campaign_number, array_agg(DISTINCT account) AS accounts FROM (
+            SELECT segments.campaign_number, account FROM members
+                JOIN segment_lines AS lines ON lines.contact_number = members.number
+                JOIN segments ON segments.number = lines.segment_number
+                WHERE segments.campaign_number = ANY($1) AND coalesce(lines.campaign_target, segments.campaign_target)
+            UNION ALL
+            SELECT logged_targets.campaign_number, account FROM members
+                JOIN logged_targets ON logged_targets.contact_number = members.number
+                WHERE logged_targets.campaign_number = ANY($1)
+        ) AS targeted GROUP BY campaign_number";
     let (numbers, of): (Vec<String>, Vec<i32>) =
         members.into_iter().map(|member| (member.number, member.account)).unzip();
     let rows: Vec<Row> = diesel::sql_query(question)
-        .bind::<Text, _>(campaign)
-        .bind::<Array<Text>, _>(&segments.all)
-        .bind::<Array<Text>, _>(&segments.targets)
+        .bind::<Array<Text>, _>(campaigns)
         .bind::<Array<Text>, _>(numbers)
         .bind::<Array<Integer>, _>(of)
         .load(conn)
         .await?;
-    Ok(audience::ordinals(rows.into_iter().map(|row| row.account).collect()))
+    Ok(rows.into_iter().map(|row| (row.campaign_number, audience::ordinals(row.accounts))).collect())
+}
+
+/// How the audiences of campaigns differ from what is published of them, as far as some accounts go; campaigns where none comes or
+/// goes are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn moves(
+    conn: &mut AsyncPgConnection,
+    campaigns: &[&str],
+    accounts: &RoaringBitmap,
+) -> QueryResult<BTreeMap<String, AudienceDifference>> {
+    if accounts.is_empty() || campaigns.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut wished = targeted_of(conn, campaigns, accounts).await?;
+    let mut published = audience::in_force_of(conn, campaigns, accounts).await?;
+    let moves = campaigns.iter().map(|campaign| {
+        let [published, wished] = [&mut published, &mut wished].map(|of| of.remove(*campaign).unwrap_or_default());
+        ((*campaign).to_owned(), AudienceDifference::between(&published, &wished))
+    });
+    Ok(moves.filter(|(_, moves)| !moves.is_none()).collect())
 }
 
 /// A contact by which an account can be in an audience.

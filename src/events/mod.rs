@@ -14,16 +14,15 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::Required;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::events;
 use crate::platform::effect::Database;
 use crate::platform::http::call::Answer;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation};
+use crate::platform::http::mount::{list_description, list_operation, query_parameter, whole_number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
 use crate::platform::outbox::{EventData, EventType};
@@ -67,28 +66,13 @@ pub fn mount(routes: &mut Routes) {
 }
 
 fn after_parameter() -> Parameter {
-    let schema = ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(0))
-        .maximum(Some(9_007_199_254_740_991_i64))
-        .default(Some(0.into()));
-    parameter("after", "The sequence of the last event that is known; 0: none yet.", schema)
+    let schema = whole_number(0).default(Some(0.into()));
+    query_parameter("after", "The sequence of the last event that is known; 0: none yet.", schema)
 }
 
 fn type_parameter() -> Parameter {
     let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(EventType::TEXTS.iter().copied()));
-    parameter("type", "Only events of this type.", schema)
-}
-
-fn parameter(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some(description))
-        .schema(Some(schema))
-        .build()
+    query_parameter("type", "Only events of this type.", schema)
 }
 
 /// Something that happened, as a CloudEvent 1.0.

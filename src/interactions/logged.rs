@@ -12,7 +12,7 @@ use diesel::sql_types::{Array, BigInt, Numeric, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, ResponseBuilder};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::constraints::Holder;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{mount_kept, path_parameter};
+use crate::platform::http::mount::{mount_kept, parameter, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
 use crate::platform::http::routes::Routes;
@@ -500,15 +500,13 @@ pub fn mount_logged(routes: &mut Routes) {
              `If-Match`, as it changes nothing that counts.",
         ))
         .parameters(Some(parameters))
-        .parameter(
-            ParameterBuilder::new()
-                .name("canceled")
-                .parameter_in(ParameterIn::Query)
-                .required(Required::True)
-                .description(Some("Has to be given, and `true`: nothing else can be deleted."))
-                .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true]))))
-                .build(),
-        )
+        .parameter(parameter(
+            ParameterIn::Query,
+            Required::True,
+            "canceled",
+            "Has to be given, and `true`: nothing else can be deleted.",
+            ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])),
+        ))
         .response("204", ResponseBuilder::new().description("No canceled entry is left."))
         .build();
     routes.operation(HttpMethod::Delete, CampaignEntries::NAMES.path, deleting, delete_canceled);

@@ -3,7 +3,7 @@
 //! A change ends the chunks in which somebody comes or goes and writes their successors, so that its cost is that of the chunks
 //! it concerns. Rows per account took nine times as long to write, and a hundred times as long to end (docs/performance.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Text};
@@ -96,17 +96,24 @@ pub async fn as_of(conn: &mut AsyncPgConnection, campaign: &str, version: i64) -
     ordinals_of!(chunks, conn)
 }
 
-/// Which of some accounts are in the audience of a campaign that is in force.
+/// Which of some accounts are in the audiences of campaigns that are in force, by campaign; campaigns without any are left out.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn in_force_of(
     conn: &mut AsyncPgConnection,
-    campaign: &str,
+    campaigns: &[&str],
     accounts: &RoaringBitmap,
-) -> QueryResult<RoaringBitmap> {
+) -> QueryResult<BTreeMap<String, RoaringBitmap>> {
+    use book_audience as t;
     let chunks: BTreeSet<i32> = accounts.iter().map(chunk_of).collect();
-    Ok(accounts & held_in(conn, campaign, &chunks).await?)
+    let held = t::table.filter(t::campaign_number.eq_any(campaigns)).filter(t::to_version.is_null());
+    let held = held.filter(t::chunk.eq_any(chunks)).select((t::campaign_number, t::ordinals));
+    let mut audiences: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
+    for (campaign, chunk) in held.load::<(String, Vec<i32>)>(conn).await? {
+        *audiences.entry(campaign).or_default() |= accounts & ordinals(chunk);
+    }
+    Ok(audiences)
 }
 
 /// The audience that is in force, as far as it lies in some chunks.

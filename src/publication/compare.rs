@@ -3,19 +3,20 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text};
+use diesel::sql_types::{Jsonb, Nullable, Text};
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterIn};
 
 use super::reader;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::Database;
 use crate::platform::http::call::Answer;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
-use crate::platform::http::mount::{list_description, list_operation};
+use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
 
@@ -34,29 +35,15 @@ pub(super) fn mount(routes: &mut Routes) {
         .tag("Activation")
         .summary(Some("Compare two versions of the price book"))
         .description(Some(description))
-        .parameter(version_parameter("from", "The version to compare from.", true))
-        .parameter(version_parameter("to", "The version to compare with.", true));
+        .parameter(version_parameter("from", "The version to compare from."))
+        .parameter(version_parameter("to", "The version to compare with."));
     let operation = list_operation(operation, &LIST, "differences", BookDifferencePage::name());
     routes.operation(HttpMethod::Get, PATH, operation, compare);
 }
 
-/// A parameter of the query that names a version.
-pub(super) fn version_parameter(name: &str, description: &str, required: bool) -> utoipa::openapi::path::Parameter {
-    use utoipa::openapi::Required;
-    use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
-    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-    let schema = ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(0))
-        .maximum(Some(9_007_199_254_740_991_i64));
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(if required { Required::True } else { Required::False })
-        .description(Some(description))
-        .schema(Some(schema))
-        .build()
+/// A parameter of the query that has to name a version.
+pub(super) fn version_parameter(name: &str, description: &str) -> Parameter {
+    parameter(ParameterIn::Query, Required::True, name, description, whole_number(0))
 }
 
 /// The versions that own parameters of a list name; absent ones are 0 unless they are required.
@@ -203,12 +190,6 @@ fn differences(from: i64, to: i64) -> Statement {
         )
 }
 
-#[derive(QueryableByName)]
-struct Count {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
-}
-
 /// `GET` on the comparison.
 async fn compare(
     request: HttpRequest,
@@ -232,10 +213,7 @@ async fn compare(
         .integer(list.offset());
     let rows: Vec<BookDifference> = question.load(&mut conn).await?;
     let count = if list.wants_count() {
-        let question = differences(from, to)
-            .sql("SELECT count(*) AS count FROM differences WHERE ")
-            .condition(list.filter_condition());
-        Some(question.get_result::<Count>(&mut conn).await?.count)
+        Some(differences(from, to).count("differences", list.filter_condition(), &mut conn).await?)
     } else {
         None
     };

@@ -106,10 +106,9 @@ impl Snapshot {
     }
 
     fn audience_changes(&self) -> impl Iterator<Item = Change> + '_ {
-        let held = self.campaigns.iter().filter(|(_, campaign)| !campaign.audience.is_empty());
-        held.map(|(index, campaign)| Change::AudienceAdd {
-            campaign: self.campaign_names.text(index).unwrap_or_default().to_owned(),
-            accounts: RoaringBitmap::clone(&campaign.audience),
+        self.audience_sets().map(|(campaign, accounts)| Change::AudienceAdd {
+            campaign: campaign.to_owned(),
+            accounts: accounts.clone(),
         })
     }
 

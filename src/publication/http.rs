@@ -10,8 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::Required;
-use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
@@ -19,7 +18,7 @@ use crate::platform::db::schema::publications;
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation};
+use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
 
@@ -41,18 +40,7 @@ pub fn mount(routes: &mut Routes) {
     super::compare::mount(routes);
     super::price_changes::mount(routes);
     routes.add(__path_get_publication, get_publication);
-    let version = ParameterBuilder::new()
-        .name("version")
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some("The version."))
-        .schema(Some(
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                .minimum(Some(1))
-                .maximum(Some(9_007_199_254_740_991_i64)),
-        ));
+    let version = parameter(ParameterIn::Path, Required::True, "version", "The version.", whole_number(1));
     let changes = listing("list_publication_changes", "List what a publication changed", &CHANGES);
     let changes = list_operation(changes.parameter(version), &CHANGES, "changes", PublicationChangePage::name());
     routes.operation(HttpMethod::Get, "/v1/publications/{version}/changes", changes, list_publication_changes);

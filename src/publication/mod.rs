@@ -4,6 +4,7 @@
 //! facts.rs        what can stand in the book, and what a step changes
 //! facts_sql.rs    the same, made from the drafts by the database
 //! difference.rs   what the book carries against what is wished: pure
+//! state.rs        all that is carried of one campaign: in force, as of a version
 //! writer.rs       a difference → one version, in the transaction of the change
 //! announce.rs     tells others of it, in the same transaction
 //! audience.rs     who a campaign is for, in the database
@@ -34,4 +35,5 @@ mod paged;
 mod price_changes;
 pub mod reader;
 pub mod snapshot;
+pub(crate) mod state;
 pub mod writer;

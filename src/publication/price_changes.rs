@@ -40,7 +40,7 @@ pub(super) fn mount(routes: &mut Routes) {
         .tag("Price quotes")
         .summary(Some("List what changed in the price book"))
         .description(Some(description))
-        .parameter(version_parameter("since", "The version that the copy has; 0: none yet.", true));
+        .parameter(version_parameter("since", "The version that the copy has; 0: none yet."));
     let operation = list_operation(operation, &LIST, "changes", PriceChangePage::name());
     routes.operation(HttpMethod::Get, PATH, operation, list_price_changes);
 }
@@ -197,22 +197,21 @@ const SHOWN: &str = "
         ) AS of_campaign (period) ON true
     ORDER BY at";
 
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-}
-
 /// The version until which a page has to look: a page of the first versions is not to sort all that came after. Of publications of
 /// campaigns it is only known that each has a change for every 512 things that it counts, or one.
 async fn until(conn: &mut AsyncPgConnection, after: i64, latest: i64, rows: i64) -> QueryResult<i64> {
-    let question = "SELECT coalesce(min(version), $2) AS number FROM (
+    #[derive(QueryableByName)]
+    struct Until {
+        #[diesel(sql_type = BigInt)]
+        until: i64,
+    }
+    let question = "SELECT coalesce(min(version), $2) AS until FROM (
             SELECT version, sum(CASE WHEN kind = 'BASE_DATA' THEN added + changed + removed
                 ELSE greatest(1, (added + changed + removed) / 512) END) OVER (ORDER BY version) AS changes
             FROM publications WHERE version > $1 AND version <= least($2, $1 + $3)) AS counted
         WHERE changes >= $3";
     let question = diesel::sql_query(question).bind::<BigInt, _>(after).bind::<BigInt, _>(latest);
-    Ok(question.bind::<BigInt, _>(rows).get_result::<Number>(conn).await?.number)
+    Ok(question.bind::<BigInt, _>(rows).get_result::<Until>(conn).await?.until)
 }
 
 /// `GET` on the changes.
@@ -253,10 +252,7 @@ async fn list_price_changes(
         .sql(SHOWN);
     let rows: Vec<PriceChange> = question.load(&mut conn).await?;
     let count = if list.wants_count() {
-        let question = changes(since, latest)
-            .sql("SELECT count(*) AS number FROM changes WHERE ")
-            .condition(list.filter_condition());
-        Some(question.get_result::<Number>(&mut conn).await?.number)
+        Some(changes(since, latest).count("changes", list.filter_condition(), &mut conn).await?)
     } else {
         None
     };

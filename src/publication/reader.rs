@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::query_builder::SqlQuery;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
@@ -27,39 +28,46 @@ struct Step {
     chunks: &'static str,
 }
 
+/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only; `$next`
+/// for rows on the side of such a row towards `$2`, so that not all there ever were of its key are looked at.
+macro_rules! step {
+    (came: $came:literal, went: $went:literal, next: $next:literal) => {
+        Step {
+            came: concat!("SELECT kind, key, facts::text, from_version FROM book_entries WHERE ", $came),
+            went: concat!(
+                "SELECT kind, key FROM book_entries AS gone WHERE ",
+                $went,
+                " AND NOT EXISTS (SELECT FROM book_entries AS next
+                    WHERE next.kind = gone.kind AND next.key = gone.key AND ",
+                $next,
+                "
+                        AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))"
+            ),
+            chunks: concat!(
+                "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
+                    coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
+                FROM (SELECT * FROM book_audience WHERE ",
+                $came,
+                ") AS came FULL JOIN (SELECT * FROM book_audience WHERE ",
+                $went,
+                ") AS went ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk"
+            ),
+        }
+    };
+}
+
 /// To a later version: what came begins after `$1`, what went ends after it.
-const FORWARD: Step = Step {
-    came: "SELECT kind, key, facts::text, from_version FROM book_entries
-        WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
-    went: "SELECT kind, key FROM book_entries AS gone
-        WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1
-            AND NOT EXISTS (SELECT FROM book_entries AS next
-                WHERE next.kind = gone.kind AND next.key = gone.key AND next.from_version >= gone.to_version
-                    AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))",
-    chunks: "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
-            coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
-        FROM (SELECT * FROM book_audience
-            WHERE from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)) AS came
-        FULL JOIN (SELECT * FROM book_audience
-            WHERE to_version > $1 AND to_version <= $2 AND from_version <= $1) AS went
-            ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk",
+const FORWARD: Step = step! {
+    came: "from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
+    went: "to_version > $1 AND to_version <= $2 AND from_version <= $1",
+    next: "next.from_version >= gone.to_version"
 };
 
 /// To an earlier version: what comes back has ended since, what goes has begun since.
-const BACKWARD: Step = Step {
-    came: "SELECT kind, key, facts::text, from_version FROM book_entries
-        WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2",
-    went: "SELECT kind, key FROM book_entries AS new
-        WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)
-            AND NOT EXISTS (SELECT FROM book_entries AS old
-                WHERE old.kind = new.kind AND old.key = new.key AND old.from_version <= $2 AND old.to_version > $2)",
-    chunks: "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
-            coalesce(came.ordinals, '{}') AS came, coalesce(went.ordinals, '{}') AS went
-        FROM (SELECT * FROM book_audience
-            WHERE to_version > $2 AND to_version <= $1 AND from_version <= $2) AS came
-        FULL JOIN (SELECT * FROM book_audience
-            WHERE from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)) AS went
-            ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk",
+const BACKWARD: Step = step! {
+    came: "to_version > $2 AND to_version <= $1 AND from_version <= $2",
+    went: "from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)",
+    next: "next.to_version <= gone.from_version"
 };
 
 #[derive(QueryableByName)]
@@ -220,6 +228,16 @@ impl Row {
     }
 }
 
+/// The question for the rows of the book that a condition leaves.
+fn held(condition: &str) -> SqlQuery {
+    diesel::sql_query(format!("SELECT kind, key, campaign_number, facts::text FROM book_entries WHERE {condition}"))
+}
+
+/// The question for the rows that a text of `facts_sql` makes of the drafts.
+fn drafts(facts: &str) -> SqlQuery {
+    diesel::sql_query(format!("SELECT kind, key, campaign_number, facts::text FROM ({facts}) AS facts"))
+}
+
 /// Rows of the book, or of what it is to carry.
 async fn entries(rows: impl Future<Output = QueryResult<Vec<Row>>>) -> Result<Vec<Entry>, ReadError> {
     rows.await?.into_iter().map(Row::entry).collect()
@@ -251,15 +269,10 @@ pub(crate) async fn campaign_in_draft(
     lines: Lines<'_>,
 ) -> Result<Vec<Entry>, ReadError> {
     match lines {
-        Lines::All => {
-            let all =
-                format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::OF_CAMPAIGN);
-            entries(diesel::sql_query(all).bind::<Text, _>(campaign).load(conn)).await
-        }
+        Lines::All => entries(drafts(facts_sql::OF_CAMPAIGN).bind::<Text, _>(campaign).load(conn)).await,
         Lines::These(ids) => {
-            let some = format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::LINES);
             let ids: Vec<Uuid> = ids.iter().copied().collect();
-            let some = diesel::sql_query(some).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
+            let some = drafts(facts_sql::LINES).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
             entries(some.load(conn)).await
         }
     }
@@ -271,9 +284,9 @@ pub(crate) async fn lines_beside(
     campaign: &str,
     ids: &BTreeSet<Uuid>,
 ) -> Result<Vec<Entry>, ReadError> {
-    let beside = format!("SELECT kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::LINES_BESIDE);
     let ids: Vec<Uuid> = ids.iter().copied().collect();
-    entries(diesel::sql_query(beside).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids).load(conn)).await
+    let beside = drafts(facts_sql::LINES_BESIDE).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
+    entries(beside.load(conn)).await
 }
 
 /// What counts of a campaign, and of lines that are to be its own but count for somebody else.
@@ -283,39 +296,42 @@ pub(crate) async fn campaign_in_force(
     lines: Lines<'_>,
     wished: &[Entry],
 ) -> Result<Vec<Entry>, ReadError> {
-    let moved = "SELECT kind, key, campaign_number, facts::text FROM book_entries
-        WHERE to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1";
-    let mut held = Vec::new();
+    let mut found = Vec::new();
     for kind in [FactKind::PriceLine, FactKind::DiscountLine] {
         let keys: Vec<&str> =
             wished.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str()).collect();
         if !keys.is_empty() {
-            let moved = diesel::sql_query(moved).bind::<Text, _>(campaign).bind::<Text, _>(kind.text());
-            held.extend(entries(moved.bind::<Array<Text>, _>(keys).load(conn)).await?);
+            let moved =
+                held("to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1");
+            let moved = moved.bind::<Text, _>(campaign).bind::<Text, _>(kind.text()).bind::<Array<Text>, _>(keys);
+            found.extend(entries(moved.load(conn)).await?);
         }
     }
-    let own = "SELECT kind, key, campaign_number, facts::text FROM book_entries
-        WHERE to_version IS NULL AND campaign_number = $1";
-    held.extend(match lines {
-        Lines::All => entries(diesel::sql_query(own).bind::<Text, _>(campaign).load(conn)).await?,
+    found.extend(match lines {
+        Lines::All => {
+            let own = held("to_version IS NULL AND campaign_number = $1");
+            entries(own.bind::<Text, _>(campaign).load(conn)).await?
+        }
         Lines::These(ids) => {
-            let some = format!("{own} AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE') AND key = ANY($2)");
+            let some = held(
+                "to_version IS NULL AND campaign_number = $1 AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE')
+                    AND key = ANY($2)",
+            );
             let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-            entries(diesel::sql_query(some).bind::<Text, _>(campaign).bind::<Array<Text>, _>(ids).load(conn)).await?
+            entries(some.bind::<Text, _>(campaign).bind::<Array<Text>, _>(ids).load(conn)).await?
         }
     });
-    Ok(held)
+    Ok(found)
 }
 
 /// What counted of a campaign as of a version.
-pub(crate) async fn campaign_as_of(
+pub(super) async fn campaign_as_of(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     version: i64,
 ) -> Result<Vec<Entry>, ReadError> {
-    let then = "SELECT kind, key, campaign_number, facts::text FROM book_entries
-        WHERE campaign_number = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)";
-    entries(diesel::sql_query(then).bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
+    let then = held("campaign_number = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)");
+    entries(then.bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
 }
 
 /// Facts of one kind that belong to no campaign, as the drafts say.
@@ -338,11 +354,8 @@ pub(super) async fn standing_in_force(
 ) -> Result<Vec<Entry>, ReadError> {
     // A currency's rates are told apart by the date behind its code.
     let concerned = if kind == FactKind::ExchangeRate { "split_part(key, '|', 1) = ANY($1)" } else { "key = ANY($1)" };
-    let question = format!(
-        "SELECT kind, key, campaign_number, facts::text FROM book_entries
-        WHERE kind = $2 AND to_version IS NULL AND {concerned}"
-    );
-    let question = diesel::sql_query(question).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
+    let question = held(&format!("kind = $2 AND to_version IS NULL AND {concerned}"));
+    let question = question.bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
     entries(question.load(conn)).await
 }
 

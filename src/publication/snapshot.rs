@@ -303,9 +303,8 @@ impl Snapshot {
 
     /// The audiences: the numbers of each campaign's accounts, as far as their contacts exist.
     pub fn audiences(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
-        self.campaigns.iter().map(|(index, campaign)| {
-            let accounts = campaign.audience.iter().filter_map(|account| self.number_of_ordinal(account));
-            (self.campaign_names.text(index).unwrap_or_default(), accounts.collect())
+        self.audience_sets().map(|(campaign, audience)| {
+            (campaign, audience.iter().filter_map(|account| self.number_of_ordinal(account)).collect())
         })
     }
 

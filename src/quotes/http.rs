@@ -18,14 +18,13 @@ use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::json::{BodyErrors, field_code};
+use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
-use crate::values::wire::Invalid;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
 /// Where prices are asked for.
@@ -165,22 +164,22 @@ pub(super) fn asker(
 /// Everything that is wrong with it.
 pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
-    let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
-    let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
+    let contact = params.parsed("contactNumber", Key::parse, &mut errors);
+    let customer = params.parsed("customerNumber", Key::parse, &mut errors);
     let asker = asker(contact, customer, "?", &mut errors);
-    let item = parameter(params, "itemNumber", Key::parse, &mut errors);
+    let item = params.parsed("itemNumber", Key::parse, &mut errors);
     if needs_item && params.get("itemNumber").is_none() {
         errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
     }
-    let variant_code = parameter(params, "variantCode", Key::parse, &mut errors);
-    let unit_of_measure_code = parameter(params, "unitOfMeasureCode", Key::parse, &mut errors);
-    let quantity = parameter(params, "quantity", Quantity::parse, &mut errors);
-    let tax_percent = parameter(params, "taxPercent", Percent::parse, &mut errors);
-    let date = parameter(params, "date", Date::parse, &mut errors);
-    let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
-    let campaign_number = parameter(params, "campaignNumber", Key::parse, &mut errors);
-    let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
-    let explain = truth(params, "explain", &mut errors).unwrap_or_default();
+    let variant_code = params.parsed("variantCode", Key::parse, &mut errors);
+    let unit_of_measure_code = params.parsed("unitOfMeasureCode", Key::parse, &mut errors);
+    let quantity = params.parsed("quantity", Quantity::parse, &mut errors);
+    let tax_percent = params.parsed("taxPercent", Percent::parse, &mut errors);
+    let date = params.parsed("date", Date::parse, &mut errors);
+    let currency_code = params.parsed("currencyCode", CurrencyCode::parse, &mut errors);
+    let campaign_number = params.parsed("campaignNumber", Key::parse, &mut errors);
+    let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
+    let explain = params.truth("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(Problem::with_errors(status_of(&errors), errors));
     }
@@ -204,30 +203,6 @@ pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> R
 
 fn status_of(errors: &[FieldError]) -> ProblemCode {
     Problem::from_errors(errors.to_vec()).code
-}
-
-pub(super) fn parameter<T>(
-    params: &QueryParams,
-    name: &str,
-    parse: impl FnOnce(&str) -> Result<T, Invalid>,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    match parse(params.get(name)?) {
-        Ok(value) => Some(value),
-        Err(invalid) => {
-            errors.push(FieldError::new(format!("?{name}"), field_code(invalid.kind), invalid.detail));
-            None
-        }
-    }
-}
-
-pub(super) fn truth(params: &QueryParams, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
-    let text = params.get(name)?;
-    let value = text.parse().ok();
-    if value.is_none() {
-        errors.push(FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be true or false"));
-    }
-    value
 }
 
 /// The snapshot to answer from: that of the version which is replayed, or the present one, once it has the version that the caller
@@ -375,7 +350,7 @@ async fn create_price_quote(
 ) -> Result<Answer, Problem> {
     let params = call.query(&["explain", "publicationVersion", "minPublicationVersion"])?;
     let mut errors = Vec::new();
-    let explain = truth(&params, "explain", &mut errors).unwrap_or_default();
+    let explain = params.truth("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }

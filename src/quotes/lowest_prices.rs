@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::answer::{AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine};
 use super::effective_prices::net_unit_price;
-use super::http::{asker, parameter, text, truth, unknown_asker};
+use super::http::{asker, text, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::clock::Calendar;
@@ -279,20 +279,20 @@ impl Window {
 
 fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest<'static>, Window), Problem> {
     let mut errors = Vec::new();
-    let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
-    let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
+    let contact = params.parsed("contactNumber", Key::parse, &mut errors);
+    let customer = params.parsed("customerNumber", Key::parse, &mut errors);
     let asker = asker(contact, customer, "?", &mut errors);
-    let item = parameter(params, "itemNumber", Key::parse, &mut errors);
+    let item = params.parsed("itemNumber", Key::parse, &mut errors);
     if params.get("itemNumber").is_none() {
         errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
     }
-    let date = parameter(params, "date", Date::parse, &mut errors);
+    let date = params.parsed("date", Date::parse, &mut errors);
     let days = number(params, "days", DEFAULT_DAYS, DAYS).map_err(|error| errors.push(error));
-    let variant_code = parameter(params, "variantCode", Key::parse, &mut errors);
-    let unit_of_measure_code = parameter(params, "unitOfMeasureCode", Key::parse, &mut errors);
-    let quantity = parameter(params, "quantity", Quantity::parse, &mut errors);
-    let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
-    let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
+    let variant_code = params.parsed("variantCode", Key::parse, &mut errors);
+    let unit_of_measure_code = params.parsed("unitOfMeasureCode", Key::parse, &mut errors);
+    let quantity = params.parsed("quantity", Quantity::parse, &mut errors);
+    let currency_code = params.parsed("currencyCode", CurrencyCode::parse, &mut errors);
+    let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
     let date = date.map_or(today, Date::get);
     let window = Window::before(date, days.unwrap_or(DEFAULT_DAYS));
     let (Some(item), Some(window), true) = (item, window, errors.is_empty()) else {

@@ -356,8 +356,7 @@ async fn state_of(app: &TestApp, version: i64) -> State {
         let row = json!({"facts": facts, "startingDate": end("startingDate"), "endingDate": end("endingDate")});
         state.insert((fact.kind().text().to_owned(), key.clone()), row);
     }
-    for (campaign, accounts) in app.book.as_of(&mut app.connection().await, version).await.unwrap().unwrap().audiences()
-    {
+    for (campaign, accounts) in book.audiences() {
         for account in accounts {
             state.insert(("ACCOUNT".to_owned(), format!("{campaign}:{account}")), Value::Null);
         }

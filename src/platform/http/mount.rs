@@ -233,32 +233,49 @@ pub fn list_operation(operation: OperationBuilder, spec: &ListSpec, words: &str,
         .build()
 }
 
-/// A parameter of the path.
+/// A parameter.
 #[must_use]
-pub fn path_parameter(name: &str, description: &str) -> Parameter {
+pub fn parameter(
+    place: ParameterIn,
+    required: Required,
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+) -> Parameter {
     ParameterBuilder::new()
         .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some(description))
-        .schema(Some(
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .min_length(Some(1))
-                .max_length(Some(50))
-                .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-        ))
-        .build()
-}
-
-fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
+        .parameter_in(place)
+        .required(required)
         .description(Some(description))
         .schema(Some(schema))
         .build()
+}
+
+/// A parameter of the path that names a resource.
+#[must_use]
+pub fn path_parameter(name: &str, description: &str) -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(50))
+        .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*$"));
+    parameter(ParameterIn::Path, Required::True, name, description, schema)
+}
+
+/// A parameter of the query that may be left out.
+#[must_use]
+pub fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+    parameter(ParameterIn::Query, Required::False, name, description, schema)
+}
+
+/// The schema of a whole number, up to the largest that a JSON number says exactly.
+#[must_use]
+pub fn whole_number(least: i64) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(least))
+        .maximum(Some(9_007_199_254_740_991_i64))
 }
 
 fn integer_parameter(name: &str, description: &str, least: f64, most: f64, default: i64) -> Parameter {

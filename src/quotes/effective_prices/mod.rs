@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 pub use rows::{EffectivePrice, net_unit_price};
 
-use super::http::{SNAPSHOT_AGE, SNAPSHOT_STALE, asker, parameter, snapshot, truth, unknown_asker};
+use super::http::{SNAPSHOT_AGE, SNAPSHOT_STALE, asker, snapshot, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest};
 use crate::platform::clock::Calendar;
@@ -185,18 +185,18 @@ struct Query {
 impl Query {
     fn read(params: &QueryParams, today: NaiveDate, streams: bool) -> Result<Self, Problem> {
         let mut errors = Vec::new();
-        let contact = parameter(params, "contactNumber", Key::parse, &mut errors);
-        let customer = parameter(params, "customerNumber", Key::parse, &mut errors);
-        let campaign = parameter(params, "campaignNumber", Key::parse, &mut errors);
+        let contact = params.parsed("contactNumber", Key::parse, &mut errors);
+        let customer = params.parsed("customerNumber", Key::parse, &mut errors);
+        let campaign = params.parsed("campaignNumber", Key::parse, &mut errors);
         let asker = asker(contact, customer, "?", &mut errors);
         if params.get("campaignNumber").is_some() && asker != Asker::Anybody {
             let detail =
                 "the list of a campaign is for all of its accounts; leave out contactNumber and customerNumber";
             errors.push(FieldError::new("?campaignNumber", FieldCode::NotAllowed, detail));
         }
-        let date = parameter(params, "date", Date::parse, &mut errors);
-        let currency_code = parameter(params, "currencyCode", CurrencyCode::parse, &mut errors);
-        let prices_include_tax = truth(params, "pricesIncludeTax", &mut errors);
+        let date = params.parsed("date", Date::parse, &mut errors);
+        let currency_code = params.parsed("currencyCode", CurrencyCode::parse, &mut errors);
+        let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
         for name in ["publicationVersion", "minPublicationVersion"] {
             errors.extend(number(params, name, 0, VERSIONS).err());
         }
@@ -253,11 +253,8 @@ impl Place {
 
     fn open(cursor: &str, key: &CursorKey, params: &QueryParams) -> Result<Self, Problem> {
         let identity = ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER };
-        cursor::open(key, &identity, cursor).and_then(|values| Self::of(&values)).ok_or_else(|| {
-            let detail = "the cursor was changed, or belongs to another list";
-            let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
-            Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
-        })
+        let place = cursor::open(key, &identity, cursor).and_then(|values| Self::of(&values));
+        place.ok_or_else(cursor::refused)
     }
 
     fn of(values: &[Value]) -> Option<Self> {

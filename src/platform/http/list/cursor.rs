@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::literal::Literal;
 use super::order::Sort;
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
 /// The bytes of the tag: 128 bits, as many as one can never guess.
 const TAG_LENGTH: usize = 16;
@@ -94,6 +95,13 @@ pub fn open(key: &CursorKey, list: &ListIdentity<'_>, cursor: &str) -> Option<Ve
     // Compares in constant time.
     key.over(list, values)?.verify_truncated_left(tag).ok()?;
     serde_json::from_slice(values).ok()
+}
+
+/// The refusal of a cursor that is none of the list.
+pub fn refused() -> Problem {
+    let detail = "the cursor was changed, or belongs to another list";
+    let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
+    Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
 }
 
 /// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::platform::http::json::nearest;
+use crate::platform::http::json::{field_code, nearest};
 use crate::platform::http::problem::{FieldCode, FieldError};
+use crate::values::wire::Invalid;
 
 /// At most so many mistakes are listed; a query string of thousands of empty names has thousands.
 const MOST_ERRORS: usize = 100;
@@ -74,6 +75,28 @@ impl QueryParams {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_deref())
+    }
+
+    /// The value of a parameter as its type reads it. None when it was not given, or is wrong: then it is among the errors.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+        errors: &mut Vec<FieldError>,
+    ) -> Option<T> {
+        let wrong = |invalid: Invalid| {
+            errors.push(FieldError::new(format!("?{name}"), field_code(invalid.kind), invalid.detail));
+        };
+        parse(self.get(name)?).map_err(wrong).ok()
+    }
+
+    /// The value of a parameter that is true or false. None when it was not given, or is wrong: then it is among the errors.
+    pub fn truth(&self, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
+        let value = self.get(name)?.parse().ok();
+        if value.is_none() {
+            errors.push(FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be true or false"));
+        }
+        value
     }
 }
 

@@ -1,10 +1,11 @@
 //! Whole statements with conditions of clients in them, where diesel's own language does not reach: common table expressions,
 //! insertions and deletions from selections.
 
-use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Text, Untyped};
+use diesel::{QueryResult, QueryableByName};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{SqlCondition, SqlOrdering};
@@ -61,6 +62,25 @@ impl Statement {
     #[must_use]
     pub fn uuid(self, value: Uuid) -> Self {
         self.with(Piece::Uuid(value))
+    }
+
+    /// Counts those of a relation that the statement begins with that a condition leaves.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count(
+        self,
+        relation: &'static str,
+        condition: SqlCondition,
+        conn: &mut AsyncPgConnection,
+    ) -> QueryResult<i64> {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            count: i64,
+        }
+        let question = self.sql("SELECT count(*) AS count FROM ").sql(relation).sql(" WHERE ").condition(condition);
+        Ok(question.get_result::<Count>(conn).await?.count)
     }
 
     fn with(mut self, piece: Piece) -> Self {

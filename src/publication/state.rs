@@ -1,0 +1,45 @@
+//! All that the price book carries of one campaign, or is to carry, and the difference between two such states.
+
+use diesel_async::AsyncPgConnection;
+use roaring::RoaringBitmap;
+
+use super::audience::{self, AudienceDifference};
+use super::difference::{Difference, Entry};
+use super::reader::{self, Lines, ReadError};
+
+/// The dates and lines of a campaign, and the accounts it is for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct CampaignState {
+    /// The rows of its dates and lines.
+    pub entries: Vec<Entry>,
+    /// The ordinals of the accounts.
+    pub accounts: RoaringBitmap,
+}
+
+impl CampaignState {
+    /// What counts of a campaign, and of lines among the wished ones that count for somebody else.
+    pub(crate) async fn in_force(
+        conn: &mut AsyncPgConnection,
+        campaign: &str,
+        wished: &[Entry],
+    ) -> Result<Self, ReadError> {
+        Ok(Self {
+            entries: reader::campaign_in_force(conn, campaign, Lines::All, wished).await?,
+            accounts: audience::in_force(conn, campaign).await?,
+        })
+    }
+
+    /// What counted of a campaign as of a version.
+    pub(crate) async fn as_of(conn: &mut AsyncPgConnection, campaign: &str, version: i64) -> Result<Self, ReadError> {
+        Ok(Self {
+            entries: reader::campaign_as_of(conn, campaign, version).await?,
+            accounts: audience::as_of(conn, campaign, version).await?,
+        })
+    }
+
+    /// What leads from this state to the wished one.
+    pub(crate) fn difference(self, wished: Self) -> Difference {
+        let audience = AudienceDifference::between(&self.accounts, &wished.accounts);
+        Difference { audience, ..Difference::between(self.entries, wished.entries) }
+    }
+}
