@@ -28,17 +28,19 @@ struct Step {
     chunks: &'static str,
 }
 
-/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only.
+/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only;
+/// `$next` holds for a row `next` of the same fact that is in force at `$2`.
 macro_rules! step {
-    (came: $came:literal, went: $went:literal) => {
+    (came: $came:literal, went: $went:literal, next: $next:literal) => {
         Step {
             came: concat!("SELECT kind, key, facts::text, from_version FROM book_entries WHERE ", $came),
             went: concat!(
                 "SELECT kind, key FROM book_entries AS gone WHERE ",
                 $went,
                 " AND NOT EXISTS (SELECT FROM book_entries AS next
-                    WHERE next.kind = gone.kind AND next.key = gone.key
-                        AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))"
+                    WHERE next.kind = gone.kind AND next.key = gone.key AND ",
+                $next,
+                ")"
             ),
             chunks: concat!(
                 "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
@@ -56,13 +58,15 @@ macro_rules! step {
 /// To a later version: what came begins after `$1`, what went ends after it.
 const FORWARD: Step = step! {
     came: "from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
-    went: "to_version > $1 AND to_version <= $2 AND from_version <= $1"
+    went: "to_version > $1 AND to_version <= $2 AND from_version <= $1",
+    next: "next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2)"
 };
 
 /// To an earlier version: what comes back has ended since, what goes has begun since.
 const BACKWARD: Step = step! {
     came: "to_version > $2 AND to_version <= $1 AND from_version <= $2",
-    went: "from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)"
+    went: "from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)",
+    next: "next.from_version <= $2 AND next.to_version > $2"
 };
 
 #[derive(QueryableByName)]
