@@ -28,8 +28,9 @@ struct Step {
     chunks: &'static str,
 }
 
-/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only; `$next`
-/// for rows on the side of such a row towards `$2`, so that not all there ever were of its key are looked at.
+/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only;
+/// `$next` holds for a row `next` of the same fact that is in force at `$2`; where it can, it says on which side of the row that went
+/// that one lies, so that not all there ever were are looked at.
 macro_rules! step {
     (came: $came:literal, went: $went:literal, next: $next:literal) => {
         Step {
@@ -40,8 +41,7 @@ macro_rules! step {
                 " AND NOT EXISTS (SELECT FROM book_entries AS next
                     WHERE next.kind = gone.kind AND next.key = gone.key AND ",
                 $next,
-                "
-                        AND next.from_version <= $2 AND (next.to_version IS NULL OR next.to_version > $2))"
+                ")"
             ),
             chunks: concat!(
                 "SELECT coalesce(came.campaign_number, went.campaign_number) AS campaign_number,
@@ -60,14 +60,15 @@ macro_rules! step {
 const FORWARD: Step = step! {
     came: "from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
     went: "to_version > $1 AND to_version <= $2 AND from_version <= $1",
-    next: "next.from_version >= gone.to_version"
+    next: "next.from_version >= gone.to_version AND next.from_version <= $2
+        AND (next.to_version IS NULL OR next.to_version > $2)"
 };
 
 /// To an earlier version: what comes back has ended since, what goes has begun since.
 const BACKWARD: Step = step! {
     came: "to_version > $2 AND to_version <= $1 AND from_version <= $2",
     went: "from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)",
-    next: "next.to_version <= gone.from_version"
+    next: "next.from_version <= $2 AND next.to_version > $2"
 };
 
 #[derive(QueryableByName)]

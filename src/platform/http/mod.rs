@@ -1,6 +1,7 @@
 //! What every room's HTTP side shares: problems, bodies, lists, ETags, the plain resource, the route table.
 
 pub mod ahead;
+pub mod batch;
 pub mod call;
 pub mod constraints;
 pub mod etag;

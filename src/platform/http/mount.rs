@@ -9,8 +9,9 @@ use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBui
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::batch::{self, BATCH_ROWS};
 use super::list::ListSpec;
-use super::resource::{self, BATCH_ROWS, Resource, Scope};
+use super::resource::{self, Resource, Scope};
 use super::routes::Routes;
 
 /// Adds the operations of a resource to the route table.
@@ -28,7 +29,7 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
     routes.operation(HttpMethod::Post, collection, documented.create(), resource::create::<R>);
-    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), documented.batch(), resource::batch::<R>);
+    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), documented.batch(), batch::batch::<R>);
     routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
     routes.operation(HttpMethod::Put, &one, documented.put(), resource::put::<R>);
     routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
@@ -76,7 +77,7 @@ pub fn mount_posted<R: Resource>(routes: &mut Routes) {
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
     routes.operation(HttpMethod::Post, collection, documented.post_once(), resource::post_once::<R>);
     let batch = documented.batch_described(&batching);
-    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, resource::batch::<R>);
+    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, batch::batch::<R>);
     routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
 }
 

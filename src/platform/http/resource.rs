@@ -1,10 +1,10 @@
-//! The life of every plain resource, once: list, get, create, replace, patch, delete and batch, with ETags, conditions,
+//! The life of every plain resource, once: list, get, create, replace, patch and delete, with ETags, conditions,
 //! business keys and errors as api.md section 1 wants them.
 //!
 //! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
 //! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 use actix_web::http::StatusCode;
@@ -13,22 +13,19 @@ use actix_web::{HttpRequest, web};
 use deserr::Deserr;
 use diesel_async::AsyncPgConnection;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::call::{Answer, Call};
 use super::constraints::{self, Broken, Holder, Named};
 use super::etag;
-use super::json::{BodyErrors, decode, patched};
+use super::json::{BodyErrors, patched};
 use super::list::{CursorKey, ListQuery, ListSpec};
-use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use super::problem::{FieldCode, FieldError, Problem};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, Effect};
 use crate::values::{Key, Reference};
-
-/// The most rows of one batch.
-pub const BATCH_ROWS: usize = 1_000;
 
 /// How a resource is called, in paths, operation ids and sentences.
 #[derive(Debug, Clone, Copy)]
@@ -326,7 +323,7 @@ pub async fn post_once<R: Resource>(
 }
 
 /// The write with its key: the given one, or the next number of the series.
-async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Write) -> Result<R::Write, Problem> {
+pub(super) async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Write) -> Result<R::Write, Problem> {
     let Some(field) = R::NAMES.key_field else { return Ok(write) };
     if R::key(&write).is_none() {
         match R::next_key(effect).await? {
@@ -454,192 +451,8 @@ pub async fn delete<R: Resource>(
         .await
 }
 
-/// `POST` on the collection's `batch`: up to 1,000 rows, upserted by business key.
-pub async fn batch<R: Resource>(
-    request: HttpRequest,
-    call: Call,
-    database: web::Data<Database>,
-) -> Result<Answer, Problem> {
-    call.query(&[])?;
-    let Batch { atomic, rows } = read_batch::<R>(call.value()?)?;
-    database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            let rows = rows.into_iter().map(|row| row.and_then(|write| obeying::<R>(write, &scope))).collect();
-            let results = save_rows::<R>(effect, &scope, rows, atomic).await?;
-            let receipts: Vec<Value> = results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
-            if !atomic {
-                return Answer::json(StatusCode::MULTI_STATUS, &json!({ "receipts": receipts }));
-            }
-            match refused(results) {
-                Some(problem) => Err(problem),
-                None => Answer::json(StatusCode::OK, &json!({ "receipts": receipts })),
-            }
-        })
-        .await
-}
-
-/// A row of a batch that was written.
-struct Saved {
-    id: Uuid,
-    key: Option<Key>,
-    created: bool,
-}
-
-/// A batch as read: each row a write, or what is wrong with it.
-struct Batch<W> {
-    atomic: bool,
-    rows: Vec<Result<W, Problem>>,
-}
-
-fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
-    #[derive(Deserr)]
-    #[deserr(error = BodyErrors, deny_unknown_fields)]
-    struct Body {
-        #[deserr(default = true)]
-        atomic: bool,
-        rows: Vec<Value>,
-    }
-    let body: Body = decode(body).map_err(Problem::from_errors)?;
-    let count = body.rows.len();
-    if count == 0 || count > BATCH_ROWS {
-        let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
-        let error = FieldError::new("/rows", code, format!("a batch has 1 to {BATCH_ROWS} rows, not {count}"));
-        return Err(Problem::from_errors(vec![error]));
-    }
-    let mut seen = HashSet::new();
-    let rows = body.rows.into_iter().map(|row| {
-        let write: R::Write = decode(row).map_err(Problem::from_errors)?;
-        match R::row_identity(&write) {
-            Some(identity) if !seen.insert(identity.clone()) => {
-                let pointer = R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
-                let detail = format!("{identity} stands in the batch more than once");
-                Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
-            }
-            _ => Ok(write),
-        }
-    });
-    Ok(Batch { atomic: body.atomic, rows: rows.collect() })
-}
-
-fn obeying<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, Problem> {
-    checked(R::rules(&write, scope)).map(|()| write)
-}
-
-/// Writes the rows: all in one go if nothing stands against it, else one by one, so that each gets its own verdict.
-async fn save_rows<R: Resource>(
-    effect: &mut Effect,
-    scope: &R::Scope,
-    rows: Vec<Result<R::Write, Problem>>,
-    atomic: bool,
-) -> Result<Vec<Result<Saved, Problem>>, Problem> {
-    let hopeless = atomic && rows.iter().any(Result::is_err);
-    let given: HashSet<Key> = rows.iter().flatten().filter_map(R::key).collect();
-    let mut results: Vec<Option<Result<Saved, Problem>>> = Vec::new();
-    let mut places = Vec::new();
-    let mut writes = Vec::new();
-    for (at, row) in rows.into_iter().enumerate() {
-        let row = match row {
-            Ok(write) => of_the_row(numbered_beside::<R>(effect, write, &given).await)?,
-            Err(problem) => Err(problem),
-        };
-        results.push(match row {
-            Ok(write) => {
-                places.push(at);
-                writes.push(write);
-                None
-            }
-            Err(problem) => Some(Err(problem)),
-        });
-    }
-    let existing = R::existing(&mut effect.conn, scope, &writes).await?;
-    let created: Vec<bool> = existing.iter().map(Option::is_none).collect();
-    let drafts: Vec<Draft<R::Write>> = existing
-        .into_iter()
-        .zip(writes)
-        .map(|(id, write)| Draft { id: id.unwrap_or_else(Uuid::now_v7), write })
-        .collect();
-    let done =
-        !hopeless && effect.part(async |effect| R::save(effect, scope, &drafts, IfExists::Replace).await).await.is_ok();
-    let mut rows: Vec<_> = places.into_iter().zip(created).zip(drafts).collect();
-    rows.sort_by_key(|(_, draft)| R::follows_others(&draft.write));
-    for ((at, created), draft) in rows {
-        let outcome =
-            if done { Ok(()) } else { of_the_row(save::<R>(effect, scope, &draft, IfExists::Replace).await)? };
-        if let Some(result) = results.get_mut(at) {
-            *result = Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
-        }
-    }
-    let lost = || Err(Problem::internal("a batch row lost its result"));
-    Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
-}
-
-/// The verdict on a row. What is none of its doing, as a database out of reach, ends the whole batch instead.
-fn of_the_row<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
-    match verdict {
-        Err(problem) if problem.status().is_server_error() => Err(problem),
-        verdict => Ok(verdict),
-    }
-}
-
-/// The write with its key; a number of the series that another row of the batch has is passed over.
-async fn numbered_beside<R: Resource>(
-    effect: &mut Effect,
-    write: R::Write,
-    given: &HashSet<Key>,
-) -> Result<R::Write, Problem> {
-    if R::key(&write).is_some() {
-        return Ok(write);
-    }
-    loop {
-        let numbered = numbered::<R>(effect, write.clone()).await?;
-        if R::key(&numbered).is_none_or(|key| !given.contains(&key)) {
-            return Ok(numbered);
-        }
-    }
-}
-
-/// The receipt of a row.
-fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
-    match result {
-        Ok(saved) => json!({
-            "row": at,
-            "status": if saved.created { 201 } else { 200 },
-            "id": saved.id,
-            "key": saved.key.as_ref().map(Key::as_str),
-        }),
-        Err(problem) => json!({
-            "row": at,
-            "status": problem.status().as_u16(),
-            "code": problem.code,
-            "detail": problem.detail,
-            "errors": problem.errors,
-        }),
-    }
-}
-
-/// The problem of a whole batch, with everything that is wrong in any row.
-fn refused(results: Vec<Result<Saved, Problem>>) -> Option<Problem> {
-    let mut code = None;
-    let mut errors = Vec::new();
-    for (at, result) in results.into_iter().enumerate() {
-        let Err(problem) = result else { continue };
-        let row = format!("/rows/{at}");
-        // A row's form is worse than its content: 400 before the rest.
-        if code.is_none() || problem.code == ProblemCode::InvalidRequest {
-            code = Some(problem.code);
-        }
-        if problem.errors.is_empty() {
-            errors.push(FieldError::new(row, FieldCode::InvalidValue, problem.detail));
-        } else {
-            errors.extend(problem.errors.into_iter().map(|error| error.below(&row)));
-        }
-    }
-    code.map(|code| Problem::with_errors(code, errors))
-}
-
 /// Writes one row; a refusal of the database comes back in the client's words.
-async fn save<R: Resource>(
+pub(super) async fn save<R: Resource>(
     effect: &mut Effect,
     scope: &R::Scope,
     draft: &Draft<R::Write>,
