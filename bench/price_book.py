@@ -466,24 +466,31 @@ def open_loop(bench: Bench, rate: int):
 
 
 def measure_quotes_meanwhile(bench: Bench, rate: int) -> None:
-    """Quotes in quiet and while a campaign for everybody is published, in turn."""
-    quiet, meanwhile, failures, asked = [], [], 0, 0
+    """Quotes in quiet, while the database inserts as many plain rows, and while a campaign for everybody is published, in turn. The
+    plain rows show what a busy processor costs by itself: the database, the service and the generator share this machine."""
+    quiet, inserting, meanwhile, failures, asked = [], [], [], 0, 0
     for _ in range(bench.size.rounds):
         bench.deactivate("ALL")
         time.sleep(1)
         with open_loop(bench, rate) as samples:
             time.sleep(2.5)
+            inserts = time.monotonic()
+            bench.database.run(f"CREATE TEMP TABLE plain AS SELECT n, lpad(to_hex(n), 32, '0')::uuid AS contact FROM generate_series(1, {bench.size.contacts}) AS n")
+            inserted = time.monotonic()
+            time.sleep(0.5)
             began = time.monotonic()
             bench.activate("ALL")
             ended = time.monotonic()
         # The generator's own beginning does not count.
         first = samples[0][0] + 0.5
-        quiet.append(percentile([took for due, took, _ in samples if first <= due < began], 0.99))
-        meanwhile.append(percentile([took for due, took, _ in samples if began <= due < ended], 0.99))
+        for values, begin, end in [(quiet, first, inserts), (inserting, inserts, inserted), (meanwhile, began, ended)]:
+            values.append(percentile([took for due, took, _ in samples if begin <= due < end], 0.99))
         failures += sum(not good for _, _, good in samples)
         asked += len(samples)
     bench.table.add(f"quotes at {rate:,}/s while {bench.size.contacts:,} contacts are activated, p99; beside it in quiet", seconds(meanwhile),
                     statistics.median(meanwhile) / statistics.median(quiet), "≤ 2 of it", 2.0, seconds(quiet))
+    bench.table.add("  the same while the database writes as many plain rows and nobody else works; beside it in quiet", seconds(inserting),
+                    statistics.median(inserting) / statistics.median(quiet), beside=seconds(quiet))
     bench.table.add(f"  failures among these {asked:,} quotes", str(failures), float(failures), "0", 0.0)
 
 
