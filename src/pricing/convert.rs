@@ -131,10 +131,12 @@ impl Target {
     ///
     /// # Errors
     /// When the number cannot hold it.
+    #[inline]
     pub fn convert<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
-        if self.keeps(given) {
-            return Ok(price.units().into());
-        }
+        if self.keeps(given) { Ok(price.units().into()) } else { self.fraction(price, given) }
+    }
+
+    fn fraction<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
         let (tax_up, tax_down) = self.tax_factor(given);
         let (unit_up, unit_down) = match self.quantity_per_unit {
             Positive::ONE => (1, 1),

@@ -195,89 +195,83 @@ impl<const PLACES: u32> Serialize for Shown<PLACES> {
     }
 }
 
-/// A number as plain text, on the stack: amounts are written far too often to allocate for each.
-pub(crate) struct Plain {
-    /// The text stands at the end.
+/// A number as plain text, on the stack: amounts are shown far too often to allocate for each.
+struct Plain {
     bytes: [u8; Self::CAPACITY],
-    start: usize,
+    length: usize,
 }
 
 impl Plain {
-    /// 39 digits of a `u128` and a point; 48 leaves room for leading zeros of small fractions.
+    /// 39 digits of a `u128`, leading zeros of small fractions, and a point.
     const CAPACITY: usize = 48;
 
     /// The text of a number in units of the last of its places.
-    pub(crate) fn new<const PLACES: u32>(units: u128) -> Self {
-        let mut plain = Self { bytes: [b'0'; Self::CAPACITY], start: Self::CAPACITY };
-        let one = const { 10_u64.pow(PLACES) };
-        // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
-        let (whole, fraction) = match u64::try_from(units) {
-            Ok(units) => (u128::from(units / one), units % one),
-            Err(_) => {
-                let one = u128::from(one);
-                (units / one, u64::try_from(units % one).unwrap_or_default())
+    fn new<const PLACES: u32>(units: u128) -> Self {
+        let mut plain = Self { bytes: [0; Self::CAPACITY], length: 0 };
+        write_plain::<PLACES>(units, &mut |byte| {
+            if let Some(place) = plain.bytes.get_mut(plain.length) {
+                *place = byte;
+                plain.length += 1;
             }
-        };
-        if fraction != 0 {
-            plain.push_fraction(fraction, PLACES);
-        }
-        match u64::try_from(whole) {
-            Ok(whole) => plain.push_whole(whole),
-            Err(_) => plain.push_long(whole),
-        }
+        });
         plain
     }
 
-    /// Writes a point, and so many places behind it but for the zeros at the end; they are taken off in large steps first.
-    fn push_fraction(&mut self, mut fraction: u64, mut places: u32) {
-        for (factor, zeros) in [(100_000_000, 8), (10_000, 4), (100, 2), (10, 1)] {
-            if fraction.is_multiple_of(factor) {
-                fraction /= factor;
-                places = places.saturating_sub(zeros);
-            }
-        }
-        for _ in 0..places {
-            self.push_digit(fraction % 10);
-            fraction /= 10;
-        }
-        self.push(b'.');
-    }
-
-    fn push_whole(&mut self, mut whole: u64) {
-        while whole >= 10 {
-            self.push_digit(whole % 10);
-            whole /= 10;
-        }
-        self.push_digit(whole);
-    }
-
-    fn push_long(&mut self, mut whole: u128) {
-        while whole >= 10 {
-            self.push_digit(u64::try_from(whole % 10).unwrap_or_default());
-            whole /= 10;
-        }
-        self.push_digit(u64::try_from(whole).unwrap_or_default());
-    }
-
-    fn push_digit(&mut self, digit: u64) {
-        self.push(b'0' + u8::try_from(digit).unwrap_or_default());
-    }
-
-    fn push(&mut self, byte: u8) {
-        self.start = self.start.saturating_sub(1);
-        if let Some(place) = self.bytes.get_mut(self.start) {
-            *place = byte;
-        }
-    }
-
-    /// The text: digits, and perhaps a point.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
-
     fn text(&self) -> &str {
-        std::str::from_utf8(self.bytes()).unwrap_or_default()
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
+}
+
+/// Hands out the plain text of a number, in units of the last of its places, from front to back: digits, and perhaps a point with
+/// further digits. Whoever takes them puts them where they stay: to move bytes on that were just written, the processor has to wait.
+pub(crate) fn write_plain<const PLACES: u32>(units: u128, push: &mut impl FnMut(u8)) {
+    let one = const { 10_u64.pow(PLACES) };
+    // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
+    let mut fraction = match u64::try_from(units) {
+        Ok(units) => {
+            push_whole(units / one, push);
+            units % one
+        }
+        Err(_) => {
+            let one = u128::from(one);
+            push_long(units / one, push);
+            u64::try_from(units % one).unwrap_or_default()
+        }
+    };
+    if fraction != 0 {
+        push(b'.');
+    }
+    // What is left once a digit is out: nothing, where only zeros would follow.
+    while fraction != 0 {
+        fraction *= 10;
+        push_digit(fraction / one, push);
+        fraction %= one;
+    }
+}
+
+/// Hands out the digits of a whole number, two at each step.
+pub(crate) fn push_whole(whole: u64, push: &mut impl FnMut(u8)) {
+    if whole >= 10 {
+        if whole >= 100 {
+            push_whole(whole / 100, push);
+        }
+        push_digit(whole / 10 % 10, push);
+    }
+    push_digit(whole % 10, push);
+}
+
+fn push_long(whole: u128, push: &mut impl FnMut(u8)) {
+    match u64::try_from(whole) {
+        Ok(whole) => push_whole(whole, push),
+        Err(_) => {
+            push_long(whole / 10, push);
+            push_digit(u64::try_from(whole % 10).unwrap_or_default(), push);
+        }
+    }
+}
+
+fn push_digit(digit: u64, push: &mut impl FnMut(u8)) {
+    push(b'0' + u8::try_from(digit).unwrap_or_default());
 }
 
 impl fmt::Display for Plain {

@@ -312,6 +312,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
 
     /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest has to know, or the verdict
     /// of the first rule that drops the line. On the way notes when the line's dates will matter.
+    #[inline]
     fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
         let (campaign, period) = self.grant::<L>(conditions)?;
@@ -337,6 +338,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     }
 
     /// The entry of a line that fits, as far as prices and discounts have it in common.
+    #[inline]
     fn entry(&self, conditions: &Conditions, place: usize, fit: Fit) -> Entry<N> {
         Entry {
             place,

@@ -53,11 +53,9 @@ pub(super) struct FastQuery<'a> {
 }
 
 impl<'a> FastQuery<'a> {
-    /// Reads a query; nothing if anything in it is encoded, repeated or not known here.
+    /// Reads a query; nothing if anything in it is repeated or not known here. What is encoded is left as it is: then the value
+    /// has a `%` or a `+`, with which none can be read.
     pub fn read(query: &'a str) -> Option<Self> {
-        if query.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-            return None;
-        }
         let mut head = FastBody {
             contact_number: None,
             customer_number: None,
@@ -69,9 +67,11 @@ impl<'a> FastQuery<'a> {
             lines: Vec::new(),
         };
         let (mut item, mut variant, mut unit, mut quantity, mut tax) = (None, None, None, None, None);
-        for pair in query.split('&') {
-            let (name, value) = pair.split_at_checked(pair.bytes().position(|byte| byte == b'=')?)?;
-            let value = value.strip_prefix('=')?;
+        let mut rest = Some(query);
+        while let Some(pairs) = rest {
+            let (name, value) = split_at(pairs, b'=')?;
+            let (value, further) = split_at(value, b'&').map_or((value, None), |(value, pairs)| (value, Some(pairs)));
+            rest = further;
             let text = match name {
                 "contactNumber" => &mut head.contact_number,
                 "customerNumber" => &mut head.customer_number,
@@ -149,6 +149,12 @@ impl<'a> FastLine<'a> {
             tax_percent: read(self.tax_percent, Percent::from_wire)?,
         })
     }
+}
+
+/// What stands before and behind the first such byte of ASCII. In texts this short a plain loop beats a search for a pattern.
+fn split_at(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let (before, from) = text.split_at_checked(text.bytes().position(|other| other == byte)?)?;
+    Some((before, from.get(1..)?))
 }
 
 fn key(text: &str) -> Option<Cow<'_, str>> {

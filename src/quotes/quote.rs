@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 
 use super::answer::{
     AnswerSource, LineProblem, LineProblemCode, LineUsed, NamedCampaign, NextBreak, PricedLine, Quote, QuoteError,
-    QuoteLine, Totals, Trace, UnpricedLine,
+    QuoteLine, Totals, UnpricedLine,
 };
 use super::explain::Explanation;
 use super::request::{Asker, QuoteRequest, RequestLine};
@@ -28,10 +28,15 @@ pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Resul
     let mut quote = document.without_lines();
     quote.lines.reserve_exact(request.lines.len());
     let mut scratch = Scratch::default();
+    let mut explanation = document.explanation();
     for line in &request.lines {
-        let line = document.answer(line, &mut scratch);
-        quote.totals.add(&line);
-        quote.lines.push(line);
+        let answer = document.answer(line, &mut scratch, explanation.as_mut());
+        let trace = explanation.as_ref().and_then(Explanation::trace).map(Box::new);
+        quote.totals.add(&answer);
+        quote.lines.push(match answer {
+            Ok(line) => QuoteLine::Priced(PricedLine { trace, ..line }),
+            Err(problem) => QuoteLine::Unpriced(UnpricedLine { problem, trace }),
+        });
     }
     Ok(quote)
 }
@@ -49,10 +54,11 @@ pub fn write_quote(
     let document = Document::new(snapshot, request)?;
     let mut quote = document.without_lines();
     let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain);
+    let mut explanation = document.explanation();
     for line in &request.lines {
-        let line = document.answer(line, scratch);
-        quote.totals.add(&line);
-        writer.line(&line);
+        let answer = document.answer(line, scratch, explanation.as_mut());
+        quote.totals.add(&answer);
+        writer.line(&answer, explanation.as_ref());
     }
     writer.end(&quote.totals);
     Ok(())
@@ -140,26 +146,34 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn answer(&self, line: &RequestLine<'_>, scratch: &mut Scratch) -> QuoteLine<'a> {
-        match self.question(line) {
-            Ok((question, found)) if self.request.explain => self.explained(&question, found, scratch),
-            Ok((question, found)) => match resolve(self.snapshot, &question, found.lines, scratch, &mut Unobserved) {
-                Ok(answer) => QuoteLine::Priced(self.priced(&answer, None)),
-                Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace: None }),
-            },
-            Err(problem) => QuoteLine::Unpriced(UnpricedLine { problem, trace: None }),
-        }
+    /// Somebody to look on, if the request wants explanations.
+    fn explanation(&self) -> Option<Explanation<'a>> {
+        self.request.explain.then(|| Explanation::new(self.snapshot, self.named_campaign()))
     }
 
-    /// The same resolver, with somebody looking on.
-    fn explained(&self, question: &Question<'_>, found: FoundItem<'a>, scratch: &mut Scratch) -> QuoteLine<'a> {
-        let mut explanation = Explanation::new(self.snapshot, found.lines);
-        let result = resolve(self.snapshot, question, found.lines, scratch, &mut explanation);
-        let trace = Some(Box::new(explanation.into_trace(self.named_campaign())));
-        match result {
-            Ok(answer) => QuoteLine::Priced(self.priced(&answer, trace)),
-            Err(why) => QuoteLine::Unpriced(UnpricedLine { problem: unpriced(why), trace }),
-        }
+    /// The answer to a line, without a trace; what was seen is kept by who looks on, if anybody does. Either way it is the same
+    /// resolver.
+    fn answer(
+        &self,
+        line: &RequestLine<'_>,
+        scratch: &mut Scratch,
+        explanation: Option<&mut Explanation<'a>>,
+    ) -> Result<PricedLine<'a>, LineProblem> {
+        let question = self.question(line);
+        let result = match explanation {
+            None => {
+                let (question, found) = question?;
+                resolve(self.snapshot, &question, found.lines, scratch, &mut Unobserved)
+            }
+            Some(explanation) => {
+                explanation.begin();
+                let (question, found) = question?;
+                let result = resolve(self.snapshot, &question, found.lines, scratch, explanation);
+                explanation.end();
+                result
+            }
+        };
+        result.map(|answer| self.priced(&answer)).map_err(unpriced)
     }
 
     /// The question that a line asks, in the numbers of the snapshot, and the item it is about.
@@ -244,8 +258,8 @@ impl<'a> Document<'a> {
         against.into_iter().filter(|(holds, _)| !holds).map(|(_, verdict)| verdict).collect()
     }
 
-    /// Words the resolver's answer.
-    fn priced(&self, answer: &Answer<'a>, trace: Option<Box<Trace<'a>>>) -> PricedLine<'a> {
+    /// Words the resolver's answer, without a trace.
+    fn priced(&self, answer: &Answer<'a>) -> PricedLine<'a> {
         let price_line =
             answer.price_line.map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
         PricedLine {
@@ -266,7 +280,7 @@ impl<'a> Document<'a> {
                 unit_price: next.unit_price,
                 line_discount_percent: next.percent,
             }),
-            trace,
+            trace: None,
         }
     }
 }
@@ -346,8 +360,8 @@ fn unpriced(why: Unpriced) -> LineProblem {
 
 impl Totals {
     /// Adds a line, if it has a price. A thousand lines of fewer than 10^20 units each stay far within 128 bits.
-    fn add(&mut self, line: &QuoteLine<'_>) {
-        if let QuoteLine::Priced(line) = line {
+    fn add(&mut self, line: &Result<PricedLine<'_>, LineProblem>) {
+        if let Ok(line) = line {
             let add = |sum: &mut Shown<5>, amount: Amount| sum.0 = sum.0.saturating_add(amount.units());
             add(&mut self.gross_amount, line.gross_amount);
             add(&mut self.discount_amount, line.discount_amount);

@@ -5,12 +5,13 @@ use std::io::Write as _;
 
 use chrono::{Datelike, NaiveDate};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use super::answer::{
-    AnswerSource, DiscountTrace, LineUsed, NextBreak, PriceTrace, PricedLine, Quote, QuoteLine, Totals, Trace,
-    UnpricedLine,
+    AnswerSource, DiscountTrace, LineProblem, LineUsed, NextBreak, PriceTrace, PricedLine, Quote, Totals,
 };
-use crate::pricing::exact::Plain;
+use super::explain::Explanation;
+use crate::pricing::exact::{push_whole, write_plain};
 
 /// About what a line of the answer takes.
 const BYTES_OF_A_LINE: usize = 600;
@@ -43,27 +44,32 @@ impl<'o> QuoteWriter<'o> {
         Self { out, first: true }
     }
 
-    /// Writes the next line.
-    pub fn line(&mut self, line: &QuoteLine<'_>) {
+    /// Writes the next line, and what was seen on the way to it.
+    pub fn line(&mut self, line: &Result<PricedLine<'_>, LineProblem>, explanation: Option<&Explanation<'_>>) {
+        let out = &mut self.out;
         if !std::mem::take(&mut self.first) {
-            self.out.raw(",");
+            out.raw(",");
         }
         match line {
-            QuoteLine::Priced(line) => self.out.priced(line),
-            QuoteLine::Unpriced(line) => self.out.unpriced(line),
+            Ok(line) => out.priced(line),
+            Err(problem) => out.problem(problem),
         }
+        if let Some(explanation) = explanation {
+            out.trace(explanation);
+        }
+        out.raw("}");
     }
 
     /// Writes what stands behind the lines.
     pub fn end(mut self, totals: &Totals) {
         let out = &mut self.out;
-        out.raw("],\"totals\":{\"grossAmount\":");
-        out.decimal::<5>(totals.gross_amount.0);
-        out.raw(",\"discountAmount\":");
-        out.decimal::<5>(totals.discount_amount.0);
-        out.raw(",\"lineAmount\":");
-        out.decimal::<5>(totals.line_amount.0);
-        out.raw("}}");
+        out.raw("],\"totals\":{\"grossAmount\":\"");
+        out.plain::<5>(totals.gross_amount.0);
+        out.raw("\",\"discountAmount\":\"");
+        out.plain::<5>(totals.discount_amount.0);
+        out.raw("\",\"lineAmount\":\"");
+        out.plain::<5>(totals.line_amount.0);
+        out.raw("\"}}");
     }
 }
 
@@ -86,13 +92,24 @@ impl Out<'_> {
     }
 
     fn integer(&mut self, value: i64) {
-        self.raw(itoa::Buffer::new().format(value));
+        match u64::try_from(value) {
+            Ok(value) => push_whole(value, &mut |byte| self.0.push(byte)),
+            // Writing to a Vec cannot fail.
+            Err(_) => {
+                let _ = write!(self.0, "{value}");
+            }
+        }
+    }
+
+    /// A number in units of its last place, without the quotes around it.
+    fn plain<const PLACES: u32>(&mut self, units: u128) {
+        write_plain::<PLACES>(units, &mut |byte| self.0.push(byte));
     }
 
     /// A number in units of its last place.
     fn decimal<const PLACES: u32>(&mut self, units: u128) {
         self.raw("\"");
-        self.0.extend_from_slice(Plain::new::<PLACES>(units).bytes());
+        self.plain::<PLACES>(units);
         self.raw("\"");
     }
 
@@ -134,24 +151,28 @@ impl Out<'_> {
         self.raw("\"");
     }
 
+    /// An id, without the quotes around it.
     fn uuid(&mut self, id: Uuid) {
-        self.raw("\"");
-        self.raw(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-        self.raw("\"");
+        let start = self.0.len();
+        self.0.extend_from_slice(&[0; Hyphenated::LENGTH]);
+        if let Some(place) = self.0.get_mut(start..) {
+            id.hyphenated().encode_lower(place);
+        }
     }
 
+    /// A line with its price, but for its end.
     fn priced(&mut self, line: &PricedLine<'_>) {
-        self.raw("{\"unitPrice\":");
-        self.decimal::<5>(line.unit_price.units());
-        self.raw(",\"lineDiscountPercent\":");
-        self.decimal::<5>(line.line_discount_percent.units());
-        self.raw(",\"grossAmount\":");
-        self.decimal::<5>(line.gross_amount.units());
-        self.raw(",\"discountAmount\":");
-        self.decimal::<5>(line.discount_amount.units());
-        self.raw(",\"lineAmount\":");
-        self.decimal::<5>(line.line_amount.units());
-        self.raw(",\"listPrice\":");
+        self.raw("{\"unitPrice\":\"");
+        self.plain::<5>(line.unit_price.units());
+        self.raw("\",\"lineDiscountPercent\":\"");
+        self.plain::<5>(line.line_discount_percent.units());
+        self.raw("\",\"grossAmount\":\"");
+        self.plain::<5>(line.gross_amount.units());
+        self.raw("\",\"discountAmount\":\"");
+        self.plain::<5>(line.discount_amount.units());
+        self.raw("\",\"lineAmount\":\"");
+        self.plain::<5>(line.line_amount.units());
+        self.raw("\",\"listPrice\":");
         self.optional(line.list_price, |out, price| out.decimal::<5>(price.units()));
         self.raw(",\"priceLine\":");
         self.optional(line.price_line.as_ref(), Self::used);
@@ -163,30 +184,27 @@ impl Out<'_> {
         self.optional(line.valid_until, Self::date);
         self.raw(",\"nextBreak\":");
         self.optional(line.next_break.as_ref(), Self::next_break);
-        self.trace(line.trace.as_deref());
-        self.raw("}");
     }
 
-    fn unpriced(&mut self, line: &UnpricedLine<'_>) {
+    /// A line without price, but for its end.
+    fn problem(&mut self, problem: &LineProblem) {
         self.raw("{\"problem\":{\"code\":");
-        self.text(line.problem.code.text());
+        self.text(problem.code.text());
         self.raw(",\"detail\":");
-        self.text(&line.problem.detail);
-        self.raw("}");
-        self.trace(line.trace.as_deref());
+        self.text(&problem.detail);
         self.raw("}");
     }
 
     fn used(&mut self, line: &LineUsed<'_>) {
-        self.raw("{");
-        self.members_of_used(line);
+        self.beginning_of_used(line);
         self.raw("}");
     }
 
-    fn members_of_used(&mut self, line: &LineUsed<'_>) {
-        self.raw("\"id\":");
+    /// A line of the book, but for its end.
+    fn beginning_of_used(&mut self, line: &LineUsed<'_>) {
+        self.raw("{\"id\":\"");
         self.uuid(line.id);
-        self.raw(",\"source\":");
+        self.raw("\",\"source\":");
         self.source(&line.source);
         self.raw(",\"publicationVersion\":");
         self.integer(line.publication_version);
@@ -218,20 +236,20 @@ impl Out<'_> {
     }
 
     fn next_break(&mut self, next: &NextBreak) {
-        self.raw("{\"quantity\":");
-        self.decimal::<5>(next.quantity.units());
-        self.raw(",\"unitPrice\":");
-        self.decimal::<5>(next.unit_price.units());
-        self.raw(",\"lineDiscountPercent\":");
-        self.decimal::<5>(next.line_discount_percent.units());
-        self.raw("}");
+        self.raw("{\"quantity\":\"");
+        self.plain::<5>(next.quantity.units());
+        self.raw("\",\"unitPrice\":\"");
+        self.plain::<5>(next.unit_price.units());
+        self.raw("\",\"lineDiscountPercent\":\"");
+        self.plain::<5>(next.line_discount_percent.units());
+        self.raw("\"}");
     }
 
-    /// The member `trace` with the comma before it, if there is one.
-    fn trace(&mut self, trace: Option<&Trace<'_>>) {
-        let Some(trace) = trace else { return };
+    /// The member `trace` with the comma before it, if lines were looked at.
+    fn trace(&mut self, explanation: &Explanation<'_>) {
+        let Some(allowed) = explanation.discount_allowed() else { return };
         self.raw(",\"trace\":{\"campaign\":");
-        self.optional(trace.campaign.as_ref(), |out, campaign| {
+        self.optional(explanation.campaign(), |out, campaign| {
             out.raw("{\"campaignNumber\":");
             out.text(campaign.campaign_number);
             out.raw(",\"verdict\":");
@@ -239,42 +257,45 @@ impl Out<'_> {
             out.raw("}");
         });
         self.raw(",\"lineDiscountAllowed\":");
-        self.truth(trace.line_discount_allowed);
+        self.truth(allowed);
         self.raw(",\"prices\":[");
-        self.list(&trace.prices, Self::price_trace);
+        self.list(explanation.prices(), Self::price_trace);
         self.raw("],\"discounts\":[");
-        self.list(&trace.discounts, Self::discount_trace);
+        self.list(explanation.discounts(), Self::discount_trace);
         self.raw("]}");
     }
 
-    fn list<T>(&mut self, values: &[T], write: impl Fn(&mut Self, &T)) {
-        for (place, value) in values.iter().enumerate() {
-            self.raw(if place == 0 { "{" } else { ",{" });
-            write(self, value);
-            self.raw("}");
+    fn list<T>(&mut self, values: impl Iterator<Item = T>, write: impl Fn(&mut Self, &T)) {
+        for (place, value) in values.enumerate() {
+            if place > 0 {
+                self.raw(",");
+            }
+            write(self, &value);
         }
     }
 
     fn price_trace(&mut self, price: &PriceTrace<'_>) {
-        self.members_of_used(&price.line);
+        self.beginning_of_used(&price.line);
         self.raw(",\"verdict\":\"");
         self.raw(price.verdict.text());
-        self.raw("\",\"minimumQuantity\":");
-        self.decimal::<5>(price.minimum_quantity.units());
-        self.raw(",\"unitPrice\":");
+        self.raw("\",\"minimumQuantity\":\"");
+        self.plain::<5>(price.minimum_quantity.units());
+        self.raw("\",\"unitPrice\":");
         self.optional(price.unit_price, |out, price| out.decimal::<5>(price.units()));
         self.raw(",\"netUnitPrice\":");
         self.optional(price.net_unit_price, |out, net| out.decimal::<12>(net.0));
+        self.raw("}");
     }
 
     fn discount_trace(&mut self, discount: &DiscountTrace<'_>) {
-        self.members_of_used(&discount.line);
+        self.beginning_of_used(&discount.line);
         self.raw(",\"verdict\":\"");
         self.raw(discount.verdict.text());
-        self.raw("\",\"minimumQuantity\":");
-        self.decimal::<5>(discount.minimum_quantity.units());
-        self.raw(",\"lineDiscountPercent\":");
-        self.decimal::<5>(discount.line_discount_percent.units());
+        self.raw("\",\"minimumQuantity\":\"");
+        self.plain::<5>(discount.minimum_quantity.units());
+        self.raw("\",\"lineDiscountPercent\":\"");
+        self.plain::<5>(discount.line_discount_percent.units());
+        self.raw("\"}");
     }
 }
 

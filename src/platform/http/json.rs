@@ -51,7 +51,9 @@ pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>>
 /// `deny_unknown_fields`, and lists in the place of objects, which serde takes for structs, by [`objects`].
 #[must_use]
 pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
-    serde_json::from_slice(text).ok().map(|Object(value)| value)
+    // Checked as a whole, its texts need not be checked one by one.
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str(text).ok().map(|Object(value)| value)
 }
 
 /// Reads a list of objects; for fields of types that are read by [`object`].

@@ -150,9 +150,19 @@ fn the_usual_is_read_quickly() {
     let request = FastQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
     assert_eq!(request.lines[0].item_number, "CHAIR");
     assert_eq!(request.asker, crate::quotes::request::Asker::Contact("CT1".into()));
-    for left in
-        ["itemNumber=%41", "itemNumber=A+B", "itemNumber=A&itemNumber=A", "itemNumber=A&explain=true", "quantity=1", ""]
-    {
-        assert!(FastQuery::read(left).is_none(), "{left}");
+    for left in [
+        "itemNumber=%41",
+        "item%4eumber=A",
+        "itemNumber=A&date=2031%2d05-15",
+        "itemNumber=A&quantity=+1",
+        "itemNumber=A&",
+        "&itemNumber=A",
+        "itemNumber=A+B",
+        "itemNumber=A&itemNumber=A",
+        "itemNumber=A&explain=true",
+        "quantity=1",
+        "",
+    ] {
+        assert!(FastQuery::read(left).and_then(|query| query.into_request(|| day("2031-01-01"))).is_none(), "{left}");
     }
 }
