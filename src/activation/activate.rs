@@ -80,7 +80,11 @@ pub(super) async fn activate(
     let standing = campaign.publication_version;
     let conn = &mut effect.conn;
     let draft = draft::gather(conn, campaign, Scope::Whole, today).await?;
-    let held = CampaignState::in_force(conn, number.as_str(), &draft.entries).await?;
+    let held = match standing {
+        Some(_) => CampaignState::in_force(conn, number.as_str(), &draft.entries).await?,
+        // Its history is not looked through for what cannot be there.
+        None => CampaignState::while_inactive(conn, number.as_str(), &draft.entries).await?,
+    };
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
     let reckoned = background(move || reckon(&book, draft, held, &golden, validate_only)).await;

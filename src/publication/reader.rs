@@ -290,11 +290,10 @@ pub(crate) async fn lines_beside(
     entries(beside.load(conn)).await
 }
 
-/// What counts of a campaign, and of lines that are to be its own but count for somebody else.
-pub(crate) async fn campaign_in_force(
+/// Lines that are to be a campaign's own but count for somebody else.
+pub(crate) async fn elsewhere_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
-    lines: Lines<'_>,
     wished: &[Entry],
 ) -> Result<Vec<Entry>, ReadError> {
     let mut found = Vec::new();
@@ -308,6 +307,17 @@ pub(crate) async fn campaign_in_force(
             found.extend(entries(moved.load(conn)).await?);
         }
     }
+    Ok(found)
+}
+
+/// What counts of a campaign, and of lines that are to be its own but count for somebody else.
+pub(crate) async fn campaign_in_force(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    lines: Lines<'_>,
+    wished: &[Entry],
+) -> Result<Vec<Entry>, ReadError> {
+    let mut found = elsewhere_in_force(conn, campaign, wished).await?;
     found.extend(match lines {
         Lines::All => {
             let own = held("to_version IS NULL AND campaign_number = $1");

@@ -29,6 +29,16 @@ impl CampaignState {
         })
     }
 
+    /// The same of a campaign that is not active: nothing counts of it.
+    pub(crate) async fn while_inactive(
+        conn: &mut AsyncPgConnection,
+        campaign: &str,
+        wished: &[Entry],
+    ) -> Result<Self, ReadError> {
+        let entries = reader::elsewhere_in_force(conn, campaign, wished).await?;
+        Ok(Self { entries, ..Self::default() })
+    }
+
     /// What counted of a campaign as of a version.
     pub(crate) async fn as_of(conn: &mut AsyncPgConnection, campaign: &str, version: i64) -> Result<Self, ReadError> {
         Ok(Self {

@@ -28,10 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// What every session is set to: no statement and no open transaction may hold locks for long, whatever becomes of its client. And
 /// each statement is planned when it runs: a plan that was made and kept while a table was small reads the whole table when it
-/// has grown, until somebody analyzes it. Nor does a database of today turn a disk: where a page costs as much here as there, it is
-/// rather an index that is read than the history of a whole book.
+/// has grown, until somebody analyzes it.
 const SESSION_OPTIONS: &str = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
-    -c plan_cache_mode=force_custom_plan -c random_page_cost=1.1 -c TimeZone=UTC";
+    -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
