@@ -241,12 +241,12 @@ pub async fn targeted_of(
         return Ok(BTreeMap::new());
     }
     // By the numbers of the accounts' contacts, so that only their own lines are read, however many the campaigns have.
-    let members = "WITH accounts AS (SELECT number, ordinal FROM contacts WHERE ordinal = ANY($1)),
-        members AS (SELECT number, ordinal AS account, exclude_from_segments OR privacy_blocked AS left_out
-                FROM contacts WHERE ordinal = ANY($1)
-            UNION ALL SELECT contacts.number, accounts.ordinal, exclude_from_segments OR privacy_blocked
-                FROM contacts JOIN accounts ON contacts.company_number = accounts.number)
-        SELECT number, account FROM members WHERE NOT left_out";
+    // A person of a company is no account, even if it was one until now.
+    let members = "SELECT number, ordinal AS account FROM contacts
+            WHERE ordinal = ANY($1) AND company_number IS NULL AND NOT exclude_from_segments AND NOT privacy_blocked
+        UNION ALL SELECT person.number, company.ordinal FROM contacts AS company
+            JOIN contacts AS person ON person.company_number = company.number
+            WHERE company.ordinal = ANY($1) AND NOT person.exclude_from_segments AND NOT person.privacy_blocked";
     let members: Vec<MemberOf> =
         diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
     let question = "WITH members AS (SELECT * FROM unnest($2, $3) AS members (number, account))

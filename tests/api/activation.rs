@@ -250,6 +250,25 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 }
 
 #[actix_web::test]
+async fn a_person_is_an_account_only_while_it_has_no_company() {
+    let app = ready().await;
+    app.post("/v1/contacts", &json!({"number": "PAT", "type": "PERSON", "name": "Pat"})).await.expect(201);
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "PAT"})).await.expect(201);
+    activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
+    let published = async || {
+        let list = app.get("/v1/campaigns/SPRING/audience?orderby=accountNumber").await.expect(200);
+        let rows = list["value"].as_array().unwrap().clone();
+        assert!(rows.iter().all(|row| row["published"] == row["inDraft"]), "{list}");
+        rows.iter().map(|row| row["accountNumber"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(published().await, ["BUYER", "PAT"]);
+    app.patch("/v1/contacts/PAT", &json!({"companyNumber": "OTHER"})).await.expect(200);
+    assert_eq!(published().await, ["BUYER", "OTHER"]);
+    app.patch("/v1/contacts/PAT", &json!({"companyNumber": null})).await.expect(200);
+    assert_eq!(published().await, ["BUYER", "PAT"]);
+}
+
+#[actix_web::test]
 async fn a_contact_moves_the_audience_and_nothing_else() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
