@@ -80,12 +80,7 @@ impl Readiness {
             checked_at: check.at,
             agrees: check.agrees,
         });
-        let book = BookCheck {
-            version,
-            age_seconds: book.age_ms().checked_div(1_000).unwrap_or_default(),
-            stale,
-            last_self_check: last_check,
-        };
+        let book = BookCheck { version, age_seconds: book.age_seconds(), stale, last_self_check: last_check };
         let database = DatabaseCheck { status: if answers { PartStatus::Ok } else { PartStatus::OutOfReach } };
         let status = if answers { ServiceStatus::Ok } else { ServiceStatus::Degraded };
         Ok(ReadinessView { status, checks: Checks { book, database } })
@@ -227,7 +222,7 @@ async fn metrics(call: Call, book: web::Data<LiveBook>) -> Result<HttpResponse, 
     call.expect_nothing()?;
     metrics::gauge!(BOOK_VERSION).set(figure(book.snapshot().version()));
     if book.is_loaded() {
-        metrics::gauge!(BOOK_AGE_SECONDS).set(figure(book.age_ms().checked_div(1_000).unwrap_or_default()));
+        metrics::gauge!(BOOK_AGE_SECONDS).set(figure(book.age_seconds()));
     }
     metrics::gauge!(DATABASE_UP).set(if book.database_answers() { 1.0 } else { 0.0 });
     let text = recorded().map(PrometheusHandle::render).unwrap_or_default();

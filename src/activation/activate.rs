@@ -16,8 +16,8 @@ use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::publication::difference::{Difference, hash_of};
-use crate::publication::reader::{self, Lines};
+use crate::publication::difference::{Entry, Sealed, hash_of};
+use crate::publication::reader::{self, Lines, ReadError};
 use crate::publication::snapshot::Snapshot;
 use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, Publication, PublicationKind};
@@ -80,15 +80,11 @@ pub(super) async fn activate(
     let standing = campaign.publication_version;
     let conn = &mut effect.conn;
     let draft = draft::gather(conn, campaign, Scope::Whole, today).await?;
-    let held = match standing {
-        Some(_) => CampaignState::in_force(conn, number.as_str(), &draft.entries).await?,
-        // Its history is not looked through for what cannot be there.
-        None => CampaignState::while_inactive(conn, number.as_str(), &draft.entries).await?,
-    };
+    let held = held(conn, &draft.campaign, &draft.entries).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
     let reckoned = background(move || reckon(&book, draft, held, &golden, validate_only)).await;
-    let Reckoned { campaign, difference, findings, plan_hash, plan } = reckoned;
+    let Reckoned { campaign, sealed, findings, plan_hash, plan } = reckoned;
     if let Some(plan) = plan {
         return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
     }
@@ -96,7 +92,7 @@ pub(super) async fn activate(
         let detail = format!("the plan {expected} is no longer what would be published; validate again");
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    if let Some(version) = standing.filter(|_| difference.is_none()) {
+    if let Some(version) = standing.filter(|_| sealed.difference.is_none()) {
         settle(&mut effect.conn, &campaign, None).await?;
         let publication = find(&mut effect.conn, version).await?;
         return Ok(Outcome { publication: Some(publication), is_new: false, findings, plan_hash, plan: None });
@@ -104,7 +100,7 @@ pub(super) async fn activate(
     if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
         return Err(refusal(&findings));
     }
-    let publication = publish(effect, &campaign, PublicationKind::Activation, difference).await?;
+    let publication = publish(effect, &campaign, PublicationKind::Activation, &sealed).await?;
     let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
@@ -112,7 +108,7 @@ pub(super) async fn activate(
 /// What comes of an activation before anything is written.
 struct Reckoned {
     campaign: Campaign,
-    difference: Difference,
+    sealed: Sealed,
     findings: Vec<Finding>,
     plan_hash: String,
     /// Only when it is only validated.
@@ -140,7 +136,21 @@ fn reckon(
         Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
         None => plan::counted(book, &draft, &difference),
     });
-    Reckoned { campaign: draft.campaign, difference, findings: bounded(findings), plan_hash, plan }
+    let sealed = difference.sealed();
+    Reckoned { campaign: draft.campaign, sealed, findings: bounded(findings), plan_hash, plan }
+}
+
+/// What the book carries of a campaign, and of lines among the wished ones that count for somebody else.
+pub(super) async fn held(
+    conn: &mut AsyncPgConnection,
+    campaign: &Campaign,
+    wished: &[Entry],
+) -> Result<CampaignState, ReadError> {
+    match campaign.publication_version {
+        Some(_) => CampaignState::in_force(conn, campaign.number.as_str(), wished).await,
+        // Its history is not looked through for what cannot be there.
+        None => CampaignState::while_inactive(conn, campaign.number.as_str(), wished).await,
+    }
 }
 
 /// What is to count of a campaign, as the drafts say.
@@ -156,10 +166,10 @@ pub(super) async fn publish(
     effect: &mut Effect,
     campaign: &Campaign,
     kind: PublicationKind,
-    difference: Difference,
+    sealed: &Sealed,
 ) -> Result<Option<Publication>, Problem> {
     let number = Some(campaign.number.as_str());
-    let publication = writer::publish(&mut effect.conn, kind, number, difference, &effect.author).await?;
+    let publication = writer::publish(&mut effect.conn, kind, number, sealed, &effect.author).await?;
     settle(&mut effect.conn, campaign, publication.as_ref()).await?;
     if let Some(publication) = &publication {
         effect.version = Some(publication.version);
@@ -212,9 +222,9 @@ pub(super) async fn deactivate(
         return Ok(last.map(|publication| (publication, false)));
     }
     let held = CampaignState::in_force(&mut effect.conn, number, &[]).await?;
-    let difference = held.difference(CampaignState::default());
+    let sealed = background(move || held.difference(CampaignState::default()).sealed()).await;
     let kind = PublicationKind::Deactivation;
-    let publication = writer::publish(&mut effect.conn, kind, Some(number), difference, &effect.author).await?;
+    let publication = writer::publish(&mut effect.conn, kind, Some(number), &sealed, &effect.author).await?;
     let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((

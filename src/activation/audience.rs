@@ -312,7 +312,9 @@ pub(super) async fn membership(
     let published_version = since.get_result::<Since>(conn).await?.version;
     let members = targeting::members(conn, &account_number).await?;
     let numbers: Vec<&str> = members.iter().map(|member| member.number.as_str()).collect();
-    let in_draft = targeting::holds_any(conn, campaign, &numbers).await?;
+    let fit = members.iter().filter(|member| !member.excluded && !member.blocked);
+    let fit: Vec<&str> = fit.map(|member| member.number.as_str()).collect();
+    let in_draft = !targeting::targets(conn, &[campaign], &fit).await?.is_empty();
     let standing = targeting::standing(conn, campaign, &numbers, MOST_REASONS).await?;
     let by_number: HashMap<&str, &Member> = members.iter().map(|member| (member.number.as_str(), member)).collect();
     Ok(AudienceMembership {

@@ -77,8 +77,8 @@ impl Follower {
         let mut moves = targeting::moves(&mut effect.conn, &numbers, &moved).await?;
         for (_, campaign) in &met {
             let audience = moves.remove(campaign.number.as_str()).unwrap_or_default();
-            publish(effect, campaign, PublicationKind::Change, Difference { audience, ..Difference::default() })
-                .await?;
+            let difference = Difference { audience, ..Difference::default() }.sealed();
+            publish(effect, campaign, PublicationKind::Change, &difference).await?;
         }
         // Last: a line that moved to a campaign that publishes at once has left the others' part of the book by now.
         for campaign in by_hand {
@@ -96,8 +96,8 @@ impl Follower {
         }
         effect.warnings.extend(findings.iter().map(|finding| json!(finding)));
         let day = rules::day_of_comparison(&draft);
-        let difference = part.difference(effect, campaign, Some(draft)).await?;
-        let publication = publish(effect, campaign, PublicationKind::Change, difference).await?;
+        let difference = part.difference(effect, campaign, Some(draft)).await?.sealed();
+        let publication = publish(effect, campaign, PublicationKind::Change, &difference).await?;
         match publication.zip(day) {
             Some((publication, day)) => {
                 self.ask_golden_quotes(effect, &campaign.number, day, publication.version).await
@@ -213,9 +213,9 @@ async fn wait(
     let number = campaign.number.as_str();
     let left = objecting(effect, number, &touched.contacts).await?;
     let audience = AudienceDifference { left, ..AudienceDifference::default() };
-    let leaving = Difference { audience, ..Difference::default() };
+    let leaving = Difference { audience, ..Difference::default() }.sealed();
     let kind = PublicationKind::Change;
-    if let Some(publication) = writer::publish(&mut effect.conn, kind, Some(number), leaving, &effect.author).await? {
+    if let Some(publication) = writer::publish(&mut effect.conn, kind, Some(number), &leaving, &effect.author).await? {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::publication_version.eq(publication.version))
             .execute(&mut effect.conn)

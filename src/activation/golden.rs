@@ -52,9 +52,12 @@ fn difference(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &GoldenQu
     Some(finding.param("expected", expected).param("actual", actual))
 }
 
-fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'static> {
-    let text = |key: &Option<Key>| key.as_ref().map(|key| Cow::Owned(key.to_string()));
-    let asker = match (text(&golden.contact_number), text(&golden.customer_number)) {
+fn text(key: Option<&Key>) -> Option<Cow<'_, str>> {
+    key.map(|key| key.as_str().into())
+}
+
+fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
+    let asker = match (text(golden.contact_number.as_ref()), text(golden.customer_number.as_ref())) {
         (Some(number), _) => Asker::Contact(number),
         (None, Some(number)) => Asker::Customer(number),
         (None, None) => Asker::Anybody,
@@ -62,13 +65,13 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'static> {
     QuoteRequest {
         asker,
         date: golden.date.map_or(day, Date::get),
-        currency_code: golden.currency_code.as_ref().map(|code| code.to_string().into()),
+        currency_code: golden.currency_code.as_ref().map(|code| code.as_str().into()),
         prices_include_tax: golden.prices_include_tax,
         campaign_number: None,
         lines: vec![RequestLine {
-            item_number: golden.item_number.to_string().into(),
-            variant_code: text(&golden.variant_code),
-            unit_of_measure_code: text(&golden.unit_of_measure_code),
+            item_number: golden.item_number.as_str().into(),
+            variant_code: text(golden.variant_code.as_ref()),
+            unit_of_measure_code: text(golden.unit_of_measure_code.as_ref()),
             quantity: golden.quantity.into(),
             tax_percent: None,
         }],

@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::draft::{self, Scope};
+use super::activate::held;
+use super::draft::{self, Draft, Scope};
 use super::http::caught_up;
 use super::plan::{Hypothesis, PriceChange, questions};
+use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::Database;
 use crate::platform::http::call::{Answer, Call};
@@ -17,9 +19,8 @@ use crate::platform::http::list::cursor::{self, ListIdentity};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::publication::difference::hash_of;
+use crate::publication::difference::{Entry, hash_of};
 use crate::publication::live::LiveBook;
-use crate::publication::reader::{self, Lines};
 use crate::publication::snapshot::Snapshot;
 use crate::values::Key;
 
@@ -108,19 +109,31 @@ async fn list_planned_prices(
     let mut conn = database.read().await?;
     let snapshot = caught_up(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
-    let number = campaign.number.to_string();
     let draft = draft::gather(&mut conn, campaign, Scope::Whole, calendar.today()).await?;
-    let held = reader::campaign_in_force(&mut conn, &number, Lines::All, &draft.entries).await?;
+    let held = held(&mut conn, &draft.campaign, &draft.entries).await?;
     drop(conn);
+    let path = request.path().to_owned();
+    let page = background(move || page(&question, &snapshot, &draft, &held.entries, &path, &cursor_key)).await?;
+    Answer::json(StatusCode::OK, &page)
+}
 
+/// The page that is asked for. Twenty thousand prices, before and after, take a while.
+fn page(
+    question: &Question,
+    snapshot: &Snapshot,
+    draft: &Draft,
+    held: &[Entry],
+    path: &str,
+    cursor_key: &CursorKey,
+) -> Result<PlannedPricePage, Problem> {
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let filter = question.repeated();
-    let identity = ListIdentity { path: request.path(), filter: &filter, order: ORDER };
+    let identity = ListIdentity { path, filter: &filter, order: ORDER };
     let place = match &question.cursor {
-        Some(cursor) => place_of(cursor::open(&cursor_key, &identity, cursor), &plan_hash)?,
+        Some(cursor) => place_of(cursor::open(cursor_key, &identity, cursor), &plan_hash)?,
         None => Place { account: 0, line: 0 },
     };
-    let asked = questions(&draft);
+    let asked = questions(draft);
     let mut page = PlannedPricePage {
         value: Vec::new(),
         next_link: None,
@@ -129,28 +142,28 @@ async fn list_planned_prices(
         lines: asked.len(),
     };
     // Without a starting date there is no day to reckon for.
-    let Some(hypothesis) = Hypothesis::new(&snapshot, &draft, &held) else {
-        return Answer::json(StatusCode::OK, &page);
+    let Some(hypothesis) = Hypothesis::new(snapshot, draft, held) else {
+        return Ok(page);
     };
     let mut compared: usize = 0;
     for account in draft.targeting.accounts.range(place.account..) {
-        let Some(number) = account_number(&snapshot, account, question.account.as_ref()) else { continue };
+        let Some(number) = account_number(snapshot, account, question.account.as_ref()) else { continue };
         let first = if account == place.account { place.line } else { 0 };
         for (line, asked) in asked.iter().enumerate().skip(first) {
             if page.value.len() == question.top || compared == MOST_COMPARED {
                 let place = [json!(page.plan_hash), json!(account), json!(line)];
-                let cursor = cursor::write(&cursor_key, &identity, &place);
-                page.next_link = Some(format!("{}?{filter}cursor={cursor}", request.path()));
-                return Answer::json(StatusCode::OK, &page);
+                let cursor = cursor::write(cursor_key, &identity, &place);
+                page.next_link = Some(format!("{path}?{filter}cursor={cursor}"));
+                return Ok(page);
             }
             compared = compared.saturating_add(1);
-            let change = hypothesis.change(&snapshot, number, asked);
+            let change = hypothesis.change(snapshot, number, asked);
             if !question.changed_only || change.before != change.after {
                 page.value.push(PlannedPriceChange { account_number: number.to_owned(), change });
             }
         }
     }
-    Answer::json(StatusCode::OK, &page)
+    Ok(page)
 }
 
 /// The number of an account, if it is asked for.

@@ -13,9 +13,10 @@ use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::activate::in_draft;
+use super::activate::{held, in_draft};
 use super::draft::{self, Campaign};
 use super::targeting;
+use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::{Database, Effect};
 use crate::platform::http::call::{Answer, Call};
@@ -118,15 +119,15 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
     let Some(dates) = dates(&then.entries)? else {
         return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
     };
-    let held = CampaignState::in_force(conn, number, &then.entries).await?;
+    let held = held(conn, campaign, &then.entries).await?;
     refuse_moved(number, &held.entries)?;
     let accounts = still_there(conn, number, &then.accounts).await?;
     let accounts_left_out = (&then.accounts - &accounts).len();
     let wished = CampaignState { accounts, ..then };
-    let difference = held.difference(wished.clone());
+    let (sealed, wished) = background(move || (held.difference(wished.clone()).sealed(), wished)).await;
 
     let kind = PublicationKind::Rollback;
-    let new = writer::publish(conn, kind, Some(number), difference, &effect.author).await?;
+    let new = writer::publish(conn, kind, Some(number), &sealed, &effect.author).await?;
     let is_new = new.is_some();
     let publication = match (new, campaign.publication_version) {
         (Some(publication), _) => publication,

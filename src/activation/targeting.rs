@@ -6,7 +6,7 @@
 //! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
 //! section 1), each once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
@@ -230,17 +230,9 @@ pub async fn targeted_of(
     campaigns: &[&str],
     accounts: &RoaringBitmap,
 ) -> QueryResult<BTreeMap<String, RoaringBitmap>> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        campaign_number: String,
-        #[diesel(sql_type = Array<Integer>)]
-        accounts: Vec<i32>,
-    }
     if accounts.is_empty() || campaigns.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // By the numbers of the accounts' contacts, so that only their own lines are read, however many the campaigns have.
     // A person of a company is no account, even if it was one until now.
     let members = "SELECT number, ordinal AS account FROM contacts
             WHERE ordinal = ANY($1) AND company_number IS NULL AND NOT exclude_from_segments AND NOT privacy_blocked
@@ -249,26 +241,38 @@ pub async fn targeted_of(
             WHERE company.ordinal = ANY($1) AND NOT person.exclude_from_segments AND NOT person.privacy_blocked";
     let members: Vec<MemberOf> =
         diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
-    let question = "WITH members AS (SELECT * FROM unnest($2, $3) AS members (number, account))
-        SELECT campaign_number, array_agg(DISTINCT account) AS accounts FROM (
-            SELECT segments.campaign_number, account FROM members
-                JOIN segment_lines AS lines ON lines.contact_number = members.number
-                JOIN segments ON segments.number = lines.segment_number
-                WHERE segments.campaign_number = ANY($1) AND coalesce(lines.campaign_target, segments.campaign_target)
-            UNION ALL
-            SELECT logged_targets.campaign_number, account FROM members
-                JOIN logged_targets ON logged_targets.contact_number = members.number
-                WHERE logged_targets.campaign_number = ANY($1)
-        ) AS targeted GROUP BY campaign_number";
-    let (numbers, of): (Vec<String>, Vec<i32>) =
-        members.into_iter().map(|member| (member.number, member.account)).unzip();
-    let rows: Vec<Row> = diesel::sql_query(question)
-        .bind::<Array<Text>, _>(campaigns)
-        .bind::<Array<Text>, _>(numbers)
-        .bind::<Array<Integer>, _>(of)
-        .load(conn)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.campaign_number, audience::ordinals(row.accounts))).collect())
+    let members: HashMap<String, i32> = members.into_iter().map(|member| (member.number, member.account)).collect();
+    let numbers: Vec<&str> = members.keys().map(String::as_str).collect();
+    let mut of: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for Target { campaign_number, contact_number } in targets(conn, campaigns, &numbers).await? {
+        of.entry(campaign_number).or_default().extend(members.get(&contact_number));
+    }
+    Ok(of.into_iter().map(|(campaign, accounts)| (campaign, audience::ordinals(accounts))).collect())
+}
+
+/// A contact that a campaign targets.
+#[derive(QueryableByName)]
+pub struct Target {
+    #[diesel(sql_type = Text)]
+    campaign_number: String,
+    #[diesel(sql_type = Text)]
+    contact_number: String,
+}
+
+/// Which of some contacts campaigns target, those that are left out included. Only the contacts' own lines are read, however many the
+/// campaigns have.
+///
+/// # Errors
+/// When the database fails.
+pub async fn targets(conn: &mut AsyncPgConnection, campaigns: &[&str], contacts: &[&str]) -> QueryResult<Vec<Target>> {
+    let question = "SELECT segments.campaign_number, lines.contact_number
+            FROM segment_lines AS lines JOIN segments ON segments.number = lines.segment_number
+            WHERE lines.contact_number = ANY($2) AND segments.campaign_number = ANY($1)
+                AND coalesce(lines.campaign_target, segments.campaign_target)
+        UNION SELECT campaign_number, contact_number FROM logged_targets
+            WHERE contact_number = ANY($2) AND campaign_number = ANY($1)";
+    let question = diesel::sql_query(question).bind::<Array<Text>, _>(campaigns).bind::<Array<Text>, _>(contacts);
+    question.load(conn).await
 }
 
 /// How the audiences of campaigns differ from what is published of them, as far as some accounts go; campaigns where none comes or
@@ -349,29 +353,6 @@ pub async fn members(conn: &mut AsyncPgConnection, account: &str) -> QueryResult
             WHERE number = $1
         UNION ALL SELECT number, exclude_from_segments, privacy_blocked FROM contacts WHERE company_number = $1";
     diesel::sql_query(question).bind::<Text, _>(account).load(conn).await
-}
-
-/// Whether any of these contacts brings its account into the audience of a campaign.
-///
-/// # Errors
-/// When the database fails.
-pub async fn holds_any(conn: &mut AsyncPgConnection, campaign: &str, contacts: &[&str]) -> QueryResult<bool> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = Bool)]
-        found: bool,
-    }
-    // By their numbers, so that only their own lines are read, however many the campaign has.
-    let segments = segments(conn, campaign).await?;
-    let question = format!(
-        "SELECT EXISTS (SELECT FROM ({TARGETED}) AS lines WHERE number = ANY($4) AND NOT excluded AND NOT blocked) AS found"
-    );
-    let question = diesel::sql_query(question)
-        .bind::<Text, _>(campaign)
-        .bind::<Array<Text>, _>(&segments.all)
-        .bind::<Array<Text>, _>(&segments.targets)
-        .bind::<Array<Text>, _>(contacts);
-    Ok(question.get_result::<Found>(conn).await?.found)
 }
 
 /// A line of one of a campaign's segments on which a contact stands, or the interaction that it was logged as.

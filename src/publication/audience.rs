@@ -148,24 +148,20 @@ pub(super) async fn write(
     end.bind::<Array<Integer>, _>(chunks).execute(conn).await?;
     // The numbers are in order already, and so cut where a chunk ends: to group them, the server would sort a million of them again.
     let ordinals = array(&audience);
-    let mut begun = ordinals.chunk_by(|one, other| one >> 9 == other >> 9).peekable();
-    while begun.peek().is_some() {
-        let (mut chunks, mut firsts, mut lasts, mut ordinals) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for chunk in begun.by_ref().take(CHUNKS_AT_ONCE) {
+    let begun: Vec<&[i32]> = ordinals.chunk_by(|one, other| one >> 9 == other >> 9).collect();
+    for begun in begun.chunks(CHUNKS_AT_ONCE) {
+        let (mut chunks, mut firsts, mut lasts, mut last) = (Vec::new(), Vec::new(), Vec::new(), 0_i32);
+        for &chunk in begun {
             chunks.extend(chunk.first().map(|ordinal| ordinal >> 9));
-            firsts.push(place(ordinals.len()).saturating_add(1));
-            ordinals.extend_from_slice(chunk);
-            lasts.push(place(ordinals.len()));
+            firsts.push(last.saturating_add(1));
+            last = last.saturating_add(i32::try_from(chunk.len()).unwrap_or(i32::MAX));
+            lasts.push(last);
         }
         let begin = "INSERT INTO book_audience (campaign_number, chunk, ordinals, from_version)
             SELECT $2, chunk, ($3)[first:last], $1 FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
         let begin = diesel::sql_query(begin).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
-        let begin = begin.bind::<Array<Integer>, _>(ordinals).bind::<Array<Integer>, _>(chunks);
+        let begin = begin.bind::<Array<Integer>, _>(begun.concat()).bind::<Array<Integer>, _>(chunks);
         begin.bind::<Array<Integer>, _>(firsts).bind::<Array<Integer>, _>(lasts).execute(conn).await?;
     }
     Ok(())
-}
-
-fn place(of: usize) -> i32 {
-    i32::try_from(of).unwrap_or(i32::MAX)
 }

@@ -31,6 +31,18 @@ pub struct Difference {
     pub audience: AudienceDifference,
 }
 
+/// A difference that is ready to be published. To seal one of a million accounts takes a while: where it may be so large, away from the
+/// threads that answer requests ([`background`](crate::platform::background)).
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// What is to be written.
+    pub difference: Difference,
+    /// How much that is.
+    pub counts: Counts,
+    /// A hash of all of it.
+    pub hash: String,
+}
+
 /// How many facts and accounts come, take the place of others, and go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -101,6 +113,12 @@ impl Difference {
         }
         let ended = i64::try_from(ends.len()).unwrap_or(i64::MAX);
         Counts { added, changed, removed: ended.saturating_sub(changed) }
+    }
+
+    /// The difference with what its publication says about it.
+    #[must_use]
+    pub fn sealed(self) -> Sealed {
+        Sealed { counts: self.counts(), hash: self.hash(), difference: self }
     }
 
     /// A hash of all that comes and goes, whatever the order.

@@ -129,6 +129,12 @@ impl LiveBook {
         self.now().saturating_sub(self.shared.known_at.load(Ordering::Relaxed)).max(0)
     }
 
+    /// The same in whole seconds.
+    #[must_use]
+    pub fn age_seconds(&self) -> i64 {
+        self.age_ms().checked_div(1_000).unwrap_or_default()
+    }
+
     /// Whether the copy may have missed versions: the database has not answered for a while, or not at all since the start.
     #[must_use]
     pub fn is_stale(&self) -> bool {

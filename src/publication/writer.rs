@@ -12,11 +12,10 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::difference::{Difference, Entry};
+use super::difference::{Difference, Entry, Sealed};
 use super::facts::FactKind;
 use super::reader::ReadError;
 use super::{announce, audience, live, reader};
-use crate::platform::background::background;
 use crate::platform::db::schema::{book, publications};
 use crate::platform::effect::Touched;
 use crate::values::wire::text_enum;
@@ -80,8 +79,8 @@ pub async fn publish_base_data(
         wished.extend(reader::standing_in_draft(conn, kind, &keys).await?);
         held.extend(reader::standing_in_force(conn, kind, &keys).await?);
     }
-    let difference = Difference::between(held, wished);
-    Ok(publish(conn, PublicationKind::BaseData, None, difference, author).await?)
+    let difference = Difference::between(held, wished).sealed();
+    Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
 }
 
 /// Writes a difference as a new version, if it is one. The caller has locked the campaign since before it made the difference.
@@ -92,20 +91,15 @@ pub async fn publish(
     conn: &mut AsyncPgConnection,
     kind: PublicationKind,
     campaign: Option<&str>,
-    difference: Difference,
+    sealed: &Sealed,
     author: &str,
 ) -> QueryResult<Option<Publication>> {
+    let Sealed { difference, counts, hash } = sealed;
     if difference.is_none() {
         return Ok(None);
     }
-    // A million accounts take a while to be hashed.
-    let (difference, counts, hash) = background(move || {
-        let (counts, hash) = (difference.counts(), difference.hash());
-        (difference, counts, hash)
-    })
-    .await;
     let version = lock_counter(conn).await?.saturating_add(1);
-    write_entries(conn, version, &difference).await?;
+    write_entries(conn, version, difference).await?;
     if let Some(campaign) = campaign {
         audience::write(conn, version, campaign, &difference.audience).await?;
     }

@@ -253,10 +253,9 @@ fn answered(snapshot: &Snapshot, request: &QuoteRequest<'_>, prefix: &str, book:
     let mut body = Vec::new();
     write_quote(snapshot, request, &mut Scratch::default(), &mut body)
         .map_err(|error| unknown_asker(&error, prefix))?;
-    let age = book.age_ms().checked_div(1_000).unwrap_or_default();
     Ok(Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
         .header(PUBLICATION_VERSION, &snapshot.version().to_string())
-        .header(SNAPSHOT_AGE, &age.to_string())
+        .header(SNAPSHOT_AGE, &book.age_seconds().to_string())
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
 }
 

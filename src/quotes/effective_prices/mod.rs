@@ -132,10 +132,9 @@ async fn list_effective_prices(
         Some(place) => pinned(place.version, &book, &database).await?,
     };
     let list = List::new(Arc::clone(&snapshot), query, place).await?;
-    let age = book.age_ms().checked_div(1_000).unwrap_or_default();
     let headers = [
         (PUBLICATION_VERSION, snapshot.version().to_string()),
-        (SNAPSHOT_AGE, age.to_string()),
+        (SNAPSHOT_AGE, book.age_seconds().to_string()),
         (SNAPSHOT_STALE, book.is_stale().to_string()),
     ];
     if streams {
