@@ -1,4 +1,5 @@
-//! What a quote costs: from a parsed request to the answer, and to the answer as JSON.
+//! What a quote costs: from a parsed request to the answer, and to the answer as JSON; and from a request of HTTP whose head has been
+//! read to a response that has not been sent.
 //!
 //! A book of 10,000 items with ten price lines and two discount lines each, 100,000 contacts and 10 campaigns. Every request asks
 //! for another item and contact, so that the caches are no warmer than they would be. Then the same questions about a hundred
@@ -8,15 +9,27 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
+use actix_http::test::TestRequest;
+use actix_http::{Method, Request};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use kampanje::platform::clock::Calendar;
+use kampanje::platform::http::ahead::AtOnce;
+use kampanje::platform::http::middleware::Credentials;
 use kampanje::pricing::resolve::Scratch;
+use kampanje::publication::disk::Copy;
 use kampanje::publication::facts::{Change, Fact, FactKind};
+use kampanje::publication::live::LiveBook;
 use kampanje::publication::snapshot::Snapshot;
+use kampanje::quotes::at_once::QuotesAtOnce;
 use kampanje::quotes::quote::{quote, write_quote};
 use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How large a book is.
 #[derive(Clone, Copy)]
@@ -182,5 +195,53 @@ fn bench(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, bench);
+/// What stands before the app, with a book as it is in service.
+fn at_once(criterion: &mut Criterion) {
+    let snapshot = Arc::new(book(USUAL));
+    let calendar = Calendar::system();
+    let live = LiveBook::new(calendar.clone());
+    let known_at = calendar.now().timestamp_millis();
+    let copy = Copy { identity: Vec::new(), mark: None, known_at, snapshot };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(copy));
+    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None));
+    let path = "/v1/price-quotes";
+    let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
+        .iter()
+        .map(|request| {
+            let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
+            let item = &request.lines[0].item_number;
+            let query = format!("contactNumber={contact}&itemNumber={item}&quantity=12&date=2031-05-15");
+            TestRequest::with_uri(&format!("{path}?{query}")).insert_header(("host", "127.0.0.1:8080")).finish()
+        })
+        .collect();
+    let mut next = 0;
+    let mut turn = || {
+        next = (next + 1) % gets.len();
+        next
+    };
+    criterion.bench_function("GET at once", |bencher| {
+        bencher.iter_batched(&mut turn, |at| quotes.answer(&gets[at]).unwrap(), BatchSize::SmallInput);
+    });
+    for query in ["", "?explain=true"] {
+        let post = TestRequest::with_uri(&format!("{path}{query}")).method(Method::POST).finish();
+        let bodies: Vec<Vec<u8>> = requests(100, None, USUAL.items, USUAL.contacts)
+            .iter()
+            .map(|request| {
+                let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
+                let lines: Vec<Value> = request
+                    .lines
+                    .iter()
+                    .map(|line| json!({ "itemNumber": line.item_number, "quantity": "12" }))
+                    .collect();
+                json!({ "contactNumber": contact, "date": "2031-05-15", "lines": lines }).to_string().into_bytes()
+            })
+            .collect();
+        criterion.bench_function(&format!("POST of 100 lines at once{query}"), |bencher| {
+            let answer = |at: usize| quotes.answer_with_body(&post, &bodies[at]).unwrap();
+            bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);
+        });
+    }
+}
+
+criterion_group!(benches, bench, at_once);
 criterion_main!(benches);

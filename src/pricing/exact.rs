@@ -336,6 +336,8 @@ fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -359,6 +361,21 @@ mod tests {
         }
         assert_eq!(Shown::<12>(1).to_string(), "0.000000000001");
         assert_eq!(Shown::<12>(u128::MAX).to_string(), "340282366920938463463374607.431768211455");
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_those_of_the_standard_library(
+            units in (any::<u128>(), 0_u32..128).prop_map(|(number, shift)| number >> shift),
+        ) {
+            let parts = |one: u128, places: usize| {
+                let text = format!("{}.{:0places$}", units / one, units % one);
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            };
+            prop_assert_eq!(Shown::<5>(units).to_string(), parts(100_000, 5));
+            prop_assert_eq!(Shown::<10>(units).to_string(), parts(10_000_000_000, 10));
+            prop_assert_eq!(Shown::<12>(units).to_string(), parts(1_000_000_000_000, 12));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The usual question for one price, answered before the router: no waiting, no copies of what was sent, and headers that are
-//! written anew only when what they say has changed. Everything unusual is left to [`http`](super::http), as is every refusal.
+//! The usual questions for prices, answered before the router: no waiting, no copies of what was sent, and headers that are written
+//! anew only when what they say has changed. Everything unusual is left to [`http`](super::http), as is every refusal.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -11,30 +11,34 @@ use actix_web::body::BoxBody;
 use actix_web::web::Bytes;
 use chrono::NaiveDate;
 
-use super::fast::FastQuery;
+use super::fast::{FastBody, FastQuery};
 use super::http::{PATH, SNAPSHOT_AGE, SNAPSHOT_STALE, etag_of};
 use super::quote::write_quote;
+use super::request::QuoteRequest;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::PUBLICATION_VERSION;
 use crate::platform::http::ahead::AtOnce;
 use crate::platform::http::call::IDEMPOTENCY_KEY;
 use crate::platform::http::figures::RouteFigures;
-use crate::platform::http::middleware::{Credentials, accepts_json, add_common_headers, trace_id};
+use crate::platform::http::json;
+use crate::platform::http::middleware::{Credentials, TraceIds, accepts_json, add_common_headers, given_trace_id};
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
-use crate::publication::snapshot::Snapshot;
 
-/// Headers that make a request more than a question for a price.
-static UNUSUAL: [HeaderName; 8] = [
+/// Headers that make a request more than a question for prices.
+static UNUSUAL: [HeaderName; 7] = [
     IDEMPOTENCY_KEY,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
     header::EXPECT,
     header::UPGRADE,
 ];
+
+/// Up to so many bytes an answer is copied out of memory that is used again, so that it is one allocation of its size. A longer one
+/// goes as it was written: its second allocation costs less than its copy.
+const MOST_COPIED: usize = 4_096;
 
 /// Answers such questions in one worker.
 pub struct QuotesAtOnce {
@@ -50,6 +54,7 @@ pub struct QuotesAtOnce {
 struct Reused {
     scratch: Scratch,
     json: Vec<u8>,
+    trace_ids: TraceIds,
     version: Header<i64>,
     age: Header<i64>,
     etag: Header<(i64, NaiveDate)>,
@@ -87,8 +92,7 @@ impl QuotesAtOnce {
 
     fn is_usual(&self, request: &Request) -> bool {
         let headers = request.headers();
-        request.method() == Method::GET
-            && request.path() == PATH
+        request.path() == PATH
             && !headers.keys().any(|name| UNUSUAL.contains(name))
             && self.credentials.admit(headers)
             && accepts_json(headers)
@@ -97,14 +101,33 @@ impl QuotesAtOnce {
             && !tracing::enabled!(tracing::Level::DEBUG)
     }
 
-    fn add_headers(
-        &self,
-        headers: &mut HeaderMap,
-        reused: &mut Reused,
-        snapshot: &Snapshot,
-        date: NaiveDate,
-    ) -> Option<()> {
-        let version = snapshot.version();
+    /// The answer to a request that began at an instant; nothing if it cannot be given.
+    fn respond(&self, request: &Request, question: &QuoteRequest<'_>, started: Instant) -> Option<Response<BoxBody>> {
+        let snapshot = self.book.snapshot();
+        let mut reused = self.reused.borrow_mut();
+        let Reused { scratch, json, .. } = &mut *reused;
+        json.clear();
+        write_quote(&snapshot, question, scratch, json).ok()?;
+        let body =
+            if json.len() > MOST_COPIED { Bytes::from(std::mem::take(json)) } else { Bytes::copy_from_slice(json) };
+        let mut response = Response::with_body(StatusCode::OK, BoxBody::new(body));
+        let method = &request.head().method;
+        let headers = response.headers_mut();
+        self.add_headers(headers, &mut reused, snapshot.version())?;
+        if *method == Method::GET {
+            let key = (snapshot.version(), question.date);
+            headers.insert(header::ETAG, reused.etag.value(key, |(version, date)| etag_of(version, date))?);
+        }
+        let trace_id = match given_trace_id(request.headers()) {
+            Some(given) => HeaderValue::from_str(given.text()).ok()?,
+            None => reused.trace_ids.take()?,
+        };
+        add_common_headers(headers, trace_id);
+        self.figures.count(method, StatusCode::OK, started.elapsed());
+        Some(response)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap, reused: &mut Reused, version: i64) -> Option<()> {
         let age_ms = self.book.age_ms();
         let age = age_ms.checked_div(1_000).unwrap_or_default();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -112,7 +135,6 @@ impl QuotesAtOnce {
         headers.insert(SNAPSHOT_AGE, reused.age.value(age, |age| age.to_string())?);
         let stale = if self.book.is_stale_at(age_ms) { "true" } else { "false" };
         headers.insert(SNAPSHOT_STALE, HeaderValue::from_static(stale));
-        headers.insert(header::ETAG, reused.etag.value((version, date), |(version, date)| etag_of(version, date))?);
         Some(())
     }
 }
@@ -120,21 +142,36 @@ impl QuotesAtOnce {
 impl AtOnce for QuotesAtOnce {
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>> {
         let started = Instant::now();
-        if !self.is_usual(request) {
+        let head = request.head();
+        if head.method != Method::GET || !self.is_usual(request) || head.headers.contains_key(header::CONTENT_LENGTH) {
             return None;
         }
         let query = FastQuery::read(request.uri().query()?)?;
         let question = query.into_request(|| self.calendar.today())?;
-        let snapshot = self.book.snapshot();
-        let mut reused = self.reused.borrow_mut();
-        let Reused { scratch, json, .. } = &mut *reused;
-        json.clear();
-        write_quote(&snapshot, &question, scratch, json).ok()?;
-        // A body of exactly the size it needs is one allocation; one with room behind it is two.
-        let mut response = Response::with_body(StatusCode::OK, BoxBody::new(Bytes::copy_from_slice(json)));
-        self.add_headers(response.headers_mut(), &mut reused, &snapshot, question.date)?;
-        add_common_headers(response.headers_mut(), trace_id(request.headers()).text());
-        self.figures.count(&Method::GET, StatusCode::OK, started.elapsed());
-        Some(response)
+        self.respond(request, &question, started)
+    }
+
+    fn wants_body(&self, request: &Request) -> bool {
+        let head = request.head();
+        head.method == Method::POST
+            && head.headers.get(header::CONTENT_TYPE).is_some_and(|media| media == "application/json")
+            && explain(request.uri().query()).is_some()
+            && self.is_usual(request)
+    }
+
+    fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
+        let started = Instant::now();
+        let question = json::object::<FastBody<'_>>(body)?;
+        let question = question.into_request(|| self.calendar.today(), explain(request.uri().query())?)?;
+        self.respond(request, &question, started)
+    }
+}
+
+/// Whether a query asks for explanations; nothing if it asks for anything else.
+fn explain(query: Option<&str>) -> Option<bool> {
+    match query {
+        None | Some("" | "explain=false") => Some(false),
+        Some("explain=true") => Some(true),
+        Some(_) => None,
     }
 }

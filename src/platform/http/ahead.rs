@@ -1,32 +1,42 @@
-//! A service in front of the app. What it can answer at once never meets the router, an extractor or a future on the heap; all
-//! else goes on to the app as if nothing stood before it.
+//! A service in front of the app. What it can answer at once never meets the router or an extractor; all else goes on to the app as
+//! if nothing stood before it.
 
-use std::future::{Ready, ready};
+use std::future::{Ready, poll_fn, ready};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
-use actix_http::{Request, Response};
+use actix_http::{Payload, Request, Response};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Service, ServiceFactory, ServiceResponse};
+use actix_web::http::header;
+use actix_web::web::Bytes;
 use futures_util::future::{Either, LocalBoxFuture, MapOk};
-use futures_util::{FutureExt, TryFutureExt};
+use futures_util::{FutureExt, Stream, TryFutureExt};
 
 /// Answers requests that need no waiting.
 pub trait AtOnce {
-    /// The whole response, or nothing: then the app answers.
+    /// The whole response to a request without a body, or nothing: then the app answers.
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>>;
+
+    /// Whether the request may be one that can be answered once its body is there.
+    fn wants_body(&self, request: &Request) -> bool;
+
+    /// The whole response to a request with a body that was wanted, or nothing: then the app answers.
+    fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>>;
 }
 
 /// An app and what stands before it.
 pub struct Ahead<S, A> {
-    app: A,
+    app: Rc<A>,
     at_once: Rc<S>,
 }
 
 impl<S, A> Ahead<S, A> {
     /// Puts one before an app: its factory as it is built, its service as it runs.
     pub fn of(at_once: S, app: A) -> Self {
-        Self { app, at_once: Rc::new(at_once) }
+        Self { app: Rc::new(app), at_once: Rc::new(at_once) }
     }
 }
 
@@ -36,6 +46,7 @@ where
     A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<BoxBody>, Error = Error>,
     A::Future: 'static,
     A::InitError: 'static,
+    A::Service: 'static,
 {
     type Response = Response<BoxBody>;
     type Error = Error;
@@ -46,26 +57,75 @@ where
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
         let at_once = Rc::clone(&self.at_once);
-        self.app.new_service(config).map_ok(|app| Ahead { app, at_once }).boxed_local()
+        self.app.new_service(config).map_ok(|app| Ahead { app: Rc::new(app), at_once }).boxed_local()
     }
 }
 
+/// What comes of a request: at once; once its body has been looked at; from the app.
+type Coming<F> = Either<Answered, Either<LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>, FromApp<F>>>;
+type Answered = Ready<Result<Response<BoxBody>, Error>>;
+type FromApp<F> = MapOk<F, fn(ServiceResponse<BoxBody>) -> Response<BoxBody>>;
+
 impl<S, A> Service<Request> for Ahead<S, A>
 where
-    S: AtOnce,
-    A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S: AtOnce + 'static,
+    A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error> + 'static,
 {
     type Response = Response<BoxBody>;
     type Error = Error;
-    type Future =
-        Either<Ready<Result<Response<BoxBody>, Error>>, MapOk<A::Future, fn(A::Response) -> Response<BoxBody>>>;
+    type Future = Coming<A::Future>;
 
     actix_web::dev::forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
+        if self.at_once.wants_body(&request) {
+            let (app, at_once) = (Rc::clone(&self.app), Rc::clone(&self.at_once));
+            return Either::Right(Either::Left(with_body(app, at_once, request).boxed_local()));
+        }
         match self.at_once.answer(&request) {
             Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(self.app.call(request).map_ok(Response::from)),
+            None => Either::Right(Either::Right(self.app.call(request).map_ok(Response::from))),
         }
     }
+}
+
+/// Answers a request as soon as its body is there; lets the app answer it if that may take longer, or cannot be done.
+async fn with_body<S, A>(app: Rc<A>, at_once: Rc<S>, mut request: Request) -> Result<Response<BoxBody>, Error>
+where
+    S: AtOnce,
+    A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    let body = arriving(&mut request).await;
+    let response = body.as_ref().filter(|body| is_whole(&request, body)).and_then(|body| {
+        // From here on the body is only looked at.
+        at_once.answer_with_body(&request, body)
+    });
+    if let Some(response) = response {
+        return Ok(response);
+    }
+    if let (Some(body), Payload::H1 { payload }) = (body, request.payload()) {
+        payload.unread_data(body);
+    }
+    app.call(request).map_ok(Response::from).await
+}
+
+/// What there is of a body now, or with the next packet. Longer waiting is the app's, which knows how long.
+async fn arriving(request: &mut Request) -> Option<Bytes> {
+    let Payload::H1 { payload } = request.payload() else { return None };
+    let mut waited = false;
+    poll_fn(|context| match Pin::new(&mut *payload).poll_next(context) {
+        Poll::Ready(chunk) => Poll::Ready(chunk.and_then(Result::ok)),
+        Poll::Pending if !waited => {
+            waited = true;
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Whether the bytes are as many as the request says.
+fn is_whole(request: &Request, body: &[u8]) -> bool {
+    let declared = request.head().headers().get(header::CONTENT_LENGTH);
+    declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok()) == Some(body.len())
 }

@@ -7,6 +7,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{HttpMessage, web};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -89,6 +90,7 @@ pub async fn around(
             }
         }
     };
+    let trace_id = HeaderValue::from_str(trace_id).map_err(actix_web::Error::from)?;
     add_common_headers(response.headers_mut(), trace_id);
     let status = response.status();
     let took = started.elapsed();
@@ -115,26 +117,50 @@ impl TraceId {
     }
 }
 
-/// The caller's own trace id (W3C Trace Context), or a new one.
+/// The caller's own trace id (W3C Trace Context).
 #[must_use]
-pub fn trace_id(headers: &HeaderMap) -> TraceId {
-    let given = headers
+pub fn given_trace_id(headers: &HeaderMap) -> Option<TraceId> {
+    headers
         .get(TRACEPARENT)
         .and_then(|value| value.as_bytes().split(|byte| *byte == b'-').nth(1))
         .and_then(|id| <[u8; 32]>::try_from(id).ok())
-        .filter(|id| id.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)));
-    TraceId(given.unwrap_or_else(|| {
+        .filter(|id| id.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
+        .map(TraceId)
+}
+
+/// The caller's own trace id, or a new one.
+fn trace_id(headers: &HeaderMap) -> TraceId {
+    given_trace_id(headers).unwrap_or_else(|| {
         let mut id = [0; 32];
         Uuid::new_v4().simple().encode_lower(&mut id);
-        id
-    }))
+        TraceId(id)
+    })
+}
+
+/// New trace ids as headers, many of which share an allocation.
+#[derive(Debug, Default)]
+pub struct TraceIds(Bytes);
+
+impl TraceIds {
+    /// How many are made at once.
+    const AT_ONCE: usize = 64;
+
+    /// The next one.
+    pub fn take(&mut self) -> Option<HeaderValue> {
+        if self.0.is_empty() {
+            let mut ids = vec![0; 32 * Self::AT_ONCE];
+            for id in ids.chunks_exact_mut(32) {
+                Uuid::new_v4().simple().encode_lower(id);
+            }
+            self.0 = ids.into();
+        }
+        HeaderValue::from_maybe_shared(self.0.split_to(32)).ok()
+    }
 }
 
 /// Adds what every answer has.
-pub fn add_common_headers(headers: &mut HeaderMap, trace_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(trace_id) {
-        headers.insert(TRACE_ID, value);
-    }
+pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
+    headers.insert(TRACE_ID, trace_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
         // Private and to be asked for again: an ETag makes that cheap.
