@@ -146,8 +146,9 @@ fn changes(after: i64, until: i64) -> Statement {
                 AND began.from_version = ended.to_version)
             UNION ALL
             SELECT period.from_version, line.kind, line.key, line.campaign_number, line.facts
-            FROM began AS period JOIN book_entries AS line ON line.campaign_number = period.key
-                AND line.from_version < period.from_version
+            FROM began AS period JOIN ended AS before ON before.kind = period.kind AND before.key = period.key
+                AND before.to_version = period.from_version
+            JOIN book_entries AS line ON line.campaign_number = period.key AND line.from_version < period.from_version
                 AND (line.to_version IS NULL OR line.to_version > period.from_version)
             WHERE period.kind = 'CAMPAIGN' AND line.kind <> 'CAMPAIGN'),
         chunks AS (
