@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesOrdered;
 use uuid::Uuid;
 
 use super::difference::{Difference, Entry, Sealed};
@@ -22,6 +24,8 @@ use crate::values::wire::text_enum;
 
 /// At most so many rows are sent at once: a connection keeps a buffer as large as the largest message it has seen.
 const ROWS_AT_ONCE: usize = 1_000;
+/// While the server writes so many parts but one, the next is on its way.
+const PARTS_UNDER_WAY: usize = 2;
 
 text_enum! {
     /// What a publication does.
@@ -142,22 +146,30 @@ async fn write_entries(conn: &mut AsyncPgConnection, version: i64, difference: &
     // In the order of the keys, which is how the server writes them fastest.
     let mut begun: Vec<&Entry> = difference.begin.iter().collect();
     begun.sort_unstable_by(|one, other| (one.kind.text(), &one.key).cmp(&(other.kind.text(), &other.key)));
+    let mut under_way = FuturesOrdered::new();
     for rows in begun.chunks(ROWS_AT_ONCE) {
-        let begin = "INSERT INTO book_entries (kind, key, campaign_number, facts, from_version)
-            SELECT kind, key, campaign_number, facts::jsonb, $1
-            FROM unnest($2, $3, $4, $5) AS begun (kind, key, campaign_number, facts)";
-        diesel::sql_query(begin)
-            .bind::<BigInt, _>(version)
-            .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
-            .bind::<Array<Nullable<Text>>, _>(
-                rows.iter().map(|entry| entry.campaign_number.as_deref()).collect::<Vec<_>>(),
-            )
-            .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.facts.as_str()).collect::<Vec<_>>())
-            .execute(conn)
-            .await?;
+        if under_way.len() == PARTS_UNDER_WAY {
+            under_way.try_next().await?;
+        }
+        under_way.push_back(write_begun(conn, version, rows));
     }
+    while under_way.try_next().await?.is_some() {}
     Ok(())
+}
+
+/// Writes rows that begin. The connection is shared, so that more than one such part can be under way.
+async fn write_begun(mut conn: &AsyncPgConnection, version: i64, rows: &[&Entry]) -> QueryResult<usize> {
+    let begin = "INSERT INTO book_entries (kind, key, campaign_number, facts, from_version)
+        SELECT kind, key, campaign_number, facts::jsonb, $1
+        FROM unnest($2, $3, $4, $5) AS begun (kind, key, campaign_number, facts)";
+    diesel::sql_query(begin)
+        .bind::<BigInt, _>(version)
+        .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|entry| entry.campaign_number.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.facts.as_str()).collect::<Vec<_>>())
+        .execute(&mut conn)
+        .await
 }
 
 /// Publishes the settings as they are, if the book does not carry them yet: quotes need them from the beginning.
