@@ -20,8 +20,9 @@ use crate::pricing::line::{CampaignIndex, Code, ContactIndex, DiscountLine, Peri
 use crate::pricing::policy::Policy;
 use crate::pricing::resolve::{Book, Lines};
 
-/// Parts of the map of lines that are copied on their own.
-pub(super) const LINE_SHARDS: usize = 1024;
+/// Parts of the map of lines that are copied on their own: so many that ten thousand lines of a million copy a few of them each, and not
+/// the whole map.
+const LINE_SHARDS: u128 = 65_536;
 
 /// One version of the price book.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub struct Snapshot {
     pub(super) group_discounts: Arc<HashMap<Code, Arc<Vec<DiscountLine>>>>,
     pub(super) all_item_discounts: Arc<Vec<DiscountLine>>,
     /// Where each line lies, by parts.
-    pub(super) homes: Vec<Arc<HashMap<Uuid, Home>>>,
+    pub(super) homes: Paged<Arc<HashMap<Uuid, Home>>>,
 }
 
 /// A fact with the version that brought it.
@@ -200,7 +201,7 @@ impl Snapshot {
             items: Paged::default(),
             group_discounts: Arc::default(),
             all_item_discounts: Arc::default(),
-            homes: (0..LINE_SHARDS).map(|_| Arc::default()).collect(),
+            homes: Paged::default(),
         }
     }
 
@@ -331,9 +332,8 @@ impl Snapshot {
     }
 
     /// The part of the map of lines that an id belongs to: UUIDs of version 7 differ at their ends.
-    pub(super) fn home_shard(id: Uuid) -> usize {
-        let shard = id.as_u128() % 1024;
-        usize::try_from(shard).unwrap_or_default()
+    pub(super) fn home_shard(id: Uuid) -> u32 {
+        u32::try_from(id.as_u128() % LINE_SHARDS).unwrap_or_default()
     }
 }
 
