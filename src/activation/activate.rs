@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
+use super::http::CaughtUp;
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
 use super::targeting;
@@ -17,6 +18,7 @@ use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::publication::difference::{Entry, Sealed, hash_of};
+use crate::publication::live::LiveBook;
 use crate::publication::reader::{self, Lines, ReadError};
 use crate::publication::snapshot::Snapshot;
 use crate::publication::state::CampaignState;
@@ -73,18 +75,20 @@ pub(super) async fn activate(
     effect: &mut Effect,
     campaign: Campaign,
     order: &Order,
-    book: Arc<Snapshot>,
+    live: &LiveBook,
+    copy: CaughtUp,
     today: NaiveDate,
 ) -> Result<Outcome, Problem> {
     let number = campaign.number.clone();
     let standing = campaign.publication_version;
     let conn = &mut effect.conn;
-    let draft = draft::gather(conn, campaign, Scope::Whole, today).await?;
-    let held = held(conn, &draft.campaign, &draft.entries).await?;
+    let draft = draft::gather(conn, campaign, Scope::Whole, copy.up_to_date(), today).await?;
+    let held = held(conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
+    let book = copy.book.clone();
     let reckoned = background(move || reckon(&book, draft, held, &golden, validate_only)).await;
-    let Reckoned { campaign, sealed, findings, plan_hash, plan } = reckoned;
+    let Reckoned { campaign, sealed, next, findings, plan_hash, plan } = reckoned;
     if let Some(plan) = plan {
         return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
     }
@@ -102,6 +106,9 @@ pub(super) async fn activate(
     }
     let publication = publish(effect, &campaign, PublicationKind::Activation, &sealed).await?;
     let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
+    if let Some(next) = next {
+        live.prepare(&mut effect.conn, copy.book, next).await?;
+    }
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
 
@@ -109,6 +116,8 @@ pub(super) async fn activate(
 struct Reckoned {
     campaign: Campaign,
     sealed: Sealed,
+    /// The next version of the book, as it was reckoned with.
+    next: Option<Arc<Snapshot>>,
     findings: Vec<Finding>,
     plan_hash: String,
     /// Only when it is only validated.
@@ -124,20 +133,19 @@ fn reckon(
     validate_only: bool,
 ) -> Reckoned {
     let mut findings = rules::check(&draft, Occasion::Activation);
-    let hypothesis = Hypothesis::new(book, &draft, &held.entries);
+    let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
+    let difference = held.difference(draft.wished());
+    let hypothesis = Hypothesis::new(book, &draft, &difference);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     findings.extend(hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)));
-    let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
-    let wished =
-        CampaignState { entries: std::mem::take(&mut draft.entries), accounts: draft.targeting.accounts.clone() };
-    let difference = held.difference(wished);
-    let plan = validate_only.then(|| match hypothesis {
+    let plan = validate_only.then(|| match &hypothesis {
         Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
         None => plan::counted(book, &draft, &difference),
     });
     let sealed = difference.sealed();
-    Reckoned { campaign: draft.campaign, sealed, findings: bounded(findings), plan_hash, plan }
+    let next = hypothesis.map(|hypothesis| Arc::new(hypothesis.snapshot));
+    Reckoned { campaign: draft.campaign, sealed, next, findings: bounded(findings), plan_hash, plan }
 }
 
 /// What the book carries of a campaign, and of lines among the wished ones that count for somebody else.
@@ -145,11 +153,12 @@ pub(super) async fn held(
     conn: &mut AsyncPgConnection,
     campaign: &Campaign,
     wished: &[Entry],
+    book: Option<&Snapshot>,
 ) -> Result<CampaignState, ReadError> {
     match campaign.publication_version {
-        Some(_) => CampaignState::in_force(conn, campaign.number.as_str(), wished).await,
+        Some(_) => CampaignState::in_force(conn, campaign.number.as_str(), wished, book).await,
         // Its history is not looked through for what cannot be there.
-        None => CampaignState::while_inactive(conn, campaign.number.as_str(), wished).await,
+        None => CampaignState::while_inactive(conn, campaign.number.as_str(), wished, book).await,
     }
 }
 
@@ -221,7 +230,7 @@ pub(super) async fn deactivate(
             .optional()?;
         return Ok(last.map(|publication| (publication, false)));
     }
-    let held = CampaignState::in_force(&mut effect.conn, number, &[]).await?;
+    let held = CampaignState::in_force(&mut effect.conn, number, &[], None).await?;
     let sealed = background(move || held.difference(CampaignState::default()).sealed()).await;
     let kind = PublicationKind::Deactivation;
     let publication = writer::publish(&mut effect.conn, kind, Some(number), &sealed, &effect.author).await?;

@@ -14,6 +14,8 @@ use crate::platform::http::problem::Problem;
 use crate::publication::difference::Entry;
 use crate::publication::facts::{DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
 use crate::publication::reader::{self, Lines};
+use crate::publication::snapshot::Snapshot;
+use crate::publication::state::CampaignState;
 use crate::values::words::Publishing;
 use crate::values::{Key, Reference};
 
@@ -52,6 +54,13 @@ pub(super) struct Draft {
     /// Item discount groups of the lines that no item has.
     pub empty_groups: BTreeSet<String>,
     pub today: NaiveDate,
+}
+
+impl Draft {
+    /// What is to count of the campaign; the rows are taken out.
+    pub(super) fn wished(&mut self) -> CampaignState {
+        CampaignState { entries: std::mem::take(&mut self.entries), accounts: self.targeting.accounts.clone() }
+    }
 }
 
 /// Locks campaigns against every other change of what they publish, in the order of their numbers.
@@ -135,11 +144,12 @@ async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> 
     }
 }
 
-/// Gathers what the rules look at.
+/// Gathers what the rules look at. Items come from a copy of the book, if there is one that is up to date.
 pub(super) async fn gather(
     conn: &mut AsyncPgConnection,
     campaign: Campaign,
     scope: Scope<'_>,
+    book: Option<&Snapshot>,
     today: NaiveDate,
 ) -> Result<Draft, Problem> {
     let number = campaign.number.as_str();
@@ -173,7 +183,10 @@ pub(super) async fn gather(
         .map(|(_, line)| line.item_number.clone())
         .chain(discounts.iter().filter_map(|(_, line)| line.item_number.clone()))
         .collect();
-    let items = reader::items_in_force(conn, &named).await?;
+    let items = match book {
+        Some(book) => named.iter().filter_map(|number| Some((number.clone(), book.item(number)?))).collect(),
+        None => reader::items_in_force(conn, &named).await?,
+    };
     let local_currency = {
         use crate::platform::db::schema::settings;
         settings::table.select(settings::local_currency_code).first(conn).await?

@@ -89,7 +89,8 @@ impl Follower {
 
     /// Publishes what changed of an active campaign.
     async fn publish(&self, effect: &mut Effect, campaign: &Campaign, part: &Part<'_>) -> Result<(), Problem> {
-        let draft = draft::gather(&mut effect.conn, campaign.clone(), part.scope(), self.calendar.today()).await?;
+        let draft =
+            draft::gather(&mut effect.conn, campaign.clone(), part.scope(), None, self.calendar.today()).await?;
         let findings = bounded(rules::check(&draft, Occasion::Change));
         if findings.iter().any(super::findings::Finding::is_error) {
             return Err(refusal(&findings));
@@ -170,7 +171,7 @@ impl<'a> Part<'a> {
                 Some(draft) => CampaignState { entries: draft.entries, accounts: draft.targeting.accounts },
                 None => in_draft(conn, number).await?,
             };
-            return Ok(CampaignState::in_force(conn, number, &wished.entries).await?.difference(wished));
+            return Ok(CampaignState::in_force(conn, number, &wished.entries, None).await?.difference(wished));
         }
         let mut difference = Difference::default();
         if !self.lines.is_empty() {
@@ -179,7 +180,7 @@ impl<'a> Part<'a> {
                 Some(draft) => draft.entries,
                 None => reader::campaign_in_draft(conn, number, lines).await?,
             };
-            let held = reader::campaign_in_force(conn, number, lines, &wished).await?;
+            let held = reader::campaign_in_force(conn, number, lines, &wished, None).await?;
             difference = Difference::between(held, wished);
         }
         let accounts = targeting::accounts_of(conn, &self.contacts).await? | self.moved;

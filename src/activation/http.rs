@@ -209,19 +209,33 @@ async fn activate_campaign(
         .effect(&call, async |effect| {
             let campaign = draft::find(&mut effect.conn, &campaign).await?;
             let number = campaign.number.to_string();
-            let snapshot = caught_up(&mut effect.conn, &book).await?;
-            let outcome = activate::activate(effect, campaign, &order, snapshot, calendar.today()).await?;
+            let copy = caught_up(&mut effect.conn, &book).await?;
+            let outcome = activate::activate(effect, campaign, &order, &book, copy, calendar.today()).await?;
             let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
             Answer::json(status, &ActivationResult::new(number, outcome))
         })
         .await
 }
 
-/// The copy in memory once it holds what the database does: plans are reckoned with it. If that does not come in time the plan is of
-/// an older book; what is published does not depend on it.
-pub(super) async fn caught_up(conn: &mut AsyncPgConnection, book: &LiveBook) -> Result<Arc<Snapshot>, Problem> {
-    book.reaches(reader::latest(conn).await?, PATIENCE).await;
-    Ok(book.snapshot().clone())
+/// The copy in memory, as plans are reckoned with it.
+pub(super) struct CaughtUp {
+    pub book: Arc<Snapshot>,
+    /// Whether it holds what the database did when it was asked.
+    is_up_to_date: bool,
+}
+
+impl CaughtUp {
+    /// The copy, where the database can be spared a question.
+    pub(super) fn up_to_date(&self) -> Option<&Snapshot> {
+        self.is_up_to_date.then_some(&*self.book)
+    }
+}
+
+/// The copy in memory once it holds what the database does. If that does not come in time the plan is of an older book; what is
+/// published does not depend on it.
+pub(super) async fn caught_up(conn: &mut AsyncPgConnection, book: &LiveBook) -> Result<CaughtUp, Problem> {
+    let is_up_to_date = book.reaches(reader::latest(conn).await?, PATIENCE).await;
+    Ok(CaughtUp { book: book.snapshot().clone(), is_up_to_date })
 }
 
 /// Deactivate a campaign

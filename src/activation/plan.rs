@@ -3,7 +3,7 @@
 //! Prices are quotes: the same resolver, asked on the book as it is and on the book as it would be.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDate;
 use roaring::RoaringBitmap;
@@ -19,7 +19,8 @@ use super::rules::day_of_comparison;
 use crate::golden_quotes::GoldenQuoteView;
 use crate::pricing::exact::{Amount, Percent, Positive};
 use crate::pricing::line::Source;
-use crate::publication::difference::{Difference, Entry};
+use crate::publication::audience::AudienceDifference;
+use crate::publication::difference::Difference;
 use crate::publication::facts::{CampaignFact, Change, Fact, FactKind, ItemFact};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
@@ -200,32 +201,33 @@ impl Conflict {
 
 /// The book as it would be.
 pub(super) struct Hypothesis {
-    snapshot: Snapshot,
+    pub snapshot: Snapshot,
     day: NaiveDate,
 }
 
 impl Hypothesis {
-    /// The book with the campaign as the drafts say, in place of what is held of it; none while the campaign has no starting date.
-    pub(super) fn new(book: &Snapshot, draft: &Draft, held: &[Entry]) -> Option<Self> {
+    /// The next version of the book, if it has the campaign as the drafts say: what differs of the whole draft takes effect. None while
+    /// the campaign has no starting date.
+    pub(super) fn new(book: &Snapshot, draft: &Draft, difference: &Difference) -> Option<Self> {
         let starting_date = draft.campaign.starting_date?;
         let day = day_of_comparison(draft)?;
         let number = draft.campaign.number.to_string();
-        let version = book.version();
-        let gone = held.iter().map(|entry| Change::Remove { kind: entry.kind, key: entry.key.clone() });
-        let out = book.audience(&number).cloned().unwrap_or_default();
-        let gone = gone.chain([Change::AudienceRemove { campaign: number.clone(), accounts: out }]);
+        let version = book.version().saturating_add(1);
+        let begun: HashSet<_> = difference.begin.iter().map(|entry| (entry.kind, entry.key.as_str())).collect();
         let dates = CampaignFact { starting_date, ending_date: draft.campaign.ending_date };
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
         let discounts = draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
-        let wished = prices.chain(discounts).chain([(&number, Fact::Campaign(dates))]).map(|(key, fact)| Change::Put {
-            key: key.clone(),
-            fact,
-            version,
-        });
-        let accounts = draft.targeting.accounts.clone();
-        let wished = wished.chain([Change::AudienceAdd { campaign: number.clone(), accounts }]);
-        let snapshot = book.advanced(version, gone).advanced(version, wished);
-        Some(Self { snapshot, day })
+        let wished = prices.chain(discounts).chain([(&number, Fact::Campaign(dates))]);
+        let wished = wished.filter(|(key, fact)| begun.contains(&(fact.kind(), key.as_str())));
+        let wished = wished.map(|(key, fact)| Change::Put { key: key.clone(), fact, version });
+        let gone = difference.end.iter().filter(|entry| !begun.contains(&(entry.kind, entry.key.as_str())));
+        let gone = gone.map(|entry| Change::Remove { kind: entry.kind, key: entry.key.clone() });
+        let AudienceDifference { joined, left } = difference.audience.clone();
+        let audience = [
+            Change::AudienceRemove { campaign: number.clone(), accounts: left },
+            Change::AudienceAdd { campaign: number.clone(), accounts: joined },
+        ];
+        Some(Self { snapshot: book.advanced(version, gone.chain(wished).chain(audience)), day })
     }
 
     /// The golden quotes that would be answered otherwise than expected.
@@ -303,7 +305,7 @@ impl Hypothesis {
 
     /// The whole plan.
     pub(super) fn plan(
-        self,
+        &self,
         book: &Snapshot,
         draft: &Draft,
         difference: &Difference,

@@ -19,9 +19,10 @@ use crate::platform::http::list::cursor::{self, ListIdentity};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::publication::difference::{Entry, hash_of};
+use crate::publication::difference::hash_of;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
+use crate::publication::state::CampaignState;
 use crate::values::Key;
 
 /// Rows of a page unless it is said otherwise, and at most.
@@ -107,13 +108,13 @@ async fn list_planned_prices(
     let question = Question::read(&call)?;
     let reference = reference(&request, "campaign")?;
     let mut conn = database.read().await?;
-    let snapshot = caught_up(&mut conn, &book).await?;
+    let copy = caught_up(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
-    let draft = draft::gather(&mut conn, campaign, Scope::Whole, calendar.today()).await?;
-    let held = held(&mut conn, &draft.campaign, &draft.entries).await?;
+    let draft = draft::gather(&mut conn, campaign, Scope::Whole, copy.up_to_date(), calendar.today()).await?;
+    let held = held(&mut conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     drop(conn);
     let path = request.path().to_owned();
-    let page = background(move || page(&question, &snapshot, &draft, &held.entries, &path, &cursor_key)).await?;
+    let page = background(move || page(&question, &copy.book, draft, held, &path, &cursor_key)).await?;
     Answer::json(StatusCode::OK, &page)
 }
 
@@ -121,8 +122,8 @@ async fn list_planned_prices(
 fn page(
     question: &Question,
     snapshot: &Snapshot,
-    draft: &Draft,
-    held: &[Entry],
+    mut draft: Draft,
+    held: CampaignState,
     path: &str,
     cursor_key: &CursorKey,
 ) -> Result<PlannedPricePage, Problem> {
@@ -133,7 +134,7 @@ fn page(
         Some(cursor) => place_of(cursor::open(cursor_key, &identity, cursor), &plan_hash)?,
         None => Place { account: 0, line: 0 },
     };
-    let asked = questions(draft);
+    let asked = questions(&draft);
     let mut page = PlannedPricePage {
         value: Vec::new(),
         next_link: None,
@@ -142,7 +143,8 @@ fn page(
         lines: asked.len(),
     };
     // Without a starting date there is no day to reckon for.
-    let Some(hypothesis) = Hypothesis::new(snapshot, draft, held) else {
+    let difference = held.difference(draft.wished());
+    let Some(hypothesis) = Hypothesis::new(snapshot, &draft, &difference) else {
         return Ok(page);
     };
     let mut compared: usize = 0;

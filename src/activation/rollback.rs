@@ -119,7 +119,7 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
     let Some(dates) = dates(&then.entries)? else {
         return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
     };
-    let held = held(conn, campaign, &then.entries).await?;
+    let held = held(conn, campaign, &then.entries, None).await?;
     refuse_moved(number, &held.entries)?;
     let accounts = still_there(conn, number, &then.accounts).await?;
     let accounts_left_out = (&then.accounts - &accounts).len();

@@ -30,6 +30,12 @@ impl Snapshot {
         hash.sum()
     }
 
+    /// What counts of an item.
+    #[must_use]
+    pub fn item(&self, number: &str) -> Option<ItemFact> {
+        self.find_item(number).map(|found| self.item_fact(found.item))
+    }
+
     /// All facts, without the audiences.
     pub(super) fn facts(&self) -> impl Iterator<Item = Change> + '_ {
         let settings = self.settings.iter().map(|settings| Change::Put {

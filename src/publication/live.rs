@@ -51,8 +51,18 @@ pub(super) struct Shared {
     database_answers: AtomicBool,
     /// Held by whoever changes the snapshot.
     history: Mutex<History>,
+    /// What may be the next version.
+    prepared: ArcSwapOption<Prepared>,
     pub(super) last_check: ArcSwapOption<SelfCheck>,
     calendar: Calendar,
+}
+
+/// The next version of the book as the publication that writes it has made it, before its commit.
+struct Prepared {
+    before: Arc<Snapshot>,
+    next: Arc<Snapshot>,
+    /// What the database says of the version once it is committed; of another one it says something else.
+    mark: Option<String>,
 }
 
 /// What the snapshot was taken from.
@@ -93,6 +103,7 @@ impl LiveBook {
             confirmed: AtomicBool::new(false),
             database_answers: AtomicBool::new(false),
             history: Mutex::default(),
+            prepared: ArcSwapOption::empty(),
             last_check: ArcSwapOption::empty(),
             calendar,
         };
@@ -169,6 +180,25 @@ impl LiveBook {
         let mut versions = self.shared.version.subscribe();
         let reached = versions.wait_for(|current| *current >= version);
         tokio::time::timeout(patience, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// Hands over what the book will be once this transaction is committed, so that what was made and written here is not read back and
+    /// made again. Only a hint: it is taken if the database then says that its newest version is this publication, and if the copy is
+    /// still what it was made from.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn prepare(
+        &self,
+        conn: &mut AsyncPgConnection,
+        before: Arc<Snapshot>,
+        next: Arc<Snapshot>,
+    ) -> QueryResult<()> {
+        let Marks { latest, of_latest: mark, .. } = reader::marks(conn, before.version()).await?;
+        if latest == next.version() {
+            self.shared.prepared.store(Some(Arc::new(Prepared { before, next, mark })));
+        }
+        Ok(())
     }
 
     /// The book as of a version, present or past; none if there is no such version yet. Made from the present copy by what differs
@@ -322,11 +352,23 @@ impl LiveBook {
             }
             self.read_whole(pool, latest).await?;
         } else if latest > current.version() {
-            self.swap(Arc::new(at(&mut conn, &current, latest).await?));
+            let next = match self.prepared(&current, latest, of_latest.as_ref()) {
+                Some(next) => next,
+                None => Arc::new(at(&mut conn, &current, latest).await?),
+            };
+            self.swap(next);
         }
         history.mark = of_latest;
         self.confirm(asked_at);
         Ok(())
+    }
+
+    /// The newest version, if it is what was prepared here. What was prepared for a version that came otherwise is given up.
+    fn prepared(&self, current: &Arc<Snapshot>, latest: i64, mark: Option<&String>) -> Option<Arc<Snapshot>> {
+        let prepared = self.shared.prepared.load_full().filter(|prepared| prepared.next.version() <= latest)?;
+        self.shared.prepared.store(None);
+        let is_newest = prepared.next.version() == latest && prepared.mark.as_ref() == mark;
+        (is_newest && Arc::ptr_eq(&prepared.before, current)).then(|| prepared.next.clone())
     }
 
     /// Reads the whole book anew, whatever the copy holds.

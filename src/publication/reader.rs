@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::difference::Entry;
 use super::facts::{Change, Fact, FactKind, ItemFact};
+use super::snapshot::Snapshot;
 use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
 use crate::platform::http::problem::Problem;
@@ -290,16 +291,19 @@ pub(crate) async fn lines_beside(
     entries(beside.load(conn)).await
 }
 
-/// Lines that are to be a campaign's own but count for somebody else.
+/// Lines that are to be a campaign's own but count for somebody else. With a copy of the book that is up to date, only those are asked
+/// for that it has: of a campaign that is new, none.
 pub(crate) async fn elsewhere_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     wished: &[Entry],
+    book: Option<&Snapshot>,
 ) -> Result<Vec<Entry>, ReadError> {
+    let may_count = |key: &str| book.is_none_or(|book| key.parse().is_ok_and(|id| book.has_line(id)));
     let mut found = Vec::new();
     for kind in [FactKind::PriceLine, FactKind::DiscountLine] {
-        let keys: Vec<&str> =
-            wished.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str()).collect();
+        let keys = wished.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str());
+        let keys: Vec<&str> = keys.filter(|key| may_count(key)).collect();
         if !keys.is_empty() {
             let moved =
                 held("to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1");
@@ -316,8 +320,9 @@ pub(crate) async fn campaign_in_force(
     campaign: &str,
     lines: Lines<'_>,
     wished: &[Entry],
+    book: Option<&Snapshot>,
 ) -> Result<Vec<Entry>, ReadError> {
-    let mut found = elsewhere_in_force(conn, campaign, wished).await?;
+    let mut found = elsewhere_in_force(conn, campaign, wished, book).await?;
     found.extend(match lines {
         Lines::All => {
             let own = held("to_version IS NULL AND campaign_number = $1");

@@ -331,6 +331,12 @@ impl Snapshot {
         Some(FoundItem { item, lines })
     }
 
+    /// Whether a line counts for anybody.
+    #[must_use]
+    pub fn has_line(&self, id: Uuid) -> bool {
+        self.homes.get(Self::home_shard(id)).is_some_and(|shard| shard.contains_key(&id))
+    }
+
     /// The part of the map of lines that an id belongs to: UUIDs of version 7 differ at their ends.
     pub(super) fn home_shard(id: Uuid) -> u32 {
         u32::try_from(id.as_u128() % LINE_SHARDS).unwrap_or_default()

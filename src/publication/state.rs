@@ -6,6 +6,7 @@ use roaring::RoaringBitmap;
 use super::audience::{self, AudienceDifference};
 use super::difference::{Difference, Entry};
 use super::reader::{self, Lines, ReadError};
+use super::snapshot::Snapshot;
 
 /// The dates and lines of a campaign, and the accounts it is for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,14 +18,16 @@ pub(crate) struct CampaignState {
 }
 
 impl CampaignState {
-    /// What counts of a campaign, and of lines among the wished ones that count for somebody else.
+    /// What counts of a campaign, and of lines among the wished ones that count for somebody else. A copy of the book that is up to date
+    /// spares the search for these.
     pub(crate) async fn in_force(
         conn: &mut AsyncPgConnection,
         campaign: &str,
         wished: &[Entry],
+        book: Option<&Snapshot>,
     ) -> Result<Self, ReadError> {
         Ok(Self {
-            entries: reader::campaign_in_force(conn, campaign, Lines::All, wished).await?,
+            entries: reader::campaign_in_force(conn, campaign, Lines::All, wished, book).await?,
             accounts: audience::in_force(conn, campaign).await?,
         })
     }
@@ -34,8 +37,9 @@ impl CampaignState {
         conn: &mut AsyncPgConnection,
         campaign: &str,
         wished: &[Entry],
+        book: Option<&Snapshot>,
     ) -> Result<Self, ReadError> {
-        let entries = reader::elsewhere_in_force(conn, campaign, wished).await?;
+        let entries = reader::elsewhere_in_force(conn, campaign, wished, book).await?;
         Ok(Self { entries, ..Self::default() })
     }
 

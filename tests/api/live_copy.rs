@@ -9,6 +9,7 @@ use kampanje::app;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::Pool;
 use kampanje::publication::disk::DiskCopy;
+use kampanje::publication::facts::{Change, Fact, SourceFact};
 use kampanje::publication::live::LiveBook;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -297,6 +298,62 @@ async fn what_one_replica_publishes_another_hears_of() {
         until("the publication is heard of again", || other.snapshot().version() >= version).await;
     }
     assert_eq!(other.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
+}
+
+/// Makes the database do something else than it is told whenever a row is inserted.
+async fn plant(app: &TestApp, trigger: &str, body: &str) {
+    app.sql(&format!(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+        CREATE {trigger} FOR EACH ROW EXECUTE FUNCTION planted()"
+    ))
+    .await;
+}
+
+#[actix_web::test]
+async fn what_an_activation_has_made_is_not_read_back() {
+    let app = TestApp::new().await;
+    publish_some_of_everything(&app).await;
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    plant(
+        &app,
+        "TRIGGER planted BEFORE INSERT ON book_entries",
+        "NEW.facts := jsonb_set(NEW.facts, '{unitPrice}', '\"349\"'); RETURN NEW;",
+    )
+    .await;
+    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    let price = |book: &LiveBook| {
+        let snapshot = book.snapshot();
+        let lines = snapshot.changes().filter_map(|change| match change {
+            Change::Put { fact: Fact::PriceLine(line), .. } => Some(line),
+            _ => None,
+        });
+        let mut of_campaign = lines.filter(|line| matches!(line.source, SourceFact::Campaign { .. }));
+        of_campaign.next().unwrap().unit_price.to_string()
+    };
+    assert_eq!((price(&app.book), price(&fresh(&app).await)), ("350".to_owned(), "349".to_owned()));
+    // What comes after it is read again.
+    let version = set_price(&app, "410").await;
+    assert_eq!(app.book.snapshot().version(), version);
+}
+
+#[actix_web::test]
+async fn what_an_activation_has_made_is_given_up_without_its_commit() {
+    let app = TestApp::new().await;
+    publish_some_of_everything(&app).await;
+    app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
+    let before = app.book.snapshot().version();
+    plant(
+        &app,
+        "CONSTRAINT TRIGGER planted AFTER INSERT ON publications DEFERRABLE INITIALLY DEFERRED",
+        "RAISE EXCEPTION 'no commit';",
+    )
+    .await;
+    let failed = app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await;
+    assert!(failed.status.is_server_error(), "{failed:?}");
+    app.sql("DROP TRIGGER planted ON publications").await;
+    // Another change has the version now.
+    assert_eq!(set_price(&app, "410").await, before + 1);
+    assert_eq!(app.book.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
 }
 
 #[actix_web::test]
