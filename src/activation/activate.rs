@@ -165,7 +165,7 @@ pub(super) async fn held(
 /// What is to count of a campaign, as the drafts say.
 pub(super) async fn in_draft(conn: &mut AsyncPgConnection, campaign: &str) -> Result<CampaignState, Problem> {
     Ok(CampaignState {
-        entries: reader::campaign_in_draft(conn, campaign, Lines::All).await?,
+        entries: reader::campaign_in_draft(conn, campaign, Lines::All).await?.entries,
         accounts: targeting::find(conn, campaign, None).await?.accounts,
     })
 }

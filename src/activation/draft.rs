@@ -12,8 +12,8 @@ use super::targeting::{self, Targeting};
 use crate::platform::db::schema::{campaign_statuses, campaigns, discount_lines, price_lines};
 use crate::platform::http::problem::Problem;
 use crate::publication::difference::Entry;
-use crate::publication::facts::{DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
-use crate::publication::reader::{self, Lines};
+use crate::publication::facts::{DiscountLineFact, ItemFact, PriceLineFact};
+use crate::publication::reader::{self, Drafted, Lines};
 use crate::publication::snapshot::Snapshot;
 use crate::publication::state::CampaignState;
 use crate::values::words::Publishing;
@@ -108,38 +108,32 @@ pub(super) enum Scope<'a> {
     },
 }
 
-/// The draft of a campaign's lines, as rows of the book.
+/// The draft of a campaign's lines, as rows of the book, and the lines that the rules look at.
 struct DraftLines {
     entries: Vec<Entry>,
-    /// Those that the rules look at, if it is not the same.
-    beside: Option<Vec<Entry>>,
+    prices: Vec<(String, PriceLineFact)>,
+    discounts: Vec<(String, DiscountLineFact)>,
     exist: bool,
-}
-
-impl DraftLines {
-    fn looked_at(&self) -> &[Entry] {
-        self.beside.as_deref().unwrap_or(&self.entries)
-    }
 }
 
 async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<DraftLines, Problem> {
     match scope {
         Scope::Whole => {
-            let entries = reader::campaign_in_draft(conn, number, Lines::All).await?;
-            let exist = entries.iter().any(|entry| entry.kind != FactKind::Campaign);
-            Ok(DraftLines { entries, beside: None, exist })
+            let Drafted { entries, prices, discounts } = reader::campaign_in_draft(conn, number, Lines::All).await?;
+            let exist = !prices.is_empty() || !discounts.is_empty();
+            Ok(DraftLines { entries, prices, discounts, exist })
         }
         Scope::Part { lines, .. } if lines.is_empty() => {
-            Ok(DraftLines { entries: Vec::new(), beside: None, exist: true })
+            Ok(DraftLines { entries: Vec::new(), prices: Vec::new(), discounts: Vec::new(), exist: true })
         }
         Scope::Part { lines, .. } => {
-            let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?;
-            let beside = reader::lines_beside(conn, number, lines).await?;
+            let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?.entries;
+            let Drafted { prices, discounts, .. } = reader::lines_beside(conn, number, lines).await?;
             let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
             let of_discounts = discount_lines::table.filter(discount_lines::campaign_number.eq(number));
             let exist = diesel::select(diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)));
-            let exist = !beside.is_empty() || exist.get_result(conn).await?;
-            Ok(DraftLines { entries, beside: Some(beside), exist })
+            let exist = !prices.is_empty() || !discounts.is_empty() || exist.get_result(conn).await?;
+            Ok(DraftLines { entries, prices, discounts, exist })
         }
     }
 }
@@ -165,16 +159,7 @@ pub(super) async fn gather(
         Scope::Part { contacts, .. } if contacts.is_empty() => Targeting::default(),
         Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
     };
-    let lines = lines(conn, number, scope).await?;
-    let (mut prices, mut discounts) = (Vec::new(), Vec::new());
-    // A campaign in draft may have no dates yet, and then is no fact.
-    for entry in lines.looked_at().iter().filter(|entry| entry.kind != FactKind::Campaign) {
-        match entry.fact()? {
-            Fact::PriceLine(line) => prices.push((entry.key.clone(), line)),
-            Fact::DiscountLine(line) => discounts.push((entry.key.clone(), line)),
-            _ => {}
-        }
-    }
+    let DraftLines { entries, mut prices, mut discounts, exist: has_lines } = lines(conn, number, scope).await?;
     // As the rules and the plan list them, whatever the database came across first.
     prices.sort_by(|(one, _), (other, _)| one.cmp(other));
     discounts.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -205,10 +190,10 @@ pub(super) async fn gather(
         campaign,
         status_allows,
         targeting,
-        entries: lines.entries,
+        entries,
         prices,
         discounts,
-        has_lines: lines.exist,
+        has_lines,
         items,
         rates,
         local_currency,

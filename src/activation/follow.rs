@@ -178,7 +178,7 @@ impl<'a> Part<'a> {
             let lines = Lines::These(&self.lines);
             let wished = match draft {
                 Some(draft) => draft.entries,
-                None => reader::campaign_in_draft(conn, number, lines).await?,
+                None => reader::campaign_in_draft(conn, number, lines).await?.entries,
             };
             let held = reader::campaign_in_force(conn, number, lines, &wished, None).await?;
             difference = Difference::between(held, wished);

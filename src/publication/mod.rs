@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! facts.rs        what can stand in the book, and what a step changes
-//! facts_sql.rs    the same, made from the drafts by the database
+//! facts_sql.rs    the same, made from the drafts by the database; line_drafts.rs those of lines, of which there are many
 //! difference.rs   what the book carries against what is wished: pure
 //! state.rs        all that is carried of one campaign: in force, as of a version
 //! writer.rs       a difference → one version, in the transaction of the change
@@ -27,6 +27,7 @@ mod export;
 pub mod facts;
 mod facts_sql;
 pub mod http;
+mod line_drafts;
 pub mod listing;
 pub mod live;
 mod names;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::query_builder::SqlQuery;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use super::difference::Entry;
-use super::facts::{Change, Fact, FactKind, ItemFact};
+use super::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
+use super::line_drafts::{self, Which};
 use super::snapshot::Snapshot;
 use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
@@ -203,7 +204,7 @@ async fn rest(time: Duration) {
     }
 }
 
-fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {
+pub(super) fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {
     ReadError::Unknown { kind: kind.to_owned(), key: key.to_owned(), cause: cause.to_string() }
 }
 
@@ -235,11 +236,6 @@ fn held(condition: &str) -> SqlQuery {
     diesel::sql_query(format!("SELECT kind, key, campaign_number, facts::text FROM book_entries WHERE {condition}"))
 }
 
-/// The question for the rows that a text of `facts_sql` makes of the drafts.
-fn drafts(facts: &str) -> SqlQuery {
-    diesel::sql_query(format!("SELECT kind, key, campaign_number, facts::text FROM ({facts}) AS facts"))
-}
-
 /// Rows of the book, or of what it is to carry.
 async fn entries(rows: impl Future<Output = QueryResult<Vec<Row>>>) -> Result<Vec<Entry>, ReadError> {
     rows.await?.into_iter().map(Row::entry).collect()
@@ -264,18 +260,48 @@ pub(crate) enum Lines<'a> {
     These(&'a BTreeSet<Uuid>),
 }
 
+/// Rows as the drafts say, with the facts of the lines among them.
+#[derive(Debug, Default)]
+pub(crate) struct Drafted {
+    /// The rows.
+    pub entries: Vec<Entry>,
+    /// The price lines by their keys.
+    pub prices: Vec<(String, PriceLineFact)>,
+    /// The discount lines by their keys.
+    pub discounts: Vec<(String, DiscountLineFact)>,
+}
+
+impl Drafted {
+    async fn lines(conn: &mut AsyncPgConnection, which: Which<'_>) -> Result<Self, ReadError> {
+        let mut drafted = Self::default();
+        for (entry, fact) in line_drafts::prices(conn, which).await? {
+            drafted.prices.push((entry.key.clone(), fact));
+            drafted.entries.push(entry);
+        }
+        for (entry, fact) in line_drafts::discounts(conn, which).await? {
+            drafted.discounts.push((entry.key.clone(), fact));
+            drafted.entries.push(entry);
+        }
+        Ok(drafted)
+    }
+}
+
 /// What is to count of a campaign, as the drafts say.
 pub(crate) async fn campaign_in_draft(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     lines: Lines<'_>,
-) -> Result<Vec<Entry>, ReadError> {
+) -> Result<Drafted, ReadError> {
     match lines {
-        Lines::All => entries(drafts(facts_sql::OF_CAMPAIGN).bind::<Text, _>(campaign).load(conn)).await,
+        Lines::All => {
+            let mut drafted = Drafted::lines(conn, Which::OfCampaign(campaign)).await?;
+            let dates = standing_in_draft(conn, FactKind::Campaign, &[campaign.to_owned()]).await?;
+            drafted.entries.extend(dates);
+            Ok(drafted)
+        }
         Lines::These(ids) => {
             let ids: Vec<Uuid> = ids.iter().copied().collect();
-            let some = drafts(facts_sql::LINES).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
-            entries(some.load(conn)).await
+            Drafted::lines(conn, Which::These(campaign, &ids)).await
         }
     }
 }
@@ -285,10 +311,9 @@ pub(crate) async fn lines_beside(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     ids: &BTreeSet<Uuid>,
-) -> Result<Vec<Entry>, ReadError> {
+) -> Result<Drafted, ReadError> {
     let ids: Vec<Uuid> = ids.iter().copied().collect();
-    let beside = drafts(facts_sql::LINES_BESIDE).bind::<Text, _>(campaign).bind::<Array<SqlUuid>, _>(ids);
-    entries(beside.load(conn)).await
+    Drafted::lines(conn, Which::Beside(campaign, &ids)).await
 }
 
 /// Lines that are to be a campaign's own but count for somebody else. With a copy of the book that is up to date, only those are asked
@@ -350,14 +375,22 @@ pub(super) async fn campaign_as_of(
     entries(then.bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
 }
 
-/// Facts of one kind that belong to no campaign, as the drafts say.
+/// Facts of one kind, as the drafts say; lines only if they belong to no campaign.
 pub(super) async fn standing_in_draft(
     conn: &mut AsyncPgConnection,
     kind: FactKind,
     keys: &[String],
 ) -> Result<Vec<Entry>, ReadError> {
-    let question =
-        format!("SELECT $2 AS kind, key, campaign_number, facts::text FROM ({}) AS facts", facts_sql::standing(kind));
+    let Some(facts) = facts_sql::of(kind) else {
+        let ids: Vec<Uuid> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+        let which = Which::Standing(&ids);
+        return Ok(if kind == FactKind::PriceLine {
+            line_drafts::prices(conn, which).await?.into_iter().map(|(entry, _)| entry).collect()
+        } else {
+            line_drafts::discounts(conn, which).await?.into_iter().map(|(entry, _)| entry).collect()
+        });
+    };
+    let question = format!("SELECT $2 AS kind, key, campaign_number, facts::text FROM ({facts}) AS facts");
     let question = diesel::sql_query(question).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
     entries(question.load(conn)).await
 }

@@ -88,6 +88,66 @@ async fn a_line_that_moves_on_leaves_nothing_to_publish_behind() {
     nothing_is_to_publish(&app, "a line moves").await;
 }
 
+/// The text of a line's facts is written by the service, and compared with what the database makes of it.
+#[actix_web::test]
+async fn a_line_that_is_written_as_it_stands_makes_no_version() {
+    let app = TestApp::new().await;
+    let item = json!({"listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
+        "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]});
+    let customer = json!({"number": "D1", "priceGroupCode": "A", "discountGroupCode": "B"});
+    for (path, body) in [
+        ("/v1/currencies/EUR", json!({})),
+        ("/v1/items/DESK", item),
+        ("/v1/contacts/ACME", json!({"type": "COMPANY", "name": "Acme", "customer": customer})),
+        ("/v1/campaigns/SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
+        ("/v1/segments/FAIR", json!({"campaignNumber": "SPRING", "campaignTarget": true})),
+    ] {
+        app.put(path, &body).await.expect(201);
+    }
+    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ACME"})).await.expect(201);
+    let contact = json!({"type": "CONTACT", "contactNumber": "ACME"});
+    let [prices, discounts] = ["/v1/campaigns/SPRING/prices", "/v1/campaigns/SPRING/discounts"];
+    let mut lines = Vec::new();
+    for (path, line) in [
+        ("/v1/prices", json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "0"})),
+        (
+            "/v1/prices",
+            json!({"source": contact, "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET", "currencyCode": "EUR",
+                "minimumQuantity": "2.50000", "startingDate": "2031-05-01", "endingDate": "2031-12-31", "unitPrice": "123456789012345.00001",
+                "allowLineDiscount": false, "priceIncludesTax": true, "taxPercent": "12.50"}),
+        ),
+        (
+            "/v1/prices",
+            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK", "unitPrice": "390.10"}),
+        ),
+        (prices, json!({"itemNumber": "DESK", "unitPrice": "350"})),
+        (prices, json!({"itemNumber": "DESK", "variantCode": "OAK", "unitPrice": "360", "taxPercent": "0"})),
+        ("/v1/discounts", json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1"})),
+        (
+            "/v1/discounts",
+            json!({"source": contact, "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET", "currencyCode": "EUR",
+                "minimumQuantity": "1000", "startingDate": "2031-05-01", "endingDate": "2031-12-31", "lineDiscountPercent": "99.99999"}),
+        ),
+        (
+            "/v1/discounts",
+            json!({"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "B"}, "itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "2.5"}),
+        ),
+        (discounts, json!({"itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "5"})),
+        (discounts, json!({"itemNumber": "DESK", "lineDiscountPercent": "100"})),
+    ] {
+        let made = app.post(path, &line).await.expect(201);
+        lines.push((format!("{path}/{}", made["id"].as_str().unwrap()), line));
+    }
+    let all = json!({"acknowledge": ["*"]});
+    app.post("/v1/campaigns/SPRING/activations", &all).await.expect(201);
+    app.post("/v1/campaigns/SPRING/activations", &all).await.expect(200);
+    for (path, mut line) in lines {
+        line.as_object_mut().unwrap().remove("source");
+        let reply = app.patch(&path, &line).await;
+        assert_eq!((reply.status.as_u16(), reply.header("publication-version")), (200, ""), "{path} {line}");
+    }
+}
+
 /// A company in the middle of its business: everything is there, two campaigns are active.
 pub async fn begun() -> TestApp {
     let app = TestApp::new().await;

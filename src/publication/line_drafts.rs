@@ -1,0 +1,339 @@
+//! What the drafts say of lines, as facts and as rows of the book.
+//!
+//! All other facts are made by the database ([`facts_sql`](super::facts_sql)). A campaign may have ten thousand lines, and to make JSON of
+//! a line takes the database twenty times as long as to hand out its columns. So their text is written here, letter for letter as
+//! the database writes it: equal facts have to be equal texts.
+
+use std::io;
+
+use chrono::NaiveDate;
+use diesel::dsl::sql;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use uuid::Uuid;
+
+use super::difference::Entry;
+use super::facts::{DiscountLineFact, FactKind, PriceLineFact, SourceFact};
+use super::reader::{ReadError, unreadable};
+use crate::platform::db::schema::{discount_lines, price_lines};
+use crate::pricing::exact::{Amount, Percent};
+use crate::values::words::SourceType;
+
+/// Which lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// Some that belong to no campaign.
+    Standing(&'a [Uuid]),
+    /// All of a campaign.
+    OfCampaign(&'a str),
+    /// Some of a campaign.
+    These(&'a str, &'a [Uuid]),
+    /// Those of a campaign that are for the same items, groups, or all items, as some of its lines.
+    Beside(&'a str, &'a [Uuid]),
+}
+
+/// Reads lines of a table; the last text is what lines have in common that are beside each other.
+macro_rules! lines {
+    ($table:ident, $row:ty, $which:expr, $conn:expr, $beside:literal) => {{
+        let query = $table::table.select(<$row>::as_select()).into_boxed();
+        let of = |campaign| $table::campaign_number.eq(campaign);
+        let query = match $which {
+            Which::Standing(ids) => {
+                query.filter($table::id.eq_any(ids)).filter($table::source_type.ne(SourceType::Campaign))
+            }
+            Which::OfCampaign(campaign) => query.filter(of(campaign)),
+            Which::These(campaign, ids) => query.filter(of(campaign)).filter($table::id.eq_any(ids)),
+            Which::Beside(campaign, ids) => {
+                let same = concat!(
+                    "(",
+                    $beside,
+                    ") IN (SELECT ",
+                    $beside,
+                    " FROM ",
+                    stringify!($table),
+                    " WHERE campaign_number = "
+                );
+                let same = sql::<Bool>(same).bind::<Text, _>(campaign);
+                let same = same.sql(" AND id = ANY(").bind::<Array<SqlUuid>, _>(ids).sql("))");
+                query.filter(of(campaign)).filter(same)
+            }
+        };
+        let rows: Vec<$row> = query.load($conn).await?;
+        rows.into_iter().map(<$row>::drafted).collect()
+    }};
+}
+
+/// Price lines in draft: each as a row of the book, and its facts.
+pub(super) async fn prices(
+    conn: &mut AsyncPgConnection,
+    which: Which<'_>,
+) -> Result<Vec<(Entry, PriceLineFact)>, ReadError> {
+    lines!(price_lines, PriceRow, which, conn, "item_number")
+}
+
+/// Discount lines in draft, likewise.
+pub(super) async fn discounts(
+    conn: &mut AsyncPgConnection,
+    which: Which<'_>,
+) -> Result<Vec<(Entry, DiscountLineFact)>, ReadError> {
+    lines!(
+        discount_lines,
+        DiscountRow,
+        which,
+        conn,
+        "coalesce(item_number, ''), coalesce(item_discount_group_code, '')"
+    )
+}
+
+#[derive(Queryable)]
+struct SourceColumns {
+    source_type: SourceType,
+    campaign_number: Option<String>,
+    contact_number: Option<String>,
+    group_code: Option<String>,
+}
+
+impl SourceColumns {
+    /// None if a column is missing that the type wants; the table's constraints do not let that be.
+    fn fact(self) -> Option<SourceFact> {
+        let Self { source_type, campaign_number, contact_number, group_code } = self;
+        Some(match source_type {
+            SourceType::Campaign => SourceFact::Campaign { campaign_number: campaign_number? },
+            SourceType::Contact => SourceFact::Contact { contact_number: contact_number? },
+            SourceType::CustomerPriceGroup => SourceFact::CustomerPriceGroup { code: group_code? },
+            SourceType::CustomerDiscountGroup => SourceFact::CustomerDiscountGroup { code: group_code? },
+            SourceType::AllCustomers => SourceFact::AllCustomers,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = price_lines, check_for_backend(Pg))]
+struct PriceRow {
+    id: Uuid,
+    #[diesel(select_expression = (
+        price_lines::source_type, price_lines::campaign_number, price_lines::contact_number, price_lines::group_code
+    ))]
+    source: SourceColumns,
+    item_number: String,
+    variant_code: Option<String>,
+    unit_of_measure_code: Option<String>,
+    currency_code: Option<String>,
+    minimum_quantity: Decimal,
+    starting_date: Option<NaiveDate>,
+    ending_date: Option<NaiveDate>,
+    unit_price: Decimal,
+    allow_line_discount: bool,
+    price_includes_tax: bool,
+    tax_percent: Option<Decimal>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = discount_lines, check_for_backend(Pg))]
+struct DiscountRow {
+    id: Uuid,
+    #[diesel(select_expression = (
+        discount_lines::source_type, discount_lines::campaign_number, discount_lines::contact_number,
+        discount_lines::group_code
+    ))]
+    source: SourceColumns,
+    item_number: Option<String>,
+    item_discount_group_code: Option<String>,
+    variant_code: Option<String>,
+    unit_of_measure_code: Option<String>,
+    currency_code: Option<String>,
+    minimum_quantity: Decimal,
+    starting_date: Option<NaiveDate>,
+    ending_date: Option<NaiveDate>,
+    line_discount_percent: Decimal,
+}
+
+/// What a row says that the book cannot hold.
+fn wrong(kind: FactKind, id: Uuid, cause: &impl ToString) -> ReadError {
+    unreadable(kind.text(), &id.to_string(), cause)
+}
+
+/// The row of the book.
+fn entry(kind: FactKind, id: Uuid, source: &SourceFact, facts: &impl Serialize) -> Result<Entry, ReadError> {
+    let campaign_number = match source {
+        SourceFact::Campaign { campaign_number } => Some(campaign_number.clone()),
+        _ => None,
+    };
+    let facts = text(facts).map_err(|error| wrong(kind, id, &error))?;
+    Ok(Entry { kind, key: id.to_string(), campaign_number, facts })
+}
+
+impl PriceRow {
+    fn drafted(self) -> Result<(Entry, PriceLineFact), ReadError> {
+        let (kind, id) = (FactKind::PriceLine, self.id);
+        let amount = |value: Decimal| Amount::try_from(value).map_err(|error| wrong(kind, id, &error));
+        let tax_percent = self.tax_percent.map(Percent::try_from).transpose();
+        let fact = PriceLineFact {
+            source: self.source.fact().ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+            item_number: self.item_number,
+            variant_code: self.variant_code,
+            unit_of_measure_code: self.unit_of_measure_code,
+            currency_code: self.currency_code,
+            minimum_quantity: amount(self.minimum_quantity)?,
+            starting_date: self.starting_date,
+            ending_date: self.ending_date,
+            unit_price: amount(self.unit_price)?,
+            allow_line_discount: self.allow_line_discount,
+            price_includes_tax: self.price_includes_tax,
+            tax_percent: tax_percent.map_err(|error| wrong(kind, id, &error))?,
+        };
+        Ok((entry(kind, id, &fact.source, &PriceMembers::from(&fact))?, fact))
+    }
+}
+
+impl DiscountRow {
+    fn drafted(self) -> Result<(Entry, DiscountLineFact), ReadError> {
+        let (kind, id) = (FactKind::DiscountLine, self.id);
+        let minimum_quantity = Amount::try_from(self.minimum_quantity).map_err(|error| wrong(kind, id, &error))?;
+        let percent = Percent::try_from(self.line_discount_percent).map_err(|error| wrong(kind, id, &error))?;
+        let fact = DiscountLineFact {
+            source: self.source.fact().ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+            item_number: self.item_number,
+            item_discount_group_code: self.item_discount_group_code,
+            variant_code: self.variant_code,
+            unit_of_measure_code: self.unit_of_measure_code,
+            currency_code: self.currency_code,
+            minimum_quantity,
+            starting_date: self.starting_date,
+            ending_date: self.ending_date,
+            line_discount_percent: percent,
+        };
+        Ok((entry(kind, id, &fact.source, &DiscountMembers::from(&fact))?, fact))
+    }
+}
+
+// The members of facts in the order in which the database keeps them: the shorter name first, and of two that are equally long the
+// one that is first by its bytes.
+
+#[derive(Serialize)]
+struct SourceMembers<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    r#type: &'static str,
+    #[serde(rename = "contactNumber", skip_serializing_if = "Option::is_none")]
+    contact_number: Option<&'a str>,
+    #[serde(rename = "campaignNumber", skip_serializing_if = "Option::is_none")]
+    campaign_number: Option<&'a str>,
+}
+
+impl<'a> From<&'a SourceFact> for SourceMembers<'a> {
+    fn from(source: &'a SourceFact) -> Self {
+        let of = |source_type: SourceType| Self {
+            code: None,
+            r#type: source_type.text(),
+            contact_number: None,
+            campaign_number: None,
+        };
+        match source {
+            SourceFact::Campaign { campaign_number } => {
+                Self { campaign_number: Some(campaign_number), ..of(SourceType::Campaign) }
+            }
+            SourceFact::Contact { contact_number } => {
+                Self { contact_number: Some(contact_number), ..of(SourceType::Contact) }
+            }
+            SourceFact::CustomerPriceGroup { code } => Self { code: Some(code), ..of(SourceType::CustomerPriceGroup) },
+            SourceFact::CustomerDiscountGroup { code } => {
+                Self { code: Some(code), ..of(SourceType::CustomerDiscountGroup) }
+            }
+            SourceFact::AllCustomers => of(SourceType::AllCustomers),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PriceMembers<'a> {
+    source: SourceMembers<'a>,
+    unit_price: Amount,
+    ending_date: Option<NaiveDate>,
+    item_number: &'a str,
+    tax_percent: Option<Percent>,
+    variant_code: Option<&'a str>,
+    currency_code: Option<&'a str>,
+    starting_date: Option<NaiveDate>,
+    minimum_quantity: Amount,
+    price_includes_tax: bool,
+    allow_line_discount: bool,
+    unit_of_measure_code: Option<&'a str>,
+}
+
+impl<'a> From<&'a PriceLineFact> for PriceMembers<'a> {
+    fn from(fact: &'a PriceLineFact) -> Self {
+        Self {
+            source: (&fact.source).into(),
+            unit_price: fact.unit_price,
+            ending_date: fact.ending_date,
+            item_number: &fact.item_number,
+            tax_percent: fact.tax_percent,
+            variant_code: fact.variant_code.as_deref(),
+            currency_code: fact.currency_code.as_deref(),
+            starting_date: fact.starting_date,
+            minimum_quantity: fact.minimum_quantity,
+            price_includes_tax: fact.price_includes_tax,
+            allow_line_discount: fact.allow_line_discount,
+            unit_of_measure_code: fact.unit_of_measure_code.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DiscountMembers<'a> {
+    source: SourceMembers<'a>,
+    ending_date: Option<NaiveDate>,
+    item_number: Option<&'a str>,
+    variant_code: Option<&'a str>,
+    currency_code: Option<&'a str>,
+    starting_date: Option<NaiveDate>,
+    minimum_quantity: Amount,
+    unit_of_measure_code: Option<&'a str>,
+    line_discount_percent: Percent,
+    item_discount_group_code: Option<&'a str>,
+}
+
+impl<'a> From<&'a DiscountLineFact> for DiscountMembers<'a> {
+    fn from(fact: &'a DiscountLineFact) -> Self {
+        Self {
+            source: (&fact.source).into(),
+            ending_date: fact.ending_date,
+            item_number: fact.item_number.as_deref(),
+            variant_code: fact.variant_code.as_deref(),
+            currency_code: fact.currency_code.as_deref(),
+            starting_date: fact.starting_date,
+            minimum_quantity: fact.minimum_quantity,
+            unit_of_measure_code: fact.unit_of_measure_code.as_deref(),
+            line_discount_percent: fact.line_discount_percent,
+            item_discount_group_code: fact.item_discount_group_code.as_deref(),
+        }
+    }
+}
+
+/// JSON with a space behind each comma and colon.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+/// The members as text.
+fn text(members: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
+    let mut bytes = Vec::with_capacity(512);
+    members.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
+    Ok(String::from_utf8(bytes)?)
+}
