@@ -81,7 +81,9 @@ def seed(client: Client, contacts: int, items: int, prices: int) -> None:
 def bodies(client: Client, directory: str, get: str, document: dict) -> list:
     """The service's own answers, as files for the yardstick."""
     paths = []
-    for name, method, path, body in [("one", "GET", get, None), ("hundred", "POST", "/v1/price-quotes", document)]:
+    path = "/v1/price-quotes"
+    asked = [("one", "GET", get, None), ("hundred", "POST", path, document), ("explained", "POST", f"{path}?explain=true", document)]
+    for name, method, path, body in asked:
         paths.append(os.path.join(directory, name))
         with open(paths[-1], "wb") as file:
             file.write(client.raw(method, path, body)[1])
@@ -89,20 +91,31 @@ def bodies(client: Client, directory: str, get: str, document: dict) -> list:
 
 
 def interleaved(rounds: int, *measures) -> list:
-    """The medians of what each of the measures gives, taken in turn."""
+    """What each of the measures gives, round by round, taken in turn."""
     taken = [[] for _ in measures]
     for _ in range(rounds):
         for rows, measure in zip(taken, measures, strict=True):
             rows.append(measure())
-    return [{name: statistics.median(row[name] for row in rows) for name in rows[0]} for rows in taken]
+    return taken
+
+
+def median(rows: list, name: str) -> float:
+    """The median of a figure over the rounds."""
+    return statistics.median(row[name] for row in rows)
+
+
+def ratio(ours: list, others: list, name: str) -> float:
+    """The median of the rounds' own ratios: how fast the machine is changes from round to round, and for both."""
+    return statistics.median(mine[name] / other[name] for mine, other in zip(ours, others, strict=True))
 
 
 def compare(name: str, rounds: int, ours, *yardsticks) -> None:
-    """Prints the medians of the service beside those of each (name, measure)."""
+    """Prints the service beside each (name, measure)."""
     service, *others = interleaved(rounds, ours, *(measure for _, measure in yardsticks))
     for (other, _), bare in zip(yardsticks, others, strict=True):
-        print(f"{name:<22} service {service['rate']:>9,.0f}/s {service['cpu']:>7.2f} us   {other} {bare['rate']:>9,.0f}/s {bare['cpu']:>7.2f} us"
-              f"   ratio {service['rate'] / bare['rate']:.3f}  cpu {service['cpu'] / bare['cpu']:.2f}   {load()}", flush=True)
+        print(f"{name:<22} service {median(service, 'rate'):>9,.0f}/s {median(service, 'cpu'):>7.2f} us"
+              f"   {other} {median(bare, 'rate'):>9,.0f}/s {median(bare, 'cpu'):>7.2f} us"
+              f"   ratio {ratio(service, bare, 'rate'):.3f}  cpu {ratio(service, bare, 'cpu'):.2f}   {load()}", flush=True)
 
 
 def open_loop(port: int, path: str, rate: int, seconds: int) -> dict:
@@ -112,11 +125,12 @@ def open_loop(port: int, path: str, rate: int, seconds: int) -> dict:
 
 
 def compare_delays(rate: int, rounds: int, ours, bare) -> None:
-    """Prints the medians of the quantiles at a fixed rate."""
+    """Prints the quantiles at a fixed rate."""
     service, bare = interleaved(rounds, ours, bare)
     for name in ("p50", "p90", "p99", "p999"):
-        print(f"at {rate:,}/s, {name:<5} service {service[name]:>8,.0f} us   bare {bare[name]:>8,.0f} us   ratio {service[name] / bare[name]:.2f}")
-    print(f"answered per second: {service['rate']:,.0f} and {bare['rate']:,.0f}   {load()}", flush=True)
+        print(f"at {rate:,}/s, {name:<5} service {median(service, name):>8,.0f} us   bare {median(bare, name):>8,.0f} us"
+              f"   ratio {ratio(service, bare, name):.2f}")
+    print(f"answered per second: {median(service, 'rate'):,.0f} and {median(bare, 'rate'):,.0f}   {load()}", flush=True)
 
 
 def load() -> str:
@@ -130,8 +144,8 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--prices", type=int, default=1_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--rate", type=int, default=20_000, help="requests per second of the open loop")
     options = parser.parse_args()
     with service() as (port, child), tempfile.TemporaryDirectory() as directory:
@@ -155,7 +169,8 @@ def main() -> None:
             compare("GET one line", options.rounds, ours(get), ("bare", theirs(get)))
             compare("POST 100 lines", options.rounds, ours(path, script),
                     ("bare serde", theirs(path, script)), ("bare bytes", theirs("/ready", script)))
-            compare("POST with explain", options.rounds, ours(f"{path}?explain=true", script), ("without", ours(path, script)))
+            compare("POST with explain", options.rounds, ours(f"{path}?explain=true", script),
+                    ("without", ours(path, script)), ("bare bytes", theirs("/explained", script)))
             compare_delays(options.rate, options.rounds,
                            lambda: open_loop(port, get, options.rate, options.seconds),
                            lambda: open_loop(bare_port, get, options.rate, options.seconds))

@@ -1,8 +1,9 @@
 //! The yardstick of `bench/over_http.py`: an actix server that does what no service can do without, for answers that it is given.
 //!
-//! `bare PORT ONE HUNDRED`: two files with answers to price quotes. GET and POST `/v1/price-quotes` take the requests that the
-//! service takes. GET answers the bytes of the first file. POST reads the body into a type and answers the second: at `/ready` by
-//! its bytes, at `/v1/price-quotes` by having serde write it from a type of the same shape.
+//! `bare PORT ONE HUNDRED EXPLAINED`: three files with answers to price quotes. GET and POST `/v1/price-quotes` take the requests that
+//! the service takes. GET answers the bytes of the first file. POST reads the body into a type and answers the second: at `/ready` by
+//! its bytes, at `/v1/price-quotes` by having serde write it from a type of the same shape. At `/explained` it answers the third by
+//! its bytes.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde::{Deserialize, Serialize};
@@ -105,14 +106,16 @@ fn answer_to(body: &[u8], lines: usize, answer: impl FnOnce() -> Vec<u8>) -> Htt
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [port, one, hundred] = arguments.as_slice() else { anyhow::bail!("bare PORT ONE HUNDRED") };
+    let [port, one, hundred, explained] = arguments.as_slice() else {
+        anyhow::bail!("bare PORT ONE HUNDRED EXPLAINED")
+    };
     let one = web::Bytes::from(std::fs::read(one)?);
-    let ready = std::fs::read(hundred)?;
+    let (ready, explained) = (std::fs::read(hundred)?, std::fs::read(explained)?);
     let typed: Answer = serde_json::from_slice(&ready)?;
     anyhow::ensure!(serde_json::to_vec(&typed)? == ready, "the type does not have the shape of the answer");
     let lines = typed.lines.len();
     HttpServer::new(move || {
-        let (one, ready, typed) = (one.clone(), ready.clone(), typed.clone());
+        let (one, ready, typed, explained) = (one.clone(), ready.clone(), typed.clone(), explained.clone());
         let get = move || {
             let one = one.clone();
             async move { HttpResponse::Ok().content_type("application/json").body(one) }
@@ -123,10 +126,12 @@ async fn main() -> anyhow::Result<()> {
             std::future::ready(answer_to(&body, lines, || written.map(|()| bytes).unwrap_or_default()))
         };
         let by_bytes = move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || ready.clone()));
+        let by_more_bytes = move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || explained.clone()));
         App::new()
             .route("/v1/price-quotes", web::get().to(get))
             .route("/v1/price-quotes", web::post().to(by_serde))
             .route("/ready", web::post().to(by_bytes))
+            .route("/explained", web::post().to(by_more_bytes))
     })
     .bind(("127.0.0.1", port.parse::<u16>()?))?
     .run()

@@ -86,8 +86,8 @@ pub(super) async fn activate(
     let held = held(conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
-    let book = copy.book.clone();
-    let reckoned = background(move || reckon(&book, draft, held, &golden, validate_only)).await;
+    let copied = copy.clone();
+    let reckoned = background(move || reckon(&copied, draft, held, &golden, validate_only)).await;
     let Reckoned { campaign, sealed, next, findings, plan_hash, plan } = reckoned;
     if let Some(plan) = plan {
         return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
@@ -116,7 +116,7 @@ pub(super) async fn activate(
 struct Reckoned {
     campaign: Campaign,
     sealed: Sealed,
-    /// The next version of the book, as it was reckoned with.
+    /// The next version of the book as it was reckoned with, if it was reckoned with the newest.
     next: Option<Arc<Snapshot>>,
     findings: Vec<Finding>,
     plan_hash: String,
@@ -126,16 +126,17 @@ struct Reckoned {
 
 /// Everything about an activation that needs no database. It may take a tenth of a second.
 fn reckon(
-    book: &Snapshot,
+    copy: &CaughtUp,
     mut draft: Draft,
     held: CampaignState,
     golden: &[GoldenQuoteView],
     validate_only: bool,
 ) -> Reckoned {
+    let book = &copy.book;
     let mut findings = rules::check(&draft, Occasion::Activation);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let difference = held.difference(draft.wished());
-    let hypothesis = Hypothesis::new(book, &draft, &difference);
+    let hypothesis = Hypothesis::new(book, copy.is_up_to_date, &draft, &difference);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     findings.extend(hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)));
@@ -144,7 +145,7 @@ fn reckon(
         None => plan::counted(book, &draft, &difference),
     });
     let sealed = difference.sealed();
-    let next = hypothesis.map(|hypothesis| Arc::new(hypothesis.snapshot));
+    let next = hypothesis.filter(|_| copy.is_up_to_date).map(|hypothesis| Arc::new(hypothesis.snapshot));
     Reckoned { campaign: draft.campaign, sealed, next, findings: bounded(findings), plan_hash, plan }
 }
 

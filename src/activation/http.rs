@@ -218,10 +218,11 @@ async fn activate_campaign(
 }
 
 /// The copy in memory, as plans are reckoned with it.
+#[derive(Clone)]
 pub(super) struct CaughtUp {
     pub book: Arc<Snapshot>,
     /// Whether it holds what the database did when it was asked.
-    is_up_to_date: bool,
+    pub is_up_to_date: bool,
 }
 
 impl CaughtUp {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::activate::held;
 use super::draft::{self, Draft, Scope};
-use super::http::caught_up;
+use super::http::{CaughtUp, caught_up};
 use super::plan::{Hypothesis, PriceChange, questions};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
@@ -114,14 +114,14 @@ async fn list_planned_prices(
     let held = held(&mut conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     drop(conn);
     let path = request.path().to_owned();
-    let page = background(move || page(&question, &copy.book, draft, held, &path, &cursor_key)).await?;
+    let page = background(move || page(&question, &copy, draft, held, &path, &cursor_key)).await?;
     Answer::json(StatusCode::OK, &page)
 }
 
 /// The page that is asked for. Twenty thousand prices, before and after, take a while.
 fn page(
     question: &Question,
-    snapshot: &Snapshot,
+    copy: &CaughtUp,
     mut draft: Draft,
     held: CampaignState,
     path: &str,
@@ -142,9 +142,10 @@ fn page(
         accounts: draft.targeting.accounts.len(),
         lines: asked.len(),
     };
+    let snapshot = &copy.book;
     // Without a starting date there is no day to reckon for.
     let difference = held.difference(draft.wished());
-    let Some(hypothesis) = Hypothesis::new(snapshot, &draft, &difference) else {
+    let Some(hypothesis) = Hypothesis::new(snapshot, copy.is_up_to_date, &draft, &difference) else {
         return Ok(page);
     };
     let mut compared: usize = 0;
