@@ -16,6 +16,7 @@ use actix_http::{Method, Request};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::http::ahead::AtOnce;
+use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::middleware::Credentials;
 use kampanje::pricing::resolve::Scratch;
 use kampanje::publication::disk::Copy;
@@ -203,7 +204,7 @@ fn at_once(criterion: &mut Criterion) {
     let known_at = calendar.now().timestamp_millis();
     let copy = Copy { identity: Vec::new(), mark: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(copy));
-    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None));
+    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None), BodyLimit(1 << 20));
     let path = "/v1/price-quotes";
     let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
         .iter()

@@ -148,7 +148,8 @@ pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<
     let server = HttpServer::new(move || {
         let shared = shared.clone();
         let routes = routes();
-        let at_once = QuotesAtOnce::new(shared.book.clone(), shared.calendar.clone(), shared.credentials.clone());
+        let (book, calendar, credentials) = (&shared.book, &shared.calendar, &shared.credentials);
+        let at_once = QuotesAtOnce::new(book.clone(), calendar.clone(), credentials.clone(), shared.body_limit);
         let app = App::new()
             .app_data(web::Data::new(shared.database))
             .app_data(web::Data::new(shared.calendar))

@@ -18,7 +18,7 @@ use super::request::QuoteRequest;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::PUBLICATION_VERSION;
 use crate::platform::http::ahead::AtOnce;
-use crate::platform::http::call::IDEMPOTENCY_KEY;
+use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
 use crate::platform::http::figures::RouteFigures;
 use crate::platform::http::json;
 use crate::platform::http::middleware::{Credentials, TraceIds, accepts_json, add_common_headers, given_trace_id};
@@ -45,6 +45,7 @@ pub struct QuotesAtOnce {
     book: LiveBook,
     calendar: Calendar,
     credentials: Credentials,
+    body_limit: BodyLimit,
     figures: RouteFigures,
     reused: RefCell<Reused>,
 }
@@ -86,8 +87,15 @@ impl<K: PartialEq + Copy> Header<K> {
 impl QuotesAtOnce {
     /// Answers from a book.
     #[must_use]
-    pub fn new(book: LiveBook, calendar: Calendar, credentials: Credentials) -> Self {
-        Self { book, calendar, credentials, figures: RouteFigures::new(PATH.to_owned()), reused: RefCell::default() }
+    pub fn new(book: LiveBook, calendar: Calendar, credentials: Credentials, body_limit: BodyLimit) -> Self {
+        Self {
+            book,
+            calendar,
+            credentials,
+            body_limit,
+            figures: RouteFigures::new(PATH.to_owned()),
+            reused: RefCell::default(),
+        }
     }
 
     fn is_usual(&self, request: &Request) -> bool {
@@ -161,6 +169,9 @@ impl AtOnce for QuotesAtOnce {
 
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
         let started = Instant::now();
+        if body.len() > self.body_limit.0 {
+            return None;
+        }
         let question = json::object::<FastBody<'_>>(body)?;
         let question = question.into_request(|| self.calendar.today(), explain(request.uri().query())?)?;
         self.respond(request, &question, started)
@@ -173,5 +184,32 @@ fn explain(query: Option<&str>) -> Option<bool> {
         None | Some("" | "explain=false") => Some(false),
         Some("explain=true") => Some(true),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix_http::test::TestRequest;
+
+    use super::*;
+    use crate::publication::disk::Copy;
+    use crate::publication::snapshot::Snapshot;
+
+    #[actix_web::test]
+    async fn a_body_over_the_limit_is_left_to_the_app() {
+        let calendar = Calendar::system();
+        let book = LiveBook::new(calendar.clone());
+        let known_at = calendar.now().timestamp_millis();
+        book.restore(Copy { identity: Vec::new(), mark: None, known_at, snapshot: Arc::new(Snapshot::empty()) }).await;
+        let quotes = QuotesAtOnce::new(book, calendar, Credentials::new(None), BodyLimit(100));
+        let mut request = TestRequest::with_uri(PATH);
+        request.method(Method::POST).insert_header((header::CONTENT_TYPE, "application/json"));
+        let request = request.finish();
+        assert!(quotes.wants_body(&request));
+        let body = |length: usize| format!("{:<length$}", r#"{"lines":[{"itemNumber":"DESK"}]}"#).into_bytes();
+        assert!(quotes.answer_with_body(&request, &body(100)).is_some());
+        assert!(quotes.answer_with_body(&request, &body(101)).is_none());
     }
 }
