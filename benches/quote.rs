@@ -141,16 +141,21 @@ fn requests(lines: usize, currency: Option<&str>, items: usize, contacts: usize)
     (0..1_000).map(request).collect()
 }
 
+/// One after the other, again and again.
+fn turns(count: usize) -> impl FnMut() -> usize {
+    let mut next = 0;
+    move || {
+        next = (next + 1) % count;
+        next
+    }
+}
+
 fn bench(criterion: &mut Criterion) {
     let snapshot = book(USUAL);
     let tables = [("one line", 1, None), ("one line in USD", 1, Some("USD")), ("100 lines", 100, None)];
     for (name, lines, currency) in tables {
         let requests = requests(lines, currency, USUAL.items, USUAL.contacts);
-        let mut next = 0;
-        let mut turn = || {
-            next = (next + 1) % requests.len();
-            next
-        };
+        let mut turn = turns(requests.len());
         criterion.bench_function(name, |bencher| {
             bencher.iter_batched(
                 &mut turn,
@@ -178,11 +183,7 @@ fn bench(criterion: &mut Criterion) {
         let Size { items, contacts, campaigns } = size;
         let snapshot = book(size);
         let requests = requests(1, None, 100, 1_000);
-        let mut next = 0;
-        let mut turn = || {
-            next = (next + 1) % requests.len();
-            next
-        };
+        let mut turn = turns(requests.len());
         let name = format!("one line of {items} items, {contacts} contacts, {campaigns} campaigns");
         criterion.bench_function(&name, |bencher| {
             let answer = |at: usize| black_box(quote(&snapshot, &requests[at]).unwrap());
@@ -215,28 +216,21 @@ fn at_once(criterion: &mut Criterion) {
             TestRequest::with_uri(&format!("{path}?{query}")).insert_header(("host", "127.0.0.1:8080")).finish()
         })
         .collect();
-    let mut next = 0;
-    let mut turn = || {
-        next = (next + 1) % gets.len();
-        next
-    };
+    let mut turn = turns(gets.len());
     criterion.bench_function("GET at once", |bencher| {
         bencher.iter_batched(&mut turn, |at| quotes.answer(&gets[at]).unwrap(), BatchSize::SmallInput);
     });
+    let bodies: Vec<Vec<u8>> = requests(100, None, USUAL.items, USUAL.contacts)
+        .iter()
+        .map(|request| {
+            let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
+            let lines: Vec<Value> =
+                request.lines.iter().map(|line| json!({ "itemNumber": line.item_number, "quantity": "12" })).collect();
+            json!({ "contactNumber": contact, "date": "2031-05-15", "lines": lines }).to_string().into_bytes()
+        })
+        .collect();
     for query in ["", "?explain=true"] {
         let post = TestRequest::with_uri(&format!("{path}{query}")).method(Method::POST).finish();
-        let bodies: Vec<Vec<u8>> = requests(100, None, USUAL.items, USUAL.contacts)
-            .iter()
-            .map(|request| {
-                let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
-                let lines: Vec<Value> = request
-                    .lines
-                    .iter()
-                    .map(|line| json!({ "itemNumber": line.item_number, "quantity": "12" }))
-                    .collect();
-                json!({ "contactNumber": contact, "date": "2031-05-15", "lines": lines }).to_string().into_bytes()
-            })
-            .collect();
         criterion.bench_function(&format!("POST of 100 lines at once{query}"), |bencher| {
             let answer = |at: usize| quotes.answer_with_body(&post, &bodies[at]).unwrap();
             bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);

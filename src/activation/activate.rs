@@ -6,9 +6,9 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
+use super::caught_up::CaughtUp;
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
-use super::http::CaughtUp;
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Occasion};
 use super::targeting;
@@ -132,17 +132,16 @@ fn reckon(
     golden: &[GoldenQuoteView],
     validate_only: bool,
 ) -> Reckoned {
-    let book = &copy.book;
     let mut findings = rules::check(&draft, Occasion::Activation);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let difference = held.difference(draft.wished());
-    let hypothesis = Hypothesis::new(book, copy.is_up_to_date, &draft, &difference);
+    let hypothesis = Hypothesis::new(copy, &draft, &difference);
     let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
     findings.extend(hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)));
     let plan = validate_only.then(|| match &hypothesis {
-        Some(hypothesis) => hypothesis.plan(book, &draft, &difference, conflicts),
-        None => plan::counted(book, &draft, &difference),
+        Some(hypothesis) => hypothesis.plan(&copy.book, &draft, &difference, conflicts),
+        None => plan::counted(&copy.book, &draft, &difference),
     });
     let sealed = difference.sealed();
     let next = hypothesis.filter(|_| copy.is_up_to_date).map(|hypothesis| Arc::new(hypothesis.snapshot));

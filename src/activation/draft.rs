@@ -108,32 +108,24 @@ pub(super) enum Scope<'a> {
     },
 }
 
-/// The draft of a campaign's lines, as rows of the book, and the lines that the rules look at.
-struct DraftLines {
-    entries: Vec<Entry>,
-    prices: Vec<(String, PriceLineFact)>,
-    discounts: Vec<(String, DiscountLineFact)>,
-    exist: bool,
-}
-
-async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<DraftLines, Problem> {
+/// The draft of a campaign's lines: as rows of the book, and as the rules look at them; and whether there are any.
+async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<(Drafted, bool), Problem> {
+    let has_lines = |drafted: &Drafted| !drafted.prices.is_empty() || !drafted.discounts.is_empty();
     match scope {
         Scope::Whole => {
-            let Drafted { entries, prices, discounts } = reader::campaign_in_draft(conn, number, Lines::All).await?;
-            let exist = !prices.is_empty() || !discounts.is_empty();
-            Ok(DraftLines { entries, prices, discounts, exist })
+            let drafted = reader::campaign_in_draft(conn, number, Lines::All).await?;
+            let exist = has_lines(&drafted);
+            Ok((drafted, exist))
         }
-        Scope::Part { lines, .. } if lines.is_empty() => {
-            Ok(DraftLines { entries: Vec::new(), prices: Vec::new(), discounts: Vec::new(), exist: true })
-        }
+        Scope::Part { lines, .. } if lines.is_empty() => Ok((Drafted::default(), true)),
         Scope::Part { lines, .. } => {
             let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?.entries;
-            let Drafted { prices, discounts, .. } = reader::lines_beside(conn, number, lines).await?;
+            let drafted = Drafted { entries, ..reader::lines_beside(conn, number, lines).await? };
             let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
             let of_discounts = discount_lines::table.filter(discount_lines::campaign_number.eq(number));
             let exist = diesel::select(diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)));
-            let exist = !prices.is_empty() || !discounts.is_empty() || exist.get_result(conn).await?;
-            Ok(DraftLines { entries, prices, discounts, exist })
+            let exist = has_lines(&drafted) || exist.get_result(conn).await?;
+            Ok((drafted, exist))
         }
     }
 }
@@ -159,7 +151,7 @@ pub(super) async fn gather(
         Scope::Part { contacts, .. } if contacts.is_empty() => Targeting::default(),
         Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
     };
-    let DraftLines { entries, mut prices, mut discounts, exist: has_lines } = lines(conn, number, scope).await?;
+    let (Drafted { entries, mut prices, mut discounts }, has_lines) = lines(conn, number, scope).await?;
     // As the rules and the plan list them, whatever the database came across first.
     prices.sort_by(|(one, _), (other, _)| one.cmp(other));
     discounts.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -1,19 +1,16 @@
 //! Activation and deactivation over HTTP.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 use deserr::Deserr;
-use diesel_async::AsyncPgConnection;
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::activate::{self, Acknowledged, Order, Outcome};
+use super::caught_up::caught_up;
 use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
@@ -26,13 +23,9 @@ use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
 use crate::publication::http::PublicationView;
 use crate::publication::live::LiveBook;
-use crate::publication::reader;
-use crate::publication::snapshot::Snapshot;
 use crate::publication::writer::PublicationKind;
 use crate::values::Text;
 
-/// How long an activation or a plan waits for the copy in memory to be as new as the database, before it reckons with it.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Stands for every warning.
 const ALL: &str = "*";
 
@@ -215,28 +208,6 @@ async fn activate_campaign(
             Answer::json(status, &ActivationResult::new(number, outcome))
         })
         .await
-}
-
-/// The copy in memory, as plans are reckoned with it.
-#[derive(Clone)]
-pub(super) struct CaughtUp {
-    pub book: Arc<Snapshot>,
-    /// Whether it holds what the database did when it was asked.
-    pub is_up_to_date: bool,
-}
-
-impl CaughtUp {
-    /// The copy, where the database can be spared a question.
-    pub(super) fn up_to_date(&self) -> Option<&Snapshot> {
-        self.is_up_to_date.then_some(&*self.book)
-    }
-}
-
-/// The copy in memory once it holds what the database does. If that does not come in time the plan is of an older book; what is
-/// published does not depend on it.
-pub(super) async fn caught_up(conn: &mut AsyncPgConnection, book: &LiveBook) -> Result<CaughtUp, Problem> {
-    let is_up_to_date = book.reaches(reader::latest(conn).await?, PATIENCE).await;
-    Ok(CaughtUp { book: book.snapshot().clone(), is_up_to_date })
 }
 
 /// Deactivate a campaign

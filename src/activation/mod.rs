@@ -11,6 +11,7 @@
 //! planned_prices.rs  the prices of a plan in full, over HTTP
 //! golden.rs      asks the golden quotes, of the book as it would be
 //! activate.rs    activates and deactivates
+//! caught_up.rs   the copy in memory that plans are reckoned with
 //! rollback.rs    brings an earlier publication back
 //! follow.rs      brings what an effect touched into the book, in its transaction
 //! audience.rs    who is in the audience and why, over HTTP
@@ -20,6 +21,7 @@
 
 mod activate;
 mod audience;
+mod caught_up;
 mod draft;
 pub mod findings;
 mod follow;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::caught_up::CaughtUp;
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::golden;
@@ -207,8 +208,9 @@ pub(super) struct Hypothesis {
 
 impl Hypothesis {
     /// The next version of the book, if it has the campaign as the drafts say: what differs of the whole draft takes effect; all of the
-    /// draft, if the book may lack some of what counts already. None while the campaign has no starting date.
-    pub(super) fn new(book: &Snapshot, is_up_to_date: bool, draft: &Draft, difference: &Difference) -> Option<Self> {
+    /// draft, if the copy may lack some of what counts already. None while the campaign has no starting date.
+    pub(super) fn new(copy: &CaughtUp, draft: &Draft, difference: &Difference) -> Option<Self> {
+        let CaughtUp { book, is_up_to_date } = copy;
         let starting_date = draft.campaign.starting_date?;
         let day = day_of_comparison(draft)?;
         let number = draft.campaign.number.to_string();
@@ -218,11 +220,11 @@ impl Hypothesis {
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
         let discounts = draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
         let wished = prices.chain(discounts).chain([(&number, Fact::Campaign(dates))]);
-        let wished = wished.filter(|(key, fact)| !is_up_to_date || begun.contains(&(fact.kind(), key.as_str())));
+        let wished = wished.filter(|(key, fact)| !*is_up_to_date || begun.contains(&(fact.kind(), key.as_str())));
         let wished = wished.map(|(key, fact)| Change::Put { key: key.clone(), fact, version });
         let gone = difference.end.iter().filter(|entry| !begun.contains(&(entry.kind, entry.key.as_str())));
         let gone = gone.map(|entry| Change::Remove { kind: entry.kind, key: entry.key.clone() });
-        let AudienceDifference { joined, left } = if is_up_to_date {
+        let AudienceDifference { joined, left } = if *is_up_to_date {
             difference.audience.clone()
         } else {
             let accounts = draft.targeting.accounts.clone();

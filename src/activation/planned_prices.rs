@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::activate::held;
+use super::caught_up::{CaughtUp, caught_up};
 use super::draft::{self, Draft, Scope};
-use super::http::{CaughtUp, caught_up};
 use super::plan::{Hypothesis, PriceChange, questions};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
@@ -145,7 +145,7 @@ fn page(
     let snapshot = &copy.book;
     // Without a starting date there is no day to reckon for.
     let difference = held.difference(draft.wished());
-    let Some(hypothesis) = Hypothesis::new(snapshot, copy.is_up_to_date, &draft, &difference) else {
+    let Some(hypothesis) = Hypothesis::new(copy, &draft, &difference) else {
         return Ok(page);
     };
     let mut compared: usize = 0;

@@ -14,6 +14,7 @@ use diesel::sql_types::{Array, Bool, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use rust_decimal::Decimal;
 use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeStruct};
 use serde_json::ser::{Formatter, Serializer};
 use uuid::Uuid;
 
@@ -187,7 +188,7 @@ impl PriceRow {
             price_includes_tax: self.price_includes_tax,
             tax_percent: tax_percent.map_err(|error| wrong(kind, id, &error))?,
         };
-        Ok((entry(kind, id, &fact.source, &PriceMembers::from(&fact))?, fact))
+        Ok((entry(kind, id, &fact.source, &AsKept(&fact))?, fact))
     }
 }
 
@@ -208,113 +209,76 @@ impl DiscountRow {
             ending_date: self.ending_date,
             line_discount_percent: percent,
         };
-        Ok((entry(kind, id, &fact.source, &DiscountMembers::from(&fact))?, fact))
+        Ok((entry(kind, id, &fact.source, &AsKept(&fact))?, fact))
     }
 }
 
-// The members of facts in the order in which the database keeps them: the shorter name first, and of two that are equally long the
-// one that is first by its bytes.
+/// A fact that is written with its members in the order in which the database keeps them: the shorter name first, and of two that are
+/// equally long the one that is first by its bytes.
+struct AsKept<'a, F>(&'a F);
 
-#[derive(Serialize)]
-struct SourceMembers<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    r#type: &'static str,
-    #[serde(rename = "contactNumber", skip_serializing_if = "Option::is_none")]
-    contact_number: Option<&'a str>,
-    #[serde(rename = "campaignNumber", skip_serializing_if = "Option::is_none")]
-    campaign_number: Option<&'a str>,
-}
-
-impl<'a> From<&'a SourceFact> for SourceMembers<'a> {
-    fn from(source: &'a SourceFact) -> Self {
-        let of = |source_type: SourceType| Self {
-            code: None,
-            r#type: source_type.text(),
-            contact_number: None,
-            campaign_number: None,
+impl Serialize for AsKept<'_, SourceFact> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = |before: Option<&str>, source_type: SourceType, behind: Option<(&'static str, &str)>| {
+            let mut members = serializer.serialize_map(None)?;
+            if let Some(code) = before {
+                members.serialize_entry("code", code)?;
+            }
+            members.serialize_entry("type", source_type.text())?;
+            if let Some((name, number)) = behind {
+                members.serialize_entry(name, number)?;
+            }
+            members.end()
         };
-        match source {
+        match self.0 {
             SourceFact::Campaign { campaign_number } => {
-                Self { campaign_number: Some(campaign_number), ..of(SourceType::Campaign) }
+                members(None, SourceType::Campaign, Some(("campaignNumber", campaign_number)))
             }
             SourceFact::Contact { contact_number } => {
-                Self { contact_number: Some(contact_number), ..of(SourceType::Contact) }
+                members(None, SourceType::Contact, Some(("contactNumber", contact_number)))
             }
-            SourceFact::CustomerPriceGroup { code } => Self { code: Some(code), ..of(SourceType::CustomerPriceGroup) },
-            SourceFact::CustomerDiscountGroup { code } => {
-                Self { code: Some(code), ..of(SourceType::CustomerDiscountGroup) }
-            }
-            SourceFact::AllCustomers => of(SourceType::AllCustomers),
+            SourceFact::CustomerPriceGroup { code } => members(Some(code), SourceType::CustomerPriceGroup, None),
+            SourceFact::CustomerDiscountGroup { code } => members(Some(code), SourceType::CustomerDiscountGroup, None),
+            SourceFact::AllCustomers => members(None, SourceType::AllCustomers, None),
         }
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PriceMembers<'a> {
-    source: SourceMembers<'a>,
-    unit_price: Amount,
-    ending_date: Option<NaiveDate>,
-    item_number: &'a str,
-    tax_percent: Option<Percent>,
-    variant_code: Option<&'a str>,
-    currency_code: Option<&'a str>,
-    starting_date: Option<NaiveDate>,
-    minimum_quantity: Amount,
-    price_includes_tax: bool,
-    allow_line_discount: bool,
-    unit_of_measure_code: Option<&'a str>,
-}
-
-impl<'a> From<&'a PriceLineFact> for PriceMembers<'a> {
-    fn from(fact: &'a PriceLineFact) -> Self {
-        Self {
-            source: (&fact.source).into(),
-            unit_price: fact.unit_price,
-            ending_date: fact.ending_date,
-            item_number: &fact.item_number,
-            tax_percent: fact.tax_percent,
-            variant_code: fact.variant_code.as_deref(),
-            currency_code: fact.currency_code.as_deref(),
-            starting_date: fact.starting_date,
-            minimum_quantity: fact.minimum_quantity,
-            price_includes_tax: fact.price_includes_tax,
-            allow_line_discount: fact.allow_line_discount,
-            unit_of_measure_code: fact.unit_of_measure_code.as_deref(),
-        }
+impl Serialize for AsKept<'_, PriceLineFact> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(line) = self;
+        let mut members = serializer.serialize_struct("PriceLineFact", 12)?;
+        members.serialize_field("source", &AsKept(&line.source))?;
+        members.serialize_field("unitPrice", &line.unit_price)?;
+        members.serialize_field("endingDate", &line.ending_date)?;
+        members.serialize_field("itemNumber", &line.item_number)?;
+        members.serialize_field("taxPercent", &line.tax_percent)?;
+        members.serialize_field("variantCode", &line.variant_code)?;
+        members.serialize_field("currencyCode", &line.currency_code)?;
+        members.serialize_field("startingDate", &line.starting_date)?;
+        members.serialize_field("minimumQuantity", &line.minimum_quantity)?;
+        members.serialize_field("priceIncludesTax", &line.price_includes_tax)?;
+        members.serialize_field("allowLineDiscount", &line.allow_line_discount)?;
+        members.serialize_field("unitOfMeasureCode", &line.unit_of_measure_code)?;
+        members.end()
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DiscountMembers<'a> {
-    source: SourceMembers<'a>,
-    ending_date: Option<NaiveDate>,
-    item_number: Option<&'a str>,
-    variant_code: Option<&'a str>,
-    currency_code: Option<&'a str>,
-    starting_date: Option<NaiveDate>,
-    minimum_quantity: Amount,
-    unit_of_measure_code: Option<&'a str>,
-    line_discount_percent: Percent,
-    item_discount_group_code: Option<&'a str>,
-}
-
-impl<'a> From<&'a DiscountLineFact> for DiscountMembers<'a> {
-    fn from(fact: &'a DiscountLineFact) -> Self {
-        Self {
-            source: (&fact.source).into(),
-            ending_date: fact.ending_date,
-            item_number: fact.item_number.as_deref(),
-            variant_code: fact.variant_code.as_deref(),
-            currency_code: fact.currency_code.as_deref(),
-            starting_date: fact.starting_date,
-            minimum_quantity: fact.minimum_quantity,
-            unit_of_measure_code: fact.unit_of_measure_code.as_deref(),
-            line_discount_percent: fact.line_discount_percent,
-            item_discount_group_code: fact.item_discount_group_code.as_deref(),
-        }
+impl Serialize for AsKept<'_, DiscountLineFact> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(line) = self;
+        let mut members = serializer.serialize_struct("DiscountLineFact", 10)?;
+        members.serialize_field("source", &AsKept(&line.source))?;
+        members.serialize_field("endingDate", &line.ending_date)?;
+        members.serialize_field("itemNumber", &line.item_number)?;
+        members.serialize_field("variantCode", &line.variant_code)?;
+        members.serialize_field("currencyCode", &line.currency_code)?;
+        members.serialize_field("startingDate", &line.starting_date)?;
+        members.serialize_field("minimumQuantity", &line.minimum_quantity)?;
+        members.serialize_field("unitOfMeasureCode", &line.unit_of_measure_code)?;
+        members.serialize_field("lineDiscountPercent", &line.line_discount_percent)?;
+        members.serialize_field("itemDiscountGroupCode", &line.item_discount_group_code)?;
+        members.end()
     }
 }
 
@@ -331,9 +295,9 @@ impl Formatter for Spaced {
     }
 }
 
-/// The members as text.
-fn text(members: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
+/// A fact as text.
+fn text(fact: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
     let mut bytes = Vec::with_capacity(512);
-    members.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
+    fact.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
     Ok(String::from_utf8(bytes)?)
 }

@@ -320,6 +320,17 @@ fn headers(reply: &Reply) -> Vec<(String, String)> {
     headers
 }
 
+/// Two replies that say the same.
+fn are_alike(one: &Reply, other: &Reply, about: &str) {
+    assert_eq!(one.status, other.status, "{about}");
+    assert_eq!(headers(one), headers(other), "{about}");
+    if one.status == 200 {
+        assert_eq!(one.text, other.text, "{about}");
+    } else {
+        assert_eq!(one.errors(), other.errors(), "{about}");
+    }
+}
+
 #[actix_web::test]
 async fn the_usual_question_is_answered_like_any_other() {
     let app = app().await;
@@ -343,13 +354,7 @@ async fn the_usual_question_is_answered_like_any_other() {
         let usual = app.get(&path).await;
         // Whoever gives a condition is answered by the handler behind the router.
         let other = app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await;
-        assert_eq!(usual.status, other.status, "{query}");
-        assert_eq!(headers(&usual), headers(&other), "{query}");
-        if usual.status == 200 {
-            assert_eq!(usual.text, other.text, "{query}");
-        } else {
-            assert_eq!(usual.errors(), other.errors(), "{query}");
-        }
+        are_alike(&usual, &other, query);
     }
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for path in [DESK, "/v1/price-quotes?itemNumber=%44ESK", "/v1/items"] {
@@ -395,13 +400,7 @@ async fn the_usual_document_is_answered_like_any_other() {
         // Whoever says more of the body than is needed is answered by the handler behind the router.
         let kind = [("content-type", "application/json; charset=utf-8")];
         let other = app.send(Method::POST, &path, &kind, Some(body)).await;
-        assert_eq!(usual.status, other.status, "{query} {body}");
-        assert_eq!(headers(&usual), headers(&other), "{query} {body}");
-        if usual.status == 200 {
-            assert_eq!(usual.text, other.text, "{query} {body}");
-        } else {
-            assert_eq!(usual.errors(), other.errors(), "{query} {body}");
-        }
+        are_alike(&usual, &other, &format!("{query} {body}"));
     }
 }
 

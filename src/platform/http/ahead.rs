@@ -96,10 +96,8 @@ where
     A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     let body = arriving(&mut request).await;
-    let response = body.as_ref().filter(|body| is_whole(&request, body)).and_then(|body| {
-        // From here on the body is only looked at.
-        at_once.answer_with_body(&request, body)
-    });
+    let response =
+        body.as_ref().filter(|body| is_whole(&request, body)).and_then(|body| at_once.answer_with_body(&request, body));
     if let Some(response) = response {
         return Ok(response);
     }
