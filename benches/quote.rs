@@ -14,10 +14,11 @@ use std::sync::Arc;
 use actix_http::test::TestRequest;
 use actix_http::{Method, Request};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use kampanje::app::routes;
 use kampanje::platform::clock::Calendar;
+use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::ahead::AtOnce;
 use kampanje::platform::http::call::BodyLimit;
-use kampanje::platform::http::middleware::Credentials;
 use kampanje::pricing::resolve::Scratch;
 use kampanje::publication::disk::Copy;
 use kampanje::publication::facts::{Change, Fact, FactKind};
@@ -205,7 +206,7 @@ fn at_once(criterion: &mut Criterion) {
     let known_at = calendar.now().timestamp_millis();
     let copy = Copy { identity: Vec::new(), mark: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(copy));
-    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None), BodyLimit(1 << 20));
+    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None), &routes(), BodyLimit(1 << 20));
     let path = "/v1/price-quotes";
     let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
         .iter()
@@ -230,7 +231,8 @@ fn at_once(criterion: &mut Criterion) {
         })
         .collect();
     for query in ["", "?explain=true"] {
-        let post = TestRequest::with_uri(&format!("{path}{query}")).method(Method::POST).finish();
+        let mut post = TestRequest::with_uri(&format!("{path}{query}"));
+        let post = post.method(Method::POST).insert_header(("host", "127.0.0.1:8080")).finish();
         criterion.bench_function(&format!("POST of 100 lines at once{query}"), |bencher| {
             let answer = |at: usize| quotes.answer_with_body(&post, &bodies[at]).unwrap();
             bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);

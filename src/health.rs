@@ -37,9 +37,9 @@ static METRICS: OnceLock<anyhow::Result<PrometheusHandle>> = OnceLock::new();
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_livez, livez);
-    routes.add(__path_readyz, readyz);
-    routes.add(__path_metrics, metrics);
+    routes.add(__path_livez, livez).public().quiet();
+    routes.add(__path_readyz, readyz).public().quiet();
+    routes.add(__path_metrics, metrics).public().quiet();
 }
 
 /// Whether requests should be sent here; cloning shares it.

@@ -58,7 +58,7 @@ An unknown field or parameter is refused.";
 pub fn mount(routes: &mut Routes) {
     routes.schema::<ProblemDocument>();
     routes.schema::<ProblemError>();
-    routes.add(__path_openapi, openapi);
+    routes.add(__path_openapi, openapi).public().quiet();
 }
 
 /// The document as it is served.

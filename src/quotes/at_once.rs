@@ -17,11 +17,13 @@ use super::quote::write_quote;
 use super::request::QuoteRequest;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::PUBLICATION_VERSION;
+use crate::platform::http::access::{self, Access, Credentials};
 use crate::platform::http::ahead::AtOnce;
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
 use crate::platform::http::figures::RouteFigures;
 use crate::platform::http::json;
-use crate::platform::http::middleware::{Credentials, TraceIds, accepts_json, add_common_headers, given_trace_id};
+use crate::platform::http::middleware::{TraceIds, accepts_json, add_common_headers, given_trace_id};
+use crate::platform::http::routes::Routes;
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 
@@ -45,6 +47,8 @@ pub struct QuotesAtOnce {
     book: LiveBook,
     calendar: Calendar,
     credentials: Credentials,
+    /// The access that the route table declares for GET and POST of the path.
+    access: [Access; 2],
     body_limit: BodyLimit,
     figures: RouteFigures,
     reused: RefCell<Reused>,
@@ -87,11 +91,19 @@ impl<K: PartialEq + Copy> Header<K> {
 impl QuotesAtOnce {
     /// Answers from a book.
     #[must_use]
-    pub fn new(book: LiveBook, calendar: Calendar, credentials: Credentials, body_limit: BodyLimit) -> Self {
+    pub fn new(
+        book: LiveBook,
+        calendar: Calendar,
+        credentials: Credentials,
+        routes: &Routes,
+        body_limit: BodyLimit,
+    ) -> Self {
+        let access = [Method::GET, Method::POST].map(|method| routes.access(&method, PATH));
         Self {
             book,
             calendar,
             credentials,
+            access,
             body_limit,
             figures: RouteFigures::new(PATH.to_owned()),
             reused: RefCell::default(),
@@ -100,9 +112,19 @@ impl QuotesAtOnce {
 
     fn is_usual(&self, request: &Request) -> bool {
         let headers = request.headers();
+        let [get, post] = self.access;
+        let access = if *request.method() == Method::GET { get } else { post };
         request.path() == PATH
             && !headers.keys().any(|name| UNUSUAL.contains(name))
-            && self.credentials.admit(headers)
+            && self.credentials.admit(
+                access,
+                access::Request {
+                    method: request.method(),
+                    version: request.version(),
+                    authority: request.uri().authority(),
+                    headers,
+                },
+            )
             && accepts_json(headers)
             && self.book.is_loaded()
             // Whoever reads along wants to read of every request.
@@ -203,9 +225,10 @@ mod tests {
         let book = LiveBook::new(calendar.clone());
         let known_at = calendar.now().timestamp_millis();
         book.restore(Copy { identity: Vec::new(), mark: None, known_at, snapshot: Arc::new(Snapshot::empty()) }).await;
-        let quotes = QuotesAtOnce::new(book, calendar, Credentials::new(None), BodyLimit(100));
+        let quotes = QuotesAtOnce::new(book, calendar, Credentials::new(None), &Routes::default(), BodyLimit(100));
         let mut request = TestRequest::with_uri(PATH);
-        request.method(Method::POST).insert_header((header::CONTENT_TYPE, "application/json"));
+        request.method(Method::POST);
+        request.insert_header((header::HOST, "localhost")).insert_header((header::CONTENT_TYPE, "application/json"));
         let request = request.finish();
         assert!(quotes.wants_body(&request));
         let body = |length: usize| format!("{:<length$}", r#"{"lines":[{"itemNumber":"DESK"}]}"#).into_bytes();

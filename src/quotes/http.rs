@@ -40,8 +40,8 @@ pub(super) const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_get_price_quote, get_price_quote);
-    routes.add(__path_create_price_quote, create_price_quote);
+    routes.add(__path_get_price_quote, get_price_quote).quiet();
+    routes.add(__path_create_price_quote, create_price_quote).quiet();
 }
 
 /// A document whose prices are asked for.

@@ -6,14 +6,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use actix_web::rt::task::spawn_blocking;
-use diesel::QueryableByName;
-use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::data_hash::DataHash;
 
 /// The collections in which something can be created, each with a body that only lacks a free key.
 const COLLECTIONS: [(&str, &str); 12] = [
@@ -34,16 +32,8 @@ const COLLECTIONS: [(&str, &str); 12] = [
 /// A company with one of everything, each thing used by another.
 struct World {
     app: TestApp,
-    conn: AsyncPgConnection,
-    /// The query for a hash over all tables.
-    everything: String,
+    hash: DataHash,
     standing: String,
-}
-
-#[derive(QueryableByName)]
-struct Hash {
-    #[diesel(sql_type = Text)]
-    hash: String,
 }
 
 impl World {
@@ -90,18 +80,14 @@ impl World {
         ] {
             app.post(path, &body).await.expect(201);
         }
-        let mut conn = app.connection().await;
-        let tables = "SELECT string_agg(format('SELECT %L || md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) AS one FROM %I AS t',
-                relname, relname), ' UNION ALL ') AS hash FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
-        let tables: Hash = diesel::sql_query(tables).get_result(&mut conn).await.unwrap();
-        let everything = format!("SELECT string_agg(one, ' ' ORDER BY one) AS hash FROM ({}) AS tables", tables.hash);
-        let mut world = Self { app, conn, everything, standing: String::new() };
+        let hash = DataHash::new(&app).await;
+        let mut world = Self { app, hash, standing: String::new() };
         world.standing = world.hash().await;
         world
     }
 
     async fn hash(&mut self) -> String {
-        diesel::sql_query(&self.everything).get_result::<Hash>(&mut self.conn).await.unwrap().hash
+        self.hash.now().await
     }
 
     /// Wants a problem with this status and code, in the form that every problem has, and nothing changed.
@@ -815,7 +801,7 @@ async fn bodies_over_the_limit_are_refused_before_they_fill_the_memory() {
     let mut world = World::new().await;
     let address = world.app.address;
     let head = |framing: &str| {
-        format!("POST /v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{framing}\r\n\r\n")
+        format!("POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{framing}\r\n\r\n")
     };
     // 100 MB with its length: refused by the head alone.
     let answer = talked(address, head("Content-Length: 100000000"), Vec::new(), 0).await;
@@ -855,20 +841,20 @@ async fn requests_that_are_no_http_are_refused_and_the_service_goes_on() {
         ("GET\r\n\r\n".to_owned(), vec!["400"]),
         ("GET /v1/items HTTP/9.9\r\n\r\n".to_owned(), vec!["400"]),
         ("GET /v1/items HTTP/1.1\r\nHost x\r\n\r\n".to_owned(), vec!["400"]),
-        ("GET /v1/items HTTP/1.1\r\nHost: x\r\nA\u{0}: b\r\n\r\n".to_owned(), vec!["400"]),
-        ("GET /v1/\u{e4} HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), vec!["400", "404"]),
+        ("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nA\u{0}: b\r\n\r\n".to_owned(), vec!["400"]),
+        ("GET /v1/\u{e4} HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), vec!["400", "404"]),
         (
-            "POST /v1/items HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"
                 .to_owned(),
             vec!["400"],
         ),
-        ("POST /v1/items HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(), vec!["400"]),
+        ("POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n".to_owned(), vec!["400"]),
         (
-            "POST /v1/items HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
             vec!["400"],
         ),
-        (format!("GET /v1/items?filter={long} HTTP/1.1\r\nHost: x\r\n\r\n"), vec!["431"]),
-        (format!("GET /v1/items HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n"), vec!["431"]),
+        (format!("GET /v1/items?filter={long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), vec!["431"]),
+        (format!("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"), vec!["431"]),
     ] {
         let about: String = head.chars().take(60).collect();
         let answer = talked(address, head, Vec::new(), 0).await;

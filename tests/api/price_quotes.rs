@@ -430,7 +430,7 @@ async fn a_document_is_answered_however_it_arrives() {
     let (document, wrong) = (document.to_string(), r#"{"lines":[{}]}"#.to_owned());
     let post = |body: &str| {
         format!(
-            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
     };
@@ -457,7 +457,7 @@ async fn a_document_is_answered_however_it_arrives() {
     // In chunks, without a length.
     let chunks = format!("{:x}\r\n{document}\r\n0\r\n\r\n", document.len());
     let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     stream.write_all(format!("{head}{chunks}").as_bytes()).await.unwrap();
     let (_, body) = next_answer(&mut stream).await;

@@ -1,4 +1,4 @@
-//! What happens around every request: a trace id, credentials, the one form of failure, a log line and the counters.
+//! What happens around every request: a trace id, access control, the one form of failure, a log line and the counters.
 
 use std::time::Instant;
 
@@ -9,11 +9,10 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, web};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::access::{self, Access, Credentials};
 use super::call::Caller;
 use super::figures;
 use super::problem::{Problem, ProblemCode};
@@ -23,46 +22,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Carries the trace id of every answer.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
-/// The API key, if the service has one; only its hash is kept.
-#[derive(Clone)]
-pub struct Credentials(Option<[u8; 32]>);
-
-impl Credentials {
-    /// Credentials that ask for this key; without one, everybody who reaches the service may use it.
-    #[must_use]
-    pub fn new(api_key: Option<&str>) -> Self {
-        Self(api_key.map(|key| Sha256::digest(key.as_bytes()).into()))
-    }
-
-    /// Whether a key is asked for.
-    #[must_use]
-    pub const fn required(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// Whether a request with these headers may be answered.
-    #[must_use]
-    pub fn admit(&self, headers: &HeaderMap) -> bool {
-        let Some(expected) = self.0 else { return true };
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, key)| Sha256::digest(key.trim().as_bytes()));
-        given.is_some_and(|hash| bool::from(hash.as_slice().ct_eq(&expected)))
-    }
-
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        if self.admit(headers) {
-            return Ok(Caller(if self.required() { "api-key" } else { "local" }.to_owned()));
-        }
-        Err(Problem::new(ProblemCode::Unauthorized, "the request needs the API key as a bearer token")
-            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-    }
-}
-
-/// The middleware.
+/// Wraps every request: gives it a trace id, turns every failure into a problem document, counts it and logs it.
 ///
 /// # Errors
 /// Never: every failure becomes a response.
@@ -72,41 +32,63 @@ pub async fn around(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let trace_id = trace_id(request.headers());
-    let trace_id = trace_id.text();
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let span = if is_quiet(&path) {
-        tracing::debug_span!("request", trace_id = %trace_id, method = %method, path = %path)
-    } else {
-        tracing::info_span!("request", trace_id = %trace_id, method = %method, path = %path)
-    };
-    let mut response = match admitted(&request) {
-        Err(problem) => request.into_response(problem.response(&path, trace_id)),
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            match next.call(request).instrument(span.clone()).await {
-                Ok(response) => in_our_form(response.map_into_boxed_body(), &path, trace_id),
-                Err(error) => return Err(error),
-            }
-        }
-    };
-    let trace_id = HeaderValue::from_str(trace_id).map_err(actix_web::Error::from)?;
-    add_common_headers(response.headers_mut(), trace_id);
+    request.extensions_mut().insert(trace_id);
+    let response = next.call(request).await?;
+    let mut response = in_our_form(response.map_into_boxed_body(), &path, trace_id.text());
+    let header = HeaderValue::from_str(trace_id.text()).map_err(actix_web::Error::from)?;
+    add_common_headers(response.headers_mut(), header);
     let status = response.status();
     let took = started.elapsed();
     figures::count(response.request(), status, took);
     let (status, took_us) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    span.in_scope(|| {
-        if is_quiet(&path) {
-            tracing::debug!(status, took_us, "request answered");
-        } else {
-            tracing::info!(status, took_us, "request answered");
-        }
-    });
+    let trace_id = trace_id.text();
+    if response.request().app_data::<RequestLog>() == Some(&RequestLog::Quiet) {
+        tracing::debug!(trace_id, %method, path, status, took_us, "request answered");
+    } else {
+        tracing::info!(trace_id, %method, path, status, took_us, "request answered");
+    }
     Ok(response)
 }
 
+/// The level at which a route's requests are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestLog {
+    /// One line at level info.
+    #[default]
+    Normal,
+    /// One line at level debug: quotes come by the thousand a second, and probes and scrapes say little.
+    Quiet,
+}
+
+/// Wraps the handler of a matched route: admits or refuses the caller, and logs what happens inside under the trace id.
+///
+/// # Errors
+/// Never: a refusal is a response.
+pub async fn guard(
+    access: Access,
+    log: RequestLog,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match admitted(access, &request) {
+        Ok(caller) => {
+            let trace_id = request.extensions().get::<TraceId>().copied();
+            let trace_id = trace_id.as_ref().map_or("", TraceId::text);
+            let span = match log {
+                RequestLog::Normal => tracing::info_span!("request", trace_id),
+                RequestLog::Quiet => tracing::debug_span!("request", trace_id),
+            };
+            request.extensions_mut().insert(caller);
+            next.call(request).instrument(span).await.map(ServiceResponse::map_into_boxed_body)
+        }
+        Err(problem) => Ok(request.error_response(problem)),
+    }
+}
+
 /// What leads from an answer to the log: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy)]
 pub struct TraceId([u8; 32]);
 
 impl TraceId {
@@ -168,31 +150,26 @@ pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
     }
 }
 
-/// Who calls, unless the request is refused before it reaches its handler.
-fn admitted(request: &ServiceRequest) -> Result<Caller, Problem> {
-    if !is_business(request.path()) {
-        return Ok(Caller("local".to_owned()));
-    }
-    let caller = match request.app_data::<web::Data<Credentials>>() {
-        Some(credentials) => credentials.caller(request.headers())?,
-        None => return Err(Problem::internal("the app was built without credentials")),
+/// Returns the caller, unless the request is refused before it reaches its handler.
+fn admitted(access: Access, request: &ServiceRequest) -> Result<Caller, Problem> {
+    let Some(credentials) = request.app_data::<web::Data<Credentials>>() else {
+        return Err(Problem::internal("the app was built without credentials"));
     };
-    if accepts_json(request.headers()) {
+    let caller = credentials.authorize(
+        access,
+        access::Request {
+            method: request.method(),
+            version: request.version(),
+            authority: request.uri().authority(),
+            headers: request.headers(),
+        },
+    )?;
+    // Metrics, probes and the documentation have representations of their own.
+    if access == Access::Public || accepts_json(request.headers()) {
         Ok(caller)
     } else {
         Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
     }
-}
-
-/// Whether the path belongs to the API, and not to what operators ask.
-fn is_business(path: &str) -> bool {
-    path == "/v1" || path.starts_with("/v1/")
-}
-
-/// Whether a line of the log for each request would be too much: quotes come by the thousand a second, and probes and scrapes say
-/// little.
-fn is_quiet(path: &str) -> bool {
-    path == "/v1/price-quotes" || !is_business(path)
 }
 
 /// Whether `Accept` lets JSON through; a range with q=0 does not.

@@ -66,6 +66,8 @@ codes! {
         InvalidFilter "INVALID_FILTER" (400, "The filter or order cannot be used") "`filter` or `orderby` is wrong; the error's `params` point at the place.";
         InvalidCursor "INVALID_CURSOR" (400, "The link cannot be used") "A `nextLink` was changed, or belongs to another list.";
         Unauthorized "UNAUTHORIZED" (401, "Credentials are missing or wrong") "The service has an API key and the request does not carry it as a bearer token.";
+        HostNotAllowed "HOST_NOT_ALLOWED" (403, "The host is not allowed") "The service has no API key, and the request is for another host than this machine.";
+        OriginNotAllowed "ORIGIN_NOT_ALLOWED" (403, "The origin is not allowed") "The service has no API key, and a web page of another origin asks for a change.";
         NotFound "NOT_FOUND" (404, "Nothing is here") "No resource has this path, id or key.";
         MethodNotAllowed "METHOD_NOT_ALLOWED" (405, "The method is not allowed here") "The path exists, the method does not; `Allow` lists those that do.";
         NotAcceptable "NOT_ACCEPTABLE" (406, "No acceptable representation") "The service answers JSON, which the `Accept` header excludes.";

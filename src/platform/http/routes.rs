@@ -2,16 +2,20 @@
 //! other does not.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, web};
+use actix_web::dev::ServiceRequest;
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, web};
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::access::Access;
 use super::figures::RouteFigures;
-use super::middleware::method_not_allowed;
+use super::middleware::{RequestLog, guard, method_not_allowed};
 
 /// One operation: what is documented and what is done.
 struct Served {
@@ -20,6 +24,25 @@ struct Served {
     operation: Operation,
     /// One route; two for a GET, which answers HEAD too.
     routes: Vec<Route>,
+    access: Access,
+    log: RequestLog,
+}
+
+/// Operations that were just added, to declare what is unusual about them.
+pub struct Added<'a>(&'a mut [Served]);
+
+impl Added<'_> {
+    /// Opens the operations to everybody who can reach the service.
+    pub fn public(self) -> Self {
+        self.0.iter_mut().for_each(|served| served.access = Access::Public);
+        self
+    }
+
+    /// Logs requests of the operations at level debug only.
+    pub fn quiet(self) -> Self {
+        self.0.iter_mut().for_each(|served| served.log = RequestLog::Quiet);
+        self
+    }
 }
 
 /// All operations and the schemas they speak of.
@@ -31,7 +54,7 @@ pub struct Routes {
 
 impl Routes {
     /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the macro made beside it.
-    pub fn add<P, F, A>(&mut self, _documentation: P, handler: F)
+    pub fn add<P, F, A>(&mut self, _documentation: P, handler: F) -> Added<'_>
     where
         P: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>,
         F: Handler<A>,
@@ -39,12 +62,14 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         P::schemas(&mut self.schemas);
+        let first = self.served.len();
         let mut operation = P::operation();
         operation.deprecated = None;
         operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
         for method in P::methods() {
             self.operation(method, &P::path(), operation.clone(), handler.clone());
         }
+        Added(self.served.get_mut(first..).unwrap_or_default())
     }
 
     /// Adds a handler with a documentation made by hand.
@@ -59,7 +84,8 @@ impl Routes {
         if method == Method::GET {
             routes.push(web::head().to(handler));
         }
-        self.served.push(Served { method, path: path.to_owned(), operation, routes });
+        let (access, log) = (Access::default(), RequestLog::default());
+        self.served.push(Served { method, path: path.to_owned(), operation, routes, access, log });
     }
 
     /// Adds a schema and those it refers to.
@@ -73,7 +99,8 @@ impl Routes {
         self.schemas.push((name.to_owned(), schema));
     }
 
-    /// Mounts everything; a path with another method answers 405 with `Allow`.
+    /// Mounts everything behind the access that it declares. A path with another method answers 405 with `Allow`, every other
+    /// path 404; both need credentials.
     pub fn configure(self, app: &mut web::ServiceConfig) {
         let mut paths: Vec<(String, Vec<Served>)> = Vec::new();
         for served in self.served {
@@ -86,11 +113,14 @@ impl Routes {
         // before a parameter at the same place: `/batch` is not a key.
         paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
         for (path, operations) in paths {
-            let mut allowed: Vec<Method> = operations.iter().map(|served| served.method.clone()).collect();
+            let declared: Rc<[_]> = operations.iter().map(|served| (served.method.clone(), served.access)).collect();
+            let mut allowed: Vec<Method> = declared.iter().map(|(method, _)| method.clone()).collect();
             if allowed.contains(&Method::GET) {
                 allowed.push(Method::HEAD);
             }
-            let mut resource = web::resource(path.as_str()).app_data(RouteFigures::new(path));
+            let quiet = operations.iter().all(|served| served.log == RequestLog::Quiet);
+            let log = if quiet { RequestLog::Quiet } else { RequestLog::Normal };
+            let mut resource = web::resource(path.as_str()).app_data(RouteFigures::new(path)).app_data(log);
             for route in operations.into_iter().flat_map(|served| served.routes) {
                 resource = resource.route(route);
             }
@@ -98,8 +128,20 @@ impl Routes {
                 let response = method_not_allowed(&allowed);
                 async move { response }
             };
-            app.service(resource.default_service(web::to(refuse)));
+            let guarded =
+                move |request: ServiceRequest, next| guard(access(&declared, request.method()), log, request, next);
+            app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
+        let guarded = |request, next| guard(Access::Protected, RequestLog::Normal, request, next);
+        let not_found = web::to(|| async { HttpResponse::new(StatusCode::NOT_FOUND) });
+        app.default_service(not_found.wrap(from_fn(guarded)));
+    }
+
+    /// The access that an operation declares; what is not declared needs credentials.
+    #[must_use]
+    pub fn access(&self, method: &Method, path: &str) -> Access {
+        let declared = self.served.iter().find(|served| served.method == *method && served.path == path);
+        declared.map_or_else(Access::default, |served| served.access)
     }
 
     /// Every method and path that is served.
@@ -121,7 +163,11 @@ impl Routes {
                 Method::DELETE => &mut item.delete,
                 _ => &mut item.patch,
             };
-            *slot = Some(served.operation.clone());
+            let mut operation = served.operation.clone();
+            if served.access == Access::Public {
+                operation.security = Some(Vec::new());
+            }
+            *slot = Some(operation);
         }
         let mut paths = Paths::new();
         paths.paths.extend(items);
@@ -133,6 +179,12 @@ impl Routes {
         document.components = Some(components.build());
         document
     }
+}
+
+/// The access that a path declares for a method; HEAD is a GET.
+fn access(declared: &[(Method, Access)], method: &Method) -> Access {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    declared.iter().find(|(known, _)| known == method).map_or_else(Access::default, |(_, access)| *access)
 }
 
 const fn actix_method(method: &HttpMethod) -> Method {

@@ -2,5 +2,6 @@
 
 pub mod app;
 pub mod clock;
+pub mod data_hash;
 pub mod database;
 pub mod history;
