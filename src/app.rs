@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use actix_server::Server;
 use actix_service::IntoServiceFactory as _;
-use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activation;
@@ -30,10 +29,12 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::db::secrets;
 use crate::platform::effect::Database;
+use crate::platform::http::access::Credentials;
 use crate::platform::http::ahead::Ahead;
 use crate::platform::http::call::BodyLimit;
+use crate::platform::http::connections::{self, ConnectionLimits};
 use crate::platform::http::list::CursorKey;
-use crate::platform::http::middleware::{Credentials, around};
+use crate::platform::http::middleware::around;
 use crate::platform::http::mount::{mount, mount_posted};
 use crate::platform::http::routes::Routes;
 use crate::publication::live::{LiveBook, RefreshError};
@@ -51,10 +52,6 @@ use crate::statistics;
 use crate::tasks::Tasks;
 use crate::teams::Teams;
 
-/// How long an idle connection is kept: longer than load balancers keep theirs, so that it is never we who close it.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to finish once the service stops, in seconds.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 
@@ -139,17 +136,24 @@ pub struct Shared {
     pub readiness: Readiness,
 }
 
-/// The HTTP server, listening, and the addresses that it listens on. It serves once it is awaited; signals are left to the caller.
+/// The HTTP server, listening, and the address that it listens on. It serves once it is awaited; signals are left to the caller.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<(Server, Vec<SocketAddr>)> {
+pub fn server(
+    shared: Shared,
+    listen: SocketAddr,
+    workers: usize,
+    limits: ConnectionLimits,
+) -> io::Result<(Server, SocketAddr)> {
     let document = web::Data::new(Document::of(&routes()));
-    let server = HttpServer::new(move || {
+    let server = Server::build().workers(workers).shutdown_timeout(STOP_TIMEOUT_SECONDS).disable_signals();
+    let (server, address) = connections::listen(server, listen, limits, move || {
         let shared = shared.clone();
         let routes = routes();
         let (book, calendar, credentials) = (&shared.book, &shared.calendar, &shared.credentials);
-        let at_once = QuotesAtOnce::new(book.clone(), calendar.clone(), credentials.clone(), shared.body_limit);
+        let at_once =
+            QuotesAtOnce::new(book.clone(), calendar.clone(), credentials.clone(), &routes, shared.body_limit);
         let app = App::new()
             .app_data(web::Data::new(shared.database))
             .app_data(web::Data::new(shared.calendar))
@@ -160,17 +164,11 @@ pub fn server(shared: Shared, listen: SocketAddr, workers: usize) -> io::Result<
             .app_data(web::Data::new(shared.readiness))
             .app_data(document.clone())
             .wrap(from_fn(around))
-            .configure(|app| routes.configure(app))
+            // The documentation's files are the same in every copy of the service, so they need no credentials.
             .service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
+            .configure(|app| routes.configure(app));
         Ahead::of(at_once, app.into_factory())
-    })
-    .workers(workers)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(STOP_TIMEOUT_SECONDS)
-    .disable_signals()
-    .bind(listen)?;
-    let addresses = server.addrs();
-    Ok((server.run(), addresses))
+    })?;
+    Ok((server.run(), address))
 }

@@ -98,6 +98,9 @@ pub struct ServeSettings {
     /// At most so many connections to the database.
     #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16")]
     pub pool_size: NonZeroUsize,
+    /// The most connections of clients that are open at a time; fewer where the limit of file descriptors is lower.
+    #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]
+    pub max_connections: NonZeroUsize,
     /// The largest body in bytes.
     #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
     pub body_limit: NonZeroUsize,
@@ -188,6 +191,7 @@ mod tests {
             &["--listen", "nowhere"][..],
             &["--workers", "0"],
             &["--pool-size", "0"],
+            &["--max-connections", "0"],
             &["--drain-seconds", "301"],
             &["--snapshot-seconds", "0"],
             &["--self-check-seconds", "604801"],

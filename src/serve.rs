@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::activation::Follower;
@@ -22,9 +23,10 @@ use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::db::secrets;
 use crate::platform::effect::{Database, forget_old_answers};
 use crate::platform::embedded_postgres::{self, Durability, EmbeddedPostgres, Settings, StartError};
+use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
+use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
-use crate::platform::http::middleware::Credentials;
 use crate::publication::disk::DiskCopy;
 use crate::publication::live::{LiveBook, POLL, RefreshError};
 
@@ -34,6 +36,8 @@ const DATABASE: &str = "kampanje";
 const CURSOR_SECRET: &str = "list cursors";
 /// The file for the price book beside a private database.
 const COPY: &str = "price-book.copy";
+/// The file descriptors that are not for clients: background sessions, listeners, logs, files that are read and written.
+const RESERVED_DESCRIPTORS: usize = 128;
 /// How long after a try to open the database the next one begins.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -166,11 +170,11 @@ async fn serve_from(
     let mut signals = Signals::catch().context("signals cannot be caught")?;
     let workers = settings.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let address = settings.listen.address;
-    let (server, addresses) =
-        app::server(shared, address, workers).with_context(|| format!("cannot listen on {address}"))?;
-    for address in &addresses {
-        tracing::info!(url = %format!("http://{address}"), workers, "the service listens");
-    }
+    let max_connections = max_connections(settings)?;
+    let limits = ConnectionLimits { max_connections: max_connections.div_ceil(workers), ..ConnectionLimits::default() };
+    let (server, address) =
+        app::server(shared, address, workers, limits).with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(url = %format!("http://{address}"), workers, max_connections, "the service listens");
     tokio::spawn(health::keep_metrics());
     let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
     let disk_while_serving = disk.clone();
@@ -193,8 +197,10 @@ async fn serve_from(
     let drain = Duration::from_secs(settings.drain_seconds);
     let handle = server.handle();
     let played = async {
-        let Some(address) = addresses.first().filter(|_| with_demo) else { return Ok(()) };
-        let account = demo::play(from_here(*address), settings.api_key()).await;
+        if !with_demo {
+            return Ok(());
+        }
+        let account = demo::play(from_here(address), settings.api_key()).await;
         let told = account.and_then(|account| Ok(io::stdout().write_all(account.as_bytes())?));
         if told.is_err() {
             handle.stop(true).await;
@@ -219,6 +225,22 @@ async fn serve_from(
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");
     Ok(())
+}
+
+/// Raises the limit of file descriptors as far as the system lets us, and returns the most connections to accept: what was
+/// set, but so many fewer than there are descriptors that the database, files and logs have theirs.
+fn max_connections(settings: &ServeSettings) -> anyhow::Result<usize> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of file descriptors stays as it is");
+    }
+    let descriptors =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+    let reserved = RESERVED_DESCRIPTORS.saturating_add(settings.pool_size.get());
+    let free = descriptors.saturating_sub(reserved);
+    anyhow::ensure!(free > 0, "{descriptors} file descriptors are too few: the service needs more than {reserved}");
+    Ok(settings.max_connections.get().min(free))
 }
 
 /// What ends the service.

@@ -1,6 +1,7 @@
 //! The HTTP side: the real router over a real PostgreSQL, each test with a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
 
+mod access;
 mod activation;
 mod activities;
 mod audience;
@@ -9,6 +10,7 @@ mod book;
 mod campaign_copies;
 mod campaign_statuses;
 mod campaigns;
+mod connections;
 mod contacts;
 mod criteria;
 mod currencies;

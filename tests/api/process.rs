@@ -59,10 +59,33 @@ impl Serving {
         Self::try_start(arguments, database_url).expect("the service listens")
     }
 
+    /// A process that is started by another command, which is made from its own.
+    pub fn start_with(
+        launcher: impl FnOnce(Command) -> Command,
+        arguments: &[&str],
+        database_url: Option<&str>,
+    ) -> Self {
+        Self::try_start_with(launcher, arguments, database_url).expect("the service listens")
+    }
+
     /// A process that listens; none when it ended instead.
     pub fn try_start(arguments: &[&str], database_url: Option<&str>) -> Option<Self> {
+        Self::try_start_with(|command| command, arguments, database_url)
+    }
+
+    fn try_start_with(
+        launcher: impl FnOnce(Command) -> Command,
+        arguments: &[&str],
+        database_url: Option<&str>,
+    ) -> Option<Self> {
         let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"]);
-        command.args(arguments).stderr(Stdio::piped());
+        command.args(arguments);
+        let removed: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+        let mut command = launcher(command);
+        for name in removed {
+            command.env_remove(name);
+        }
+        command.stderr(Stdio::piped());
         if let Some(url) = database_url {
             command.env("DATABASE_URL", url);
         }

@@ -12,8 +12,10 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Service, ServiceFactory, ServiceResponse};
 use actix_web::http::header;
 use actix_web::web::Bytes;
-use futures_util::future::{Either, LocalBoxFuture, MapOk};
+use futures_util::future::{Either, LocalBoxFuture};
 use futures_util::{FutureExt, Stream, TryFutureExt};
+
+use super::connections::{Exchange, answered};
 
 /// Answers requests that need no waiting.
 pub trait AtOnce {
@@ -61,10 +63,9 @@ where
     }
 }
 
-/// What comes of a request: at once; once its body has been looked at; from the app.
-type Coming<F> = Either<Answered, Either<LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>, FromApp<F>>>;
-type Answered = Ready<Result<Response<BoxBody>, Error>>;
-type FromApp<F> = MapOk<F, fn(ServiceResponse<BoxBody>) -> Response<BoxBody>>;
+/// The response future: immediate, or after the body was looked at or the app has answered.
+type Responding =
+    Either<Ready<Result<Response<BoxBody>, Error>>, LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>>;
 
 impl<S, A> Service<Request> for Ahead<S, A>
 where
@@ -73,20 +74,33 @@ where
 {
     type Response = Response<BoxBody>;
     type Error = Error;
-    type Future = Coming<A::Future>;
+    type Future = Responding;
 
     actix_web::dev::forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
+        let (app, at_once) = (Rc::clone(&self.app), Rc::clone(&self.at_once));
         if self.at_once.wants_body(&request) {
-            let (app, at_once) = (Rc::clone(&self.app), Rc::clone(&self.at_once));
-            return Either::Right(Either::Left(with_body(app, at_once, request).boxed_local()));
+            return Either::Right(with_body(app, at_once, request).boxed_local());
         }
         match self.at_once.answer(&request) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(Either::Right(self.app.call(request).map_ok(Response::from))),
+            Some(response) => {
+                answered(&request);
+                Either::Left(ready(Ok(response)))
+            }
+            None => Either::Right(from_app(app, request).boxed_local()),
         }
     }
+}
+
+/// Lets the app answer.
+async fn from_app<A>(app: Rc<A>, mut request: Request) -> Result<Response<BoxBody>, Error>
+where
+    A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+{
+    let exchange = Exchange::begin(&mut request);
+    let response = app.call(request).await?;
+    Ok(exchange.end(Response::from(response)))
 }
 
 /// Answers a request as soon as its body is there; lets the app answer it if that may take longer, or cannot be done.
@@ -99,12 +113,13 @@ where
     let response =
         body.as_ref().filter(|body| is_whole(&request, body)).and_then(|body| at_once.answer_with_body(&request, body));
     if let Some(response) = response {
+        answered(&request);
         return Ok(response);
     }
     if let (Some(body), Payload::H1 { payload }) = (body, request.payload()) {
         payload.unread_data(body);
     }
-    app.call(request).map_ok(Response::from).await
+    from_app(app, request).await
 }
 
 /// What there is of a body now, or with the next packet. Longer waiting is the app's, which knows how long.

@@ -206,7 +206,8 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Reads the body up to the limit; a declared length over it is refused before a byte is read.
+/// Reads the body up to the limit; a declared length over it is refused before a byte is read. Memory grows with what arrives,
+/// not with what was announced.
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
     let limit = request.app_data::<web::Data<BodyLimit>>().map_or(usize::MAX, |limit| limit.0);
     let too_large = || Problem::new(ProblemCode::PayloadTooLarge, format!("a body has at most {limit} bytes"));
@@ -214,8 +215,17 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
+    let announces_body =
+        declared.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
+    if announces_body && matches!(*request.method(), Method::GET | Method::HEAD) {
+        let detail = format!("{} takes no body", request.method());
+        return Err(Problem::with_errors(
+            ProblemCode::InvalidRequest,
+            vec![FieldError::new("", FieldCode::NotAllowed, detail)],
+        ));
+    }
     let read = async {
-        let mut body = web::BytesMut::with_capacity(declared.unwrap_or(0));
+        let mut body = web::BytesMut::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
                 Problem::new(ProblemCode::MalformedRequest, format!("the body cannot be read: {error}"))

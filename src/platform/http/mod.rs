@@ -1,8 +1,10 @@
 //! What every room's HTTP side shares: problems, bodies, lists, ETags, the plain resource, the route table.
 
+pub mod access;
 pub mod ahead;
 pub mod batch;
 pub mod call;
+pub mod connections;
 pub mod constraints;
 pub mod etag;
 pub mod figures;

@@ -13,9 +13,10 @@ use kampanje::health::{Readiness, record_metrics};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::{Pool, connect};
 use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
+use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::call::BodyLimit;
+use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
-use kampanje::platform::http::middleware::Credentials;
 use kampanje::platform::http::problem::Problem;
 use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -159,10 +160,11 @@ impl TestApp {
             readiness: readiness.clone(),
         };
         record_metrics().unwrap();
-        let (server, addresses) = server(shared, SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (server, address) = server(shared, listen, 1, ConnectionLimits::default()).unwrap();
         actix_web::rt::spawn(server);
         let client = reqwest::Client::new();
-        Self { address: addresses[0], readiness, book, publisher, database: test_database, client }
+        Self { address, readiness, book, publisher, database: test_database, client }
     }
 
     /// A request of the test's own making.

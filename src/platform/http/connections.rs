@@ -1,0 +1,472 @@
+//! Connection limits: a cap on the number of open connections, and a deadline for every phase of one.
+//!
+//! The HTTP library times the first request head and the idle time between requests; this module bounds everything else. A
+//! connection is closed when it waits too long for a request, when a response takes too long to prepare, and when its client
+//! does not read. At the cap a new connection replaces the one that has been waiting longest, so clients that stall cannot lock
+//! others out. A request body that is left unread is not drained: the connection is closed after the response.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::error::{DispatchError, PayloadError};
+use actix_http::{HttpService, Payload, Protocol, Request, Response, h1};
+use actix_server::ServerBuilder;
+use actix_service::{Service as _, ServiceFactory, apply_fn_factory, map_config};
+use actix_web::Error;
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use futures_util::future::select;
+use tokio::sync::Notify;
+
+/// The longest time that an idle connection is kept: longer than load balancers keep theirs, so that they close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The longest time for the first request's head to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time that a connection stays open after a response to a request whose body was not read, so that the client
+/// can still read the response.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The connections over the cap that are accepted while those they replace are closing.
+const REPLACEMENTS: usize = 16;
+/// The connections that the system queues before they are accepted.
+const BACKLOG: u32 = 1_024;
+
+/// The limits of one worker's connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// The most connections that are open at a time.
+    pub max_connections: usize,
+    /// The longest time from a response to the end of the next request's head.
+    pub waiting_timeout: Duration,
+    /// The longest time from a request's head to the beginning of its response.
+    pub response_timeout: Duration,
+    /// The longest time without progress while a response is streamed.
+    pub write_timeout: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_096,
+            // A head that begins when an idle connection is about to close has its own time left.
+            waiting_timeout: KEEP_ALIVE.saturating_add(HEAD_TIMEOUT),
+            response_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The phase of a connection, which decides its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No request is in progress.
+    Waiting,
+    /// A request is being answered; its body may still arrive.
+    Answering,
+    /// A response of unknown length is being sent.
+    Sending,
+}
+
+/// An open connection.
+pub struct Connection {
+    limits: ConnectionLimits,
+    phase: Cell<Phase>,
+    /// The instant at which the phase began or last made progress.
+    since: Cell<Instant>,
+    evicted: Notify,
+}
+
+impl Connection {
+    fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(Instant::now());
+    }
+
+    fn time_left(&self) -> Duration {
+        let limit = match self.phase.get() {
+            Phase::Waiting => self.limits.waiting_timeout,
+            Phase::Answering => self.limits.response_timeout,
+            Phase::Sending => self.limits.write_timeout,
+        };
+        limit.saturating_sub(self.since.get().elapsed())
+    }
+
+    /// Returns once the connection has to be closed. The timer is set again when it fires and not with every request, so it
+    /// costs requests nothing.
+    async fn closing(&self) {
+        let overdue = async {
+            loop {
+                let left = self.time_left();
+                if left.is_zero() {
+                    break;
+                }
+                tokio::time::sleep(left).await;
+            }
+        };
+        select(pin!(overdue), pin!(self.evicted.notified())).await;
+    }
+}
+
+/// The open connections of one worker, in the order in which they were accepted.
+struct OpenConnections {
+    limits: ConnectionLimits,
+    next_id: Cell<u64>,
+    by_id: RefCell<BTreeMap<u64, Rc<Connection>>>,
+}
+
+impl OpenConnections {
+    /// Adds a connection. At the cap, evicts the one that has been waiting longest.
+    fn open(self: &Rc<Self>) -> OpenConnection {
+        let mut by_id = self.by_id.borrow_mut();
+        if by_id.len() >= self.limits.max_connections {
+            let waiting = by_id.values().filter(|connection| connection.phase.get() == Phase::Waiting);
+            if let Some(longest) = waiting.min_by_key(|connection| connection.since.get()) {
+                longest.evicted.notify_one();
+            }
+        }
+        let id = self.next_id.replace(self.next_id.get().wrapping_add(1));
+        let connection = Rc::new(Connection {
+            limits: self.limits,
+            phase: Cell::new(Phase::Waiting),
+            since: Cell::new(Instant::now()),
+            evicted: Notify::new(),
+        });
+        by_id.insert(id, Rc::clone(&connection));
+        OpenConnection { id, connection, all: Rc::clone(self) }
+    }
+
+    /// Returns the connection that was accepted last.
+    fn newest(&self) -> Option<Rc<Connection>> {
+        self.by_id.borrow().last_key_value().map(|(_, connection)| Rc::clone(connection))
+    }
+}
+
+/// Removes the connection from the open ones when it ends, however that happens.
+struct OpenConnection {
+    id: u64,
+    connection: Rc<Connection>,
+    all: Rc<OpenConnections>,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.all.by_id.borrow_mut().remove(&self.id);
+    }
+}
+
+/// A request and its response, which move their connection from phase to phase.
+pub struct Exchange {
+    connection: Option<Rc<Connection>>,
+    body: Option<Rc<RefCell<h1::Payload>>>,
+}
+
+impl Exchange {
+    /// Begins with a request. Its body stays with the exchange until the response is sent: the HTTP library drains a chunked
+    /// body that was dropped for as long as the client sends, but closes the connection after a response to one that is alive.
+    pub fn begin(request: &mut Request) -> Self {
+        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            connection.enter(Phase::Answering);
+        }
+        let body = match request.take_payload() {
+            Payload::H1 { payload } => Some(Rc::new(RefCell::new(payload))),
+            other => {
+                *request.payload() = other;
+                None
+            }
+        };
+        if let Some(body) = &body {
+            *request.payload() = Payload::Stream { payload: Box::pin(SharedPayload(Rc::clone(body))) };
+        }
+        Self { connection, body }
+    }
+
+    /// Ends with the response.
+    pub fn end(self, response: Response<BoxBody>) -> Response<BoxBody> {
+        let streams = response.body().size() == BodySize::Stream;
+        if let Some(connection) = &self.connection {
+            connection.enter(if streams { Phase::Answering } else { Phase::Waiting });
+        }
+        if !streams && self.body.is_none() {
+            return response;
+        }
+        let Self { connection, body: request_body } = self;
+        let connection = connection.filter(|_| streams);
+        response.map_body(|_, body| BoxBody::new(TrackedBody { body, connection, _request_body: request_body }))
+    }
+}
+
+/// Notes that a connection's request was answered without waiting.
+pub fn answered(request: &Request) {
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+        connection.enter(Phase::Waiting);
+    }
+}
+
+/// A request's body, shared with the exchange.
+struct SharedPayload(Rc<RefCell<h1::Payload>>);
+
+impl Stream for SharedPayload {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+    }
+}
+
+/// A response's body that notes its progress, and keeps the request's body until it is sent.
+struct TrackedBody {
+    body: BoxBody,
+    /// The connection of a streamed response.
+    connection: Option<Rc<Connection>>,
+    _request_body: Option<Rc<RefCell<h1::Payload>>>,
+}
+
+impl MessageBody for TrackedBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(context);
+        if let Some(connection) = &self.connection {
+            // A piece that is ready is written before the next one is asked for, so from here on the client has to read.
+            connection.enter(if polled.is_pending() { Phase::Answering } else { Phase::Sending });
+        }
+        polled
+    }
+}
+
+impl Drop for TrackedBody {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.enter(Phase::Waiting);
+        }
+    }
+}
+
+/// Adds a listener to a server: the service that the factory makes, in each worker, for HTTP/1.1 over TCP, within the limits.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub fn listen<F, S>(
+    server: ServerBuilder,
+    address: SocketAddr,
+    limits: ConnectionLimits,
+    factory: F,
+) -> io::Result<(ServerBuilder, SocketAddr)>
+where
+    F: Fn() -> S + Send + Clone + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error> + 'static,
+    S::Future: 'static,
+    S::InitError: Debug,
+    <S::Service as actix_service::Service<Request>>::Future: 'static,
+{
+    let listener = bind(address)?;
+    let address = listener.local_addr()?;
+    let stopping = server.graceful_shutdown_signal();
+    let accepted = limits.max_connections.saturating_add(REPLACEMENTS);
+    let server = server.max_concurrent_connections(accepted).listen("http", listener, move || {
+        let open = Rc::new(OpenConnections { limits, next_id: Cell::new(0), by_id: RefCell::default() });
+        let (stopping, newest) = (stopping.clone(), Rc::clone(&open));
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(LINGER_TIMEOUT)
+            .on_connect_ext(move |_: &TcpStream, data| {
+                if let Some(connection) = newest.newest() {
+                    data.insert(connection);
+                }
+            })
+            .finish(map_config(factory(), |()| AppConfig::default()));
+        apply_fn_factory(http, move |stream: TcpStream, http| {
+            let opened = open.open();
+            let peer = stream.peer_addr().ok();
+            let served = http.call((stream, Protocol::Http1, peer));
+            async move {
+                select(pin!(served), pin!(opened.connection.closing())).await;
+                Ok::<_, DispatchError>(())
+            }
+        })
+    })?;
+    Ok((server, address))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_service::fn_factory_with_config;
+    use actix_web::dev::fn_service;
+    use futures_util::{StreamExt as _, stream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream as Client;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        max_connections: 4,
+        waiting_timeout: Duration::from_millis(300),
+        response_timeout: Duration::from_millis(600),
+        write_timeout: Duration::from_millis(300),
+    };
+    /// Bounds every wait of these tests; a connection that is not closed by then stays open for good.
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// Serves `/` with a short body, `/read` too but after reading the request's, `/slow` never, and everything else with a body without end.
+    fn serve(limits: ConnectionLimits) -> SocketAddr {
+        let builder = ServerBuilder::new().workers(1).disable_signals();
+        let (server, address) = listen(builder, SocketAddr::from(([127, 0, 0, 1], 0)), limits, || {
+            fn_factory_with_config(|_: AppConfig| async {
+                Ok::<_, ()>(fn_service(|mut request: Request| async move {
+                    let exchange = Exchange::begin(&mut request);
+                    let body = match request.path() {
+                        "/" => BoxBody::new("answer"),
+                        "/slow" => std::future::pending().await,
+                        "/read" => {
+                            while request.payload().next().await.is_some() {}
+                            BoxBody::new("answer")
+                        }
+                        _ => {
+                            let pieces = stream::repeat_with(|| Ok::<_, Error>(Bytes::from_static(&[b'x'; 16_384])));
+                            BoxBody::new(actix_http::body::BodyStream::new(pieces))
+                        }
+                    };
+                    Ok::<_, Error>(exchange.end(Response::ok().set_body(body)))
+                }))
+            })
+        })
+        .unwrap();
+        actix_web::rt::spawn(server.run());
+        address
+    }
+
+    async fn request(address: SocketAddr, head: &str) -> Client {
+        let mut client = Client::connect(address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        client
+    }
+
+    async fn answer(client: &mut Client) -> String {
+        let mut answer = vec![0; 1_024];
+        let length = timeout(TEST_TIMEOUT, client.read(&mut answer)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    /// Reads until the connection is closed, in whichever way.
+    async fn closed(mut client: Client) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let _ = timeout(TEST_TIMEOUT, client.read_to_end(&mut rest)).await.expect("the connection is closed");
+        rest
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    #[actix_web::test]
+    async fn second_head_that_does_not_arrive() {
+        let mut client = request(serve(LIMITS), GET).await;
+        assert!(answer(&mut client).await.ends_with("answer"));
+        client.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+        assert!(closed(client).await.is_empty());
+    }
+
+    #[actix_web::test]
+    async fn response_that_is_not_prepared() {
+        let client = request(serve(LIMITS), "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(closed(client).await.is_empty());
+    }
+
+    #[actix_web::test]
+    async fn stream_that_is_not_read() {
+        let client = request(serve(LIMITS), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let read = closed(client).await;
+        assert!(read.len() > 100 && !read.ends_with(b"0\r\n\r\n"), "{}", read.len());
+    }
+
+    #[actix_web::test]
+    async fn stream_that_is_read_goes_on() {
+        let mut client = request(serve(LIMITS), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let began = Instant::now();
+        let mut piece = vec![0; 65_536];
+        while began.elapsed() < LIMITS.response_timeout * 2 {
+            assert!(timeout(TEST_TIMEOUT, client.read(&mut piece)).await.unwrap().unwrap() > 0);
+        }
+    }
+
+    #[actix_web::test]
+    async fn unread_bodies_are_not_drained() {
+        let address = serve(ConnectionLimits::default());
+        for head in [
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc",
+            "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\na",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTrailer: x\r\n",
+        ] {
+            let mut client = request(address, head).await;
+            let answer = answer(&mut client).await;
+            assert!(answer.contains("connection: close") && answer.ends_with("answer"), "{head:?}: {answer}");
+            assert!(closed(client).await.is_empty(), "{head:?}");
+        }
+        // Chunks without end: the client notices that nobody reads them.
+        let mut client = request(address, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        let chunks = async { while client.write_all(b"3\r\nabc\r\n").await.is_ok() {} };
+        timeout(TEST_TIMEOUT, chunks).await.unwrap();
+    }
+
+    #[actix_web::test]
+    async fn bodies_that_are_read_keep_the_connection() {
+        let head = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+        let mut client = request(serve(ConnectionLimits::default()), head).await;
+        for _ in 0..2 {
+            let answer = answer(&mut client).await;
+            assert!(!answer.contains("connection: close") && answer.ends_with("answer"), "{answer}");
+            client.write_all(head.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[actix_web::test]
+    async fn newcomer_at_the_cap_replaces_who_waits_longest() {
+        let limits = ConnectionLimits { max_connections: 3, ..ConnectionLimits::default() };
+        let address = serve(limits);
+        let busy = request(address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let idle = Client::connect(address).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let mut active = request(address, GET).await;
+        assert!(answer(&mut active).await.ends_with("answer"));
+        let mut newcomer = request(address, GET).await;
+        assert!(answer(&mut newcomer).await.ends_with("answer"));
+        assert!(closed(idle).await.is_empty());
+        active.write_all(GET.as_bytes()).await.unwrap();
+        assert!(answer(&mut active).await.ends_with("answer"), "it was active later than the idle one");
+        let mut rest = [0; 1];
+        let mut busy = busy;
+        let open = timeout(Duration::from_millis(100), busy.read(&mut rest)).await;
+        assert!(open.is_err(), "a request in progress is not given up");
+    }
+}

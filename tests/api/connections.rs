@@ -1,0 +1,135 @@
+//! Connections of clients that stall: they do not lock others out, and take no memory for what they only announce.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use actix_web::rt::task::spawn_blocking;
+
+use super::process::Serving;
+use super::support::database::TestDatabase;
+
+/// Bounds the waits of these tests.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn connect(url: &str) -> TcpStream {
+    let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream
+}
+
+/// Connections that each sent the beginning of something.
+fn stalled(url: &str, count: usize, beginnings: &[&str]) -> Vec<TcpStream> {
+    let send = |beginning: &&str| {
+        let mut stream = connect(url);
+        stream.write_all(beginning.as_bytes()).unwrap();
+        stream
+    };
+    beginnings.iter().cycle().take(count).map(send).collect()
+}
+
+/// The memory that a process has in use, in bytes.
+fn resident(pid: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
+}
+
+#[actix_web::test]
+async fn stalled_connections_do_not_lock_others_out() {
+    let database = TestDatabase::new().await;
+    let serving = Serving::start_with(
+        |command| {
+            // A shell sets the limit of descriptors, for the service alone.
+            let mut limited = Command::new("sh");
+            limited
+                .args(["-c", "ulimit -n 1024 && exec \"$0\" \"$@\""])
+                .arg(command.get_program())
+                .args(command.get_args());
+            limited
+        },
+        &[],
+        Some(&database.url()),
+    );
+    let url = serving.url.clone();
+    spawn_blocking(move || {
+        let held = stalled(
+            &url,
+            1_100,
+            &[
+                "GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost:",
+                "POST /v1/price-quotes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n{",
+                "",
+            ],
+        );
+        for _ in 0..3 {
+            let mut client = connect(&url);
+            client.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        drop(held);
+    })
+    .await
+    .unwrap();
+}
+
+#[actix_web::test]
+async fn announced_bodies_take_no_memory() {
+    let database = TestDatabase::new().await;
+    let serving = Serving::start(&[], Some(&database.url()));
+    let (url, pid) = (serving.url.clone(), serving.child.id());
+    spawn_blocking(move || {
+        drop(stalled(&url, 100, &["GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"]));
+        let before = resident(pid);
+        let held = stalled(
+            &url,
+            1_000,
+            &["GET /livez", "POST /v1/items/batch", "PUT /v1/items/DESK", "POST /v1/price-quotes"]
+                .map(|target| {
+                    format!(
+                        "{target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                         Content-Length: 4194304\r\n\r\n{{"
+                    )
+                })
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        );
+        // An answer after all of them: each was accepted, and its request begun.
+        let mut client = connect(&url);
+        client.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        client.read_to_string(&mut String::new()).unwrap();
+        let grown = resident(pid).saturating_sub(before);
+        assert!(grown < 64 << 20, "{grown} bytes");
+        drop(held);
+    })
+    .await
+    .unwrap();
+}
+
+#[actix_web::test]
+async fn refused_uploads_are_cut() {
+    let database = TestDatabase::new().await;
+    let serving = Serving::start(&["--api-key", "a key that nobody guesses"], Some(&database.url()));
+    let url = serving.url.clone();
+    spawn_blocking(move || {
+        let mut client = connect(&url);
+        client.write_all(b"POST /v1/items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        let mut answer = [0; 16];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[..12], b"HTTP/1.1 401");
+        let refused = Instant::now();
+        let chunk = format!("1000\r\n{}\r\n", "x".repeat(4_096));
+        while client.write_all(chunk.as_bytes()).is_ok() {
+            assert!(refused.elapsed() < Duration::from_secs(5), "chunks are still read");
+        }
+        let _ = client.shutdown(Shutdown::Both);
+    })
+    .await
+    .unwrap();
+}
