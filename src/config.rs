@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
+
 /// The command line.
 #[derive(Parser)]
 #[command(
@@ -95,9 +97,10 @@ pub struct ServeSettings {
     /// How many threads answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
-    /// At most so many connections to the database.
-    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16")]
-    pub pool_size: NonZeroUsize,
+    /// Database sessions for requests, divided by kind of work so that none starves another; the service itself uses up to 6 more.
+    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16",
+        value_parser = clap::value_parser!(u16).range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS)))]
+    pub pool_size: u16,
     /// The most connections of clients that are open at a time; fewer where the limit of file descriptors is lower.
     #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: NonZeroUsize,
@@ -190,7 +193,8 @@ mod tests {
         for wrong in [
             &["--listen", "nowhere"][..],
             &["--workers", "0"],
-            &["--pool-size", "0"],
+            &["--pool-size", "3"],
+            &["--pool-size", "1001"],
             &["--max-connections", "0"],
             &["--drain-seconds", "301"],
             &["--snapshot-seconds", "0"],

@@ -19,7 +19,7 @@ use crate::events::turns::keep_telling;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
-use crate::platform::db::pool::{Pool, PoolError};
+use crate::platform::db::pool::{Pool, PoolError, Pools};
 use crate::platform::db::secrets;
 use crate::platform::effect::{Database, forget_old_answers};
 use crate::platform::embedded_postgres::{self, Durability, EmbeddedPostgres, Settings, StartError};
@@ -137,14 +137,15 @@ async fn serve_from(
     settings: &ServeSettings,
     with_demo: bool,
 ) -> anyhow::Result<()> {
-    let pool = Pool::new(url, settings.pool_size.get())?;
+    let pools = Pools::new(url, settings.pool_size)?;
+    let pool = pools.background.clone();
     let calendar = Calendar::system();
     let book = LiveBook::new(calendar.clone());
     let kept = match &disk {
         Some(disk) => disk.restore(&book).await,
         None => None,
     };
-    let database = Database::new(pool.clone(), Arc::new(Follower::new(book.clone(), calendar.clone())));
+    let database = Database::new(pools, Arc::new(Follower::new(book.clone(), calendar.clone())));
     let (url, cursor_key) = (url.to_owned(), CursorKey::default());
     let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
     let opened = match opening.open().await {
@@ -237,7 +238,7 @@ fn max_connections(settings: &ServeSettings) -> anyhow::Result<usize> {
     }
     let descriptors =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
-    let reserved = RESERVED_DESCRIPTORS.saturating_add(settings.pool_size.get());
+    let reserved = RESERVED_DESCRIPTORS.saturating_add(settings.pool_size.into());
     let free = descriptors.saturating_sub(reserved);
     anyhow::ensure!(free > 0, "{descriptors} file descriptors are too few: the service needs more than {reserved}");
     Ok(settings.max_connections.get().min(free))

@@ -111,7 +111,8 @@ async fn list(
     cursor_key: web::Data<CursorKey>,
 ) -> Result<Answer, Problem> {
     let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
-    let mut conn = database.read().await?;
+    // Each page puts the whole audience together.
+    let mut conn = database.report().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?;
     // The names come after the page is cut, so that they are read for its rows only.
     let question = audience(campaign.number.as_str())

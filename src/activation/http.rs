@@ -15,7 +15,7 @@ use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
+use crate::platform::effect::{Database, Effect};
 use crate::platform::http::call::{Answer, Call};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -198,16 +198,19 @@ async fn activate_campaign(
     call.query(&[])?;
     let campaign = reference(&request, "campaign")?;
     let order = call.json_or_default::<ActivationRequest>()?.into_order()?;
-    database
-        .effect(&call, async |effect| {
-            let campaign = draft::find(&mut effect.conn, &campaign).await?;
-            let number = campaign.number.to_string();
-            let copy = caught_up(&mut effect.conn, &book).await?;
-            let outcome = activate::activate(effect, campaign, &order, &book, copy, calendar.today()).await?;
-            let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
-            Answer::json(status, &ActivationResult::new(number, outcome))
-        })
-        .await
+    let activating = async |effect: &mut Effect| {
+        let campaign = draft::find(&mut effect.conn, &campaign).await?;
+        let number = campaign.number.to_string();
+        let copy = caught_up(&mut effect.conn, &book).await?;
+        let outcome = activate::activate(effect, campaign, &order, &book, copy, calendar.today()).await?;
+        let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
+        Answer::json(status, &ActivationResult::new(number, outcome))
+    };
+    if order.validate_only {
+        database.preview(&call, activating).await
+    } else {
+        database.effect(&call, activating).await
+    }
 }
 
 /// Deactivate a campaign

@@ -107,7 +107,7 @@ async fn list_planned_prices(
 ) -> Result<Answer, Problem> {
     let question = Question::read(&call)?;
     let reference = reference(&request, "campaign")?;
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     let copy = caught_up(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
     let draft = draft::gather(&mut conn, campaign, Scope::Whole, copy.up_to_date(), calendar.today()).await?;

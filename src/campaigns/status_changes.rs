@@ -162,7 +162,7 @@ async fn list(
 ) -> Result<Answer, Problem> {
     use campaign_status_changes as t;
     let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
-    let mut conn = database.read().await?;
+    let mut conn = database.list(&list).await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
     let changes = t::table.filter(t::campaign_number.eq(&number));
     let query = changes.select(StatusChangeView::as_select()).into_boxed();

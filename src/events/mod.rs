@@ -163,7 +163,7 @@ async fn list(
     let list =
         ListQuery::parse_with(request.path(), request.query_string(), own, &LIST, &cursor_key, calendar.today())?;
     let (after, type_) = wanted(&list)?;
-    let mut conn = database.read().await?;
+    let mut conn = database.list(&list).await?;
     let mut query = events::table.select(EventRow::as_select()).filter(events::sequence.gt(after)).into_boxed::<Pg>();
     let mut counting = events::table.count().filter(events::sequence.gt(after)).into_boxed::<Pg>();
     if let Some(type_) = type_ {

@@ -18,9 +18,10 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::db::pool::{Connection, Pool};
+use super::db::pool::{Connection, Pool, PoolError, Pools};
 use super::db::schema::idempotency_records;
 use super::http::call::{Answer, Call};
+use super::http::list::ListQuery;
 use super::http::problem::{Problem, ProblemCode};
 use super::outbox::{self, Event};
 
@@ -125,17 +126,18 @@ type Transactions = AnsiTransactionManager;
 /// The database as the rooms use it: reading connections and effects.
 #[derive(Clone)]
 pub struct Database {
-    pool: Pool,
+    pools: Pools,
     publisher: Arc<dyn Publisher>,
     /// Whether the schema is known to be this build's.
     open: Arc<AtomicBool>,
 }
 
 impl Database {
-    /// The database behind a pool, with what follows each effect. Closed, until [`Database::open`].
+    /// Creates the database behind the pools, with what follows each effect. It is closed until
+    /// [`Database::open`].
     #[must_use]
-    pub fn new(pool: Pool, publisher: Arc<dyn Publisher>) -> Self {
-        Self { pool, publisher, open: Arc::default() }
+    pub fn new(pools: Pools, publisher: Arc<dyn Publisher>) -> Self {
+        Self { pools, publisher, open: Arc::default() }
     }
 
     /// From now on the database is read and written: it was reached, and its schema is up to date.
@@ -143,15 +145,40 @@ impl Database {
         self.open.store(true, Ordering::Release);
     }
 
-    /// A connection for reading.
+    /// Lends a session for a read that takes milliseconds.
     ///
     /// # Errors
-    /// 503 when the database is out of reach, or was not reached since the start.
+    /// 503 when the database is out of reach, was not reached since the start, or has no session free
+    /// for such work.
     pub async fn read(&self) -> Result<Connection, Problem> {
+        self.session(&self.pools.reads).await
+    }
+
+    /// Lends a session for a list: a plain page is a read like any other; with a filter, an order or a
+    /// count it is a search.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn list(&self, list: &ListQuery) -> Result<Connection, Problem> {
+        self.session(if list.is_plain() { &self.pools.reads } else { &self.pools.searches }).await
+    }
+
+    /// Lends a session for a read that computes, and may take long by its nature.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn report(&self) -> Result<Connection, Problem> {
+        self.session(&self.pools.reports).await
+    }
+
+    async fn session(&self, pool: &Pool) -> Result<Connection, Problem> {
         if !AtomicBool::load(&self.open, Ordering::Acquire) {
             return Err(Problem::unavailable("the database was not reached since the start"));
         }
-        self.pool.get().await.map_err(Problem::unavailable)
+        pool.get().await.map_err(|error| match error {
+            PoolError::Exhausted(_) => Problem::overloaded(error),
+            _ => Problem::unavailable(error),
+        })
     }
 
     /// Makes a change: all of it, with its publication and its record, or nothing.
@@ -163,8 +190,30 @@ impl Database {
         call: &Call,
         work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
     ) -> Result<Answer, Problem> {
+        self.transact(&self.pools.writes, call, work).await
+    }
+
+    /// Does the same for work that changes nothing but the record under its idempotency key: its session
+    /// is one for reports.
+    ///
+    /// # Errors
+    /// As [`Database::effect`].
+    pub async fn preview(
+        &self,
+        call: &Call,
+        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
+    ) -> Result<Answer, Problem> {
+        self.transact(&self.pools.reports, call, work).await
+    }
+
+    async fn transact(
+        &self,
+        pool: &Pool,
+        call: &Call,
+        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
+    ) -> Result<Answer, Problem> {
         let mut effect = Effect {
-            conn: self.read().await?,
+            conn: self.session(pool).await?,
             touched: Touched::default(),
             author: call.author.clone(),
             events: Vec::new(),

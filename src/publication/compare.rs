@@ -200,7 +200,7 @@ async fn compare(
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
     let list = ListQuery::parse_with(path, query, &["from", "to"], &LIST, &cursor_key, today)?;
     let [from, to] = versions(&list, ["from", "to"])?;
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     known(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
     let question = differences(from, to)
         .sql("SELECT * FROM differences WHERE ")

@@ -123,7 +123,7 @@ async fn list_publications(
     cursor_key: web::Data<CursorKey>,
 ) -> Result<Answer, Problem> {
     let list = ListQuery::parse(request.path(), request.query_string(), &PUBLICATIONS, &cursor_key, calendar.today())?;
-    let mut conn = database.read().await?;
+    let mut conn = database.list(&list).await?;
     let query = publications::table.select(Publication::as_select()).into_boxed::<Pg>();
     let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
     let rows: Vec<Publication> = query.load(&mut conn).await?;
@@ -247,7 +247,8 @@ async fn list_publication_changes(
 ) -> Result<Answer, Problem> {
     let list = ListQuery::parse(request.path(), request.query_string(), &CHANGES, &cursor_key, calendar.today())?;
     let version = version(&request)?;
-    let mut conn = database.read().await?;
+    // A publication may have changed a million accounts.
+    let mut conn = database.report().await?;
     find(&mut conn, version).await?;
     let of_version = publication_changes::version.eq(version);
     let query = publication_changes::table.select(PublicationChange::as_select()).into_boxed::<Pg>();

@@ -225,7 +225,7 @@ async fn list_price_changes(
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
     let list = ListQuery::parse_with(path, query, &["since"], &LIST, &cursor_key, today)?;
     let [since] = versions(&list, ["since"])?;
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     let latest = reader::latest(&mut conn).await?;
     known(&[("since", since)], latest)?;
     let in_order = list.is_in_default_order();

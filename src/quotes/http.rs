@@ -221,7 +221,7 @@ pub(super) async fn snapshot(
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
     let Some(version) = version(params, "publicationVersion")? else { return Ok(book.snapshot().clone()) };
-    let replayed = book.as_of(&mut *database.read().await?, version).await?;
+    let replayed = book.as_of(&mut *database.report().await?, version).await?;
     replayed.ok_or_else(|| {
         let detail = format!("there is no publication {version} yet");
         Problem::rule("?publicationVersion", FieldCode::ReferenceNotFound, detail)

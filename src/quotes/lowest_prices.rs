@@ -326,7 +326,7 @@ async fn steps(
     window: Window,
     up_to_now: bool,
 ) -> Result<(Vec<Step>, i64), Problem> {
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     let from = narrow::version_at(&mut conn, calendar.begins(window.first)).await?;
     let to = match window.date.succ_opt() {
         Some(next) if !up_to_now => {

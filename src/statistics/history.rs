@@ -135,7 +135,7 @@ async fn list(
 ) -> Result<Answer, Problem> {
     use campaign_history as t;
     let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
     let events = t::table.filter(t::campaign_number.eq(&number));
     let query = events.select(Row::as_select()).into_boxed();

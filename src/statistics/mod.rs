@@ -219,7 +219,7 @@ async fn get_campaign_statistics(
     let group_by = query.get("groupBy").map(GroupBy::parse).transpose().map_err(|invalid| {
         Problem::from_errors(vec![FieldError::new("?groupBy", FieldCode::InvalidValue, invalid.detail)])
     })?;
-    let mut conn = database.read().await?;
+    let mut conn = database.report().await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
     let whole: Group =
         diesel::sql_query(question::figures(None)).bind::<SqlText, _>(&number).get_result(&mut conn).await?;

@@ -9,7 +9,6 @@ use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
 use kampanje::platform::effect::Touched;
 use kampanje::publication::facts::{Change, Fact};
 use kampanje::publication::live::LiveBook;
@@ -381,9 +380,8 @@ async fn change_of_a_line(
 
 /// A copy that was advanced step by step is the same as one that is read anew.
 pub async fn the_copy_is_the_book(app: &TestApp, story: &str) {
-    let pool = Pool::new(&app.database_url(), 1).unwrap();
     let fresh = LiveBook::new(Calendar::system());
-    fresh.refresh(&pool).await.unwrap();
+    fresh.refresh(&app.background_pool()).await.unwrap();
     assert_eq!(app.book.snapshot().version(), fresh.snapshot().version(), "{story}");
     assert_eq!(app.book.snapshot().content_hash(), fresh.snapshot().content_hash(), "{story}");
 }

@@ -1,7 +1,8 @@
 //! What a client hears when the database cannot do what it is asked.
 
 use actix_web::http::header;
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use futures_util::future::join;
 use kampanje::platform::db::pool::connect;
 use kampanje::platform::http::problem::{Problem, ProblemCode};
 use serde_json::json;
@@ -44,4 +45,42 @@ async fn whoever_waits_too_long_for_a_lock_may_try_again() {
     let problem = Problem::from(error);
     assert_eq!(problem.code, ProblemCode::Unavailable);
     assert!(problem.headers.iter().any(|(name, _)| name == header::RETRY_AFTER));
+}
+
+#[actix_web::test]
+async fn list_that_takes_too_long_is_stopped_and_says_what_to_do() {
+    let app = TestApp::new().await;
+    let mut holder = app.connection().await;
+    holder.batch_execute("BEGIN; LOCK TABLE contacts").await.unwrap();
+    // It waits for the lock, which counts as well as work does.
+    for query in ["filter=contains(name,'x')", "orderby=city", "count=true"] {
+        let refused = app.get(&format!("/v1/contacts?{query}")).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "QUERY_TIMEOUT"), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), "10");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("narrow the filter"), "{refused:?}");
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    for query in ["filter=contains(name,'x')", "orderby=city", "count=true"] {
+        assert_eq!(app.get(&format!("/v1/contacts?{query}")).await.status, 200, "{query}");
+    }
+}
+
+#[actix_web::test]
+async fn request_whose_statement_an_operator_cancels_may_be_sent_again() {
+    let app = TestApp::new().await;
+    let mut holder = app.connection().await;
+    holder.batch_execute("BEGIN; LOCK TABLE contacts").await.unwrap();
+    let canceling = async {
+        app.someone_waits().await;
+        app.sql(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        .await;
+    };
+    let (refused, ()) = join(app.get("/v1/contacts"), canceling).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(refused.header("retry-after"), "1");
+    holder.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(app.get("/v1/contacts").await.status, 200);
 }

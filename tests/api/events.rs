@@ -6,7 +6,6 @@ use chrono::NaiveDate;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use kampanje::events::turns::{keep_telling, tell};
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -393,8 +392,7 @@ async fn the_service_looks_by_itself() {
     let calendar = clock.calendar();
     let app = app(calendar.clone()).await;
     activate(&app, "MAY").await;
-    let pool = Pool::new(&app.database_url(), 1).unwrap();
-    let task = actix_web::rt::spawn(keep_telling(pool, calendar));
+    let task = actix_web::rt::spawn(keep_telling(app.background_pool(), calendar));
     while turns(&app).await.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use kampanje::app;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::Pool;
 use kampanje::publication::disk::DiskCopy;
 use kampanje::publication::facts::{Change, Fact, SourceFact};
 use kampanje::publication::live::LiveBook;
@@ -46,14 +45,10 @@ impl Drop for TempFile {
     }
 }
 
-fn pool(app: &TestApp) -> Pool {
-    Pool::new(&app.database_url(), 2).unwrap()
-}
-
 /// Another copy of the app's book, read from the database.
 async fn fresh(app: &TestApp) -> LiveBook {
     let book = LiveBook::new(Calendar::system());
-    app::open_book(&pool(app), &book).await.unwrap();
+    app::open_book(&app.background_pool(), &book).await.unwrap();
     book
 }
 
@@ -242,7 +237,7 @@ async fn a_copy_is_brought_to_the_present_by_what_came_since() {
 
     let book = LiveBook::new(Calendar::system());
     assert!(file.copy().restore(&book).await.is_some_and(|kept| kept < version));
-    app::open_book(&pool(&app), &book).await.unwrap();
+    app::open_book(&app.background_pool(), &book).await.unwrap();
     assert_eq!(book.snapshot().version(), version);
     assert_eq!(book.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
 }
@@ -256,7 +251,7 @@ async fn a_copy_of_another_database_or_another_history_is_given_up() {
     let reopened = async |app: &TestApp| {
         let book = LiveBook::new(Calendar::system());
         assert_eq!(file.copy().restore(&book).await, Some(3));
-        app::open_book(&pool(app), &book).await.unwrap();
+        app::open_book(&app.background_pool(), &book).await.unwrap();
         assert_eq!(book.snapshot().content_hash(), fresh(app).await.snapshot().content_hash());
         book.snapshot().version()
     };
@@ -276,7 +271,7 @@ async fn a_copy_of_another_database_or_another_history_is_given_up() {
     // And gone on another way since, which the running copy notices too.
     assert_eq!(set_price(&app, "380").await, 3);
     assert_eq!(reopened(&app).await, 3);
-    app.book.refresh(&pool(&app)).await.unwrap();
+    app.book.refresh(&app.background_pool()).await.unwrap();
     assert_eq!(app.get(QUOTE).await.expect(200)["lines"][0]["unitPrice"], "380");
 }
 
@@ -284,7 +279,7 @@ async fn a_copy_of_another_database_or_another_history_is_given_up() {
 async fn what_one_replica_publishes_another_hears_of() {
     let app = TestApp::new().await;
     let other = fresh(&app).await;
-    actix_web::rt::spawn(other.clone().keep_up(pool(&app), NEVER));
+    actix_web::rt::spawn(other.clone().keep_up(app.background_pool(), NEVER));
     // The first change may be found when listening begins; the others can only be heard of.
     for price in 1..=10 {
         let version = set_price(&app, &price.to_string()).await;
@@ -359,7 +354,7 @@ async fn what_an_activation_has_made_is_given_up_without_its_commit() {
 #[actix_web::test]
 async fn the_version_never_goes_backwards() {
     let app = TestApp::new().await;
-    let (book, pool) = (fresh(&app).await, pool(&app));
+    let (book, pool) = (fresh(&app).await, app.background_pool());
     let mut refreshing = Vec::new();
     for _ in 0..4 {
         let (book, pool) = (book.clone(), pool.clone());
@@ -386,7 +381,7 @@ async fn the_version_never_goes_backwards() {
 async fn the_self_check_finds_a_difference_and_repairs_it() {
     let (app, file) = (TestApp::new().await, TempFile::new());
     publish_some_of_everything(&app).await;
-    let pool = pool(&app);
+    let pool = app.background_pool();
     let first = app.book.check(&pool).await.unwrap();
     assert!(first.agrees, "{first:?}");
     for plant in [

@@ -78,7 +78,10 @@ impl Serving {
         arguments: &[&str],
         database_url: Option<&str>,
     ) -> Option<Self> {
-        let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log-format", "json"]);
+        let mut command = kampanje(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        if !arguments.contains(&"--workers") {
+            command.args(["--workers", "1"]);
+        }
         command.args(arguments);
         let removed: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         let mut command = launcher(command);

@@ -1,8 +1,13 @@
-//! Pooled connections, pure Rust. What the URL says about encryption is read in `tls`.
+//! Database sessions, pure Rust: one pool for each kind of work. `tls` reads what the URL says about
+//! encryption.
 //!
-//! A query whose future is dropped keeps running on the server, and the next user of its connection waits for it; a dropped
-//! transaction takes its connection with it. So each session has time limits of its own, on the server.
+//! The pools are bulkheads: work that exhausts its own sessions leaves the others alone. One pool with
+//! a limit for each kind would not do: a query whose future is dropped keeps running on the server, and
+//! the next user of its session waits for it. For the same reason each session has time limits on the
+//! server. A dropped transaction takes its session with it.
 
+use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use diesel::ConnectionError;
@@ -10,6 +15,8 @@ use diesel_async::pooled_connection::deadpool::{self, Object};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
+use tokio::runtime::{self, Runtime};
+use tokio::task::JoinSet;
 use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::SqlState;
@@ -17,22 +24,43 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::Tls;
 
-/// A connection on loan from the pool.
+/// A session on loan from a pool.
 pub type Connection = Object<AsyncPgConnection>;
 
-/// How long a caller waits for a connection to come free, and how long for a new one to be made.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long one host of the URL may take to answer; less than the patience, so that the next host gets its turn.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long sent data may stay unacknowledged: a host that vanished without a word is noticed then.
+/// The fewest sessions for requests: one for each kind of work.
+pub const MIN_REQUEST_SESSIONS: u16 = 4;
+/// The most sessions for requests.
+pub const MAX_REQUEST_SESSIONS: u16 = 1_000;
+/// Sessions for the service's own work. The refresher of the price book, the lifecycle of campaigns and
+/// the purge of idempotency records may need one each at the same time.
+const MAX_BACKGROUND_SESSIONS: usize = 3;
+/// The longest wait for a session of a pool that has lent all of them.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a new session, over all hosts of the URL.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next host is
+/// tried.
+const HOST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest that sent data may stay unacknowledged: a host that vanished is noticed then.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// What every session is set to: no statement and no open transaction may hold locks for long, whatever becomes of its client. And
-/// each statement is planned when it runs: a plan that was made and kept while a table was small reads the whole table when it
-/// has grown, until somebody analyzes it.
+/// Limits of every session: no statement and no open transaction may hold locks for long, even if its
+/// client is gone. Each statement is planned when it runs: a plan that was made while a table was small
+/// reads the whole table when it has grown, until somebody analyzes it.
 const SESSION_OPTIONS: &str = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
     -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
+/// The limit of a statement whose cost the client decides.
+const SEARCH_OPTIONS: &str = "-c statement_timeout=5s";
 
-/// Why there is no connection.
+/// The runtime of every session's I/O, with a thread of its own for the life of the process.
+///
+/// A session that ran on the runtime of the HTTP worker that opened it would end with that worker,
+/// while another worker uses it.
+static SESSION_IO: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("database").enable_all().build()
+});
+
+/// The reason why there is no session.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// The URL, or a file that it names, cannot be used: a mistake in the configuration.
@@ -41,9 +69,15 @@ pub enum PoolError {
     /// The pool cannot be set up: a defect.
     #[error("the pool cannot be set up: {0}")]
     Build(deadpool::BuildError),
-    /// No connection came free, or the server did not answer, in time. It may pass.
-    #[error("no connection to the database in time: {0}")]
-    TimedOut(&'static str),
+    /// The thread for the I/O of sessions cannot be started.
+    #[error("the thread for database sessions cannot be started: {0}")]
+    Io(String),
+    /// All sessions for this kind of work are lent, and none was returned in time. It may pass.
+    #[error("all database sessions for {0} are in use")]
+    Exhausted(&'static str),
+    /// The server did not answer in time. It may pass.
+    #[error("no connection to the database in time: the server does not answer")]
+    TimedOut,
     /// The server is out of reach or refuses the session. It may pass.
     #[error("the database is out of reach: {0}")]
     OutOfReach(String),
@@ -53,31 +87,79 @@ pub enum PoolError {
 }
 
 impl PoolError {
-    /// Whether the same call may succeed a little later.
+    /// Returns whether the same call may succeed a little later.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::TimedOut(_) | Self::OutOfReach(_))
+        matches!(self, Self::Exhausted(_) | Self::TimedOut | Self::OutOfReach(_))
     }
 }
 
-/// The pool; cloning shares it.
+/// The sessions of the service, a pool for each kind of work. Cloning shares them.
+#[derive(Clone)]
+pub struct Pools {
+    /// Reads that take milliseconds: single resources, and pages in the default order.
+    pub reads: Pool,
+    /// Lists whose cost the client decides by a filter, an order or a count. A statement may take 5 s.
+    pub searches: Pool,
+    /// Reads that compute: plans, previews, statistics, comparisons, earlier versions.
+    pub reports: Pool,
+    /// Transactions that change something.
+    pub writes: Pool,
+    /// Work that no request waits for: it must go on while requests use up their sessions.
+    pub background: Pool,
+}
+
+impl Pools {
+    /// Creates the pools; sessions are opened when they are needed. `request_sessions` are divided
+    /// among all but the background pool, at least [`MIN_REQUEST_SESSIONS`].
+    ///
+    /// # Errors
+    /// When the URL cannot be used. A server that is away shows later.
+    pub fn new(url: &str, request_sessions: u16) -> Result<Self, PoolError> {
+        let connector = Connector::new(url)?;
+        let searching = connector.clone().with_options(SEARCH_OPTIONS);
+        let Shares { reads, searches, reports, writes } = Shares::of(request_sessions);
+        Ok(Self {
+            reads: Pool::new(&connector, "reads", reads, ACQUIRE_TIMEOUT)?,
+            searches: Pool::new(&searching, "searches", searches, ACQUIRE_TIMEOUT)?,
+            reports: Pool::new(&connector, "reports", reports, ACQUIRE_TIMEOUT)?,
+            writes: Pool::new(&connector, "writes", writes, ACQUIRE_TIMEOUT)?,
+            background: Pool::new(&connector, "background work", MAX_BACKGROUND_SESSIONS, ACQUIRE_TIMEOUT)?,
+        })
+    }
+}
+
+/// The division of the sessions for requests.
+#[derive(Debug, PartialEq, Eq)]
+struct Shares {
+    reads: usize,
+    searches: usize,
+    reports: usize,
+    writes: usize,
+}
+
+impl Shares {
+    /// Gives a quarter to searches, an eighth to reports, three eighths to writes and the rest, a
+    /// quarter or a little more, to reads.
+    fn of(sessions: u16) -> Self {
+        let sessions = usize::from(sessions.max(MIN_REQUEST_SESSIONS));
+        let eighths = |count: usize| (sessions * count / 8).max(1);
+        let (searches, reports, writes) = (eighths(2), eighths(1), eighths(3));
+        Self { reads: sessions - searches - reports - writes, searches, reports, writes }
+    }
+}
+
+/// Sessions for one kind of work. Cloning shares them.
 #[derive(Clone)]
 pub struct Pool {
+    work: &'static str,
     sessions: deadpool::Pool<AsyncPgConnection>,
     connector: Connector,
 }
 
 impl Pool {
-    /// A pool of at most `size` connections, made when they are needed.
-    ///
-    /// # Errors
-    /// When the URL cannot be used. Whether a server is there shows itself later.
-    pub fn new(url: &str, size: usize) -> Result<Self, PoolError> {
-        Self::with_patience(url, size, PATIENCE)
-    }
-
-    fn with_patience(url: &str, size: usize, patience: Duration) -> Result<Self, PoolError> {
-        let connector = Connector::new(url)?;
+    fn new(connector: &Connector, work: &'static str, size: usize, timeout: Duration) -> Result<Self, PoolError> {
+        let connector = connector.clone();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         let for_sessions = connector.clone();
         config.custom_setup = Box::new(move |_| {
@@ -85,36 +167,38 @@ impl Pool {
             let failed = |error: PoolError| ConnectionError::BadConnection(error.to_string());
             async move { connector.connect().await.map_err(failed) }.boxed()
         });
-        // The default asks the server before each loan. Fast still sees a connection that is known to be closed; one that broke
-        // unnoticed fails its first statement.
+        // The default queries the server before each loan. Fast still sees a connection that is known to
+        // be closed; one that broke unnoticed fails its first statement.
         config.recycling_method = RecyclingMethod::Fast;
-        // The connector has read the URL; the manager's copy would only be one more place with the password.
+        // The connector has read the URL; the manager's copy would only be one more place with the
+        // password.
         let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", config);
         let sessions = deadpool::Pool::builder(manager)
             .max_size(size)
             .runtime(::deadpool::Runtime::Tokio1)
-            .wait_timeout(Some(patience))
-            .create_timeout(Some(patience))
-            .recycle_timeout(Some(patience))
+            .wait_timeout(Some(timeout))
+            .create_timeout(Some(timeout.min(CONNECT_TIMEOUT)))
+            .recycle_timeout(Some(timeout))
             .build()
             .map_err(PoolError::Build)?;
-        Ok(Self { sessions, connector })
+        Ok(Self { work, sessions, connector })
     }
 
-    /// A connection.
+    /// Lends a session.
     ///
     /// # Errors
     /// When none came free, or the server could not be reached, in time.
     pub async fn get(&self) -> Result<Connection, PoolError> {
         use ::deadpool::managed::{PoolError as Cause, TimeoutType};
         self.sessions.get().await.map_err(|cause| match cause {
-            Cause::Timeout(TimeoutType::Wait) => PoolError::TimedOut("all connections are in use"),
-            Cause::Timeout(_) => PoolError::TimedOut("the server does not answer"),
+            Cause::Timeout(TimeoutType::Wait) => PoolError::Exhausted(self.work),
+            Cause::Timeout(_) => PoolError::TimedOut,
             other => PoolError::OutOfReach(other.to_string()),
         })
     }
 
-    /// A session outside the pool, for what keeps one for long. A statement of it may take as long as it takes.
+    /// Opens a session outside the pool, for work that keeps one for long. Its statements have no time
+    /// limit.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -126,7 +210,7 @@ impl Pool {
     }
 }
 
-/// Connects one session outside any pool, with the settings of the pool's.
+/// Opens one session outside any pool, with the settings of the pools' sessions.
 ///
 /// # Errors
 /// When the URL cannot be used, or the server cannot be reached or refuses.
@@ -134,7 +218,7 @@ pub async fn connect(url: &str) -> Result<AsyncPgConnection, PoolError> {
     Connector::new(url)?.session().await
 }
 
-/// A URL that has been read, so that a mistake in it is told at start and not by the first request.
+/// A URL that has been read, so that a mistake in it shows at start and not with the first request.
 #[derive(Clone)]
 struct Connector {
     config: Config,
@@ -153,33 +237,55 @@ impl Connector {
             config.application_name("kampanje");
         }
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
+            config.connect_timeout(HOST_CONNECT_TIMEOUT);
         }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(TCP_USER_TIMEOUT);
         }
-        // Of several hosts one is the primary, and after a failover it is another one; only there can we write.
+        // Of several hosts one is the primary, and after a failover it is another one; only there can we
+        // write.
         if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         Ok(Self { config, tls: tls.connector().map_err(PoolError::Url)? })
     }
 
-    /// A session, or none in time.
-    async fn session(&self) -> Result<AsyncPgConnection, PoolError> {
-        let connected = tokio::time::timeout(PATIENCE, self.connect()).await;
-        connected.unwrap_or(Err(PoolError::TimedOut("the server does not answer")))
+    /// Adds options that win over those of the URL.
+    fn with_options(mut self, options: &str) -> Self {
+        let given = self.config.get_options().unwrap_or_default().to_owned();
+        self.config.options(format!("{given} {options}"));
+        self
     }
 
+    /// Opens a session within [`CONNECT_TIMEOUT`].
+    async fn session(&self) -> Result<AsyncPgConnection, PoolError> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
+        connected.unwrap_or(Err(PoolError::TimedOut))
+    }
+
+    /// Opens a session whose I/O runs on [`SESSION_IO`].
     async fn connect(&self) -> Result<AsyncPgConnection, PoolError> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(|error| {
+        let io = SESSION_IO.as_ref().map_err(|error| PoolError::Io(error.to_string()))?;
+        // A set, as it aborts the attempt when the caller gives up.
+        let mut attempt = JoinSet::new();
+        attempt.spawn_on(self.clone().open(), io.handle());
+        match attempt.join_next().await {
+            Some(Ok(session)) => session,
+            Some(Err(error)) => Err(PoolError::Io(error.to_string())),
+            None => Err(PoolError::TimedOut),
+        }
+    }
+
+    async fn open(self) -> Result<AsyncPgConnection, PoolError> {
+        let (client, connection) = self.config.connect(self.tls).await.map_err(|error| {
             let unknown = [
                 SqlState::INVALID_PASSWORD,
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
                 SqlState::INVALID_CATALOG_NAME,
             ];
             let is_unknown = error.code().is_some_and(|code| unknown.contains(code));
-            if is_unknown { PoolError::Refused(chain(&error)) } else { PoolError::OutOfReach(chain(&error)) }
+            let error = chain(&error);
+            if is_unknown { PoolError::Refused(error) } else { PoolError::OutOfReach(error) }
         })?;
         let session = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
         session.map_err(|error| PoolError::OutOfReach(error.to_string()))
@@ -210,6 +316,10 @@ mod tests {
     use super::super::testing::Server;
     use super::*;
 
+    fn pool(url: &str, size: usize, timeout: Duration) -> Pool {
+        Pool::new(&Connector::new(url).unwrap(), "tests", size, timeout).unwrap()
+    }
+
     async fn setting(conn: &mut AsyncPgConnection, name: &str) -> String {
         let question = diesel::dsl::sql::<Text>("current_setting(").bind::<Text, _>(name).sql(")");
         diesel::select(question).get_result(conn).await.unwrap()
@@ -218,29 +328,68 @@ mod tests {
     #[tokio::test]
     async fn session_has_limits_and_the_url_may_change_them() {
         let server = Server::start("pool-settings");
-        let mut conn = Pool::new(&server.url(), 1).unwrap().get().await.unwrap();
-        for (name, value) in [
-            ("statement_timeout", "1min"),
-            ("idle_in_transaction_session_timeout", "1min"),
-            ("lock_timeout", "20s"),
-            ("TimeZone", "UTC"),
-            ("application_name", "kampanje"),
-        ] {
-            assert_eq!(setting(&mut conn, name).await, value, "{name}");
+        let Pools { reads, searches, reports, writes, background } =
+            Pools::new(&server.url(), MIN_REQUEST_SESSIONS).unwrap();
+        for pool in [&reads, &reports, &writes, &background] {
+            let mut conn = pool.get().await.unwrap();
+            for (name, value) in [
+                ("statement_timeout", "1min"),
+                ("idle_in_transaction_session_timeout", "1min"),
+                ("lock_timeout", "20s"),
+                ("TimeZone", "UTC"),
+                ("application_name", "kampanje"),
+            ] {
+                assert_eq!(setting(&mut conn, name).await, value, "{name}");
+            }
         }
+        let mut conn = searches.get().await.unwrap();
+        assert_eq!(setting(&mut conn, "statement_timeout").await, "5s");
+        assert_eq!(setting(&mut conn, "lock_timeout").await, "20s");
         let url = format!("{}?options=-c%20statement_timeout%3D7s&application_name=other", server.url());
-        let mut conn = connect(&url).await.unwrap();
+        let Pools { writes, searches, .. } = Pools::new(&url, MIN_REQUEST_SESSIONS).unwrap();
+        let mut conn = writes.get().await.unwrap();
         assert_eq!(setting(&mut conn, "statement_timeout").await, "7s");
         assert_eq!(setting(&mut conn, "application_name").await, "other");
+        let mut conn = searches.get().await.unwrap();
+        assert_eq!(setting(&mut conn, "statement_timeout").await, "5s", "the API promises it");
+    }
+
+    #[test]
+    fn every_kind_of_work_has_sessions_and_all_of_them_are_used() {
+        let shares = |reads, searches, reports, writes| Shares { reads, searches, reports, writes };
+        for (sessions, expected) in [
+            (1, shares(1, 1, 1, 1)),
+            (4, shares(1, 1, 1, 1)),
+            (6, shares(2, 1, 1, 2)),
+            (8, shares(2, 2, 1, 3)),
+            (16, shares(4, 4, 2, 6)),
+            (100, shares(26, 25, 12, 37)),
+        ] {
+            assert_eq!(Shares::of(sessions), expected, "{sessions}");
+        }
+        for sessions in MIN_REQUEST_SESSIONS..=MAX_REQUEST_SESSIONS {
+            let Shares { reads, searches, reports, writes } = Shares::of(sessions);
+            assert_eq!(reads + searches + reports + writes, usize::from(sessions));
+            assert!(reads * 4 >= usize::from(sessions), "{sessions}");
+        }
+    }
+
+    #[test]
+    fn session_outlives_the_runtime_that_opened_it() {
+        let server = Server::start("pool-runtime");
+        let pool = pool(&server.url(), 1, ACQUIRE_TIMEOUT);
+        let worker = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut conn = worker().block_on(pool.get()).unwrap();
+        assert_eq!(worker().block_on(setting(&mut conn, "TimeZone")), "UTC");
     }
 
     #[tokio::test]
     async fn caller_of_an_exhausted_pool_gives_up() {
         let server = Server::start("pool-exhausted");
-        let pool = Pool::with_patience(&server.url(), 1, Duration::from_millis(200)).unwrap();
+        let pool = pool(&server.url(), 1, Duration::from_millis(200));
         let held = pool.get().await.unwrap();
         let refused = pool.get().await.err().unwrap();
-        assert!(matches!(refused, PoolError::TimedOut("all connections are in use")), "{refused}");
+        assert!(matches!(refused, PoolError::Exhausted("tests")), "{refused}");
         assert!(refused.may_pass());
         drop(held);
         drop(pool.get().await.unwrap());
@@ -251,7 +400,7 @@ mod tests {
         // Nothing listens on port 1.
         for url in ["postgres://u@127.0.0.1:1/d", "postgres://u@%2Fnowhere/d"] {
             let began = Instant::now();
-            let refused = Pool::new(url, 1).unwrap().get().await.err().unwrap();
+            let refused = pool(url, 1, ACQUIRE_TIMEOUT).get().await.err().unwrap();
             assert!(matches!(refused, PoolError::OutOfReach(_)), "{refused}");
             assert!(began.elapsed() < Duration::from_secs(4));
         }
@@ -261,15 +410,14 @@ mod tests {
     async fn silent_server_times_out() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("postgres://u@{}/d?sslmode=disable", listener.local_addr().unwrap());
-        let pool = Pool::with_patience(&url, 1, Duration::from_millis(200)).unwrap();
-        let refused = pool.get().await.err().unwrap();
-        assert!(matches!(refused, PoolError::TimedOut("the server does not answer")), "{refused}");
+        let refused = pool(&url, 1, Duration::from_millis(200)).get().await.err().unwrap();
+        assert!(matches!(refused, PoolError::TimedOut), "{refused}");
     }
 
     #[tokio::test]
     async fn closed_connection_is_replaced() {
         let server = Server::start("pool-closed");
-        let pool = Pool::new(&server.url(), 2).unwrap();
+        let pool = pool(&server.url(), 2, ACQUIRE_TIMEOUT);
         let mut victim = pool.get().await.unwrap();
         let pid: i32 = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
             .get_result(&mut victim)
@@ -288,7 +436,7 @@ mod tests {
         for url in
             ["postgres://u:secret@h:port/d", "postgres://u:secret@h/d?sslmode=verify", "postgres://u:secret@h/d?x=1"]
         {
-            let error = Pool::new(url, 1).err().unwrap();
+            let error = Pools::new(url, MIN_REQUEST_SESSIONS).err().unwrap();
             assert!(matches!(error, PoolError::Url(_)), "{error}");
             assert!(!error.may_pass() && !error.to_string().contains("secret"), "{error}");
         }

@@ -23,9 +23,12 @@ impl From<Error> for Problem {
             Error::DatabaseError(_, information) => match information.message() {
                 // Diesel has no kinds for these: a deadlock, a wait or a statement that took too long, a server going down.
                 text if text.contains("deadlock detected") || text.contains("lock timeout") => Self::again(),
-                text if text.contains("statement timeout") => {
-                    Self { detail: "the database took too long; nothing was changed".to_owned(), ..Self::again() }
-                }
+                text if text.contains("statement timeout") => Self::query_timeout(),
+                // By an operator, or on a standby that has to apply what conflicts with it.
+                text if text.contains("canceling statement") => Self {
+                    detail: "the database canceled the statement; nothing was changed".to_owned(),
+                    ..Self::again()
+                },
                 text if text.contains("terminating connection") || text.contains("connection closed") => {
                     Self::unavailable(&error)
                 }

@@ -89,6 +89,7 @@ codes! {
         PreconditionRequired "PRECONDITION_REQUIRED" (428, "If-Match is missing") "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
         Internal "INTERNAL" (500, "The service failed") "A defect; the log has the cause under the `traceId`.";
         Unavailable "UNAVAILABLE" (503, "The service cannot do this now") "The database or a needed part is out of reach; `Retry-After` says when to try again.";
+        QueryTimeout "QUERY_TIMEOUT" (503, "The request took too long") "A statement in the database ran into its time limit and nothing was changed: 5 s in a list with `filter`, `orderby` or `count`, else 60 s. Narrow the filter, order by another field, leave out `count`, or send fewer rows; `Retry-After` says when to try again at the earliest.";
         VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet") "`minPublicationVersion` was not reached within a second; `Retry-After` says when to try again.";
     }
 }
@@ -267,6 +268,21 @@ impl Problem {
         tracing::warn!(error = %cause, "request refused, a needed part is out of reach");
         Self::new(ProblemCode::Unavailable, "the database is out of reach")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// All sessions for this kind of work are in use: the cause goes to the log.
+    pub fn overloaded(cause: impl fmt::Display) -> Self {
+        tracing::warn!(error = %cause, "request refused, too many of its kind are in progress");
+        let detail = "too many requests of this kind are in progress; nothing was done, try again later";
+        Self::new(ProblemCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// A statement ran into its time limit and was undone.
+    #[must_use]
+    pub fn query_timeout() -> Self {
+        let detail = "the database needed too long, and nothing was changed; narrow the filter, order by another \
+            field, leave out the count, or send fewer rows";
+        Self::new(ProblemCode::QueryTimeout, detail).header(header::RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
     /// The same problem with one more header.

@@ -210,7 +210,7 @@ pub async fn list<R: Resource>(
 ) -> Result<Answer, Problem> {
     let today = calendar.today();
     let list = ListQuery::parse(request.path(), request.query_string(), &R::LIST, &cursor_key, today)?;
-    let mut conn = database.read().await?;
+    let mut conn = database.list(&list).await?;
     let scope = R::Scope::find(&request, &mut conn).await?;
     let views = R::list(&mut conn, &scope, &list).await?;
     let count = if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };

@@ -166,7 +166,7 @@ async fn pinned(version: i64, book: &LiveBook, database: &Database) -> Result<Ar
     if present.version() == version {
         return Ok(present);
     }
-    let then = book.as_of(&mut *database.read().await?, version).await?;
+    let then = book.as_of(&mut *database.report().await?, version).await?;
     then.ok_or_else(|| Problem::new(ProblemCode::InvalidCursor, "the cursor is of a price book that is not there"))
 }
 

@@ -66,7 +66,7 @@ async fn list(
 ) -> Result<Answer, Problem> {
     use criteria_actions as t;
     let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
-    let mut conn = database.read().await?;
+    let mut conn = database.list(&list).await?;
     let scope = OfSegment::find(&request, &mut conn).await?;
     let actions = t::table.filter(t::segment_number.eq(&scope.number));
     let query = actions.select(CriteriaActionView::as_select()).into_boxed();
@@ -204,9 +204,9 @@ async fn create_criteria_preview(
     call.query(&[])?;
     let criterion: Criterion = call.json()?;
     let filter = criterion.requested(calendar.today())?;
-    // An effect without change, so that an idempotency key is honoured as on every POST.
+    // A transaction without change, so that an idempotency key is honoured as on every POST.
     database
-        .effect(&call, async |effect| {
+        .preview(&call, async |effect| {
             let scope = OfSegment::find(&request, &mut effect.conn).await?;
             let preview = history::preview(&mut effect.conn, &scope, &criterion, &filter).await?;
             Answer::json(StatusCode::OK, &preview)

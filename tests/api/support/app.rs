@@ -11,7 +11,7 @@ use kampanje::activation::Follower;
 use kampanje::app::{self, Shared, server};
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::db::pool::{Pool, connect};
+use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
 use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::call::BodyLimit;
@@ -124,22 +124,23 @@ impl TestApp {
     }
 
     async fn sharing(database: Arc<TestDatabase>, calendar: Calendar, api_key: Option<&str>) -> Self {
-        let pool = Pool::new(&database.url(), 4).unwrap();
+        let pools = Pools::new(&database.url(), 16).unwrap();
+        let pool = &pools.background;
         let book = LiveBook::new(calendar.clone());
-        app::open_book(&pool, &book).await.unwrap();
+        app::open_book(pool, &book).await.unwrap();
         actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
-        Self::serving(pool, book, calendar, api_key, Some(database))
+        Self::serving(pools, book, calendar, api_key, Some(database))
     }
 
     /// A service whose database is out of reach.
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
-        let pool = Pool::new("postgres://u@127.0.0.1:1/d", 4).unwrap();
-        Self::serving(pool, LiveBook::new(calendar.clone()), calendar, None, None)
+        let pools = Pools::new("postgres://u@127.0.0.1:1/d", MIN_REQUEST_SESSIONS).unwrap();
+        Self::serving(pools, LiveBook::new(calendar.clone()), calendar, None, None)
     }
 
     fn serving(
-        pool: Pool,
+        pools: Pools,
         book: LiveBook,
         calendar: Calendar,
         api_key: Option<&str>,
@@ -147,7 +148,7 @@ impl TestApp {
     ) -> Self {
         let follower = Follower::new(book.clone(), calendar.clone());
         let publisher = Arc::new(Remembering { follower, touched: Mutex::default() });
-        let database = Database::new(pool, publisher.clone());
+        let database = Database::new(pools, publisher.clone());
         database.open();
         let readiness = Readiness::new(book.clone());
         let shared = Shared {
@@ -216,6 +217,11 @@ impl TestApp {
     /// The URL of its database.
     pub fn database_url(&self) -> String {
         self.database.as_ref().unwrap().url()
+    }
+
+    /// Other sessions of its database, for work in the background that the test does itself.
+    pub fn background_pool(&self) -> Pool {
+        Pools::new(&self.database_url(), MIN_REQUEST_SESSIONS).unwrap().background
     }
 
     /// A connection to its database, for what no room makes and for what other transactions do meanwhile.

@@ -142,6 +142,13 @@ impl ListQuery {
         self.params.get("orderby").is_none()
     }
 
+    /// Returns whether the page takes the rows as they come: all of them, in the resource's own order,
+    /// without a count. An index serves it.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.is_in_default_order() && !self.is_filtered() && !self.counts
+    }
+
     /// The value that a field has in the row after which the page begins; none on the first page.
     #[must_use]
     pub fn begins_after(&self, field: &str) -> Option<&Literal> {
@@ -356,6 +363,18 @@ mod tests {
         assert_eq!(condition(&list), "TRUE -- binds: []");
         assert_eq!(debug_query::<Pg, _>(&list.ordering()).to_string(), "(n) ASC -- binds: []");
         assert_eq!(list.page(rows(50), Some(50)), Page { value: rows(50), next_link: None, count: Some(50) });
+    }
+
+    #[test]
+    fn only_a_page_of_all_rows_in_their_own_order_is_plain() {
+        for plain in ["", "top=1000", "skip=10000", "count=false"] {
+            assert!(parse(plain).unwrap().is_plain(), "{plain}");
+        }
+        let next = parse("").unwrap().page(rows(60), None).next_link.unwrap();
+        assert!(parse(next.strip_prefix("/v1/items?").unwrap()).unwrap().is_plain(), "{next}");
+        for search in ["filter=price+eq+1", "orderby=number", "orderby=price+desc", "count=true"] {
+            assert!(!parse(search).unwrap().is_plain(), "{search}");
+        }
     }
 
     #[test]
