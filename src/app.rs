@@ -37,6 +37,7 @@ use crate::platform::http::list::CursorKey;
 use crate::platform::http::middleware::around;
 use crate::platform::http::mount::{mount, mount_posted};
 use crate::platform::http::routes::Routes;
+use crate::platform::http::stream::Streams;
 use crate::publication::live::{LiveBook, RefreshError};
 use crate::publication::{self, writer};
 use crate::quotes;
@@ -134,6 +135,8 @@ pub struct Shared {
     pub body_limit: BodyLimit,
     /// Whether requests should be sent here.
     pub readiness: Readiness,
+    /// The bounds of streams.
+    pub streams: Streams,
 }
 
 /// The HTTP server, listening, and the address that it listens on. It serves once it is awaited; signals are left to the caller.
@@ -162,6 +165,7 @@ pub fn server(
             .app_data(web::Data::new(shared.credentials))
             .app_data(web::Data::new(shared.body_limit))
             .app_data(web::Data::new(shared.readiness))
+            .app_data(web::Data::new(shared.streams))
             .app_data(document.clone())
             .wrap(from_fn(around))
             // The documentation's files are the same in every copy of the service, so they need no credentials.

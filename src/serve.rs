@@ -27,6 +27,7 @@ use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
+use crate::platform::http::stream::Streams;
 use crate::publication::disk::DiskCopy;
 use crate::publication::live::{LiveBook, POLL, RefreshError};
 
@@ -166,6 +167,7 @@ async fn serve_from(
         credentials: Credentials::new(settings.api_key()),
         body_limit: BodyLimit(settings.body_limit.get()),
         readiness: readiness.clone(),
+        streams: Streams::default(),
     };
     // Caught before the address is announced: whoever reads it may send a signal at once.
     let mut signals = Signals::catch().context("signals cannot be caught")?;

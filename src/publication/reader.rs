@@ -20,6 +20,9 @@ use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
 use crate::platform::http::problem::Problem;
 
+/// Rows after which other tasks of the thread have their turn: some hundred microseconds.
+const ROWS_BETWEEN_YIELDS: usize = 100;
+
 /// A step from one version to another, in four queries of which `$1` is the version one comes from and `$2` the one one goes to.
 struct Step {
     /// The facts in force at `$2` that are not at `$1`.
@@ -170,17 +173,18 @@ pub(super) async fn changes(
     mut take: impl FnMut(Change) -> Duration,
 ) -> Result<(), ReadError> {
     let step = if from <= to { FORWARD } else { BACKWARD };
+    let mut pace = Pace::default();
     let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
     if from > 0 {
         for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
-            rest(take(Change::Remove { kind, key })).await;
+            pace.rest(take(Change::Remove { kind, key })).await;
         }
     }
     let mut rows = range(step.came).load_stream::<Came>(conn).await?;
     while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
         let fact = read(&kind, &key, &facts)?;
-        rest(take(Change::Put { key, fact, version: from_version })).await;
+        pace.rest(take(Change::Put { key, fact, version: from_version })).await;
     }
     drop(rows);
     let mut audiences: BTreeMap<String, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
@@ -192,15 +196,28 @@ pub(super) async fn changes(
         *left |= went - came;
     }
     for (campaign, (joined, left)) in audiences {
-        rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left })).await;
-        rest(take(Change::AudienceAdd { campaign, accounts: joined })).await;
+        pace.rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left })).await;
+        pace.rest(take(Change::AudienceAdd { campaign, accounts: joined })).await;
     }
     Ok(())
 }
 
-async fn rest(time: Duration) {
-    if !time.is_zero() {
-        tokio::time::sleep(time).await;
+/// Lets others go on: after each row for as long as its taker says, and from time to time in any
+/// case. Rows that have arrived are read without a pause, and a replay of an early version reads
+/// most of the book.
+#[derive(Default)]
+struct Pace {
+    rows: usize,
+}
+
+impl Pace {
+    async fn rest(&mut self, time: Duration) {
+        self.rows = self.rows.saturating_add(1);
+        if !time.is_zero() {
+            tokio::time::sleep(time).await;
+        } else if self.rows.is_multiple_of(ROWS_BETWEEN_YIELDS) {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -100,16 +100,19 @@ impl Connection {
         limit.saturating_sub(self.since.get().elapsed())
     }
 
-    /// Returns once the connection has to be closed. The timer is set again when it fires and not with every request, so it
-    /// costs requests nothing.
+    /// Returns once the connection has to be closed. The timer is set again when it fires and not
+    /// with every request, so it costs requests nothing. It fires within the shortest limit: a phase
+    /// that begins meanwhile is seen before its own limit is over.
     async fn closing(&self) {
+        let ConnectionLimits { waiting_timeout, response_timeout, write_timeout, .. } = self.limits;
+        let shortest = waiting_timeout.min(response_timeout).min(write_timeout);
         let overdue = async {
             loop {
                 let left = self.time_left();
                 if left.is_zero() {
                     break;
                 }
-                tokio::time::sleep(left).await;
+                tokio::time::sleep(left.min(shortest)).await;
             }
         };
         select(pin!(overdue), pin!(self.evicted.notified())).await;
@@ -402,7 +405,8 @@ mod tests {
 
     #[actix_web::test]
     async fn stream_that_is_not_read() {
-        let client = request(serve(LIMITS), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let limits = ConnectionLimits { write_timeout: LIMITS.write_timeout, ..ConnectionLimits::default() };
+        let client = request(serve(limits), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let read = closed(client).await;
         assert!(read.len() > 100 && !read.ends_with(b"0\r\n\r\n"), "{}", read.len());

@@ -15,3 +15,4 @@ pub mod mount;
 pub mod problem;
 pub mod resource;
 pub mod routes;
+pub mod stream;

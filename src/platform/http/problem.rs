@@ -90,6 +90,7 @@ codes! {
         Internal "INTERNAL" (500, "The service failed") "A defect; the log has the cause under the `traceId`.";
         Unavailable "UNAVAILABLE" (503, "The service cannot do this now") "The database or a needed part is out of reach; `Retry-After` says when to try again.";
         QueryTimeout "QUERY_TIMEOUT" (503, "The request took too long") "A statement in the database ran into its time limit and nothing was changed: 5 s in a list with `filter`, `orderby` or `count`, else 60 s. Narrow the filter, order by another field, leave out `count`, or send fewer rows; `Retry-After` says when to try again at the earliest.";
+        TooManyStreams "TOO_MANY_STREAMS" (503, "Too many streams are open") "The service sends a bounded number of streams at a time; `Retry-After` says when to try again. Pages are not limited.";
         VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet") "`minPublicationVersion` was not reached within a second; `Retry-After` says when to try again.";
     }
 }

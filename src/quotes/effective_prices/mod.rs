@@ -1,5 +1,6 @@
-//! The published price list at a date: for an account, for everybody, or for each account of a campaign's audience. As pages, or as
-//! one stream of lines; both walk the same way over one snapshot, some places at a time, and hold nothing but their place in it.
+//! The published price list at a date: for an account, for everybody, or for each account of a
+//! campaign's audience. As pages, or as one stream of lines; both walk the same way over one
+//! snapshot, on a background thread, and hold nothing but their place in it.
 
 pub(super) mod rows;
 
@@ -10,7 +11,6 @@ use actix_web::http::header::{self, Accept, Header as _, Quality};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Either, HttpRequest, HttpResponse, web};
 use chrono::NaiveDate;
-use futures_util::stream;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ pub use rows::{EffectivePrice, net_unit_price};
 use super::http::{SNAPSHOT_AGE, SNAPSHOT_STALE, asker, snapshot, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest};
+use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
@@ -27,6 +28,7 @@ use crate::platform::http::list::cursor::{self, ListIdentity};
 use crate::platform::http::list::{CursorKey, DEFAULT_TOP, QueryParams, TOP, encode, number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::platform::http::stream::{PIECE_BYTES, Streams};
 use crate::pricing::line::ContactIndex;
 use crate::pricing::resolve::Book as _;
 use crate::publication::listing::{Visit, Walk};
@@ -43,10 +45,9 @@ const QUESTION: [&str; 5] = ["contactNumber", "customerNumber", "campaignNumber"
 /// What a cursor knows already.
 const BOOK: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
 const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
-/// So many rows a piece of the stream has, about: some 40 kB.
-const ROWS_AT_ONCE: usize = 100;
-/// So many places are looked at before others have their turn: about a millisecond, where each item has ten lines.
-const PLACES_AT_ONCE: usize = 100;
+/// Places looked at for one piece of the stream; fewer if the piece is full before. It bounds the
+/// time after which a stream finds out that its client is gone, where few places have rows.
+const MAX_PLACES_PER_PIECE: usize = 1_000;
 
 /// Adds the operation.
 pub fn mount(routes: &mut Routes) {
@@ -81,6 +82,9 @@ struct EffectivePricePage<'a> {
 ///
 /// The pages of one list are all of one version of the price book. With `Accept: application/x-ndjson` the whole list comes as a
 /// stream of rows, one a line. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` say which book it is.
+///
+/// The service sends a few streams at a time; a further one is refused with 503 `TOO_MANY_STREAMS`.
+/// The connection of a client that takes nothing for 30 seconds is closed.
 #[utoipa::path(
     get,
     path = "/v1/effective-prices",
@@ -111,6 +115,7 @@ async fn list_effective_prices(
     book: web::Data<LiveBook>,
     database: web::Data<Database>,
     cursor_key: web::Data<CursorKey>,
+    open_streams: web::Data<Streams>,
 ) -> Result<Either<Answer, HttpResponse>, Problem> {
     let params = call.query(&[
         "contactNumber",
@@ -126,12 +131,13 @@ async fn list_effective_prices(
     ])?;
     let streams = wants_lines(&request);
     let query = Query::read(&params, calendar.today(), streams)?;
+    // Nobody would read the rows that a HEAD asks for.
+    let slot = if streams && call.method != Method::HEAD { Some(open_streams.open()?) } else { None };
     let place = query.cursor.as_deref().map(|cursor| Place::open(cursor, &cursor_key, &params)).transpose()?;
     let snapshot = match &place {
         None => snapshot(&params, &book, &database).await?,
         Some(place) => pinned(place.version, &book, &database).await?,
     };
-    let list = List::new(Arc::clone(&snapshot), query, place).await?;
     let headers = [
         (PUBLICATION_VERSION, snapshot.version().to_string()),
         (SNAPSHOT_AGE, book.age_seconds().to_string()),
@@ -143,11 +149,13 @@ async fn list_effective_prices(
             response.insert_header(header);
         });
         response.insert_header((header::CONTENT_TYPE, NDJSON));
-        // Nobody would read the rows that a HEAD asks for.
-        let response = if call.method == Method::HEAD { response.finish() } else { response.streaming(list.lines()) };
-        return Ok(Either::Right(response));
+        let list = background(move || List::new(snapshot, query, place)).await?;
+        return Ok(Either::Right(match slot {
+            Some(slot) => response.streaming(slot.stream(list.pieces())),
+            None => response.finish(),
+        }));
     }
-    let body = list.page(&params, &cursor_key).await?;
+    let body = background(move || List::new(snapshot, query, place)?.page(&params, &cursor_key)).await?;
     let answer = Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body };
     Ok(Either::Left(headers.into_iter().fold(answer, |answer, (name, value)| answer.header(name, &value))))
 }
@@ -296,7 +304,7 @@ struct ItemRows {
 
 impl List {
     /// At its beginning, or at the place where the page before ended.
-    async fn new(snapshot: Arc<Snapshot>, query: Query, place: Option<Place>) -> Result<Self, Problem> {
+    fn new(snapshot: Arc<Snapshot>, query: Query, place: Option<Place>) -> Result<Self, Problem> {
         let request = QuoteRequest {
             asker: query.asker,
             date: place.as_ref().map_or(query.date, |place| place.date),
@@ -304,7 +312,7 @@ impl List {
             prices_include_tax: query.prices_include_tax,
             campaign_number: None,
             lines: Vec::new(),
-            explain: false,
+            explain: None,
         };
         let nothing = quote(&snapshot, &request).map_err(|error| unknown_asker(&error, "?"))?;
         let account = nothing.account_number.and_then(|number| snapshot.find_contact(number));
@@ -317,16 +325,11 @@ impl List {
         });
         let campaign = campaign.transpose()?;
         let given = place.as_ref().map_or(0, |place| place.given);
-        let book = Arc::clone(&snapshot);
-        let walk = move || {
-            let mut walk = campaign.map_or_else(|| Walk::over_items(&book), |index| Walk::over_campaign(&book, index));
-            if let Some(Place { account, item_number, .. }) = &place {
-                walk.move_to(&book, account.as_deref(), item_number);
-            }
-            walk
-        };
-        // Sorting a million numbers takes a second; requests of others go on meanwhile.
-        let walk = web::block(walk).await.map_err(Problem::internal)?;
+        let mut walk =
+            campaign.map_or_else(|| Walk::over_items(&snapshot), |index| Walk::over_campaign(&snapshot, index));
+        if let Some(Place { account, item_number, .. }) = &place {
+            walk.move_to(&snapshot, account.as_deref(), item_number);
+        }
         Ok(Self { snapshot, walk, request, account, campaign: query.campaign, top: query.top, given })
     }
 
@@ -355,10 +358,9 @@ impl List {
     }
 
     /// The page from here on.
-    async fn page(mut self, params: &QueryParams, key: &CursorKey) -> Result<Vec<u8>, Problem> {
+    fn page(mut self, params: &QueryParams, key: &CursorKey) -> Result<Vec<u8>, Problem> {
         let mut value: Vec<String> = Vec::with_capacity(self.top);
         let mut last = None;
-        let mut looked_at = 0_usize;
         let next_link = 'page: loop {
             let ControlFlow::Continue(found) = self.next() else { break None };
             let given = std::mem::take(&mut self.given);
@@ -377,10 +379,6 @@ impl List {
                     });
                 }
             }
-            looked_at = looked_at.saturating_add(1);
-            if looked_at.is_multiple_of(PLACES_AT_ONCE) {
-                tokio::task::yield_now().await;
-            }
         };
         let mut body = format!("{{\"value\":[{}]", value.join(","));
         if let Some(place) = next_link {
@@ -393,39 +391,23 @@ impl List {
         Ok(body.into_bytes())
     }
 
-    /// All rows from here on, a line each, in pieces. The next piece is made when the client has taken the one before; when the client
-    /// goes away, this is dropped, and the snapshot with it.
-    fn lines(self) -> impl stream::Stream<Item = Result<web::Bytes, actix_web::Error>> {
-        stream::unfold(Some(self), |list| async {
-            let mut list = list?;
-            loop {
-                let mut piece = String::new();
-                let ended = list.add_lines(&mut piece);
-                if ended && piece.is_empty() {
-                    return None;
+    /// All rows from here on, a line each, in pieces.
+    fn pieces(mut self) -> impl Iterator<Item = web::Bytes> + Send {
+        std::iter::from_fn(move || {
+            let mut piece = String::with_capacity(PIECE_BYTES);
+            for _ in 0..MAX_PLACES_PER_PIECE {
+                let ControlFlow::Continue(found) = self.next() else {
+                    return (!piece.is_empty()).then(|| piece.into());
+                };
+                for row in found.into_iter().flat_map(|found| found.rows) {
+                    piece.push_str(&row);
+                    piece.push('\n');
                 }
-                if !piece.is_empty() {
-                    return Some((Ok(piece.into()), if ended { None } else { Some(list) }));
+                if piece.len() >= PIECE_BYTES {
+                    break;
                 }
-                tokio::task::yield_now().await;
             }
+            Some(piece.into())
         })
-    }
-
-    /// Adds the rows of the next places: whether that was the end.
-    fn add_lines(&mut self, piece: &mut String) -> bool {
-        let mut count = 0_usize;
-        for _ in 0..PLACES_AT_ONCE {
-            let ControlFlow::Continue(found) = self.next() else { return true };
-            for row in found.into_iter().flat_map(|found| found.rows) {
-                piece.push_str(&row);
-                piece.push('\n');
-                count = count.saturating_add(1);
-            }
-            if count >= ROWS_AT_ONCE {
-                break;
-            }
-        }
-        false
     }
 }

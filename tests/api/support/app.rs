@@ -18,6 +18,7 @@ use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::problem::Problem;
+use kampanje::platform::http::stream::Streams;
 use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -114,29 +115,39 @@ impl TestApp {
         Self::over(TestDatabase::new().await, calendar, None).await
     }
 
+    /// A service with bounds of the test's own for its streams and connections.
+    pub async fn with_bounds(streams: Streams, limits: ConnectionLimits) -> Self {
+        Self::sharing(Arc::new(TestDatabase::new().await), Calendar::system(), None, (streams, limits)).await
+    }
+
     /// Another service over the same database, with a pool and a copy of the book of its own.
     pub async fn replica(&self) -> Self {
-        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None).await
+        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None, Default::default()).await
     }
 
     async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
-        Self::sharing(Arc::new(database), calendar, api_key).await
+        Self::sharing(Arc::new(database), calendar, api_key, Default::default()).await
     }
 
-    async fn sharing(database: Arc<TestDatabase>, calendar: Calendar, api_key: Option<&str>) -> Self {
+    async fn sharing(
+        database: Arc<TestDatabase>,
+        calendar: Calendar,
+        api_key: Option<&str>,
+        bounds: (Streams, ConnectionLimits),
+    ) -> Self {
         let pools = Pools::new(&database.url(), 16).unwrap();
         let pool = &pools.background;
         let book = LiveBook::new(calendar.clone());
         app::open_book(pool, &book).await.unwrap();
         actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
-        Self::serving(pools, book, calendar, api_key, Some(database))
+        Self::serving(pools, book, calendar, api_key, bounds, Some(database))
     }
 
     /// A service whose database is out of reach.
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
         let pools = Pools::new("postgres://u@127.0.0.1:1/d", MIN_REQUEST_SESSIONS).unwrap();
-        Self::serving(pools, LiveBook::new(calendar.clone()), calendar, None, None)
+        Self::serving(pools, LiveBook::new(calendar.clone()), calendar, None, Default::default(), None)
     }
 
     fn serving(
@@ -144,6 +155,7 @@ impl TestApp {
         book: LiveBook,
         calendar: Calendar,
         api_key: Option<&str>,
+        (streams, limits): (Streams, ConnectionLimits),
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
         let follower = Follower::new(book.clone(), calendar.clone());
@@ -159,10 +171,11 @@ impl TestApp {
             credentials: Credentials::new(api_key),
             body_limit: BodyLimit(1_048_576),
             readiness: readiness.clone(),
+            streams,
         };
         record_metrics().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (server, address) = server(shared, listen, 1, ConnectionLimits::default()).unwrap();
+        let (server, address) = server(shared, listen, 1, limits).unwrap();
         actix_web::rt::spawn(server);
         let client = reqwest::Client::new();
         Self { address, readiness, book, publisher, database: test_database, client }
