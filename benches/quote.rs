@@ -137,7 +137,7 @@ fn requests(lines: usize, currency: Option<&str>, items: usize, contacts: usize)
         prices_include_tax: None,
         campaign_number: None,
         lines: (0..lines).map(|place| line(index * lines + place)).collect(),
-        explain: false,
+        explain: None,
     };
     (0..1_000).map(request).collect()
 }

@@ -75,7 +75,7 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
             quantity: golden.quantity.into(),
             tax_percent: None,
         }],
-        explain: false,
+        explain: None,
     }
 }
 

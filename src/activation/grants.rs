@@ -29,7 +29,7 @@ use crate::quotes::answer::{
 };
 use crate::quotes::http::read_query;
 use crate::quotes::quote::{against_campaign, quote};
-use crate::quotes::request::{Asker, QuoteRequest};
+use crate::quotes::request::{Asker, QuoteRequest, Visibility};
 use crate::values::wire::text_enum;
 use crate::values::{CurrencyCode, Key, Quantity};
 
@@ -191,7 +191,7 @@ async fn get_campaign_grant(
     let (contact, account) = account(&mut conn, &asked.asker).await?;
     let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
     let snapshot = book.snapshot().clone();
-    let asked = QuoteRequest { asker: Asker::Contact(contact.into()), explain: true, ..asked };
+    let asked = QuoteRequest { asker: Asker::Contact(contact.into()), explain: Some(Visibility::All), ..asked };
     let named = QuoteRequest { campaign_number: Some(campaign.as_str().into()), ..asked.clone() };
     let grant = grant(&snapshot, &campaign, &asked, &named, audience)?;
     Ok(Answer::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))

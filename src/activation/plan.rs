@@ -484,7 +484,7 @@ fn priced<T>(
         prices_include_tax: terms.prices_include_tax,
         campaign_number: None,
         lines: vec![line],
-        explain: false,
+        explain: None,
     };
     match quote(book, &request).ok()?.lines.first()? {
         QuoteLine::Priced(line) => Some(take(line)),

@@ -41,3 +41,12 @@ text_enum! {
         Chosen = "CHOSEN",
     }
 }
+
+impl Verdict {
+    /// Returns whether the line is granted to the account at all. The lines that are not belong to
+    /// other accounts and groups, or to campaigns that the account gets nothing from.
+    #[must_use]
+    pub const fn is_granted(self) -> bool {
+        !matches!(self, Self::OtherSource | Self::NotPublished | Self::NotInAudience)
+    }
+}

@@ -155,7 +155,7 @@ pub struct PricedLine<'a> {
     pub valid_until: Option<NaiveDate>,
     /// The next quantity from which one unit costs less than now, discount included; null when there is none.
     pub next_break: Option<NextBreak>,
-    /// How the answer came about; only with `explain`.
+    /// The lines that were looked at, and what became of each; only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Box<Trace<'a>>>,
 }
@@ -167,7 +167,8 @@ pub struct PricedLine<'a> {
 pub struct UnpricedLine<'a> {
     /// Why.
     pub problem: LineProblem,
-    /// How it came about; only with `explain`, and only if lines were looked at.
+    /// The lines that were looked at, and what became of each; only with `explain`, and only if
+    /// lines were looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<Box<Trace<'a>>>,
 }
@@ -276,7 +277,11 @@ pub struct NextBreak {
     pub line_discount_percent: Percent,
 }
 
-/// How an answer came about: every line that was looked at, and what became of it.
+/// How an answer came about: the lines that were looked at, and what became of each.
+///
+/// Listed are the lines granted to the account: its own, those of its groups, those for all
+/// customers, and those of campaigns whose audience holds it. All other lines are the prices of
+/// other customers; `otherLines` counts them.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PriceQuoteTrace)]
@@ -285,12 +290,31 @@ pub struct Trace<'a> {
     pub campaign: Option<NamedCampaign<'a>>,
     /// Whether the price that was taken allows the discount marked `CHOSEN`; if not, the discount is 0.
     pub line_discount_allowed: bool,
-    /// The item's price lines, by id.
+    /// The item's price lines that are granted to the account, by id.
     #[schema(max_items = 1_000_000)]
     pub prices: Vec<PriceTrace<'a>>,
-    /// The discount lines of the item, of its group and for all items, by id.
+    /// The discount lines of the item, of its group and for all items that are granted to the
+    /// account, by id.
     #[schema(max_items = 1_000_000)]
     pub discounts: Vec<DiscountTrace<'a>>,
+    /// The numbers of price and discount lines that were looked at and are not granted to the
+    /// account, by verdict; empty when there are none.
+    #[schema(max_items = 3)]
+    pub other_lines: Vec<OtherLines>,
+}
+
+/// A number of lines that are not granted to the account. Nothing else is said about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PriceQuoteOtherLines)]
+pub struct OtherLines {
+    /// `OTHER_SOURCE`: granted to other accounts or groups. `NOT_PUBLISHED` or `NOT_IN_AUDIENCE`:
+    /// of campaigns that grant the account nothing.
+    #[schema(example = "OTHER_SOURCE")]
+    pub verdict: Verdict,
+    /// The number of lines, prices and discounts together.
+    #[schema(minimum = 1, maximum = 4_294_967_295_i64, example = 12)]
+    pub count: u32,
 }
 
 /// What became of the campaign that the request names.
@@ -304,6 +328,7 @@ pub struct NamedCampaign<'a> {
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: &'a str,
     /// `NOT_PUBLISHED`, `NOT_IN_AUDIENCE` or `OUTSIDE_DATES`: why it grants nothing. Null: it counts, and its lines tell more.
+    /// The lines of a campaign whose audience does not hold the account are only counted.
     pub verdict: Option<Verdict>,
 }
 

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use serde::Deserialize;
 
 use super::http::MOST_LINES;
-use super::request::{Asker, QuoteRequest, RequestLine};
+use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
 use crate::platform::http::json::objects;
 use crate::pricing::exact::{Percent, Positive};
 use crate::values::{CurrencyCode, Date, Key};
@@ -134,7 +134,7 @@ impl<'a> FastBody<'a> {
             prices_include_tax: self.prices_include_tax,
             campaign_number: read(self.campaign_number, key)?,
             lines,
-            explain: self.explain,
+            explain: Visibility::of_quotes(self.explain),
         })
     }
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::answer::{Quote, QuoteError};
 use super::fast::FastBody;
 use super::quote::write_quote;
-use super::request::{Asker, QuoteRequest, RequestLine};
+use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
@@ -68,7 +68,8 @@ pub struct QuoteBody {
     /// The only campaign that is to count among campaigns.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
-    /// Whether each line explains itself.
+    /// Whether each answer has a `trace`: the lines granted to the account that were looked at, and
+    /// what became of each; other lines are counted.
     #[deserr(default)]
     #[schema(default = false, required = false, example = false)]
     pub explain: bool,
@@ -118,7 +119,7 @@ impl QuoteBody {
             prices_include_tax: self.prices_include_tax,
             campaign_number: self.campaign_number.map(text),
             lines: self.lines.into_iter().map(QuoteBodyLine::into_line).collect(),
-            explain: explain || self.explain,
+            explain: Visibility::of_quotes(explain || self.explain),
         })
     }
 }
@@ -197,7 +198,7 @@ pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> R
         prices_include_tax,
         campaign_number: campaign_number.map(text),
         lines: line.into_iter().map(QuoteBodyLine::into_line).collect(),
-        explain,
+        explain: Visibility::of_quotes(explain),
     })
 }
 
@@ -285,7 +286,8 @@ pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
         ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it."),
         ("taxPercent" = Option<Percent>, Query, description = "The tax rate of the sale; absent: the item's."),
         ("campaignNumber" = Option<Key>, Query, description = "The only campaign that is to count among campaigns."),
-        ("explain" = Option<bool>, Query, description = "Whether the line explains itself."),
+        ("explain" = Option<bool>, Query, description = "Whether the answer has a `trace`: the lines granted to the account that \
+            were looked at, and what became of each; other lines are counted."),
         ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
         ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
     ),
@@ -334,7 +336,8 @@ async fn get_price_quote(
     operation_id = "create_price_quote",
     tag = "Price quotes",
     params(
-        ("explain" = Option<bool>, Query, description = "Whether each line explains itself."),
+        ("explain" = Option<bool>, Query, description = "Whether each answer has a `trace`: the lines granted to the account that \
+            were looked at, and what became of each; other lines are counted."),
         ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
         ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
     ),

@@ -18,6 +18,7 @@ use super::effective_prices::net_unit_price;
 use super::http::{asker, text, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
+use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::effect::{Database, PUBLICATION_VERSION};
 use crate::platform::http::call::{Answer, Call};
@@ -241,7 +242,7 @@ async fn get_lowest_price(
     let (steps, version) = steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
     // A year in which the price changed daily, or hourly, takes a while.
-    let answer = web::block(move || find(&steps, request, window, &calendar)).await.map_err(Problem::internal)??;
+    let answer = background(move || find(&steps, request, window, &calendar)).await?;
     if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
         && let Some(name) = unknown_name(problem.code)
     {
@@ -312,7 +313,7 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest<'s
         prices_include_tax,
         campaign_number: None,
         lines: vec![line],
-        explain: false,
+        explain: None,
     };
     Ok((request, window))
 }

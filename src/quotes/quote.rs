@@ -53,7 +53,7 @@ pub fn write_quote(
 ) -> Result<(), QuoteError> {
     let document = Document::new(snapshot, request)?;
     let mut quote = document.without_lines();
-    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain);
+    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain.is_some());
     let mut explanation = document.explanation();
     for line in &request.lines {
         let answer = document.answer(line, scratch, explanation.as_mut());
@@ -148,7 +148,8 @@ impl<'a> Document<'a> {
 
     /// Somebody to look on, if the request wants explanations.
     fn explanation(&self) -> Option<Explanation<'a>> {
-        self.request.explain.then(|| Explanation::new(self.snapshot, self.named_campaign()))
+        let visibility = self.request.explain?;
+        Some(Explanation::new(self.snapshot, self.named_campaign(), visibility))
     }
 
     /// The answer to a line, without a trace; what was seen is kept by who looks on, if anybody does. Either way it is the same

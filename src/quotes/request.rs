@@ -33,8 +33,26 @@ pub struct QuoteRequest<'a> {
     pub campaign_number: Option<Cow<'a, str>>,
     /// What is asked.
     pub lines: Vec<RequestLine<'a>>,
-    /// Whether each line of the answer explains itself.
-    pub explain: bool,
+    /// The lines that the explanation of each answer lists; absent: the answers are not explained.
+    pub explain: Option<Visibility>,
+}
+
+/// The lines of the price book that an explanation lists one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Those granted to the account that asks. The others are only counted, by verdict: they are
+    /// the prices of other customers.
+    Account,
+    /// Every line that was looked at.
+    All,
+}
+
+impl Visibility {
+    /// Returns the lines that a caller of quotes may see, if the caller wants an explanation.
+    #[must_use]
+    pub fn of_quotes(explain: bool) -> Option<Self> {
+        explain.then_some(Self::Account)
+    }
 }
 
 /// One question. All keys are upper-cased.

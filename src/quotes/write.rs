@@ -8,7 +8,7 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use super::answer::{
-    AnswerSource, DiscountTrace, LineProblem, LineUsed, NextBreak, PriceTrace, PricedLine, Quote, Totals,
+    AnswerSource, DiscountTrace, LineProblem, LineUsed, NextBreak, OtherLines, PriceTrace, PricedLine, Quote, Totals,
 };
 use super::explain::Explanation;
 use crate::pricing::exact::{push_whole, write_plain};
@@ -262,6 +262,8 @@ impl Out<'_> {
         self.list(explanation.prices(), Self::price_trace);
         self.raw("],\"discounts\":[");
         self.list(explanation.discounts(), Self::discount_trace);
+        self.raw("],\"otherLines\":[");
+        self.list(explanation.others().iter().copied(), Self::other_lines);
         self.raw("]}");
     }
 
@@ -284,6 +286,14 @@ impl Out<'_> {
         self.optional(price.unit_price, |out, price| out.decimal::<5>(price.units()));
         self.raw(",\"netUnitPrice\":");
         self.optional(price.net_unit_price, |out, net| out.decimal::<12>(net.0));
+        self.raw("}");
+    }
+
+    fn other_lines(&mut self, other: &OtherLines) {
+        self.raw("{\"verdict\":\"");
+        self.raw(other.verdict.text());
+        self.raw("\",\"count\":");
+        self.integer(other.count.into());
         self.raw("}");
     }
 

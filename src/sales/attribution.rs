@@ -191,7 +191,7 @@ fn replayed(book: &Snapshot, row: &Draft<SaleWrite>) -> Vec<Owed> {
             quantity: write.quantity.into(),
             tax_percent: None,
         }],
-        explain: false,
+        explain: None,
     };
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
     let owed = |line: Option<LineUsed<'_>>, part| match line?.source {

@@ -386,7 +386,7 @@ impl Whole {
                 quantity: param("quantity").map_or(Positive::ONE, |quantity| quantity.parse().unwrap()),
                 tax_percent: None,
             }],
-            explain: false,
+            explain: None,
         };
         let now = quote(last, &request).ok()?;
         let current = match &now.lines[0] {

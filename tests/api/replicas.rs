@@ -269,7 +269,7 @@ fn question<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a>
         prices_include_tax: None,
         campaign_number: None,
         lines: lines.iter().map(line).collect(),
-        explain: false,
+        explain: None,
     }
 }
 

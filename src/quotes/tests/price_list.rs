@@ -24,7 +24,7 @@ fn rows(snapshot: &Snapshot, request: &QuoteRequest) -> Vec<Value> {
         Asker::Contact(number) => snapshot.find_contact(number),
         Asker::Customer(number) => snapshot.find_customer(number),
     };
-    let request = QuoteRequest { campaign_number: None, explain: false, ..request.clone() };
+    let request = QuoteRequest { campaign_number: None, explain: None, ..request.clone() };
     let mut rows = Vec::new();
     let item = ("CHAIR", snapshot.find_item("CHAIR").unwrap());
     let account = contact.map(|contact| snapshot.account_of(contact));
@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn the_row_of_a_question_has_its_price(facts in facts(), request in question()) {
         let snapshot = book(facts);
-        let mut request = QuoteRequest { campaign_number: None, explain: false, ..request };
+        let mut request = QuoteRequest { campaign_number: None, explain: None, ..request };
         request.lines[0].tax_percent = None;
         let line = &request.lines[0];
         let rows = rows(&snapshot, &request);

@@ -11,13 +11,14 @@ use uuid::Uuid;
 use super::reference::{Number, Resolved, World, number};
 use super::world::{audience, book, campaign, contact, item, put, rate, request, settings};
 use crate::pricing::exact::Amount;
+use crate::pricing::resolve::Book as _;
 use crate::pricing::resolve::Scratch;
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{Change, FactKind};
 use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{PricedLine, QuoteLine, Trace};
+use crate::quotes::answer::{AnswerSource, LineUsed, OtherLines, PricedLine, QuoteLine, Trace};
 use crate::quotes::quote::{quote, write_quote};
-use crate::quotes::request::{QuoteRequest, RequestLine};
+use crate::quotes::request::{QuoteRequest, RequestLine, Visibility};
 
 fn maybe(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
     prop_oneof![2 => Just(Value::Null), 1 => select(values).prop_map(Value::from)]
@@ -190,6 +191,36 @@ fn verdicts(trace: &Trace<'_>) -> BTreeMap<Uuid, Verdict> {
     prices.chain(trace.discounts.iter().map(|discount| (discount.line.id, discount.verdict))).collect()
 }
 
+fn trace<'q, 'a>(line: &'q QuoteLine<'a>) -> Option<&'q Trace<'a>> {
+    match line {
+        QuoteLine::Priced(line) => line.trace.as_deref(),
+        QuoteLine::Unpriced(line) => line.trace.as_deref(),
+    }
+}
+
+/// Whether a line can concern an account, by the line's source alone.
+fn concerns(snapshot: &Snapshot, account: Option<&str>, line: &LineUsed<'_>) -> bool {
+    let account = account.and_then(|number| snapshot.find_contact(number));
+    let customer = account.and_then(|account| snapshot.contact(account)?.customer);
+    match line.source {
+        AnswerSource::AllCustomers => true,
+        AnswerSource::Contact { contact_number } => {
+            account.is_some() && account == snapshot.find_contact(contact_number).map(|of| snapshot.account_of(of))
+        }
+        AnswerSource::CustomerPriceGroup { code } => {
+            customer.and_then(|customer| customer.price_group).is_some_and(|group| snapshot.code_text(group) == code)
+        }
+        AnswerSource::CustomerDiscountGroup { code } => {
+            customer.and_then(|customer| customer.discount_group).is_some_and(|group| snapshot.code_text(group) == code)
+        }
+        AnswerSource::Campaign { campaign_number } => {
+            let campaign = snapshot.find_campaign(campaign_number).unwrap();
+            account.is_some_and(|account| snapshot.is_in_audience(campaign, account))
+        }
+        AnswerSource::ListPrice => false,
+    }
+}
+
 fn resolved(line: &PricedLine<'_>) -> Resolved {
     Resolved {
         unit_price: number(&line.unit_price),
@@ -285,8 +316,39 @@ proptest! {
     #[test]
     fn explaining_changes_nothing(facts in facts(), request in question()) {
         let snapshot = book(facts);
-        let plain = QuoteRequest { explain: false, ..request.clone() };
+        let plain = QuoteRequest { explain: None, ..request.clone() };
         prop_assert_eq!(answer_without(&snapshot, &plain, &[]), answer_without(&snapshot, &request, &["trace"]));
+    }
+
+    #[test]
+    fn an_explanation_lists_what_concerns_the_account_and_counts_the_rest(facts in facts(), request in question()) {
+        let snapshot = book(facts);
+        let of_account = QuoteRequest { explain: Some(Visibility::Account), ..request.clone() };
+        let (all, listed) = (quote(&snapshot, &request).unwrap(), quote(&snapshot, &of_account).unwrap());
+        if let (Some(all), Some(trace)) = (trace(&all.lines[0]), trace(&listed.lines[0])) {
+            let lines = trace.prices.iter().map(|price| &price.line);
+            let lines = lines.chain(trace.discounts.iter().map(|discount| &discount.line));
+            for line in lines {
+                prop_assert!(concerns(&snapshot, listed.account_number, line), "{:?}", line);
+            }
+            let all_verdicts = verdicts(all);
+            let mut counts = BTreeMap::new();
+            for (id, verdict) in &all_verdicts {
+                if !verdicts(trace).contains_key(id) {
+                    *counts.entry(*verdict).or_insert(0) += 1;
+                }
+            }
+            let counts: Vec<OtherLines> =
+                counts.into_iter().map(|(verdict, count)| OtherLines { verdict, count }).collect();
+            prop_assert_eq!(&trace.other_lines, &counts);
+            let mut filtered = all.clone();
+            filtered.prices.retain(|price| trace.prices.contains(price));
+            filtered.discounts.retain(|discount| trace.discounts.contains(discount));
+            prop_assert_eq!(all.other_lines.len(), 0);
+            prop_assert_eq!(Trace { other_lines: counts, ..filtered }, trace.clone(), "what is listed is as in the full one");
+            let granted = all_verdicts.values().filter(|verdict| verdict.is_granted()).count();
+            prop_assert_eq!(verdicts(trace).len(), granted);
+        }
     }
 
     #[test]
@@ -330,7 +392,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn the_answer_is_written_as_serde_writes_it(facts in facts(), request in question(), explain in any::<bool>()) {
+    fn the_answer_is_written_as_serde_writes_it(
+        facts in facts(),
+        request in question(),
+        explain in select(&[None, Some(Visibility::Account), Some(Visibility::All)][..]),
+    ) {
         let snapshot = book(facts);
         let mut request = QuoteRequest { explain, ..request };
         let [line] = request.lines.as_slice() else { panic!("one line is asked for") };

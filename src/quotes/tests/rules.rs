@@ -10,6 +10,7 @@ use crate::publication::facts::{Change, Fact, FactKind};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{PricedLine, QuoteError, QuoteLine};
 use crate::quotes::quote::quote;
+use crate::quotes::request::{QuoteRequest, Visibility};
 
 /// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for the firm.
 fn shop(more: impl IntoIterator<Item = Change>) -> Snapshot {
@@ -208,6 +209,68 @@ fn a_named_campaign_that_grants_nothing_says_why() {
     let withdrawn = snapshot.advanced(8, [Change::Remove { kind: FactKind::Campaign, key: "SPRING".to_owned() }]);
     let answer = ask(&withdrawn, &json!({ "contactNumber": "FIRM", "campaignNumber": "SPRING" }));
     assert_eq!(answer["trace"]["prices"][0]["verdict"], "NOT_PUBLISHED");
+}
+
+#[test]
+fn an_account_reads_its_own_lines_and_the_number_of_the_others() {
+    let source = |kind: &str, name: &str, value: &str| json!({ "type": kind, name: value });
+    let line = |key: &str, source: Value, unit_price: &str| {
+        price(key, &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": unit_price }))
+    };
+    let group = json!({ "customer": { "number": "D2", "priceGroupCode": "GOLD" } });
+    let snapshot = shop([
+        contact("OTHER", &group),
+        campaign("FOREIGN", "2031-05-01", None),
+        audience("FOREIGN", &["OTHER"]),
+        line("OWN", source("CONTACT", "contactNumber", "ANNE"), "91"),
+        line("OF-OTHER", source("CONTACT", "contactNumber", "OTHER"), "71.17"),
+        line("OF-GROUP", source("CUSTOMER_PRICE_GROUP", "code", "GOLD"), "72.17"),
+        line("OF-FOREIGN", source("CAMPAIGN", "campaignNumber", "FOREIGN"), "73.17"),
+        line("OF-NOBODY", source("CAMPAIGN", "campaignNumber", "WITHDRAWN"), "74.17"),
+        line("OF-SPRING", source("CAMPAIGN", "campaignNumber", "SPRING"), "92"),
+        line("OF-ALL", source("ALL_CUSTOMERS", "type", "ALL_CUSTOMERS"), "93"),
+        discount(
+            "D-OTHER",
+            &json!({ "source": source("CONTACT", "contactNumber", "OTHER"), "itemNumber": "CHAIR",
+            "lineDiscountPercent": "17.17" }),
+        ),
+    ]);
+    let counts = |counts: &[(&str, u32)]| -> Value {
+        counts.iter().map(|(verdict, count)| json!({ "verdict": verdict, "count": count })).collect()
+    };
+    let (other, unpublished, outside) = ("OTHER_SOURCE", "NOT_PUBLISHED", "NOT_IN_AUDIENCE");
+    for (members, listed, counted) in [
+        (
+            json!({ "contactNumber": "FIRM" }),
+            &["OF-ALL", "OF-SPRING", "OWN"][..],
+            counts(&[(other, 3), (unpublished, 1), (outside, 1)]),
+        ),
+        (
+            json!({ "contactNumber": "FIRM", "campaignNumber": "FOREIGN" }),
+            &["OF-ALL", "OF-SPRING", "OWN"],
+            counts(&[(other, 3), (unpublished, 1), (outside, 1)]),
+        ),
+        (
+            json!({ "contactNumber": "OTHER" }),
+            &["D-OTHER", "OF-ALL", "OF-FOREIGN", "OF-GROUP", "OF-OTHER"],
+            counts(&[(other, 1), (unpublished, 1), (outside, 1)]),
+        ),
+        (json!({}), &["OF-ALL"], counts(&[(other, 4), (unpublished, 1), (outside, 2)])),
+    ] {
+        let request = QuoteRequest { explain: Visibility::of_quotes(true), ..request(&members) };
+        let answer = quote(&snapshot, &request).unwrap();
+        let trace = serde_json::to_value(&answer.lines[0]).unwrap()["trace"].take();
+        let ids = ["discounts", "prices"].into_iter().flat_map(|kind| trace[kind].as_array().unwrap());
+        let mut ids: Vec<&str> = ids.map(|line| line["id"].as_str().unwrap()).collect();
+        let mut expected: Vec<String> = listed.iter().map(|key| line_id(key).to_string()).collect();
+        ids.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(ids, expected, "{members}");
+        assert_eq!(trace["otherLines"], counted, "{members}");
+        let own = members["contactNumber"] == "OTHER";
+        assert_eq!(trace.to_string().contains(".17\""), own, "{members}: {trace}");
+    }
+    assert_eq!(Visibility::of_quotes(false), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::publication::facts::{Change, Fact, FactKind};
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{PricedLine, Quote, QuoteLine};
-use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
+use crate::quotes::request::{Asker, QuoteRequest, RequestLine, Visibility};
 
 /// A date.
 pub fn day(text: &str) -> NaiveDate {
@@ -115,7 +115,7 @@ pub fn request(members: &Value) -> QuoteRequest<'static> {
             quantity: text("quantity").unwrap_or_else(|| "1".to_owned()).parse().unwrap(),
             tax_percent: text("taxPercent").map(|percent| percent.parse().unwrap()),
         }],
-        explain: members.get("explain").and_then(Value::as_bool).unwrap_or(true),
+        explain: members.get("explain").is_none_or(|explain| explain == true).then_some(Visibility::All),
     }
 }
 
