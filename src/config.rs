@@ -97,9 +97,10 @@ pub struct ServeSettings {
     /// How many threads answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
-    /// Database sessions for requests, divided by kind of work so that none starves another; the service itself uses up to 6 more.
-    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16",
-        value_parser = clap::value_parser!(u16).range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS)))]
+    /// Database sessions for requests at most, divided by kind of work so that none starves another;
+    /// the service itself uses up to 6 more.
+    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16", value_parser = clap::value_parser!(u16)
+        .range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS)))]
     pub pool_size: u16,
     /// The most connections of clients that are open at a time; fewer where the limit of file descriptors is lower.
     #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]

@@ -1,7 +1,7 @@
 //! SIGTERM while writes wait for a lock: each of them is answered and committed.
 //!
-//! The sessions that the writes use were opened by all HTTP workers, the writes run on one of them. So
-//! the other workers have nothing to do and end while their sessions are in use.
+//! The sessions that the writes use were opened by all HTTP workers, the writes run on one of them.
+//! So the other workers have nothing to do and end while their sessions are in use.
 
 use std::time::Duration;
 
@@ -107,8 +107,8 @@ impl Case {
         TcpStream::connect(self.serving.url.strip_prefix("http://").unwrap()).await.unwrap()
     }
 
-    /// Sends all writes to one worker, and returns when they wait for the lock. Workers get connections in
-    /// turn, so of as many as there are workers the last is always of the same one.
+    /// Sends all writes to one worker, and returns when they wait for the lock. Workers get
+    /// connections in turn, so of as many as there are workers the last is always of the same one.
     async fn writes_on_one_worker(&mut self) -> Vec<JoinHandle<String>> {
         let mut writes = Vec::new();
         for number in 0..WRITES {

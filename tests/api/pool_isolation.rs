@@ -1,5 +1,5 @@
-//! Bulkheads: requests that use up their database sessions do not starve others. The price book stays
-//! fresh, and other kinds of requests are answered.
+//! Bulkheads: requests that use up their database sessions do not starve others. The price book
+//! stays fresh, and other kinds of requests are answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -33,7 +33,8 @@ struct Service {
 }
 
 impl Service {
-    /// Starts a service with an item to quote, a campaign status, a segment and the rows of `statements`.
+    /// Starts a service with an item to quote, a campaign status, a segment and the rows of
+    /// `statements`.
     async fn new(statements: &str) -> Self {
         let database = TestDatabase::new().await;
         let mut conn = connect(&database.url()).await.unwrap();
@@ -72,7 +73,8 @@ impl Service {
         self.request(Method::PUT, path).header("if-match", "*").json(&json!({"sequence": 2}))
     }
 
-    /// Quotes, asks for readiness, and sends cheap reads and `others`, over and over. Returns the defects.
+    /// Quotes, asks for readiness, and sends cheap reads and `others`, over and over. Returns the
+    /// defects.
     async fn watch(&self, others: impl Fn() -> [RequestBuilder; 2]) -> Vec<String> {
         let (began, mut defects, mut slowest) = (Instant::now(), Vec::new(), Duration::ZERO);
         while began.elapsed() < WATCH {
@@ -104,8 +106,8 @@ impl Service {
         defects
     }
 
-    /// Watches the service while clients send requests again and again, and then lets them finish. Returns
-    /// the codes of their answers with the number of each; successes have the empty code.
+    /// Watches the service while clients send requests again and again, and then lets them finish.
+    /// Returns the codes of their answers with the number of each; successes have the empty code.
     async fn watch_under_load(
         &self,
         load: impl Fn(usize) -> RequestBuilder,
@@ -137,8 +139,8 @@ impl Service {
     }
 }
 
-/// The most expensive filter: as many terms as there may be, none of which can use an index. Each row
-/// needs all of them, and no row matches the last.
+/// The most expensive filter: as many terms as there may be, none of which can use an index. Each
+/// row needs all of them, and no row matches the last.
 fn slowest_filter() -> String {
     let pair = |n| format!("(contains(name, 'z{n}') or contains(city, 'city')) and ");
     let pairs: String = (0..49).map(pair).collect();

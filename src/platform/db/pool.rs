@@ -1,10 +1,10 @@
-//! Database sessions, pure Rust: one pool for each kind of work. `tls` reads what the URL says about
-//! encryption.
+//! Database sessions, pure Rust: one pool for each kind of work. `tls` reads what the URL says
+//! about encryption.
 //!
-//! The pools are bulkheads: work that exhausts its own sessions leaves the others alone. One pool with
-//! a limit for each kind would not do: a query whose future is dropped keeps running on the server, and
-//! the next user of its session waits for it. For the same reason each session has time limits on the
-//! server. A dropped transaction takes its session with it.
+//! The pools are bulkheads: work that exhausts its own sessions leaves the others alone. One pool
+//! with a limit for each kind would not do: a query whose future is dropped keeps running on the
+//! server, and the next user of its session waits for it. For the same reason each session has time
+//! limits on the server. A dropped transaction takes its session with it.
 
 use std::io;
 use std::sync::LazyLock;
@@ -31,21 +31,21 @@ pub type Connection = Object<AsyncPgConnection>;
 pub const MIN_REQUEST_SESSIONS: u16 = 4;
 /// The most sessions for requests.
 pub const MAX_REQUEST_SESSIONS: u16 = 1_000;
-/// Sessions for the service's own work. The refresher of the price book, the lifecycle of campaigns and
-/// the purge of idempotency records may need one each at the same time.
+/// Sessions for the service's own work. The refresher of the price book, the lifecycle of campaigns
+/// and the purge of idempotency records may need one each at the same time.
 const MAX_BACKGROUND_SESSIONS: usize = 3;
 /// The longest wait for a session of a pool that has lent all of them.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest wait for a new session, over all hosts of the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next host is
-/// tried.
+/// The longest wait for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next
+/// host is tried.
 const HOST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest that sent data may stay unacknowledged: a host that vanished is noticed then.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limits of every session: no statement and no open transaction may hold locks for long, even if its
-/// client is gone. Each statement is planned when it runs: a plan that was made while a table was small
-/// reads the whole table when it has grown, until somebody analyzes it.
+/// Limits of every session: no statement and no open transaction may hold locks for long, even if
+/// its client is gone. Each statement is planned when it runs: a plan that was made while a table
+/// was small reads the whole table when it has grown, until somebody analyzes it.
 const SESSION_OPTIONS: &str = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
     -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
 /// The limit of a statement whose cost the client decides.
@@ -69,8 +69,8 @@ pub enum PoolError {
     /// The pool cannot be set up: a defect.
     #[error("the pool cannot be set up: {0}")]
     Build(deadpool::BuildError),
-    /// The thread for the I/O of sessions cannot be started.
-    #[error("the thread for database sessions cannot be started: {0}")]
+    /// The thread for the I/O of sessions cannot be started, or failed: a defect.
+    #[error("the I/O of database sessions failed: {0}")]
     Io(String),
     /// All sessions for this kind of work are lent, and none was returned in time. It may pass.
     #[error("all database sessions for {0} are in use")]
@@ -81,7 +81,8 @@ pub enum PoolError {
     /// The server is out of reach or refuses the session. It may pass.
     #[error("the database is out of reach: {0}")]
     OutOfReach(String),
-    /// The server does not know the role, the password or the database: a mistake in the configuration.
+    /// The server does not know the role, the password or the database: a mistake in the
+    /// configuration.
     #[error("the database refuses the service: {0}")]
     Refused(String),
 }
@@ -99,7 +100,8 @@ impl PoolError {
 pub struct Pools {
     /// Reads that take milliseconds: single resources, and pages in the default order.
     pub reads: Pool,
-    /// Lists whose cost the client decides by a filter, an order or a count. A statement may take 5 s.
+    /// Lists whose cost the client decides by a filter, an order or a count. A statement may take 5
+    /// s.
     pub searches: Pool,
     /// Reads that compute: plans, previews, statistics, comparisons, earlier versions.
     pub reports: Pool,
@@ -167,8 +169,8 @@ impl Pool {
             let failed = |error: PoolError| ConnectionError::BadConnection(error.to_string());
             async move { connector.connect().await.map_err(failed) }.boxed()
         });
-        // The default queries the server before each loan. Fast still sees a connection that is known to
-        // be closed; one that broke unnoticed fails its first statement.
+        // The default queries the server before each loan. Fast still sees a connection that is
+        // known to be closed; one that broke unnoticed fails its first statement.
         config.recycling_method = RecyclingMethod::Fast;
         // The connector has read the URL; the manager's copy would only be one more place with the
         // password.
@@ -197,8 +199,8 @@ impl Pool {
         })
     }
 
-    /// Opens a session outside the pool, for work that keeps one for long. Its statements have no time
-    /// limit.
+    /// Opens a session outside the pool, for work that keeps one for long. Its statements have no
+    /// time limit.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
@@ -242,8 +244,8 @@ impl Connector {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(TCP_USER_TIMEOUT);
         }
-        // Of several hosts one is the primary, and after a failover it is another one; only there can we
-        // write.
+        // Of several hosts one is the primary, and after a failover it is another one; only there
+        // can we write.
         if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -450,7 +452,8 @@ mod tests {
         assert_eq!(attributes("postgres://u@a/d"), TargetSessionAttrs::Any);
     }
 
-    /// `TEST_TLS_DATABASE_URL` names a server with TLS (localhost, no parameters), `TEST_TLS_ROOT` the PEM file of its root.
+    /// `TEST_TLS_DATABASE_URL` names a server with TLS (localhost, no parameters), `TEST_TLS_ROOT`
+    /// the PEM file of its root.
     #[tokio::test]
     #[ignore = "needs a server with TLS"]
     async fn certificate_is_checked_where_the_mode_says_so() {

@@ -389,7 +389,6 @@ impl Server {
             "listen_addresses=".to_owned(),
             format!("hba_file={}", path("hba.conf")),
             format!("ident_file={}", path("ident.conf")),
-            "max_connections=100".to_owned(),
             "shared_buffers=128MB".to_owned(),
             "timezone=UTC".to_owned(),
             "log_timezone=UTC".to_owned(),
@@ -398,9 +397,15 @@ impl Server {
             // Our statements are short; compiling them takes longer than running them.
             "jit=off".to_owned(),
         ];
-        if self.durability == Durability::Throwaway {
-            options.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
-        }
+        options.extend(match self.durability {
+            Durability::Durable => vec!["max_connections=100".to_owned()],
+            // Tests that run in parallel share one server, each with the sessions of a service.
+            Durability::Throwaway => {
+                ["max_connections=400", "fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+                    .map(str::to_owned)
+                    .to_vec()
+            }
+        });
         let mut arguments = vec!["-D".to_owned(), self.cluster().display().to_string()];
         arguments.extend(options.into_iter().flat_map(|option| ["-c".to_owned(), option]));
         arguments
