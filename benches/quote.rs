@@ -1,9 +1,10 @@
-//! What a quote costs: from a parsed request to the answer, and to the answer as JSON; and from a request of HTTP whose head has been
-//! read to a response that has not been sent.
+//! What a quote costs: from a parsed request to the answer, and to the answer as JSON; and from a
+//! request of HTTP whose head has been read to a response that has not been sent.
 //!
-//! A book of 10,000 items with ten price lines and two discount lines each, 100,000 contacts and 10 campaigns. Every request asks
-//! for another item and contact, so that the caches are no warmer than they would be. Then the same questions about a hundred
-//! items to books of other sizes: what lies at other items costs them nothing.
+//! A book of 10,000 items with ten price lines and two discount lines each, 100,000 contacts and 10
+//! campaigns. Every request asks for another item and contact, so that the caches are no warmer
+//! than they would be. Then the same questions about a hundred items to books of other sizes: what
+//! lies at other items costs them nothing.
 
 // A benchmark may fail by panicking.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
@@ -17,14 +18,14 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use kampanje::app::routes;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::http::access::Credentials;
-use kampanje::platform::http::ahead::AtOnce;
 use kampanje::platform::http::call::BodyLimit;
+use kampanje::platform::http::short_circuit::FastPath;
 use kampanje::pricing::resolve::Scratch;
 use kampanje::publication::disk::Copy;
 use kampanje::publication::facts::{Change, Fact, FactKind};
 use kampanje::publication::live::LiveBook;
 use kampanje::publication::snapshot::Snapshot;
-use kampanje::quotes::at_once::QuotesAtOnce;
+use kampanje::quotes::fast_path::QuoteFastPath;
 use kampanje::quotes::quote::{quote, write_quote};
 use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
 use serde_json::{Value, json};
@@ -56,8 +57,7 @@ fn contact_number(index: usize) -> String {
 }
 
 fn sources(item: usize, size: Size) -> [Value; 10] {
-    let campaign =
-        |index: usize| json!({ "type": "CAMPAIGN", "campaignNumber": format!("CP{:04}", index % size.campaigns) });
+    let campaign = |index: usize| json!({ "type": "CAMPAIGN", "campaignNumber": format!("CP{:04}", index % size.campaigns) });
     let contact = |index: usize| json!({ "type": "CONTACT", "contactNumber": contact_number(index % size.contacts) });
     let group = |code: &str| json!({ "type": "CUSTOMER_PRICE_GROUP", "code": code });
     let all = json!({ "type": "ALL_CUSTOMERS" });
@@ -107,7 +107,10 @@ fn book(size: Size) -> Snapshot {
     // Made one after the other as they are taken: all at once they would be larger than the book.
     let audiences = (0..size.campaigns).map(|index| Change::AudienceAdd {
         campaign: format!("CP{index:04}"),
-        accounts: (0..size.contacts).filter(|contact| contact % 3 != index % 3).map(ordinal).collect(),
+        accounts: (0..size.contacts)
+            .filter(|contact| contact % 3 != index % 3)
+            .map(ordinal)
+            .collect(),
     });
     let contacts = (0..size.contacts).map(|index| {
         let customer = json!({ "number": format!("D{index}"), "priceGroupCode": "GOLD", "allowLineDiscount": true, "pricesIncludeTax": false });
@@ -115,14 +118,22 @@ fn book(size: Size) -> Snapshot {
         put(FactKind::Contact, contact_number(index), members)
     });
     let items = (0..size.items).flat_map(|item| {
-        let members = json!({ "listPrice": "129.95", "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });
-        std::iter::once(put(FactKind::Item, format!("ITEM{item}"), members)).chain(lines(item, size))
+        let members =
+            json!({ "listPrice": "129.95", "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });
+        std::iter::once(put(FactKind::Item, format!("ITEM{item}"), members))
+            .chain(lines(item, size))
     });
     Snapshot::empty().advanced(1, changes.into_iter().chain(audiences).chain(contacts).chain(items))
 }
 
-/// Requests for a number of lines each, every one for another contact and other items among the first so many.
-fn requests(lines: usize, currency: Option<&str>, items: usize, contacts: usize) -> Vec<QuoteRequest<'static>> {
+/// Requests for a number of lines each, every one for another contact and other items among the
+/// first so many.
+fn requests(
+    lines: usize,
+    currency: Option<&str>,
+    items: usize,
+    contacts: usize,
+) -> Vec<QuoteRequest<'static>> {
     let line = |index: usize| RequestLine {
         item_number: format!("ITEM{}", index * 7_919 % items).into(),
         variant_code: None,
@@ -153,7 +164,8 @@ fn turns(count: usize) -> impl FnMut() -> usize {
 
 fn bench(criterion: &mut Criterion) {
     let snapshot = book(USUAL);
-    let tables = [("one line", 1, None), ("one line in USD", 1, Some("USD")), ("100 lines", 100, None)];
+    let tables =
+        [("one line", 1, None), ("one line in USD", 1, Some("USD")), ("100 lines", 100, None)];
     for (name, lines, currency) in tables {
         let requests = requests(lines, currency, USUAL.items, USUAL.contacts);
         let mut turn = turns(requests.len());
@@ -194,7 +206,11 @@ fn bench(criterion: &mut Criterion) {
     let mut change = lines(1, USUAL);
     criterion.bench_function("advance by a dozen lines", |bencher| {
         change.rotate_left(1);
-        bencher.iter_batched(|| change.clone(), |change| snapshot.advanced(2, change), BatchSize::SmallInput);
+        bencher.iter_batched(
+            || change.clone(),
+            |change| snapshot.advanced(2, change),
+            BatchSize::SmallInput,
+        );
     });
 }
 
@@ -204,30 +220,47 @@ fn at_once(criterion: &mut Criterion) {
     let calendar = Calendar::system();
     let live = LiveBook::new(calendar.clone());
     let known_at = calendar.now().timestamp_millis();
-    let copy = Copy { identity: Vec::new(), mark: None, known_at, snapshot };
+    let copy = Copy { identity: Vec::new(), fingerprint: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(copy));
-    let quotes = QuotesAtOnce::new(live, calendar, Credentials::new(None), &routes(), BodyLimit(1 << 20));
+    let quotes =
+        QuoteFastPath::new(live, calendar, Credentials::new(None), &routes(), BodyLimit(1 << 20));
     let path = "/v1/price-quotes";
     let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
         .iter()
         .map(|request| {
-            let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
+            let Asker::Contact(contact) = &request.asker else {
+                unreachable!("every request has a contact")
+            };
             let item = &request.lines[0].item_number;
-            let query = format!("contactNumber={contact}&itemNumber={item}&quantity=12&date=2031-05-15");
-            TestRequest::with_uri(&format!("{path}?{query}")).insert_header(("host", "127.0.0.1:8080")).finish()
+            let query =
+                format!("contactNumber={contact}&itemNumber={item}&quantity=12&date=2031-05-15");
+            TestRequest::with_uri(&format!("{path}?{query}"))
+                .insert_header(("host", "127.0.0.1:8080"))
+                .finish()
         })
         .collect();
     let mut turn = turns(gets.len());
     criterion.bench_function("GET at once", |bencher| {
-        bencher.iter_batched(&mut turn, |at| quotes.answer(&gets[at]).unwrap(), BatchSize::SmallInput);
+        bencher.iter_batched(
+            &mut turn,
+            |at| quotes.answer(&gets[at]).unwrap(),
+            BatchSize::SmallInput,
+        );
     });
     let bodies: Vec<Vec<u8>> = requests(100, None, USUAL.items, USUAL.contacts)
         .iter()
         .map(|request| {
-            let Asker::Contact(contact) = &request.asker else { unreachable!("every request has a contact") };
-            let lines: Vec<Value> =
-                request.lines.iter().map(|line| json!({ "itemNumber": line.item_number, "quantity": "12" })).collect();
-            json!({ "contactNumber": contact, "date": "2031-05-15", "lines": lines }).to_string().into_bytes()
+            let Asker::Contact(contact) = &request.asker else {
+                unreachable!("every request has a contact")
+            };
+            let lines: Vec<Value> = request
+                .lines
+                .iter()
+                .map(|line| json!({ "itemNumber": line.item_number, "quantity": "12" }))
+                .collect();
+            json!({ "contactNumber": contact, "date": "2031-05-15", "lines": lines })
+                .to_string()
+                .into_bytes()
         })
         .collect();
     for query in ["", "?explain=true"] {

@@ -1,9 +1,11 @@
-//! The yardstick of `bench/over_http.py`: an actix server that does what no service can do without, for answers that it is given.
+//! The yardstick of `bench/over_http.py`: an actix server that does what no service can do without,
+//! for answers that it is given.
 //!
-//! `bare PORT ONE HUNDRED EXPLAINED`: three files with answers to price quotes. GET and POST `/v1/price-quotes` take the requests that
-//! the service takes. GET answers the bytes of the first file. POST reads the body into a type and answers the second: at `/ready` by
-//! its bytes, at `/v1/price-quotes` by having serde write it from a type of the same shape. At `/explained` it answers the third by
-//! its bytes.
+//! `bare PORT ONE HUNDRED EXPLAINED`: three files with answers to price quotes. GET and POST
+//! `/v1/price-quotes` take the requests that the service takes. GET answers the bytes of the first
+//! file. POST reads the body into a type and answers the second: at `/ready` by its bytes, at
+//! `/v1/price-quotes` by having serde write it from a type of the same shape. At `/explained` it
+//! answers the third by its bytes.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ struct RequestLine {
 /// What is answered.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct ApiResponse {
     publication_version: i64,
     date: String,
     account_number: Option<String>,
@@ -111,11 +113,15 @@ async fn main() -> anyhow::Result<()> {
     };
     let one = web::Bytes::from(std::fs::read(one)?);
     let (ready, explained) = (std::fs::read(hundred)?, std::fs::read(explained)?);
-    let typed: Answer = serde_json::from_slice(&ready)?;
-    anyhow::ensure!(serde_json::to_vec(&typed)? == ready, "the type does not have the shape of the answer");
+    let typed: ApiResponse = serde_json::from_slice(&ready)?;
+    anyhow::ensure!(
+        serde_json::to_vec(&typed)? == ready,
+        "the type does not have the shape of the answer"
+    );
     let lines = typed.lines.len();
     HttpServer::new(move || {
-        let (one, ready, typed, explained) = (one.clone(), ready.clone(), typed.clone(), explained.clone());
+        let (one, ready, typed, explained) =
+            (one.clone(), ready.clone(), typed.clone(), explained.clone());
         let get = move || {
             let one = one.clone();
             async move { HttpResponse::Ok().content_type("application/json").body(one) }
@@ -123,10 +129,15 @@ async fn main() -> anyhow::Result<()> {
         let by_serde = move |body: web::Bytes| {
             let mut bytes = Vec::with_capacity(lines * 600);
             let written = serde_json::to_writer(&mut bytes, &typed);
-            std::future::ready(answer_to(&body, lines, || written.map(|()| bytes).unwrap_or_default()))
+            std::future::ready(answer_to(&body, lines, || {
+                written.map(|()| bytes).unwrap_or_default()
+            }))
         };
-        let by_bytes = move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || ready.clone()));
-        let by_more_bytes = move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || explained.clone()));
+        let by_bytes =
+            move |body: web::Bytes| std::future::ready(answer_to(&body, lines, || ready.clone()));
+        let by_more_bytes = move |body: web::Bytes| {
+            std::future::ready(answer_to(&body, lines, || explained.clone()))
+        };
         App::new()
             .route("/v1/price-quotes", web::get().to(get))
             .route("/v1/price-quotes", web::post().to(by_serde))

@@ -1,11 +1,13 @@
-//! Asks a server at a fixed rate, and says how long answers took from the moment that each request was due.
+//! Asks a server at a fixed rate, and says how long answers took from the moment that each request
+//! was due.
 //!
-//! `open_loop ADDRESS PATH RATE SECONDS CONNECTIONS`: one line of JSON with the requests per second that were answered, and the
-//! quantiles of the time they took in microseconds.
+//! `open_loop ADDRESS PATH RATE SECONDS CONNECTIONS`: one line of JSON with the requests per second
+//! that were answered, and the quantiles of the time they took in microseconds.
 //!
-//! A request that is due while all connections are busy waits in a queue, and its time runs: a server that halts for a while is
-//! charged with every request that it kept waiting, and not only with those under way (no coordinated omission). The
-//! generator never sleeps, since timers are too coarse for this; it takes one core.
+//! A request that is due while all connections are busy waits in a queue, and its time runs: a
+//! server that halts for a while is charged with every request that it kept waiting, and not only
+//! with those under way (no coordinated omission). The generator never sleeps, since timers are too
+//! coarse for this; it takes one core.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +21,7 @@ use tokio::sync::Notify;
 use tokio::task::{LocalSet, yield_now};
 
 /// How long answers that are still missing in the end are waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the connections share.
 #[derive(Default)]
@@ -55,7 +57,10 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Re
         let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
         let head = std::str::from_utf8(answer.get(..end).unwrap_or_default())?;
         anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "answered {head}");
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).context("no length")?;
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .context("no length")?;
         let whole = end + 4 + length.parse::<usize>()?;
         while answer.len() < whole {
             anyhow::ensure!(stream.read_buf(answer).await? > 0, "the server closed the connection");
@@ -70,7 +75,13 @@ fn quantile(sorted: &[Duration], per_mille: usize) -> u128 {
     sorted.get(place).map_or(0, Duration::as_micros)
 }
 
-async fn run(address: &str, path: &str, rate: u32, seconds: u32, connections: usize) -> anyhow::Result<String> {
+async fn run(
+    address: &str,
+    path: &str,
+    rate: u32,
+    seconds: u32,
+    connections: usize,
+) -> anyhow::Result<String> {
     let shared = Rc::new(Shared::default());
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes();
     let mut tasks = tokio::task::JoinSet::new();
@@ -93,17 +104,24 @@ async fn run(address: &str, path: &str, rate: u32, seconds: u32, connections: us
             ended??;
         }
     }
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     let total = usize::try_from(total)?;
     while shared.took.borrow().len() < total {
-        anyhow::ensure!(Instant::now() < deadline, "{} of {total} requests were answered", shared.took.borrow().len());
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "{} of {total} requests were answered",
+            shared.took.borrow().len()
+        );
         yield_now().await;
     }
     let answered = u128::try_from(total)? * 1_000_000 / began.elapsed().as_micros().max(1);
     let mut took = shared.took.take();
     took.sort_unstable();
-    let [p50, p90, p99, p999, max] = [500, 900, 990, 999, 1_000].map(|per_mille| quantile(&took, per_mille));
-    Ok(format!(r#"{{"rate":{answered},"p50":{p50},"p90":{p90},"p99":{p99},"p999":{p999},"max":{max}}}"#))
+    let [p50, p90, p99, p999, max] =
+        [500, 900, 990, 999, 1_000].map(|per_mille| quantile(&took, per_mille));
+    Ok(format!(
+        r#"{{"rate":{answered},"p50":{p50},"p90":{p90},"p99":{p99},"p999":{p999},"max":{max}}}"#
+    ))
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -28,20 +28,20 @@ use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::db::secrets;
-use crate::platform::effect::Database;
 use crate::platform::http::access::Credentials;
-use crate::platform::http::ahead::Ahead;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::{self, ConnectionLimits};
 use crate::platform::http::list::CursorKey;
-use crate::platform::http::middleware::around;
-use crate::platform::http::mount::{mount, mount_posted};
+use crate::platform::http::middleware::request_context;
+use crate::platform::http::mount::{mount, mount_append_only};
 use crate::platform::http::routes::Routes;
+use crate::platform::http::short_circuit::ShortCircuit;
 use crate::platform::http::stream::Streams;
+use crate::platform::unit_of_work::Database;
 use crate::publication::live::{LiveBook, RefreshError};
 use crate::publication::{self, writer};
 use crate::quotes;
-use crate::quotes::at_once::QuotesAtOnce;
+use crate::quotes::fast_path::QuoteFastPath;
 use crate::sales::Sales;
 use crate::salespeople::Salespeople;
 use crate::segments::Segments;
@@ -92,7 +92,7 @@ pub fn routes() -> Routes {
     mount::<Activities>(&mut routes);
     mount_campaign_activities(&mut routes);
     mount::<Opportunities>(&mut routes);
-    mount_posted::<Sales>(&mut routes);
+    mount_append_only::<Sales>(&mut routes);
     statistics::mount(&mut routes);
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
@@ -105,15 +105,16 @@ pub fn routes() -> Routes {
     routes
 }
 
-/// Brings the copy of the price book to the newest version of a database, whether it was restored from disk or has nothing yet.
+/// Brings the copy of the price book to the newest version of a database, whether it was restored
+/// from disk or has nothing yet.
 ///
 /// # Errors
 /// When the database is out of reach, or its book was not written by a build like this.
 pub async fn open_book(pool: &Pool, book: &LiveBook) -> Result<(), RefreshError> {
     let mut conn = pool.get().await?;
-    book.belongs_to(secrets::shared(&mut conn, DATABASE_IDENTITY).await?).await;
+    book.set_database_identity(secrets::shared(&mut conn, DATABASE_IDENTITY).await?).await;
     // The settings count from the beginning, before anybody has changed them.
-    writer::begin(&mut conn).await?;
+    writer::ensure_initial_version(&mut conn).await?;
     drop(conn);
     book.refresh(pool).await
 }
@@ -139,7 +140,8 @@ pub struct Shared {
     pub streams: Streams,
 }
 
-/// The HTTP server, listening, and the address that it listens on. It serves once it is awaited; signals are left to the caller.
+/// The HTTP server, listening, and the address that it listens on. It serves once it is awaited;
+/// signals are left to the caller.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -150,13 +152,19 @@ pub fn server(
     limits: ConnectionLimits,
 ) -> io::Result<(Server, SocketAddr)> {
     let document = web::Data::new(Document::of(&routes()));
-    let server = Server::build().workers(workers).shutdown_timeout(STOP_TIMEOUT_SECONDS).disable_signals();
+    let server =
+        Server::build().workers(workers).shutdown_timeout(STOP_TIMEOUT_SECONDS).disable_signals();
     let (server, address) = connections::listen(server, listen, limits, move || {
         let shared = shared.clone();
         let routes = routes();
         let (book, calendar, credentials) = (&shared.book, &shared.calendar, &shared.credentials);
-        let at_once =
-            QuotesAtOnce::new(book.clone(), calendar.clone(), credentials.clone(), &routes, shared.body_limit);
+        let fast_path = QuoteFastPath::new(
+            book.clone(),
+            calendar.clone(),
+            credentials.clone(),
+            &routes,
+            shared.body_limit,
+        );
         let app = App::new()
             .app_data(web::Data::new(shared.database))
             .app_data(web::Data::new(shared.calendar))
@@ -167,12 +175,13 @@ pub fn server(
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
             .app_data(document.clone())
-            .wrap(from_fn(around))
-            // The documentation's files are the same in every copy of the service, so they need no credentials.
+            .wrap(from_fn(request_context))
+            // The documentation's files are the same in every copy of the service, so they need no
+            // credentials.
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
             .configure(|app| routes.configure(app));
-        Ahead::of(at_once, app.into_factory())
+        ShortCircuit::of(fast_path, app.into_factory())
     })?;
     Ok((server.run(), address))
 }

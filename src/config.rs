@@ -57,8 +57,8 @@ pub struct Listen {
     pub address: SocketAddr,
 }
 
-/// The address under which this machine reaches a service that listens there: all addresses are listened on, the loopback one is
-/// ours.
+/// The address under which this machine reaches a service that listens there: all addresses are
+/// listened on, the loopback one is ours.
 #[must_use]
 pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
     if listens.ip().is_unspecified() {
@@ -79,36 +79,42 @@ pub struct ServeSettings {
     /// The PostgreSQL to use, as a URL; none: a private one in the data directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The directory of the private database [default: /var/lib/kampanje for root, else ~/.local/state/kampanje].
+    /// The directory of the private database [default: /var/lib/kampanje for root, else
+    /// ~/.local/state/kampanje].
     #[arg(long, env = "KAMPANJE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The file in which the price book is kept for the next start [default: `price-book.copy` beside the private database, else none].
+    /// The file in which the price book is kept for the next start [default: `price-book.copy`
+    /// beside the private database, else none].
     #[arg(long, env = "KAMPANJE_SNAPSHOT_PATH")]
     pub snapshot_path: Option<String>,
     /// After a change, how many seconds at least between two copies of the price book.
     #[arg(long, env = "KAMPANJE_SNAPSHOT_SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub snapshot_seconds: u64,
-    /// How many seconds between two comparisons of the price book in memory with the database; 0: none.
+    /// How many seconds between two comparisons of the price book in memory with the database; 0:
+    /// none.
     #[arg(long, env = "KAMPANJE_SELF_CHECK_SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(..=604_800))]
     pub self_check_seconds: u64,
-    /// The key that every request to the API has to carry as a bearer token; none: only this machine may be listened on.
+    /// The key that every request to the API has to carry as a bearer token; none: only this
+    /// machine may be listened on.
     #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
     /// How many threads answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
-    /// Database sessions for requests at most, divided by kind of work so that none starves another;
-    /// the service itself uses up to 6 more.
+    /// Database sessions for requests at most, divided by kind of work so that none starves
+    /// another; the service itself uses up to 6 more.
     #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16", value_parser = clap::value_parser!(u16)
         .range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS)))]
     pub pool_size: u16,
-    /// The most connections of clients that are open at a time; fewer where the limit of file descriptors is lower.
+    /// The most connections of clients that are open at a time; fewer where the limit of file
+    /// descriptors is lower.
     #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: NonZeroUsize,
     /// The largest body in bytes.
     #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
     pub body_limit: NonZeroUsize,
-    /// On SIGTERM, how many seconds to go on serving while not ready, so that a load balancer notices. An interrupt does not wait.
+    /// On SIGTERM, how many seconds to go on serving while not ready, so that a load balancer
+    /// notices. An interrupt does not wait.
     #[arg(long, env = "KAMPANJE_DRAIN_SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(..=300))]
     pub drain_seconds: u64,
 }
@@ -152,7 +158,8 @@ pub struct OpenapiSettings {
     /// Print the document derived for OpenAPI 3.0, for tools that do not know 3.1.
     #[arg(long = "version-3-0", conflicts_with = "write")]
     pub version_3_0: bool,
-    /// Renew openapi/openapi.json, openapi/openapi-3.0.json and docs/errors.md below the current directory.
+    /// Renew openapi/openapi.json, openapi/openapi-3.0.json and docs/errors.md below the current
+    /// directory.
     #[arg(long)]
     pub write: bool,
 }
@@ -175,7 +182,8 @@ mod tests {
             assert!(serve(&["--listen", address]).check().is_ok(), "{address}");
         }
         for address in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80"] {
-            let refused = serve(&["--listen", address, "--api-key", ""]).check().unwrap_err().to_string();
+            let refused =
+                serve(&["--listen", address, "--api-key", ""]).check().unwrap_err().to_string();
             assert!(refused.contains("KAMPANJE_API_KEY") && refused.contains(address), "{refused}");
             assert!(serve(&["--listen", address, "--api-key", "k"]).check().is_ok(), "{address}");
         }
@@ -184,7 +192,10 @@ mod tests {
     #[test]
     fn an_empty_variable_is_none() {
         let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
-        assert_eq!((settings.database_url(), settings.api_key(), settings.snapshot_path()), (None, None, None));
+        assert_eq!(
+            (settings.database_url(), settings.api_key(), settings.snapshot_path()),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -201,7 +212,10 @@ mod tests {
             &["--snapshot-seconds", "0"],
             &["--self-check-seconds", "604801"],
         ] {
-            assert!(Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(), "{wrong:?}");
+            assert!(
+                Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(),
+                "{wrong:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The demo: a small company is loaded through the service's own API, its campaign is activated, and what happened is told.
+//! The demo: a small company is loaded through the service's own API, its campaign is activated,
+//! and what happened is told.
 
 use std::net::SocketAddr;
 
@@ -17,23 +18,32 @@ const QUESTION: &str = "/v1/price-quotes?itemNumber=TENT-2&quantity=10&contactNu
 /// # Errors
 /// When the database holds something else than the demo, or the service refuses a request.
 pub async fn play(address: SocketAddr, api_key: Option<&str>) -> anyhow::Result<String> {
-    let service =
-        Service { base: format!("http://{address}"), api_key: api_key.map(str::to_owned), client: Client::new() };
+    let service = Service {
+        base: format!("http://{address}"),
+        api_key: api_key.map(str::to_owned),
+        client: Client::new(),
+    };
     service.only_the_demo_is_there().await?;
-    // The demo may have been played before: it begins with the campaign withdrawn and today's dates.
-    service.ask(Method::POST, "/v1/campaigns/SUMMER/deactivations", None, &[StatusCode::NOT_FOUND]).await?;
+    // The demo may have been played before: it begins with the campaign withdrawn and today's
+    // dates.
+    service
+        .ask(Method::POST, "/v1/campaigns/SUMMER/deactivations", None, &[StatusCode::NOT_FOUND])
+        .await?;
     let today = Utc::now().date_naive();
-    let text = COMPANY
-        .replace("{today}", &today.to_string())
-        .replace("{in 30 days}", &today.checked_add_days(Days::new(30)).unwrap_or(today).to_string());
-    let requests: Vec<(String, String, Value)> = serde_json::from_str(&text).context("the demo's requests")?;
+    let text = COMPANY.replace("{today}", &today.to_string()).replace(
+        "{in 30 days}",
+        &today.checked_add_days(Days::new(30)).unwrap_or(today).to_string(),
+    );
+    let requests: Vec<(String, String, Value)> =
+        serde_json::from_str(&text).context("the demo's requests")?;
     for (method, path, body) in requests {
         service.ask(method.parse()?, &path, Some(&body), &[]).await?;
     }
     let before = service.quoted("FJELLSPORT").await?;
     let path = "/v1/campaigns/SUMMER/activations";
     let plan = service.ask(Method::POST, path, Some(&json!({"validateOnly": true})), &[]).await?;
-    let order = json!({"acknowledge": ["CONTACTS_PRIVACY_BLOCKED"], "planHash": member(&plan, "planHash")});
+    let order =
+        json!({"acknowledge": ["CONTACTS_PRIVACY_BLOCKED"], "planHash": member(&plan, "planHash")});
     let publication = service.ask(Method::POST, path, Some(&order), &[]).await?;
     let after = service.quoted("FJELLSPORT").await?;
     let other = service.quoted("KYSTUTSTYR").await?;
@@ -41,15 +51,27 @@ pub async fn play(address: SocketAddr, api_key: Option<&str>) -> anyhow::Result<
 }
 
 /// What happened, in words, with the requests to repeat it.
-fn account(base: &str, plan: &Value, publication: &Value, [before, after, other]: [&Value; 3]) -> String {
+fn account(
+    base: &str,
+    plan: &Value,
+    publication: &Value,
+    [before, after, other]: [&Value; 3],
+) -> String {
     let line = |quote: &Value| {
         let line = quote.pointer("/lines/0").unwrap_or(&Value::Null);
         let of = |name: &str| member(line, name);
-        format!("10 × {:>6} less {:>2} % = {:>8}", of("unitPrice"), of("lineDiscountPercent"), of("lineAmount"))
+        format!(
+            "10 × {:>6} less {:>2} % = {:>8}",
+            of("unitPrice"),
+            of("lineDiscountPercent"),
+            of("lineAmount")
+        )
     };
     let findings = plan.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
-    let findings: String =
-        findings.iter().map(|f| format!("    {:<26} {}\n", member(f, "code"), member(f, "detail"))).collect();
+    let findings: String = findings
+        .iter()
+        .map(|f| format!("    {:<26} {}\n", member(f, "code"), member(f, "detail")))
+        .collect();
     format!(
         "
 Nordvik Outdoor sells tents. Marte and Ola of Fjellsport AS and Siri of Kystutstyr AS came to its stand at the fair;
@@ -100,9 +122,13 @@ impl Service {
     /// Refuses to mix the demo with a company's own data.
     async fn only_the_demo_is_there(&self) -> anyhow::Result<()> {
         let all = self.ask(Method::GET, "/v1/contacts?top=1&count=true", None, &[]).await?;
-        let demo = self.ask(Method::GET, "/v1/contacts/FJELLSPORT", None, &[StatusCode::NOT_FOUND]).await?;
+        let demo = self
+            .ask(Method::GET, "/v1/contacts/FJELLSPORT", None, &[StatusCode::NOT_FOUND])
+            .await?;
         if member(&all, "count") != "0" && member(&demo, "name") != "Fjellsport AS" {
-            bail!("this database holds a company's own contacts; the demo is for an empty one (use serve)");
+            bail!(
+                "this database holds a company's own contacts; the demo is for an empty one (use serve)"
+            );
         }
         Ok(())
     }
@@ -111,7 +137,8 @@ impl Service {
         self.ask(Method::GET, &format!("{QUESTION}{contact}"), None, &[]).await
     }
 
-    /// The answer to a request; a failure other than those that are allowed ends the demo with the service's own words.
+    /// The answer to a request; a failure other than those that are allowed ends the demo with the
+    /// service's own words.
     async fn ask(
         &self,
         method: Method,
@@ -142,10 +169,14 @@ impl Service {
 }
 
 /// The request again, on condition of this ETag.
-fn clone(request: &reqwest::Request, if_match: Option<&'static str>) -> anyhow::Result<reqwest::Request> {
+fn clone(
+    request: &reqwest::Request,
+    if_match: Option<&'static str>,
+) -> anyhow::Result<reqwest::Request> {
     let mut copy = request.try_clone().context("a request without a stream can be made again")?;
     if let Some(etag) = if_match {
-        copy.headers_mut().insert(reqwest::header::IF_MATCH, reqwest::header::HeaderValue::from_static(etag));
+        copy.headers_mut()
+            .insert(reqwest::header::IF_MATCH, reqwest::header::HeaderValue::from_static(etag));
     }
     Ok(copy)
 }

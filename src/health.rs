@@ -13,9 +13,9 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::figures::{REQUEST_SECONDS, REQUESTS_TOTAL};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::platform::http::route_metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use crate::platform::http::routes::Routes;
 use crate::publication::check::SELF_CHECKS_TOTAL;
 use crate::publication::live::LiveBook;
@@ -27,7 +27,8 @@ const BOOK_VERSION: &str = "kampanje_book_version";
 const BOOK_AGE_SECONDS: &str = "kampanje_book_age_seconds";
 /// The gauge of whether the database answers, 0 or 1.
 const DATABASE_UP: &str = "kampanje_database_up";
-/// The upper bounds of the histogram of request times, in seconds: quotes take less than a millisecond, batches seconds.
+/// The upper bounds of the histogram of request times, in seconds: quotes take less than a
+/// millisecond, batches seconds.
 const REQUEST_BUCKETS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// How often the recorder puts its samples in order.
@@ -50,7 +51,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Ready as soon as there is a price book to quote from, and until [`Readiness::stop`] is called.
+    /// Ready as soon as there is a price book to quote from, and until [`Readiness::stop`] is
+    /// called.
     #[must_use]
     pub fn new(book: LiveBook) -> Self {
         Self { book, stopping: Arc::default() }
@@ -80,8 +82,14 @@ impl Readiness {
             checked_at: check.at,
             agrees: check.agrees,
         });
-        let book = BookCheck { version, age_seconds: book.age_seconds(), stale, last_self_check: last_check };
-        let database = DatabaseCheck { status: if answers { PartStatus::Ok } else { PartStatus::OutOfReach } };
+        let book = BookCheck {
+            version,
+            age_seconds: book.age_seconds(),
+            stale,
+            last_self_check: last_check,
+        };
+        let database =
+            DatabaseCheck { status: if answers { PartStatus::Ok } else { PartStatus::OutOfReach } };
         let status = if answers { ServiceStatus::Ok } else { ServiceStatus::Degraded };
         Ok(ReadinessView { status, checks: Checks { book, database } })
     }
@@ -92,7 +100,8 @@ text_enum! {
     ServiceStatus {
         /// Everything.
         Ok = "OK",
-        /// Quotes from the last copy of the price book; the database does not answer, so nothing else can be done.
+        /// Quotes from the last copy of the price book; the database does not answer, so nothing
+        /// else can be done.
         Degraded = "DEGRADED",
     }
 }
@@ -186,22 +195,23 @@ struct Health {
     get, path = "/livez", operation_id = "get_liveness", tag = "Service",
     responses((status = 200, description = "The process is alive.", body = Health))
 )]
-async fn livez(call: Call) -> Result<Answer, Problem> {
+async fn livez(call: ApiRequest) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
-    Answer::json(StatusCode::OK, &Health { status: "OK" })
+    ApiResponse::json(StatusCode::OK, &Health { status: "OK" })
 }
 
 /// Whether the service can serve
 ///
-/// There is a price book to quote from, and the service is not stopping: send requests elsewhere while this fails. It does not
-/// fail while the database is out of reach, as quotes go on then; the status is `DEGRADED`, and what needs the database answers 503.
+/// There is a price book to quote from, and the service is not stopping: send requests elsewhere
+/// while this fails. It does not fail while the database is out of reach, as quotes go on then; the
+/// status is `DEGRADED`, and what needs the database answers 503.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "get_readiness", tag = "Service",
     responses((status = 200, description = "The service can serve.", body = ReadinessView))
 )]
-async fn readyz(call: Call, readiness: web::Data<Readiness>) -> Result<Answer, Problem> {
+async fn readyz(call: ApiRequest, readiness: web::Data<Readiness>) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
-    Answer::json(StatusCode::OK, &readiness.check()?)
+    ApiResponse::json(StatusCode::OK, &readiness.check()?)
 }
 
 /// The figures in the text format of Prometheus.
@@ -218,7 +228,7 @@ struct Metrics(String);
     responses((status = 200, description = "The figures.", content_type = "text/plain", body = Metrics,
         example = "kampanje_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1"))
 )]
-async fn metrics(call: Call, book: web::Data<LiveBook>) -> Result<HttpResponse, Problem> {
+async fn metrics(call: ApiRequest, book: web::Data<LiveBook>) -> Result<HttpResponse, Problem> {
     call.expect_nothing()?;
     metrics::gauge!(BOOK_VERSION).set(figure(book.snapshot().version()));
     if book.is_loaded() {
@@ -239,7 +249,11 @@ fn figure(number: i64) -> f64 {
 /// # Errors
 /// When somebody else has installed a recorder, which is a defect.
 pub fn record_metrics() -> anyhow::Result<()> {
-    METRICS.get_or_init(install_recorder).as_ref().map(drop).map_err(|error| anyhow::anyhow!("{error:#}"))
+    METRICS
+        .get_or_init(install_recorder)
+        .as_ref()
+        .map(drop)
+        .map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 fn install_recorder() -> anyhow::Result<PrometheusHandle> {
@@ -247,15 +261,28 @@ fn install_recorder() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Full(REQUEST_SECONDS.to_owned()), &REQUEST_BUCKETS)?
         .build_recorder();
     let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|_| anyhow::anyhow!("the metrics have a recorder already"))?;
-    metrics::describe_counter!(REQUESTS_TOTAL, Unit::Count, "Requests answered, by method, route and status.");
+    metrics::set_global_recorder(recorder)
+        .map_err(|_| anyhow::anyhow!("the metrics have a recorder already"))?;
+    metrics::describe_counter!(
+        REQUESTS_TOTAL,
+        Unit::Count,
+        "Requests answered, by method, route and status."
+    );
     metrics::describe_histogram!(
         REQUEST_SECONDS,
         Unit::Seconds,
         "How long requests took, by method, route and status."
     );
-    metrics::describe_gauge!(BOOK_VERSION, Unit::Count, "The version of the price book that quotes are answered from.");
-    metrics::describe_gauge!(BOOK_AGE_SECONDS, Unit::Seconds, "How long ago it was last known to be the newest.");
+    metrics::describe_gauge!(
+        BOOK_VERSION,
+        Unit::Count,
+        "The version of the price book that quotes are answered from."
+    );
+    metrics::describe_gauge!(
+        BOOK_AGE_SECONDS,
+        Unit::Seconds,
+        "How long ago it was last known to be the newest."
+    );
     metrics::describe_gauge!(DATABASE_UP, Unit::Count, "Whether the database answers.");
     metrics::describe_counter!(
         SELF_CHECKS_TOTAL,

@@ -1,4 +1,5 @@
-//! The binary: reads the command line, sets up the log, runs the command, says in one line why it failed.
+//! The binary: reads the command line, sets up the log, runs the command, says in one line why it
+//! failed.
 
 use std::io::{IsTerminal, Read, Write, stderr, stdout};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +12,8 @@ use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings, from_here};
 use kampanje::{app, openapi, serve};
 use tracing_subscriber::EnvFilter;
 
-/// Many small values are made and dropped on many threads; this allocator is faster at that than the system's.
+/// Many small values are made and dropped on many threads; this allocator is faster at that than
+/// the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -22,7 +24,10 @@ fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("kampanje: {}", format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "));
+            eprintln!(
+                "kampanje: {}",
+                format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+            );
             ExitCode::FAILURE
         }
     }
@@ -31,8 +36,12 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     start_log(&cli.log, cli.log_format)?;
     match cli.command {
-        Command::Serve(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, false)),
-        Command::Demo(settings) => actix_web::rt::System::new().block_on(serve::serve(settings, true)),
+        Command::Serve(settings) => {
+            actix_web::rt::System::new().block_on(serve::serve(settings, false))
+        }
+        Command::Demo(settings) => {
+            actix_web::rt::System::new().block_on(serve::serve(settings, true))
+        }
         Command::Openapi(OpenapiSettings { write: true, .. }) => openapi::write_files(),
         Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(version_3_0),
         Command::Healthcheck(listen) => check_health(listen.address),
@@ -41,7 +50,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// Logs to the standard error, as the standard output belongs to what a command prints.
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
+    let filter =
+        EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
         LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),

@@ -11,23 +11,25 @@ use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::activation::Follower;
+use crate::activation::AutoPublisher;
 use crate::app::{self, Shared};
 use crate::config::{ServeSettings, from_here};
 use crate::demo;
-use crate::events::turns::keep_telling;
+use crate::events::lifecycle::run;
 use crate::health::{self, Readiness};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
 use crate::platform::db::pool::{Pool, PoolError, Pools};
 use crate::platform::db::secrets;
-use crate::platform::effect::{Database, forget_old_answers};
-use crate::platform::embedded_postgres::{self, Durability, EmbeddedPostgres, Settings, StartError};
+use crate::platform::embedded_postgres::{
+    self, Durability, EmbeddedPostgres, Settings, StartError,
+};
 use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
+use crate::platform::unit_of_work::{Database, purge_idempotency_records};
 use crate::publication::disk::DiskCopy;
 use crate::publication::live::{LiveBook, POLL, RefreshError};
 
@@ -37,17 +39,18 @@ const DATABASE: &str = "kampanje";
 const CURSOR_SECRET: &str = "list cursors";
 /// The file for the price book beside a private database.
 const COPY: &str = "price-book.copy";
-/// The file descriptors that are not for clients: background sessions, listeners, logs, files that are read and written.
+/// The file descriptors that are not for clients: background sessions, listeners, logs, files that
+/// are read and written.
 const RESERVED_DESCRIPTORS: usize = 128;
 /// How long after a try to open the database the next one begins.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Serves until a signal ends it. Requests in flight are finished then, and a private database server is stopped last. With the
-/// demo, it is played as soon as the service listens.
+/// Serves until a signal ends it. Requests in flight are finished then, and a private database
+/// server is stopped last. With the demo, it is played as soon as the service listens.
 ///
 /// # Errors
-/// When a setting is not safe, the database refuses the service or cannot be migrated, or the address cannot be listened on. A
-/// database that is away is waited for.
+/// When a setting is not safe, the database refuses the service or cannot be migrated, or the
+/// address cannot be listened on. A database that is away is waited for.
 pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
@@ -55,7 +58,8 @@ pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<(
     let (url, disk, private_server) = match settings.database_url() {
         Some(url) => (url.to_owned(), given, None),
         None => {
-            let data_dir = settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
+            let data_dir =
+                settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
             let (url, server) = private_database(data_dir.clone()).await?;
             (url, Some(given.unwrap_or_else(|| data_dir.join(COPY))), Some(server))
         }
@@ -89,8 +93,8 @@ struct Opening {
 }
 
 impl Opening {
-    /// Migrates the database, reads what replicas share, brings the price book to its newest version; only then the database is
-    /// read and written for requests.
+    /// Migrates the database, reads what replicas share, brings the price book to its newest
+    /// version; only then the database is read and written for requests.
     async fn open(&self) -> anyhow::Result<()> {
         let url = self.url.clone();
         blocking(move || migrate(&url)).await??;
@@ -102,7 +106,7 @@ impl Opening {
     }
 
     /// Tries until the database is there. Whatever the reason, the service goes on as it is.
-    async fn open_at_last(&self) {
+    async fn connect_with_retry(&self) {
         let mut told = String::new();
         loop {
             tokio::time::sleep(OPEN_AGAIN).await;
@@ -126,8 +130,9 @@ impl Opening {
 fn is_away(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let refreshed = cause.downcast_ref::<RefreshError>();
-        let of_book =
-            refreshed.and_then(|error| if let RefreshError::Pool(error) = error { Some(error) } else { None });
+        let of_book = refreshed.and_then(|error| {
+            if let RefreshError::Pool(error) = error { Some(error) } else { None }
+        });
         cause.downcast_ref::<PoolError>().or(of_book).is_some_and(PoolError::may_pass)
     })
 }
@@ -146,7 +151,8 @@ async fn serve_from(
         Some(disk) => disk.restore(&book).await,
         None => None,
     };
-    let database = Database::new(pools, Arc::new(Follower::new(book.clone(), calendar.clone())));
+    let database =
+        Database::new(pools, Arc::new(AutoPublisher::new(book.clone(), calendar.clone())));
     let (url, cursor_key) = (url.to_owned(), CursorKey::default());
     let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
     let opened = match opening.open().await {
@@ -171,27 +177,37 @@ async fn serve_from(
     };
     // Caught before the address is announced: whoever reads it may send a signal at once.
     let mut signals = Signals::catch().context("signals cannot be caught")?;
-    let workers = settings.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let workers = settings
+        .workers
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
     let address = settings.listen.address;
     let max_connections = max_connections(settings)?;
-    let limits = ConnectionLimits { max_connections: max_connections.div_ceil(workers), ..ConnectionLimits::default() };
-    let (server, address) =
-        app::server(shared, address, workers, limits).with_context(|| format!("cannot listen on {address}"))?;
+    let limits = ConnectionLimits {
+        max_connections: max_connections.div_ceil(workers),
+        ..ConnectionLimits::default()
+    };
+    let (server, address) = app::server(shared, address, workers, limits)
+        .with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(url = %format!("http://{address}"), workers, max_connections, "the service listens");
     tokio::spawn(health::keep_metrics());
     let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
     let disk_while_serving = disk.clone();
     tokio::spawn(async move {
         if !opened {
-            opening.open_at_last().await;
+            opening.connect_with_retry().await;
         }
         // What works on the database by itself begins when the database may be used.
         let Opening { pool, book, .. } = opening;
         tokio::spawn(book.clone().keep_up(pool.clone(), POLL));
-        tokio::spawn(forget_old_answers(pool.clone()));
-        tokio::spawn(keep_telling(pool.clone(), told_by));
+        tokio::spawn(purge_idempotency_records(pool.clone()));
+        tokio::spawn(run(pool.clone(), told_by));
         if let Some(disk) = disk_while_serving {
-            tokio::spawn(disk.keep_up(book.clone(), kept.unwrap_or_default(), Duration::from_secs(copy_every)));
+            tokio::spawn(disk.keep_up(
+                book.clone(),
+                kept.unwrap_or_default(),
+                Duration::from_secs(copy_every),
+            ));
         }
         if check_every > 0 {
             tokio::spawn(book.keep_checking(pool, Duration::from_secs(check_every)));
@@ -230,19 +246,24 @@ async fn serve_from(
     Ok(())
 }
 
-/// Raises the limit of file descriptors as far as the system lets us, and returns the most connections to accept: what was
-/// set, but so many fewer than there are descriptors that the database, files and logs have theirs.
+/// Raises the limit of file descriptors as far as the system lets us, and returns the most
+/// connections to accept: what was set, but so many fewer than there are descriptors that the
+/// database, files and logs have theirs.
 fn max_connections(settings: &ServeSettings) -> anyhow::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::debug!(%error, "the limit of file descriptors stays as it is");
     }
-    let descriptors =
-        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+    let descriptors = getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
     let reserved = RESERVED_DESCRIPTORS.saturating_add(settings.pool_size.into());
     let free = descriptors.saturating_sub(reserved);
-    anyhow::ensure!(free > 0, "{descriptors} file descriptors are too few: the service needs more than {reserved}");
+    anyhow::ensure!(
+        free > 0,
+        "{descriptors} file descriptors are too few: the service needs more than {reserved}"
+    );
     Ok(settings.max_connections.get().min(free))
 }
 
@@ -262,7 +283,10 @@ struct Signals {
 
 impl Signals {
     fn catch() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) -> StopSignal {
@@ -274,6 +298,8 @@ impl Signals {
 }
 
 /// Runs work that blocks, away from the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
     tokio::task::spawn_blocking(work).await.context("a step of the start was broken off")
 }

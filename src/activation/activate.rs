@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
-use super::caught_up::CaughtUp;
+use super::book_view::BookView;
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
@@ -15,17 +15,17 @@ use super::targeting;
 use crate::golden_quotes::{self, GoldenQuoteView};
 use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
-use crate::platform::effect::Effect;
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::publication::difference::{Entry, Sealed, hash_of};
+use crate::platform::unit_of_work::UnitOfWork;
+use crate::publication::difference::{Entry, HashedDifference, hash_of};
 use crate::publication::live::LiveBook;
+use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Lines, ReadError};
 use crate::publication::snapshot::Snapshot;
-use crate::publication::state::CampaignState;
 use crate::publication::writer::{self, Publication, PublicationKind};
 
 /// At most so many findings of one code are listed; the last one tells how many more there are.
-const MOST_OF_A_CODE: usize = 50;
+const MAX_FINDINGS_PER_CODE: usize = 50;
 
 /// What an activation is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -72,50 +72,65 @@ pub(super) struct Outcome {
 
 /// Validates a locked campaign and, if it may be, publishes it.
 pub(super) async fn activate(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     campaign: Campaign,
     order: &Order,
     live: &LiveBook,
-    copy: CaughtUp,
+    copy: BookView,
     today: NaiveDate,
 ) -> Result<Outcome, Problem> {
     let number = campaign.number.clone();
     let standing = campaign.publication_version;
-    let conn = &mut effect.conn;
+    let conn = &mut work.conn;
     let draft = draft::gather(conn, campaign, Scope::Whole, copy.up_to_date(), today).await?;
-    let held = held(conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
+    let current = current(conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let validate_only = order.validate_only;
     let copied = copy.clone();
-    let reckoned = background(move || reckon(&copied, draft, held, &golden, validate_only)).await;
-    let Reckoned { campaign, sealed, next, findings, plan_hash, plan } = reckoned;
+    let evaluated =
+        background(move || evaluate(&copied, draft, current, &golden, validate_only)).await;
+    let Evaluation { campaign, hashed, next, findings, plan_hash, plan } = evaluated;
     if let Some(plan) = plan {
-        return Ok(Outcome { publication: None, is_new: false, findings, plan_hash, plan: Some(plan) });
+        return Ok(Outcome {
+            publication: None,
+            is_new: false,
+            findings,
+            plan_hash,
+            plan: Some(plan),
+        });
     }
     if let Some(expected) = order.plan_hash.as_ref().filter(|expected| **expected != plan_hash) {
-        let detail = format!("the plan {expected} is no longer what would be published; validate again");
+        let detail =
+            format!("the plan {expected} is no longer what would be published; validate again");
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    if let Some(version) = standing.filter(|_| sealed.difference.is_none()) {
-        settle(&mut effect.conn, &campaign, None).await?;
-        let publication = find(&mut effect.conn, version).await?;
-        return Ok(Outcome { publication: Some(publication), is_new: false, findings, plan_hash, plan: None });
+    if let Some(version) = standing.filter(|_| hashed.difference.is_none()) {
+        record_publication(&mut work.conn, &campaign, None).await?;
+        let publication = find(&mut work.conn, version).await?;
+        return Ok(Outcome {
+            publication: Some(publication),
+            is_new: false,
+            findings,
+            plan_hash,
+            plan: None,
+        });
     }
     if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
         return Err(refusal(&findings));
     }
-    let publication = publish(effect, &campaign, PublicationKind::Activation, &sealed).await?;
-    let publication = publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
+    let publication = publish(work, &campaign, PublicationKind::Activation, &hashed).await?;
+    let publication =
+        publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     if let Some(next) = next {
-        live.prepare(&mut effect.conn, copy.book, next).await?;
+        live.prepare(&mut work.conn, copy.book, next).await?;
     }
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
 
 /// What comes of an activation before anything is written.
-struct Reckoned {
+struct Evaluation {
     campaign: Campaign,
-    sealed: Sealed,
+    hashed: HashedDifference,
     /// The next version of the book as it was reckoned with, if it was reckoned with the newest.
     next: Option<Arc<Snapshot>>,
     findings: Vec<Finding>,
@@ -125,46 +140,63 @@ struct Reckoned {
 }
 
 /// Everything about an activation that needs no database. It may take a tenth of a second.
-fn reckon(
-    copy: &CaughtUp,
+fn evaluate(
+    copy: &BookView,
     mut draft: Draft,
-    held: CampaignState,
+    current: PublishedCampaign,
     golden: &[GoldenQuoteView],
     validate_only: bool,
-) -> Reckoned {
+) -> Evaluation {
     let mut findings = rules::check(&draft, Occasion::Activation);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
-    let difference = held.difference(draft.wished());
+    let difference = current.difference(draft.desired());
     let hypothesis = Hypothesis::new(copy, &draft, &difference);
-    let conflicts = hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
+    let conflicts =
+        hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
-    findings.extend(hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)));
+    findings.extend(
+        hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)),
+    );
     let plan = validate_only.then(|| match &hypothesis {
         Some(hypothesis) => hypothesis.plan(&copy.book, &draft, &difference, conflicts),
         None => plan::counted(&copy.book, &draft, &difference),
     });
-    let sealed = difference.sealed();
-    let next = hypothesis.filter(|_| copy.is_up_to_date).map(|hypothesis| Arc::new(hypothesis.snapshot));
-    Reckoned { campaign: draft.campaign, sealed, next, findings: bounded(findings), plan_hash, plan }
+    let hashed = difference.with_hash();
+    let next =
+        hypothesis.filter(|_| copy.is_current).map(|hypothesis| Arc::new(hypothesis.snapshot));
+    Evaluation {
+        campaign: draft.campaign,
+        hashed,
+        next,
+        findings: bounded(findings),
+        plan_hash,
+        plan,
+    }
 }
 
-/// What the book carries of a campaign, and of lines among the wished ones that count for somebody else.
-pub(super) async fn held(
+/// What the book carries of a campaign, and of lines among the wished ones that count for somebody
+/// else.
+pub(super) async fn current(
     conn: &mut AsyncPgConnection,
     campaign: &Campaign,
-    wished: &[Entry],
+    desired: &[Entry],
     book: Option<&Snapshot>,
-) -> Result<CampaignState, ReadError> {
+) -> Result<PublishedCampaign, ReadError> {
     match campaign.publication_version {
-        Some(_) => CampaignState::in_force(conn, campaign.number.as_str(), wished, book).await,
+        Some(_) => PublishedCampaign::in_force(conn, campaign.number.as_str(), desired, book).await,
         // Its history is not looked through for what cannot be there.
-        None => CampaignState::while_inactive(conn, campaign.number.as_str(), wished, book).await,
+        None => {
+            PublishedCampaign::while_inactive(conn, campaign.number.as_str(), desired, book).await
+        }
     }
 }
 
 /// What is to count of a campaign, as the drafts say.
-pub(super) async fn in_draft(conn: &mut AsyncPgConnection, campaign: &str) -> Result<CampaignState, Problem> {
-    Ok(CampaignState {
+pub(super) async fn in_draft(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+) -> Result<PublishedCampaign, Problem> {
+    Ok(PublishedCampaign {
         entries: reader::campaign_in_draft(conn, campaign, Lines::All).await?.entries,
         accounts: targeting::find(conn, campaign, None).await?.accounts,
     })
@@ -172,22 +204,22 @@ pub(super) async fn in_draft(conn: &mut AsyncPgConnection, campaign: &str) -> Re
 
 /// Publishes all that differs of a campaign: from then on the book carries what the drafts say.
 pub(super) async fn publish(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     campaign: &Campaign,
     kind: PublicationKind,
-    sealed: &Sealed,
+    hashed: &HashedDifference,
 ) -> Result<Option<Publication>, Problem> {
     let number = Some(campaign.number.as_str());
-    let publication = writer::publish(&mut effect.conn, kind, number, sealed, &effect.author).await?;
-    settle(&mut effect.conn, campaign, publication.as_ref()).await?;
+    let publication = writer::publish(&mut work.conn, kind, number, hashed, &work.author).await?;
+    record_publication(&mut work.conn, campaign, publication.as_ref()).await?;
     if let Some(publication) = &publication {
-        effect.version = Some(publication.version);
+        work.version = Some(publication.version);
     }
     Ok(publication)
 }
 
 /// Notes on the campaign what the book carries of it.
-async fn settle(
+async fn record_publication(
     conn: &mut AsyncPgConnection,
     campaign: &Campaign,
     publication: Option<&Publication>,
@@ -206,16 +238,20 @@ async fn settle(
                 .await?
         }
         None if campaign.has_unpublished_changes => {
-            diesel::update(row).set(campaigns::has_unpublished_changes.eq(false)).execute(conn).await?
+            diesel::update(row)
+                .set(campaigns::has_unpublished_changes.eq(false))
+                .execute(conn)
+                .await?
         }
         None => 0,
     };
     Ok(())
 }
 
-/// Withdraws a locked campaign: the publication, and whether it is new. None when the campaign was never active.
+/// Withdraws a locked campaign: the publication, and whether it is new. None when the campaign was
+/// never active.
 pub(super) async fn deactivate(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     campaign: &Campaign,
 ) -> Result<Option<(Publication, bool)>, Problem> {
     let number = campaign.number.as_str();
@@ -225,16 +261,19 @@ pub(super) async fn deactivate(
             .filter(publications::kind.eq(PublicationKind::Deactivation))
             .order(publications::version.desc())
             .select(Publication::as_select())
-            .first(&mut effect.conn)
+            .first(&mut work.conn)
             .await
             .optional()?;
         return Ok(last.map(|publication| (publication, false)));
     }
-    let held = CampaignState::in_force(&mut effect.conn, number, &[], None).await?;
-    let sealed = background(move || held.difference(CampaignState::default()).sealed()).await;
+    let current = PublishedCampaign::in_force(&mut work.conn, number, &[], None).await?;
+    let hashed =
+        background(move || current.difference(PublishedCampaign::default()).with_hash()).await;
     let kind = PublicationKind::Deactivation;
-    let publication = writer::publish(&mut effect.conn, kind, Some(number), &sealed, &effect.author).await?;
-    let publication = publication.ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;
+    let publication =
+        writer::publish(&mut work.conn, kind, Some(number), &hashed, &work.author).await?;
+    let publication = publication
+        .ok_or_else(|| Problem::internal("an active campaign has nothing in the book"))?;
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((
             campaigns::publication_version.eq(None::<i64>),
@@ -242,9 +281,9 @@ pub(super) async fn deactivate(
             campaigns::published_ending_date.eq(None::<NaiveDate>),
             campaigns::has_unpublished_changes.eq(false),
         ))
-        .execute(&mut effect.conn)
+        .execute(&mut work.conn)
         .await?;
-    effect.version = Some(publication.version);
+    work.version = Some(publication.version);
     Ok(Some((publication, true)))
 }
 
@@ -267,19 +306,20 @@ pub(super) fn refusal(findings: &[Finding]) -> Problem {
     problem
 }
 
-/// Not more findings of each code than anybody reads; the last one of a code tells how many were left out.
+/// Not more findings of each code than anybody reads; the last one of a code tells how many were
+/// left out.
 pub(super) fn bounded(findings: Vec<Finding>) -> Vec<Finding> {
     let mut listed: Vec<Finding> = Vec::new();
     let mut counts = std::collections::HashMap::<FindingCode, usize>::new();
     for finding in findings {
         let count = counts.entry(finding.code).or_default();
         *count = count.saturating_add(1);
-        if *count <= MOST_OF_A_CODE {
+        if *count <= MAX_FINDINGS_PER_CODE {
             listed.push(finding);
         }
     }
     for (code, count) in counts {
-        let more = count.saturating_sub(MOST_OF_A_CODE);
+        let more = count.saturating_sub(MAX_FINDINGS_PER_CODE);
         if let Some(last) = listed.iter_mut().rfind(|finding| finding.code == code && more > 0) {
             last.params.insert("notListed".to_owned(), more.into());
         }

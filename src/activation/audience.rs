@@ -1,5 +1,5 @@
-//! The audience of a campaign over HTTP: which accounts are in it, as published and as the drafts say, and why a contact is or
-//! is not.
+//! The audience of a campaign over HTTP: which accounts are in it, as published and as the drafts
+//! say, and why a contact is or is not.
 
 use std::collections::HashMap;
 
@@ -17,19 +17,19 @@ use super::targeting::{self, AUDIENCE, Member, Standing};
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::contacts;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
 use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Scope, reference, with_etag};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::values::wire::text_enum;
 
 const PATH: &str = "/v1/campaigns/{campaign}/audience";
 const PAGE: &str = "AudienceAccountPage";
 /// The most lines that are named as reasons.
-const MOST_REASONS: i64 = 1_000;
+const MAX_REASONS: i64 = 1_000;
 
 const LIST: ListSpec = ListSpec {
     fields: &[
@@ -45,7 +45,8 @@ const LIST: ListSpec = ListSpec {
 pub(super) fn mount(routes: &mut Routes) {
     routes.schema::<AudienceAccount>();
     routes.named_schema(PAGE, page_of(AudienceAccount::name()));
-    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let parameters =
+        OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let description = format!(
         "The accounts that are in the audience as published, as the drafts say, or both; where the two differ, an activation would \
          add or remove the account. {}",
@@ -57,7 +58,12 @@ pub(super) fn mount(routes: &mut Routes) {
         .summary(Some("List a campaign's audience"))
         .description(Some(description))
         .parameters(Some(parameters));
-    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "accounts", PAGE.into()), list);
+    routes.operation(
+        HttpMethod::Get,
+        PATH,
+        list_operation(listing, &LIST, "accounts", PAGE.into()),
+        list,
+    );
     routes.add(__path_get_campaign_audience_membership, get_campaign_audience_membership);
 }
 
@@ -87,8 +93,8 @@ pub struct AudienceAccount {
     pub published_version: Option<i64>,
 }
 
-/// Begins a statement with the relation `audience` of a campaign. The campaign is the first parameter, which the text of
-/// [`AUDIENCE`] counts on.
+/// Begins a statement with the relation `audience` of a campaign. The campaign is the first
+/// parameter, which the text of [`AUDIENCE`] counts on.
 fn audience(campaign: &str) -> Statement {
     Statement::default()
         .sql("WITH book AS (SELECT coalesce(number, contact_number_of(member)) AS account_number, member FROM (
@@ -109,13 +115,19 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
-    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+) -> Result<ApiResponse, Problem> {
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &LIST,
+        &cursor_key,
+        calendar.today(),
+    )?;
     // Each page puts the whole audience together.
     let mut conn = database.report().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?;
     // The names come after the page is cut, so that they are read for its rows only.
-    let question = audience(campaign.number.as_str())
+    let query = audience(campaign.number.as_str())
         .sql(", page AS (SELECT row_number() OVER () AS at, audience.* FROM (SELECT * FROM audience WHERE ")
         .condition(list.condition())
         .sql(" ORDER BY ")
@@ -129,14 +141,18 @@ async fn list(
                 audience_member_since($1, member) AS published_version
             FROM page LEFT JOIN contacts ON contacts.number = page.account_number ORDER BY at",
         );
-    let rows: Vec<AudienceAccount> = question.load(&mut conn).await?;
+    let rows: Vec<AudienceAccount> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
-        Some(audience(campaign.number.as_str()).count("audience", list.filter_condition(), &mut conn).await?)
+        Some(
+            audience(campaign.number.as_str())
+                .count("audience", list.filter_condition(), &mut conn)
+                .await?,
+        )
     } else {
         None
     };
     let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
-    Answer::json(StatusCode::OK, &list.page(rows, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
 text_enum! {
@@ -167,7 +183,8 @@ pub struct AudienceReason {
     /// The segment.
     #[schema(max_length = 50, example = "SM0001")]
     pub segment_number: String,
-    /// Whether the segment is logged: it stands at `/v1/logged-segments`, and the line is an interaction.
+    /// Whether the segment is logged: it stands at `/v1/logged-segments`, and the line is an
+    /// interaction.
     #[schema(example = false)]
     pub logged: bool,
     /// The line; of a logged segment: the interaction.
@@ -176,7 +193,8 @@ pub struct AudienceReason {
     /// Whether the segment's lines are targets unless they say otherwise.
     #[schema(example = true)]
     pub segment_campaign_target: bool,
-    /// What the line itself says; null: as the segment. An interaction keeps what held when it was logged.
+    /// What the line itself says; null: as the segment. An interaction keeps what held when it was
+    /// logged.
     #[schema(example = true)]
     pub line_campaign_target: Option<bool>,
     /// Whether the contact is excluded from segments.
@@ -195,10 +213,18 @@ pub struct AudienceReason {
 
 impl AudienceReason {
     fn new(standing: Standing, members: &HashMap<&str, &Member>) -> Self {
-        let Standing { contact_number, segment_number, line_id, segment_target, line_target, logged, canceled } =
-            standing;
+        let Standing {
+            contact_number,
+            segment_number,
+            line_id,
+            segment_target,
+            line_target,
+            logged,
+            canceled,
+        } = standing;
         let member = members.get(contact_number.as_str());
-        let (excluded, blocked) = member.map_or((false, false), |member| (member.excluded, member.blocked));
+        let (excluded, blocked) =
+            member.map_or((false, false), |member| (member.excluded, member.blocked));
         let verdict = match (line_target, segment_target) {
             (Some(false), _) => AudienceVerdict::LineNoTarget,
             (None, false) => AudienceVerdict::SegmentNoTarget,
@@ -213,7 +239,9 @@ impl AudienceReason {
             AudienceVerdict::Target => "and the segment is a target",
             AudienceVerdict::LineNoTarget if logged => "but the interaction is no target",
             AudienceVerdict::LineNoTarget => "but the line is no target",
-            AudienceVerdict::SegmentNoTarget => "but the segment is no target and the line says nothing of its own",
+            AudienceVerdict::SegmentNoTarget => {
+                "but the segment is no target and the line says nothing of its own"
+            }
             AudienceVerdict::Canceled => "but the interaction is canceled",
             AudienceVerdict::Excluded => "but the contact is excluded from segments",
             AudienceVerdict::PrivacyBlocked => "but the contact is privacy blocked",
@@ -247,22 +275,24 @@ pub struct AudienceMembership {
     /// Whether the account is in the audience as the drafts say: what an activation would publish.
     #[schema(example = true)]
     pub in_draft: bool,
-    /// Whether the account is in the audience as published: whether the campaign's prices are granted to it.
+    /// Whether the account is in the audience as published: whether the campaign's prices are
+    /// granted to it.
     #[schema(example = true)]
     pub published: bool,
     /// The version of the price book that the account came with; null when it is not published.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub published_version: Option<i64>,
-    /// The lines of the campaign's segments, logged ones included, on which the account's contacts stand, targets first; none:
-    /// nobody of the account stands on any. At most 1,000.
+    /// The lines of the campaign's segments, logged ones included, on which the account's contacts
+    /// stand, targets first; none: nobody of the account stands on any. At most 1,000.
     #[schema(max_items = 1000)]
     pub reasons: Vec<AudienceReason>,
 }
 
 /// Say whether and why a contact is in a campaign's audience
 ///
-/// One line that is a target is enough to bring the whole account in. The reasons name every line of the account's contacts on
-/// the campaign's segments, logged ones and those that do not count included, and say why.
+/// One line that is a target is enough to bring the whole account in. The reasons name every line
+/// of the account's contacts on the campaign's segments, logged ones and those that do not count
+/// included, and say why.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/audience/{contact}",
@@ -281,20 +311,26 @@ pub struct AudienceMembership {
 )]
 async fn get_campaign_audience_membership(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let reference = reference(&request, "contact")?;
     let mut conn = database.read().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?;
-    let named = contacts::id.nullable().eq(reference.id()).or(contacts::number.nullable().eq(reference.key()));
-    let contact = contacts::table.filter(named).select((contacts::number, contacts::company_number));
+    let named = contacts::id
+        .nullable()
+        .eq(reference.id())
+        .or(contacts::number.nullable().eq(reference.key()));
+    let contact =
+        contacts::table.filter(named).select((contacts::number, contacts::company_number));
     let contact: Option<(String, Option<String>)> = contact.first(&mut conn).await.optional()?;
-    let (number, company) = contact.ok_or_else(|| Problem::not_found("contact", &reference.to_string()))?;
+    let (number, company) =
+        contact.ok_or_else(|| Problem::not_found("contact", &reference.to_string()))?;
     let account = company.unwrap_or_else(|| number.clone());
     let membership = membership(&mut conn, campaign.number.as_str(), number, account).await?;
-    Ok(Answer::resource(StatusCode::OK, &membership)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &membership)?
+        .unless_known(call.if_none_match.as_ref()))
 }
 
 pub(super) async fn membership(
@@ -316,14 +352,18 @@ pub(super) async fn membership(
     let fit = members.iter().filter(|member| !member.excluded && !member.blocked);
     let fit: Vec<&str> = fit.map(|member| member.number.as_str()).collect();
     let in_draft = !targeting::targets(conn, &[campaign], &fit).await?.is_empty();
-    let standing = targeting::standing(conn, campaign, &numbers, MOST_REASONS).await?;
-    let by_number: HashMap<&str, &Member> = members.iter().map(|member| (member.number.as_str(), member)).collect();
+    let standing = targeting::standing(conn, campaign, &numbers, MAX_REASONS).await?;
+    let by_number: HashMap<&str, &Member> =
+        members.iter().map(|member| (member.number.as_str(), member)).collect();
     Ok(AudienceMembership {
         contact_number,
         account_number,
         in_draft,
         published: published_version.is_some(),
         published_version,
-        reasons: standing.into_iter().map(|standing| AudienceReason::new(standing, &by_number)).collect(),
+        reasons: standing
+            .into_iter()
+            .map(|standing| AudienceReason::new(standing, &by_number))
+            .collect(),
     })
 }

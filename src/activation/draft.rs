@@ -13,10 +13,10 @@ use crate::platform::db::schema::{campaign_statuses, campaigns, discount_lines, 
 use crate::platform::http::problem::Problem;
 use crate::publication::difference::Entry;
 use crate::publication::facts::{DiscountLineFact, ItemFact, PriceLineFact};
+use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Drafted, Lines};
 use crate::publication::snapshot::Snapshot;
-use crate::publication::state::CampaignState;
-use crate::values::words::Publishing;
+use crate::values::enums::Publishing;
 use crate::values::{Key, Reference};
 
 /// A campaign's own row, as activation reads it.
@@ -48,7 +48,8 @@ pub(super) struct Draft {
     pub has_lines: bool,
     /// The items that the lines name.
     pub items: HashMap<String, ItemFact>,
-    /// The lines' foreign currencies that have an exchange rate by the campaign's first day or today, with it.
+    /// The lines' foreign currencies that have an exchange rate by the campaign's first day or
+    /// today, with it.
     pub rates: HashMap<String, crate::pricing::exact::Rate>,
     pub local_currency: String,
     /// Item discount groups of the lines that no item has.
@@ -58,16 +59,22 @@ pub(super) struct Draft {
 
 impl Draft {
     /// What is to count of the campaign; the rows are taken out.
-    pub(super) fn wished(&mut self) -> CampaignState {
-        CampaignState { entries: std::mem::take(&mut self.entries), accounts: self.targeting.accounts.clone() }
+    pub(super) fn desired(&mut self) -> PublishedCampaign {
+        PublishedCampaign {
+            entries: std::mem::take(&mut self.entries),
+            accounts: self.targeting.accounts.clone(),
+        }
     }
 }
 
 /// Locks campaigns against every other change of what they publish, in the order of their numbers.
 ///
-/// Whoever adds to what an active campaign publishes comes by here before it asks whether the campaign is active. The lock of a
-/// foreign key does not stand in its way.
-pub(super) async fn lock(conn: &mut AsyncPgConnection, numbers: &BTreeSet<String>) -> QueryResult<Vec<Campaign>> {
+/// Whoever adds to what an active campaign publishes comes by here before it asks whether the
+/// campaign is active. The lock of a foreign key does not stand in its way.
+pub(super) async fn lock(
+    conn: &mut AsyncPgConnection,
+    numbers: &BTreeSet<String>,
+) -> QueryResult<Vec<Campaign>> {
     campaigns::table
         .filter(campaigns::number.eq_any(numbers))
         .order(campaigns::number)
@@ -78,7 +85,10 @@ pub(super) async fn lock(conn: &mut AsyncPgConnection, numbers: &BTreeSet<String
 }
 
 /// Locks the campaign that a path names.
-pub(super) async fn find(conn: &mut AsyncPgConnection, reference: &Reference) -> Result<Campaign, Problem> {
+pub(super) async fn find(
+    conn: &mut AsyncPgConnection,
+    reference: &Reference,
+) -> Result<Campaign, Problem> {
     let query = campaigns::table.select(Campaign::as_select()).for_no_key_update();
     let found = match reference {
         Reference::Id(id) => query.filter(campaigns::id.eq(id)).first(conn).await,
@@ -88,8 +98,14 @@ pub(super) async fn find(conn: &mut AsyncPgConnection, reference: &Reference) ->
 }
 
 /// The campaign that a path names, to be looked at only.
-pub(super) async fn look(conn: &mut AsyncPgConnection, reference: &Reference) -> Result<Campaign, Problem> {
-    let named = campaigns::id.nullable().eq(reference.id()).or(campaigns::number.nullable().eq(reference.key()));
+pub(super) async fn look(
+    conn: &mut AsyncPgConnection,
+    reference: &Reference,
+) -> Result<Campaign, Problem> {
+    let named = campaigns::id
+        .nullable()
+        .eq(reference.id())
+        .or(campaigns::number.nullable().eq(reference.key()));
     let found = campaigns::table.filter(named).select(Campaign::as_select()).first(conn).await;
     found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
 }
@@ -108,8 +124,13 @@ pub(super) enum Scope<'a> {
     },
 }
 
-/// The draft of a campaign's lines: as rows of the book, and as the rules look at them; and whether there are any.
-async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> Result<(Drafted, bool), Problem> {
+/// The draft of a campaign's lines: as rows of the book, and as the rules look at them; and whether
+/// there are any.
+async fn lines(
+    conn: &mut AsyncPgConnection,
+    number: &str,
+    scope: Scope<'_>,
+) -> Result<(Drafted, bool), Problem> {
     let has_lines = |drafted: &Drafted| !drafted.prices.is_empty() || !drafted.discounts.is_empty();
     match scope {
         Scope::Whole => {
@@ -119,18 +140,23 @@ async fn lines(conn: &mut AsyncPgConnection, number: &str, scope: Scope<'_>) -> 
         }
         Scope::Part { lines, .. } if lines.is_empty() => Ok((Drafted::default(), true)),
         Scope::Part { lines, .. } => {
-            let entries = reader::campaign_in_draft(conn, number, Lines::These(lines)).await?.entries;
+            let entries =
+                reader::campaign_in_draft(conn, number, Lines::These(lines)).await?.entries;
             let drafted = Drafted { entries, ..reader::lines_beside(conn, number, lines).await? };
             let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
-            let of_discounts = discount_lines::table.filter(discount_lines::campaign_number.eq(number));
-            let exist = diesel::select(diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)));
+            let of_discounts =
+                discount_lines::table.filter(discount_lines::campaign_number.eq(number));
+            let exist = diesel::select(
+                diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)),
+            );
             let exist = has_lines(&drafted) || exist.get_result(conn).await?;
             Ok((drafted, exist))
         }
     }
 }
 
-/// Gathers what the rules look at. Items come from a copy of the book, if there is one that is up to date.
+/// Gathers what the rules look at. Items come from a copy of the book, if there is one that is up
+/// to date.
 pub(super) async fn gather(
     conn: &mut AsyncPgConnection,
     campaign: Campaign,
@@ -151,7 +177,8 @@ pub(super) async fn gather(
         Scope::Part { contacts, .. } if contacts.is_empty() => Targeting::default(),
         Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
     };
-    let (Drafted { entries, mut prices, mut discounts }, has_lines) = lines(conn, number, scope).await?;
+    let (Drafted { entries, mut prices, mut discounts }, has_lines) =
+        lines(conn, number, scope).await?;
     // As the rules and the plan list them, whatever the database came across first.
     prices.sort_by(|(one, _), (other, _)| one.cmp(other));
     discounts.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -161,7 +188,9 @@ pub(super) async fn gather(
         .chain(discounts.iter().filter_map(|(_, line)| line.item_number.clone()))
         .collect();
     let items = match book {
-        Some(book) => named.iter().filter_map(|number| Some((number.clone(), book.item(number)?))).collect(),
+        Some(book) => {
+            named.iter().filter_map(|number| Some((number.clone(), book.item(number)?))).collect()
+        }
         None => reader::items_in_force(conn, &named).await?,
     };
     let local_currency = {
@@ -207,19 +236,28 @@ async fn rates(
         #[diesel(sql_type = diesel::sql_types::Jsonb)]
         rate: serde_json::Value,
     }
-    let question = "SELECT DISTINCT ON (currency_code) currency_code, to_jsonb(trim_scale(rate)::text) AS rate
+    let query =
+        "SELECT DISTINCT ON (currency_code) currency_code, to_jsonb(trim_scale(rate)::text) AS rate
         FROM exchange_rates WHERE currency_code = ANY($1) AND starting_date <= $2
         ORDER BY currency_code, starting_date DESC";
     let currencies: Vec<&String> = currencies.iter().collect();
-    let rows: Vec<Row> =
-        diesel::sql_query(question).bind::<Array<Text>, _>(currencies).bind::<Date, _>(date).load(conn).await?;
+    let rows: Vec<Row> = diesel::sql_query(query)
+        .bind::<Array<Text>, _>(currencies)
+        .bind::<Date, _>(date)
+        .load(conn)
+        .await?;
     rows.into_iter()
-        .map(|row| Ok((row.currency_code, serde_json::from_value(row.rate).map_err(Problem::internal)?)))
+        .map(|row| {
+            Ok((row.currency_code, serde_json::from_value(row.rate).map_err(Problem::internal)?))
+        })
         .collect()
 }
 
 /// Those of the item discount groups that no item has.
-async fn empty(conn: &mut AsyncPgConnection, groups: &BTreeSet<String>) -> QueryResult<BTreeSet<String>> {
+async fn empty(
+    conn: &mut AsyncPgConnection,
+    groups: &BTreeSet<String>,
+) -> QueryResult<BTreeSet<String>> {
     use crate::platform::db::schema::items;
     let used: Vec<Option<String>> = items::table
         .filter(items::item_discount_group_code.eq_any(groups))

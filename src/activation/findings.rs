@@ -19,8 +19,9 @@ text_enum! {
 /// Declares the table: an enum whose variants know their public text, severity and meaning.
 macro_rules! findings {
     ($($variant:ident $text:literal $severity:ident $meaning:literal;)+) => {
-        /// What was found. Unknown items, variants, units and currencies, percentages and prices out of bounds and duplicate
-        /// lines are no findings: the database does not let such lines come into being.
+        /// What was found. Unknown items, variants, units and currencies, percentages and prices
+        /// out of bounds and duplicate lines are no findings: the database does not let such lines
+        /// come into being.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
         pub enum FindingCode { $(#[doc = $meaning] #[schema(rename = $text)] $variant),+ }
 
@@ -86,8 +87,8 @@ pub struct Finding {
     pub code: FindingCode,
     /// How much it weighs.
     pub severity: Severity,
-    /// Where: a field of the campaign (`/startingDate`), its segments (`/segments`), one of its lines
-    /// (`/prices/{id}`, `/discounts/{id}`) or of its golden quotes (`/golden-quotes/{id}`).
+    /// Where: a field of the campaign (`/startingDate`), its segments (`/segments`), one of its
+    /// lines (`/prices/{id}`, `/discounts/{id}`) or of its golden quotes (`/golden-quotes/{id}`).
     #[schema(max_length = 200, example = "/endingDate")]
     pub pointer: String,
     /// The finding in words.
@@ -101,7 +102,13 @@ pub struct Finding {
 impl Finding {
     /// A finding without parameters.
     pub fn new(code: FindingCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { code, severity: code.severity(), pointer: pointer.into(), detail: detail.into(), params: Map::new() }
+        Self {
+            code,
+            severity: code.severity(),
+            pointer: pointer.into(),
+            detail: detail.into(),
+            params: Map::new(),
+        }
     }
 
     /// The same finding with one more parameter.

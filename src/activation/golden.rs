@@ -1,6 +1,8 @@
-//! Asks a campaign's golden quotes of a book that carries the campaign, and finds those that are answered otherwise.
+//! Asks a campaign's golden quotes of a book that carries the campaign, and finds those that are
+//! answered otherwise.
 //!
-//! The answers are quotes like any other: the one resolver, on the book as it would be or as it was just written.
+//! The answers are quotes like any other: the one resolver, on the book as it would be or as it was
+//! just written.
 
 use std::borrow::Cow;
 
@@ -17,11 +19,21 @@ use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 use crate::values::{Date, Key};
 
 /// What the book answers otherwise than expected. Questions without a date are asked for the day.
-pub(super) fn differences(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &[GoldenQuoteView]) -> Vec<Finding> {
+pub(super) fn differences(
+    book: &Snapshot,
+    campaign: &Key,
+    day: NaiveDate,
+    golden: &[GoldenQuoteView],
+) -> Vec<Finding> {
     golden.iter().filter_map(|golden| difference(book, campaign, day, golden)).collect()
 }
 
-fn difference(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &GoldenQuoteView) -> Option<Finding> {
+fn difference(
+    book: &Snapshot,
+    campaign: &Key,
+    day: NaiveDate,
+    golden: &GoldenQuoteView,
+) -> Option<Finding> {
     let request = request(golden, day);
     let (mut actual, words) = match quote(book, &request) {
         Ok(answer) => match answer.lines.as_slice().first()? {
@@ -40,8 +52,13 @@ fn difference(book: &Snapshot, campaign: &Key, day: NaiveDate, golden: &GoldenQu
         Err(error) => (Map::new(), error.to_string()),
     };
     actual.insert("date".to_owned(), json!(request.date));
-    let detail = format!("{} of {} on {}: {words}", golden.quantity, golden.item_number, request.date);
-    let finding = Finding::new(FindingCode::GoldenQuoteDiffers, format!("/golden-quotes/{}", golden.id), detail);
+    let detail =
+        format!("{} of {} on {}: {words}", golden.quantity, golden.item_number, request.date);
+    let finding = Finding::new(
+        FindingCode::GoldenQuoteDiffers,
+        format!("/golden-quotes/{}", golden.id),
+        detail,
+    );
     let finding = finding.param("itemNumber", golden.item_number.to_string());
     let expected = given([
         ("unitPrice", json!(golden.expected.unit_price)),
@@ -57,7 +74,8 @@ fn text(key: Option<&Key>) -> Option<Cow<'_, str>> {
 }
 
 fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
-    let asker = match (text(golden.contact_number.as_ref()), text(golden.customer_number.as_ref())) {
+    let asker = match (text(golden.contact_number.as_ref()), text(golden.customer_number.as_ref()))
+    {
         (Some(number), _) => Asker::Contact(number),
         (None, Some(number)) => Asker::Customer(number),
         (None, None) => Asker::Anybody,
@@ -86,10 +104,12 @@ fn wrong(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec
         let expected = expected.filter(|expected| *expected != actual)?;
         Some(format!("the {name} is {}, not {}", actual.normalize(), expected.normalize()))
     };
-    let unit_price = number("unit price", expected.unit_price.map(|it| it.get()), line.unit_price.into());
+    let unit_price =
+        number("unit price", expected.unit_price.map(|it| it.get()), line.unit_price.into());
     let discount = expected.line_discount_percent.map(|it| it.get());
     let discount = number("line discount percent", discount, line.line_discount_percent.into());
-    let amount = number("line amount", expected.line_amount.map(|it| it.get()), line.line_amount.into());
+    let amount =
+        number("line amount", expected.line_amount.map(|it| it.get()), line.line_amount.into());
     let granted = grants(campaign.as_str(), line);
     let grant = golden.expected_campaign.filter(|expected| *expected != granted).map(|_| {
         let what = if granted { "the campaign grants" } else { "the campaign grants neither" };
@@ -119,5 +139,9 @@ fn actual(line: &PricedLine<'_>) -> Map<String, Value> {
 
 /// An object of the members that are there.
 fn given<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
-    members.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)).collect()
+    members
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! Whether a campaign grants an account its price, and if not, why: in one answer what the price book, the resolver and the
-//! audience have to say. No rule is looked at here a second time.
+//! Whether a campaign grants an account its price, and if not, why: in one answer what the price
+//! book, the resolver and the audience have to say. No rule is looked at here a second time.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -14,12 +14,12 @@ use super::golden::grants;
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::contacts;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::pricing::exact::{Amount, Percent, Shown};
 use crate::pricing::verdict::Verdict;
 use crate::publication::live::LiveBook;
@@ -83,7 +83,10 @@ pub struct GrantReason {
     #[schema(example = "NOT_IN_AUDIENCE")]
     pub code: GrantReasonCode,
     /// The same in words.
-    #[schema(max_length = 4000, example = "the published audience of SPRING does not hold CT000001")]
+    #[schema(
+        max_length = 4000,
+        example = "the published audience of SPRING does not hold CT000001"
+    )]
     pub detail: String,
 }
 
@@ -99,7 +102,8 @@ pub struct GrantWinner<'a> {
     /// The line discount.
     #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
     pub line_discount_percent: Percent,
-    /// The price less the discount, as it was compared; null with the list price, which is not compared.
+    /// The price less the discount, as it was compared; null with the list price, which is not
+    /// compared.
     #[schema(value_type = Option<String>, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
     pub net_unit_price: Option<Shown<12>>,
     /// The line that the price comes from; null with the list price.
@@ -121,11 +125,12 @@ pub struct CampaignGrant<'a> {
     /// The version of the price book that the answer comes from.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: i64,
-    /// With an item: whether the price or the discount comes from the campaign. Without: whether its prices are open to the account
-    /// on that day.
+    /// With an item: whether the price or the discount comes from the campaign. Without: whether
+    /// its prices are open to the account on that day.
     #[schema(example = false)]
     pub granted: bool,
-    /// Everything that stands against it, the campaign first, then the audience, then the item; none when it is granted.
+    /// Everything that stands against it, the campaign first, then the audience, then the item;
+    /// none when it is granted.
     #[schema(max_items = 20)]
     pub reasons: Vec<GrantReason>,
     /// The account, and the lines by which it is or is not in the audience.
@@ -144,8 +149,9 @@ pub struct CampaignGrant<'a> {
 
 /// Say whether and why a campaign grants an account its price
 ///
-/// Looks at the campaign as published, at the account's place in the audience, and, with an item, at every line of the campaign and
-/// at what won, by the same rules that quotes go by. `reasons` names everything that stands against it at once.
+/// Looks at the campaign as published, at the account's place in the audience, and, with an item,
+/// at every line of the campaign and at what won, by the same rules that quotes go by. `reasons`
+/// names everything that stands against it at once.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/grants",
@@ -170,11 +176,11 @@ pub struct CampaignGrant<'a> {
 )]
 async fn get_campaign_grant(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let params = call.query(&[
         "contactNumber",
         "customerNumber",
@@ -191,10 +197,14 @@ async fn get_campaign_grant(
     let (contact, account) = account(&mut conn, &asked.asker).await?;
     let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
     let snapshot = book.snapshot().clone();
-    let asked = QuoteRequest { asker: Asker::Contact(contact.into()), explain: Some(Visibility::All), ..asked };
+    let asked = QuoteRequest {
+        asker: Asker::Contact(contact.into()),
+        explain: Some(Visibility::All),
+        ..asked
+    };
     let named = QuoteRequest { campaign_number: Some(campaign.as_str().into()), ..asked.clone() };
     let grant = grant(&snapshot, &campaign, &asked, &named, audience)?;
-    Ok(Answer::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
 }
 
 /// The query: a quote's, save that the item may be left out and somebody has to ask.
@@ -206,7 +216,8 @@ fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>,
     }
     if params.get("itemNumber").is_none() {
         errors.extend(OF_ITEM.into_iter().filter(|name| params.get(name).is_some()).map(|name| {
-            let detail = format!("{name} says something about an item; itemNumber has to be given with it");
+            let detail =
+                format!("{name} says something about an item; itemNumber has to be given with it");
             FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
         }));
     }
@@ -219,13 +230,17 @@ fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>,
 }
 
 /// The contact that asks, and its account.
-async fn account(conn: &mut AsyncPgConnection, asker: &Asker<'_>) -> Result<(String, String), Problem> {
+async fn account(
+    conn: &mut AsyncPgConnection,
+    asker: &Asker<'_>,
+) -> Result<(String, String), Problem> {
     let (parameter, number) = match asker {
         Asker::Contact(number) => ("contactNumber", number),
         Asker::Customer(number) => ("customerNumber", number),
         Asker::Anybody => return Err(Problem::internal("a question about a grant names nobody")),
     };
-    let mut query = contacts::table.select((contacts::number, contacts::company_number)).into_boxed();
+    let mut query =
+        contacts::table.select((contacts::number, contacts::company_number)).into_boxed();
     query = match asker {
         Asker::Customer(_) => query.filter(contacts::customer_number.eq(number)),
         _ => query.filter(contacts::number.eq(number)),
@@ -239,7 +254,8 @@ async fn account(conn: &mut AsyncPgConnection, asker: &Asker<'_>) -> Result<(Str
     Ok((contact, account))
 }
 
-/// Puts together what is to be said. `named` is the same question as `asked`, with the campaign named.
+/// Puts together what is to be said. `named` is the same question as `asked`, with the campaign
+/// named.
 fn grant<'a>(
     snapshot: &'a Snapshot,
     campaign: &Key,
@@ -281,8 +297,10 @@ fn grant<'a>(
     };
     if let Some(trace) = trace {
         let allowed = trace.line_discount_allowed;
-        grant.prices = trace.prices.into_iter().filter(|price| is_of(campaign, price.line.source)).collect();
-        grant.discounts = trace.discounts.into_iter().filter(|line| is_of(campaign, line.line.source)).collect();
+        grant.prices =
+            trace.prices.into_iter().filter(|price| is_of(campaign, price.line.source)).collect();
+        grant.discounts =
+            trace.discounts.into_iter().filter(|line| is_of(campaign, line.line.source)).collect();
         if against.is_empty() && !grant.granted && grant.problem.is_none() {
             reasons.push(of_lines(&grant, asked, allowed));
         }
@@ -321,7 +339,8 @@ fn of_campaign(
         return reasons;
     }
     if audience.in_draft {
-        let detail = format!("{account} is targeted; the next activation of {campaign} brings it in");
+        let detail =
+            format!("{account} is targeted; the next activation of {campaign} brings it in");
         reasons.push(reason(GrantReasonCode::WaitsForPublication, detail));
     } else if audience.reasons.is_empty() {
         let detail = format!("no contact of {account} stands on a segment of {campaign}");
@@ -336,8 +355,8 @@ fn of_campaign(
             AudienceVerdict::Excluded => GrantReasonCode::Excluded,
             AudienceVerdict::PrivacyBlocked => GrantReasonCode::PrivacyBlocked,
         };
-        // One line is enough to bring the account in, so that what is said of others stands against nothing; and of each kind
-        // one is told, as all are in `audience`.
+        // One line is enough to bring the account in, so that what is said of others stands against
+        // nothing; and of each kind one is told, as all are in `audience`.
         if !audience.in_draft && !reasons.iter().any(|known| known.code == code) {
             reasons.push(reason(code, line.detail.clone()));
         }
@@ -346,23 +365,35 @@ fn of_campaign(
 }
 
 /// What stands against the lines of a campaign that is open to the account.
-fn of_lines(grant: &CampaignGrant<'_>, asked: &QuoteRequest<'_>, discount_allowed: bool) -> GrantReason {
+fn of_lines(
+    grant: &CampaignGrant<'_>,
+    asked: &QuoteRequest<'_>,
+    discount_allowed: bool,
+) -> GrantReason {
     let campaign = &grant.campaign_number;
-    let item = asked.lines.as_slice().first().map(|line| line.item_number.as_ref()).unwrap_or_default();
+    let item =
+        asked.lines.as_slice().first().map(|line| line.item_number.as_ref()).unwrap_or_default();
     let lines = grant.prices.len().saturating_add(grant.discounts.len());
     if lines == 0 {
-        return reason(GrantReasonCode::NoLineForItem, format!("{campaign} as published has no line for {item}"));
+        return reason(
+            GrantReasonCode::NoLineForItem,
+            format!("{campaign} as published has no line for {item}"),
+        );
     }
     if !discount_allowed && grant.discounts.iter().any(|line| line.verdict == Verdict::Chosen) {
         let detail = format!("the price that was taken for {item} allows no line discount");
         return reason(GrantReasonCode::LineDiscountNotAllowed, detail);
     }
-    reason(GrantReasonCode::NoLineWins, format!("none of the {lines} lines that {campaign} has for {item} won"))
+    reason(
+        GrantReasonCode::NoLineWins,
+        format!("none of the {lines} lines that {campaign} has for {item} won"),
+    )
 }
 
 fn winner<'a>(line: &PricedLine<'a>, trace: Option<&Trace<'a>>) -> GrantWinner<'a> {
     let prices = trace.map(|trace| trace.prices.as_slice()).unwrap_or_default();
-    let chosen = line.price_line.and_then(|used| prices.iter().find(|price| price.line.id == used.id));
+    let chosen =
+        line.price_line.and_then(|used| prices.iter().find(|price| price.line.id == used.id));
     GrantWinner {
         source: line.source,
         unit_price: line.unit_price,

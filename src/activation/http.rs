@@ -10,17 +10,17 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::activate::{self, Acknowledged, Order, Outcome};
-use super::caught_up::caught_up;
+use super::book_view::book_view;
 use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::publication::http::PublicationView;
 use crate::publication::live::LiveBook;
 use crate::publication::writer::PublicationKind;
@@ -52,7 +52,8 @@ pub struct ActivationRequest {
     #[deserr(default)]
     #[schema(required = false, default = false, example = false)]
     pub validate_only: bool,
-    /// The hash of the plan that is to be published; another plan is refused with 409 `PLAN_CHANGED`.
+    /// The hash of the plan that is to be published; another plan is refused with 409
+    /// `PLAN_CHANGED`.
     #[deserr(default)]
     #[schema(value_type = Option<String>, max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
     pub plan_hash: Option<Text<64>>,
@@ -85,7 +86,11 @@ impl ActivationRequest {
                 None if text.as_str() == ALL => all = true,
                 None => {
                     let detail = format!("{text} is no code of a finding");
-                    errors.push(FieldError::new(format!("/acknowledge/{at}"), FieldCode::InvalidValue, detail));
+                    errors.push(FieldError::new(
+                        format!("/acknowledge/{at}"),
+                        FieldCode::InvalidValue,
+                        detail,
+                    ));
                 }
             }
         }
@@ -171,10 +176,11 @@ impl ActivationResult {
 
 /// Activate a campaign
 ///
-/// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new version of the price book.
-/// All findings are reported at once: errors, and warnings that are not named in `acknowledge`, refuse the activation with 422
-/// and nothing changes. With `validateOnly` nothing changes either, and the answer holds the findings and the plan.
-/// Activating again publishes what has changed since; if nothing has, the answer is the standing publication.
+/// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new
+/// version of the price book. All findings are reported at once: errors, and warnings that are not
+/// named in `acknowledge`, refuse the activation with 422 and nothing changes. With `validateOnly`
+/// nothing changes either, and the answer holds the findings and the plan. Activating again
+/// publishes what has changed since; if nothing has, the answer is the standing publication.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/activations",
@@ -190,32 +196,34 @@ impl ActivationResult {
 )]
 async fn activate_campaign(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let campaign = reference(&request, "campaign")?;
     let order = call.json_or_default::<ActivationRequest>()?.into_order()?;
-    let activating = async |effect: &mut Effect| {
-        let campaign = draft::find(&mut effect.conn, &campaign).await?;
+    let activating = async |work: &mut UnitOfWork| {
+        let campaign = draft::find(&mut work.conn, &campaign).await?;
         let number = campaign.number.to_string();
-        let copy = caught_up(&mut effect.conn, &book).await?;
-        let outcome = activate::activate(effect, campaign, &order, &book, copy, calendar.today()).await?;
+        let copy = book_view(&mut work.conn, &book).await?;
+        let outcome =
+            activate::activate(work, campaign, &order, &book, copy, calendar.today()).await?;
         let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
-        Answer::json(status, &ActivationResult::new(number, outcome))
+        ApiResponse::json(status, &ActivationResult::new(number, outcome))
     };
     if order.validate_only {
         database.preview(&call, activating).await
     } else {
-        database.effect(&call, activating).await
+        database.transact(&call, activating).await
     }
 }
 
 /// Deactivate a campaign
 ///
-/// Withdraws the campaign's dates, lines and audience from the price book, as a new version. Again: the same answer with 200.
+/// Withdraws the campaign's dates, lines and audience from the price book, as a new version. Again:
+/// the same answer with 200.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/deactivations",
@@ -231,9 +239,9 @@ async fn activate_campaign(
 )]
 async fn deactivate_campaign(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     #[derive(Default, Deserr)]
     #[deserr(error = BodyErrors, deny_unknown_fields)]
     struct Nothing {}
@@ -241,12 +249,16 @@ async fn deactivate_campaign(
     call.json_or_default::<Nothing>()?;
     let campaign = reference(&request, "campaign")?;
     database
-        .effect(&call, async |effect| {
-            let campaign = draft::find(&mut effect.conn, &campaign).await?;
-            match activate::deactivate(effect, &campaign).await? {
-                Some((publication, true)) => Answer::json(StatusCode::CREATED, &PublicationView::from(publication)),
-                Some((publication, false)) => Answer::json(StatusCode::OK, &PublicationView::from(publication)),
-                None => Ok(Answer::empty(StatusCode::NO_CONTENT)),
+        .transact(&call, async |work| {
+            let campaign = draft::find(&mut work.conn, &campaign).await?;
+            match activate::deactivate(work, &campaign).await? {
+                Some((publication, true)) => {
+                    ApiResponse::json(StatusCode::CREATED, &PublicationView::from(publication))
+                }
+                Some((publication, false)) => {
+                    ApiResponse::json(StatusCode::OK, &PublicationView::from(publication))
+                }
+                None => Ok(ApiResponse::empty(StatusCode::NO_CONTENT)),
             }
         })
         .await

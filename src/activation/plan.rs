@@ -1,4 +1,5 @@
-//! What an activation would change, before it does: accounts, lines, prices for a sample, and the campaigns it meets.
+//! What an activation would change, before it does: accounts, lines, prices for a sample, and the
+//! campaigns it meets.
 //!
 //! Prices are quotes: the same resolver, asked on the book as it is and on the book as it would be.
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::caught_up::CaughtUp;
+use super::book_view::BookView;
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::golden;
@@ -29,11 +30,11 @@ use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
 /// At most so many lines are priced for the comparison.
-const MOST_COMPARED: usize = 1_000;
+const MAX_COMPARED: usize = 1_000;
 /// At most so many of them are shown.
-const MOST_SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 /// At most so many accounts are named.
-const MOST_ACCOUNTS: usize = 10;
+const MAX_ACCOUNTS: usize = 10;
 
 /// What an activation would change.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -44,8 +45,8 @@ pub struct Plan {
     pub accounts: PlannedAccounts,
     /// The lines.
     pub lines: PlannedLines,
-    /// What one account of the audience pays before and after; null while the campaign has no starting date or nobody is
-    /// targeted.
+    /// What one account of the audience pays before and after; null while the campaign has no
+    /// starting date or nobody is targeted.
     pub effective_prices: Option<EffectivePrices>,
     /// The published campaigns that offer the same items to the same accounts in the same days.
     #[schema(max_items = 1000)]
@@ -101,13 +102,14 @@ pub struct EffectivePrices {
     /// How many of them would cost something else.
     #[schema(value_type = i32, minimum = 0, maximum = 1000, example = 38)]
     pub changed: usize,
-    /// What the account saves on the list prices on average, in percent of each, over the lines that have a list price; to two
-    /// decimals, below zero where it pays more. Null without such lines.
+    /// What the account saves on the list prices on average, in percent of each, over the lines
+    /// that have a list price; to two decimals, below zero where it pays more. Null without such
+    /// lines.
     #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "12.5")]
     pub average_discount_percent: Option<Decimal>,
-    /// What is left of the net price once the item's unit cost is paid, before, on average over the lines whose item has a unit cost
-    /// and that fix no foreign currency; in percent of the net price without tax, to two decimals, below zero where it costs more. Null
-    /// without such lines.
+    /// What is left of the net price once the item's unit cost is paid, before, on average over the
+    /// lines whose item has a unit cost and that fix no foreign currency; in percent of the net
+    /// price without tax, to two decimals, below zero where it costs more. Null without such lines.
     #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "41.2")]
     pub average_margin_percent_before: Option<Decimal>,
     /// The same after.
@@ -174,8 +176,8 @@ pub struct Conflict {
     /// One of them, by contact number.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: String,
-    /// The campaign that this account's price for one of this item would come from, in the first day both hold; null: from
-    /// neither.
+    /// The campaign that this account's price for one of this item would come from, in the first
+    /// day both hold; null: from neither.
     #[schema(max_length = 50, example = "CP0001")]
     pub winner: Option<String>,
 }
@@ -207,38 +209,52 @@ pub(super) struct Hypothesis {
 }
 
 impl Hypothesis {
-    /// The next version of the book, if it has the campaign as the drafts say: what differs of the whole draft takes effect; all of the
-    /// draft, if the copy may lack some of what counts already. None while the campaign has no starting date.
-    pub(super) fn new(copy: &CaughtUp, draft: &Draft, difference: &Difference) -> Option<Self> {
-        let CaughtUp { book, is_up_to_date } = copy;
+    /// The next version of the book, if it has the campaign as the drafts say: what differs of the
+    /// whole draft takes effect; all of the draft, if the copy may lack some of what counts
+    /// already. None while the campaign has no starting date.
+    pub(super) fn new(copy: &BookView, draft: &Draft, difference: &Difference) -> Option<Self> {
+        let BookView { book, is_current } = copy;
         let starting_date = draft.campaign.starting_date?;
         let day = day_of_comparison(draft)?;
         let number = draft.campaign.number.to_string();
         let version = book.version().saturating_add(1);
-        let begun: HashSet<_> = difference.begin.iter().map(|entry| (entry.kind, entry.key.as_str())).collect();
+        let begun: HashSet<_> =
+            difference.begin.iter().map(|entry| (entry.kind, entry.key.as_str())).collect();
         let dates = CampaignFact { starting_date, ending_date: draft.campaign.ending_date };
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
-        let discounts = draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
-        let wished = prices.chain(discounts).chain([(&number, Fact::Campaign(dates))]);
-        let wished = wished.filter(|(key, fact)| !*is_up_to_date || begun.contains(&(fact.kind(), key.as_str())));
-        let wished = wished.map(|(key, fact)| Change::Put { key: key.clone(), fact, version });
-        let gone = difference.end.iter().filter(|entry| !begun.contains(&(entry.kind, entry.key.as_str())));
+        let discounts =
+            draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
+        let desired = prices.chain(discounts).chain([(&number, Fact::Campaign(dates))]);
+        let desired = desired
+            .filter(|(key, fact)| !*is_current || begun.contains(&(fact.kind(), key.as_str())));
+        let desired = desired.map(|(key, fact)| Change::Put { key: key.clone(), fact, version });
+        let gone = difference
+            .end
+            .iter()
+            .filter(|entry| !begun.contains(&(entry.kind, entry.key.as_str())));
         let gone = gone.map(|entry| Change::Remove { kind: entry.kind, key: entry.key.clone() });
-        let AudienceDifference { joined, left } = if *is_up_to_date {
+        let AudienceDifference { joined, left } = if *is_current {
             difference.audience.clone()
         } else {
             let accounts = draft.targeting.accounts.clone();
-            AudienceDifference { left: book.audience(&number).cloned().unwrap_or_default(), joined: accounts }
+            AudienceDifference {
+                left: book.audience(&number).cloned().unwrap_or_default(),
+                joined: accounts,
+            }
         };
         let audience = [
             Change::AudienceRemove { campaign: number.clone(), accounts: left },
             Change::AudienceAdd { campaign: number.clone(), accounts: joined },
         ];
-        Some(Self { snapshot: book.advanced(version, gone.chain(wished).chain(audience)), day })
+        Some(Self { snapshot: book.advanced(version, gone.chain(desired).chain(audience)), day })
     }
 
     /// The golden quotes that would be answered otherwise than expected.
-    pub(super) fn golden_differences(&self, draft: &Draft, golden: &[GoldenQuoteView]) -> Vec<Finding> {
+    pub(super) fn golden_differences(
+        &self,
+        draft: &Draft,
+        golden: &[GoldenQuoteView],
+    ) -> Vec<Finding> {
         golden::differences(&self.snapshot, &draft.campaign.number, self.day, golden)
     }
 
@@ -258,18 +274,26 @@ impl Hypothesis {
                 quantity: Positive::ONE,
                 tax_percent: None,
             };
-            let winner = priced(&self.snapshot, &account, rival.first_day, Terms::default(), asked, |line| {
-                [Some(line.source), line.discount_line.map(|line| line.source)].into_iter().flatten().find_map(
-                    |source| match source {
-                        AnswerSource::Campaign { campaign_number: winner }
-                            if winner == own || winner == campaign_number =>
-                        {
-                            Some(winner.to_owned())
-                        }
-                        _ => None,
-                    },
-                )
-            });
+            let winner = priced(
+                &self.snapshot,
+                &account,
+                rival.first_day,
+                Terms::default(),
+                asked,
+                |line| {
+                    [Some(line.source), line.discount_line.map(|line| line.source)]
+                        .into_iter()
+                        .flatten()
+                        .find_map(|source| match source {
+                            AnswerSource::Campaign { campaign_number: winner }
+                                if winner == own || winner == campaign_number =>
+                            {
+                                Some(winner.to_owned())
+                            }
+                            _ => None,
+                        })
+                },
+            );
             Some(Conflict {
                 items: rival.items.len(),
                 item_number: item.clone(),
@@ -290,20 +314,28 @@ impl Hypothesis {
         for number in draft.items.keys() {
             let Some(found) = self.snapshot.find_item(number) else { continue };
             let of_prices = found.lines.prices.iter().map(|line| line.conditions.source);
-            let discounts =
-                [found.lines.item_discounts, found.lines.group_discounts, found.lines.all_item_discounts].concat();
+            let discounts = [
+                found.lines.item_discounts,
+                found.lines.group_discounts,
+                found.lines.all_item_discounts,
+            ]
+            .concat();
             let of_discounts = discounts.iter().map(|line| line.conditions.source);
             for source in of_prices.chain(of_discounts) {
                 let Source::Campaign(campaign) = source else { continue };
                 let rival = self.snapshot.campaign_number(campaign);
                 let Some(period) = self.snapshot.campaign_period(campaign) else { continue };
                 let first_day = period.starting.map_or(starting, |start| start.max(starting));
-                let last_day = [period.ending, draft.campaign.ending_date].into_iter().flatten().min();
-                if rival == draft.campaign.number.as_str() || last_day.is_some_and(|last| last < first_day) {
+                let last_day =
+                    [period.ending, draft.campaign.ending_date].into_iter().flatten().min();
+                if rival == draft.campaign.number.as_str()
+                    || last_day.is_some_and(|last| last < first_day)
+                {
                     continue;
                 }
-                let rival =
-                    rivals.entry(rival.to_owned()).or_insert_with(|| Rival { first_day, items: BTreeSet::new() });
+                let rival = rivals
+                    .entry(rival.to_owned())
+                    .or_insert_with(|| Rival { first_day, items: BTreeSet::new() });
                 rival.items.insert(number.clone());
             }
         }
@@ -320,16 +352,18 @@ impl Hypothesis {
     ) -> Plan {
         let counted = counted(book, draft, difference);
         let account = examples(draft, difference).min();
-        let account = account.and_then(|account| book.number_of_ordinal(account)).map(str::to_owned);
+        let account =
+            account.and_then(|account| book.number_of_ordinal(account)).map(str::to_owned);
         let effective_prices = account.map(|account| self.effective_prices(book, draft, account));
         Plan { effective_prices, conflicts, ..counted }
     }
 
     /// What an account pays for what is asked, before and after.
     pub(super) fn change(&self, book: &Snapshot, account: &str, asked: &Asked) -> PriceChange {
-        let [before, after] =
-            [book, &self.snapshot].map(|book| self.price(book, account, asked).map(|(price, _)| price));
-        let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } = asked.line.clone();
+        let [before, after] = [book, &self.snapshot]
+            .map(|book| self.price(book, account, asked).map(|(price, _)| price));
+        let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } =
+            asked.line.clone();
         let currency_code = asked.currency.clone();
         PriceChange {
             item_number: item_number.into_owned(),
@@ -343,10 +377,18 @@ impl Hypothesis {
     }
 
     /// The price in a book, and the list price beside it.
-    fn price(&self, book: &Snapshot, account: &str, asked: &Asked) -> Option<(PlannedPrice, Option<Amount>)> {
+    fn price(
+        &self,
+        book: &Snapshot,
+        account: &str,
+        asked: &Asked,
+    ) -> Option<(PlannedPrice, Option<Amount>)> {
         let terms = Terms { currency: asked.currency.as_ref(), prices_include_tax: None };
         priced(book, account, self.day, terms, asked.line.clone(), |line| {
-            let price = PlannedPrice { unit_price: line.unit_price, line_discount_percent: line.line_discount_percent };
+            let price = PlannedPrice {
+                unit_price: line.unit_price,
+                line_discount_percent: line.line_discount_percent,
+            };
             (price, line.list_price)
         })
     }
@@ -357,18 +399,27 @@ impl Hypothesis {
         let mut sample = Vec::new();
         let mut savings = Vec::new();
         let (mut margins_before, mut margins_after) = (Vec::new(), Vec::new());
-        for asked in questions(draft).into_iter().take(MOST_COMPARED) {
+        for asked in questions(draft).into_iter().take(MAX_COMPARED) {
             compared = compared.saturating_add(1);
             savings.extend(
-                self.price(&self.snapshot, &account, &asked).and_then(|(price, list_price)| saved(price, list_price?)),
+                self.price(&self.snapshot, &account, &asked)
+                    .and_then(|(price, list_price)| saved(price, list_price?)),
             );
             if asked.currency.as_ref().is_none_or(|code| *code == draft.local_currency)
-                && let Some(cost) =
-                    draft.items.get(asked.line.item_number.as_ref()).and_then(|item| cost_of(item, &asked.line))
+                && let Some(cost) = draft
+                    .items
+                    .get(asked.line.item_number.as_ref())
+                    .and_then(|item| cost_of(item, &asked.line))
             {
                 let ask = |book: &Snapshot| {
-                    let local = Terms { currency: Some(&draft.local_currency), prices_include_tax: Some(false) };
-                    priced(book, &account, self.day, local, asked.line.clone(), |line| margin(line, cost)).flatten()
+                    let local = Terms {
+                        currency: Some(&draft.local_currency),
+                        prices_include_tax: Some(false),
+                    };
+                    priced(book, &account, self.day, local, asked.line.clone(), |line| {
+                        margin(line, cost)
+                    })
+                    .flatten()
                 };
                 margins_before.extend(ask(book));
                 margins_after.extend(ask(&self.snapshot));
@@ -378,7 +429,7 @@ impl Hypothesis {
                 continue;
             }
             changed = changed.saturating_add(1);
-            if sample.len() < MOST_SHOWN {
+            if sample.len() < MAX_SHOWN {
                 sample.push(change);
             }
         }
@@ -404,13 +455,14 @@ fn examples<'a>(draft: &'a Draft, difference: &'a Difference) -> &'a RoaringBitm
 /// The plan without prices, as it is while there is no starting date.
 pub(super) fn counted(book: &Snapshot, draft: &Draft, difference: &Difference) -> Plan {
     let lines = difference.counts_of(|kind| kind != FactKind::Campaign);
-    let sample = examples(draft, difference).iter().filter_map(|account| book.number_of_ordinal(account));
+    let sample =
+        examples(draft, difference).iter().filter_map(|account| book.number_of_ordinal(account));
     Plan {
         accounts: PlannedAccounts {
             total: draft.targeting.accounts.len(),
             gained: difference.audience.joined.len(),
             lost: difference.audience.left.len(),
-            sample: sample.take(MOST_ACCOUNTS).map(str::to_owned).collect(),
+            sample: sample.take(MAX_ACCOUNTS).map(str::to_owned).collect(),
         },
         lines: PlannedLines { added: lines.added, changed: lines.changed, removed: lines.removed },
         effective_prices: None,
@@ -432,15 +484,28 @@ pub(super) struct Asked {
     currency: Option<String>,
 }
 
-/// What the lines of a draft that name an item are for: each item at the line's own conditions, prices first.
+/// What the lines of a draft that name an item are for: each item at the line's own conditions,
+/// prices first.
 pub(super) fn questions(draft: &Draft) -> Vec<Asked> {
     let of_prices = draft.prices.iter().map(|(_, line)| {
         let item = Some(&line.item_number);
-        (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
+        (
+            item,
+            &line.variant_code,
+            &line.unit_of_measure_code,
+            &line.currency_code,
+            line.minimum_quantity,
+        )
     });
     let of_discounts = draft.discounts.iter().map(|(_, line)| {
         let item = line.item_number.as_ref();
-        (item, &line.variant_code, &line.unit_of_measure_code, &line.currency_code, line.minimum_quantity)
+        (
+            item,
+            &line.variant_code,
+            &line.unit_of_measure_code,
+            &line.currency_code,
+            line.minimum_quantity,
+        )
     });
     let asked = |(item, variant, unit, currency, minimum): (
         Option<&String>,
@@ -468,7 +533,8 @@ struct Terms<'a> {
     prices_include_tax: Option<bool>,
 }
 
-/// Asks a book for one price, and takes from the answer what is wanted; none when there is no price.
+/// Asks a book for one price, and takes from the answer what is wanted; none when there is no
+/// price.
 fn priced<T>(
     book: &Snapshot,
     account: &str,
@@ -504,7 +570,8 @@ fn saved(price: PlannedPrice, list_price: Amount) -> Option<Decimal> {
 /// What one unit of an item costs, in local currency.
 fn cost_of(item: &ItemFact, line: &RequestLine) -> Option<Decimal> {
     let unit = line.unit_of_measure_code.as_ref();
-    let named = unit.and_then(|unit| item.units_of_measure.iter().find(|known| known.code == *unit));
+    let named =
+        unit.and_then(|unit| item.units_of_measure.iter().find(|known| known.code == *unit));
     let base_units = named.map_or(Decimal::ONE, |unit| Decimal::from(unit.quantity_per_unit));
     Decimal::from(item.unit_cost?).checked_mul(base_units)
 }
@@ -512,12 +579,17 @@ fn cost_of(item: &ItemFact, line: &RequestLine) -> Option<Decimal> {
 /// What is left of a net price after the cost, in percent of it.
 fn margin(line: &PricedLine<'_>, cost: Decimal) -> Option<Decimal> {
     let rest = Decimal::ONE_HUNDRED.checked_sub(Decimal::from(line.line_discount_percent))?;
-    let net = Decimal::from(line.unit_price).checked_mul(rest)?.checked_div(Decimal::ONE_HUNDRED)?;
+    let net =
+        Decimal::from(line.unit_price).checked_mul(rest)?.checked_div(Decimal::ONE_HUNDRED)?;
     net.checked_sub(cost)?.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(net)
 }
 
 fn average(savings: &[Decimal]) -> Option<Decimal> {
     let sum = savings.iter().try_fold(Decimal::ZERO, |sum, saving| sum.checked_add(*saving))?;
     let average = sum.checked_div(Decimal::from(savings.len()))?;
-    Some(average.round_dp_with_strategy(2, rust_decimal::RoundingStrategy::MidpointAwayFromZero).normalize())
+    Some(
+        average
+            .round_dp_with_strategy(2, rust_decimal::RoundingStrategy::MidpointAwayFromZero)
+            .normalize(),
+    )
 }

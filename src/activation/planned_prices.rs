@@ -1,4 +1,5 @@
-//! The prices of a plan in full: what each account of the audience would pay before and after, page by page.
+//! The prices of a plan in full: what each account of the audience would pay before and after, page
+//! by page.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -6,29 +7,30 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::activate::held;
-use super::caught_up::{CaughtUp, caught_up};
+use super::activate::current;
+use super::book_view::{BookView, book_view};
 use super::draft::{self, Draft, Scope};
 use super::plan::{Hypothesis, PriceChange, questions};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::list::cursor::{self, ListIdentity};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::publication::difference::hash_of;
 use crate::publication::live::LiveBook;
+use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::snapshot::Snapshot;
-use crate::publication::state::CampaignState;
 use crate::values::Key;
 
 /// Rows of a page unless it is said otherwise, and at most.
 const TOP: (usize, usize) = (50, 1_000);
-/// At most so many prices are compared for one page: one on which little changes ends before it is full.
-const MOST_COMPARED: usize = 20_000;
+/// At most so many prices are compared for one page: one on which little changes ends before it is
+/// full.
+const MAX_COMPARED: usize = 20_000;
 /// The order of the rows, which a cursor belongs to.
 const ORDER: &str = "account,line";
 
@@ -58,7 +60,10 @@ pub struct PlannedPricePage {
     pub value: Vec<PlannedPriceChange>,
     /// Where the next page is; absent on the last. Opaque.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 16384, example = "/v1/campaigns/CP0001/planned-prices?cursor=eyJrIjpbIjQxOCJdfQ.c2ln")]
+    #[schema(
+        max_length = 16384,
+        example = "/v1/campaigns/CP0001/planned-prices?cursor=eyJrIjpbIjQxOCJdfQ.c2ln"
+    )]
     pub next_link: Option<String>,
     /// The hash of the plan that the prices are of.
     #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
@@ -66,7 +71,8 @@ pub struct PlannedPricePage {
     /// How many accounts the audience would hold.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 1200)]
     pub accounts: u64,
-    /// How many prices there are for each: one for each line that names an item, at its minimum quantity.
+    /// How many prices there are for each: one for each line that names an item, at its minimum
+    /// quantity.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 40)]
     pub lines: usize,
 }
@@ -79,9 +85,11 @@ struct Place {
 
 /// List the prices of a plan
 ///
-/// What each account of the audience, as the drafts say, would pay before and after an activation, on the day that the plan is for: one row
-/// for each account and each line that names an item, at the line's minimum quantity. Nothing changes. All pages are of one plan: when the
-/// drafts change in between, the next page is refused with 409 `PLAN_CHANGED`. A page may hold fewer rows than asked for, and have a next one.
+/// What each account of the audience, as the drafts say, would pay before and after an activation,
+/// on the day that the plan is for: one row for each account and each line that names an item, at
+/// the line's minimum quantity. Nothing changes. All pages are of one plan: when the drafts change
+/// in between, the next page is refused with 409 `PLAN_CHANGED`. A page may hold fewer rows than
+/// asked for, and have a next one.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/planned-prices",
@@ -99,31 +107,34 @@ struct Place {
 )]
 async fn list_planned_prices(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let question = Question::read(&call)?;
     let reference = reference(&request, "campaign")?;
     let mut conn = database.report().await?;
-    let copy = caught_up(&mut conn, &book).await?;
+    let copy = book_view(&mut conn, &book).await?;
     let campaign = draft::look(&mut conn, &reference).await?;
-    let draft = draft::gather(&mut conn, campaign, Scope::Whole, copy.up_to_date(), calendar.today()).await?;
-    let held = held(&mut conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
+    let draft =
+        draft::gather(&mut conn, campaign, Scope::Whole, copy.up_to_date(), calendar.today())
+            .await?;
+    let current = current(&mut conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     drop(conn);
     let path = request.path().to_owned();
-    let page = background(move || page(&question, &copy, draft, held, &path, &cursor_key)).await?;
-    Answer::json(StatusCode::OK, &page)
+    let page =
+        background(move || page(&question, &copy, draft, current, &path, &cursor_key)).await?;
+    ApiResponse::json(StatusCode::OK, &page)
 }
 
 /// The page that is asked for. Twenty thousand prices, before and after, take a while.
 fn page(
     question: &Question,
-    copy: &CaughtUp,
+    copy: &BookView,
     mut draft: Draft,
-    held: CampaignState,
+    current: PublishedCampaign,
     path: &str,
     cursor_key: &CursorKey,
 ) -> Result<PlannedPricePage, Problem> {
@@ -144,16 +155,18 @@ fn page(
     };
     let snapshot = &copy.book;
     // Without a starting date there is no day to reckon for.
-    let difference = held.difference(draft.wished());
+    let difference = current.difference(draft.desired());
     let Some(hypothesis) = Hypothesis::new(copy, &draft, &difference) else {
         return Ok(page);
     };
     let mut compared: usize = 0;
     for account in draft.targeting.accounts.range(place.account..) {
-        let Some(number) = account_number(snapshot, account, question.account.as_ref()) else { continue };
+        let Some(number) = account_number(snapshot, account, question.account.as_ref()) else {
+            continue;
+        };
         let first = if account == place.account { place.line } else { 0 };
         for (line, asked) in asked.iter().enumerate().skip(first) {
-            if page.value.len() == question.top || compared == MOST_COMPARED {
+            if page.value.len() == question.top || compared == MAX_COMPARED {
                 let place = [json!(page.plan_hash), json!(account), json!(line)];
                 let cursor = cursor::write(cursor_key, &identity, &place);
                 page.next_link = Some(format!("{path}?{filter}cursor={cursor}"));
@@ -171,19 +184,28 @@ fn page(
 
 /// The number of an account, if it is asked for.
 fn account_number<'a>(book: &'a Snapshot, account: u32, wanted: Option<&Key>) -> Option<&'a str> {
-    book.number_of_ordinal(account).filter(|number| wanted.is_none_or(|wanted| wanted.as_str() == *number))
+    book.number_of_ordinal(account)
+        .filter(|number| wanted.is_none_or(|wanted| wanted.as_str() == *number))
 }
 
 /// The place that a cursor says, if it is of this plan.
 fn place_of(values: Option<Vec<Value>>, plan_hash: &str) -> Result<Place, Problem> {
     let values = values.ok_or_else(cursor::refused)?;
-    let [Value::String(hash), account, line] = values.as_slice() else { return Err(cursor::refused()) };
+    let [Value::String(hash), account, line] = values.as_slice() else {
+        return Err(cursor::refused());
+    };
     if hash != plan_hash {
-        let detail = format!("the pages so far were of plan {hash}, and the drafts have changed since; begin again");
+        let detail = format!(
+            "the pages so far were of plan {hash}, and the drafts have changed since; begin again"
+        );
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    let account = account.as_u64().and_then(|account| u32::try_from(account).ok()).ok_or_else(cursor::refused)?;
-    let line = line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(cursor::refused)?;
+    let account = account
+        .as_u64()
+        .and_then(|account| u32::try_from(account).ok())
+        .ok_or_else(cursor::refused)?;
+    let line =
+        line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(cursor::refused)?;
     Ok(Place { account, line })
 }
 
@@ -196,13 +218,14 @@ struct Question {
 }
 
 impl Question {
-    fn read(call: &Call) -> Result<Self, Problem> {
+    fn read(call: &ApiRequest) -> Result<Self, Problem> {
         let params = call.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
         let mut errors = Vec::new();
         let account = params.parsed("accountNumber", Key::parse, &mut errors);
         let changed_only = params.truth("changedOnly", &mut errors).unwrap_or_default();
         let (default, most) = TOP;
-        let top = params.get("top").map(|text| text.parse().ok().filter(|top| (1..=most).contains(top)));
+        let top =
+            params.get("top").map(|text| text.parse().ok().filter(|top| (1..=most).contains(top)));
         let top = top.unwrap_or(Some(default)).unwrap_or_else(|| {
             let detail = format!("top is a whole number from 1 to {most}");
             errors.push(FieldError::new("?top", FieldCode::InvalidValue, detail));
@@ -216,7 +239,11 @@ impl Question {
 
     /// What the link to the next page says again; a key needs no encoding.
     fn repeated(&self) -> String {
-        let account = self.account.as_ref().map(|account| format!("accountNumber={account}&")).unwrap_or_default();
+        let account = self
+            .account
+            .as_ref()
+            .map(|account| format!("accountNumber={account}&"))
+            .unwrap_or_default();
         format!("{account}changedOnly={}&top={}&", self.changed_only, self.top)
     }
 }

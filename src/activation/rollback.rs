@@ -1,7 +1,8 @@
 //! Brings back an earlier publication of a campaign, as a new version.
 //!
-//! The drafts stay as they are. Where they say something else than what is brought back, the campaign waits to be published by
-//! hand from now on; else the next change would publish the drafts and undo the rollback.
+//! The drafts stay as they are. Where they say something else than what is brought back, the
+//! campaign waits to be published by hand from now on; else the next change would publish the
+//! drafts and undo the rollback.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -13,24 +14,24 @@ use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::activate::{held, in_draft};
+use super::activate::{current, in_draft};
 use super::draft::{self, Campaign};
 use super::targeting;
 use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::publication::audience;
 use crate::publication::difference::Entry;
 use crate::publication::facts::{CampaignFact, Fact};
 use crate::publication::http::PublicationView;
-use crate::publication::state::CampaignState;
+use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::writer::{self, Publication, PublicationKind};
-use crate::values::words::Publishing;
+use crate::values::enums::Publishing;
 
 /// At most so many lines are named.
 const NAMED: usize = 10;
@@ -60,7 +61,8 @@ pub struct RollbackResult {
     /// The version that was brought back.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub restored_version: i64,
-    /// How many of its accounts stay out, because their contact was deleted or somebody of theirs objects to marketing.
+    /// How many of its accounts stay out, because their contact was deleted or somebody of theirs
+    /// objects to marketing.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub accounts_left_out: u64,
     /// Whether the drafts say something else now. Then `publishing` is `MANUAL` from now on.
@@ -70,9 +72,11 @@ pub struct RollbackResult {
 
 /// Bring back an earlier publication of a campaign
 ///
-/// Publishes the dates, lines and audience that the campaign had as of `version` as a new version of the price book, also when the
-/// campaign was deactivated since. The drafts stay as they are; where they differ, the campaign's `publishing` becomes `MANUAL`, since the
-/// next change would otherwise undo the rollback. Contacts that were deleted or object to marketing since do not come back.
+/// Publishes the dates, lines and audience that the campaign had as of `version` as a new version
+/// of the price book, also when the campaign was deactivated since. The drafts stay as they are;
+/// where they differ, the campaign's `publishing` becomes `MANUAL`, since the next change would
+/// otherwise undo the rollback. Contacts that were deleted or object to marketing since do not come
+/// back.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/rollbacks",
@@ -88,18 +92,18 @@ pub struct RollbackResult {
 )]
 async fn roll_back_campaign(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let asked: RollbackRequest = call.json()?;
     let campaign = reference(&request, "campaign")?;
     database
-        .effect(&call, async |effect| {
-            let campaign = draft::find(&mut effect.conn, &campaign).await?;
+        .transact(&call, async |work| {
+            let campaign = draft::find(&mut work.conn, &campaign).await?;
             let version = i64::try_from(asked.version).unwrap_or(i64::MAX);
-            let (result, is_new) = roll_back(effect, &campaign, version).await?;
-            Answer::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
+            let (result, is_new) = roll_back(work, &campaign, version).await?;
+            ApiResponse::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
         })
         .await
 }
@@ -108,35 +112,43 @@ fn wrong(detail: String) -> Problem {
     Problem::rule("/version", FieldCode::ReferenceNotFound, detail)
 }
 
-async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Result<(RollbackResult, bool), Problem> {
+async fn roll_back(
+    work: &mut UnitOfWork,
+    campaign: &Campaign,
+    version: i64,
+) -> Result<(RollbackResult, bool), Problem> {
     let number = campaign.number.as_str();
-    let conn = &mut effect.conn;
-    let of_campaign = publications::table.find(version).filter(publications::campaign_number.eq(number));
+    let conn = &mut work.conn;
+    let of_campaign =
+        publications::table.find(version).filter(publications::campaign_number.eq(number));
     if of_campaign.count().get_result::<i64>(conn).await? == 0 {
         return Err(wrong(format!("{version} is no publication of campaign {number}")));
     }
-    let then = CampaignState::as_of(conn, number, version).await?;
+    let then = PublishedCampaign::as_of(conn, number, version).await?;
     let Some(dates) = dates(&then.entries)? else {
         return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
     };
-    let held = held(conn, campaign, &then.entries, None).await?;
-    refuse_moved(number, &held.entries)?;
+    let current = current(conn, campaign, &then.entries, None).await?;
+    refuse_moved(number, &current.entries)?;
     let accounts = still_there(conn, number, &then.accounts).await?;
     let accounts_left_out = (&then.accounts - &accounts).len();
-    let wished = CampaignState { accounts, ..then };
-    let (sealed, wished) = background(move || (held.difference(wished.clone()).sealed(), wished)).await;
+    let desired = PublishedCampaign { accounts, ..then };
+    let (hashed, desired) =
+        background(move || (current.difference(desired.clone()).with_hash(), desired)).await;
 
     let kind = PublicationKind::Rollback;
-    let new = writer::publish(conn, kind, Some(number), &sealed, &effect.author).await?;
+    let new = writer::publish(conn, kind, Some(number), &hashed, &work.author).await?;
     let is_new = new.is_some();
     let publication = match (new, campaign.publication_version) {
         (Some(publication), _) => publication,
         (None, Some(standing)) => {
             publications::table.find(standing).select(Publication::as_select()).first(conn).await?
         }
-        (None, None) => return Err(Problem::internal("a campaign that is not active is as it was published")),
+        (None, None) => {
+            return Err(Problem::internal("a campaign that is not active is as it was published"));
+        }
     };
-    let has_unpublished_changes = !wished.difference(in_draft(conn, number).await?).is_none();
+    let has_unpublished_changes = !desired.difference(in_draft(conn, number).await?).is_none();
     let publishing = if has_unpublished_changes { Publishing::Manual } else { campaign.publishing };
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((
@@ -149,7 +161,7 @@ async fn roll_back(effect: &mut Effect, campaign: &Campaign, version: i64) -> Re
         .execute(conn)
         .await?;
     if is_new {
-        effect.version = Some(publication.version);
+        work.version = Some(publication.version);
     }
     let result = RollbackResult {
         publication: publication.into(),
@@ -171,18 +183,20 @@ fn dates(entries: &[Entry]) -> Result<Option<CampaignFact>, Problem> {
 }
 
 /// Lines that count for somebody else now cannot count for this campaign again.
-fn refuse_moved(number: &str, held: &[Entry]) -> Result<(), Problem> {
-    let moved: Vec<&Entry> = held.iter().filter(|entry| entry.campaign_number.as_deref() != Some(number)).collect();
+fn refuse_moved(number: &str, current: &[Entry]) -> Result<(), Problem> {
+    let moved: Vec<&Entry> =
+        current.iter().filter(|entry| entry.campaign_number.as_deref() != Some(number)).collect();
     if moved.is_empty() {
         return Ok(());
     }
     let named: Vec<&str> = moved.iter().take(NAMED).map(|entry| entry.key.as_str()).collect();
-    let detail = format!("{} of its lines belong to somebody else now: {}", moved.len(), named.join(", "));
+    let detail =
+        format!("{} of its lines belong to somebody else now: {}", moved.len(), named.join(", "));
     Err(Problem::rule("/version", FieldCode::NotAllowed, detail))
 }
 
-/// Those of some accounts whose contacts still exist, and of which nobody objects to marketing unless the drafts target the account
-/// all the same, by somebody else.
+/// Those of some accounts whose contacts still exist, and of which nobody objects to marketing
+/// unless the drafts target the account all the same, by somebody else.
 async fn still_there(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -195,14 +209,14 @@ async fn still_there(
         #[diesel(sql_type = Array<Integer>)]
         objecting: Vec<i32>,
     }
-    let question = "WITH accounts AS MATERIALIZED (
+    let query = "WITH accounts AS MATERIALIZED (
             SELECT number, ordinal, privacy_blocked FROM contacts WHERE ordinal = ANY($1))
         SELECT ARRAY(SELECT ordinal FROM accounts) AS there,
             ARRAY(SELECT ordinal FROM accounts WHERE privacy_blocked
                 UNION SELECT accounts.ordinal FROM contacts JOIN accounts ON accounts.number = contacts.company_number
                     WHERE contacts.privacy_blocked) AS objecting";
-    let question = diesel::sql_query(question).bind::<Array<Integer>, _>(audience::array(accounts));
-    let Row { there, objecting } = question.get_result(conn).await?;
+    let query = diesel::sql_query(query).bind::<Array<Integer>, _>(audience::array(accounts));
+    let Row { there, objecting } = query.get_result(conn).await?;
     let (there, objecting) = (audience::ordinals(there), audience::ordinals(objecting));
     let targeted = targeting::targeted_of(conn, &[campaign], &objecting).await?.remove(campaign);
     Ok(there - (objecting - targeted.unwrap_or_default()))

@@ -1,10 +1,11 @@
-//! The targeting rules (api.md section 3): from what was gathered to everything that is found, errors and warnings alike.
+//! The targeting rules (api.md section 3): from what was gathered to everything that is found,
+//! errors and warnings alike.
 
 use chrono::NaiveDate;
 
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
-use super::shadow;
+use super::shadowed_lines;
 use super::targeting::Named;
 use crate::pricing::convert::{Given, Target};
 use crate::pricing::exact::{Percent, Positive};
@@ -15,8 +16,9 @@ use crate::publication::facts::PriceLineFact;
 pub(super) enum Occasion {
     /// Somebody activates the campaign.
     Activation,
-    /// The campaign is active, and something of it changed. Its status and its audience do not matter then: a status may close a
-    /// campaign against activation while it still runs, and an audience may become empty and fill again.
+    /// The campaign is active, and something of it changed. Its status and its audience do not
+    /// matter then: a status may close a campaign against activation while it still runs, and an
+    /// audience may become empty and fill again.
     Change,
 }
 
@@ -36,14 +38,23 @@ pub(super) fn check(draft: &Draft, occasion: Occasion) -> Vec<Finding> {
 fn dates(draft: &Draft) -> Vec<Finding> {
     let mut findings = Vec::new();
     if draft.campaign.starting_date.is_none() {
-        findings.push(Finding::new(FindingCode::NoStartingDate, "/startingDate", "the campaign needs a starting date"));
+        findings.push(Finding::new(
+            FindingCode::NoStartingDate,
+            "/startingDate",
+            "the campaign needs a starting date",
+        ));
     }
     match draft.campaign.ending_date {
-        None => findings.push(Finding::new(FindingCode::OpenEnd, "/endingDate", "the campaign has no ending date")),
+        None => findings.push(Finding::new(
+            FindingCode::OpenEnd,
+            "/endingDate",
+            "the campaign has no ending date",
+        )),
         Some(end) if end < draft.today => {
             let detail = format!("the campaign ended on {end}");
             findings.push(
-                Finding::new(FindingCode::WindowOver, "/endingDate", detail).param("endingDate", end.to_string()),
+                Finding::new(FindingCode::WindowOver, "/endingDate", detail)
+                    .param("endingDate", end.to_string()),
             );
         }
         Some(_) => {}
@@ -55,7 +66,8 @@ fn status(draft: &Draft) -> Option<Finding> {
     let code = draft.campaign.status_code.as_ref().filter(|_| !draft.status_allows)?;
     let detail = format!("the status {code} does not allow activation");
     Some(
-        Finding::new(FindingCode::StatusForbidsActivation, "/statusCode", detail).param("statusCode", code.to_string()),
+        Finding::new(FindingCode::StatusForbidsActivation, "/statusCode", detail)
+            .param("statusCode", code.to_string()),
     )
 }
 
@@ -63,12 +75,19 @@ fn targets(draft: &Draft) -> Vec<Finding> {
     let found = &draft.targeting;
     let mut findings = Vec::new();
     if found.segments == 0 {
-        findings.push(Finding::new(FindingCode::NoSegment, "/segments", "no segment is attached to the campaign"));
+        findings.push(Finding::new(
+            FindingCode::NoSegment,
+            "/segments",
+            "no segment is attached to the campaign",
+        ));
     }
     if found.contacts.is_empty() {
-        let detail = "no contact is targeted: attach a segment and set campaignTarget on it or on its lines";
-        findings
-            .push(Finding::new(FindingCode::NoTargets, "/segments", detail).param("numberOfSegments", found.segments));
+        let detail =
+            "no contact is targeted: attach a segment and set campaignTarget on it or on its lines";
+        findings.push(
+            Finding::new(FindingCode::NoTargets, "/segments", detail)
+                .param("numberOfSegments", found.segments),
+        );
     } else if found.accounts.is_empty() {
         let detail = format!("all {} targeted contacts are left out", found.contacts.len());
         let finding = Finding::new(FindingCode::NobodyLeft, "/segments", detail);
@@ -88,9 +107,21 @@ fn left_out(draft: &Draft) -> Vec<Finding> {
         })
     };
     [
-        finding(FindingCode::ContactsExcluded, &found.excluded, "excluded from segments and left out"),
-        finding(FindingCode::ContactsPrivacyBlocked, &found.blocked, "privacy blocked and left out"),
-        finding(FindingCode::PersonsWithoutCompany, &found.alone, "persons without company, who count alone"),
+        finding(
+            FindingCode::ContactsExcluded,
+            &found.excluded,
+            "excluded from segments and left out",
+        ),
+        finding(
+            FindingCode::ContactsPrivacyBlocked,
+            &found.blocked,
+            "privacy blocked and left out",
+        ),
+        finding(
+            FindingCode::PersonsWithoutCompany,
+            &found.alone,
+            "persons without company, who count alone",
+        ),
     ]
     .into_iter()
     .flatten()
@@ -113,7 +144,10 @@ fn lines(draft: &Draft) -> Vec<Finding> {
         let pointer = format!("/discounts/{id}");
         findings.extend(blocked(draft, &pointer, line.item_number.as_ref()));
         findings.extend(without_rate(draft, &pointer, line.currency_code.as_ref()));
-        let empty_group = line.item_discount_group_code.as_ref().filter(|group| draft.empty_groups.contains(*group));
+        let empty_group = line
+            .item_discount_group_code
+            .as_ref()
+            .filter(|group| draft.empty_groups.contains(*group));
         if let Some(group) = empty_group {
             let detail = format!("no item has the item discount group {group}");
             findings.push(
@@ -125,25 +159,37 @@ fn lines(draft: &Draft) -> Vec<Finding> {
             && line.currency_code.is_none()
         {
             // One that fixes variant or currency still drops less specific discounts.
-            findings.push(Finding::new(FindingCode::LineWithoutEffect, pointer, "the discount is 0 %"));
+            findings.push(Finding::new(
+                FindingCode::LineWithoutEffect,
+                pointer,
+                "the discount is 0 %",
+            ));
         }
     }
-    findings.extend(shadow::idle_prices(&draft.prices, &draft.items));
-    findings.extend(shadow::idle_discounts(&draft.discounts, &draft.items));
+    findings.extend(shadowed_lines::idle_prices(&draft.prices, &draft.items));
+    findings.extend(shadowed_lines::idle_discounts(&draft.discounts, &draft.items));
     findings
 }
 
 fn blocked(draft: &Draft, pointer: &str, item: Option<&String>) -> Option<Finding> {
     let number = item.filter(|number| draft.items.get(*number).is_some_and(|item| item.blocked))?;
     let detail = format!("item {number} is blocked");
-    Some(Finding::new(FindingCode::ItemBlocked, pointer, detail).param("itemNumber", number.as_str()))
+    Some(
+        Finding::new(FindingCode::ItemBlocked, pointer, detail)
+            .param("itemNumber", number.as_str()),
+    )
 }
 
-/// A foreign currency whose rate is missing on the campaign's first day (or today, if that is later).
+/// A foreign currency whose rate is missing on the campaign's first day (or today, if that is
+/// later).
 fn without_rate(draft: &Draft, pointer: &str, currency: Option<&String>) -> Option<Finding> {
-    let code = currency.filter(|code| **code != draft.local_currency && !draft.rates.contains_key(*code))?;
+    let code = currency
+        .filter(|code| **code != draft.local_currency && !draft.rates.contains_key(*code))?;
     let detail = format!("{code} has no exchange rate that has begun");
-    Some(Finding::new(FindingCode::ExchangeRateMissing, pointer, detail).param("currencyCode", code.as_str()))
+    Some(
+        Finding::new(FindingCode::ExchangeRateMissing, pointer, detail)
+            .param("currencyCode", code.as_str()),
+    )
 }
 
 fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> {
@@ -162,7 +208,8 @@ fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> 
     )
 }
 
-/// The item's list price in the tax, unit and currency of the line; none if there is none, or no rate.
+/// The item's list price in the tax, unit and currency of the line; none if there is none, or no
+/// rate.
 fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing::exact::Amount> {
     let item = draft.items.get(&line.item_number)?;
     let foreign = line.currency_code.as_ref().filter(|code| **code != draft.local_currency);
@@ -189,7 +236,8 @@ fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing:
     target.convert_to_amount(item.list_price?, given)
 }
 
-/// The day for which an activation looks at prices: the campaign's first, or today if that is later and still in its dates.
+/// The day for which an activation looks at prices: the campaign's first, or today if that is later
+/// and still in its dates.
 pub(super) fn day_of_comparison(draft: &Draft) -> Option<NaiveDate> {
     let start = draft.campaign.starting_date?;
     let day = start.max(draft.today);

@@ -1,10 +1,11 @@
 //! Who a campaign is for.
 //!
-//! A contact is targeted when it stands on a line of one of the campaign's segments and is a target there: the line's own
-//! `campaignTarget` decides, and where it says nothing that of the segment. Once the segment is logged, its interactions that are
-//! targets and not canceled stand for its lines (the view `logged_targets`). Contacts that are excluded from segments or
-//! privacy blocked are left out. What is left counts as accounts: a person's company, else the contact itself (pricing rules,
-//! section 1), each once.
+//! A contact is targeted when it stands on a line of one of the campaign's segments and is a target
+//! there: the line's own `campaignTarget` decides, and where it says nothing that of the segment.
+//! Once the segment is logged, its interactions that are targets and not canceled stand for its
+//! lines (the view `logged_targets`). Contacts that are excluded from segments or privacy blocked
+//! are left out. What is left counts as accounts: a person's company, else the contact itself
+//! (pricing rules, section 1), each once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,12 +18,14 @@ use roaring::RoaringBitmap;
 use crate::platform::db::schema::{contacts, logged_segments, segments};
 use crate::publication::audience::{self, AudienceDifference};
 
-/// At most so many contacts come in one row: a million would take the processor from whoever waits for a quote meanwhile.
+/// At most so many contacts come in one row: a million would take the processor from whoever waits
+/// for a quote meanwhile.
 const SLICE: i32 = 8_192;
 /// At most so many contacts are named where contacts are left out.
 const NAMED: i64 = 10;
 
-/// The contacts that are targeted by campaign `$1`, those left out included, of which `$lines` are the lines of its segments.
+/// The contacts that are targeted by campaign `$1`, those left out included, of which `$lines` are
+/// the lines of its segments.
 macro_rules! targeted {
     ($lines:literal) => {
         concat!(
@@ -50,8 +53,9 @@ pub(super) const AUDIENCE: &str = concat!(
     ") AS targeted WHERE NOT excluded AND NOT blocked"
 );
 
-/// The same contacts, where `$2` are the campaign's segments and `$3` those of them that are targets as a whole: named like this, the
-/// database knows how many lines to expect, ten or a million, and goes to work accordingly.
+/// The same contacts, where `$2` are the campaign's segments and `$3` those of them that are
+/// targets as a whole: named like this, the database knows how many lines to expect, ten or a
+/// million, and goes to work accordingly.
 const TARGETED: &str = targeted!(
     "segment_lines AS lines JOIN contacts ON contacts.number = lines.contact_number
         WHERE lines.segment_number = ANY($2) AND coalesce(lines.campaign_target, lines.segment_number = ANY($3))"
@@ -65,10 +69,12 @@ struct Segments {
 }
 
 async fn segments(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<Segments> {
-    let of_campaign = segments::table.filter(segments::campaign_number.eq(campaign)).order(segments::number);
+    let of_campaign =
+        segments::table.filter(segments::campaign_number.eq(campaign)).order(segments::number);
     let rows: Vec<(String, bool)> =
         of_campaign.select((segments::number, segments::campaign_target)).load(conn).await?;
-    let targets = rows.iter().filter(|(_, target)| *target).map(|(number, _)| number.clone()).collect();
+    let targets =
+        rows.iter().filter(|(_, target)| *target).map(|(number, _)| number.clone()).collect();
     Ok(Segments { targets, all: rows.into_iter().map(|(number, _)| number).collect() })
 }
 
@@ -134,8 +140,8 @@ impl Classes {
     }
 }
 
-/// Finds whom a campaign is for; only these of the contacts, if any are named. Read in one pass, since a campaign may target a
-/// million.
+/// Finds whom a campaign is for; only these of the contacts, if any are named. Read in one pass,
+/// since a campaign may target a million.
 ///
 /// # Errors
 /// When the database fails.
@@ -146,9 +152,10 @@ pub async fn find(
 ) -> QueryResult<Targeting> {
     let segments = segments(conn, campaign).await?;
     let logged = logged_segments::table.filter(logged_segments::campaign_number.eq(campaign));
-    let logged: i64 = logged.filter(logged_segments::canceled.eq(false)).count().get_result(conn).await?;
+    let logged: i64 =
+        logged.filter(logged_segments::canceled.eq(false)).count().get_result(conn).await?;
     let only_some = if only.is_some() { "WHERE number = ANY($4)" } else { "" };
-    let question = format!(
+    let query = format!(
         "WITH targeted AS MATERIALIZED (
             SELECT *, NOT blocked AND NOT excluded AS fit FROM ({TARGETED}) AS lines {only_some}),
         classes AS (SELECT array_agg(ordinal) FILTER (WHERE blocked) AS blocked,
@@ -165,13 +172,15 @@ pub async fn find(
                 JOIN contacts AS company ON company.number = of.company_number))) AS of (class, ordinals)
         CROSS JOIN LATERAL generate_series(0, (cardinality(ordinals) - 1) / {SLICE}) AS part"
     );
-    let question = diesel::sql_query(question)
+    let query = diesel::sql_query(query)
         .bind::<Text, _>(campaign)
         .bind::<Array<Text>, _>(&segments.all)
         .bind::<Array<Text>, _>(&segments.targets);
     let mut slices = match only {
-        Some(only) => question.bind::<Array<Text>, _>(only.iter().collect::<Vec<_>>()).load_stream(conn).await?,
-        None => question.load_stream(conn).await?,
+        Some(only) => {
+            query.bind::<Array<Text>, _>(only.iter().collect::<Vec<_>>()).load_stream(conn).await?
+        }
+        None => query.load_stream(conn).await?,
     };
     let mut found = Classes::default();
     while let Some(slice) = slices.try_next().await? {
@@ -195,21 +204,26 @@ async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryR
         return Ok(Named::default());
     }
     let first = contacts::table.filter(contacts::ordinal.eq_any(audience::array(ordinals)));
-    let numbers = first.order(contacts::number).limit(NAMED).select(contacts::number).load(conn).await?;
+    let numbers =
+        first.order(contacts::number).limit(NAMED).select(contacts::number).load(conn).await?;
     Ok(Named { count: ordinals.len(), numbers })
 }
 
-/// The accounts that contacts belong to, as the book says and as the drafts say: one that has moved may count for both.
+/// The accounts that contacts belong to, as the book says and as the drafts say: one that has moved
+/// may count for both.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn accounts_of(conn: &mut AsyncPgConnection, contacts: &BTreeSet<String>) -> QueryResult<RoaringBitmap> {
+pub async fn accounts_of(
+    conn: &mut AsyncPgConnection,
+    contacts: &BTreeSet<String>,
+) -> QueryResult<RoaringBitmap> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Integer)]
         ordinal: i32,
     }
-    let question = "SELECT company.ordinal FROM contacts JOIN contacts AS company
+    let query = "SELECT company.ordinal FROM contacts JOIN contacts AS company
                 ON company.number = coalesce(contacts.company_number, contacts.number)
             WHERE contacts.number = ANY($1)
         UNION SELECT (company.facts ->> 'ordinal')::integer FROM book_entries AS contact JOIN book_entries AS company
@@ -217,11 +231,13 @@ pub async fn accounts_of(conn: &mut AsyncPgConnection, contacts: &BTreeSet<Strin
                     AND company.key = coalesce(contact.facts ->> 'companyNumber', contact.key)
             WHERE contact.kind = 'CONTACT' AND contact.to_version IS NULL AND contact.key = ANY($1)";
     let contacts: Vec<&String> = contacts.iter().collect();
-    let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
+    let rows: Vec<Row> =
+        diesel::sql_query(query).bind::<Array<Text>, _>(contacts).load(conn).await?;
     Ok(audience::ordinals(rows.into_iter().map(|row| row.ordinal).collect()))
 }
 
-/// Which of some accounts are in the audiences of campaigns, by campaign; campaigns without any are left out.
+/// Which of some accounts are in the audiences of campaigns, by campaign; campaigns without any are
+/// left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -239,15 +255,21 @@ pub async fn targeted_of(
         UNION ALL SELECT person.number, company.ordinal FROM contacts AS company
             JOIN contacts AS person ON person.company_number = company.number
             WHERE company.ordinal = ANY($1) AND NOT person.exclude_from_segments AND NOT person.privacy_blocked";
-    let members: Vec<MemberOf> =
-        diesel::sql_query(members).bind::<Array<Integer>, _>(audience::array(accounts)).load(conn).await?;
-    let members: HashMap<String, i32> = members.into_iter().map(|member| (member.number, member.account)).collect();
+    let members: Vec<MemberOf> = diesel::sql_query(members)
+        .bind::<Array<Integer>, _>(audience::array(accounts))
+        .load(conn)
+        .await?;
+    let members: HashMap<String, i32> =
+        members.into_iter().map(|member| (member.number, member.account)).collect();
     let numbers: Vec<&str> = members.keys().map(String::as_str).collect();
     let mut of: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for Target { campaign_number, contact_number } in targets(conn, campaigns, &numbers).await? {
         of.entry(campaign_number).or_default().extend(members.get(&contact_number));
     }
-    Ok(of.into_iter().map(|(campaign, accounts)| (campaign, audience::ordinals(accounts))).collect())
+    Ok(of
+        .into_iter()
+        .map(|(campaign, accounts)| (campaign, audience::ordinals(accounts)))
+        .collect())
 }
 
 /// A contact that a campaign targets.
@@ -259,24 +281,29 @@ pub struct Target {
     contact_number: String,
 }
 
-/// Which of some contacts campaigns target, those that are left out included. Only the contacts' own lines are read, however many the
-/// campaigns have.
+/// Which of some contacts campaigns target, those that are left out included. Only the contacts'
+/// own lines are read, however many the campaigns have.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn targets(conn: &mut AsyncPgConnection, campaigns: &[&str], contacts: &[&str]) -> QueryResult<Vec<Target>> {
-    let question = "SELECT segments.campaign_number, lines.contact_number
+pub async fn targets(
+    conn: &mut AsyncPgConnection,
+    campaigns: &[&str],
+    contacts: &[&str],
+) -> QueryResult<Vec<Target>> {
+    let query = "SELECT segments.campaign_number, lines.contact_number
             FROM segment_lines AS lines JOIN segments ON segments.number = lines.segment_number
             WHERE lines.contact_number = ANY($2) AND segments.campaign_number = ANY($1)
                 AND coalesce(lines.campaign_target, segments.campaign_target)
         UNION SELECT campaign_number, contact_number FROM logged_targets
             WHERE contact_number = ANY($2) AND campaign_number = ANY($1)";
-    let question = diesel::sql_query(question).bind::<Array<Text>, _>(campaigns).bind::<Array<Text>, _>(contacts);
-    question.load(conn).await
+    let query =
+        diesel::sql_query(query).bind::<Array<Text>, _>(campaigns).bind::<Array<Text>, _>(contacts);
+    query.load(conn).await
 }
 
-/// How the audiences of campaigns differ from what is published of them, as far as some accounts go; campaigns where none comes or
-/// goes are left out.
+/// How the audiences of campaigns differ from what is published of them, as far as some accounts
+/// go; campaigns where none comes or goes are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -288,11 +315,12 @@ pub async fn moves(
     if accounts.is_empty() || campaigns.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut wished = targeted_of(conn, campaigns, accounts).await?;
+    let mut desired = targeted_of(conn, campaigns, accounts).await?;
     let mut published = audience::in_force_of(conn, campaigns, accounts).await?;
     let moves = campaigns.iter().map(|campaign| {
-        let [published, wished] = [&mut published, &mut wished].map(|of| of.remove(*campaign).unwrap_or_default());
-        ((*campaign).to_owned(), AudienceDifference::between(&published, &wished))
+        let [published, desired] =
+            [&mut published, &mut desired].map(|of| of.remove(*campaign).unwrap_or_default());
+        ((*campaign).to_owned(), AudienceDifference::between(&published, &desired))
     });
     Ok(moves.filter(|(_, moves)| !moves.is_none()).collect())
 }
@@ -306,18 +334,22 @@ struct MemberOf {
     account: i32,
 }
 
-/// The campaigns on whose segments, logged ones included, any of these contacts stand; and those that grant their prices to the
-/// account of one, although it may be on their segments no more, as they wait to be published by hand.
+/// The campaigns on whose segments, logged ones included, any of these contacts stand; and those
+/// that grant their prices to the account of one, although it may be on their segments no more, as
+/// they wait to be published by hand.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> QueryResult<Vec<String>> {
+pub async fn campaigns_of(
+    conn: &mut AsyncPgConnection,
+    contacts: &[String],
+) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
         campaign_number: String,
     }
-    let question = "SELECT campaign_number FROM segments JOIN segment_lines ON segment_number = segments.number
+    let query = "SELECT campaign_number FROM segments JOIN segment_lines ON segment_number = segments.number
             WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
         UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)
         UNION SELECT campaigns.number FROM campaigns
@@ -326,7 +358,8 @@ pub async fn campaigns_of(conn: &mut AsyncPgConnection, contacts: &[String]) -> 
             JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
                 AND chunk = company.ordinal >> 9 AND company.ordinal = ANY(ordinals)
             WHERE has_unpublished_changes";
-    let rows: Vec<Row> = diesel::sql_query(question).bind::<Array<Text>, _>(contacts).load(conn).await?;
+    let rows: Vec<Row> =
+        diesel::sql_query(query).bind::<Array<Text>, _>(contacts).load(conn).await?;
     Ok(rows.into_iter().map(|row| row.campaign_number).collect())
 }
 
@@ -349,13 +382,14 @@ pub struct Member {
 /// # Errors
 /// When the database fails.
 pub async fn members(conn: &mut AsyncPgConnection, account: &str) -> QueryResult<Vec<Member>> {
-    let question = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked FROM contacts
+    let query = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked FROM contacts
             WHERE number = $1
         UNION ALL SELECT number, exclude_from_segments, privacy_blocked FROM contacts WHERE company_number = $1";
-    diesel::sql_query(question).bind::<Text, _>(account).load(conn).await
+    diesel::sql_query(query).bind::<Text, _>(account).load(conn).await
 }
 
-/// A line of one of a campaign's segments on which a contact stands, or the interaction that it was logged as.
+/// A line of one of a campaign's segments on which a contact stands, or the interaction that it was
+/// logged as.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Standing {
     /// The contact.
@@ -381,8 +415,8 @@ pub struct Standing {
     pub canceled: bool,
 }
 
-/// The lines on which these contacts stand in the segments of a campaign, logged ones included, targets or not; at most `most`,
-/// targets first.
+/// The lines on which these contacts stand in the segments of a campaign, logged ones included,
+/// targets or not; at most `most`, targets first.
 ///
 /// # Errors
 /// When the database fails.
@@ -392,7 +426,7 @@ pub async fn standing(
     contacts: &[&str],
     most: i64,
 ) -> QueryResult<Vec<Standing>> {
-    let question = "SELECT * FROM (
+    let query = "SELECT * FROM (
             SELECT lines.contact_number, lines.segment_number, lines.id AS line_id,
                 segments.campaign_target AS segment_target, lines.campaign_target AS line_target, false AS logged,
                 false AS canceled
@@ -406,7 +440,7 @@ pub async fn standing(
         ) AS standing
         ORDER BY coalesce(line_target, segment_target) AND NOT canceled DESC, contact_number, segment_number
         LIMIT $3";
-    diesel::sql_query(question)
+    diesel::sql_query(query)
         .bind::<Text, _>(campaign)
         .bind::<Array<Text>, _>(contacts)
         .bind::<BigInt, _>(most)

@@ -1,5 +1,5 @@
-//! Activities: templates of dated steps, such as what has to be done around a trade fair. Applied to a campaign, each step
-//! becomes a task.
+//! Activities: templates of dated steps, such as what has to be done around a trade fair. Applied
+//! to a campaign, each step becomes a task.
 
 mod of_campaign;
 
@@ -18,17 +18,17 @@ use uuid::Uuid;
 pub use of_campaign::mount_campaign_activities;
 
 use crate::platform::db::schema::{activities, activity_steps};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::tasks::TaskPriority;
 use crate::values::{Key, Reference, Text};
 
 /// The most steps of one activity.
-const MOST_STEPS: usize = 100;
+const MAX_STEPS: usize = 100;
 /// How far from its date an activity reaches, in days.
 const FARTHEST_OFFSET: i32 = 3_650;
 
@@ -113,21 +113,40 @@ impl Resource for Activities {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] =
-        &[Holder { what: "tasks", count: "SELECT count(*) AS count FROM tasks WHERE activity_code = $1" }];
+    const HOLDERS: &'static [Dependent] = &[Dependent {
+        what: "tasks",
+        count: "SELECT count(*) AS count FROM tasks WHERE activity_code = $1",
+    }];
     type Scope = ();
     type Write = ActivityWrite;
     type View = ActivityView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = activities::table.into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows = query.load(conn).await?;
         Ok(views(conn, rows).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(activities::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(activities::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -137,8 +156,13 @@ impl Resource for Activities {
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
         let by_id = activities::id.nullable().eq(reference.id());
-        let query = activities::table.filter(by_id.or(activities::code.nullable().eq(reference.key())));
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let query =
+            activities::table.filter(by_id.or(activities::code.nullable().eq(reference.key())));
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         let rows = found.optional()?.into_iter().collect();
         Ok(views(conn, rows).await?.pop())
     }
@@ -156,20 +180,24 @@ impl Resource for Activities {
 
     // Nothing is touched: no price depends on an activity.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<ActivityWrite>],
+        rows: &[RowWrite<ActivityWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use activities as t;
-        let conn = &mut *effect.conn;
+        let conn = &mut *work.conn;
         // In one order everywhere, so that two batches do not wait for each other's rows.
-        let mut rows: Vec<&Draft<ActivityWrite>> = rows.iter().collect();
+        let mut rows: Vec<&RowWrite<ActivityWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write }| {
-                (t::id.eq(*id), write.code.as_ref().map(|code| t::code.eq(code)), t::description.eq(&write.description))
+            .map(|RowWrite { id, write }| {
+                (
+                    t::id.eq(*id),
+                    write.code.as_ref().map(|code| t::code.eq(code)),
+                    t::description.eq(&write.description),
+                )
             })
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
@@ -184,8 +212,8 @@ impl Resource for Activities {
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(activities::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(activities::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -208,14 +236,16 @@ impl Resource for Activities {
 
     fn rules(write: &ActivityWrite, (): &()) -> Vec<FieldError> {
         let count = write.steps.len();
-        if count == 0 || count > MOST_STEPS {
+        if count == 0 || count > MAX_STEPS {
             let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
-            let detail = format!("an activity has 1 to {MOST_STEPS} steps, not {count}");
+            let detail = format!("an activity has 1 to {MAX_STEPS} steps, not {count}");
             return vec![FieldError::new("/steps", code, detail)];
         }
-        let far = |step: &ActivityStep| !(-FARTHEST_OFFSET..=FARTHEST_OFFSET).contains(&step.offset_days);
+        let far =
+            |step: &ActivityStep| !(-FARTHEST_OFFSET..=FARTHEST_OFFSET).contains(&step.offset_days);
         let error = |(at, _)| {
-            let detail = format!("a step lies at most {FARTHEST_OFFSET} days before or after the date");
+            let detail =
+                format!("a step lies at most {FARTHEST_OFFSET} days before or after the date");
             FieldError::new(format!("/steps/{at}/offsetDays"), FieldCode::OutOfRange, detail)
         };
         write.steps.iter().enumerate().filter(|(_, step)| far(step)).map(error).collect()
@@ -223,11 +253,15 @@ impl Resource for Activities {
 }
 
 /// Makes the steps of the rows those that the writes want.
-async fn save_steps(conn: &mut AsyncPgConnection, rows: &[&Draft<ActivityWrite>]) -> Result<(), diesel::result::Error> {
+async fn save_steps(
+    conn: &mut AsyncPgConnection,
+    rows: &[&RowWrite<ActivityWrite>],
+) -> Result<(), diesel::result::Error> {
     use activity_steps as t;
     let codes: Vec<&Key> = rows.iter().filter_map(|row| row.write.code.as_ref()).collect();
     diesel::delete(t::table.filter(t::activity_code.eq_any(&codes))).execute(conn).await?;
-    // As columns: a thousand activities may have more steps than one statement has places for bound values.
+    // As columns: a thousand activities may have more steps than one statement has places for bound
+    // values.
     let (mut activities, mut positions, mut types) = (Vec::new(), Vec::new(), Vec::new());
     let (mut descriptions, mut priorities, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
     for write in rows.iter().map(|row| &row.write) {

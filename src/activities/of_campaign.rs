@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use super::{Activities, ActivityView};
 use crate::campaigns::OfCampaign;
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::constraints::{self, Target, named};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
+use crate::platform::http::constraints::{self, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::mount::{json_body, json_response, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, Resource, Scope, checked, refusal, with_etag};
+use crate::platform::http::resource::{Resource, RowWrite, Scope, checked, refusal, with_etag};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::tasks::{Moment, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
 use crate::values::{Date, Key, Reference};
 
@@ -44,7 +44,8 @@ pub struct CampaignActivityWrite {
 /// Adds the operation to the route table.
 pub fn mount_campaign_activities(routes: &mut Routes) {
     routes.schema::<CampaignActivityWrite>();
-    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let parameters =
+        OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let operation = OperationBuilder::new()
         .operation_id(Some("create_campaign_activity"))
         .tag(Tasks::NAMES.tag)
@@ -58,18 +59,27 @@ pub fn mount_campaign_activities(routes: &mut Routes) {
 }
 
 /// `POST`: creates the tasks.
-async fn create(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn create(
+    request: HttpRequest,
+    call: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let wanted: CampaignActivityWrite = call.json()?;
-    database.effect(&call, async |effect| apply(effect, &request, &wanted).await).await
+    database.transact(&call, async |work| apply(work, &request, &wanted).await).await
 }
 
-async fn apply(effect: &mut Effect, request: &HttpRequest, wanted: &CampaignActivityWrite) -> Result<Answer, Problem> {
-    let campaign = OfCampaign::find(request, &mut effect.conn).await?;
-    let moment = Moment::find(request, &mut effect.conn).await?;
+async fn apply(
+    work: &mut UnitOfWork,
+    request: &HttpRequest,
+    wanted: &CampaignActivityWrite,
+) -> Result<ApiResponse, Problem> {
+    let campaign = OfCampaign::find(request, &mut work.conn).await?;
+    let moment = Moment::find(request, &mut work.conn).await?;
     let (salesperson, team) = (wanted.salesperson_code.as_ref(), wanted.team_code.as_ref());
     // Locked, so that it neither changes nor goes before its tasks are there.
-    let activity = Activities::find(&mut effect.conn, &(), &Reference::Key(wanted.code.clone()), true).await?;
+    let activity =
+        Activities::find(&mut work.conn, &(), &Reference::Key(wanted.code.clone()), true).await?;
     let mut errors: Vec<FieldError> = assignee_error(salesperson, team).into_iter().collect();
     let drafts = match &activity {
         Some(activity) => drafts(&campaign.number, activity, wanted).unwrap_or_else(|error| {
@@ -79,19 +89,23 @@ async fn apply(effect: &mut Effect, request: &HttpRequest, wanted: &CampaignActi
         None => Vec::new(),
     };
     if activity.is_none() || !errors.is_empty() {
-        let activity = named("/code", Target::Activity, Some(&wanted.code));
+        let activity = named("/code", ReferenceKind::Activity, Some(&wanted.code));
         let references: Vec<_> = activity.into_iter().chain(assignee(salesperson, team)).collect();
-        errors.extend(constraints::missing(&mut effect.conn, &references).await?);
+        errors.extend(constraints::missing(&mut work.conn, &references).await?);
     }
     checked(errors)?;
-    let created = effect.part(async |effect| create_of_activity(effect, &moment, &wanted.code, &drafts).await).await;
+    let created = work
+        .savepoint(async |work| create_of_activity(work, &moment, &wanted.code, &drafts).await)
+        .await;
     match (created, drafts.first()) {
         (Ok(tasks), _) => {
             let rows = tasks.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
-            Answer::json(StatusCode::CREATED, &json!({ "value": rows }))
+            ApiResponse::json(StatusCode::CREATED, &json!({ "value": rows }))
         }
         // The tasks are alike in all that can be refused, so the first one speaks for them.
-        (Err(error), Some(first)) => Err(refusal::<Tasks>(effect, error, &first.write, first.id).await?),
+        (Err(error), Some(first)) => {
+            Err(refusal::<Tasks>(work, error, &first.write, first.id).await?)
+        }
         (Err(_), None) => Err(Problem::again()),
     }
 }
@@ -101,10 +115,11 @@ fn drafts(
     campaign: &Key,
     activity: &ActivityView,
     wanted: &CampaignActivityWrite,
-) -> Result<Vec<Draft<TaskWrite>>, FieldError> {
+) -> Result<Vec<RowWrite<TaskWrite>>, FieldError> {
     let draft = |step: &super::ActivityStep| {
         let date = wanted.date.plus_days(i64::from(step.offset_days)).ok_or_else(|| {
-            let detail = format!("a step {} days from this date lies beyond the calendar", step.offset_days);
+            let detail =
+                format!("a step {} days from this date lies beyond the calendar", step.offset_days);
             FieldError::new("/date", FieldCode::OutOfRange, detail)
         })?;
         let write = TaskWrite {
@@ -121,7 +136,7 @@ fn drafts(
             closed: None,
             recurrence: None,
         };
-        Ok(Draft { id: Uuid::now_v7(), write })
+        Ok(RowWrite { id: Uuid::now_v7(), write })
     };
     activity.steps.iter().map(draft).collect()
 }

@@ -1,5 +1,5 @@
-//! The statuses that users give their campaigns, in the order of the phases. A status is the user's word; where a campaign
-//! stands in its life is its *state*, which is not kept here.
+//! The statuses that users give their campaigns, in the order of the phases. A status is the user's
+//! word; where a campaign stands in its life is its *state*, which is not kept here.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -11,12 +11,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::campaign_statuses;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
 /// What a client says about a campaign status.
@@ -89,26 +89,50 @@ impl Resource for CampaignStatuses {
             Field::new("code", FieldKind::Key, "campaign_statuses.code").not_null(),
             Field::new("description", FieldKind::Text, "campaign_statuses.description").not_null(),
             Field::new("sequence", FieldKind::Integer, "campaign_statuses.sequence").not_null(),
-            Field::new("allowsActivation", FieldKind::Boolean, "campaign_statuses.allows_activation").not_null(),
+            Field::new(
+                "allowsActivation",
+                FieldKind::Boolean,
+                "campaign_statuses.allows_activation",
+            )
+            .not_null(),
             Field::new("isFinal", FieldKind::Boolean, "campaign_statuses.is_final").not_null(),
         ],
         default_order: "sequence,code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] =
-        &[Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE status_code = $1" }];
+    const HOLDERS: &'static [Dependent] = &[Dependent {
+        what: "campaigns",
+        count: "SELECT count(*) AS count FROM campaigns WHERE status_code = $1",
+    }];
     type Scope = ();
     type Write = CampaignStatusWrite;
     type View = CampaignStatusView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = campaign_statuses::table.select(CampaignStatusView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(campaign_statuses::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(campaign_statuses::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -120,7 +144,11 @@ impl Resource for CampaignStatuses {
         use campaign_statuses as t;
         let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
         let query = t::table.filter(named).select(CampaignStatusView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -131,23 +159,31 @@ impl Resource for CampaignStatuses {
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
         let query = campaign_statuses::table.filter(campaign_statuses::code.eq_any(codes));
-        let known = query.select((campaign_statuses::code, campaign_statuses::id)).load(conn).await?;
+        let known =
+            query.select((campaign_statuses::code, campaign_statuses::id)).load(conn).await?;
         Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<CampaignStatusWrite>],
+        rows: &[RowWrite<CampaignStatusWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use campaign_statuses as t;
         let values: Vec<_> = rows
             .iter()
             .map(
-                |Draft {
+                |RowWrite {
                      id,
-                     write: CampaignStatusWrite { code, description, sequence, allows_activation, is_final },
+                     write:
+                         CampaignStatusWrite {
+                             code,
+                             description,
+                             sequence,
+                             allows_activation,
+                             is_final,
+                         },
                  }| {
                     (
                         t::id.eq(*id),
@@ -162,7 +198,7 @@ impl Resource for CampaignStatuses {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::code)
@@ -173,15 +209,15 @@ impl Resource for CampaignStatuses {
                         t::allows_activation.eq(excluded(t::allows_activation)),
                         t::is_final.eq(excluded(t::is_final)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(campaign_statuses::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(campaign_statuses::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 

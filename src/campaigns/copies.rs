@@ -12,17 +12,20 @@ use uuid::Uuid;
 
 use super::{CampaignView, CampaignWrite, Campaigns, Today};
 use crate::platform::db::schema::segments;
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Resource, SaveError, Scope, checked, reference, refusal};
+use crate::platform::http::resource::{
+    IfExists, Resource, RowWrite, SaveError, Scope, checked, reference, refusal,
+};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
 use crate::values::{Date, Key, Reference, Text};
 
-/// The lines of campaign `$1`, as lines of campaign `$2`. Their dates are those of their campaign, so they have none.
+/// The lines of campaign `$1`, as lines of campaign `$2`. Their dates are those of their campaign,
+/// so they have none.
 const PRICES: &str = "INSERT INTO price_lines (id, source_type, campaign_number, item_number, variant_code,
         unit_of_measure_code, currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
         tax_percent)
@@ -35,8 +38,9 @@ const DISCOUNTS: &str = "INSERT INTO discount_lines (id, source_type, campaign_n
     SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code, unit_of_measure_code,
         currency_code, minimum_quantity, line_discount_percent
     FROM discount_lines WHERE campaign_number = $1";
-/// What is expected of campaign `$1`, expected of campaign `$2`: a question for a day is asked as many days after its campaign's first
-/// as before, and is left out where one of the two has no first day, or the calendar ends.
+/// What is expected of campaign `$1`, expected of campaign `$2`: a question for a day is asked as
+/// many days after its campaign's first as before, and is left out where one of the two has no
+/// first day, or the calendar ends.
 const GOLDEN_QUOTES: &str =
     "INSERT INTO golden_quotes (id, campaign_number, contact_number, customer_number, item_number,
         variant_code, unit_of_measure_code, quantity, date, currency_code, prices_include_tax, unit_price,
@@ -49,8 +53,8 @@ const GOLDEN_QUOTES: &str =
         FROM campaigns AS original, campaigns AS copy WHERE original.number = $1 AND copy.number = $2) AS moved
     WHERE campaign_number = $1
         AND (golden.date IS NULL OR moved.date BETWEEN date '0001-01-01' AND date '9999-12-31')";
-/// The lines of the segments `$1`, each on the segment at the same place in `$2`. Who added them is not copied: the copy has no
-/// history to go back in.
+/// The lines of the segments `$1`, each on the segment at the same place in `$2`. Who added them is
+/// not copied: the copy has no history to go back in.
 const SEGMENT_LINES: &str = "INSERT INTO segment_lines
         (id, segment_number, contact_number, campaign_target, campaign_response)
     SELECT uuid_v7(), pair.copy, contact_number, campaign_target, campaign_response
@@ -82,10 +86,12 @@ pub struct CopyWrite {
 
 /// Copy a campaign
 ///
-/// Makes a new campaign with the original's type, salesperson, way of publishing, price and discount lines, golden quotes, and a copy
-/// of each of its segments, with new numbers and all lines. A golden quote for a day of its own is asked for the day that lies as
-/// far from the copy's first day, and is left out while either campaign has none. Dates are the request's, never the original's. The copy is not active, is at no
-/// status and has no history, neither of statuses nor of criteria actions.
+/// Makes a new campaign with the original's type, salesperson, way of publishing, price and
+/// discount lines, golden quotes, and a copy of each of its segments, with new numbers and all
+/// lines. A golden quote for a day of its own is asked for the day that lies as far from the copy's
+/// first day, and is left out while either campaign has none. Dates are the request's, never the
+/// original's. The copy is not active, is at no status and has no history, neither of statuses nor
+/// of criteria actions.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/copies",
@@ -96,38 +102,48 @@ pub struct CopyWrite {
     request_body(content = inline(Option<CopyWrite>), description = "What is different about the copy; may be left out."),
     responses((status = 201, description = "Copied.", body = CampaignView))
 )]
-async fn copy_campaign(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn copy_campaign(
+    request: HttpRequest,
+    call: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let wanted: CopyWrite = call.json_or_default()?;
     let reference = reference(&request, Campaigns::NAMES.singular)?;
     database
-        .effect(&call, async |effect| {
-            let today = Today::find(&request, &mut effect.conn).await?;
-            let original = Campaigns::find(&mut effect.conn, &today, &reference, false).await?;
-            let original = original.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
-            let draft = draft(effect, &original, &wanted).await?;
+        .transact(&call, async |work| {
+            let today = Today::find(&request, &mut work.conn).await?;
+            let original = Campaigns::find(&mut work.conn, &today, &reference, false).await?;
+            let original =
+                original.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
+            let draft = draft(work, &original, &wanted).await?;
             checked(Campaigns::rules(&draft.write, &today))?;
-            let copied = effect.part(async |effect| copy(effect, &today, &original.number, &draft).await).await;
+            let copied = work
+                .savepoint(async |work| copy(work, &today, &original.number, &draft).await)
+                .await;
             if let Err(error) = copied {
-                return Err(refusal::<Campaigns>(effect, error, &draft.write, draft.id).await?);
+                return Err(refusal::<Campaigns>(work, error, &draft.write, draft.id).await?);
             }
-            let copy = Campaigns::find(&mut effect.conn, &today, &Reference::Id(draft.id), false).await?;
-            let copy = copy.ok_or_else(|| Problem::internal("a campaign that was just made is not there"))?;
+            let copy =
+                Campaigns::find(&mut work.conn, &today, &Reference::Id(draft.id), false).await?;
+            let copy = copy
+                .ok_or_else(|| Problem::internal("a campaign that was just made is not there"))?;
             let location = format!("{}/{}", Campaigns::NAMES.path, copy.number);
-            Ok(Answer::resource(StatusCode::CREATED, &copy)?.header(header::LOCATION, &location))
+            Ok(ApiResponse::resource(StatusCode::CREATED, &copy)?
+                .header(header::LOCATION, &location))
         })
         .await
 }
 
 /// The campaign that is to be made.
 async fn draft(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     original: &CampaignView,
     wanted: &CopyWrite,
-) -> Result<Draft<CampaignWrite>, Problem> {
+) -> Result<RowWrite<CampaignWrite>, Problem> {
     let number = match &wanted.number {
         Some(number) => number.clone(),
-        None => next_number(&mut effect.conn, Series::Campaign).await?,
+        None => next_number(&mut work.conn, Series::Campaign).await?,
     };
     let write = Campaigns::write_of(original);
     let write = CampaignWrite {
@@ -138,22 +154,22 @@ async fn draft(
         ending_date: wanted.ending_date,
         ..write
     };
-    Ok(Draft { id: Uuid::now_v7(), write })
+    Ok(RowWrite { id: Uuid::now_v7(), write })
 }
 
 /// Makes the campaign with its lines and segments.
 async fn copy(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     today: &Today,
     original: &Key,
-    draft: &Draft<CampaignWrite>,
+    draft: &RowWrite<CampaignWrite>,
 ) -> Result<(), SaveError> {
-    Campaigns::save(effect, today, std::slice::from_ref(draft), IfExists::Refuse).await?;
+    Campaigns::save(work, today, std::slice::from_ref(draft), IfExists::Refuse).await?;
     for lines in [PRICES, DISCOUNTS, GOLDEN_QUOTES] {
         let insert = diesel::sql_query(lines).bind::<SqlText, _>(original);
         insert
             .bind::<SqlText, _>(draft.write.number.as_ref().map_or("", Key::as_str))
-            .execute(&mut effect.conn)
+            .execute(&mut work.conn)
             .await
             .map_err(gone)?;
     }
@@ -161,29 +177,29 @@ async fn copy(
         .filter(segments::campaign_number.eq(original))
         .order(segments::number)
         .select(SegmentView::as_select())
-        .load(&mut effect.conn)
+        .load(&mut work.conn)
         .await?;
     let (mut originals, mut copies, mut drafts) = (Vec::new(), Vec::new(), Vec::new());
     for segment in segments {
-        let number = next_number(&mut effect.conn, Series::Segment).await?;
+        let number = next_number(&mut work.conn, Series::Segment).await?;
         let mut write = Segments::write_of(&segment);
         write.number = Some(number.clone());
         write.campaign_number.clone_from(&draft.write.number);
-        drafts.push(Draft { id: Uuid::now_v7(), write });
+        drafts.push(RowWrite { id: Uuid::now_v7(), write });
         originals.push(segment.number);
         copies.push(number);
     }
     if drafts.is_empty() {
         return Ok(());
     }
-    Segments::save(effect, &(), &drafts, IfExists::Refuse).await?;
+    Segments::save(work, &(), &drafts, IfExists::Refuse).await?;
     let insert = diesel::sql_query(SEGMENT_LINES).bind::<Array<SqlText>, _>(originals);
-    insert.bind::<Array<SqlText>, _>(copies).execute(&mut effect.conn).await.map_err(gone)?;
+    insert.bind::<Array<SqlText>, _>(copies).execute(&mut work.conn).await.map_err(gone)?;
     Ok(())
 }
 
-/// A line whose item or contact is deleted by somebody else at this moment breaks a foreign key: the same request copies without it
-/// a moment later.
+/// A line whose item or contact is deleted by somebody else at this moment breaks a foreign key:
+/// the same request copies without it a moment later.
 fn gone(error: Error) -> SaveError {
     match error {
         Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again().into(),

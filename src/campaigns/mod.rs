@@ -1,7 +1,8 @@
-//! Campaigns: what is offered, when, and in which phase of its preparation it is. Prices and targets lie in rooms of their own;
-//! what of them is in force lies in the price book.
+//! Campaigns: what is offered, when, and in which phase of its preparation it is. Prices and
+//! targets lie in rooms of their own; what of them is in force lies in the price book.
 //!
-//! Where a campaign stands in its life, its *state*, follows from its publication and today's date; it is kept nowhere.
+//! Where a campaign stands in its life, its *state*, follows from its publication and today's date;
+//! it is kept nowhere.
 
 mod copies;
 mod status_changes;
@@ -25,14 +26,16 @@ pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, interactions, logged_segments, opportunities, tasks};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{self, Holder, Named, Target, named};
+use crate::platform::http::constraints::{self, Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of, reference};
+use crate::platform::http::resource::{
+    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, reference,
+};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::words::{CampaignState, Publishing};
+use crate::values::enums::{CampaignState, Publishing};
 use crate::values::{Date, Key, Reference, Text};
 use status_changes::StatusChange;
 use view::CampaignRow;
@@ -89,7 +92,9 @@ impl Scope for Today {
 
     async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let calendar = request.app_data::<web::Data<Calendar>>();
-        calendar.map(|calendar| Self(calendar.today())).ok_or_else(|| Problem::internal("the service has no calendar"))
+        calendar
+            .map(|calendar| Self(calendar.today()))
+            .ok_or_else(|| Problem::internal("the service has no calendar"))
     }
 }
 
@@ -101,12 +106,16 @@ pub struct OfCampaign {
 }
 
 impl Scope for OfCampaign {
-    const PARAMETERS: &'static [(&'static str, &'static str)] = &[("campaign", "The campaign's id or number.")];
+    const PARAMETERS: &'static [(&'static str, &'static str)] =
+        &[("campaign", "The campaign's id or number.")];
 
     async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let reference = reference(request, "campaign")?;
-        let number: Option<Key> = at(&reference).select(campaigns::number).first(conn).await.optional()?;
-        number.map(|number| Self { number }).ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
+        let number: Option<Key> =
+            at(&reference).select(campaigns::number).first(conn).await.optional()?;
+        number
+            .map(|number| Self { number })
+            .ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
     }
 }
 
@@ -115,7 +124,8 @@ impl Scope for OfCampaign {
 fn at(reference: &Reference) -> _ {
     let id: Option<Uuid> = reference.id();
     let number: Option<Key> = reference.key().cloned();
-    campaigns::table.filter(campaigns::id.nullable().eq(id).or(campaigns::number.nullable().eq(number)))
+    campaigns::table
+        .filter(campaigns::id.nullable().eq(id).or(campaigns::number.nullable().eq(number)))
 }
 
 /// The resource `/v1/campaigns`.
@@ -141,7 +151,8 @@ impl Resource for Campaigns {
             Field::new("statusCode", FieldKind::Key, "campaigns.status_code"),
             Field::new("startingDate", FieldKind::Date, "campaigns.starting_date"),
             Field::new("endingDate", FieldKind::Date, "campaigns.ending_date"),
-            Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing").not_null(),
+            Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing")
+                .not_null(),
             // As view.rs derives it.
             Field::new(
                 "state",
@@ -151,34 +162,46 @@ impl Resource for Campaigns {
                  WHEN {today} > campaigns.published_ending_date THEN 'ENDED' ELSE 'RUNNING' END",
             )
             .not_null(),
-            Field::new("hasUnpublishedChanges", FieldKind::Boolean, "campaigns.has_unpublished_changes").not_null(),
+            Field::new(
+                "hasUnpublishedChanges",
+                FieldKind::Boolean,
+                "campaigns.has_unpublished_changes",
+            )
+            .not_null(),
             Field::new("publicationVersion", FieldKind::Integer, "campaigns.publication_version"),
-            Field::new("publishedStartingDate", FieldKind::Date, "campaigns.published_starting_date"),
+            Field::new(
+                "publishedStartingDate",
+                FieldKind::Date,
+                "campaigns.published_starting_date",
+            ),
             Field::new("publishedEndingDate", FieldKind::Date, "campaigns.published_ending_date"),
         ],
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] = &[
-        Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1" },
-        Holder {
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
+            what: "segments",
+            count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1",
+        },
+        Dependent {
             what: "open tasks",
             count: "SELECT count(*) AS count FROM tasks WHERE campaign_number = $1 AND closed_at IS NULL",
         },
-        Holder {
+        Dependent {
             what: "running opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE campaign_number = $1 AND closed_date IS NULL",
         },
-        Holder {
+        Dependent {
             what: "uncanceled entries",
             count: "SELECT count(*) AS count FROM logged_segments WHERE campaign_number = $1 AND NOT canceled",
         },
-        Holder {
+        Dependent {
             what: "uncanceled single interactions",
             count: "SELECT count(*) AS count FROM interactions \
                     WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
         },
-        Holder {
+        Dependent {
             what: "posted sales lines",
             count: "SELECT count(*) AS count FROM sales WHERE campaign_number = $1 OR EXISTS (SELECT \
                     FROM sales_attributions WHERE sale_id = sales.id AND sales_attributions.campaign_number = $1)",
@@ -188,15 +211,32 @@ impl Resource for Campaigns {
     type Write = CampaignWrite;
     type View = CampaignView;
 
-    async fn list(conn: &mut AsyncPgConnection, today: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        today: &Today,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = campaigns::table.select(CampaignRow::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows: Vec<CampaignRow> = query.load(conn).await?;
         view::views(conn, today.0, rows).await
     }
 
-    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
-        Ok(campaigns::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(campaigns::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -206,7 +246,11 @@ impl Resource for Campaigns {
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
         let query = at(reference).select(CampaignRow::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         let rows: Vec<CampaignRow> = found.optional()?.into_iter().collect();
         Ok(view::views(conn, today.0, rows).await?.pop())
     }
@@ -226,16 +270,16 @@ impl Resource for Campaigns {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         _: &Today,
-        rows: &[Draft<CampaignWrite>],
+        rows: &[RowWrite<CampaignWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use campaigns as t;
-        let changes = status_changes(effect, rows).await?;
+        let changes = status_changes(work, rows).await?;
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 (
                     t::id.eq(*id),
                     write.number.as_ref().map(|number| t::number.eq(number)),
@@ -251,7 +295,7 @@ impl Resource for Campaigns {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::number)
@@ -265,30 +309,39 @@ impl Resource for Campaigns {
                         t::ending_date.eq(excluded(t::ending_date)),
                         t::publishing.eq(excluded(t::publishing)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
-        status_changes::record(effect, &changes).await?;
-        effect.touched.campaigns.extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
+        status_changes::record(work, &changes).await?;
+        work.changed_keys
+            .campaigns
+            .extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+    async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
         if view.publication_version.is_some() {
             let detail = format!("{} is active; deactivate it first", view.number);
-            let held = constraints::in_use(&mut effect.conn, Self::HOLDERS, view.number.as_str()).await?;
-            return Err(Problem { errors: held.errors, ..Problem::new(ProblemCode::CampaignActive, detail) }.into());
+            let held =
+                constraints::in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?;
+            return Err(Problem {
+                errors: held.errors,
+                ..Problem::new(ProblemCode::CampaignActive, detail)
+            }
+            .into());
         }
-        let_go(&mut effect.conn, &view.number).await?;
+        let_go(&mut work.conn, &view.number).await?;
         // What is canceled goes with it; what is not holds it.
-        let entries = logged_segments::table.filter(logged_segments::campaign_number.eq(&view.number));
-        diesel::delete(entries.filter(logged_segments::canceled)).execute(&mut effect.conn).await?;
+        let entries =
+            logged_segments::table.filter(logged_segments::campaign_number.eq(&view.number));
+        diesel::delete(entries.filter(logged_segments::canceled)).execute(&mut work.conn).await?;
         let single = interactions::table.filter(interactions::campaign_number.eq(&view.number));
-        let single = single.filter(interactions::segment_number.is_null()).filter(interactions::canceled);
-        diesel::delete(single).execute(&mut effect.conn).await?;
-        diesel::delete(campaigns::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.campaigns.insert(view.number.to_string());
+        let single =
+            single.filter(interactions::segment_number.is_null()).filter(interactions::canceled);
+        diesel::delete(single).execute(&mut work.conn).await?;
+        diesel::delete(campaigns::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.campaigns.insert(view.number.to_string());
         Ok(())
     }
 
@@ -317,25 +370,29 @@ impl Resource for Campaigns {
         write.number = Some(key);
     }
 
-    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
-        next_number(&mut effect.conn, Series::Campaign).await.map(Some)
+    async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
+        next_number(&mut work.conn, Series::Campaign).await.map(Some)
     }
 
     fn rules(write: &CampaignWrite, _: &Today) -> Vec<FieldError> {
         period_error(write.starting_date, write.ending_date).into_iter().collect()
     }
 
-    fn references(write: &CampaignWrite) -> Vec<Named> {
-        let salesperson = named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref());
-        let status = named("/statusCode", Target::CampaignStatus, write.status_code.as_ref());
+    fn references(write: &CampaignWrite) -> Vec<NamedReference> {
+        let salesperson =
+            named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref());
+        let status =
+            named("/statusCode", ReferenceKind::CampaignStatus, write.status_code.as_ref());
         salesperson.into_iter().chain(status).collect()
     }
 }
 
-/// Lets go of what does not hold a campaign: its closed tasks go with it, opportunities that are won or lost stay with their
-/// contacts.
+/// Lets go of what does not hold a campaign: its closed tasks go with it, opportunities that are
+/// won or lost stay with their contacts.
 async fn let_go(conn: &mut AsyncPgConnection, number: &Key) -> Result<(), diesel::result::Error> {
-    let closed = tasks::table.filter(tasks::campaign_number.eq(number)).filter(tasks::closed_at.is_not_null());
+    let closed = tasks::table
+        .filter(tasks::campaign_number.eq(number))
+        .filter(tasks::closed_at.is_not_null());
     diesel::delete(closed).execute(conn).await?;
     let of_campaign = opportunities::table.filter(opportunities::campaign_number.eq(number));
     diesel::update(of_campaign.filter(opportunities::closed_date.is_not_null()))
@@ -345,11 +402,11 @@ async fn let_go(conn: &mut AsyncPgConnection, number: &Key) -> Result<(), diesel
     Ok(())
 }
 
-/// The changes of status that the writes make. The campaigns that exist are locked until the transaction ends, so that
-/// each change begins where the one before it ended.
+/// The changes of status that the writes make. The campaigns that exist are locked until the
+/// transaction ends, so that each change begins where the one before it ended.
 async fn status_changes(
-    effect: &mut Effect,
-    rows: &[Draft<CampaignWrite>],
+    work: &mut UnitOfWork,
+    rows: &[RowWrite<CampaignWrite>],
 ) -> Result<Vec<StatusChange>, diesel::result::Error> {
     let numbers: Vec<&Key> = rows.iter().filter_map(|row| row.write.number.as_ref()).collect();
     let present: HashMap<Key, Option<Key>> = campaigns::table
@@ -357,11 +414,11 @@ async fn status_changes(
         .order(campaigns::number)
         .select((campaigns::number, campaigns::status_code))
         .for_no_key_update()
-        .load::<(Key, Option<Key>)>(&mut effect.conn)
+        .load::<(Key, Option<Key>)>(&mut work.conn)
         .await?
         .into_iter()
         .collect();
-    let change = |row: &Draft<CampaignWrite>| {
+    let change = |row: &RowWrite<CampaignWrite>| {
         let campaign_number = row.write.number.clone()?;
         let from = present.get(&campaign_number).cloned().flatten();
         let to = row.write.status_code.clone();

@@ -18,8 +18,7 @@ use uuid::Uuid;
 use super::{CampaignWrite, Campaigns, OfCampaign, Today};
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaign_status_changes, campaigns};
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::mount::{
@@ -29,6 +28,7 @@ use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::platform::outbox::{CampaignStatusChanged, Event};
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::{Key, Reference};
 
 const PATH: &str = "/v1/campaigns/{campaign}/status-changes";
@@ -38,7 +38,8 @@ const LIST: ListSpec = ListSpec {
         Field::new("id", FieldKind::Uuid, "campaign_status_changes.id").not_null(),
         Field::new("fromStatusCode", FieldKind::Key, "campaign_status_changes.from_status_code"),
         Field::new("toStatusCode", FieldKind::Key, "campaign_status_changes.to_status_code"),
-        Field::new("changedAt", FieldKind::Instant, "campaign_status_changes.changed_at").not_null(),
+        Field::new("changedAt", FieldKind::Instant, "campaign_status_changes.changed_at")
+            .not_null(),
         Field::new("changedBy", FieldKind::Text, "campaign_status_changes.changed_by").not_null(),
     ],
     default_order: "changedAt,id",
@@ -89,14 +90,19 @@ impl From<&StatusChange> for Event {
     fn from(StatusChange { campaign_number, from, to }: &StatusChange) -> Self {
         let code = |status: &Option<Key>| status.as_ref().map(ToString::to_string);
         let campaign_number = campaign_number.to_string();
-        CampaignStatusChanged { campaign_number, from_status_code: code(from), to_status_code: code(to) }.into()
+        CampaignStatusChanged {
+            campaign_number,
+            from_status_code: code(from),
+            to_status_code: code(to),
+        }
+        .into()
     }
 }
 
-/// Records changes. The campaigns are locked, and the clock is asked now, not when the transaction began: so the order of the
-/// instants is that of the changes.
+/// Records changes. The campaigns are locked, and the clock is asked now, not when the transaction
+/// began: so the order of the instants is that of the changes.
 pub(super) async fn record(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     changes: &[StatusChange],
 ) -> Result<Vec<StatusChangeView>, diesel::result::Error> {
     use campaign_status_changes as t;
@@ -109,16 +115,17 @@ pub(super) async fn record(
                 t::from_status_code.eq(change.from.as_ref()),
                 t::to_status_code.eq(change.to.as_ref()),
                 t::changed_at.eq(sql::<Timestamptz>("clock_timestamp()")),
-                t::changed_by.eq(&effect.author),
+                t::changed_by.eq(&work.author),
             )
         })
         .collect();
     if values.is_empty() {
         return Ok(Vec::new());
     }
-    effect.events.extend(changes.iter().map(Event::from));
-    let insert = diesel::insert_into(t::table).values(values).returning(StatusChangeView::as_returning());
-    insert.get_results(&mut effect.conn).await
+    work.events.extend(changes.iter().map(Event::from));
+    let insert =
+        diesel::insert_into(t::table).values(values).returning(StatusChangeView::as_returning());
+    insert.get_results(&mut work.conn).await
 }
 
 /// Adds the operations to the route table.
@@ -128,7 +135,9 @@ pub fn mount_status_changes(routes: &mut Routes) {
     routes.schema::<StatusChangeView>();
     routes.named_schema(page, page_of(StatusChangeView::name()));
     let operation = |id: &str, summary: &str, description: &str| {
-        let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+        let parameters = OfCampaign::PARAMETERS
+            .iter()
+            .map(|(name, description)| path_parameter(name, description));
         OperationBuilder::new()
             .operation_id(Some(id))
             .tag(Campaigns::NAMES.tag)
@@ -136,9 +145,17 @@ pub fn mount_status_changes(routes: &mut Routes) {
             .description(Some(description))
             .parameters(Some(parameters))
     };
-    let listing =
-        operation("list_campaign_status_changes", "List a campaign's status changes", &list_description(&LIST));
-    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "status changes", page.into()), list);
+    let listing = operation(
+        "list_campaign_status_changes",
+        "List a campaign's status changes",
+        &list_description(&LIST),
+    );
+    routes.operation(
+        HttpMethod::Get,
+        PATH,
+        list_operation(listing, &LIST, "status changes", page.into()),
+        list,
+    );
     let mut body = json_body("Where to; may be left out.", StatusChangeWrite::name());
     body.required = Some(Required::False);
     let moving = operation(
@@ -159,43 +176,67 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     use campaign_status_changes as t;
-    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &LIST,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let mut conn = database.list(&list).await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
     let changes = t::table.filter(t::campaign_number.eq(&number));
     let query = changes.select(StatusChangeView::as_select()).into_boxed();
-    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let query = query
+        .filter(list.condition())
+        .order(list.ordering())
+        .limit(list.limit())
+        .offset(list.offset());
     let rows: Vec<StatusChangeView> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
-        Some(changes.count().into_boxed().filter(list.filter_condition()).get_result(&mut conn).await?)
+        Some(
+            changes
+                .count()
+                .into_boxed()
+                .filter(list.filter_condition())
+                .get_result(&mut conn)
+                .await?,
+        )
     } else {
         None
     };
     let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
-    Answer::json(StatusCode::OK, &list.page(rows, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
 /// `POST`: moves the campaign.
-async fn create(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn create(
+    request: HttpRequest,
+    call: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let wanted: StatusChangeWrite = call.json_or_default()?;
     let reference = reference(&request, Campaigns::NAMES.singular)?;
     database
-        .effect(&call, async |effect| move_along(effect, &request, &reference, wanted.status_code.clone()).await)
+        .transact(&call, async |work| {
+            move_along(work, &request, &reference, wanted.status_code.clone()).await
+        })
         .await
 }
 
 async fn move_along(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     request: &HttpRequest,
     reference: &Reference,
     wanted: Option<Key>,
-) -> Result<Answer, Problem> {
-    let today = Today::find(request, &mut effect.conn).await?;
-    let campaign = Campaigns::find(&mut effect.conn, &today, reference, true).await?;
-    let campaign = campaign.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
+) -> Result<ApiResponse, Problem> {
+    let today = Today::find(request, &mut work.conn).await?;
+    let campaign = Campaigns::find(&mut work.conn, &today, reference, true).await?;
+    let campaign =
+        campaign.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
     let next = || campaign.next_status.as_ref().map(|status| status.code.clone());
     let to = wanted.or_else(next).ok_or_else(|| {
         let detail = format!("no status follows that of {}; name one", campaign.number);
@@ -206,18 +247,19 @@ async fn move_along(
         return Err(Problem::rule("/statusCode", FieldCode::NotAllowed, detail));
     }
     let write = CampaignWrite { status_code: Some(to.clone()), ..Campaigns::write_of(&campaign) };
-    let change = StatusChange { campaign_number: campaign.number, from: campaign.status_code, to: Some(to) };
-    let moved = effect
-        .part(async |effect| {
+    let change =
+        StatusChange { campaign_number: campaign.number, from: campaign.status_code, to: Some(to) };
+    let moved = work
+        .savepoint(async |work| {
             diesel::update(campaigns::table.find(campaign.id))
                 .set(campaigns::status_code.eq(change.to.as_ref()))
-                .execute(&mut effect.conn)
+                .execute(&mut work.conn)
                 .await?;
-            record(effect, std::slice::from_ref(&change)).await.map_err(SaveError::from)
+            record(work, std::slice::from_ref(&change)).await.map_err(SaveError::from)
         })
         .await;
     match moved {
-        Ok(records) => Answer::json(StatusCode::CREATED, &records.as_slice().first()),
-        Err(error) => Err(refusal::<Campaigns>(effect, error, &write, campaign.id).await?),
+        Ok(records) => ApiResponse::json(StatusCode::CREATED, &records.as_slice().first()),
+        Err(error) => Err(refusal::<Campaigns>(work, error, &write, campaign.id).await?),
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::campaign_statuses::CampaignStatusView;
 use crate::platform::db::schema::{campaign_statuses, campaigns};
 use crate::platform::http::problem::Problem;
-use crate::values::words::{CampaignState, Publishing};
+use crate::values::enums::{CampaignState, Publishing};
 use crate::values::{Date, Key, Text};
 
 /// A campaign.
@@ -35,7 +35,8 @@ pub struct CampaignView {
     pub status_code: Option<Key>,
     /// The status it is at, in full.
     pub status: Option<CampaignStatusView>,
-    /// The status that follows, by sequence and code; without a status the first, after a final or the last status none.
+    /// The status that follows, by sequence and code; without a status the first, after a final or
+    /// the last status none.
     pub next_status: Option<CampaignStatusView>,
     /// The first day on which its prices hold.
     pub starting_date: Option<Date>,
@@ -50,7 +51,8 @@ pub struct CampaignView {
     /// Whether it differs from what is published of it.
     #[schema(example = false)]
     pub has_unpublished_changes: bool,
-    /// The version of the price book that its present publication made; null while it is not active.
+    /// The version of the price book that its present publication made; null while it is not
+    /// active.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub publication_version: Option<i64>,
     /// The first day as it is published.
@@ -93,7 +95,10 @@ pub(super) async fn views(
 }
 
 fn view(row: CampaignRow, today: NaiveDate, statuses: &[CampaignStatusView]) -> CampaignView {
-    let at = row.status_code.as_ref().and_then(|code| statuses.iter().position(|status| status.code == *code));
+    let at = row
+        .status_code
+        .as_ref()
+        .and_then(|code| statuses.iter().position(|status| status.code == *code));
     let status = at.and_then(|at| statuses.get(at));
     let following = if status.is_some_and(|status| status.is_final) {
         None

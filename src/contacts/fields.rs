@@ -1,15 +1,17 @@
 //! What contacts can be filtered by, in their list and in the criteria of segments.
 
 use crate::platform::http::list::{Field, FieldKind};
-use crate::values::words::ContactType;
+use crate::values::enums::ContactType;
 
-/// What contacts can be filtered by. The expressions name the table `contacts`, so a query has to call it that.
+/// What contacts can be filtered by. The expressions name the table `contacts`, so a query has to
+/// call it that.
 ///
-/// A person's industry groups and business relations include the company's (api.md section 6). The company's are read by its
-/// number, once for each person the rest of the filter leaves to be asked; whoever has no company costs nothing.
+/// A person's industry groups and business relations include the company's (api.md section 6). The
+/// company's are read by its number, once for each person the rest of the filter leaves to be
+/// asked; whoever has no company costs nothing.
 ///
-/// The last ones do not stand in a contact: they say what was done with it, canceled interactions left out, and what its account
-/// bought by posted invoices.
+/// The last ones do not stand in a contact: they say what was done with it, canceled interactions
+/// left out, and what its account bought by posted invoices.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),

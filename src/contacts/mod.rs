@@ -1,5 +1,5 @@
-//! Contacts: companies and the persons who work there. A company may be a customer, and then has the groups that prices are
-//! granted to.
+//! Contacts: companies and the persons who work there. A company may be a customer, and then has
+//! the groups that prices are granted to.
 
 mod fields;
 
@@ -17,14 +17,14 @@ use uuid::Uuid;
 pub use fields::FIELDS;
 
 use crate::platform::db::schema::{contacts, tasks};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, in_use, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, in_use, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::words::ContactType;
+use crate::values::enums::ContactType;
 use crate::values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
 /// A company's side as a customer.
@@ -104,7 +104,8 @@ pub struct ContactWrite {
     /// The language, a free code.
     #[deserr(default)]
     pub language_code: Option<Key>,
-    /// The currency of the contact's quotes when they name none; null: the company's, else the local one.
+    /// The currency of the contact's quotes when they name none; null: the company's, else the
+    /// local one.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
@@ -181,7 +182,8 @@ pub struct ContactView {
     pub email: Email,
     /// The language, a free code.
     pub language_code: Option<Key>,
-    /// The currency of the contact's quotes when they name none; null: the company's, else the local one.
+    /// The currency of the contact's quotes when they name none; null: the company's, else the
+    /// local one.
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
     pub salesperson_code: Option<Key>,
@@ -247,39 +249,42 @@ impl Resource for Contacts {
     };
     const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec { fields: FIELDS, default_order: "number", tie: "number" };
-    const HOLDERS: &'static [Holder] = &[
-        Holder {
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
             what: "persons of the company",
             count: "SELECT count(*) AS count FROM contacts WHERE company_number = $1",
         },
-        Holder {
+        Dependent {
             what: "segment lines",
             count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1",
         },
-        Holder {
+        Dependent {
             what: "posted sales lines",
             count: "SELECT count(*) AS count FROM sales WHERE contact_number = $1 OR account_number = $1",
         },
-        Holder {
+        Dependent {
             what: "open tasks",
             count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 AND closed_at IS NULL",
         },
-        Holder {
+        Dependent {
             what: "golden quotes",
             count: "SELECT count(*) AS count FROM golden_quotes WHERE contact_number = $1 \
                     OR customer_number = (SELECT customer_number FROM contacts WHERE number = $1)",
         },
-        Holder {
+        Dependent {
             what: "opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE contact_number = $1",
         },
-        Holder {
+        Dependent {
             what: "logged targets of active campaigns",
             count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
         },
-        Holder { what: "audiences of active campaigns", count: AUDIENCES },
-        Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1" },
-        Holder {
+        Dependent { what: "audiences of active campaigns", count: AUDIENCES },
+        Dependent {
+            what: "price lines",
+            count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1",
+        },
+        Dependent {
             what: "discount lines",
             count: "SELECT count(*) AS count FROM discount_lines WHERE contact_number = $1",
         },
@@ -288,14 +293,31 @@ impl Resource for Contacts {
     type Write = ContactWrite;
     type View = ContactView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = contacts::table.select(ContactView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(contacts::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(contacts::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -304,9 +326,16 @@ impl Resource for Contacts {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let named = contacts::id.nullable().eq(reference.id()).or(contacts::number.nullable().eq(reference.key()));
+        let named = contacts::id
+            .nullable()
+            .eq(reference.id())
+            .or(contacts::number.nullable().eq(reference.key()));
         let query = contacts::table.filter(named).select(ContactView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -322,31 +351,38 @@ impl Resource for Contacts {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<ContactWrite>],
+        rows: &[RowWrite<ContactWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        hold(&mut effect.conn, rows).await?;
-        insert(&mut effect.conn, rows, if_exists).await.map_err(|error| refused(error, rows))?;
-        effect.touched.contacts.extend(rows.iter().filter_map(|row| row.write.number.as_ref()).map(Key::to_string));
+        hold(&mut work.conn, rows).await?;
+        insert(&mut work.conn, rows, if_exists).await.map_err(|error| refused(error, rows))?;
+        work.changed_keys
+            .contacts
+            .extend(rows.iter().filter_map(|row| row.write.number.as_ref()).map(Key::to_string));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        // No foreign key leads from the book, whose history outlives what it tells of. A campaign that is published by hand may still
-        // grant its prices to a contact that no segment holds.
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        // No foreign key leads from the book, whose history outlives what it tells of. A campaign
+        // that is published by hand may still grant its prices to a contact that no segment holds.
         let audiences = diesel::sql_query(AUDIENCES).bind::<SqlText, _>(&view.number);
-        if audiences.get_result::<Audiences>(&mut effect.conn).await?.count > 0 {
-            return Err(in_use(&mut effect.conn, Self::HOLDERS, view.number.as_str()).await?.into());
+        if audiences.get_result::<Audiences>(&mut work.conn).await?.count > 0 {
+            return Err(in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?.into());
         }
         // Closed tasks stay in the history of their campaign, without the contact.
-        let closed = tasks::table.filter(tasks::contact_number.eq(&view.number)).filter(tasks::closed_at.is_not_null());
-        diesel::update(closed).set(tasks::contact_number.eq(None::<&Key>)).execute(&mut effect.conn).await?;
-        let left = leave_history(&mut effect.conn, &view.number).await?;
-        effect.touched.campaigns.extend(left);
-        diesel::delete(contacts::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.contacts.insert(view.number.to_string());
+        let closed = tasks::table
+            .filter(tasks::contact_number.eq(&view.number))
+            .filter(tasks::closed_at.is_not_null());
+        diesel::update(closed)
+            .set(tasks::contact_number.eq(None::<&Key>))
+            .execute(&mut work.conn)
+            .await?;
+        let left = leave_history(&mut work.conn, &view.number).await?;
+        work.changed_keys.campaigns.extend(left);
+        diesel::delete(contacts::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.contacts.insert(view.number.to_string());
         Ok(())
     }
 
@@ -391,8 +427,8 @@ impl Resource for Contacts {
         write.number = Some(key);
     }
 
-    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
-        next_number(&mut effect.conn, Series::Contact).await.map(Some)
+    async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
+        next_number(&mut work.conn, Series::Contact).await.map(Some)
     }
 
     fn rules(write: &ContactWrite, (): &()) -> Vec<FieldError> {
@@ -402,7 +438,8 @@ impl Resource for Contacts {
             errors.push(FieldError::new("/customer", FieldCode::CustomerNeedsCompany, detail));
         }
         if write.company_number.is_some() {
-            let link = |detail: &str| FieldError::new("/companyNumber", FieldCode::CompanyLink, detail);
+            let link =
+                |detail: &str| FieldError::new("/companyNumber", FieldCode::CompanyLink, detail);
             if write.kind != ContactType::Person {
                 errors.push(link("only a PERSON belongs to a company"));
             } else if write.company_number == write.number {
@@ -412,11 +449,11 @@ impl Resource for Contacts {
         errors
     }
 
-    fn references(write: &ContactWrite) -> Vec<Named> {
+    fn references(write: &ContactWrite) -> Vec<NamedReference> {
         [
-            named("/companyNumber", Target::Company, write.company_number.as_ref()),
-            named("/currencyCode", Target::Currency, write.currency_code.as_ref()),
-            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+            named("/companyNumber", ReferenceKind::Company, write.company_number.as_ref()),
+            named("/currencyCode", ReferenceKind::Currency, write.currency_code.as_ref()),
+            named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -428,7 +465,8 @@ impl Resource for Contacts {
     }
 }
 
-/// In how many audiences contact `$1` is an account, as published. By campaign, since the audience has its index that way.
+/// In how many audiences contact `$1` is an account, as published. By campaign, since the audience
+/// has its index that way.
 const AUDIENCES: &str = "SELECT count(*) AS count FROM campaigns
     JOIN contacts ON contacts.number = $1
     JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
@@ -441,45 +479,48 @@ struct Audiences {
     count: i64,
 }
 
-/// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no longer say with whom. Those by
-/// which it is in the audience of an active campaign keep their contact, and so hold it. Answers with the campaigns whose audience
-/// it would be in once they are active.
+/// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no
+/// longer say with whom. Those by which it is in the audience of an active campaign keep their
+/// contact, and so hold it. Answers with the campaigns whose audience it would be in once they are
+/// active.
 async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Left {
         #[diesel(sql_type = Nullable<SqlText>)]
         campaign: Option<String>,
     }
-    let question = "UPDATE interactions SET contact_number = NULL
+    let query = "UPDATE interactions SET contact_number = NULL
         WHERE contact_number = $1 AND id NOT IN (SELECT id FROM held_targets WHERE contact_number = $1)
         RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled THEN campaign_number END
             AS campaign";
-    let left: Vec<Left> = diesel::sql_query(question).bind::<SqlText, _>(number).load(conn).await?;
+    let left: Vec<Left> = diesel::sql_query(query).bind::<SqlText, _>(number).load(conn).await?;
     Ok(left.into_iter().filter_map(|row| row.campaign).collect())
 }
 
-/// Locks the rows that stand already, in the order of their numbers and against foreign keys too: a line that puts the contact on a
-/// segment in another transaction either is there already when the price book follows this change, or waits for it. Either way
-/// the audience is of the contact as it is, and nobody who has just objected is published.
-async fn hold(conn: &mut AsyncPgConnection, rows: &[Draft<ContactWrite>]) -> QueryResult<()> {
+/// Locks the rows that stand already, in the order of their numbers and against foreign keys too: a
+/// line that puts the contact on a segment in another transaction either is there already when the
+/// price book follows this change, or waits for it. Either way the audience is of the contact as it
+/// is, and nobody who has just objected is published.
+async fn hold(conn: &mut AsyncPgConnection, rows: &[RowWrite<ContactWrite>]) -> QueryResult<()> {
     let numbers: Vec<&Key> = rows.iter().filter_map(|row| row.write.number.as_ref()).collect();
     let standing = contacts::table.filter(contacts::number.eq_any(numbers)).order(contacts::number);
     standing.select(contacts::id).for_update().load::<Uuid>(conn).await.map(drop)
 }
 
-/// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies may stand after them.
+/// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies
+/// may stand after them.
 async fn insert(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<ContactWrite>],
+    rows: &[RowWrite<ContactWrite>],
     if_exists: IfExists,
 ) -> Result<usize, diesel::result::Error> {
     use contacts as t;
     // In one order everywhere, so that two batches do not wait for each other's rows.
-    let mut rows: Vec<&Draft<ContactWrite>> = rows.iter().collect();
+    let mut rows: Vec<&RowWrite<ContactWrite>> = rows.iter().collect();
     rows.sort_by_key(|row| &row.write.number);
     let values: Vec<_> = rows
         .into_iter()
-        .map(|Draft { id, write }| {
+        .map(|RowWrite { id, write }| {
             let customer = write.customer.as_ref();
             (
                 t::id.eq(*id),
@@ -506,11 +547,16 @@ async fn insert(
                 t::exclude_from_segments.eq(write.exclude_from_segments),
                 t::privacy_blocked.eq(write.privacy_blocked),
                 t::customer_number.eq(customer.map(|customer| &customer.number)),
-                t::customer_price_group_code.eq(customer.and_then(|customer| customer.price_group_code.as_ref())),
-                t::customer_discount_group_code.eq(customer.and_then(|customer| customer.discount_group_code.as_ref())),
-                t::customer_allow_line_discount.eq(customer.is_none_or(|customer| customer.allow_line_discount)),
-                t::customer_prices_include_tax.eq(customer.is_some_and(|customer| customer.prices_include_tax)),
-                // What an upsert would replace keeps its ordinal, and takes none out of the sequence: audiences lie densely.
+                t::customer_price_group_code
+                    .eq(customer.and_then(|customer| customer.price_group_code.as_ref())),
+                t::customer_discount_group_code
+                    .eq(customer.and_then(|customer| customer.discount_group_code.as_ref())),
+                t::customer_allow_line_discount
+                    .eq(customer.is_none_or(|customer| customer.allow_line_discount)),
+                t::customer_prices_include_tax
+                    .eq(customer.is_some_and(|customer| customer.prices_include_tax)),
+                // What an upsert would replace keeps its ordinal, and takes none out of the
+                // sequence: audiences lie densely.
                 t::ordinal.eq(diesel::dsl::sql::<Integer>(
                     "coalesce((SELECT ordinal FROM contacts AS known WHERE number = ",
                 )
@@ -560,11 +606,14 @@ async fn insert(
     }
 }
 
-/// The refusal of a write. Where a company without a company of its own breaks the link of persons to companies, it is the end
-/// that persons refer to; that it cannot become a person is said at the field that asks for it.
-fn refused(error: diesel::result::Error, rows: &[Draft<ContactWrite>]) -> SaveError {
-    if let (diesel::result::Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, information), [row]) =
-        (&error, rows)
+/// The refusal of a write. Where a company without a company of its own breaks the link of persons
+/// to companies, it is the end that persons refer to; that it cannot become a person is said at the
+/// field that asks for it.
+fn refused(error: diesel::result::Error, rows: &[RowWrite<ContactWrite>]) -> SaveError {
+    if let (
+        diesel::result::Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, information),
+        [row],
+    ) = (&error, rows)
         && information.constraint_name() == Some("contacts_company_fkey")
         && row.write.company_number.is_none()
     {

@@ -1,4 +1,5 @@
-//! The currencies that amounts may be in besides the local one, and how far amounts in them are rounded.
+//! The currencies that amounts may be in besides the local one, and how far amounts in them are
+//! rounded.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -10,12 +11,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::currencies;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{CurrencyCode, Key, Precision, Reference, Text};
 
 /// What a client says about a currency.
@@ -79,37 +80,69 @@ impl Resource for Currencies {
             Field::new("id", FieldKind::Uuid, "currencies.id").not_null(),
             Field::new("code", FieldKind::Key, "currencies.code").not_null(),
             Field::new("description", FieldKind::Text, "currencies.description").not_null(),
-            Field::new("unitAmountPrecision", FieldKind::Decimal, "currencies.unit_amount_precision").not_null(),
-            Field::new("amountPrecision", FieldKind::Decimal, "currencies.amount_precision").not_null(),
+            Field::new(
+                "unitAmountPrecision",
+                FieldKind::Decimal,
+                "currencies.unit_amount_precision",
+            )
+            .not_null(),
+            Field::new("amountPrecision", FieldKind::Decimal, "currencies.amount_precision")
+                .not_null(),
         ],
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] = &[
-        Holder {
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
             what: "exchange rates",
             count: "SELECT count(*) AS count FROM exchange_rates WHERE currency_code = $1",
         },
-        Holder { what: "contacts", count: "SELECT count(*) AS count FROM contacts WHERE currency_code = $1" },
-        Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE currency_code = $1" },
-        Holder {
+        Dependent {
+            what: "contacts",
+            count: "SELECT count(*) AS count FROM contacts WHERE currency_code = $1",
+        },
+        Dependent {
+            what: "price lines",
+            count: "SELECT count(*) AS count FROM price_lines WHERE currency_code = $1",
+        },
+        Dependent {
             what: "discount lines",
             count: "SELECT count(*) AS count FROM discount_lines WHERE currency_code = $1",
         },
-        Holder { what: "golden quotes", count: "SELECT count(*) AS count FROM golden_quotes WHERE currency_code = $1" },
+        Dependent {
+            what: "golden quotes",
+            count: "SELECT count(*) AS count FROM golden_quotes WHERE currency_code = $1",
+        },
     ];
     type Scope = ();
     type Write = CurrencyWrite;
     type View = CurrencyView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = currencies::table.select(CurrencyView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(currencies::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(currencies::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -122,7 +155,11 @@ impl Resource for Currencies {
         let query = currencies::table
             .filter(by_id.or(currencies::code.nullable().eq(reference.key())))
             .select(CurrencyView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -141,21 +178,25 @@ impl Resource for Currencies {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<CurrencyWrite>],
+        rows: &[RowWrite<CurrencyWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use currencies as t;
         let mut values = Vec::with_capacity(rows.len());
-        for Draft { id, write: CurrencyWrite { code, description, unit_amount_precision, amount_precision } } in rows {
+        for RowWrite {
+            id,
+            write: CurrencyWrite { code, description, unit_amount_precision, amount_precision },
+        } in rows
+        {
             // A key of the path that is no currency code could not be set (see `set_key`).
             let Some(code) = code else {
                 let detail = "a currency code is three letters";
                 let error = FieldError::new("/code", FieldCode::InvalidKey, detail);
                 return Err(Problem::from_errors(vec![error]).into());
             };
-            effect.touched.currencies.insert(code.to_string());
+            work.changed_keys.currencies.insert(code.to_string());
             values.push((
                 t::id.eq(*id),
                 t::code.eq(code),
@@ -166,7 +207,7 @@ impl Resource for Currencies {
         }
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::code)
@@ -176,16 +217,16 @@ impl Resource for Currencies {
                         t::unit_amount_precision.eq(excluded(t::unit_amount_precision)),
                         t::amount_precision.eq(excluded(t::amount_precision)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(currencies::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.currencies.insert(view.code.to_string());
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(currencies::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.currencies.insert(view.code.to_string());
         Ok(())
     }
 

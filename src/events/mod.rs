@@ -1,9 +1,11 @@
-//! What happened, for others to hear of: the events of the outbox as a list, and those that time brings.
+//! What happened, for others to hear of: the events of the outbox as a list, and those that time
+//! brings.
 //!
-//! Who changes something writes its event in the change's own transaction ([`outbox`](crate::platform::outbox)); nobody changes
-//! anything when a day begins, so [`turns`] looks for it.
+//! Who changes something writes its event in the change's own transaction
+//! ([`outbox`](crate::platform::outbox)); nobody changes anything when a day begins, so [`turns`]
+//! looks for it.
 
-pub mod turns;
+pub mod lifecycle;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -19,13 +21,15 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::events;
-use crate::platform::effect::Database;
-use crate::platform::http::call::Answer;
+use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation, query_parameter, whole_number};
+use crate::platform::http::mount::{
+    list_description, list_operation, query_parameter, whole_number,
+};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
 use crate::platform::outbox::{EventData, EventType};
+use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/events";
 /// The version of CloudEvents that the events keep to.
@@ -62,7 +66,12 @@ pub fn mount(routes: &mut Routes) {
         .description(Some(description))
         .parameter(after_parameter())
         .parameter(type_parameter());
-    routes.operation(HttpMethod::Get, PATH, list_operation(operation, &LIST, "events", EventPage::name()), list);
+    routes.operation(
+        HttpMethod::Get,
+        PATH,
+        list_operation(operation, &LIST, "events", EventPage::name()),
+        list,
+    );
 }
 
 fn after_parameter() -> Parameter {
@@ -71,7 +80,9 @@ fn after_parameter() -> Parameter {
 }
 
 fn type_parameter() -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(EventType::TEXTS.iter().copied()));
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(EventType::TEXTS.iter().copied()));
     query_parameter("type", "Only events of this type.", schema)
 }
 
@@ -145,7 +156,10 @@ pub struct EventPage {
     #[schema(max_items = 1000)]
     value: Vec<CloudEvent>,
     /// Where the next page is; absent on the last. Opaque.
-    #[schema(max_length = 16384, example = "/v1/events?after=1041&cursor=eyJrIjpbIjEwNDIiXX0.c2ln")]
+    #[schema(
+        max_length = 16384,
+        example = "/v1/events?after=1041&cursor=eyJrIjpbIjEwNDIiXX0.c2ln"
+    )]
     next_link: Option<String>,
     /// How many the filter leaves; only with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1042)]
@@ -158,27 +172,41 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let own = &["after", "type"];
-    let list =
-        ListQuery::parse_with(request.path(), request.query_string(), own, &LIST, &cursor_key, calendar.today())?;
+    let list = ListQuery::parse_with(
+        request.path(),
+        request.query_string(),
+        own,
+        &LIST,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let (after, type_) = wanted(&list)?;
     let mut conn = database.list(&list).await?;
-    let mut query = events::table.select(EventRow::as_select()).filter(events::sequence.gt(after)).into_boxed::<Pg>();
+    let mut query = events::table
+        .select(EventRow::as_select())
+        .filter(events::sequence.gt(after))
+        .into_boxed::<Pg>();
     let mut counting = events::table.count().filter(events::sequence.gt(after)).into_boxed::<Pg>();
     if let Some(type_) = type_ {
         query = query.filter(events::type_.eq(type_));
         counting = counting.filter(events::type_.eq(type_));
     }
-    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let query = query
+        .filter(list.condition())
+        .order(list.ordering())
+        .limit(list.limit())
+        .offset(list.offset());
     let rows: Vec<EventRow> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
         Some(counting.filter(list.filter_condition()).get_result(&mut conn).await?)
     } else {
         None
     };
-    let rows: Result<Vec<Value>, _> = rows.into_iter().map(|row| serde_json::to_value(CloudEvent::from(row))).collect();
-    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+    let rows: Result<Vec<Value>, _> =
+        rows.into_iter().map(|row| serde_json::to_value(CloudEvent::from(row))).collect();
+    ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }
 
 /// The list's own parameters: after which event, and of which type.
@@ -186,9 +214,15 @@ fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
     let mut errors = Vec::new();
     // No further than JSON numbers are exact, as the document says.
     let exact = 0..=9_007_199_254_740_991_i64;
-    let after = list.own("after").map_or(Some(0), |text| text.parse().ok().filter(|sequence| exact.contains(sequence)));
+    let after = list
+        .own("after")
+        .map_or(Some(0), |text| text.parse().ok().filter(|sequence| exact.contains(sequence)));
     if after.is_none() {
-        errors.push(FieldError::new("?after", FieldCode::InvalidType, "has to be the sequence of an event, or 0"));
+        errors.push(FieldError::new(
+            "?after",
+            FieldCode::InvalidType,
+            "has to be the sequence of an event, or 0",
+        ));
     }
     let type_ = list.own("type").map(EventType::parse).transpose().unwrap_or_else(|invalid| {
         errors.push(FieldError::new("?type", FieldCode::InvalidValue, invalid.detail));

@@ -12,12 +12,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::exchange_rates;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{CurrencyCode, Date, ExchangeRate, Key, Reference};
 
 /// What a client says about an exchange rate.
@@ -77,19 +77,36 @@ impl Resource for ExchangeRates {
         default_order: "currencyCode,startingDate",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = ();
     type Write = ExchangeRateWrite;
     type View = ExchangeRateView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = exchange_rates::table.select(ExchangeRateView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(exchange_rates::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(exchange_rates::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -100,12 +117,16 @@ impl Resource for ExchangeRates {
     ) -> Result<Option<Self::View>, Problem> {
         let Some(id) = reference.id() else { return Ok(None) };
         let query = exchange_rates::table.find(id).select(ExchangeRateView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
-    /// By currency and starting date. Of writes that name the same, only the first gets the id: the others are then refused
-    /// by the constraint, rather than that the last one silently wins.
+    /// By currency and starting date. Of writes that name the same, only the first gets the id: the
+    /// others are then refused by the constraint, rather than that the last one silently wins.
     async fn existing(
         conn: &mut AsyncPgConnection,
         (): &(),
@@ -113,43 +134,60 @@ impl Resource for ExchangeRates {
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let currencies = writes.iter().map(|write| &write.currency_code);
         let dates = writes.iter().map(|write| write.starting_date);
-        // Each date with each currency: more than was asked for, and exactly what is asked for among it.
+        // Each date with each currency: more than was asked for, and exactly what is asked for
+        // among it.
         let known = exchange_rates::table
-            .filter(exchange_rates::currency_code.eq_any(currencies).and(exchange_rates::starting_date.eq_any(dates)))
-            .select((exchange_rates::currency_code, exchange_rates::starting_date, exchange_rates::id))
+            .filter(
+                exchange_rates::currency_code
+                    .eq_any(currencies)
+                    .and(exchange_rates::starting_date.eq_any(dates)),
+            )
+            .select((
+                exchange_rates::currency_code,
+                exchange_rates::starting_date,
+                exchange_rates::id,
+            ))
             .load::<(CurrencyCode, Date, Uuid)>(conn)
             .await?;
         let mut known: HashMap<(CurrencyCode, Date), Uuid> =
             known.into_iter().map(|(currency, date, id)| ((currency, date), id)).collect();
-        Ok(writes.iter().map(|write| known.remove(&(write.currency_code.clone(), write.starting_date))).collect())
+        Ok(writes
+            .iter()
+            .map(|write| known.remove(&(write.currency_code.clone(), write.starting_date)))
+            .collect())
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<ExchangeRateWrite>],
+        rows: &[RowWrite<ExchangeRateWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use exchange_rates as t;
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write: ExchangeRateWrite { currency_code, starting_date, rate } }| {
-                (
-                    t::id.eq(*id),
-                    t::currency_code.eq(currency_code),
-                    t::starting_date.eq(*starting_date),
-                    t::rate.eq(*rate),
-                )
-            })
+            .map(
+                |RowWrite {
+                     id,
+                     write: ExchangeRateWrite { currency_code, starting_date, rate },
+                 }| {
+                    (
+                        t::id.eq(*id),
+                        t::currency_code.eq(currency_code),
+                        t::starting_date.eq(*starting_date),
+                        t::rate.eq(*rate),
+                    )
+                },
+            )
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         let ids = rows.iter().map(|row| row.id);
         let before = t::table.filter(t::id.eq_any(ids)).select(t::currency_code);
-        effect.touched.exchange_rates.extend(before.load::<String>(&mut effect.conn).await?);
+        work.changed_keys.exchange_rates.extend(before.load::<String>(&mut work.conn).await?);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
-            // The id says which row is meant, also where currency or date change. A row that another one has in its way is
-            // refused by the constraint on these two.
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
+            // The id says which row is meant, also where currency or date change. A row that
+            // another one has in its way is refused by the constraint on these two.
             IfExists::Replace => {
                 insert
                     .on_conflict(t::id)
@@ -159,17 +197,19 @@ impl Resource for ExchangeRates {
                         t::starting_date.eq(excluded(t::starting_date)),
                         t::rate.eq(excluded(t::rate)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
-        effect.touched.exchange_rates.extend(rows.iter().map(|row| row.write.currency_code.to_string()));
+        work.changed_keys
+            .exchange_rates
+            .extend(rows.iter().map(|row| row.write.currency_code.to_string()));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(exchange_rates::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.exchange_rates.insert(view.currency_code.to_string());
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(exchange_rates::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.exchange_rates.insert(view.currency_code.to_string());
         Ok(())
     }
 
@@ -191,7 +231,9 @@ impl Resource for ExchangeRates {
 
     fn set_key(_: &mut ExchangeRateWrite, _: Key) {}
 
-    fn references(write: &ExchangeRateWrite) -> Vec<Named> {
-        named("/currencyCode", Target::Currency, Some(&write.currency_code)).into_iter().collect()
+    fn references(write: &ExchangeRateWrite) -> Vec<NamedReference> {
+        named("/currencyCode", ReferenceKind::Currency, Some(&write.currency_code))
+            .into_iter()
+            .collect()
     }
 }

@@ -1,5 +1,6 @@
-//! Golden quotes: what a campaign's prices have to come to, for whom, in questions whose answers are known beforehand. An
-//! activation asks them all and publishes nothing that answers otherwise (`activation/golden.rs`).
+//! Golden quotes: what a campaign's prices have to come to, for whom, in questions whose answers
+//! are known beforehand. An activation asks them all and publishes nothing that answers otherwise
+//! (`activation/golden.rs`).
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -12,12 +13,12 @@ use uuid::Uuid;
 
 use crate::campaigns::OfCampaign;
 use crate::platform::db::schema::golden_quotes;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
 
 /// What a client says about a golden quote.
@@ -26,7 +27,8 @@ use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Referenc
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct GoldenQuoteWrite {
-    /// The contact that asks; a person asks for its company. Neither contact nor customer: nobody in particular.
+    /// The contact that asks; a person asks for its company. Neither contact nor customer: nobody
+    /// in particular.
     #[deserr(default)]
     pub contact_number: Option<Key>,
     /// The customer that asks, instead of a contact.
@@ -44,7 +46,8 @@ pub struct GoldenQuoteWrite {
     #[deserr(default)]
     #[schema(required = false, default = "1")]
     pub quantity: Quantity,
-    /// The day that is asked for; absent: the campaign's first, or today if that is later and still in its dates.
+    /// The day that is asked for; absent: the campaign's first, or today if that is later and still
+    /// in its dates.
     #[deserr(default)]
     pub date: Option<Date>,
     /// The currency; absent: the contact's, else the account's, else local.
@@ -56,7 +59,8 @@ pub struct GoldenQuoteWrite {
     pub prices_include_tax: Option<bool>,
     /// What the quote has to say; at least one of its fields.
     pub expected: Expected,
-    /// Whether the campaign has to grant the price or the discount (true), or must not (false); absent: either will do.
+    /// Whether the campaign has to grant the price or the discount (true), or must not (false);
+    /// absent: either will do.
     #[deserr(default)]
     #[schema(example = true)]
     pub expected_campaign: Option<bool>,
@@ -86,7 +90,9 @@ pub struct Expected {
 
 impl Expected {
     const fn is_empty(&self) -> bool {
-        self.unit_price.is_none() && self.line_discount_percent.is_none() && self.line_amount.is_none()
+        self.unit_price.is_none()
+            && self.line_discount_percent.is_none()
+            && self.line_amount.is_none()
     }
 }
 
@@ -111,7 +117,8 @@ pub struct GoldenQuoteView {
     pub unit_of_measure_code: Option<Key>,
     /// How many units.
     pub quantity: Quantity,
-    /// The day that is asked for; null: the campaign's first, or today if that is later and still in its dates.
+    /// The day that is asked for; null: the campaign's first, or today if that is later and still
+    /// in its dates.
     pub date: Option<Date>,
     /// The currency; null: the contact's, else the account's, else local.
     pub currency_code: Option<CurrencyCode>,
@@ -121,7 +128,8 @@ pub struct GoldenQuoteView {
     /// What the quote has to say.
     #[diesel(embed)]
     pub expected: Expected,
-    /// Whether the campaign has to grant the price or the discount, or must not; null: either will do.
+    /// Whether the campaign has to grant the price or the discount, or must not; null: either will
+    /// do.
     #[schema(example = true)]
     pub expected_campaign: Option<bool>,
     /// Why this is expected.
@@ -132,7 +140,10 @@ pub struct GoldenQuoteView {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn of_campaign(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<GoldenQuoteView>> {
+pub async fn of_campaign(
+    conn: &mut AsyncPgConnection,
+    number: &Key,
+) -> QueryResult<Vec<GoldenQuoteView>> {
     let of_campaign = golden_quotes::table.filter(golden_quotes::campaign_number.eq(number));
     of_campaign.order(golden_quotes::id).select(GoldenQuoteView::as_select()).load(conn).await
 }
@@ -148,7 +159,10 @@ impl GoldenQuotes {
             (None, Some(number)) => format!("customer {number}"),
             (None, None) => "nobody in particular".to_owned(),
         };
-        let mut words = format!("a golden quote for {asker}, item {}, quantity {}", write.item_number, write.quantity);
+        let mut words = format!(
+            "a golden quote for {asker}, item {}, quantity {}",
+            write.item_number, write.quantity
+        );
         for (name, value) in [
             ("variant", write.variant_code.as_ref().map(ToString::to_string)),
             ("unit", write.unit_of_measure_code.as_ref().map(ToString::to_string)),
@@ -186,7 +200,11 @@ impl Resource for GoldenQuotes {
             Field::new("currencyCode", FieldKind::Key, "golden_quotes.currency_code"),
             Field::new("pricesIncludeTax", FieldKind::Boolean, "golden_quotes.prices_include_tax"),
             Field::new("expected.unitPrice", FieldKind::Decimal, "golden_quotes.unit_price"),
-            Field::new("expected.lineDiscountPercent", FieldKind::Decimal, "golden_quotes.line_discount_percent"),
+            Field::new(
+                "expected.lineDiscountPercent",
+                FieldKind::Decimal,
+                "golden_quotes.line_discount_percent",
+            ),
             Field::new("expected.lineAmount", FieldKind::Decimal, "golden_quotes.line_amount"),
             Field::new("expectedCampaign", FieldKind::Boolean, "golden_quotes.expected_campaign"),
             Field::new("note", FieldKind::Text, "golden_quotes.note").not_null(),
@@ -194,7 +212,7 @@ impl Resource for GoldenQuotes {
         default_order: "id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = "From then on nothing is expected of it.";
     type Scope = OfCampaign;
     type Write = GoldenQuoteWrite;
@@ -207,11 +225,19 @@ impl Resource for GoldenQuotes {
     ) -> Result<Vec<Self::View>, Problem> {
         let query = golden_quotes::table.select(GoldenQuoteView::as_select()).into_boxed();
         let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, campaign: &OfCampaign, list: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        campaign: &OfCampaign,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
         let query = golden_quotes::table.count().into_boxed();
         let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
         Ok(query.filter(list.filter_condition()).get_result(conn).await?)
@@ -228,7 +254,11 @@ impl Resource for GoldenQuotes {
             .filter(golden_quotes::id.eq(*id))
             .filter(golden_quotes::campaign_number.eq(&campaign.number))
             .select(GoldenQuoteView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -250,15 +280,15 @@ impl Resource for GoldenQuotes {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         campaign: &OfCampaign,
-        rows: &[Draft<GoldenQuoteWrite>],
+        rows: &[RowWrite<GoldenQuoteWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use golden_quotes as t;
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 (
                     t::id.eq(*id),
                     t::campaign_number.eq(&campaign.number),
@@ -281,7 +311,7 @@ impl Resource for GoldenQuotes {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::id)
@@ -302,16 +332,21 @@ impl Resource for GoldenQuotes {
                         t::expected_campaign.eq(excluded(t::expected_campaign)),
                         t::note.eq(excluded(t::note)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
-        // Nothing is touched: what is expected counts for no price, and is asked for when something is published.
+        // Nothing is touched: what is expected counts for no price, and is asked for when something
+        // is published.
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &OfCampaign, view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(golden_quotes::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(
+        work: &mut UnitOfWork,
+        _: &OfCampaign,
+        view: &Self::View,
+    ) -> Result<(), SaveError> {
+        diesel::delete(golden_quotes::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -359,15 +394,23 @@ impl Resource for GoldenQuotes {
         errors
     }
 
-    fn references(write: &GoldenQuoteWrite) -> Vec<Named> {
+    fn references(write: &GoldenQuoteWrite) -> Vec<NamedReference> {
         let item = write.item_number.to_string();
         [
-            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
-            named("/customerNumber", Target::Customer, write.customer_number.as_ref()),
-            named("/itemNumber", Target::Item, Some(&write.item_number)),
-            named("/variantCode", Target::VariantOf(item.clone()), write.variant_code.as_ref()),
-            named("/unitOfMeasureCode", Target::UnitOf(item), write.unit_of_measure_code.as_ref()),
-            named("/currencyCode", Target::Currency, write.currency_code.as_ref()),
+            named("/contactNumber", ReferenceKind::Contact, write.contact_number.as_ref()),
+            named("/customerNumber", ReferenceKind::Customer, write.customer_number.as_ref()),
+            named("/itemNumber", ReferenceKind::Item, Some(&write.item_number)),
+            named(
+                "/variantCode",
+                ReferenceKind::VariantOf(item.clone()),
+                write.variant_code.as_ref(),
+            ),
+            named(
+                "/unitOfMeasureCode",
+                ReferenceKind::UnitOf(item),
+                write.unit_of_measure_code.as_ref(),
+            ),
+            named("/currencyCode", ReferenceKind::Currency, write.currency_code.as_ref()),
         ]
         .into_iter()
         .flatten()

@@ -1,4 +1,5 @@
-//! Interaction templates: what a kind of interaction is called, and what one of them costs in money and time.
+//! Interaction templates: what a kind of interaction is called, and what one of them costs in money
+//! and time.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -10,22 +11,22 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::interaction_templates;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, Key, Reference, Text};
 
 /// The longest interaction in minutes.
-const LONGEST_MINUTES: i32 = 1_000_000;
+const MAX_MINUTES: i32 = 1_000_000;
 
 /// The error that a duration in minutes lies outside its bounds, if it does.
 #[must_use]
 pub fn duration_error(minutes: i32) -> Option<FieldError> {
-    let detail = format!("has to lie between 0 and {LONGEST_MINUTES} minutes");
-    let fits = (0..=LONGEST_MINUTES).contains(&minutes);
+    let detail = format!("has to lie between 0 and {MAX_MINUTES} minutes");
+    let fits = (0..=MAX_MINUTES).contains(&minutes);
     (!fits).then(|| FieldError::new("/durationMinutes", FieldCode::OutOfRange, detail))
 }
 
@@ -91,23 +92,29 @@ impl Resource for InteractionTemplates {
         fields: &[
             Field::new("id", FieldKind::Uuid, "interaction_templates.id").not_null(),
             Field::new("code", FieldKind::Key, "interaction_templates.code").not_null(),
-            Field::new("description", FieldKind::Text, "interaction_templates.description").not_null(),
+            Field::new("description", FieldKind::Text, "interaction_templates.description")
+                .not_null(),
             Field::new("cost", FieldKind::Decimal, "interaction_templates.cost").not_null(),
-            Field::new("durationMinutes", FieldKind::Integer, "interaction_templates.duration_minutes").not_null(),
+            Field::new(
+                "durationMinutes",
+                FieldKind::Integer,
+                "interaction_templates.duration_minutes",
+            )
+            .not_null(),
         ],
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] = &[
-        Holder {
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
             what: "segments",
             count: "SELECT count(*) AS count FROM segments WHERE interaction_template_code = $1",
         },
-        Holder {
+        Dependent {
             what: "logged segments",
             count: "SELECT count(*) AS count FROM logged_segments WHERE interaction_template_code = $1",
         },
-        Holder {
+        Dependent {
             what: "interactions",
             count: "SELECT count(*) AS count FROM interactions WHERE interaction_template_code = $1",
         },
@@ -116,13 +123,26 @@ impl Resource for InteractionTemplates {
     type Write = InteractionTemplateWrite;
     type View = InteractionTemplateView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
-        let query = interaction_templates::table.select(InteractionTemplateView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
+        let query =
+            interaction_templates::table.select(InteractionTemplateView::as_select()).into_boxed();
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
         let query = interaction_templates::table.count().into_boxed();
         Ok(query.filter(list.filter_condition()).get_result(conn).await?)
     }
@@ -136,7 +156,11 @@ impl Resource for InteractionTemplates {
         use interaction_templates as t;
         let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
         let query = t::table.filter(named).select(InteractionTemplateView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -147,36 +171,42 @@ impl Resource for InteractionTemplates {
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         use interaction_templates as t;
         let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
-        let known = t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
+        let known =
+            t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
         Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     // Nothing is touched: no price depends on a template.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<InteractionTemplateWrite>],
+        rows: &[RowWrite<InteractionTemplateWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use interaction_templates as t;
         // In one order everywhere, so that two batches do not wait for each other's rows.
-        let mut rows: Vec<&Draft<InteractionTemplateWrite>> = rows.iter().collect();
+        let mut rows: Vec<&RowWrite<InteractionTemplateWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows
             .into_iter()
-            .map(|Draft { id, write: InteractionTemplateWrite { code, description, cost, duration_minutes } }| {
-                (
-                    t::id.eq(*id),
-                    code.as_ref().map(|code| t::code.eq(code)),
-                    t::description.eq(description),
-                    t::cost.eq(*cost),
-                    t::duration_minutes.eq(*duration_minutes),
-                )
-            })
+            .map(
+                |RowWrite {
+                     id,
+                     write: InteractionTemplateWrite { code, description, cost, duration_minutes },
+                 }| {
+                    (
+                        t::id.eq(*id),
+                        code.as_ref().map(|code| t::code.eq(code)),
+                        t::description.eq(description),
+                        t::cost.eq(*cost),
+                        t::duration_minutes.eq(*duration_minutes),
+                    )
+                },
+            )
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::code)
@@ -186,15 +216,15 @@ impl Resource for InteractionTemplates {
                         t::cost.eq(excluded(t::cost)),
                         t::duration_minutes.eq(excluded(t::duration_minutes)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(interaction_templates::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(interaction_templates::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 

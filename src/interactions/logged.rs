@@ -1,5 +1,5 @@
-//! Logged segments, and the entries of campaigns: a logged segment that has a campaign is that campaign's entry, so the two are one
-//! row seen from two sides, and canceling either cancels both.
+//! Logged segments, and the entries of campaigns: a logged segment that has a campaign is that
+//! campaign's entry, so the two are one row seen from two sides, and canceling either cancels both.
 
 use std::collections::HashMap;
 
@@ -20,15 +20,15 @@ use uuid::Uuid;
 use super::deletable;
 use crate::campaigns::OfCampaign;
 use crate::platform::db::schema::{interactions, logged_segments};
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::call::{ApiRequest, ApiResponse};
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{mount_kept, parameter, path_parameter};
+use crate::platform::http::mount::{mount_without_create, parameter, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::{Amount, Date, Key, Reference, Text};
 
 /// What can be changed of a logged segment, or of a campaign's entry.
@@ -37,7 +37,8 @@ use crate::values::{Amount, Date, Key, Reference, Text};
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancellation {
-    /// Whether it does not count. Canceling cancels its interactions; taking that back brings back those that it canceled.
+    /// Whether it does not count. Canceling cancels its interactions; taking that back brings back
+    /// those that it canceled.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = true)]
@@ -193,15 +194,19 @@ impl From<(Row, Totals)> for CampaignEntryView {
 }
 
 /// Views of rows, each with what its interactions come to.
-async fn views<V: From<(Row, Totals)>>(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Vec<V>, Problem> {
+async fn views<V: From<(Row, Totals)>>(
+    conn: &mut AsyncPgConnection,
+    rows: Vec<Row>,
+) -> Result<Vec<V>, Problem> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let question = "SELECT segment_number, count(*) AS number_of_interactions, sum(cost) AS cost,
+    let query = "SELECT segment_number, count(*) AS number_of_interactions, sum(cost) AS cost,
             sum(duration_minutes) AS duration
         FROM interactions WHERE segment_number = ANY($1) AND NOT canceled GROUP BY segment_number";
     let numbers: Vec<&Key> = rows.iter().map(|row| &row.number).collect();
-    let found: Vec<Totals> = diesel::sql_query(question).bind::<Array<SqlText>, _>(numbers).load(conn).await?;
+    let found: Vec<Totals> =
+        diesel::sql_query(query).bind::<Array<SqlText>, _>(numbers).load(conn).await?;
     let mut totals: HashMap<String, Totals> =
         found.into_iter().map(|totals| (totals.segment_number.clone(), totals)).collect();
     let view = |row: Row| {
@@ -249,11 +254,16 @@ async fn list<V: From<(Row, Totals)>>(
     list: &ListQuery,
 ) -> Result<Vec<V>, Problem> {
     let query = within(campaign).filter(list.condition()).order(list.ordering());
-    let rows = query.limit(list.limit()).offset(list.offset()).select(Row::as_select()).load(conn).await?;
+    let rows =
+        query.limit(list.limit()).offset(list.offset()).select(Row::as_select()).load(conn).await?;
     views(conn, rows).await
 }
 
-async fn count(conn: &mut AsyncPgConnection, campaign: Option<&Key>, list: &ListQuery) -> Result<i64, Problem> {
+async fn count(
+    conn: &mut AsyncPgConnection,
+    campaign: Option<&Key>,
+    list: &ListQuery,
+) -> Result<i64, Problem> {
     Ok(within(campaign).filter(list.filter_condition()).count().get_result(conn).await?)
 }
 
@@ -268,16 +278,19 @@ async fn find<V: From<(Row, Totals)>>(
     let query = t::table.filter(named).select(Row::as_select());
     let found: QueryResult<Row> =
         if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
-    let is_within = |row: &Row| campaign.is_none_or(|campaign| row.campaign_number.as_ref() == Some(campaign));
+    let is_within =
+        |row: &Row| campaign.is_none_or(|campaign| row.campaign_number.as_ref() == Some(campaign));
     let rows = found.optional()?.into_iter().filter(is_within).collect();
     Ok(views(conn, rows).await?.pop())
 }
 
 /// What the documentation of their deletion says.
-const DELETION: &str = "Its interactions go with it. Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
+const DELETION: &str =
+    "Its interactions go with it. Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
 
-/// Cancels logged segments with their interactions, or takes that back. What was canceled alone, before, stays canceled.
-async fn save(effect: &mut Effect, rows: &[Draft<Cancellation>]) -> Result<(), SaveError> {
+/// Cancels logged segments with their interactions, or takes that back. What was canceled alone,
+/// before, stays canceled.
+async fn save(work: &mut UnitOfWork, rows: &[RowWrite<Cancellation>]) -> Result<(), SaveError> {
     use {interactions as i, logged_segments as t};
     for canceled in [false, true] {
         let ids = rows.iter().filter(|row| row.write.canceled == canceled).map(|row| row.id);
@@ -285,24 +298,30 @@ async fn save(effect: &mut Effect, rows: &[Draft<Cancellation>]) -> Result<(), S
             .filter(t::id.eq_any(ids).and(t::canceled.ne(canceled)))
             .set(t::canceled.eq(canceled))
             .returning((t::number, t::campaign_number))
-            .get_results(&mut effect.conn)
+            .get_results(&mut work.conn)
             .await?;
         let (numbers, campaigns): (Vec<Key>, Vec<Option<String>>) = turned.into_iter().unzip();
         // What comes back was canceled with the segment; what goes counted until now.
         let mine = i::canceled_with_segment.ne(canceled).and(i::canceled.ne(canceled));
         diesel::update(i::table.filter(i::segment_number.eq_any(numbers)).filter(mine))
             .set((i::canceled.eq(canceled), i::canceled_with_segment.eq(canceled)))
-            .execute(&mut effect.conn)
+            .execute(&mut work.conn)
             .await?;
-        effect.touched.campaigns.extend(campaigns.into_iter().flatten());
+        work.changed_keys.campaigns.extend(campaigns.into_iter().flatten());
     }
     Ok(())
 }
 
-/// Deletes a logged segment with its interactions. Nothing is touched: what is canceled is in no audience.
-async fn delete(effect: &mut Effect, id: Uuid, number: &Key, canceled: bool) -> Result<(), SaveError> {
+/// Deletes a logged segment with its interactions. Nothing is touched: what is canceled is in no
+/// audience.
+async fn delete(
+    work: &mut UnitOfWork,
+    id: Uuid,
+    number: &Key,
+    canceled: bool,
+) -> Result<(), SaveError> {
     deletable(canceled, number.as_str())?;
-    diesel::delete(logged_segments::table.find(id)).execute(&mut effect.conn).await?;
+    diesel::delete(logged_segments::table.find(id)).execute(&mut work.conn).await?;
     Ok(())
 }
 
@@ -324,14 +343,21 @@ impl Resource for LoggedSegments {
             Field::new("number", FieldKind::Key, "logged_segments.number").not_null(),
             Field::new("description", FieldKind::Text, "logged_segments.description").not_null(),
             Field::new("campaignNumber", FieldKind::Key, "logged_segments.campaign_number"),
-            Field::new("campaignTarget", FieldKind::Boolean, "logged_segments.campaign_target").not_null(),
-            Field::new("campaignResponse", FieldKind::Boolean, "logged_segments.campaign_response").not_null(),
+            Field::new("campaignTarget", FieldKind::Boolean, "logged_segments.campaign_target")
+                .not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "logged_segments.campaign_response")
+                .not_null(),
             Field::new("salespersonCode", FieldKind::Key, "logged_segments.salesperson_code"),
             Field::new("subject", FieldKind::Text, "logged_segments.subject").not_null(),
-            Field::new("interactionTemplateCode", FieldKind::Key, "logged_segments.interaction_template_code")
-                .not_null(),
+            Field::new(
+                "interactionTemplateCode",
+                FieldKind::Key,
+                "logged_segments.interaction_template_code",
+            )
+            .not_null(),
             Field::new("date", FieldKind::Date, "logged_segments.date").not_null(),
-            Field::new("sendAttachments", FieldKind::Boolean, "logged_segments.send_attachments").not_null(),
+            Field::new("sendAttachments", FieldKind::Boolean, "logged_segments.send_attachments")
+                .not_null(),
             NUMBER_OF_INTERACTIONS,
             COST,
             DURATION,
@@ -340,17 +366,25 @@ impl Resource for LoggedSegments {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = DELETION;
     type Scope = ();
     type Write = Cancellation;
     type View = LoggedSegmentView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), query: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        query: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         list(conn, None, query).await
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), query: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        query: &ListQuery,
+    ) -> Result<i64, Problem> {
         count(conn, None, query).await
     }
 
@@ -372,12 +406,17 @@ impl Resource for LoggedSegments {
         Ok(vec![None; writes.len()])
     }
 
-    async fn save(effect: &mut Effect, (): &(), rows: &[Draft<Cancellation>], _: IfExists) -> Result<(), SaveError> {
-        save(effect, rows).await
+    async fn save(
+        work: &mut UnitOfWork,
+        (): &(),
+        rows: &[RowWrite<Cancellation>],
+        _: IfExists,
+    ) -> Result<(), SaveError> {
+        save(work, rows).await
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        delete(effect, view.id, &view.number, view.canceled).await
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        delete(work, view.id, &view.number, view.canceled).await
     }
 
     fn id(view: &Self::View) -> Uuid {
@@ -422,7 +461,7 @@ impl Resource for CampaignEntries {
         default_order: "date,segmentNumber",
         tie: "segmentNumber",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = DELETION;
     type Scope = OfCampaign;
     type Write = Cancellation;
@@ -436,7 +475,11 @@ impl Resource for CampaignEntries {
         list(conn, Some(&scope.number), query).await
     }
 
-    async fn count(conn: &mut AsyncPgConnection, scope: &OfCampaign, query: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        scope: &OfCampaign,
+        query: &ListQuery,
+    ) -> Result<i64, Problem> {
         count(conn, Some(&scope.number), query).await
     }
 
@@ -459,16 +502,20 @@ impl Resource for CampaignEntries {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         _: &OfCampaign,
-        rows: &[Draft<Cancellation>],
+        rows: &[RowWrite<Cancellation>],
         _: IfExists,
     ) -> Result<(), SaveError> {
-        save(effect, rows).await
+        save(work, rows).await
     }
 
-    async fn delete(effect: &mut Effect, _: &OfCampaign, view: &Self::View) -> Result<(), SaveError> {
-        delete(effect, view.id, &view.segment_number, view.canceled).await
+    async fn delete(
+        work: &mut UnitOfWork,
+        _: &OfCampaign,
+        view: &Self::View,
+    ) -> Result<(), SaveError> {
+        delete(work, view.id, &view.segment_number, view.canceled).await
     }
 
     fn id(view: &Self::View) -> Uuid {
@@ -488,9 +535,10 @@ impl Resource for CampaignEntries {
 
 /// Adds the operations to the route table.
 pub fn mount_logged(routes: &mut Routes) {
-    mount_kept::<LoggedSegments>(routes);
-    mount_kept::<CampaignEntries>(routes);
-    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    mount_without_create::<LoggedSegments>(routes);
+    mount_without_create::<CampaignEntries>(routes);
+    let parameters =
+        OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let deleting = OperationBuilder::new()
         .operation_id(Some("delete_canceled_campaign_entries"))
         .tag(CampaignEntries::NAMES.tag)
@@ -513,21 +561,29 @@ pub fn mount_logged(routes: &mut Routes) {
 }
 
 /// `DELETE` on the collection of entries.
-async fn delete_canceled(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn delete_canceled(
+    request: HttpRequest,
+    call: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
     let query = call.query(&["canceled"])?;
     if query.get("canceled") != Some("true") {
         let detail = "has to be true: only canceled entries can be deleted";
-        let code = if query.get("canceled").is_none() { FieldCode::Required } else { FieldCode::InvalidValue };
+        let code = if query.get("canceled").is_none() {
+            FieldCode::Required
+        } else {
+            FieldCode::InvalidValue
+        };
         return Err(Problem::from_errors(vec![FieldError::new("?canceled", code, detail)]));
     }
     call.expect_no_body()?;
     database
-        .effect(&call, async |effect| {
+        .transact(&call, async |work| {
             use logged_segments as t;
-            let OfCampaign { number } = OfCampaign::find(&request, &mut effect.conn).await?;
+            let OfCampaign { number } = OfCampaign::find(&request, &mut work.conn).await?;
             let canceled = t::table.filter(t::campaign_number.eq(number)).filter(t::canceled);
-            diesel::delete(canceled).execute(&mut effect.conn).await?;
-            Ok(Answer::empty(StatusCode::NO_CONTENT))
+            diesel::delete(canceled).execute(&mut work.conn).await?;
+            Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
         })
         .await
 }

@@ -1,5 +1,6 @@
-//! Logging a segment: each of its lines becomes an interaction, the segment a logged segment, and, where it belongs to a campaign,
-//! the campaign's entry. All in a few statements, however many lines there are, and in one transaction.
+//! Logging a segment: each of its lines becomes an interaction, the segment a logged segment, and,
+//! where it belongs to a campaign, the campaign's entry. All in a few statements, however many
+//! lines there are, and in one transaction.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
@@ -14,12 +15,12 @@ use uuid::Uuid;
 use crate::interaction_templates::{InteractionTemplateView, InteractionTemplates};
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::segments;
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::{Resource, reference};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::SegmentView;
 use crate::settings::series::{Series, next_number};
 use crate::values::{Date, Key, Reference};
@@ -42,7 +43,8 @@ pub struct SegmentLogWrite {
     #[deserr(default)]
     #[schema(default = false, example = true)]
     pub create_follow_up: bool,
-    /// Whether attachments are to be sent. The service sends nothing itself: the logged segment says it to whoever does.
+    /// Whether attachments are to be sent. The service sends nothing itself: the logged segment
+    /// says it to whoever does.
     #[deserr(default)]
     #[schema(default = false, example = false)]
     pub send_attachments: bool,
@@ -72,11 +74,13 @@ pub struct SegmentLog {
 
 /// Log a segment
 ///
-/// Records what was done with the segment: one interaction for each line, dated today, with the template's description, cost and
-/// duration, the segment's salesperson (else the campaign's, else the contact's) and the line's flags (else the segment's). The
-/// segment moves to `/v1/logged-segments` under its number, which is then taken for good, and becomes an entry of its campaign; its
-/// lines are gone, and its targets stay in the campaign's audience. Refused with 422 and all reasons at once, the contacts concerned
-/// named, when there is no line, no template, no description in the template, no salesperson, or a contact that is privacy blocked.
+/// Records what was done with the segment: one interaction for each line, dated today, with the
+/// template's description, cost and duration, the segment's salesperson (else the campaign's, else
+/// the contact's) and the line's flags (else the segment's). The segment moves to
+/// `/v1/logged-segments` under its number, which is then taken for good, and becomes an entry of
+/// its campaign; its lines are gone, and its targets stay in the campaign's audience. Refused with
+/// 422 and all reasons at once, the contacts concerned named, when there is no line, no template,
+/// no description in the template, no salesperson, or a contact that is privacy blocked.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/logs",
@@ -89,44 +93,48 @@ pub struct SegmentLog {
 )]
 async fn log_segment(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let wanted: SegmentLogWrite = call.json_or_default()?;
     let segment = reference(&request, "segment")?;
     database
-        .effect(&call, async |effect| {
-            let log = log(effect, &segment, &wanted, Date::from(calendar.today())).await?;
+        .transact(&call, async |work| {
+            let log = log(work, &segment, &wanted, Date::from(calendar.today())).await?;
             let location = format!("/v1/logged-segments/{}", log.segment_number);
-            Ok(Answer::json(StatusCode::CREATED, &log)?.header(header::LOCATION, &location))
+            Ok(ApiResponse::json(StatusCode::CREATED, &log)?.header(header::LOCATION, &location))
         })
         .await
 }
 
 async fn log(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     reference: &Reference,
     wanted: &SegmentLogWrite,
     today: Date,
 ) -> Result<SegmentLog, Problem> {
     // The strongest lock, since the row goes: no line comes to it meanwhile.
-    let named = segments::id.nullable().eq(reference.id()).or(segments::number.nullable().eq(reference.key()));
+    let named = segments::id
+        .nullable()
+        .eq(reference.id())
+        .or(segments::number.nullable().eq(reference.key()));
     let segment: Option<SegmentView> = segments::table
         .filter(named)
         .select(SegmentView::as_select())
         .for_update()
-        .first(&mut effect.conn)
+        .first(&mut work.conn)
         .await
         .optional()?;
     let segment = segment.ok_or_else(|| Problem::not_found("segment", &reference.to_string()))?;
-    let template = ready(effect, &segment).await?;
-    move_segment(effect, &segment, &template, wanted, today).await?;
-    let lines = move_lines(effect, &segment, &template).await?;
-    let follow_up = if wanted.create_follow_up { Some(follow_up(effect, &segment, lines).await?) } else { None };
-    diesel::delete(segments::table.find(segment.id)).execute(&mut effect.conn).await?;
-    effect.touched.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
+    let template = ready(work, &segment).await?;
+    move_segment(work, &segment, &template, wanted, today).await?;
+    let lines = move_lines(work, &segment, &template).await?;
+    let follow_up =
+        if wanted.create_follow_up { Some(follow_up(work, &segment, lines).await?) } else { None };
+    diesel::delete(segments::table.find(segment.id)).execute(&mut work.conn).await?;
+    work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
     Ok(SegmentLog {
         campaign_entry_id: segment.campaign_number.as_ref().map(|_| segment.id),
         segment_number: segment.number,
@@ -152,9 +160,13 @@ struct Lines {
     without_salesperson_numbers: Vec<String>,
 }
 
-/// The template to log by, or everything that stands against logging. The pointers lead into the segment.
-async fn ready(effect: &mut Effect, segment: &SegmentView) -> Result<InteractionTemplateView, Problem> {
-    let question = "WITH lines AS MATERIALIZED (
+/// The template to log by, or everything that stands against logging. The pointers lead into the
+/// segment.
+async fn ready(
+    work: &mut UnitOfWork,
+    segment: &SegmentView,
+) -> Result<InteractionTemplateView, Problem> {
+    let query = "WITH lines AS MATERIALIZED (
             SELECT contacts.number, contacts.privacy_blocked AS blocked,
                 coalesce(segments.salesperson_code, campaigns.salesperson_code, contacts.salesperson_code) AS salesperson
             FROM segment_lines
@@ -168,19 +180,26 @@ async fn ready(effect: &mut Effect, segment: &SegmentView) -> Result<Interaction
             (SELECT count(*) FROM lines WHERE salesperson IS NULL) AS without_salesperson,
             ARRAY(SELECT number FROM lines WHERE salesperson IS NULL ORDER BY number LIMIT $2)
                 AS without_salesperson_numbers";
-    let found: Lines = diesel::sql_query(question)
+    let found: Lines = diesel::sql_query(query)
         .bind::<SqlText, _>(&segment.number)
         .bind::<diesel::sql_types::Integer, _>(NAMED)
-        .get_result(&mut effect.conn)
+        .get_result(&mut work.conn)
         .await?;
     let template = match &segment.interaction_template_code {
-        Some(code) => InteractionTemplates::find(&mut effect.conn, &(), &Reference::Key(code.clone()), false).await?,
+        Some(code) => {
+            InteractionTemplates::find(&mut work.conn, &(), &Reference::Key(code.clone()), false)
+                .await?
+        }
         None => None,
     };
     let mut errors = Vec::new();
     let pointer = "/interactionTemplateCode";
     match &template {
-        None => errors.push(FieldError::new(pointer, FieldCode::NoTemplate, "the segment has no interaction template")),
+        None => errors.push(FieldError::new(
+            pointer,
+            FieldCode::NoTemplate,
+            "the segment has no interaction template",
+        )),
         Some(template) if template.description.as_str().trim().is_empty() => {
             let detail = format!("the interaction template {} has no description", template.code);
             errors.push(FieldError::new(pointer, FieldCode::NoDescription, detail));
@@ -191,13 +210,20 @@ async fn ready(effect: &mut Effect, segment: &SegmentView) -> Result<Interaction
         errors.push(FieldError::new("/lines", FieldCode::NoLines, "the segment has no lines"));
     }
     if found.without_salesperson > 0 {
-        let detail =
-            "neither the segment nor its campaign has a salesperson, and contacts on it have none of their own";
+        let detail = "neither the segment nor its campaign has a salesperson, and contacts on it have none of their own";
         let error = FieldError::new("/salespersonCode", FieldCode::NoSalesperson, detail);
-        errors.push(concerning(error, found.without_salesperson, found.without_salesperson_numbers));
+        errors.push(concerning(
+            error,
+            found.without_salesperson,
+            found.without_salesperson_numbers,
+        ));
     }
     if found.blocked > 0 {
-        let error = FieldError::new("/lines", FieldCode::PrivacyBlocked, "contacts on the segment are privacy blocked");
+        let error = FieldError::new(
+            "/lines",
+            FieldCode::PrivacyBlocked,
+            "contacts on the segment are privacy blocked",
+        );
         errors.push(concerning(error, found.blocked, found.blocked_numbers));
     }
     match template {
@@ -216,35 +242,36 @@ fn concerning(error: FieldError, count: i64, numbers: Vec<String>) -> FieldError
 
 /// Makes the logged segment. It has the segment's id and number, and a description in any case.
 async fn move_segment(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     segment: &SegmentView,
     template: &InteractionTemplateView,
     wanted: &SegmentLogWrite,
     today: Date,
 ) -> Result<(), Problem> {
-    let question = "INSERT INTO logged_segments (id, number, description, campaign_number, campaign_target,
+    let query = "INSERT INTO logged_segments (id, number, description, campaign_number, campaign_target,
             campaign_response, salesperson_code, subject, interaction_template_code, date, send_attachments)
         SELECT segments.id, segments.number, coalesce(nullif(segments.description, ''), $2), campaign_number,
             campaign_target, campaign_response, coalesce(segments.salesperson_code, campaigns.salesperson_code), subject,
             interaction_template_code, $3, $4
         FROM segments LEFT JOIN campaigns ON campaigns.number = segments.campaign_number WHERE segments.id = $1";
-    diesel::sql_query(question)
+    diesel::sql_query(query)
         .bind::<SqlUuid, _>(segment.id)
         .bind::<SqlText, _>(&template.description)
         .bind::<SqlDate, _>(today)
         .bind::<Bool, _>(wanted.send_attachments)
-        .execute(&mut effect.conn)
+        .execute(&mut work.conn)
         .await?;
     Ok(())
 }
 
-/// Makes an interaction of each line, and answers how many. A line's id goes on as that of its interaction.
+/// Makes an interaction of each line, and answers how many. A line's id goes on as that of its
+/// interaction.
 async fn move_lines(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     segment: &SegmentView,
     template: &InteractionTemplateView,
 ) -> Result<usize, Problem> {
-    let question = "INSERT INTO interactions (id, date, contact_number, campaign_number, segment_number,
+    let query = "INSERT INTO interactions (id, date, contact_number, campaign_number, segment_number,
             interaction_template_code, salesperson_code, campaign_target, campaign_response, cost, duration_minutes,
             description)
         SELECT lines.id, logged.date, lines.contact_number, logged.campaign_number, logged.number,
@@ -256,18 +283,22 @@ async fn move_lines(
         JOIN logged_segments AS logged ON logged.number = lines.segment_number
         JOIN contacts ON contacts.number = lines.contact_number
         WHERE lines.segment_number = $1";
-    let lines = diesel::sql_query(question)
+    let lines = diesel::sql_query(query)
         .bind::<SqlText, _>(&segment.number)
         .bind::<diesel::sql_types::Numeric, _>(template.cost)
         .bind::<diesel::sql_types::Integer, _>(template.duration_minutes)
         .bind::<SqlText, _>(&template.description);
-    Ok(lines.execute(&mut effect.conn).await?)
+    Ok(lines.execute(&mut work.conn).await?)
 }
 
-/// Makes a segment with the same contacts, that many, and the same campaign. Whether they are targets again, and what is done with them, is for
-/// whoever goes on with it to say.
-async fn follow_up(effect: &mut Effect, segment: &SegmentView, lines: usize) -> Result<Key, Problem> {
-    let number = next_number(&mut effect.conn, Series::Segment).await?;
+/// Makes a segment with the same contacts, that many, and the same campaign. Whether they are
+/// targets again, and what is done with them, is for whoever goes on with it to say.
+async fn follow_up(
+    work: &mut UnitOfWork,
+    segment: &SegmentView,
+    lines: usize,
+) -> Result<Key, Problem> {
+    let number = next_number(&mut work.conn, Series::Segment).await?;
     let copy = (
         segments::id.eq(Uuid::now_v7()),
         segments::number.eq(&number),
@@ -275,18 +306,18 @@ async fn follow_up(effect: &mut Effect, segment: &SegmentView, lines: usize) -> 
         segments::campaign_number.eq(&segment.campaign_number),
         segments::salesperson_code.eq(&segment.salesperson_code),
     );
-    diesel::insert_into(segments::table).values(copy).execute(&mut effect.conn).await?;
+    diesel::insert_into(segments::table).values(copy).execute(&mut work.conn).await?;
     let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::now_v7).take(lines).collect();
-    let question = "INSERT INTO segment_lines (id, segment_number, contact_number)
+    let query = "INSERT INTO segment_lines (id, segment_number, contact_number)
         SELECT ids.id, $2, lines.contact_number
         FROM (SELECT contact_number, row_number() OVER (ORDER BY contact_number) AS place
             FROM segment_lines WHERE segment_number = $1) AS lines
         JOIN unnest($3) WITH ORDINALITY AS ids (id, place) USING (place)";
-    diesel::sql_query(question)
+    diesel::sql_query(query)
         .bind::<SqlText, _>(&segment.number)
         .bind::<SqlText, _>(&number)
         .bind::<Array<SqlUuid>, _>(ids)
-        .execute(&mut effect.conn)
+        .execute(&mut work.conn)
         .await?;
     Ok(number)
 }

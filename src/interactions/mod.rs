@@ -7,8 +7,8 @@
 //! reuse.rs    a new segment from the contacts of a logged one
 //! ```
 //!
-//! What was done is not rewritten: an interaction can be canceled, described and evaluated, and everything else of it stays. A
-//! mistake is canceled and registered anew.
+//! What was done is not rewritten: an interaction can be canceled, described and evaluated, and
+//! everything else of it stays. A mistake is canceled and registered anew.
 
 mod logged;
 mod logging;
@@ -32,12 +32,12 @@ pub use reuse::mount_reuses;
 use crate::campaigns::Today;
 use crate::interaction_templates::{InteractionTemplateView, duration_error};
 use crate::platform::db::schema::{interaction_templates, interactions, logged_segments};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, checked};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, checked};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::wire::text_enum;
 use crate::values::{Amount, Date, Key, Reference, Text};
 
@@ -57,7 +57,8 @@ text_enum! {
     }
 }
 
-/// What a client says about an interaction. Once it is registered only `description`, `evaluation` and `canceled` can be changed.
+/// What a client says about an interaction. Once it is registered only `description`, `evaluation`
+/// and `canceled` can be changed.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = InteractionWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
@@ -78,8 +79,8 @@ pub struct InteractionWrite {
     /// Who did it.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// Whether the contact was a target of the campaign. It counts in the campaign's figures; to grant the contact the campaign's
-    /// prices, put it on a segment.
+    /// Whether the contact was a target of the campaign. It counts in the campaign's figures; to
+    /// grant the contact the campaign's prices, put it on a segment.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -175,12 +176,19 @@ impl Resource for Interactions {
             Field::new("contactNumber", FieldKind::Key, "interactions.contact_number"),
             Field::new("campaignNumber", FieldKind::Key, "interactions.campaign_number"),
             Field::new("segmentNumber", FieldKind::Key, "interactions.segment_number"),
-            Field::new("interactionTemplateCode", FieldKind::Key, "interactions.interaction_template_code"),
+            Field::new(
+                "interactionTemplateCode",
+                FieldKind::Key,
+                "interactions.interaction_template_code",
+            ),
             Field::new("salespersonCode", FieldKind::Key, "interactions.salesperson_code"),
-            Field::new("campaignTarget", FieldKind::Boolean, "interactions.campaign_target").not_null(),
-            Field::new("campaignResponse", FieldKind::Boolean, "interactions.campaign_response").not_null(),
+            Field::new("campaignTarget", FieldKind::Boolean, "interactions.campaign_target")
+                .not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "interactions.campaign_response")
+                .not_null(),
             Field::new("cost", FieldKind::Decimal, "interactions.cost").not_null(),
-            Field::new("durationMinutes", FieldKind::Integer, "interactions.duration_minutes").not_null(),
+            Field::new("durationMinutes", FieldKind::Integer, "interactions.duration_minutes")
+                .not_null(),
             Field::new("description", FieldKind::Text, "interactions.description").not_null(),
             Field::new("evaluation", FieldKind::Enum(Evaluation::TEXTS), "interactions.evaluation"),
             Field::new("canceled", FieldKind::Boolean, "interactions.canceled").not_null(),
@@ -188,20 +196,37 @@ impl Resource for Interactions {
         default_order: "date,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = "Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
     type Scope = Today;
     type Write = InteractionWrite;
     type View = InteractionView;
 
-    async fn list(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = interactions::table.select(InteractionView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
-        Ok(interactions::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(interactions::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     /// A lock takes that of the logged segment first, as the cancellation of the segment does.
@@ -214,12 +239,18 @@ impl Resource for Interactions {
         let Some(id) = reference.id() else { return Ok(None) };
         let one = interactions::table.find(id);
         if lock {
-            let segment: Option<Option<Key>> = one.select(interactions::segment_number).first(conn).await.optional()?;
-            let segment = logged_segments::table.filter(logged_segments::number.nullable().eq(segment.flatten()));
+            let segment: Option<Option<Key>> =
+                one.select(interactions::segment_number).first(conn).await.optional()?;
+            let segment = logged_segments::table
+                .filter(logged_segments::number.nullable().eq(segment.flatten()));
             segment.select(logged_segments::id).for_share().load::<Uuid>(conn).await?;
         }
         let query = one.select(InteractionView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -233,15 +264,15 @@ impl Resource for Interactions {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         today: &Today,
-        rows: &[Draft<InteractionWrite>],
+        rows: &[RowWrite<InteractionWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use interactions as t;
         let before = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => before(&mut effect.conn, rows).await?,
+            IfExists::Replace => before(&mut work.conn, rows).await?,
         };
         let mut errors = Vec::new();
         for row in rows {
@@ -255,18 +286,22 @@ impl Resource for Interactions {
             }
         }
         checked(errors)?;
-        let templates = templates(&mut effect.conn, rows).await?;
+        let templates = templates(&mut work.conn, rows).await?;
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 let stood = before.get(id).map(|before| &before.view);
-                let template = write.interaction_template_code.as_ref().and_then(|code| templates.get(code));
+                let template =
+                    write.interaction_template_code.as_ref().and_then(|code| templates.get(code));
                 let described = || template.map(|template| template.description.clone());
                 let cost = write.cost.or(stood.map(|view| view.cost));
                 let minutes = write.duration_minutes.or(stood.map(|view| view.duration_minutes));
                 (
                     t::id.eq(*id),
-                    t::date.eq(write.date.or(stood.map(|view| view.date)).unwrap_or_else(|| Date::from(today.0))),
+                    t::date.eq(write
+                        .date
+                        .or(stood.map(|view| view.date))
+                        .unwrap_or_else(|| Date::from(today.0))),
                     t::contact_number.eq(&write.contact_number),
                     t::campaign_number.eq(&write.campaign_number),
                     t::interaction_template_code.eq(&write.interaction_template_code),
@@ -274,9 +309,14 @@ impl Resource for Interactions {
                     t::campaign_target.eq(write.campaign_target),
                     t::campaign_response.eq(write.campaign_response),
                     t::cost.eq(cost.or(template.map(|template| template.cost)).unwrap_or_default()),
-                    t::duration_minutes
-                        .eq(minutes.or(template.map(|template| template.duration_minutes)).unwrap_or_default()),
-                    t::description.eq(write.description.clone().or_else(described).unwrap_or_default()),
+                    t::duration_minutes.eq(minutes
+                        .or(template.map(|template| template.duration_minutes))
+                        .unwrap_or_default()),
+                    t::description.eq(write
+                        .description
+                        .clone()
+                        .or_else(described)
+                        .unwrap_or_default()),
                     t::evaluation.eq(write.evaluation),
                     t::canceled.eq(write.canceled),
                 )
@@ -291,22 +331,24 @@ impl Resource for Interactions {
                 t::evaluation.eq(excluded(t::evaluation)),
                 t::canceled.eq(excluded(t::canceled)),
             ))
-            .execute(&mut effect.conn)
+            .execute(&mut work.conn)
             .await?;
         // Only what a segment was logged as counts for audiences.
         let moved = rows.iter().filter_map(|row| {
             let Before { view, .. } = before.get(&row.id)?;
-            let counts = view.segment_number.is_some() && view.campaign_target && view.canceled != row.write.canceled;
+            let counts = view.segment_number.is_some()
+                && view.campaign_target
+                && view.canceled != row.write.canceled;
             view.campaign_number.as_ref().filter(|_| counts).map(Key::to_string)
         });
-        effect.touched.campaigns.extend(moved);
+        work.changed_keys.campaigns.extend(moved);
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+    async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
         // Nothing is touched: what is canceled is in no audience.
         deletable(view.canceled, "the interaction")?;
-        diesel::delete(interactions::table.find(view.id)).execute(&mut effect.conn).await?;
+        diesel::delete(interactions::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -339,24 +381,30 @@ impl Resource for Interactions {
     fn set_key(_: &mut InteractionWrite, _: Key) {}
 
     fn rules(write: &InteractionWrite, _: &Today) -> Vec<FieldError> {
-        let mut errors: Vec<_> = write.duration_minutes.and_then(duration_error).into_iter().collect();
-        for (pointer, flag) in
-            [("/campaignTarget", write.campaign_target), ("/campaignResponse", write.campaign_response)]
-        {
+        let mut errors: Vec<_> =
+            write.duration_minutes.and_then(duration_error).into_iter().collect();
+        for (pointer, flag) in [
+            ("/campaignTarget", write.campaign_target),
+            ("/campaignResponse", write.campaign_response),
+        ] {
             if flag && write.campaign_number.is_none() {
-                errors.push(FieldError::new(pointer, FieldCode::NotAllowed, "has no meaning without a campaign"));
+                errors.push(FieldError::new(
+                    pointer,
+                    FieldCode::NotAllowed,
+                    "has no meaning without a campaign",
+                ));
             }
         }
         errors
     }
 
-    fn references(write: &InteractionWrite) -> Vec<Named> {
+    fn references(write: &InteractionWrite) -> Vec<NamedReference> {
         let template = write.interaction_template_code.as_ref();
         [
-            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
-            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
-            named("/interactionTemplateCode", Target::InteractionTemplate, template),
-            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+            named("/contactNumber", ReferenceKind::Contact, write.contact_number.as_ref()),
+            named("/campaignNumber", ReferenceKind::Campaign, write.campaign_number.as_ref()),
+            named("/interactionTemplateCode", ReferenceKind::InteractionTemplate, template),
+            named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -390,17 +438,26 @@ impl Before {
             ("/date", write.date.is_some_and(|date| date != view.date)),
             ("/contactNumber", write.contact_number != view.contact_number),
             ("/campaignNumber", write.campaign_number != view.campaign_number),
-            ("/interactionTemplateCode", write.interaction_template_code != view.interaction_template_code),
+            (
+                "/interactionTemplateCode",
+                write.interaction_template_code != view.interaction_template_code,
+            ),
             ("/salespersonCode", write.salesperson_code != view.salesperson_code),
             ("/campaignTarget", write.campaign_target != view.campaign_target),
             ("/campaignResponse", write.campaign_response != view.campaign_response),
             ("/cost", write.cost.is_some_and(|cost| cost != view.cost)),
-            ("/durationMinutes", write.duration_minutes.is_some_and(|minutes| minutes != view.duration_minutes)),
+            (
+                "/durationMinutes",
+                write.duration_minutes.is_some_and(|minutes| minutes != view.duration_minutes),
+            ),
         ];
         let detail = "what was done stays as it is: cancel the interaction, and register another";
         let immutable = |pointer| FieldError::new(pointer, FieldCode::Immutable, detail);
-        let mut errors: Vec<_> =
-            changes.into_iter().filter(|(_, changes)| *changes).map(|(pointer, _)| immutable(pointer)).collect();
+        let mut errors: Vec<_> = changes
+            .into_iter()
+            .filter(|(_, changes)| *changes)
+            .map(|(pointer, _)| immutable(pointer))
+            .collect();
         if *segment_canceled && !write.canceled {
             let detail = "the segment it was logged with is canceled; uncancel that";
             errors.push(FieldError::new("/canceled", FieldCode::NotAllowed, detail));
@@ -410,9 +467,15 @@ impl Before {
 }
 
 /// The rows as they stand.
-async fn before(conn: &mut AsyncPgConnection, rows: &[Draft<InteractionWrite>]) -> QueryResult<HashMap<Uuid, Before>> {
+async fn before(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<InteractionWrite>],
+) -> QueryResult<HashMap<Uuid, Before>> {
     let found: Vec<(InteractionView, Option<bool>)> = interactions::table
-        .left_join(logged_segments::table.on(logged_segments::number.nullable().eq(interactions::segment_number)))
+        .left_join(
+            logged_segments::table
+                .on(logged_segments::number.nullable().eq(interactions::segment_number)),
+        )
         .filter(interactions::id.eq_any(rows.iter().map(|row| row.id)))
         .select((InteractionView::as_select(), logged_segments::canceled.nullable()))
         .load(conn)
@@ -426,10 +489,11 @@ async fn before(conn: &mut AsyncPgConnection, rows: &[Draft<InteractionWrite>]) 
 /// The templates that the rows name.
 async fn templates(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<InteractionWrite>],
+    rows: &[RowWrite<InteractionWrite>],
 ) -> QueryResult<HashMap<Key, InteractionTemplateView>> {
     use interaction_templates as t;
-    let codes: BTreeSet<&Key> = rows.iter().filter_map(|row| row.write.interaction_template_code.as_ref()).collect();
+    let codes: BTreeSet<&Key> =
+        rows.iter().filter_map(|row| row.write.interaction_template_code.as_ref()).collect();
     if codes.is_empty() {
         return Ok(HashMap::new());
     }

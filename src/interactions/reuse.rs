@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, web};
 
 use super::LoggedSegments;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Resource, make, reference};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::segments::criteria::{self, CriteriaKind, Criterion};
 use crate::segments::{SegmentView, SegmentWrite, Segments};
 use crate::values::Text;
@@ -21,10 +21,12 @@ pub fn mount_reuses(routes: &mut Routes) {
 
 /// Reuse a logged segment
 ///
-/// Makes a new segment as `POST /v1/segments` does, which may belong to another campaign or to none, and adds the contacts of the
-/// logged segment's interactions that are not canceled; the description is that of the logged segment if none is given. They are
-/// added by a criteria action, `loggedSegments/any(s: s eq '…')`: contacts that are excluded or privacy blocked by now stay out, and
-/// going back takes the lines away again. The same filter adds them to a segment that exists.
+/// Makes a new segment as `POST /v1/segments` does, which may belong to another campaign or to
+/// none, and adds the contacts of the logged segment's interactions that are not canceled; the
+/// description is that of the logged segment if none is given. They are added by a criteria action,
+/// `loggedSegments/any(s: s eq '…')`: contacts that are excluded or privacy blocked by now stay
+/// out, and going back takes the lines away again. The same filter adds them to a segment that
+/// exists.
 #[utoipa::path(
     post,
     path = "/v1/logged-segments/{logged_segment}/reuses",
@@ -37,17 +39,18 @@ pub fn mount_reuses(routes: &mut Routes) {
 )]
 async fn reuse_logged_segment(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let mut write: SegmentWrite = call.json_or_default()?;
     let reference = reference(&request, "logged_segment")?;
     database
-        .effect(&call, async |effect| {
-            let logged = LoggedSegments::find(&mut effect.conn, &(), &reference, false).await?;
-            let logged = logged.ok_or_else(|| Problem::not_found("logged segment", &reference.to_string()))?;
+        .transact(&call, async |work| {
+            let logged = LoggedSegments::find(&mut work.conn, &(), &reference, false).await?;
+            let logged = logged
+                .ok_or_else(|| Problem::not_found("logged segment", &reference.to_string()))?;
             if write.description.as_str().is_empty() {
                 write.description = logged.description;
             }
@@ -61,10 +64,11 @@ async fn reuse_logged_segment(
                 entire_companies: false,
                 ignore_exclusion: false,
             };
-            let segment = make::<Segments>(effect, &(), write).await?;
-            criteria::perform(effect, &segment.number, &criterion, calendar.today()).await?;
+            let segment = make::<Segments>(work, &(), write).await?;
+            criteria::perform(work, &segment.number, &criterion, calendar.today()).await?;
             let location = format!("{}/{}", Segments::NAMES.path, segment.number);
-            Ok(Answer::resource(StatusCode::CREATED, &segment)?.header(header::LOCATION, &location))
+            Ok(ApiResponse::resource(StatusCode::CREATED, &segment)?
+                .header(header::LOCATION, &location))
         })
         .await
 }

@@ -14,12 +14,12 @@ use uuid::Uuid;
 pub use parts::{UnitOfMeasure, Variant};
 
 use crate::platform::db::schema::items;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, Key, Percent, Reference, Text};
 
 /// What a client says about an item.
@@ -69,8 +69,8 @@ pub struct ItemWrite {
     #[serde(default)]
     #[schema(default = "PCS")]
     pub base_unit_of_measure_code: Key,
-    /// The units it is sold in. The base unit is added where the list leaves it out, and counts among the 100. The list
-    /// replaces the one that stands; a unit that lines use cannot go.
+    /// The units it is sold in. The base unit is added where the list leaves it out, and counts
+    /// among the 100. The list replaces the one that stands; a unit that lines use cannot go.
     #[deserr(default)]
     #[serde(default)]
     #[schema(max_items = 100, example = json!([{"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}]))]
@@ -171,35 +171,66 @@ impl Resource for Items {
             Field::new("number", FieldKind::Key, "items.number").not_null(),
             Field::new("description", FieldKind::Text, "items.description").not_null(),
             Field::new("listPrice", FieldKind::Decimal, "items.list_price"),
-            Field::new("priceIncludesTax", FieldKind::Boolean, "items.price_includes_tax").not_null(),
+            Field::new("priceIncludesTax", FieldKind::Boolean, "items.price_includes_tax")
+                .not_null(),
             Field::new("taxPercent", FieldKind::Decimal, "items.tax_percent").not_null(),
             Field::new("unitCost", FieldKind::Decimal, "items.unit_cost"),
             Field::new("itemDiscountGroupCode", FieldKind::Key, "items.item_discount_group_code"),
             Field::new("blocked", FieldKind::Boolean, "items.blocked").not_null(),
-            Field::new("baseUnitOfMeasureCode", FieldKind::Key, "items.base_unit_of_measure_code").not_null(),
+            Field::new("baseUnitOfMeasureCode", FieldKind::Key, "items.base_unit_of_measure_code")
+                .not_null(),
         ],
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] = &[
-        Holder { what: "price lines", count: "SELECT count(*) AS count FROM price_lines WHERE item_number = $1" },
-        Holder { what: "discount lines", count: "SELECT count(*) AS count FROM discount_lines WHERE item_number = $1" },
-        Holder { what: "golden quotes", count: "SELECT count(*) AS count FROM golden_quotes WHERE item_number = $1" },
-        Holder { what: "posted sales lines", count: "SELECT count(*) AS count FROM sales WHERE item_number = $1" },
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
+            what: "price lines",
+            count: "SELECT count(*) AS count FROM price_lines WHERE item_number = $1",
+        },
+        Dependent {
+            what: "discount lines",
+            count: "SELECT count(*) AS count FROM discount_lines WHERE item_number = $1",
+        },
+        Dependent {
+            what: "golden quotes",
+            count: "SELECT count(*) AS count FROM golden_quotes WHERE item_number = $1",
+        },
+        Dependent {
+            what: "posted sales lines",
+            count: "SELECT count(*) AS count FROM sales WHERE item_number = $1",
+        },
     ];
     type Scope = ();
     type Write = ItemWrite;
     type View = ItemView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = items::table.select(Row::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows = query.load(conn).await?;
         views(conn, rows).await
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(items::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(items::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -209,9 +240,14 @@ impl Resource for Items {
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
         let by_id = items::id.nullable().eq(reference.id());
-        let query =
-            items::table.filter(by_id.or(items::number.nullable().eq(reference.key()))).select(Row::as_select());
-        let rows = if lock { query.for_no_key_update().load(conn).await? } else { query.load(conn).await? };
+        let query = items::table
+            .filter(by_id.or(items::number.nullable().eq(reference.key())))
+            .select(Row::as_select());
+        let rows = if lock {
+            query.for_no_key_update().load(conn).await?
+        } else {
+            query.load(conn).await?
+        };
         Ok(views(conn, rows).await?.pop())
     }
 
@@ -230,18 +266,19 @@ impl Resource for Items {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<ItemWrite>],
+        rows: &[RowWrite<ItemWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use items as t;
-        // In the order of the numbers, so that of two batches with the same items one waits, and neither dies of a deadlock.
+        // In the order of the numbers, so that of two batches with the same items one waits, and
+        // neither dies of a deadlock.
         let mut ordered: Vec<_> = rows.iter().collect();
         ordered.sort_by_key(|row| &row.write.number);
         let values: Vec<_> = ordered
             .into_iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 (
                     t::id.eq(*id),
                     write.number.as_ref().map(|number| t::number.eq(number)),
@@ -258,7 +295,7 @@ impl Resource for Items {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::number)
@@ -273,18 +310,20 @@ impl Resource for Items {
                         t::blocked.eq(excluded(t::blocked)),
                         t::base_unit_of_measure_code.eq(excluded(t::base_unit_of_measure_code)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
-        parts::save(effect, rows, if_exists).await?;
-        effect.touched.items.extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
+        parts::save(work, rows, if_exists).await?;
+        work.changed_keys
+            .items
+            .extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(items::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.items.insert(view.number.to_string());
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(items::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.items.insert(view.number.to_string());
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! An item's variants and units of measure. A write replaces them by difference: what stays is not deleted, so lines that
-//! refer to it are not disturbed.
+//! An item's variants and units of measure. A write replaces them by difference: what stays is not
+//! deleted, so lines that refer to it are not disturbed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,16 +13,16 @@ use utoipa::ToSchema;
 
 use super::ItemWrite;
 use crate::platform::db::schema::{item_units_of_measure, item_variants};
-use crate::platform::effect::Effect;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Draft, IfExists, SaveError};
+use crate::platform::http::resource::{IfExists, RowWrite, SaveError};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Quantity, Text};
 
 /// The most variants of one item.
-const MOST_VARIANTS: usize = 1_000;
+const MAX_VARIANTS: usize = 1_000;
 /// The most units of one item, its base unit included.
-const MOST_UNITS: usize = 100;
+const MAX_UNITS: usize = 100;
 
 /// A variant of an item, such as a colour.
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, ToSchema)]
@@ -53,9 +53,19 @@ pub struct UnitOfMeasure {
 /// The rules about variants and units that an item breaks.
 pub(super) fn rules(write: &ItemWrite) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    check_codes("/variants", write.variants.iter().map(|variant| &variant.code), MOST_VARIANTS, &mut errors);
-    let most = if lists_base_unit(write) { MOST_UNITS } else { MOST_UNITS.saturating_sub(1) };
-    check_codes("/unitsOfMeasure", write.units_of_measure.iter().map(|unit| &unit.code), most, &mut errors);
+    check_codes(
+        "/variants",
+        write.variants.iter().map(|variant| &variant.code),
+        MAX_VARIANTS,
+        &mut errors,
+    );
+    let most = if lists_base_unit(write) { MAX_UNITS } else { MAX_UNITS.saturating_sub(1) };
+    check_codes(
+        "/unitsOfMeasure",
+        write.units_of_measure.iter().map(|unit| &unit.code),
+        most,
+        &mut errors,
+    );
     for (at, unit) in write.units_of_measure.iter().enumerate().take(most) {
         if unit.code == write.base_unit_of_measure_code && unit.quantity_per_unit != Quantity::ONE {
             let pointer = format!("/unitsOfMeasure/{at}/quantityPerUnit");
@@ -86,7 +96,11 @@ fn check_codes<'a>(
     for (at, code) in codes.enumerate() {
         if !seen.insert(code) {
             let detail = format!("{code} stands in the list more than once");
-            errors.push(FieldError::new(format!("{pointer}/{at}/code"), FieldCode::Duplicate, detail));
+            errors.push(FieldError::new(
+                format!("{pointer}/{at}/code"),
+                FieldCode::Duplicate,
+                detail,
+            ));
         }
     }
 }
@@ -98,21 +112,27 @@ pub(super) async fn load(
 ) -> Result<HashMap<Key, (Vec<Variant>, Vec<UnitOfMeasure>)>, Error> {
     use {item_units_of_measure as u, item_variants as v};
     let mut parts: HashMap<Key, (Vec<Variant>, Vec<UnitOfMeasure>)> = HashMap::new();
-    let variants: Vec<(Key, Key, Text<100>)> =
-        v::table.filter(v::item_number.eq_any(numbers)).order((v::item_number, v::code)).load(conn).await?;
+    let variants: Vec<(Key, Key, Text<100>)> = v::table
+        .filter(v::item_number.eq_any(numbers))
+        .order((v::item_number, v::code))
+        .load(conn)
+        .await?;
     for (number, code, description) in variants {
         parts.entry(number).or_default().0.push(Variant { code, description });
     }
-    let units: Vec<(Key, Key, Quantity)> =
-        u::table.filter(u::item_number.eq_any(numbers)).order((u::item_number, u::code)).load(conn).await?;
+    let units: Vec<(Key, Key, Quantity)> = u::table
+        .filter(u::item_number.eq_any(numbers))
+        .order((u::item_number, u::code))
+        .load(conn)
+        .await?;
     for (number, code, quantity_per_unit) in units {
         parts.entry(number).or_default().1.push(UnitOfMeasure { code, quantity_per_unit });
     }
     Ok(parts)
 }
 
-/// The wanted variants and units of all rows, as columns: a thousand items may have more of them than one statement has
-/// places for bound values.
+/// The wanted variants and units of all rows, as columns: a thousand items may have more of them
+/// than one statement has places for bound values.
 #[derive(Default)]
 struct Wanted<'a> {
     items: Vec<&'a Key>,
@@ -125,9 +145,9 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn of(rows: &'a [Draft<ItemWrite>]) -> Self {
+    fn of(rows: &'a [RowWrite<ItemWrite>]) -> Self {
         let mut wanted = Self::default();
-        for Draft { write, .. } in rows {
+        for RowWrite { write, .. } in rows {
             let Some(item) = &write.number else { continue };
             wanted.items.push(item);
             for Variant { code, description } in &write.variants {
@@ -153,17 +173,21 @@ impl<'a> Wanted<'a> {
 }
 
 /// Makes the variants and units of the rows those that the writes want.
-pub(super) async fn save(effect: &mut Effect, rows: &[Draft<ItemWrite>], if_exists: IfExists) -> Result<(), SaveError> {
+pub(super) async fn save(
+    work: &mut UnitOfWork,
+    rows: &[RowWrite<ItemWrite>],
+    if_exists: IfExists,
+) -> Result<(), SaveError> {
     let wanted = Wanted::of(rows);
     if if_exists == IfExists::Replace {
-        match effect.part(async |effect| remove_unwanted(&mut effect.conn, &wanted).await).await {
+        match work.savepoint(async |work| remove_unwanted(&mut work.conn, &wanted).await).await {
             Err(Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
-                return Err(in_use(&mut effect.conn, &wanted).await?.into());
+                return Err(in_use(&mut work.conn, &wanted).await?.into());
             }
             other => other?,
         }
     }
-    let conn = &mut *effect.conn;
+    let conn = &mut *work.conn;
     diesel::sql_query(
         "INSERT INTO item_variants (item_number, code, description) SELECT * FROM unnest($1, $2, $3) \
          ON CONFLICT (item_number, code) DO UPDATE SET description = excluded.description",
@@ -243,11 +267,14 @@ async fn in_use(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Pro
     .load(conn)
     .await?;
     let error = |Used { pointer, code, count }: Used| {
-        let detail =
-            format!("{count} price lines, discount lines or golden quotes refer to {code}, which would be removed");
+        let detail = format!(
+            "{count} price lines, discount lines or golden quotes refer to {code}, which would be removed"
+        );
         FieldError::new(pointer, FieldCode::InUse, detail).param("code", code).param("count", count)
     };
-    let mut problem = Problem::with_errors(ProblemCode::InUse, used.into_iter().map(error).collect());
-    "variants and units that lines or golden quotes use cannot be removed".clone_into(&mut problem.detail);
+    let mut problem =
+        Problem::with_errors(ProblemCode::InUse, used.into_iter().map(error).collect());
+    "variants and units that lines or golden quotes use cannot be removed"
+        .clone_into(&mut problem.detail);
     Ok(problem)
 }

@@ -1,4 +1,5 @@
-//! Discount lines: a line discount for an item, for the items of a discount group, or for all items.
+//! Discount lines: a line discount for an item, for the items of a discount group, or for all
+//! items.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -15,13 +16,13 @@ use uuid::Uuid;
 use super::source::DiscountSource;
 use super::{Conditions, Place, Source, Standing, existing, ordered, touch};
 use crate::platform::db::schema::discount_lines;
-use crate::platform::effect::{Effect, Touched};
-use crate::platform::http::constraints::{Holder, Named};
+use crate::platform::http::constraints::{Dependent, NamedReference};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
-use crate::values::words::SourceType;
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::platform::unit_of_work::{ChangedKeys, UnitOfWork};
+use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
 /// What a client says about a discount line.
@@ -30,8 +31,9 @@ use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscountLineWrite {
-    /// Whom it is granted to. Has to be sent under `/v1/discounts`; under a campaign it is that campaign and is refused.
-    /// A merge patch that changes the type takes the old type's member away by null.
+    /// Whom it is granted to. Has to be sent under `/v1/discounts`; under a campaign it is that
+    /// campaign and is refused. A merge patch that changes the type takes the old type's member
+    /// away by null.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DiscountSource>)]
@@ -57,7 +59,8 @@ pub struct DiscountLineWrite {
     #[serde(default)]
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the campaign's dates.
+    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the
+    /// campaign's dates.
     #[deserr(default)]
     pub starting_date: Option<Date>,
     /// The last day on which it holds; open if absent. Refused on a campaign's line.
@@ -111,7 +114,8 @@ pub struct DiscountLineView {
     /// From which quantity on it holds, in the line's unit.
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if null, and on a campaign's line, which has the campaign's dates.
+    /// The first day on which it holds; open if null, and on a campaign's line, which has the
+    /// campaign's dates.
     pub starting_date: Option<Date>,
     /// The last day on which it holds; open if null, and on a campaign's line.
     pub ending_date: Option<Date>,
@@ -123,8 +127,8 @@ pub struct DiscountLineView {
 pub struct DiscountLines<P>(PhantomData<P>);
 
 /// The touched discount lines.
-fn lines(touched: &mut Touched) -> &mut BTreeSet<Uuid> {
-    &mut touched.discount_lines
+fn lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
+    &mut changed_keys.discount_lines
 }
 
 impl<P: Place> Resource for DiscountLines<P> {
@@ -132,38 +136,65 @@ impl<P: Place> Resource for DiscountLines<P> {
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "discount_lines.id").not_null(),
-            Field::new("source.type", FieldKind::Enum(SourceType::TEXTS), "discount_lines.source_type").not_null(),
+            Field::new(
+                "source.type",
+                FieldKind::Enum(SourceType::TEXTS),
+                "discount_lines.source_type",
+            )
+            .not_null(),
             Field::new("source.campaignNumber", FieldKind::Key, "discount_lines.campaign_number"),
             Field::new("source.contactNumber", FieldKind::Key, "discount_lines.contact_number"),
             Field::new("source.code", FieldKind::Key, "discount_lines.group_code"),
             Field::new("itemNumber", FieldKind::Key, "discount_lines.item_number"),
-            Field::new("itemDiscountGroupCode", FieldKind::Key, "discount_lines.item_discount_group_code"),
+            Field::new(
+                "itemDiscountGroupCode",
+                FieldKind::Key,
+                "discount_lines.item_discount_group_code",
+            ),
             Field::new("variantCode", FieldKind::Key, "discount_lines.variant_code"),
             Field::new("unitOfMeasureCode", FieldKind::Key, "discount_lines.unit_of_measure_code"),
             Field::new("currencyCode", FieldKind::Key, "discount_lines.currency_code"),
-            Field::new("minimumQuantity", FieldKind::Decimal, "discount_lines.minimum_quantity").not_null(),
+            Field::new("minimumQuantity", FieldKind::Decimal, "discount_lines.minimum_quantity")
+                .not_null(),
             Field::new("startingDate", FieldKind::Date, "discount_lines.starting_date"),
             Field::new("endingDate", FieldKind::Date, "discount_lines.ending_date"),
-            Field::new("lineDiscountPercent", FieldKind::Decimal, "discount_lines.line_discount_percent").not_null(),
+            Field::new(
+                "lineDiscountPercent",
+                FieldKind::Decimal,
+                "discount_lines.line_discount_percent",
+            )
+            .not_null(),
         ],
         default_order: "id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = P;
     type Write = DiscountLineWrite;
     type View = DiscountLineView;
 
-    async fn list(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let mut query = discount_lines::table.select(DiscountLineView::as_select()).into_boxed();
         if let Some(number) = place.campaign() {
             query = query.filter(discount_lines::campaign_number.eq(number));
         }
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
         let mut query = discount_lines::table.count().into_boxed();
         if let Some(number) = place.campaign() {
             query = query.filter(discount_lines::campaign_number.eq(number));
@@ -179,9 +210,15 @@ impl<P: Place> Resource for DiscountLines<P> {
     ) -> Result<Option<Self::View>, Problem> {
         let Reference::Id(id) = reference else { return Ok(None) };
         let query = discount_lines::table.find(id).select(DiscountLineView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         let here = |view: &DiscountLineView| {
-            place.campaign().is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
+            place
+                .campaign()
+                .is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
         };
         Ok(found.optional()?.filter(here))
     }
@@ -196,16 +233,16 @@ impl<P: Place> Resource for DiscountLines<P> {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         place: &P,
-        rows: &[Draft<DiscountLineWrite>],
+        rows: &[RowWrite<DiscountLineWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use discount_lines as t;
         let standing: Standing<DiscountLineWrite> = t::table
             .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
             .select(DiscountLineView::as_select())
-            .load(&mut effect.conn)
+            .load(&mut work.conn)
             .await?
             .into_iter()
             .map(|view| (view.id, (view.source.campaign_number.clone(), Self::write_of(&view))))
@@ -216,7 +253,7 @@ impl<P: Place> Resource for DiscountLines<P> {
         }
         let values: Vec<_> = rows
             .iter()
-            .map(|(source, Draft { id, write })| {
+            .map(|(source, RowWrite { id, write })| {
                 (
                     t::id.eq(*id),
                     t::source_type.eq(source.type_),
@@ -237,7 +274,7 @@ impl<P: Place> Resource for DiscountLines<P> {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::id)
@@ -257,7 +294,7 @@ impl<P: Place> Resource for DiscountLines<P> {
                         t::ending_date.eq(excluded(t::ending_date)),
                         t::line_discount_percent.eq(excluded(t::line_discount_percent)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
@@ -266,13 +303,13 @@ impl<P: Place> Resource for DiscountLines<P> {
             let (campaign_number, _) = standing.get(&draft.id)?;
             Some((draft.id, campaign_number.as_ref()))
         });
-        touch(&mut effect.touched, lines, now.chain(before));
+        touch(&mut work.changed_keys, lines, now.chain(before));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &P, view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(discount_lines::table.find(view.id)).execute(&mut effect.conn).await?;
-        touch(&mut effect.touched, lines, [(view.id, view.source.campaign_number.as_ref())]);
+    async fn delete(work: &mut UnitOfWork, _: &P, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(discount_lines::table.find(view.id)).execute(&mut work.conn).await?;
+        touch(&mut work.changed_keys, lines, [(view.id, view.source.campaign_number.as_ref())]);
         Ok(())
     }
 
@@ -309,7 +346,7 @@ impl<P: Place> Resource for DiscountLines<P> {
         write.conditions().rules(place, SourceType::CustomerPriceGroup)
     }
 
-    fn references(write: &DiscountLineWrite) -> Vec<Named> {
+    fn references(write: &DiscountLineWrite) -> Vec<NamedReference> {
         write.conditions().references()
     }
 }

@@ -1,5 +1,5 @@
-//! Price lines and discount lines: what is offered, to whom, under which conditions. The two kinds differ in what they grant and
-//! in what they may be for; everything else stands here.
+//! Price lines and discount lines: what is offered, to whom, under which conditions. The two kinds
+//! differ in what they grant and in what they may be for; everything else stands here.
 //!
 //! Each kind has two collections over one table: all lines, and those of one campaign ([`Place`]).
 
@@ -22,11 +22,11 @@ pub use prices::PriceLines;
 pub use source::Source;
 
 use crate::campaigns::{OfCampaign, period_error};
-use crate::platform::effect::Touched;
-use crate::platform::http::constraints::{Named, Target, named};
+use crate::platform::http::constraints::{NamedReference, ReferenceKind, named};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, Names, SaveError, Scope};
-use crate::values::words::SourceType;
+use crate::platform::http::resource::{Names, RowWrite, SaveError, Scope};
+use crate::platform::unit_of_work::ChangedKeys;
+use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key};
 
 /// Where lines are written: in the collection of all, or in that of a campaign.
@@ -70,7 +70,8 @@ impl Place for () {
     }
 
     fn source<'a>(&self, sent: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError> {
-        sent.map(Cow::Borrowed).ok_or_else(|| FieldError::new("/source", FieldCode::Required, "source must be given"))
+        sent.map(Cow::Borrowed)
+            .ok_or_else(|| FieldError::new("/source", FieldCode::Required, "source must be given"))
     }
 
     fn sent(source: &Source) -> Option<Source> {
@@ -131,7 +132,8 @@ struct Conditions<'a> {
 impl Conditions<'_> {
     /// The rules they break in a place; lines of this kind cannot have the `foreign` source.
     fn rules(&self, place: &impl Place, foreign: SourceType) -> Vec<FieldError> {
-        let mut errors: Vec<FieldError> = period_error(self.starting_date, self.ending_date).into_iter().collect();
+        let mut errors: Vec<FieldError> =
+            period_error(self.starting_date, self.ending_date).into_iter().collect();
         if self.item_number.is_some() && self.item_discount_group_code.is_some() {
             let detail = "a line is for an item or for an item discount group, not for both";
             errors.push(FieldError::new("/itemDiscountGroupCode", FieldCode::NotAllowed, detail));
@@ -145,11 +147,14 @@ impl Conditions<'_> {
             Ok(source) => {
                 errors.extend(source.rules(foreign));
                 if source.type_ == SourceType::Campaign {
-                    let dates = [("/startingDate", self.starting_date), ("/endingDate", self.ending_date)];
-                    errors.extend(dates.into_iter().filter(|(_, date)| date.is_some()).map(|(pointer, _)| {
-                        let detail = "a line of a campaign holds on the campaign's own dates";
-                        FieldError::new(pointer, FieldCode::DatesOfCampaign, detail)
-                    }));
+                    let dates =
+                        [("/startingDate", self.starting_date), ("/endingDate", self.ending_date)];
+                    errors.extend(dates.into_iter().filter(|(_, date)| date.is_some()).map(
+                        |(pointer, _)| {
+                            let detail = "a line of a campaign holds on the campaign's own dates";
+                            FieldError::new(pointer, FieldCode::DatesOfCampaign, detail)
+                        },
+                    ));
                 }
             }
         }
@@ -157,19 +162,20 @@ impl Conditions<'_> {
     }
 
     /// What they refer to.
-    fn references(&self) -> Vec<Named> {
+    fn references(&self) -> Vec<NamedReference> {
         let item = self.item_number.map(ToString::to_string).unwrap_or_default();
-        // The unit of a line for a group or for all items is a free code: there is no item to have it.
+        // The unit of a line for a group or for all items is a free code: there is no item to have
+        // it.
         let unit = self.unit_of_measure_code.filter(|_| self.item_number.is_some());
         let campaign = self.source.and_then(|source| source.campaign_number.as_ref());
         let contact = self.source.and_then(|source| source.contact_number.as_ref());
         [
-            named("/source/campaignNumber", Target::Campaign, campaign),
-            named("/source/contactNumber", Target::Contact, contact),
-            named("/itemNumber", Target::Item, self.item_number),
-            named("/variantCode", Target::VariantOf(item.clone()), self.variant_code),
-            named("/unitOfMeasureCode", Target::UnitOf(item), unit),
-            named("/currencyCode", Target::Currency, self.currency_code),
+            named("/source/campaignNumber", ReferenceKind::Campaign, campaign),
+            named("/source/contactNumber", ReferenceKind::Contact, contact),
+            named("/itemNumber", ReferenceKind::Item, self.item_number),
+            named("/variantCode", ReferenceKind::VariantOf(item.clone()), self.variant_code),
+            named("/unitOfMeasureCode", ReferenceKind::UnitOf(item), unit),
+            named("/currencyCode", ReferenceKind::Currency, self.currency_code),
         ]
         .into_iter()
         .flatten()
@@ -219,8 +225,10 @@ async fn existing(
     type Keys = Array<Nullable<Text>>;
     let sources = rows.iter().map(|row| place.source(row.source)).collect::<Result<Vec<_>, _>>();
     let sources = sources.map_err(|error| Problem::from_errors(vec![error]))?;
-    let keys = |key: fn(&Source) -> Option<&Key>| -> Vec<Option<&Key>> { sources.iter().map(|s| key(s)).collect() };
-    let question = format!(
+    let keys = |key: fn(&Source) -> Option<&Key>| -> Vec<Option<&Key>> {
+        sources.iter().map(|s| key(s)).collect()
+    };
+    let query = format!(
         "SELECT wanted.at, line.id \
          FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY AS wanted(source_type, campaign_number, \
              contact_number, group_code, item_number, item_discount_group_code, variant_code, unit_of_measure_code, \
@@ -230,7 +238,7 @@ async fn existing(
              wanted.unit_of_measure_code, wanted.currency_code, wanted.minimum_quantity) \
          AND line.starting_date IS NOT DISTINCT FROM wanted.starting_date"
     );
-    let matches: Vec<Match> = diesel::sql_query(question)
+    let matches: Vec<Match> = diesel::sql_query(query)
         .bind::<Array<Text>, _>(sources.iter().map(|source| source.type_).collect::<Vec<_>>())
         .bind::<Keys, _>(keys(|source| source.campaign_number.as_ref()))
         .bind::<Keys, _>(keys(|source| source.contact_number.as_ref()))
@@ -242,7 +250,9 @@ async fn existing(
         .bind::<Keys, _>(rows.iter().map(|row| row.currency_code).collect::<Vec<_>>())
         .bind::<Array<Numeric>, _>(rows.iter().map(|row| row.minimum_quantity).collect::<Vec<_>>())
         .bind::<Array<Nullable<SqlDate>>, _>(
-            rows.iter().map(|row| row.starting_date.map(Date::get)).collect::<Vec<Option<NaiveDate>>>(),
+            rows.iter()
+                .map(|row| row.starting_date.map(Date::get))
+                .collect::<Vec<Option<NaiveDate>>>(),
         )
         .load(conn)
         .await?;
@@ -250,20 +260,23 @@ async fn existing(
     Ok((1_i64..).zip(rows).map(|(at, _)| known.get(&at).copied()).collect())
 }
 
-/// The lines among the drafts that stand already: their campaigns, and the writes that would make them.
+/// The lines among the drafts that stand already: their campaigns, and the writes that would make
+/// them.
 type Standing<W> = HashMap<Uuid, (Option<Key>, W)>;
 
 /// A draft with its source.
-type Placed<'a, W> = (Cow<'a, Source>, &'a Draft<W>);
+type Placed<'a, W> = (Cow<'a, Source>, &'a RowWrite<W>);
 
-/// The drafts with their sources, those that replace a line first: a line that ends earlier than before makes room for the one
-/// that follows it. Lines that stand come in the order of their ids, so that two batches do not wait for each other.
+/// The drafts with their sources, those that replace a line first: a line that ends earlier than
+/// before makes room for the one that follows it. Lines that stand come in the order of their ids,
+/// so that two batches do not wait for each other.
 ///
-/// Lines that stand just as they were sent are left out. They change nothing, and an active campaign, which may have many
-/// lines, is not to be compared whole each time that somebody sends them again.
+/// Lines that stand just as they were sent are left out. They change nothing, and an active
+/// campaign, which may have many lines, is not to be compared whole each time that somebody sends
+/// them again.
 fn ordered<'a, W: PartialEq>(
     place: &impl Place,
-    rows: &'a [Draft<W>],
+    rows: &'a [RowWrite<W>],
     sent: impl Fn(&'a W) -> Option<&'a Source>,
     standing: &Standing<W>,
 ) -> Result<Vec<Placed<'a, W>>, SaveError> {
@@ -272,23 +285,27 @@ fn ordered<'a, W: PartialEq>(
         if standing.get(&draft.id).is_some_and(|(_, write)| *write == draft.write) {
             continue;
         }
-        let source = place.source(sent(&draft.write)).map_err(|error| Problem::from_errors(vec![error]))?;
+        let source =
+            place.source(sent(&draft.write)).map_err(|error| Problem::from_errors(vec![error]))?;
         ordered.push((source, draft));
     }
     ordered.sort_by_key(|(_, draft)| (!standing.contains_key(&draft.id), draft.id));
     Ok(ordered)
 }
 
-/// Notes that lines came, changed or went: a campaign's line counts with its campaign, any other for itself.
+/// Notes that lines came, changed or went: a campaign's line counts with its campaign, any other
+/// for itself.
 fn touch<'a>(
-    touched: &mut Touched,
-    lines: fn(&mut Touched) -> &mut BTreeSet<Uuid>,
+    changed_keys: &mut ChangedKeys,
+    lines: fn(&mut ChangedKeys) -> &mut BTreeSet<Uuid>,
     rows: impl IntoIterator<Item = (Uuid, Option<&'a Key>)>,
 ) {
     for (id, campaign_number) in rows {
         match campaign_number {
-            Some(number) => touched.campaign_lines.entry(number.to_string()).or_default().insert(id),
-            None => lines(touched).insert(id),
+            Some(number) => {
+                changed_keys.campaign_lines.entry(number.to_string()).or_default().insert(id)
+            }
+            None => lines(changed_keys).insert(id),
         };
     }
 }

@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::source::PriceSource;
 use super::{Conditions, Place, Source, Standing, existing, ordered, touch};
 use crate::platform::db::schema::price_lines;
-use crate::platform::effect::{Effect, Touched};
-use crate::platform::http::constraints::{Holder, Named};
+use crate::platform::http::constraints::{Dependent, NamedReference};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError};
-use crate::values::words::SourceType;
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::platform::unit_of_work::{ChangedKeys, UnitOfWork};
+use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
 /// What a client says about a price line.
@@ -30,8 +30,9 @@ use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceLineWrite {
-    /// Whom it is granted to. Has to be sent under `/v1/prices`; under a campaign it is that campaign and is refused.
-    /// A merge patch that changes the type takes the old type's member away by null.
+    /// Whom it is granted to. Has to be sent under `/v1/prices`; under a campaign it is that
+    /// campaign and is refused. A merge patch that changes the type takes the old type's member
+    /// away by null.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<PriceSource>)]
@@ -41,11 +42,12 @@ pub struct PriceLineWrite {
     /// The variant of the item; any if absent.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of measure of the item that the price is for; the base unit's price, for any unit, if absent.
+    /// The unit of measure of the item that the price is for; the base unit's price, for any unit,
+    /// if absent.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// The currency of the price; local and offered in every currency if absent. Any code named here, the local one too, has to
-    /// exist as a currency.
+    /// The currency of the price; local and offered in every currency if absent. Any code named
+    /// here, the local one too, has to exist as a currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
     /// From which quantity on it holds, in the line's unit.
@@ -53,7 +55,8 @@ pub struct PriceLineWrite {
     #[serde(default)]
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the campaign's dates.
+    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the
+    /// campaign's dates.
     #[deserr(default)]
     pub starting_date: Option<Date>,
     /// The last day on which it holds; open if absent. Refused on a campaign's line.
@@ -111,14 +114,16 @@ pub struct PriceLineView {
     pub item_number: Key,
     /// The variant of the item; any if null.
     pub variant_code: Option<Key>,
-    /// The unit of measure of the item that the price is for; the base unit's price, for any unit, if null.
+    /// The unit of measure of the item that the price is for; the base unit's price, for any unit,
+    /// if null.
     pub unit_of_measure_code: Option<Key>,
     /// The currency of the price; local and offered in every currency if null.
     pub currency_code: Option<CurrencyCode>,
     /// From which quantity on it holds, in the line's unit.
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if null, and on a campaign's line, which has the campaign's dates.
+    /// The first day on which it holds; open if null, and on a campaign's line, which has the
+    /// campaign's dates.
     pub starting_date: Option<Date>,
     /// The last day on which it holds; open if null, and on a campaign's line.
     pub ending_date: Option<Date>,
@@ -138,8 +143,8 @@ pub struct PriceLineView {
 pub struct PriceLines<P>(PhantomData<P>);
 
 /// The touched price lines.
-fn lines(touched: &mut Touched) -> &mut BTreeSet<Uuid> {
-    &mut touched.price_lines
+fn lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
+    &mut changed_keys.price_lines
 }
 
 impl<P: Place> Resource for PriceLines<P> {
@@ -147,7 +152,12 @@ impl<P: Place> Resource for PriceLines<P> {
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "price_lines.id").not_null(),
-            Field::new("source.type", FieldKind::Enum(SourceType::TEXTS), "price_lines.source_type").not_null(),
+            Field::new(
+                "source.type",
+                FieldKind::Enum(SourceType::TEXTS),
+                "price_lines.source_type",
+            )
+            .not_null(),
             Field::new("source.campaignNumber", FieldKind::Key, "price_lines.campaign_number"),
             Field::new("source.contactNumber", FieldKind::Key, "price_lines.contact_number"),
             Field::new("source.code", FieldKind::Key, "price_lines.group_code"),
@@ -155,32 +165,47 @@ impl<P: Place> Resource for PriceLines<P> {
             Field::new("variantCode", FieldKind::Key, "price_lines.variant_code"),
             Field::new("unitOfMeasureCode", FieldKind::Key, "price_lines.unit_of_measure_code"),
             Field::new("currencyCode", FieldKind::Key, "price_lines.currency_code"),
-            Field::new("minimumQuantity", FieldKind::Decimal, "price_lines.minimum_quantity").not_null(),
+            Field::new("minimumQuantity", FieldKind::Decimal, "price_lines.minimum_quantity")
+                .not_null(),
             Field::new("startingDate", FieldKind::Date, "price_lines.starting_date"),
             Field::new("endingDate", FieldKind::Date, "price_lines.ending_date"),
             Field::new("unitPrice", FieldKind::Decimal, "price_lines.unit_price").not_null(),
-            Field::new("allowLineDiscount", FieldKind::Boolean, "price_lines.allow_line_discount").not_null(),
-            Field::new("priceIncludesTax", FieldKind::Boolean, "price_lines.price_includes_tax").not_null(),
+            Field::new("allowLineDiscount", FieldKind::Boolean, "price_lines.allow_line_discount")
+                .not_null(),
+            Field::new("priceIncludesTax", FieldKind::Boolean, "price_lines.price_includes_tax")
+                .not_null(),
             Field::new("taxPercent", FieldKind::Decimal, "price_lines.tax_percent"),
         ],
         default_order: "id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = P;
     type Write = PriceLineWrite;
     type View = PriceLineView;
 
-    async fn list(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let mut query = price_lines::table.select(PriceLineView::as_select()).into_boxed();
         if let Some(number) = place.campaign() {
             query = query.filter(price_lines::campaign_number.eq(number));
         }
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, place: &P, list: &ListQuery) -> Result<i64, Problem> {
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        place: &P,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
         let mut query = price_lines::table.count().into_boxed();
         if let Some(number) = place.campaign() {
             query = query.filter(price_lines::campaign_number.eq(number));
@@ -196,9 +221,15 @@ impl<P: Place> Resource for PriceLines<P> {
     ) -> Result<Option<Self::View>, Problem> {
         let Reference::Id(id) = reference else { return Ok(None) };
         let query = price_lines::table.find(id).select(PriceLineView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         let here = |view: &PriceLineView| {
-            place.campaign().is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
+            place
+                .campaign()
+                .is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
         };
         Ok(found.optional()?.filter(here))
     }
@@ -213,16 +244,16 @@ impl<P: Place> Resource for PriceLines<P> {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         place: &P,
-        rows: &[Draft<PriceLineWrite>],
+        rows: &[RowWrite<PriceLineWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use price_lines as t;
         let standing: Standing<PriceLineWrite> = t::table
             .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
             .select(PriceLineView::as_select())
-            .load(&mut effect.conn)
+            .load(&mut work.conn)
             .await?
             .into_iter()
             .map(|view| (view.id, (view.source.campaign_number.clone(), Self::write_of(&view))))
@@ -233,7 +264,7 @@ impl<P: Place> Resource for PriceLines<P> {
         }
         let values: Vec<_> = rows
             .iter()
-            .map(|(source, Draft { id, write })| {
+            .map(|(source, RowWrite { id, write })| {
                 (
                     t::id.eq(*id),
                     t::source_type.eq(source.type_),
@@ -256,7 +287,7 @@ impl<P: Place> Resource for PriceLines<P> {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::id)
@@ -278,7 +309,7 @@ impl<P: Place> Resource for PriceLines<P> {
                         t::price_includes_tax.eq(excluded(t::price_includes_tax)),
                         t::tax_percent.eq(excluded(t::tax_percent)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
@@ -287,13 +318,13 @@ impl<P: Place> Resource for PriceLines<P> {
             let (campaign_number, _) = standing.get(&draft.id)?;
             Some((draft.id, campaign_number.as_ref()))
         });
-        touch(&mut effect.touched, lines, now.chain(before));
+        touch(&mut work.changed_keys, lines, now.chain(before));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &P, view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(price_lines::table.find(view.id)).execute(&mut effect.conn).await?;
-        touch(&mut effect.touched, lines, [(view.id, view.source.campaign_number.as_ref())]);
+    async fn delete(work: &mut UnitOfWork, _: &P, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(price_lines::table.find(view.id)).execute(&mut work.conn).await?;
+        touch(&mut work.changed_keys, lines, [(view.id, view.source.campaign_number.as_ref())]);
         Ok(())
     }
 
@@ -332,7 +363,7 @@ impl<P: Place> Resource for PriceLines<P> {
         write.conditions().rules(place, SourceType::CustomerDiscountGroup)
     }
 
-    fn references(write: &PriceLineWrite) -> Vec<Named> {
+    fn references(write: &PriceLineWrite) -> Vec<NamedReference> {
         write.conditions().references()
     }
 }

@@ -6,14 +6,16 @@ use std::fmt;
 use deserr::Deserr;
 use diesel::prelude::*;
 use serde::Serialize;
-use utoipa::openapi::schema::{AdditionalProperties, Discriminator, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, Discriminator, ObjectBuilder, OneOfBuilder, Schema, Type,
+};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError};
 use crate::values::Key;
-use crate::values::words::SourceType;
+use crate::values::enums::SourceType;
 
 /// Whom a line is granted to: a type, and the one member that this type wants ([`Source::rules`]).
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, Queryable)]
@@ -52,7 +54,12 @@ impl Source {
     /// A campaign.
     #[must_use]
     pub const fn campaign(number: Key) -> Self {
-        Self { type_: SourceType::Campaign, campaign_number: Some(number), contact_number: None, code: None }
+        Self {
+            type_: SourceType::Campaign,
+            campaign_number: Some(number),
+            contact_number: None,
+            code: None,
+        }
     }
 
     fn members(&self) -> [(&'static str, Option<&Key>); 3] {
@@ -94,12 +101,15 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.type_.fmt(f)?;
-        self.members().iter().filter_map(|(_, value)| *value).try_for_each(|value| write!(f, " {value}"))
+        self.members()
+            .iter()
+            .filter_map(|(_, value)| *value)
+            .try_for_each(|value| write!(f, " {value}"))
     }
 }
 
-/// The schemas of the sources: utoipa gives the variants of a tagged enum neither names nor a discriminator, both of which
-/// generated clients need.
+/// The schemas of the sources: utoipa gives the variants of a tagged enum neither names nor a
+/// discriminator, both of which generated clients need.
 macro_rules! source_schema {
     ($(#[$doc:meta])* $name:ident, $description:literal, $foreign:expr) => {
         $(#[$doc])*
@@ -161,7 +171,9 @@ fn variant(type_: SourceType) -> RefOr<Schema> {
         SourceType::Campaign => ("The audience of a published campaign.", "The campaign's number."),
         SourceType::Contact => ("One account.", "The number of a contact of the account."),
         SourceType::CustomerPriceGroup => ("The customers of a price group.", "The group's code."),
-        SourceType::CustomerDiscountGroup => ("The customers of a discount group.", "The group's code."),
+        SourceType::CustomerDiscountGroup => {
+            ("The customers of a discount group.", "The group's code.")
+        }
         SourceType::AllCustomers => ("Everybody.", ""),
     };
     let tag = ObjectBuilder::new()

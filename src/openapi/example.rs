@@ -19,7 +19,9 @@ pub fn add_to_bodies(document: &mut Value) {
                 }
             }
             let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
-            for media in responses.into_iter().flatten().flat_map(|(_, response)| media_of(response)) {
+            for media in
+                responses.into_iter().flatten().flat_map(|(_, response)| media_of(response))
+            {
                 add(media, &schemas);
             }
         }
@@ -29,7 +31,11 @@ pub fn add_to_bodies(document: &mut Value) {
 
 /// The media types of a body.
 fn media_of(body: &mut Value) -> impl Iterator<Item = &mut Value> {
-    body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten().map(|(_, media)| media)
+    body.get_mut("content")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+        .map(|(_, media)| media)
 }
 
 fn add(media: &mut Value, schemas: &Map<String, Value>) {
@@ -41,7 +47,11 @@ fn add(media: &mut Value, schemas: &Map<String, Value>) {
 /// A patch that changes one field says more than one that changes all.
 fn shorten(patch: &mut Value) {
     let Value::Object(fields) = patch else { return };
-    let field = fields.keys().find(|name| *name == "description").or_else(|| fields.keys().next_back()).cloned();
+    let field = fields
+        .keys()
+        .find(|name| *name == "description")
+        .or_else(|| fields.keys().next_back())
+        .cloned();
     fields.retain(|name, _| Some(name) == field.as_ref());
 }
 
@@ -61,7 +71,10 @@ fn of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
         return value.clone();
     }
     if let Some(alternatives) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
-        return alternatives.iter().find(|alternative| !is_null(alternative)).map_or(Value::Null, inside);
+        return alternatives
+            .iter()
+            .find(|alternative| !is_null(alternative))
+            .map_or(Value::Null, inside);
     }
     if let Some(parts) = schema["allOf"].as_array() {
         let fields = parts.iter().map(inside).filter_map(|part| part.as_object().cloned());

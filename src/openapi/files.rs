@@ -1,4 +1,5 @@
-//! The files in the tree that are printed from the code. A test compares them; `kampanje openapi --write` renews them.
+//! The files in the tree that are printed from the code. A test compares them; `kampanje openapi
+//! --write` renews them.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +30,8 @@ pub fn files() -> [(&'static str, String); 3] {
 pub fn write_files() -> anyhow::Result<()> {
     for (path, content) in files() {
         if let Some(directory) = Path::new(path).parent() {
-            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
         }
         fs::write(path, content).with_context(|| format!("cannot write {path}"))?;
     }
@@ -53,10 +55,16 @@ fn errors() -> String {
          ```json\n",
     );
     page.push_str(&example());
-    page.push_str("\n```\n\n## Problems\n\n| code | status | title | meaning |\n| --- | --- | --- | --- |\n");
+    page.push_str(
+        "\n```\n\n## Problems\n\n| code | status | title | meaning |\n| --- | --- | --- | --- |\n",
+    );
     for code in ProblemCode::ALL {
         let (status, title) = code.status_and_title();
-        page.push_str(&format!("| `{}` | {status} | {title} | {} |\n", code.text(), code.meaning()));
+        page.push_str(&format!(
+            "| `{}` | {status} | {title} | {} |\n",
+            code.text(),
+            code.meaning()
+        ));
     }
     page.push_str(
         "\n## One thing that is wrong\n\n\
@@ -80,7 +88,10 @@ fn errors() -> String {
 
 fn example() -> String {
     use crate::platform::http::problem::Problem;
-    let problem =
-        Problem::rule("/endingDate", FieldCode::EndBeforeStart, "the ending date lies before the starting date");
+    let problem = Problem::rule(
+        "/endingDate",
+        FieldCode::EndBeforeStart,
+        "the ending date lies before the starting date",
+    );
     format!("{:#}", problem.document("/v1/campaigns/CP0001", "0190b5c27d5e70008000000000000001"))
 }

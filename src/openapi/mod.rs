@@ -1,4 +1,5 @@
-//! The OpenAPI document: what the route table says of itself, and what holds for all operations alike.
+//! The OpenAPI document: what the route table says of itself, and what holds for all operations
+//! alike.
 //!
 //! ```text
 //! operations.rs  what every operation of a kind has: problems, headers, conditions, credentials
@@ -26,7 +27,7 @@ use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
 pub use files::{files, write_files};
 pub use version_3_0::version_3_0;
 
-use crate::platform::http::call::Call;
+use crate::platform::http::call::ApiRequest;
 use crate::platform::http::problem::{Problem, ProblemDocument, ProblemError};
 use crate::platform::http::routes::Routes;
 
@@ -37,7 +38,10 @@ const TAGS: &[(&str, &str)] = &[
     ("Tasks and opportunities", "What has to be done for a campaign, and what may come of it."),
     ("Results", "What came of campaigns: posted sales, statistics."),
     ("Segments", "Whom a campaign addresses."),
-    ("Interactions", "What was done with contacts: interactions, logged segments, the entries of campaigns."),
+    (
+        "Interactions",
+        "What was done with contacts: interactions, logged segments, the entries of campaigns.",
+    ),
     ("Contacts", "Companies and persons; a company may be a customer."),
     ("Prices and discounts", "Price lines and discount lines of campaigns and of everybody else."),
     ("Price quotes", "What an item costs an account, and why."),
@@ -80,7 +84,7 @@ impl Document {
     responses((status = 200, description = "The OpenAPI 3.1 document.", content_type = "application/json", body = Object,
         example = json!({"openapi": "3.1.0"})))
 )]
-async fn openapi(call: Call, document: web::Data<Document>) -> Result<HttpResponse, Problem> {
+async fn openapi(call: ApiRequest, document: web::Data<Document>) -> Result<HttpResponse, Problem> {
     call.expect_nothing()?;
     Ok(HttpResponse::Ok().content_type("application/json").body(document.0.clone()))
 }
@@ -88,7 +92,10 @@ async fn openapi(call: Call, document: web::Data<Document>) -> Result<HttpRespon
 /// The document of a route table, OpenAPI 3.1.
 #[must_use]
 pub fn document(routes: &Routes) -> Value {
-    let license = LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build();
+    let license = LicenseBuilder::new()
+        .name("MIT OR Apache-2.0")
+        .identifier(Some("MIT OR Apache-2.0"))
+        .build();
     let info = InfoBuilder::new()
         .title("Kampanje")
         .version(env!("CARGO_PKG_VERSION"))
@@ -115,8 +122,9 @@ pub fn document(routes: &Routes) -> Value {
 /// The sections that have an operation.
 fn used_tags(document: &Value) -> Value {
     let used = |name: &str| {
-        operations::of(document)
-            .any(|(_, _, operation)| operation["tags"].as_array().is_some_and(|tags| tags.contains(&name.into())))
+        operations::of(document).any(|(_, _, operation)| {
+            operation["tags"].as_array().is_some_and(|tags| tags.contains(&name.into()))
+        })
     };
     TAGS.iter()
         .filter(|(name, _)| used(name))

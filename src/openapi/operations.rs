@@ -1,20 +1,20 @@
-//! What every operation of a kind has, and no room has to say: the problems it can answer with, its headers, its conditions, its
-//! credentials.
+//! What every operation of a kind has, and no room has to say: the problems it can answer with, its
+//! headers, its conditions, its credentials.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
-use crate::platform::effect::{PUBLICATION_VERSION, REPLAYED};
-use crate::platform::http::call::{IDEMPOTENCY_KEY, LONGEST_IDEMPOTENCY_KEY};
-use crate::platform::http::etag::LONGEST_CONDITION;
+use crate::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH};
+use crate::platform::http::etag::MAX_CONDITION_LENGTH;
 use crate::platform::http::middleware::TRACE_ID;
 use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::platform::unit_of_work::{PUBLICATION_VERSION, REPLAYED};
 
 /// A trace id for examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
-/// Questions about prices: asked by POST only because they can be long, so there is no effect to repeat. What they name may be
-/// unknown.
+/// Questions about prices: asked by POST only because they can be long, so there is no effect to
+/// repeat. What they name may be unknown.
 const QUESTIONS: &[&str] = &[
     "/v1/price-quotes",
     "/v1/effective-prices",
@@ -91,7 +91,9 @@ impl Kind<'_> {
         if self.is_effect() {
             parameters.push("Idempotency-Key");
         }
-        let references = parameters.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
+        let references = parameters
+            .iter()
+            .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
         match operation.get_mut("parameters").and_then(Value::as_array_mut) {
             Some(existing) => existing.extend(references),
             None if !parameters.is_empty() => operation["parameters"] = references.collect(),
@@ -101,7 +103,11 @@ impl Kind<'_> {
         for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
             let mut names = vec!["Trace-Id"];
             let one = matches!(status.as_str(), "200" | "201" | "304");
-            if one && (conditional || matches!(self.method, "put" | "patch") || id.starts_with("create_")) {
+            if one
+                && (conditional
+                    || matches!(self.method, "put" | "patch")
+                    || id.starts_with("create_"))
+            {
                 names.push("ETag");
             }
             if status == "201" && self.method == "post" {
@@ -112,7 +118,8 @@ impl Kind<'_> {
             }
             for name in names {
                 if response["headers"].get(name).is_none() {
-                    response["headers"][name] = json!({"$ref": format!("#/components/headers/{name}")});
+                    response["headers"][name] =
+                        json!({"$ref": format!("#/components/headers/{name}")});
                 }
             }
         }
@@ -192,7 +199,8 @@ fn problem_responses() -> Value {
         });
         let line = format!("`{}`: {}", code.text(), code.meaning());
         let so_far = response["description"].as_str().unwrap_or_default();
-        response["description"] = if so_far.is_empty() { line } else { format!("{so_far}\n\n{line}") }.into();
+        response["description"] =
+            if so_far.is_empty() { line } else { format!("{so_far}\n\n{line}") }.into();
     }
     Value::Object(responses)
 }
@@ -233,7 +241,11 @@ fn headers() -> Value {
 }
 
 fn parameters() -> Value {
-    let parameter = |name: &str, description: &str, longest: usize, pattern: &str, example: &str| {
+    let parameter = |name: &str,
+                     description: &str,
+                     longest: usize,
+                     pattern: &str,
+                     example: &str| {
         json!({
             "name": name,
             "in": "header",
@@ -248,17 +260,17 @@ fn parameters() -> Value {
         canonical(&header::IF_MATCH): parameter(
             "If-Match",
             "The `ETag` of what is to be changed, or `*` for whatever is there. Needed to change what is there (428 without), and has to be current (412).",
-            LONGEST_CONDITION, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
+            MAX_CONDITION_LENGTH, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&header::IF_NONE_MATCH): parameter(
             "If-None-Match",
             "GET: the `ETag` that the caller has; 304 if it is current. PUT: `*` to create only.",
-            LONGEST_CONDITION, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
+            MAX_CONDITION_LENGTH, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&IDEMPOTENCY_KEY): parameter(
             "Idempotency-Key",
             "Makes the request safe to repeat: the same key and request get the stored answer for 72 hours.",
-            LONGEST_IDEMPOTENCY_KEY, "^[ -~]+$", "0190b5c2-7d5e-7000-8000-0000000000aa",
+            MAX_IDEMPOTENCY_KEY_LENGTH, "^[ -~]+$", "0190b5c2-7d5e-7000-8000-0000000000aa",
         ),
     })
 }
@@ -269,8 +281,9 @@ fn canonical(name: &header::HeaderName) -> String {
         "etag" => "ETag".to_owned(),
         "www-authenticate" => "WWW-Authenticate".to_owned(),
         name => {
-            let upper =
-                |word: &str| word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default();
+            let upper = |word: &str| {
+                word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default()
+            };
             name.split('-').map(upper).collect::<Vec<_>>().join("-")
         }
     }

@@ -21,7 +21,8 @@ pub fn finish(document: &mut Value) {
 
 /// Calls `change` on every object that can be a schema, children first.
 ///
-/// The names below `properties` are names of fields and no keywords; examples and fixed values are data.
+/// The names below `properties` are names of fields and no keywords; examples and fixed values are
+/// data.
 pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| visit(value, change)),
@@ -30,7 +31,11 @@ pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)
                 match name.as_str() {
                     "example" | "examples" | "default" | "enum" | "const" => {}
                     "properties" | "schemas" => {
-                        value.as_object_mut().into_iter().flatten().for_each(|(_, schema)| visit(schema, change));
+                        value
+                            .as_object_mut()
+                            .into_iter()
+                            .flatten()
+                            .for_each(|(_, schema)| visit(schema, change));
                     }
                     _ => visit(value, change),
                 }
@@ -43,20 +48,24 @@ pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)
 
 /// A schema's one `example`, which OpenAPI 3.1 has given up, becomes its `examples`.
 fn list_examples(schema: &mut Map<String, Value>) {
-    let is_schema = ["type", "oneOf", "anyOf", "allOf"].iter().any(|keyword| schema.contains_key(*keyword));
+    let is_schema =
+        ["type", "oneOf", "anyOf", "allOf"].iter().any(|keyword| schema.contains_key(*keyword));
     if is_schema && let Some(example) = schema.remove("example") {
         schema.insert("examples".to_owned(), json!([example]));
     }
 }
 
-/// The description of a field whose schema is "that or null" stands at the field, not at the alternative.
+/// The description of a field whose schema is "that or null" stands at the field, not at the
+/// alternative.
 fn lift_description(schema: &mut Map<String, Value>) {
     if schema.contains_key("description") {
         return;
     }
     let alternatives = schema.get_mut("oneOf").and_then(Value::as_array_mut);
     let lifted = alternatives.filter(|of| is_optional(of)).and_then(|of| {
-        of.iter_mut().filter_map(Value::as_object_mut).find_map(|alternative| alternative.remove("description"))
+        of.iter_mut()
+            .filter_map(Value::as_object_mut)
+            .find_map(|alternative| alternative.remove("description"))
     });
     if let Some(description) = lifted {
         schema.insert("description".to_owned(), description);
@@ -102,9 +111,12 @@ fn optional_bodies(document: &mut Value) {
     for_each_operation(document, |operation| {
         let Some(body) = operation.get_mut("requestBody") else { return };
         let mut optional = false;
-        for (_, media) in body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+        for (_, media) in
+            body.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten()
+        {
             let alternatives = list_of(&mut media["schema"], "oneOf").filter(|of| is_optional(of));
-            if let Some(only) = alternatives.and_then(|of| of.iter().find(|alternative| !is_null(alternative)).cloned())
+            if let Some(only) = alternatives
+                .and_then(|of| of.iter().find(|alternative| !is_null(alternative)).cloned())
             {
                 media["schema"] = only;
                 optional = true;
@@ -146,8 +158,10 @@ fn patch_of(whole: &str, schemas: &mut Map<String, Value>) -> String {
     let Some(mut schema) = schemas.get(whole).cloned() else { return name };
     // Known before its fields are, should one of them lead back here.
     schemas.insert(name.clone(), Value::Null);
-    let required = schema.as_object_mut().and_then(|schema| schema.remove("required")).unwrap_or_default();
-    schema["description"] = "The fields to change: one that is absent stays, null takes its value away.".into();
+    let required =
+        schema.as_object_mut().and_then(|schema| schema.remove("required")).unwrap_or_default();
+    schema["description"] =
+        "The fields to change: one that is absent stays, null takes its value away.".into();
     for (field, value) in schema["properties"].as_object_mut().into_iter().flatten() {
         // Absent means unchanged, so there is no default.
         value.as_object_mut().map(|value| value.remove("default"));
@@ -186,7 +200,8 @@ fn nullable(mut schema: Value) -> Value {
         // More than one type is "that or null" already.
         Some(_) => {}
         None => {
-            let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            let description =
+                schema.as_object_mut().and_then(|schema| schema.remove("description"));
             schema = json!({"oneOf": [schema, {"type": "null"}]});
             if let Some(description) = description {
                 schema["description"] = description;
@@ -233,15 +248,18 @@ fn close(schema: &mut Map<String, Value>) {
 
 /// A text of a request holds no control characters but line ends and tabs.
 fn forbid_control_characters(schema: &mut Map<String, Value>) {
-    let is_text = schema.get("type").is_some_and(|kind| kind == "string" || *kind == json!(["string", "null"]));
-    let is_free = !["pattern", "format", "enum", "const"].iter().any(|keyword| schema.contains_key(*keyword));
+    let is_text = schema
+        .get("type")
+        .is_some_and(|kind| kind == "string" || *kind == json!(["string", "null"]));
+    let is_free =
+        !["pattern", "format", "enum", "const"].iter().any(|keyword| schema.contains_key(*keyword));
     if is_text && is_free {
         schema.insert("pattern".to_owned(), NO_CONTROL_CHARACTERS.into());
     }
 }
 
-/// Takes out the schemas that nothing refers to any longer: the whole of what can only be patched, and, in the older version, what
-/// had to be written where it is used.
+/// Takes out the schemas that nothing refers to any longer: the whole of what can only be patched,
+/// and, in the older version, what had to be written where it is used.
 pub fn drop_unused(document: &mut Value) {
     loop {
         let mut used = BTreeSet::new();
@@ -269,7 +287,8 @@ mod tests {
     use super::*;
 
     fn document() -> Value {
-        let body = |name: &str| json!({"content": {"application/json": {"schema": reference(name)}}});
+        let body =
+            |name: &str| json!({"content": {"application/json": {"schema": reference(name)}}});
         json!({
             "paths": {"/x": {"patch": {"requestBody": body("ContactWrite")}, "post": {"requestBody": body("ContactWrite")}}},
             "components": {"schemas": {
@@ -314,13 +333,21 @@ mod tests {
             document["paths"]["/x"]["patch"]["requestBody"]["content"]["application/json"]["schema"],
             reference("ContactPatch")
         );
-        assert!(patch.get("required").is_none() && schemas["CustomerPatch"].get("required").is_none());
+        assert!(
+            patch.get("required").is_none() && schemas["CustomerPatch"].get("required").is_none()
+        );
         let fields = &patch["properties"];
         assert_eq!(fields["name"]["type"], "string", "what has to be there cannot be taken away");
-        assert_eq!(fields["customer"]["oneOf"], json!([{"type": "null"}, reference("CustomerPatch")]));
+        assert_eq!(
+            fields["customer"]["oneOf"],
+            json!([{"type": "null"}, reference("CustomerPatch")])
+        );
         assert_eq!(fields["rows"], json!({"type": ["array", "null"], "items": reference("Row")}));
         assert_eq!(fields["code"], json!({"oneOf": [reference("Key"), {"type": "null"}]}));
-        assert_eq!(schemas["CustomerPatch"]["properties"]["tax"]["type"], json!(["boolean", "null"]));
+        assert_eq!(
+            schemas["CustomerPatch"]["properties"]["tax"]["type"],
+            json!(["boolean", "null"])
+        );
     }
 
     #[test]

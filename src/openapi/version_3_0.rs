@@ -45,7 +45,8 @@ fn nullable_type(schema: &mut Map<String, Value>) {
     match rest.as_slice() {
         [only] => drop(schema.insert("type".to_owned(), only.clone())),
         several => {
-            let alternatives: Vec<Value> = several.iter().map(|kind| json!({"type": kind})).collect();
+            let alternatives: Vec<Value> =
+                several.iter().map(|kind| json!({"type": kind})).collect();
             schema.remove("type");
             schema.insert("anyOf".to_owned(), alternatives.into());
         }
@@ -55,7 +56,8 @@ fn nullable_type(schema: &mut Map<String, Value>) {
     }
 }
 
-/// "That or null" is that, nullable. A reference stays one only to what has fields: null has to be allowed where the type stands.
+/// "That or null" is that, nullable. A reference stays one only to what has fields: null has to be
+/// allowed where the type stands.
 fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
     for keyword in ["oneOf", "anyOf"] {
         let Some(Value::Array(alternatives)) = schema.get_mut(keyword) else { continue };
@@ -69,7 +71,9 @@ fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
             && let [only] = rest.as_slice()
         {
             schema.remove(keyword);
-            let target = referred(only).and_then(|name| schemas[name].as_object()).or_else(|| only.as_object());
+            let target = referred(only)
+                .and_then(|name| schemas[name].as_object())
+                .or_else(|| only.as_object());
             let target = target.cloned().unwrap_or_default();
             if target.contains_key("properties") || !target.contains_key("type") {
                 schema.insert("type".to_owned(), "object".into());
@@ -124,7 +128,10 @@ mod tests {
                 json!({"oneOf": [{"$ref": "#/components/schemas/Text"}, {"type": "null"}], "description": "d"}),
                 json!({"type": "string", "maxLength": 5, "example": "a", "nullable": true, "description": "d"}),
             ),
-            (json!({"$ref": "#/x", "description": "d"}), json!({"allOf": [{"$ref": "#/x"}], "description": "d"})),
+            (
+                json!({"$ref": "#/x", "description": "d"}),
+                json!({"allOf": [{"$ref": "#/x"}], "description": "d"}),
+            ),
             (json!({"$ref": "#/x"}), json!({"$ref": "#/x"})),
             (
                 json!({"type": "integer", "exclusiveMinimum": 0}),
@@ -143,8 +150,10 @@ mod tests {
             (json!({"examples": {"a": {"value": 1}}}), json!({"examples": {"a": {"value": 1}}})),
         ] {
             let object = json!({"type": "object", "properties": {"a": {"type": "string"}}});
-            let text = json!({"type": "string", "maxLength": 5, "examples": ["a"], "description": "t"});
-            let document = json!({"x": new, "components": {"schemas": {"Object": object, "Text": text}}});
+            let text =
+                json!({"type": "string", "maxLength": 5, "examples": ["a"], "description": "t"});
+            let document =
+                json!({"x": new, "components": {"schemas": {"Object": object, "Text": text}}});
             assert_eq!(version_3_0(document)["x"], old);
         }
     }

@@ -13,12 +13,14 @@ use uuid::Uuid;
 
 use crate::campaigns::Today;
 use crate::platform::db::schema::{campaigns, opportunities};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of, refusal};
+use crate::platform::http::resource::{
+    IfExists, Names, Resource, RowWrite, SaveError, ids_of, refusal,
+};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
 use crate::values::wire::text_enum;
 use crate::values::{Amount, Date, Key, Percent, Reference, Text};
@@ -143,29 +145,49 @@ impl Resource for Opportunities {
             Field::new("contactNumber", FieldKind::Key, "opportunities.contact_number").not_null(),
             Field::new("campaignNumber", FieldKind::Key, "opportunities.campaign_number"),
             Field::new("salespersonCode", FieldKind::Key, "opportunities.salesperson_code"),
-            Field::new("estimatedValue", FieldKind::Decimal, "opportunities.estimated_value").not_null(),
-            Field::new("chancePercent", FieldKind::Decimal, "opportunities.chance_percent").not_null(),
+            Field::new("estimatedValue", FieldKind::Decimal, "opportunities.estimated_value")
+                .not_null(),
+            Field::new("chancePercent", FieldKind::Decimal, "opportunities.chance_percent")
+                .not_null(),
             Field::new("stage", FieldKind::Text, "opportunities.stage").not_null(),
-            Field::new("state", FieldKind::Enum(OpportunityState::TEXTS), "opportunities.state").not_null(),
+            Field::new("state", FieldKind::Enum(OpportunityState::TEXTS), "opportunities.state")
+                .not_null(),
             Field::new("creationDate", FieldKind::Date, "opportunities.creation_date").not_null(),
             Field::new("closedDate", FieldKind::Date, "opportunities.closed_date"),
         ],
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = Today;
     type Write = OpportunityWrite;
     type View = OpportunityView;
 
-    async fn list(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = opportunities::table.select(OpportunityView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, _: &Today, list: &ListQuery) -> Result<i64, Problem> {
-        Ok(opportunities::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        _: &Today,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(opportunities::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -175,9 +197,14 @@ impl Resource for Opportunities {
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
         use opportunities as t;
-        let named = t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
+        let named =
+            t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
         let query = t::table.filter(named).select(OpportunityView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -187,30 +214,33 @@ impl Resource for Opportunities {
         writes: &[OpportunityWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let query = opportunities::table.filter(opportunities::number.eq_any(numbers.iter().flatten()));
+        let query =
+            opportunities::table.filter(opportunities::number.eq_any(numbers.iter().flatten()));
         let known = query.select((opportunities::number, opportunities::id)).load(conn).await?;
         Ok(ids_of(numbers, known))
     }
 
     // Nothing is touched: no price depends on an opportunity.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         today: &Today,
-        rows: &[Draft<OpportunityWrite>],
+        rows: &[RowWrite<OpportunityWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let before = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut effect.conn, rows).await?,
+            IfExists::Replace => present(&mut work.conn, rows).await?,
         };
         let dated = dated(rows, &before, today.0.into());
-        let outside = outside_campaign(&mut effect.conn, &dated).await?;
-        let written = effect.part(async |effect| insert(&mut effect.conn, &dated, if_exists).await).await;
+        let outside = outside_campaign(&mut work.conn, &dated).await?;
+        let written =
+            work.savepoint(async |work| insert(&mut work.conn, &dated, if_exists).await).await;
         match (written, rows) {
             (Ok(()), _) if outside.is_empty() => Ok(()),
             (Err(error), [row]) if !outside.is_empty() => {
-                // What the database refuses stands beside the dates, so that everything wrong is named at once.
-                let mut problem = refusal::<Self>(effect, error.into(), &row.write, row.id).await?;
+                // What the database refuses stands beside the dates, so that everything wrong is
+                // named at once.
+                let mut problem = refusal::<Self>(work, error.into(), &row.write, row.id).await?;
                 problem.errors.extend(outside);
                 Err(problem.into())
             }
@@ -219,8 +249,8 @@ impl Resource for Opportunities {
         }
     }
 
-    async fn delete(effect: &mut Effect, _: &Today, view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(opportunities::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(opportunities::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -252,15 +282,15 @@ impl Resource for Opportunities {
         write.number = Some(key);
     }
 
-    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
-        next_number(&mut effect.conn, Series::Opportunity).await.map(Some)
+    async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
+        next_number(&mut work.conn, Series::Opportunity).await.map(Some)
     }
 
-    fn references(write: &OpportunityWrite) -> Vec<Named> {
+    fn references(write: &OpportunityWrite) -> Vec<NamedReference> {
         [
-            named("/contactNumber", Target::Contact, Some(&write.contact_number)),
-            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
-            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
+            named("/contactNumber", ReferenceKind::Contact, Some(&write.contact_number)),
+            named("/campaignNumber", ReferenceKind::Campaign, write.campaign_number.as_ref()),
+            named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -268,10 +298,11 @@ impl Resource for Opportunities {
     }
 }
 
-/// The opportunities that stand where the rows will, locked in the order of their numbers until the transaction ends.
+/// The opportunities that stand where the rows will, locked in the order of their numbers until the
+/// transaction ends.
 async fn present(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<OpportunityWrite>],
+    rows: &[RowWrite<OpportunityWrite>],
 ) -> Result<HashMap<Uuid, OpportunityView>, diesel::result::Error> {
     use opportunities as t;
     let query = t::table.filter(t::id.eq_any(rows.iter().map(|row| row.id))).order(t::number);
@@ -281,22 +312,24 @@ async fn present(
 
 /// A row to be written, with its dates.
 struct Dated<'a> {
-    row: &'a Draft<OpportunityWrite>,
+    row: &'a RowWrite<OpportunityWrite>,
     creation_date: Date,
     closed_date: Option<Date>,
     /// Whether it comes to its campaign, or to its creation date, by this write.
     comes_to_campaign: bool,
 }
 
-/// The rows with their dates, in the order of their numbers, so that two batches do not wait for each other's rows.
+/// The rows with their dates, in the order of their numbers, so that two batches do not wait for
+/// each other's rows.
 fn dated<'a>(
-    rows: &'a [Draft<OpportunityWrite>],
+    rows: &'a [RowWrite<OpportunityWrite>],
     before: &HashMap<Uuid, OpportunityView>,
     today: Date,
 ) -> Vec<Dated<'a>> {
-    let date = |row: &'a Draft<OpportunityWrite>| {
+    let date = |row: &'a RowWrite<OpportunityWrite>| {
         let before = before.get(&row.id);
-        let creation_date = row.write.creation_date.or(before.map(|view| view.creation_date)).unwrap_or(today);
+        let creation_date =
+            row.write.creation_date.or(before.map(|view| view.creation_date)).unwrap_or(today);
         let closed_date = before.and_then(|view| view.closed_date).unwrap_or(today);
         let stays = before.is_some_and(|view| {
             view.campaign_number == row.write.campaign_number && view.creation_date == creation_date
@@ -309,8 +342,9 @@ fn dated<'a>(
     dated
 }
 
-/// The errors of those that would come to a campaign on a day outside its dates. Nothing is locked for it: dates that change
-/// at the same time change after it, and later changes of a campaign's dates leave its opportunities alone.
+/// The errors of those that would come to a campaign on a day outside its dates. Nothing is locked
+/// for it: dates that change at the same time change after it, and later changes of a campaign's
+/// dates leave its opportunities alone.
 async fn outside_campaign(
     conn: &mut AsyncPgConnection,
     rows: &[Dated<'_>],
@@ -325,7 +359,8 @@ async fn outside_campaign(
         .select((campaigns::number, campaigns::starting_date, campaigns::ending_date))
         .load(conn)
         .await?;
-    let periods: HashMap<Key, _> = periods.into_iter().map(|(number, start, end)| (number, (start, end))).collect();
+    let periods: HashMap<Key, _> =
+        periods.into_iter().map(|(number, start, end)| (number, (start, end))).collect();
     let error = |(campaign, day): (&Key, Date)| {
         let (start, end) = periods.get(campaign).copied()?;
         if start.is_none_or(|start| start <= day) && end.is_none_or(|end| day <= end) {
@@ -347,7 +382,7 @@ async fn insert(
     use opportunities as t;
     let values: Vec<_> = rows
         .iter()
-        .map(|Dated { row: Draft { id, write }, creation_date, closed_date, .. }| {
+        .map(|Dated { row: RowWrite { id, write }, creation_date, closed_date, .. }| {
             (
                 t::id.eq(*id),
                 write.number.as_ref().map(|number| t::number.eq(number)),

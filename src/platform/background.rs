@@ -18,7 +18,9 @@ pub async fn background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
 }
 
 /// Starts work on a background thread.
-pub fn spawn_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+pub fn spawn_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
     tokio::task::spawn_blocking(move || {
         stand_back();
         work()

@@ -60,7 +60,8 @@ impl Calendar {
         found.map_or_else(|| midnight.and_utc(), |begin| begin.with_timezone(&Utc))
     }
 
-    /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse unknown names.
+    /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse
+    /// unknown names.
     pub fn set_zone(&self, name: &str) {
         if let Ok(zone) = name.parse::<Tz>() {
             self.zone.store(Arc::new(zone));

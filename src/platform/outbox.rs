@@ -1,13 +1,15 @@
 //! The outbox: what others want to hear of, written in the transaction in which it happens.
 //!
-//! An event that is written is an event that happened, and what happened is written: both commit or neither does. The sequence has
-//! no gap and is in the order of the commits, since its counter stays locked until the transaction ends; so whoever reads on from
-//! the last event it knows misses none.
+//! An event that is written is an event that happened, and what happened is written: both commit or
+//! neither does. The sequence has no gap and is in the order of the commits, since its counter
+//! stays locked until the transaction ends; so whoever reads on from the last event it knows misses
+//! none.
 //!
-//! *Invariant:* the counter is the last lock that a transaction takes, after that of the price book. An [`Effect`] keeps its events
-//! until its work is done; a publication, which holds the book's counter already, writes its own at once.
+//! *Invariant:* the counter is the last lock that a transaction takes, after that of the price
+//! book. An [`UnitOfWork`] keeps its events until its work is done; a publication, which holds the
+//! book's counter already, writes its own at once.
 //!
-//! [`Effect`]: super::effect::Effect
+//! [`UnitOfWork`]: super::unit_of_work::Effect
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -76,7 +78,7 @@ pub struct CampaignStatusChanged {
 /// A published campaign began or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CampaignTurned {
+pub struct CampaignLifecycleEvent {
     /// The campaign.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
@@ -86,8 +88,8 @@ pub struct CampaignTurned {
     /// The last day on which they hold; null while the end is open.
     #[schema(required = true, example = "2031-05-31")]
     pub ending_date: Option<NaiveDate>,
-    /// The day with whose beginning it was due: the first day, or the one after the last. The event comes later where no replica
-    /// ran then, or the campaign was published later.
+    /// The day with whose beginning it was due: the first day, or the one after the last. The event
+    /// comes later where no replica ran then, or the campaign was published later.
     #[schema(example = "2031-05-01")]
     pub due_date: NaiveDate,
     /// The version of the price book that carries the campaign.
@@ -104,7 +106,7 @@ pub enum EventData {
     /// Of `kampanje.campaign.status-changed`.
     CampaignStatusChanged(CampaignStatusChanged),
     /// Of `kampanje.campaign.started` and `kampanje.campaign.ended`.
-    CampaignTurned(CampaignTurned),
+    CampaignLifecycleEvent(CampaignLifecycleEvent),
 }
 
 /// Something that happened.
@@ -144,17 +146,23 @@ impl From<CampaignStatusChanged> for Event {
 }
 
 impl Event {
-    /// A campaign began or ended, as the type says. It is written once for a campaign, the type and the campaign's dates.
+    /// A campaign began or ended, as the type says. It is written once for a campaign, the type and
+    /// the campaign's dates.
     #[must_use]
-    pub fn turned(type_: EventType, campaign_id: Uuid, data: CampaignTurned) -> Self {
+    pub fn turned(type_: EventType, campaign_id: Uuid, data: CampaignLifecycleEvent) -> Self {
         let subject = of_campaign(&data.campaign_number);
-        Self { type_, subject, data: EventData::CampaignTurned(data), campaign_id: Some(campaign_id) }
+        Self {
+            type_,
+            subject,
+            data: EventData::CampaignLifecycleEvent(data),
+            campaign_id: Some(campaign_id),
+        }
     }
 
     /// The dates by which an event of a campaign that began or ended is told from its others.
     const fn period(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
         match &self.data {
-            EventData::CampaignTurned(data) => (Some(data.starting_date), data.ending_date),
+            EventData::CampaignLifecycleEvent(data) => (Some(data.starting_date), data.ending_date),
             _ => (None, None),
         }
     }
@@ -165,13 +173,18 @@ fn of_campaign(number: &str) -> String {
     format!("campaigns/{number}")
 }
 
-/// Locks the counter until the transaction ends: from here on nobody else commits an event, and everything that has one is to be
-/// seen.
+/// Locks the counter until the transaction ends: from here on nobody else commits an event, and
+/// everything that has one is to be seen.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn lock(conn: &mut AsyncPgConnection) -> QueryResult<()> {
-    event_counter::table.select(event_counter::sequence).for_update().first::<i64>(conn).await.map(drop)
+    event_counter::table
+        .select(event_counter::sequence)
+        .for_update()
+        .first::<i64>(conn)
+        .await
+        .map(drop)
 }
 
 /// Writes events, in this order. What the caller still locks afterwards, it has to hold already.

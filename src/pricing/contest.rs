@@ -1,7 +1,9 @@
-//! The contest between the lines that fit a question but for its quantity (pricing rules, section 2.7 and section 4).
+//! The contest between the lines that fit a question but for its quantity (pricing rules, section
+//! 2.7 and section 4).
 //!
-//! Prices and discounts go through the same contest: what is compared is a score, the net of a price or what a discount leaves.
-//! It writes each line's verdict as it goes; an explanation has only to read them.
+//! Prices and discounts go through the same contest: what is compared is a score, the net of a
+//! price or what a discount leaves. It writes each line's verdict as it goes; an explanation has
+//! only to read them.
 
 use chrono::NaiveDate;
 
@@ -9,7 +11,7 @@ use super::exact::Positive;
 use super::line::{CampaignIndex, Line, tie_rank};
 use super::policy::{Policy, SourceSet};
 use super::verdict::Verdict;
-use crate::values::words::SourceType;
+use crate::values::enums::SourceType;
 
 /// What a line fixes of currency and variant: the set that makes it more or less specific.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,8 @@ pub struct Entry<N> {
     pub starting: Option<NaiveDate>,
     /// The kind of source.
     pub source: SourceType,
-    /// The campaign, if that is the source. Any other source occurs once among the lines that fit: there is one account.
+    /// The campaign, if that is the source. Any other source occurs once among the lines that fit:
+    /// there is one account.
     pub campaign: Option<CampaignIndex>,
     /// What the line fixes of currency and variant.
     pub specificity: Specificity,
@@ -91,10 +94,17 @@ impl<N: Ord> Entry<N> {
         self.source == other.source && self.campaign == other.campaign
     }
 
-    /// The order of section 4: by score, then as ties are decided (4.5), for which `at` finds a line by its place.
-    fn is_before<'a, L: Line + 'a>(&self, other: &Self, at: impl Fn(usize) -> Option<&'a L>) -> bool {
+    /// The order of section 4: by score, then as ties are decided (4.5), for which `at` finds a
+    /// line by its place.
+    fn is_before<'a, L: Line + 'a>(
+        &self,
+        other: &Self,
+        at: impl Fn(usize) -> Option<&'a L>,
+    ) -> bool {
         let by_tie = || {
-            let of = |entry: &Self| at(entry.place).map(|line| (line.conditions().minimum_quantity, line.id()));
+            let of = |entry: &Self| {
+                at(entry.place).map(|line| (line.conditions().minimum_quantity, line.id()))
+            };
             let (own, others) = (of(self).unzip(), of(other).unzip());
             (tie_rank(self.source), self.starting, others.0, own.1)
                 < (tie_rank(other.source), other.starting, own.0, others.1)
@@ -103,10 +113,12 @@ impl<N: Ord> Entry<N> {
     }
 }
 
-/// Decides among the lines at a quantity. The place of the winner among the entries, if there is one.
+/// Decides among the lines at a quantity. The place of the winner among the entries, if there is
+/// one.
 ///
-/// `at` finds the line of an entry by its place. If the verdicts are `told`, each entry has its own in the end: `beaten` is that of those whose score is worse. If nobody asks
-/// for them, losers of the contest are left as if they had won.
+/// `at` finds the line of an entry by its place. If the verdicts are `told`, each entry has its own
+/// in the end: `beaten` is that of those whose score is worse. If nobody asks for them, losers of
+/// the contest are left as if they had won.
 pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
     entries: &mut [Entry<N>],
     at: impl Fn(usize) -> Option<&'a L>,
@@ -134,7 +146,10 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
         }
     }
     let mut specificities = Specificities::default();
-    entries.iter().filter(|entry| entry.is_in()).for_each(|entry| specificities.insert(entry.specificity));
+    entries
+        .iter()
+        .filter(|entry| entry.is_in())
+        .for_each(|entry| specificities.insert(entry.specificity));
     if specificities.are_mixed() {
         for entry in &mut *entries {
             entry.drop_if(specificities.any_above(entry.specificity), Verdict::LessSpecific);
@@ -150,19 +165,23 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
     let (winner, score) = best.map(|(place, best)| (place, best.score))?;
     if told {
         for (place, entry) in entries.iter_mut().enumerate() {
-            entry.drop_if(place != winner, if entry.score == score { Verdict::Tie } else { beaten });
+            entry
+                .drop_if(place != winner, if entry.score == score { Verdict::Tie } else { beaten });
         }
     }
     Some(winner)
 }
 
-/// Drops the discounts for all items whose source has a candidate for the item or its group (section 2.2).
+/// Drops the discounts for all items whose source has a candidate for the item or its group
+/// (section 2.2).
 fn drop_hidden<N: Ord>(entries: &mut [Entry<N>]) {
     for place in 0..entries.len() {
         let hidden = entries.get(place).is_some_and(|all| {
             all.for_all_items
                 && all.is_in()
-                && entries.iter().any(|entry| !entry.for_all_items && entry.is_in() && entry.has_source_of(all))
+                && entries
+                    .iter()
+                    .any(|entry| !entry.for_all_items && entry.is_in() && entry.has_source_of(all))
         });
         if let Some(entry) = entries.get_mut(place) {
             entry.drop_if(hidden, Verdict::ItemLineOfSameSource);
@@ -177,8 +196,11 @@ mod tests {
     #[test]
     fn less_specific_means_a_proper_subset() {
         let [none, currency, variant, both] =
-            [(false, false), (true, false), (false, true), (true, true)].map(|(c, v)| Specificity::new(c, v));
-        for (less, more) in [(none, currency), (none, variant), (none, both), (currency, both), (variant, both)] {
+            [(false, false), (true, false), (false, true), (true, true)]
+                .map(|(c, v)| Specificity::new(c, v));
+        for (less, more) in
+            [(none, currency), (none, variant), (none, both), (currency, both), (variant, both)]
+        {
             assert!(less.is_less_than(more) && !more.is_less_than(less));
         }
         for (one, other) in [(currency, variant), (both, both), (none, none)] {

@@ -1,6 +1,8 @@
-//! Conversion of a price into what the question asks for, and the amounts of a quote line (pricing rules, sections 3 and 5).
+//! Conversion of a price into what the question asks for, and the amounts of a quote line (pricing
+//! rules, sections 3 and 5).
 //!
-//! A conversion is one fraction, rounded once. How large it can get, in the whole numbers of [`exact`](super::exact):
+//! A conversion is one fraction, rounded once. How large it can get, in the whole numbers of
+//! [`exact`](super::exact):
 //!
 //! | factor | above the line | below the line |
 //! | --- | --- | --- |
@@ -11,9 +13,9 @@
 //! | rounding step (price and step have the same places) | | < 10^20 |
 //! | together | < 2 × 10^72 | < 2 × 10^42 |
 //!
-//! Twice the numerator and one denominator still lie far below 2^256 ≈ 1.15 × 10^77, so 256 bits never overflow. Nearly all
-//! questions fit 128 bits; so each is reckoned with these first, in checked steps, and again with 256 bits where they are not
-//! enough (see [`Number`]).
+//! Twice the numerator and one denominator still lie far below 2^256 ≈ 1.15 × 10^77, so 256 bits
+//! never overflow. Nearly all questions fit 128 bits; so each is reckoned with these first, in
+//! checked steps, and again with 256 bits where they are not enough (see [`Number`]).
 
 use std::convert::Infallible;
 
@@ -30,20 +32,23 @@ const ONE: u128 = 100_000;
 /// Units of a [`Rate`] in one.
 const ONE_RATE: u128 = 10_000_000_000;
 
-/// A whole number that prices and nets are reckoned and compared in: units of 10^-5, and of 10^-12 once a percentage is taken off.
+/// A whole number that prices and nets are reckoned and compared in: units of 10^-5, and of 10^-12
+/// once a percentage is taken off.
 pub trait Number: Copy + Ord + From<u128> {
     /// What happens to a price that the number cannot hold; [`Infallible`] where there is none.
     type TooLarge;
     /// Whether every price that the number holds can be answered.
     const IS_ANSWERABLE: bool;
 
-    /// The product of `up` over the product of `down`, as a multiple of `step`, half away from zero (nothing is negative here).
+    /// The product of `up` over the product of `down`, as a multiple of `step`, half away from zero
+    /// (nothing is negative here).
     ///
     /// # Errors
     /// When the number is too small for it, or for a step on the way.
     fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Self::TooLarge>;
 
-    /// A price less a discount: the price times what is left of 100 %, in units of 0.00001 %. Never rounded.
+    /// A price less a discount: the price times what is left of 100 %, in units of 0.00001 %. Never
+    /// rounded.
     #[must_use]
     fn less(self, rest: u32) -> Self;
 
@@ -51,7 +56,8 @@ pub trait Number: Copy + Ord + From<u128> {
     fn to_u128(self) -> Option<u128>;
 }
 
-/// A price has more than 15 digits before the point, or is reckoned from numbers too large for 128 bits.
+/// A price has more than 15 digits before the point, or is reckoned from numbers too large for 128
+/// bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beyond128Bits;
 
@@ -61,7 +67,9 @@ impl Number for u128 {
     const IS_ANSWERABLE: bool = true;
 
     fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Beyond128Bits> {
-        rounded_narrow(up, down, step).filter(|price| *price <= Amount::MAX.units()).ok_or(Beyond128Bits)
+        rounded_narrow(up, down, step)
+            .filter(|price| *price <= Amount::MAX.units())
+            .ok_or(Beyond128Bits)
     }
 
     fn less(self, rest: u32) -> Self {
@@ -77,8 +85,9 @@ impl Number for u128 {
     }
 }
 
-/// Any price: one with more than 15 digits is too large to be answered, but still to be compared. It is below 10^52 (2 × 10^72
-/// over at least 10^22, times its step, at most), so its net stays within 256 bits.
+/// Any price: one with more than 15 digits is too large to be answered, but still to be compared.
+/// It is below 10^52 (2 × 10^72 over at least 10^22, times its step, at most), so its net stays
+/// within 256 bits.
 impl Number for U256 {
     type TooLarge = Infallible;
     const IS_ANSWERABLE: bool = false;
@@ -158,10 +167,10 @@ impl Target {
     #[must_use]
     pub fn convert_to_amount(&self, price: Amount, given: Given) -> Option<Amount> {
         match self.convert::<u128>(price, given) {
-            Ok(price) => narrow(price),
+            Ok(price) => item_history(price),
             Err(Beyond128Bits) => {
                 let Ok(price) = self.convert::<U256>(price, given);
-                narrow(price)
+                item_history(price)
             }
         }
     }
@@ -194,8 +203,8 @@ impl Target {
         self.amount([quantity.units(), unit_price.units(), 1, 1], ONE)
     }
 
-    /// The discount on a gross amount in the currency's amount step. Never above the gross amount, which is itself a multiple
-    /// of the step.
+    /// The discount on a gross amount in the currency's amount step. Never above the gross amount,
+    /// which is itself a multiple of the step.
     #[must_use]
     pub fn discount_amount(&self, gross: Amount, percent: Percent) -> Option<Amount> {
         if percent == Percent::ZERO {
@@ -207,15 +216,15 @@ impl Target {
     fn amount(&self, up: [u128; 4], down: u128) -> Option<Amount> {
         let (down, step) = ([down, 1, 1], self.amount_step.units());
         match rounded_narrow(up, down, step) {
-            Some(amount) => narrow(amount),
-            None => narrow(rounded_wide(up, down, step)),
+            Some(amount) => item_history(amount),
+            None => item_history(rounded_wide(up, down, step)),
         }
     }
 }
 
 /// The price as an amount, unless it has more than 15 digits before the point.
 #[must_use]
-pub fn narrow(price: impl Number) -> Option<Amount> {
+pub fn item_history(price: impl Number) -> Option<Amount> {
     price.to_u128().and_then(Amount::from_units)
 }
 
@@ -241,8 +250,10 @@ fn quotient(numerator: u128, denominator: u128) -> Option<u128> {
     if denominator == 1 {
         return Some(numerator);
     }
-    // Division by 128-bit numbers costs ten times that of 64-bit ones, and prices are seldom that large.
-    if let (Ok(numerator), Ok(denominator)) = (u64::try_from(numerator), u64::try_from(denominator)) {
+    // Division by 128-bit numbers costs ten times that of 64-bit ones, and prices are seldom that
+    // large.
+    if let (Ok(numerator), Ok(denominator)) = (u64::try_from(numerator), u64::try_from(denominator))
+    {
         let rest = numerator.checked_rem(denominator)?;
         let up = u64::from(rest >= denominator.saturating_sub(rest));
         return Some(u128::from(numerator.checked_div(denominator)?.checked_add(up)?));
@@ -252,16 +263,20 @@ fn quotient(numerator: u128, denominator: u128) -> Option<u128> {
     numerator.checked_div(denominator)?.checked_add(up)
 }
 
-/// The same with 256 bits, which by the table above always suffice. Were it not so, saturation would end in
-/// `AMOUNT_TOO_LARGE`, not in a wrong price.
+/// The same with 256 bits, which by the table above always suffice. Were it not so, saturation
+/// would end in `AMOUNT_TOO_LARGE`, not in a wrong price.
 fn rounded_wide(up: [u128; 4], down: [u128; 3], step: u128) -> U256 {
     let product = |factors: &[u128]| {
-        factors.iter().fold(U256::ONE, |product, factor| product.saturating_mul(U256::from(*factor)))
+        factors
+            .iter()
+            .fold(U256::ONE, |product, factor| product.saturating_mul(U256::from(*factor)))
     };
     let step = U256::from(step);
     let numerator = product(&up);
     let denominator = product(&down).saturating_mul(step);
-    let (Some(whole), Some(rest)) = (numerator.checked_div(denominator), numerator.checked_rem(denominator)) else {
+    let (Some(whole), Some(rest)) =
+        (numerator.checked_div(denominator), numerator.checked_rem(denominator))
+    else {
         return U256::MAX;
     };
     let up = if rest >= denominator.saturating_sub(rest) { U256::ONE } else { U256::ZERO };
@@ -284,15 +299,25 @@ mod tests {
         }
     }
 
-    const LOCAL: Given =
-        Given { includes_tax: false, tax: Percent::ZERO, per_base_unit: true, in_local_currency: true };
+    const LOCAL: Given = Given {
+        includes_tax: false,
+        tax: Percent::ZERO,
+        per_base_unit: true,
+        in_local_currency: true,
+    };
 
     #[test]
     fn the_example_of_the_rules() {
-        let target =
-            Target { quantity_per_unit: "3.5".parse().unwrap(), rate: Some("0.17".parse().unwrap()), ..target() };
+        let target = Target {
+            quantity_per_unit: "3.5".parse().unwrap(),
+            rate: Some("0.17".parse().unwrap()),
+            ..target()
+        };
         let given = Given { includes_tax: true, tax: "19".parse().unwrap(), ..LOCAL };
-        assert_eq!(target.convert_to_amount("155.65133".parse().unwrap(), given).unwrap().to_string(), "77.82567");
+        assert_eq!(
+            target.convert_to_amount("155.65133".parse().unwrap(), given).unwrap().to_string(),
+            "77.82567"
+        );
     }
 
     #[test]
@@ -309,7 +334,11 @@ mod tests {
         ];
         for (step, price, result) in table {
             let target = Target { unit_amount_step: step.parse().unwrap(), ..target() };
-            assert_eq!(target.convert_to_amount(price.parse().unwrap(), LOCAL).unwrap().to_string(), result, "{price}");
+            assert_eq!(
+                target.convert_to_amount(price.parse().unwrap(), LOCAL).unwrap().to_string(),
+                result,
+                "{price}"
+            );
         }
     }
 
@@ -366,9 +395,9 @@ mod tests {
             let up = [price, whole + tax, unit, 1];
             let down = [whole, ONE, 1];
             let wide = rounded_wide(up, down, step);
-            prop_assert!(rounded_narrow(up, down, step).is_none_or(|narrow| U256::from(narrow) == wide));
+            prop_assert!(rounded_narrow(up, down, step).is_none_or(|item_history| U256::from(item_history) == wide));
             match <u128 as Number>::rounded(up, down, step) {
-                Ok(narrow) => prop_assert_eq!(U256::from(narrow), wide),
+                Ok(item_history) => prop_assert_eq!(U256::from(item_history), wide),
                 Err(Beyond128Bits) => prop_assert!(wide > U256::from(Amount::MAX.units())),
             }
         }

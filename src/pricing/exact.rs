@@ -1,8 +1,9 @@
-//! The number types of the pricing rules: decimals with a fixed number of places, held as whole numbers.
+//! The number types of the pricing rules: decimals with a fixed number of places, held as whole
+//! numbers.
 //!
-//! Each type checks its bounds once, where a value comes in; the arithmetic behind it relies on them (see
-//! [`convert`](super::convert) for the sums of digits). In JSON all of them are strings (api.md section 1), written plainly
-//! and without trailing zeros: the one canonical form.
+//! Each type checks its bounds once, where a value comes in; the arithmetic behind it relies on
+//! them (see [`convert`](super::convert) for the sums of digits). In JSON all of them are strings
+//! (api.md section 1), written plainly and without trailing zeros: the one canonical form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,8 +54,9 @@ macro_rules! decimal {
                 u128::from(self.0)
             }
 
-            /// Reads a decimal of the one form that the wire has (api.md section 1), if it is within the bounds. What is wrong
-            /// with any other text, the types of [`values`](crate::values) say.
+            /// Reads a decimal of the one form that the wire has (api.md section 1), if it is
+            /// within the bounds. What is wrong with any other text, the types of
+            /// [`values`](crate::values) say.
             #[must_use]
             pub fn from_wire(text: &str) -> Option<Self> {
                 wire_units(text, $places).and_then(Self::from_units)
@@ -70,7 +72,8 @@ macro_rules! decimal {
         }
 
         impl From<$name> for Decimal {
-            /// Always exact: the largest value of any of the types has 25 digits, a `Decimal` holds 28.
+            /// Always exact: the largest value of any of the types has 25 digits, a `Decimal` holds
+            /// 28.
             fn from(value: $name) -> Self {
                 i128::try_from(value.units())
                     .ok()
@@ -121,12 +124,14 @@ macro_rules! decimal {
 }
 
 decimal! {
-    /// A price, an amount or a minimum quantity: 15 digits before the point, 5 behind it, never negative.
+    /// A price, an amount or a minimum quantity: 15 digits before the point, 5 behind it, never
+    /// negative.
     Amount(u128), places 5, 0 ..= 99_999_999_999_999_999_999
 }
 
 decimal! {
-    /// A decimal above zero: an ordered quantity, the base units in one unit of measure, a rounding step.
+    /// A decimal above zero: an ordered quantity, the base units in one unit of measure, a rounding
+    /// step.
     Positive(u128), places 5, 1 ..= 99_999_999_999_999_999_999
 }
 
@@ -136,7 +141,8 @@ decimal! {
 }
 
 decimal! {
-    /// An exchange rate: foreign units for one local unit, 15 digits before the point, 10 behind it, above zero.
+    /// An exchange rate: foreign units for one local unit, 15 digits before the point, 10 behind
+    /// it, above zero.
     Rate(u128), places 10, 1 ..= 9_999_999_999_999_999_999_999_999
 }
 
@@ -165,7 +171,8 @@ impl Percent {
     }
 }
 
-/// Takes a value of the wire or of a column over. Its type or the column's constraint has checked the same bounds.
+/// Takes a value of the wire or of a column over. Its type or the column's constraint has checked
+/// the same bounds.
 macro_rules! taken_over {
     ($($wire:ident => $exact:ident),+) => {
         $(impl From<crate::values::$wire> for $exact {
@@ -218,15 +225,20 @@ impl Plain {
     }
 
     fn text(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.bytes
+            .get(..self.length)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
     }
 }
 
-/// Hands out the plain text of a number, in units of the last of its places, from front to back: digits, and perhaps a point with
-/// further digits. Whoever takes them puts them where they stay: to move bytes on that were just written, the processor has to wait.
+/// Hands out the plain text of a number, in units of the last of its places, from front to back:
+/// digits, and perhaps a point with further digits. Whoever takes them puts them where they stay:
+/// to move bytes on that were just written, the processor has to wait.
 pub(crate) fn write_plain<const PLACES: u32>(units: u128, push: &mut impl FnMut(u8)) {
     let one = const { 10_u64.pow(PLACES) };
-    // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64 bits.
+    // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64
+    // bits.
     let mut fraction = match u64::try_from(units) {
         Ok(units) => {
             push_whole(units / one, push);
@@ -285,7 +297,10 @@ fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
     let value = value.normalize();
     let missing = places.checked_sub(value.scale()).ok_or(OutOfBounds::TooManyPlaces(places))?;
     let units = u128::try_from(value.mantissa()).map_err(|_| OutOfBounds::OutOfRange)?;
-    10_u128.checked_pow(missing).and_then(|factor| units.checked_mul(factor)).ok_or(OutOfBounds::OutOfRange)
+    10_u128
+        .checked_pow(missing)
+        .and_then(|factor| units.checked_mul(factor))
+        .ok_or(OutOfBounds::OutOfRange)
 }
 
 /// `(0|[1-9][0-9]{0,14})(\.[0-9]{1,places})?` in units of the last place.
@@ -303,7 +318,8 @@ fn wire_units(text: &str, places: u32) -> Option<u128> {
             }
             _ => return None,
         }
-        // Beyond 19 digits the whole is refused by the counts; only the largest numbers need more than 64 bits.
+        // Beyond 19 digits the whole is refused by the counts; only the largest numbers need more
+        // than 64 bits.
         units = units.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
     }
     let missing = places.checked_sub(fraction.unwrap_or(0))?;
@@ -313,7 +329,8 @@ fn wire_units(text: &str, places: u32) -> Option<u128> {
     u128::from(units).checked_mul(10_u128.checked_pow(missing)?)
 }
 
-/// The text of a decimal in units of the last of `places` places; zeros behind them are no further places.
+/// The text of a decimal in units of the last of `places` places; zeros behind them are no further
+/// places.
 fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if whole.is_empty() || fraction.is_empty() {
@@ -322,7 +339,11 @@ fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
     let fraction_trimmed = fraction.trim_end_matches('0');
     let digits = whole.bytes().chain(fraction_trimmed.bytes());
     if !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return Err(if text.starts_with('-') { OutOfBounds::OutOfRange } else { OutOfBounds::NotADecimal });
+        return Err(if text.starts_with('-') {
+            OutOfBounds::OutOfRange
+        } else {
+            OutOfBounds::NotADecimal
+        });
     }
     let missing = u32::try_from(fraction_trimmed.len())
         .ok()
@@ -330,7 +351,9 @@ fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
         .ok_or(OutOfBounds::TooManyPlaces(places))?;
     digits
         .chain(std::iter::repeat_n(b'0', usize::try_from(missing).unwrap_or_default()))
-        .try_fold(0_u128, |units, byte| units.checked_mul(10)?.checked_add(u128::from(byte.wrapping_sub(b'0'))))
+        .try_fold(0_u128, |units, byte| {
+            units.checked_mul(10)?.checked_add(u128::from(byte.wrapping_sub(b'0')))
+        })
         .ok_or(OutOfBounds::OutOfRange)
 }
 
@@ -342,7 +365,8 @@ mod tests {
 
     #[test]
     fn text_is_canonical() {
-        let table = [("0", "0"), ("0.10", "0.1"), ("84.00", "84"), ("0.00001", "0.00001"), ("100", "100")];
+        let table =
+            [("0", "0"), ("0.10", "0.1"), ("84.00", "84"), ("0.00001", "0.00001"), ("100", "100")];
         for (given, written) in table {
             assert_eq!(given.parse::<Amount>().unwrap().to_string(), written);
         }

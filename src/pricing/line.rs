@@ -1,4 +1,5 @@
-//! Price lines and discount lines as the price book holds them: names are dense numbers here, decimals whole numbers.
+//! Price lines and discount lines as the price book holds them: names are dense numbers here,
+//! decimals whole numbers.
 
 use std::num::NonZeroU32;
 
@@ -6,9 +7,10 @@ use chrono::NaiveDate;
 use uuid::Uuid;
 
 use super::exact::{Amount, Percent};
-use crate::values::words::SourceType;
+use crate::values::enums::SourceType;
 
-/// The number of a code (variant, unit of measure, currency, group) in one snapshot; blank is `None`.
+/// The number of a code (variant, unit of measure, currency, group) in one snapshot; blank is
+/// `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub NonZeroU32);
 
@@ -20,7 +22,8 @@ pub struct ContactIndex(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CampaignIndex(pub u32);
 
-/// The place of a source in the order that decides ties (section 4.5): the smaller wins, so a campaign gets the credit last.
+/// The place of a source in the order that decides ties (section 4.5): the smaller wins, so a
+/// campaign gets the credit last.
 #[must_use]
 pub const fn tie_rank(source: SourceType) -> u8 {
     match source {
@@ -73,14 +76,17 @@ impl Period {
     /// Whether the date lies within.
     #[must_use]
     pub fn contains(self, date: NaiveDate) -> bool {
-        self.starting.is_none_or(|first| first <= date) && self.ending.is_none_or(|last| last >= date)
+        self.starting.is_none_or(|first| first <= date)
+            && self.ending.is_none_or(|last| last >= date)
     }
 
-    /// The first date after `date` on which [`contains`](Self::contains) answers otherwise than the day before.
+    /// The first date after `date` on which [`contains`](Self::contains) answers otherwise than the
+    /// day before.
     #[must_use]
     pub fn next_change(self, date: NaiveDate) -> Option<NaiveDate> {
         match self.starting.filter(|first| *first > date) {
-            // Also when the period is empty (a last day before the first): then nothing begins, but saying so is harmless.
+            // Also when the period is empty (a last day before the first): then nothing begins, but
+            // saying so is harmless.
             Some(first) => Some(first),
             None => self.ending.filter(|last| *last >= date).and_then(|last| last.succ_opt()),
         }
@@ -113,7 +119,8 @@ pub struct PriceLine {
     pub version: i64,
     /// Granted by whom, and when.
     pub conditions: Conditions,
-    /// Per unit of the line's unit of measure (base unit where blank), in the line's currency (local where blank).
+    /// Per unit of the line's unit of measure (base unit where blank), in the line's currency
+    /// (local where blank).
     pub unit_price: Amount,
     /// The line's own tax rate; `None`: the item's.
     pub tax: Option<Percent>,
@@ -123,7 +130,8 @@ pub struct PriceLine {
     pub includes_tax: bool,
 }
 
-/// A line discount for an item, an item discount group or all items: which of them, the place it lies at says.
+/// A line discount for an item, an item discount group or all items: which of them, the place it
+/// lies at says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiscountLine {
     /// The line's id.
@@ -181,7 +189,12 @@ mod tests {
     #[test]
     fn both_ends_belong_to_the_period() {
         let period = Period { starting: Some(day("2031-05-10")), ending: Some(day("2031-05-20")) };
-        let table = [("2031-05-09", false), ("2031-05-10", true), ("2031-05-20", true), ("2031-05-21", false)];
+        let table = [
+            ("2031-05-09", false),
+            ("2031-05-10", true),
+            ("2031-05-20", true),
+            ("2031-05-21", false),
+        ];
         for (date, inside) in table {
             assert_eq!(period.contains(day(date)), inside, "{date}");
         }

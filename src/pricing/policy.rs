@@ -1,6 +1,6 @@
 //! The company's one policy: which sources compete at all (pricing rules, section 4.0).
 
-use crate::values::words::{PricePolicy, SourceType};
+use crate::values::enums::{PricePolicy, SourceType};
 
 /// The policy as the contest uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +63,12 @@ impl Policy {
     pub fn competing(&self, present: SourceSet) -> SourceSet {
         match self.kind {
             PricePolicy::LowestNet => SourceSet::ALL,
-            PricePolicy::CampaignFirst if present.contains(SourceType::Campaign) => SourceSet::of(SourceType::Campaign),
+            PricePolicy::CampaignFirst if present.contains(SourceType::Campaign) => {
+                SourceSet::of(SourceType::Campaign)
+            }
             PricePolicy::CampaignFirst => SourceSet::ALL,
-            // A hierarchy always names all five; were it not so, sources without a place would still be better than none.
+            // A hierarchy always names all five; were it not so, sources without a place would
+            // still be better than none.
             PricePolicy::Hierarchy => self
                 .hierarchy
                 .iter()

@@ -1,18 +1,21 @@
-//! The one resolver: from the lines that lie at an item to the price of a question, with all that is said about it.
+//! The one resolver: from the lines that lie at an item to the price of a question, with all that
+//! is said about it.
 //!
-//! Quote, explanation, plan and statistics all come here. An [`Observer`] may look on; a plain quote has none, and the compiler
-//! leaves out what would only serve one.
+//! Quote, explanation, plan and statistics all come here. An [`Observer`] may look on; a plain
+//! quote has none, and the compiler leaves out what would only serve one.
 
 use chrono::NaiveDate;
 use ethnum::U256;
 
 use super::contest::{Entry, Specificity, decide};
-use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, narrow};
+use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, item_history};
 use super::exact::{Amount, Percent, Positive};
-use super::line::{CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source};
+use super::line::{
+    CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
+};
 use super::policy::Policy;
 use super::verdict::Verdict;
-use crate::values::words::SourceType;
+use crate::values::enums::SourceType;
 
 /// What the resolver has to know beyond the lines.
 pub trait Book {
@@ -148,9 +151,15 @@ pub enum Unpriced {
 pub trait Observer<'a> {
     /// Whether it wants to be told anything.
     const LISTENS: bool;
-    /// What became of a price line: its verdict, and its converted price with its net in units of 10^-12. There are none for a
-    /// line in another unit or currency, and for a price that is too large to be shown.
-    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(Amount, u128)>);
+    /// What became of a price line: its verdict, and its converted price with its net in units of
+    /// 10^-12. There are none for a line in another unit or currency, and for a price that is too
+    /// large to be shown.
+    fn price(
+        &mut self,
+        line: &'a PriceLine,
+        verdict: Verdict,
+        price_and_net: Option<(Amount, u128)>,
+    );
     /// What became of a discount line.
     fn discount(&mut self, line: &'a DiscountLine, verdict: Verdict);
     /// Whether the price that was taken allows the discount that was chosen.
@@ -174,7 +183,7 @@ impl<'a> Observer<'a> for Unobserved {
 /// Memory that is used again from question to question, so that a document allocates once.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    narrow: Entries<u128>,
+    item_history: Entries<u128>,
     wide: Entries<U256>,
 }
 
@@ -236,7 +245,7 @@ pub fn resolve<'a, B: Book, O: Observer<'a>>(
     scratch: &mut Scratch,
     observer: &mut O,
 ) -> Result<Answer<'a>, Unpriced> {
-    match resolve_in(book, question, lines, &mut scratch.narrow, observer) {
+    match resolve_in(book, question, lines, &mut scratch.item_history, observer) {
         Ok(result) => result,
         Err(Beyond128Bits) => {
             let Ok(result) = resolve_in(book, question, lines, &mut scratch.wide, observer);
@@ -245,7 +254,8 @@ pub fn resolve<'a, B: Book, O: Observer<'a>>(
     }
 }
 
-/// The same, reckoned in one kind of number. When it cannot hold a price, the observer has been told nothing.
+/// The same, reckoned in one kind of number. When it cannot hold a price, the observer has been
+/// told nothing.
 fn resolve_in<'a, N: Number, B: Book, O: Observer<'a>>(
     book: &B,
     question: &Question<'_>,
@@ -290,7 +300,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         self.list_price = self.converted_list_price()?;
         self.entries.prices.clear();
         self.entries.discounts.clear();
-        let first_for_all = self.lines.item_discounts.len().saturating_add(self.lines.group_discounts.len());
+        let first_for_all =
+            self.lines.item_discounts.len().saturating_add(self.lines.group_discounts.len());
         for (place, line) in discounts(self.lines).enumerate() {
             if let Ok(fit) = self.examine(line) {
                 let mut entry = self.entry(&line.conditions, place, fit);
@@ -310,8 +321,9 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Ok(())
     }
 
-    /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest has to know, or the verdict
-    /// of the first rule that drops the line. On the way notes when the line's dates will matter.
+    /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest
+    /// has to know, or the verdict of the first rule that drops the line. On the way notes when the
+    /// line's dates will matter.
     #[inline]
     fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
@@ -348,22 +360,32 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             starting: fit.starting,
             source: conditions.source.kind(),
             campaign: fit.campaign,
-            specificity: Specificity::new(self.foreign(conditions).is_some(), conditions.variant.is_some()),
+            specificity: Specificity::new(
+                self.foreign(conditions).is_some(),
+                conditions.variant.is_some(),
+            ),
             for_all_items: false,
             allows_discount: false,
             verdict: Verdict::Chosen,
         }
     }
 
-    /// Whether the line is granted to the account (section 2.1): its campaign, if it has one, and the dates that count.
-    fn grant<L: Line>(&self, conditions: &Conditions) -> Result<(Option<CampaignIndex>, Period), Verdict> {
+    /// Whether the line is granted to the account (section 2.1): its campaign, if it has one, and
+    /// the dates that count.
+    fn grant<L: Line>(
+        &self,
+        conditions: &Conditions,
+    ) -> Result<(Option<CampaignIndex>, Period), Verdict> {
         let account = self.question.account;
         let granted = match conditions.source {
             Source::Campaign(campaign) => return self.grant_by_campaign(campaign),
             Source::AllCustomers => true,
-            Source::Contact(contact) => account.is_some_and(|account| account.contact == self.book.account_of(contact)),
+            Source::Contact(contact) => {
+                account.is_some_and(|account| account.contact == self.book.account_of(contact))
+            }
             Source::PriceGroup(group) => {
-                L::GROUP == SourceType::CustomerPriceGroup && account.is_some_and(|a| a.price_group == Some(group))
+                L::GROUP == SourceType::CustomerPriceGroup
+                    && account.is_some_and(|a| a.price_group == Some(group))
             }
             Source::DiscountGroup(group) => {
                 L::GROUP == SourceType::CustomerDiscountGroup
@@ -373,9 +395,16 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         if granted { Ok((None, conditions.period)) } else { Err(Verdict::OtherSource) }
     }
 
-    fn grant_by_campaign(&self, campaign: CampaignIndex) -> Result<(Option<CampaignIndex>, Period), Verdict> {
+    fn grant_by_campaign(
+        &self,
+        campaign: CampaignIndex,
+    ) -> Result<(Option<CampaignIndex>, Period), Verdict> {
         let period = self.book.campaign_period(campaign).ok_or(Verdict::NotPublished)?;
-        if !self.question.account.is_some_and(|account| self.book.is_in_audience(campaign, account.contact)) {
+        if !self
+            .question
+            .account
+            .is_some_and(|account| self.book.is_in_audience(campaign, account.contact))
+        {
             return Err(Verdict::NotInAudience);
         }
         match self.question.campaigns {
@@ -389,7 +418,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     }
 
     fn fits_currency(&self, conditions: &Conditions) -> bool {
-        self.foreign(conditions).is_none_or(|currency| self.question.foreign_currency == Some(currency))
+        self.foreign(conditions)
+            .is_none_or(|currency| self.question.foreign_currency == Some(currency))
     }
 
     /// The foreign currency that a line fixes; the local one's own code fixes nothing.
@@ -397,9 +427,10 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         conditions.currency.filter(|currency| Some(*currency) != self.question.local_currency)
     }
 
-    /// The least quantity of the question's unit at which the line counts (section 2.7). For a line per base unit that is
-    /// its minimum quantity over the quantity per unit. Rounding that up to the five places that a quantity has changes
-    /// nothing: no quantity lies in between. Below 10^20 × 10^5 it fits.
+    /// The least quantity of the question's unit at which the line counts (section 2.7). For a line
+    /// per base unit that is its minimum quantity over the quantity per unit. Rounding that up to
+    /// the five places that a quantity has changes nothing: no quantity lies in between. Below
+    /// 10^20 × 10^5 it fits.
     fn threshold(&self, conditions: &Conditions) -> u128 {
         let minimum = conditions.minimum_quantity.units();
         let per_unit = self.question.target.quantity_per_unit;
@@ -448,7 +479,9 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             Verdict::LowerDiscount,
             self.told,
         );
-        let chosen = discount.and_then(|winner| self.discount_line(winner)).map_or(Percent::ZERO, |line| line.percent);
+        let chosen = discount
+            .and_then(|winner| self.discount_line(winner))
+            .map_or(Percent::ZERO, |line| line.percent);
         let rest = chosen.rest();
         for entry in &mut self.entries.prices {
             entry.score = net(entry.unit_price, rest, entry.allows_discount);
@@ -463,17 +496,20 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         );
         let list_price = self.list_price;
         let list_allows = self.list_price_allows_discount();
-        let cap = list_price.filter(|_| policy.never_above_list_price).map(|price| net(price, rest, list_allows));
+        let cap = list_price
+            .filter(|_| policy.never_above_list_price)
+            .map(|price| net(price, rest, list_allows));
 
-        let (price, unit_price, discount_allowed) =
-            match winner.and_then(|winner| self.entries.prices.get_mut(winner).map(|entry| (winner, entry))) {
-                Some((_, entry)) if cap.is_some_and(|cap| entry.score > cap) => {
-                    entry.verdict = Verdict::AboveListPrice;
-                    (None, list_price?, list_allows)
-                }
-                Some((winner, entry)) => (Some(winner), entry.unit_price, entry.allows_discount),
-                None => (None, list_price?, list_allows),
-            };
+        let (price, unit_price, discount_allowed) = match winner
+            .and_then(|winner| self.entries.prices.get_mut(winner).map(|entry| (winner, entry)))
+        {
+            Some((_, entry)) if cap.is_some_and(|cap| entry.score > cap) => {
+                entry.verdict = Verdict::AboveListPrice;
+                (None, list_price?, list_allows)
+            }
+            Some((winner, entry)) => (Some(winner), entry.unit_price, entry.allows_discount),
+            None => (None, list_price?, list_allows),
+        };
         let percent = if discount_allowed { chosen } else { Percent::ZERO };
         Some(Outcome { unit_price, percent, price, discount, discount_allowed })
     }
@@ -482,12 +518,16 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     fn answer(&mut self, outcome: &Outcome<N>) -> Result<Answer<'a>, Unpriced> {
         let too_large = Unpriced::AmountTooLarge;
         let target = &self.question.target;
-        let unit_price = narrow(outcome.unit_price).ok_or(too_large)?;
-        let list_price = self.list_price.map(|price| narrow(price).ok_or(too_large)).transpose()?;
+        let unit_price = item_history(outcome.unit_price).ok_or(too_large)?;
+        let list_price =
+            self.list_price.map(|price| item_history(price).ok_or(too_large)).transpose()?;
         let gross = target.gross(self.question.quantity, unit_price).ok_or(too_large)?;
         let discount_amount = target.discount_amount(gross, outcome.percent).ok_or(too_large)?;
-        let line_amount =
-            gross.units().checked_sub(discount_amount.units()).and_then(Amount::from_units).ok_or(too_large)?;
+        let line_amount = gross
+            .units()
+            .checked_sub(discount_amount.units())
+            .and_then(Amount::from_units)
+            .ok_or(too_large)?;
         let price_entry = outcome.price.and_then(|winner| self.entries.prices.get(winner));
         Ok(Answer {
             unit_price,
@@ -512,42 +552,55 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         discount_at(self.lines, place)
     }
 
-    /// The next quantity at which a unit costs less: the question is resolved again wherever another line begins to count.
+    /// The next quantity at which a unit costs less: the question is resolved again wherever
+    /// another line begins to count.
     ///
-    /// Not at every such quantity, though. With more quantity, lines are only added, and one that was dropped for another
-    /// stays dropped. So if a unit first costs less at the quantity of a price line, this line itself has won there; and it
-    /// can only do so if its price, less the highest discount there is, is lower than what a unit costs now. That holds
-    /// where every price can be answered: one that is too large is passed over, and may give way to another line later.
+    /// Not at every such quantity, though. With more quantity, lines are only added, and one that
+    /// was dropped for another stays dropped. So if a unit first costs less at the quantity of a
+    /// price line, this line itself has won there; and it can only do so if its price, less the
+    /// highest discount there is, is lower than what a unit costs now. That holds where every price
+    /// can be answered: one that is too large is passed over, and may give way to another line
+    /// later.
     fn next_break(&mut self, now: &Outcome<N>) -> Option<Break> {
         self.told = false;
         let now_net = now.net();
-        let of_discounts = self.entries.discounts.iter().filter_map(|entry| u32::try_from(entry.score.to_u128()?).ok());
+        let of_discounts = self
+            .entries
+            .discounts
+            .iter()
+            .filter_map(|entry| u32::try_from(entry.score.to_u128()?).ok());
         let least_rest = of_discounts.min().unwrap_or(WHOLE);
-        let may_win =
-            |entry: &Entry<N>| !N::IS_ANSWERABLE || net(entry.unit_price, least_rest, entry.allows_discount) < now_net;
+        let may_win = |entry: &Entry<N>| {
+            !N::IS_ANSWERABLE || net(entry.unit_price, least_rest, entry.allows_discount) < now_net
+        };
         let mut quantity = self.question.quantity;
         loop {
             let later = |entry: &&Entry<N>| entry.threshold > quantity.units();
             let prices = self.entries.prices.iter().filter(later).filter(|entry| may_win(entry));
-            let next = prices.chain(self.entries.discounts.iter().filter(later)).map(|entry| entry.threshold).min()?;
+            let next = prices
+                .chain(self.entries.discounts.iter().filter(later))
+                .map(|entry| entry.threshold)
+                .min()?;
             quantity = Positive::from_units(next)?;
             if let Some(then) = self.outcome(quantity)
                 && then.net() < now_net
-                && let Some(unit_price) = narrow(then.unit_price)
+                && let Some(unit_price) = item_history(then.unit_price)
             {
                 return Some(Break { quantity, unit_price, percent: then.percent });
             }
         }
     }
 
-    /// Tells the observer what became of each line: of those in the contest by the contest's verdicts, of the others by
-    /// the rule that kept them out of it.
+    /// Tells the observer what became of each line: of those in the contest by the contest's
+    /// verdicts, of the others by the rule that kept them out of it.
     fn report<O: Observer<'a>>(&mut self, outcome: Option<&Outcome<N>>, observer: &mut O) {
         let lines = self.lines;
         let chosen = self.entries.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
-        let percent =
-            chosen.and_then(|entry| discount_at(lines, entry.place)).map_or(Percent::ZERO, |line| line.percent);
-        // The entries stand in the order of the lines: whatever comes between two of them is not in the contest.
+        let percent = chosen
+            .and_then(|entry| discount_at(lines, entry.place))
+            .map_or(Percent::ZERO, |line| line.percent);
+        // The entries stand in the order of the lines: whatever comes between two of them is not in
+        // the contest.
         let mut place_of_next = 0;
         for (place, line) in discounts(lines).enumerate() {
             match self.entries.discounts.get(place_of_next).filter(|entry| entry.place == place) {
@@ -567,16 +620,26 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             match self.entries.prices.get(place_of_next).filter(|entry| entry.place == place) {
                 Some(entry) => {
                     place_of_next += 1;
-                    observer.price(line, entry.verdict, narrow(entry.unit_price).zip(entry.score.to_u128()));
+                    observer.price(
+                        line,
+                        entry.verdict,
+                        item_history(entry.unit_price).zip(entry.score.to_u128()),
+                    );
                 }
                 None => {
                     if let Err(verdict) = self.examine(line) {
-                        let convertible = self.fits_unit(&line.conditions) && self.fits_currency(&line.conditions);
+                        let convertible = self.fits_unit(&line.conditions)
+                            && self.fits_currency(&line.conditions);
                         let price = convertible
-                            .then(|| self.question.target.convert_to_amount(line.unit_price, self.given(line)))
+                            .then(|| {
+                                self.question
+                                    .target
+                                    .convert_to_amount(line.unit_price, self.given(line))
+                            })
                             .flatten();
-                        let with_net =
-                            |price: Amount| (price, net(price.units(), percent.rest(), line.allow_line_discount));
+                        let with_net = |price: Amount| {
+                            (price, net(price.units(), percent.rest(), line.allow_line_discount))
+                        };
                         observer.price(line, verdict, price.map(with_net));
                     }
                 }

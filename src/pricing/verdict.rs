@@ -3,7 +3,8 @@
 use crate::values::wire::text_enum;
 
 text_enum! {
-    /// The first rule that dropped a line, or that it was chosen. The order is that in which the rules are tried.
+    /// The first rule that dropped a line, or that it was chosen. The order is that in which the
+    /// rules are tried.
     Verdict {
         /// Granted to another account or group.
         OtherSource = "OTHER_SOURCE",
@@ -33,7 +34,8 @@ text_enum! {
         LowerDiscount = "LOWER_DISCOUNT",
         /// Another line's net is lower.
         HigherNet = "HIGHER_NET",
-        /// As good as the line chosen, which comes first by source, starting date, minimum quantity or id.
+        /// As good as the line chosen, which comes first by source, starting date, minimum quantity
+        /// or id.
         Tie = "TIE",
         /// The best line, but above the list price, which is taken instead.
         AboveListPrice = "ABOVE_LIST_PRICE",

@@ -6,9 +6,12 @@ use diesel_async::AsyncPgConnection;
 use super::writer::Publication;
 use crate::platform::outbox::{PublicationCreated, record};
 
-/// Writes the event of a publication, in its transaction. The lock of the book comes before that of the events, and the caller has
-/// it.
-pub(super) async fn created(conn: &mut AsyncPgConnection, publication: &Publication) -> QueryResult<()> {
+/// Writes the event of a publication, in its transaction. The lock of the book comes before that of
+/// the events, and the caller has it.
+pub(super) async fn created(
+    conn: &mut AsyncPgConnection,
+    publication: &Publication,
+) -> QueryResult<()> {
     let created = PublicationCreated {
         version: publication.version,
         kind: publication.kind.to_string(),

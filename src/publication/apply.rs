@@ -1,4 +1,5 @@
-//! From one version of the price book to the next: a copy on write whose cost is in proportion to the change.
+//! From one version of the price book to the next: a copy on write whose cost is in proportion to
+//! the change.
 //!
 //! The same function, applied to the whole book, builds it from nothing.
 
@@ -9,21 +10,23 @@ use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use super::facts::{
-    Change, ContactFact, DiscountLineFact, ExchangeRateFact, Fact, FactKind, ItemFact, PriceLineFact, SettingsFact,
-    SourceFact,
+    Change, ContactFact, DiscountLineFact, ExchangeRateFact, Fact, FactKind, ItemFact,
+    PriceLineFact, SettingsFact, SourceFact,
 };
 use super::snapshot::{Contact, Customer, Home, Item, RateEntry, Settings, Snapshot, Versioned};
 use crate::pricing::line::{
     CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
 };
 use crate::pricing::policy::Policy;
-use crate::values::words::ContactType;
+use crate::values::enums::ContactType;
 
 impl Snapshot {
-    /// The book with the changes, as of the version. Their order does not matter as long as each key occurs once.
+    /// The book with the changes, as of the version. Their order does not matter as long as each
+    /// key occurs once.
     ///
-    /// Keys are taken as they come: `Put` and `Remove` of lines whose key is no UUID, and of exchange rates whose key has
-    /// another form than [`ExchangeRateFact::key`], cannot have been written by this service; they are passed over and logged.
+    /// Keys are taken as they come: `Put` and `Remove` of lines whose key is no UUID, and of
+    /// exchange rates whose key has another form than [`ExchangeRateFact::key`], cannot have been
+    /// written by this service; they are passed over and logged.
     #[must_use]
     pub fn advanced(&self, version: i64, changes: impl IntoIterator<Item = Change>) -> Self {
         let mut next = self.clone();
@@ -40,10 +43,14 @@ impl Snapshot {
             Change::Put { key, fact, version } => self.put(&key, fact, version),
             Change::Remove { kind, key } => self.remove(kind, &key),
             Change::AudienceAdd { campaign, accounts } => {
-                self.change_campaign(&campaign, |campaign| *Arc::make_mut(&mut campaign.audience) |= accounts);
+                self.change_campaign(&campaign, |campaign| {
+                    *Arc::make_mut(&mut campaign.audience) |= accounts
+                });
             }
             Change::AudienceRemove { campaign, accounts } => {
-                self.change_campaign(&campaign, |campaign| *Arc::make_mut(&mut campaign.audience) -= accounts);
+                self.change_campaign(&campaign, |campaign| {
+                    *Arc::make_mut(&mut campaign.audience) -= accounts
+                });
             }
         }
     }
@@ -64,7 +71,9 @@ impl Snapshot {
             Fact::Item(fact) => self.put_item(key, &fact, version),
             Fact::Contact(fact) => self.put_contact(key, &fact, version),
             Fact::Campaign(fact) => {
-                self.change_campaign(key, |campaign| campaign.published = Some(Versioned { version, fact }));
+                self.change_campaign(key, |campaign| {
+                    campaign.published = Some(Versioned { version, fact })
+                });
             }
             Fact::PriceLine(fact) => self.put_price_line(key, &fact, version),
             Fact::DiscountLine(fact) => self.put_discount_line(key, &fact, version),
@@ -81,7 +90,9 @@ impl Snapshot {
             }
             FactKind::ExchangeRate => self.remove_rate(key),
             FactKind::Item => {
-                if let Some(slot) = self.item_names.find(key).and_then(|index| self.items.get_mut(index)) {
+                if let Some(slot) =
+                    self.item_names.find(key).and_then(|index| self.items.get_mut(index))
+                {
                     slot.item = None;
                 }
             }
@@ -133,9 +144,14 @@ impl Snapshot {
     }
 
     fn remove_rate(&mut self, key: &str) {
-        let parts = key.split_once('|').and_then(|(code, date)| Some((code, date.parse::<chrono::NaiveDate>().ok()?)));
+        let parts = key
+            .split_once('|')
+            .and_then(|(code, date)| Some((code, date.parse::<chrono::NaiveDate>().ok()?)));
         let Some((code, date)) = parts else {
-            return tracing::error!(key, "passed over an exchange rate whose key is not a currency and a date");
+            return tracing::error!(
+                key,
+                "passed over an exchange rate whose key is not a currency and a date"
+            );
         };
         let Some(code) = self.code(code) else { return };
         let rates = Arc::make_mut(&mut self.rates);
@@ -156,7 +172,11 @@ impl Snapshot {
             discount_group: self.intern_some(fact.item_discount_group_code.as_ref()),
             blocked: fact.blocked,
             base_unit: self.intern(&fact.base_unit_of_measure_code),
-            units: fact.units_of_measure.iter().map(|unit| (self.intern(&unit.code), unit.quantity_per_unit)).collect(),
+            units: fact
+                .units_of_measure
+                .iter()
+                .map(|unit| (self.intern(&unit.code), unit.quantity_per_unit))
+                .collect(),
             variants: fact.variants.iter().map(|variant| self.intern(variant)).collect(),
             unit_cost: fact.unit_cost,
         };
@@ -178,7 +198,10 @@ impl Snapshot {
             version,
             ordinal: fact.ordinal,
             is_person: fact.contact_type == ContactType::Person,
-            company: fact.company_number.as_ref().map(|number| ContactIndex(self.contact_names.number(number))),
+            company: fact
+                .company_number
+                .as_ref()
+                .map(|number| ContactIndex(self.contact_names.number(number))),
             currency: self.intern_some(fact.currency_code.as_ref()),
             customer,
         };
@@ -186,9 +209,12 @@ impl Snapshot {
         self.set_contact(index, Some(contact));
     }
 
-    /// Sets a contact and the customer number it carries. A number that has moved on to another contact stays there.
+    /// Sets a contact and the customer number it carries. A number that has moved on to another
+    /// contact stays there.
     fn set_contact(&mut self, index: ContactIndex, contact: Option<Contact>) {
-        let number_of = |contact: Option<&Contact>| contact.and_then(|contact| contact.customer).map(|c| c.number);
+        let number_of = |contact: Option<&Contact>| {
+            contact.and_then(|contact| contact.customer).map(|c| c.number)
+        };
         let before = number_of(self.contact(index));
         let after = number_of(contact.as_ref());
         if let Some(number) = before.filter(|_| before != after)
@@ -200,7 +226,10 @@ impl Snapshot {
         if let Some(owner) = after.and_then(|number| self.customers.get_mut(number)) {
             *owner = Some(index);
         }
-        let (gone, come) = (self.contact(index).map(|contact| contact.ordinal), contact.map(|contact| contact.ordinal));
+        let (gone, come) = (
+            self.contact(index).map(|contact| contact.ordinal),
+            contact.map(|contact| contact.ordinal),
+        );
         if gone != come
             && let Some(place) = gone.and_then(|ordinal| self.ordinals.get_mut(ordinal))
         {
@@ -214,7 +243,11 @@ impl Snapshot {
         }
     }
 
-    fn change_campaign(&mut self, number: &str, change: impl FnOnce(&mut super::snapshot::Campaign)) {
+    fn change_campaign(
+        &mut self,
+        number: &str,
+        change: impl FnOnce(&mut super::snapshot::Campaign),
+    ) {
         let index = self.campaign_names.number(number);
         if let Some(campaign) = self.campaigns.get_mut(index) {
             change(campaign);
@@ -324,7 +357,9 @@ impl Snapshot {
         let lines = match home {
             Home::PriceOfItem(_) => return None,
             Home::DiscountOfItem(item) => &mut self.items.get_mut(item)?.discounts,
-            Home::DiscountOfGroup(group) => Arc::make_mut(&mut self.group_discounts).entry(group).or_default(),
+            Home::DiscountOfGroup(group) => {
+                Arc::make_mut(&mut self.group_discounts).entry(group).or_default()
+            }
             Home::DiscountOfAll => &mut self.all_item_discounts,
         };
         Some(Arc::make_mut(lines))
@@ -340,7 +375,8 @@ fn line_id(key: &str) -> Option<Uuid> {
     id
 }
 
-/// Puts a line into a list that grows by a quarter: doubling would leave a third of all lines' memory empty.
+/// Puts a line into a list that grows by a quarter: doubling would leave a third of all lines'
+/// memory empty.
 fn put_in<L: Line>(lines: &mut Vec<L>, line: L) {
     if lines.len() == lines.capacity() {
         lines.reserve_exact((lines.len() / 4).max(1));

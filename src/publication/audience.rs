@@ -1,7 +1,9 @@
-//! Audiences in the database: chunks of 512 ordinals, each an ascending array (table `book_audience`).
+//! Audiences in the database: chunks of 512 ordinals, each an ascending array (table
+//! `book_audience`).
 //!
-//! A change ends the chunks in which somebody comes or goes and writes their successors, so that its cost is that of the chunks
-//! it concerns. Rows per account took nine times as long to write, and a hundred times as long to end (docs/performance.md).
+//! A change ends the chunks in which somebody comes or goes and writes their successors, so that
+//! its cost is that of the chunks it concerns. Rows per account took nine times as long to write,
+//! and a hundred times as long to end (docs/performance.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +15,8 @@ use roaring::RoaringBitmap;
 
 use crate::platform::db::schema::book_audience;
 
-/// At most so many chunks are sent at once: a connection keeps a buffer as large as the largest message it has seen.
+/// At most so many chunks are sent at once: a connection keeps a buffer as large as the largest
+/// message it has seen.
 const CHUNKS_AT_ONCE: usize = 128;
 
 /// How an audience is to change.
@@ -28,8 +31,8 @@ pub struct AudienceDifference {
 impl AudienceDifference {
     /// What leads from one audience to another.
     #[must_use]
-    pub fn between(held: &RoaringBitmap, wished: &RoaringBitmap) -> Self {
-        Self { joined: wished - held, left: held - wished }
+    pub fn between(current: &RoaringBitmap, desired: &RoaringBitmap) -> Self {
+        Self { joined: desired - current, left: current - desired }
     }
 
     /// Whether nobody comes or goes.
@@ -61,7 +64,8 @@ fn unsigned(array: Vec<i32>) -> impl Iterator<Item = u32> {
 /// The ordinals of some chunks, taken in as they come: they may be two thousand.
 macro_rules! ordinals_of {
     ($chunks:expr, $conn:expr) => {{
-        let mut chunks = $chunks.order(t::chunk).select(t::ordinals).load_stream::<Vec<i32>>($conn).await?;
+        let mut chunks =
+            $chunks.order(t::chunk).select(t::ordinals).load_stream::<Vec<i32>>($conn).await?;
         let mut audience = RoaringBitmap::new();
         while let Some(chunk) = chunks.try_next().await? {
             add(&mut audience, chunk);
@@ -89,14 +93,20 @@ pub async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResu
 ///
 /// # Errors
 /// When the database fails.
-pub async fn as_of(conn: &mut AsyncPgConnection, campaign: &str, version: i64) -> QueryResult<RoaringBitmap> {
+pub async fn as_of(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    version: i64,
+) -> QueryResult<RoaringBitmap> {
     use book_audience as t;
-    let in_force = t::from_version.le(version).and(t::to_version.is_null().or(t::to_version.gt(version)));
+    let in_force =
+        t::from_version.le(version).and(t::to_version.is_null().or(t::to_version.gt(version)));
     let chunks = t::table.filter(t::campaign_number.eq(campaign)).filter(in_force);
     ordinals_of!(chunks, conn)
 }
 
-/// Which of some accounts are in the audiences of campaigns that are in force, by campaign; campaigns without any are left out.
+/// Which of some accounts are in the audiences of campaigns that are in force, by campaign;
+/// campaigns without any are left out.
 ///
 /// # Errors
 /// When the database fails.
@@ -107,24 +117,29 @@ pub async fn in_force_of(
 ) -> QueryResult<BTreeMap<String, RoaringBitmap>> {
     use book_audience as t;
     let chunks: BTreeSet<i32> = accounts.iter().map(chunk_of).collect();
-    let held = t::table.filter(t::campaign_number.eq_any(campaigns)).filter(t::to_version.is_null());
-    let held = held.filter(t::chunk.eq_any(chunks)).select((t::campaign_number, t::ordinals));
+    let current =
+        t::table.filter(t::campaign_number.eq_any(campaigns)).filter(t::to_version.is_null());
+    let current = current.filter(t::chunk.eq_any(chunks)).select((t::campaign_number, t::ordinals));
     let mut audiences: BTreeMap<String, RoaringBitmap> = BTreeMap::new();
-    for (campaign, chunk) in held.load::<(String, Vec<i32>)>(conn).await? {
+    for (campaign, chunk) in current.load::<(String, Vec<i32>)>(conn).await? {
         *audiences.entry(campaign).or_default() |= accounts & ordinals(chunk);
     }
     Ok(audiences)
 }
 
 /// The audience that is in force, as far as it lies in some chunks.
-async fn held_in(conn: &mut AsyncPgConnection, campaign: &str, chunks: &BTreeSet<i32>) -> QueryResult<RoaringBitmap> {
+async fn held_in(
+    conn: &mut AsyncPgConnection,
+    campaign: &str,
+    chunks: &BTreeSet<i32>,
+) -> QueryResult<RoaringBitmap> {
     use book_audience as t;
-    let held = t::table.filter(t::campaign_number.eq(campaign)).filter(t::to_version.is_null());
-    ordinals_of!(held.filter(t::chunk.eq_any(chunks)), conn)
+    let current = t::table.filter(t::campaign_number.eq(campaign)).filter(t::to_version.is_null());
+    ordinals_of!(current.filter(t::chunk.eq_any(chunks)), conn)
 }
 
-/// Writes a change of a campaign's audience as of a version. The caller has locked the campaign since before it made the
-/// difference.
+/// Writes a change of a campaign's audience as of a version. The caller has locked the campaign
+/// since before it made the difference.
 ///
 /// # Errors
 /// When the database fails.
@@ -137,7 +152,8 @@ pub(super) async fn write(
     if difference.is_none() {
         return Ok(());
     }
-    let chunks: BTreeSet<i32> = (&difference.joined | &difference.left).iter().map(chunk_of).collect();
+    let chunks: BTreeSet<i32> =
+        (&difference.joined | &difference.left).iter().map(chunk_of).collect();
     let mut audience = held_in(conn, campaign, &chunks).await?;
     audience -= &difference.left;
     audience |= &difference.joined;
@@ -146,11 +162,13 @@ pub(super) async fn write(
         WHERE campaign_number = $2 AND chunk = ANY($3) AND to_version IS NULL";
     let end = diesel::sql_query(end).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
     end.bind::<Array<Integer>, _>(chunks).execute(conn).await?;
-    // The numbers are in order already, and so cut where a chunk ends: to group them, the server would sort a million of them again.
+    // The numbers are in order already, and so cut where a chunk ends: to group them, the server
+    // would sort a million of them again.
     let ordinals = array(&audience);
     let begun: Vec<&[i32]> = ordinals.chunk_by(|one, other| one >> 9 == other >> 9).collect();
     for begun in begun.chunks(CHUNKS_AT_ONCE) {
-        let (mut chunks, mut firsts, mut lasts, mut last) = (Vec::new(), Vec::new(), Vec::new(), 0_i32);
+        let (mut chunks, mut firsts, mut lasts, mut last) =
+            (Vec::new(), Vec::new(), Vec::new(), 0_i32);
         for &chunk in begun {
             chunks.extend(chunk.first().map(|ordinal| ordinal >> 9));
             firsts.push(last.saturating_add(1));
@@ -160,8 +178,13 @@ pub(super) async fn write(
         let begin = "INSERT INTO book_audience (campaign_number, chunk, ordinals, from_version)
             SELECT $2, chunk, ($3)[first:last], $1 FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
         let begin = diesel::sql_query(begin).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
-        let begin = begin.bind::<Array<Integer>, _>(begun.concat()).bind::<Array<Integer>, _>(chunks);
-        begin.bind::<Array<Integer>, _>(firsts).bind::<Array<Integer>, _>(lasts).execute(conn).await?;
+        let begin =
+            begin.bind::<Array<Integer>, _>(begun.concat()).bind::<Array<Integer>, _>(chunks);
+        begin
+            .bind::<Array<Integer>, _>(firsts)
+            .bind::<Array<Integer>, _>(lasts)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }

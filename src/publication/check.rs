@@ -1,7 +1,8 @@
 //! The self-check: whether the copy in memory, made step by step, holds what the database holds.
 //!
-//! Both are hashed as they are walked through, row by row, so that no second copy is needed to compare with; only when they differ
-//! is the book read anew. The hash takes in every fact with its version and every member of an audience.
+//! Both are hashed as they are walked through, row by row, so that no second copy is needed to
+//! compare with; only when they differ is the book read anew. The hash takes in every fact with its
+//! version and every member of an audience.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,8 @@ pub struct SelfCheck {
 }
 
 impl LiveBook {
-    /// Compares the copy with what the database holds for its version. A copy that differs is a defect; it is read anew.
+    /// Compares the copy with what the database holds for its version. A copy that differs is a
+    /// defect; it is read anew.
     ///
     /// # Errors
     /// When the database is out of reach or its book is not of this build's making.
@@ -54,7 +56,11 @@ impl LiveBook {
         if agrees {
             tracing::info!(version, millis, "the price book in memory is that of the database");
         } else {
-            tracing::error!(version, millis, "the price book in memory is not that of the database; it is read anew");
+            tracing::error!(
+                version,
+                millis,
+                "the price book in memory is not that of the database; it is read anew"
+            );
             self.reload(pool).await?;
         }
         let result = if agrees { "same" } else { "different" };
@@ -106,7 +112,10 @@ impl Pace {
             return Duration::ZERO;
         }
         let worked = self.since.elapsed();
-        *self = Self { steps: 0, since: Instant::now().checked_add(worked).unwrap_or_else(Instant::now) };
+        *self = Self {
+            steps: 0,
+            since: Instant::now().checked_add(worked).unwrap_or_else(Instant::now),
+        };
         worked
     }
 }

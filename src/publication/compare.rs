@@ -1,4 +1,5 @@
-//! Two versions of the price book side by side, whichever is the older: what stands otherwise in the one than in the other.
+//! Two versions of the price book side by side, whichever is the older: what stands otherwise in
+//! the one than in the other.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -13,12 +14,12 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterIn
 
 use super::reader;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
-use crate::platform::http::call::Answer;
+use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
 use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/publications/compare";
 
@@ -47,11 +48,18 @@ pub(super) fn version_parameter(name: &str, description: &str) -> Parameter {
 }
 
 /// The versions that own parameters of a list name; absent ones are 0 unless they are required.
-pub(super) fn versions<const N: usize>(list: &ListQuery, names: [&'static str; N]) -> Result<[i64; N], Problem> {
+pub(super) fn versions<const N: usize>(
+    list: &ListQuery,
+    names: [&'static str; N],
+) -> Result<[i64; N], Problem> {
     let mut errors = Vec::new();
     let versions = names.map(|name| {
         let Some(text) = list.own(name) else {
-            errors.push(FieldError::new(format!("?{name}"), FieldCode::Required, format!("{name} must be given")));
+            errors.push(FieldError::new(
+                format!("?{name}"),
+                FieldCode::Required,
+                format!("{name} must be given"),
+            ));
             return 0;
         };
         text.parse().ok().filter(|version| *version >= 0).unwrap_or_else(|| {
@@ -85,8 +93,8 @@ pub struct BookDifference {
     #[diesel(sql_type = Text)]
     #[schema(max_length = 10, example = "CHANGED")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`, `CONTACT`, `CURRENCY`,
-    /// `EXCHANGE_RATE` or `SETTINGS`.
+    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`,
+    /// `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
@@ -117,7 +125,10 @@ pub struct BookDifferencePage {
     #[schema(max_items = 1000)]
     value: Vec<BookDifference>,
     /// Where the next page is; absent on the last. Opaque.
-    #[schema(max_length = 16384, example = "/v1/publications/compare?from=417&to=420&cursor=eyJrIjpbIklURU0iXX0.c2ln")]
+    #[schema(
+        max_length = 16384,
+        example = "/v1/publications/compare?from=417&to=420&cursor=eyJrIjpbIklURU0iXX0.c2ln"
+    )]
     next_link: Option<String>,
     /// How many the filter leaves; only with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 12)]
@@ -130,14 +141,20 @@ const LIST: ListSpec = ListSpec {
         Field::new("kind", FieldKind::Text, "differences.kind").not_null(),
         Field::new("key", FieldKind::Text, "differences.key").not_null(),
         Field::new("campaignNumber", FieldKind::Key, "differences.campaign_number"),
-        Field::new("change", FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]), "differences.change").not_null(),
+        Field::new(
+            "change",
+            FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]),
+            "differences.change",
+        )
+        .not_null(),
     ],
     default_order: "id",
     tie: "id",
 };
 
-/// Begins a statement with the relation `differences`. Rows of the book that hold at the one version and not at the other are found by
-/// where they end or begin, so that the cost is that of what happened in between.
+/// Begins a statement with the relation `differences`. Rows of the book that hold at the one
+/// version and not at the other are found by where they end or begin, so that the cost is that of
+/// what happened in between.
 fn differences(from: i64, to: i64) -> Statement {
     Statement::default()
         .sql("WITH versions AS (SELECT from_version, to_version, least(from_version, to_version) AS low, greatest(from_version, to_version) AS high
@@ -196,13 +213,13 @@ async fn compare(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
     let list = ListQuery::parse_with(path, query, &["from", "to"], &LIST, &cursor_key, today)?;
     let [from, to] = versions(&list, ["from", "to"])?;
     let mut conn = database.report().await?;
     known(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
-    let question = differences(from, to)
+    let query = differences(from, to)
         .sql("SELECT * FROM differences WHERE ")
         .condition(list.condition())
         .sql(" ORDER BY ")
@@ -211,12 +228,12 @@ async fn compare(
         .integer(list.limit())
         .sql(" OFFSET ")
         .integer(list.offset());
-    let rows: Vec<BookDifference> = question.load(&mut conn).await?;
+    let rows: Vec<BookDifference> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
         Some(differences(from, to).count("differences", list.filter_condition(), &mut conn).await?)
     } else {
         None
     };
     let rows: Result<Vec<Value>, _> = rows.into_iter().map(serde_json::to_value).collect();
-    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }

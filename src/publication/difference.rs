@@ -31,10 +31,11 @@ pub struct Difference {
     pub audience: AudienceDifference,
 }
 
-/// A difference that is ready to be published. To seal one of a million accounts takes a while: where it may be so large, away from the
-/// threads that answer requests ([`background`](crate::platform::background)).
+/// A difference that is ready to be published. To seal one of a million accounts takes a while:
+/// where it may be so large, away from the threads that answer requests
+/// ([`background`](crate::platform::background)).
 #[derive(Debug, Clone)]
-pub struct Sealed {
+pub struct HashedDifference {
     /// What is to be written.
     pub difference: Difference,
     /// How much that is.
@@ -55,17 +56,18 @@ pub struct Counts {
 }
 
 impl Difference {
-    /// The difference between the rows in force and those that are wished; the audience is added by whoever knows it.
+    /// The difference between the rows in force and those that are wished; the audience is added by
+    /// whoever knows it.
     #[must_use]
-    pub fn between(held: Vec<Entry>, wished: Vec<Entry>) -> Self {
+    pub fn between(current: Vec<Entry>, desired: Vec<Entry>) -> Self {
         let mut standing: HashMap<(FactKind, String), Entry> =
-            held.into_iter().map(|entry| ((entry.kind, entry.key.clone()), entry)).collect();
+            current.into_iter().map(|entry| ((entry.kind, entry.key.clone()), entry)).collect();
         let mut difference = Self::default();
-        for entry in wished {
+        for entry in desired {
             match standing.remove(&(entry.kind, entry.key.clone())) {
-                Some(held) if held == entry => {}
-                Some(held) => {
-                    difference.end.push(held);
+                Some(current) if current == entry => {}
+                Some(current) => {
+                    difference.end.push(current);
                     difference.begin.push(entry);
                 }
                 None => difference.begin.push(entry),
@@ -117,8 +119,8 @@ impl Difference {
 
     /// The difference with what its publication says about it.
     #[must_use]
-    pub fn sealed(self) -> Sealed {
-        Sealed { counts: self.counts(), hash: self.hash(), difference: self }
+    pub fn with_hash(self) -> HashedDifference {
+        HashedDifference { counts: self.counts(), hash: self.hash(), difference: self }
     }
 
     /// A hash of all that comes and goes, whatever the order.
@@ -190,7 +192,12 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, facts: &str) -> Entry {
-        Entry { kind: FactKind::Item, key: key.to_owned(), campaign_number: None, facts: facts.to_owned() }
+        Entry {
+            kind: FactKind::Item,
+            key: key.to_owned(),
+            campaign_number: None,
+            facts: facts.to_owned(),
+        }
     }
 
     fn set(ordinals: &[u32]) -> roaring::RoaringBitmap {
@@ -199,21 +206,27 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_written() {
-        let held = vec![entry("A", "1"), entry("B", "1"), entry("C", "1")];
-        let wished = vec![entry("A", "1"), entry("B", "2"), entry("D", "1")];
-        let mut difference = Difference::between(held, wished);
+        let current = vec![entry("A", "1"), entry("B", "1"), entry("C", "1")];
+        let desired = vec![entry("A", "1"), entry("B", "2"), entry("D", "1")];
+        let mut difference = Difference::between(current, desired);
         difference.end.sort_by(|one, other| one.key.cmp(&other.key));
         assert_eq!(difference.end, [entry("B", "1"), entry("C", "1")]);
         assert_eq!(difference.begin, [entry("B", "2"), entry("D", "1")]);
         assert_eq!(difference.counts(), Counts { added: 1, changed: 1, removed: 1 });
         difference.audience = AudienceDifference::between(&set(&[1, 2, 600]), &set(&[2, 3]));
-        assert_eq!((&difference.audience.joined, &difference.audience.left), (&set(&[3]), &set(&[1, 600])));
+        assert_eq!(
+            (&difference.audience.joined, &difference.audience.left),
+            (&set(&[3]), &set(&[1, 600]))
+        );
         assert_eq!(difference.counts(), Counts { added: 2, changed: 1, removed: 3 });
     }
 
     #[test]
     fn a_line_that_moves_to_another_campaign_is_another_row() {
-        let of = |campaign: &str| Entry { campaign_number: Some(campaign.to_owned()), ..entry("A", "1") };
+        let of = |campaign: &str| Entry {
+            campaign_number: Some(campaign.to_owned()),
+            ..entry("A", "1")
+        };
         let difference = Difference::between(vec![of("ONE")], vec![of("TWO")]);
         assert_eq!(difference.counts(), Counts { added: 0, changed: 1, removed: 0 });
     }

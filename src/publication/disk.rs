@@ -5,9 +5,10 @@
 //! blocks: bytes (u32), records (u32), checksum (u64, XXH3 seeded with the number of the block), the records in MessagePack
 //! ```
 //!
-//! The first record says from where the copy is, the last one how many came before; between them are the facts, and the audiences
-//! as sets of ordinals. A block is checked before it is read, so what was damaged or cut off is never taken for a
-//! price. A copy is made beside the old one and put in its place when it is whole.
+//! The first record says from where the copy is, the last one how many came before; between them
+//! are the facts, and the audiences as sets of ordinals. A block is checked before it is read, so
+//! what was damaged or cut off is never taken for a price. A copy is made beside the old one and
+//! put in its place when it is whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -31,8 +32,9 @@ use crate::platform::background::background;
 
 /// What every copy begins with.
 const MAGIC: &[u8; 8] = b"KMPJBOOK";
-/// The number of the form, here and in `facts`: another one with every change of what is written. A copy of another form is not read.
-const FORM: u32 = 1;
+/// The number of the form, here and in `facts`: another one with every change of what is written. A
+/// copy of another form is not read.
+const FORMAT_VERSION: u32 = 1;
 /// A block is written when it has so many bytes.
 const BLOCK: usize = 1 << 20;
 /// Blocks that are read ahead of those that are being applied.
@@ -44,7 +46,7 @@ pub struct Copy {
     /// Which database the book is from.
     pub identity: Vec<u8>,
     /// What the database says of its version.
-    pub mark: Option<String>,
+    pub fingerprint: Option<String>,
     /// When it was last known to be the newest, in milliseconds since 1970.
     pub known_at: i64,
     /// The book.
@@ -75,7 +77,7 @@ pub enum CopyError {
 #[derive(Serialize, Deserialize)]
 struct Head {
     identity: ByteBuf,
-    mark: Option<String>,
+    fingerprint: Option<String>,
     known_at: i64,
     version: i64,
 }
@@ -121,7 +123,7 @@ impl DiskCopy {
         };
         let mut blocks = Blocks::open(file)?;
         let head = blocks.next()?.ok_or(CopyError::End)?;
-        let Head { identity, mark, known_at, version } =
+        let Head { identity, fingerprint, known_at, version } =
             Head::deserialize(&mut Deserializer::from_read_ref(&head.bytes))?;
         let mut snapshot = Snapshot::empty().advanced(version, []);
         let (sender, records) = sync_channel(BLOCKS_AHEAD);
@@ -131,11 +133,16 @@ impl DiskCopy {
             apply_records(&mut snapshot, &records);
             reading.join().unwrap_or(Err(CopyError::End))
         })?;
-        Ok(Some(Copy { identity: identity.into_vec(), mark, known_at, snapshot: Arc::new(snapshot) }))
+        Ok(Some(Copy {
+            identity: identity.into_vec(),
+            fingerprint,
+            known_at,
+            snapshot: Arc::new(snapshot),
+        }))
     }
 
-    /// Writes the copy beside the one that is there, and puts it in its place: how many bytes. It blocks the thread, and takes no
-    /// more memory than a block.
+    /// Writes the copy beside the one that is there, and puts it in its place: how many bytes. It
+    /// blocks the thread, and takes no more memory than a block.
     ///
     /// # Errors
     /// When the file cannot be written; the old copy stays.
@@ -157,12 +164,13 @@ impl DiskCopy {
         written
     }
 
-    /// Fills a book that has nothing yet: with which version. A copy that cannot be used is logged and left alone, and the next one
-    /// takes its place.
+    /// Fills a book that has nothing yet: with which version. A copy that cannot be used is logged
+    /// and left alone, and the next one takes its place.
     pub async fn restore(&self, book: &LiveBook) -> Option<i64> {
         let began = Instant::now();
         let (disk, path) = (self.clone(), self.path.display());
-        let read = tokio::task::spawn_blocking(move || disk.read()).await.unwrap_or(Err(CopyError::End));
+        let read =
+            tokio::task::spawn_blocking(move || disk.read()).await.unwrap_or(Err(CopyError::End));
         match read {
             Ok(Some(copy)) => {
                 let version = copy.snapshot.version();
@@ -171,7 +179,9 @@ impl DiskCopy {
                 return Some(version);
             }
             Ok(None) => tracing::info!(%path, "there is no copy of the price book on disk yet"),
-            Err(error) => tracing::warn!(%path, %error, "the copy of the price book on disk is passed over"),
+            Err(error) => {
+                tracing::warn!(%path, %error, "the copy of the price book on disk is passed over")
+            }
         }
         None
     }
@@ -186,12 +196,14 @@ impl DiskCopy {
             Ok(bytes) => {
                 tracing::info!(%path, version, bytes, millis = millis(began), "the price book was copied to disk");
             }
-            Err(error) => tracing::warn!(%path, %error, "the price book could not be copied to disk"),
+            Err(error) => {
+                tracing::warn!(%path, %error, "the price book could not be copied to disk")
+            }
         }
     }
 
-    /// Writes the book whenever it has another version than the one that was kept last, but so often at most, for as long as the
-    /// process lives.
+    /// Writes the book whenever it has another version than the one that was kept last, but so
+    /// often at most, for as long as the process lives.
     pub async fn keep_up(self, book: LiveBook, mut kept: i64, at_most_every: Duration) {
         loop {
             book.differs_from(kept).await;
@@ -225,7 +237,9 @@ impl Blocks {
         let mut blocks = Self { file: BufReader::new(file), number: 0, left };
         let (magic, form) = (blocks.take::<8>(), blocks.take::<4>());
         match (magic, form) {
-            (Ok(magic), Ok(form)) if magic == *MAGIC && form == FORM.to_le_bytes() => Ok(blocks),
+            (Ok(magic), Ok(form)) if magic == *MAGIC && form == FORMAT_VERSION.to_le_bytes() => {
+                Ok(blocks)
+            }
             _ => Err(CopyError::Form),
         }
     }
@@ -289,7 +303,9 @@ fn read_records(mut blocks: Blocks, to: &SyncSender<Vec<Record>>) -> Result<(), 
     if ended { Ok(()) } else { Err(CopyError::End) }
 }
 
-fn read_record<'de, R: rmp_serde::decode::ReadSlice<'de>>(from: &mut Deserializer<R>) -> Result<Record, CopyError> {
+fn read_record<'de, R: rmp_serde::decode::ReadSlice<'de>>(
+    from: &mut Deserializer<R>,
+) -> Result<Record, CopyError> {
     let number = u8::deserialize(&mut *from)?;
     Ok(match number {
         AUDIENCE => {
@@ -331,7 +347,12 @@ fn write_file(path: &Path, copy: &Copy) -> io::Result<u64> {
     let mut writer = Writer::begin(file)?;
     let snapshot = &copy.snapshot;
     let identity = ByteBuf::from(copy.identity.clone());
-    let head = Head { identity, mark: copy.mark.clone(), known_at: copy.known_at, version: snapshot.version() };
+    let head = Head {
+        identity,
+        fingerprint: copy.fingerprint.clone(),
+        known_at: copy.known_at,
+        version: snapshot.version(),
+    };
     writer.value(&head)?;
     writer.end_block()?;
     for change in snapshot.facts() {
@@ -367,7 +388,7 @@ impl Writer {
     fn begin(file: File) -> io::Result<Self> {
         let mut file = BufWriter::new(file);
         file.write_all(MAGIC)?;
-        file.write_all(&FORM.to_le_bytes())?;
+        file.write_all(&FORMAT_VERSION.to_le_bytes())?;
         Ok(Self { file, number: 0, block: Vec::new(), records: 0, total: 0, bytes: 12 })
     }
 
@@ -382,7 +403,8 @@ impl Writer {
     }
 
     fn end_block(&mut self) -> io::Result<()> {
-        // A record is never near four gigabytes: the largest is an audience, of half a gigabyte if it has all possible accounts.
+        // A record is never near four gigabytes: the largest is an audience, of half a gigabyte if
+        // it has all possible accounts.
         let length = u32::try_from(self.block.len()).map_err(io::Error::other)?;
         let checksum = checksum_of(self.number, self.records, &self.block);
         self.file.write_all(&length.to_le_bytes())?;
@@ -428,7 +450,11 @@ mod tests {
                 json!({"localCurrencyCode": "NOK", "timeZone": "Europe/Oslo", "pricePolicy": "HIERARCHY",
                     "priceHierarchy": ["CAMPAIGN", "ALL_CUSTOMERS"], "neverAboveListPrice": true}),
             ),
-            put(FactKind::Currency, "EUR", json!({"unitAmountPrecision": "0.001", "amountPrecision": "0.05"})),
+            put(
+                FactKind::Currency,
+                "EUR",
+                json!({"unitAmountPrecision": "0.001", "amountPrecision": "0.05"}),
+            ),
             put(
                 FactKind::ExchangeRate,
                 "EUR|2031-01-01",
@@ -447,7 +473,11 @@ mod tests {
                 json!({"ordinal": 3, "type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR", "customer": {"number": "D1",
                     "priceGroupCode": "A", "discountGroupCode": "B", "allowLineDiscount": true, "pricesIncludeTax": false}}),
             ),
-            put(FactKind::Campaign, "SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
+            put(
+                FactKind::Campaign,
+                "SPRING",
+                json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"}),
+            ),
             put(
                 FactKind::PriceLine,
                 "0190b5c2-7d5e-7000-8000-000000000001",
@@ -463,22 +493,32 @@ mod tests {
                     "variantCode": null, "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0",
                     "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"}),
             ),
-            Change::AudienceAdd { campaign: "SPRING".to_owned(), accounts: RoaringBitmap::from([3]) },
+            Change::AudienceAdd {
+                campaign: "SPRING".to_owned(),
+                accounts: RoaringBitmap::from([3]),
+            },
         ]
     }
 
     #[test]
     fn another_form_has_another_number() {
-        let disk = DiskCopy::at(std::env::temp_dir().join(format!("kampanje-form-{}", std::process::id())));
+        let disk = DiskCopy::at(
+            std::env::temp_dir().join(format!("kampanje-form-{}", std::process::id())),
+        );
         let snapshot = Arc::new(Snapshot::empty().advanced(7, some_of_everything()));
-        let copy = Copy { identity: vec![1; 32], mark: Some("mark".to_owned()), known_at: 1, snapshot };
+        let copy = Copy {
+            identity: vec![1; 32],
+            fingerprint: Some("mark".to_owned()),
+            known_at: 1,
+            snapshot,
+        };
         disk.write(&copy).unwrap();
         let bytes = fs::read(&disk.path).unwrap();
         let read = disk.read().unwrap().unwrap();
         fs::remove_file(&disk.path).unwrap();
         assert_eq!(read.snapshot.content_hash(), copy.snapshot.content_hash());
         assert_eq!(
-            (FORM, xxh3_64(&bytes)),
+            (FORMAT_VERSION, xxh3_64(&bytes)),
             (1, 998_673_673_591_138_455),
             "what is written has changed: give FORM the next number, so that older copies are not misread, and put both here"
         );

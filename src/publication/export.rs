@@ -5,20 +5,22 @@ use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::facts::{
-    Change, ContactFact, CustomerFact, DiscountLineFact, ExchangeRateFact, Fact, ItemFact, PriceLineFact, SourceFact,
-    UnitFact,
+    Change, ContactFact, CustomerFact, DiscountLineFact, ExchangeRateFact, Fact, ItemFact,
+    PriceLineFact, SourceFact, UnitFact,
 };
 use super::snapshot::{Contact, Item, ItemSlot, Snapshot};
 use crate::pricing::line::{Code, DiscountLine, PriceLine, Source};
-use crate::values::words::ContactType;
+use crate::values::enums::ContactType;
 
 impl Snapshot {
-    /// Everything the book holds: applied to the empty book, it makes this one again. In no particular order.
+    /// Everything the book holds: applied to the empty book, it makes this one again. In no
+    /// particular order.
     pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
         self.facts().chain(self.audience_changes())
     }
 
-    /// A hash of the content, whatever way the book came to it: the same for a book that was advanced and one that was rebuilt.
+    /// A hash of the content, whatever way the book came to it: the same for a book that was
+    /// advanced and one that was rebuilt.
     ///
     /// It walks and writes out the whole book: for self-checks, not for requests.
     #[must_use]
@@ -58,18 +60,24 @@ impl Snapshot {
 
     /// The audiences by campaign, as sets of ordinals.
     pub(super) fn audience_sets(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
-        self.campaigns
-            .iter()
-            .filter(|(_, campaign)| !campaign.audience.is_empty())
-            .filter_map(|(index, campaign)| Some((self.campaign_names.text(index)?, &*campaign.audience)))
+        self.campaigns.iter().filter(|(_, campaign)| !campaign.audience.is_empty()).filter_map(
+            |(index, campaign)| Some((self.campaign_names.text(index)?, &*campaign.audience)),
+        )
     }
 
     fn rate_changes(&self) -> impl Iterator<Item = Change> + '_ {
         self.rates.iter().flat_map(|(code, rates)| {
             rates.iter().map(|rate| {
-                let fact =
-                    ExchangeRateFact { currency_code: self.text(*code), starting_date: rate.starting, rate: rate.rate };
-                Change::Put { key: fact.key(), fact: Fact::ExchangeRate(fact), version: rate.version }
+                let fact = ExchangeRateFact {
+                    currency_code: self.text(*code),
+                    starting_date: rate.starting,
+                    rate: rate.rate,
+                };
+                Change::Put {
+                    key: fact.key(),
+                    fact: Fact::ExchangeRate(fact),
+                    version: rate.version,
+                }
             })
         })
     }
@@ -78,7 +86,11 @@ impl Snapshot {
         self.contacts.iter().filter_map(|(index, contact)| {
             let contact = contact.as_ref()?;
             let key = self.contact_names.text(index)?.to_owned();
-            Some(Change::Put { key, fact: Fact::Contact(self.contact_fact(contact)), version: contact.version })
+            Some(Change::Put {
+                key,
+                fact: Fact::Contact(self.contact_fact(contact)),
+                version: contact.version,
+            })
         })
     }
 
@@ -86,28 +98,43 @@ impl Snapshot {
         self.campaigns.iter().filter_map(|(index, campaign)| {
             let published = campaign.published?;
             let key = self.campaign_names.text(index)?.to_owned();
-            Some(Change::Put { key, fact: Fact::Campaign(published.fact), version: published.version })
+            Some(Change::Put {
+                key,
+                fact: Fact::Campaign(published.fact),
+                version: published.version,
+            })
         })
     }
 
     fn item_changes(&self) -> impl Iterator<Item = Change> + '_ {
-        let at_items = self.items.iter().filter_map(|(index, slot)| Some((self.item_names.text(index)?, slot)));
+        let at_items = self
+            .items
+            .iter()
+            .filter_map(|(index, slot)| Some((self.item_names.text(index)?, slot)));
         let at_items = at_items.flat_map(|(number, slot)| self.changes_at_item(number, slot));
         let at_groups = self.group_discounts.iter().flat_map(|(group, lines)| {
             lines.iter().map(|line| self.discount_change(line, None, Some(self.text(*group))))
         });
-        let at_all = self.all_item_discounts.iter().map(|line| self.discount_change(line, None, None));
+        let at_all =
+            self.all_item_discounts.iter().map(|line| self.discount_change(line, None, None));
         at_items.chain(at_groups).chain(at_all)
     }
 
-    fn changes_at_item<'a>(&'a self, number: &'a str, slot: &'a ItemSlot) -> impl Iterator<Item = Change> + 'a {
+    fn changes_at_item<'a>(
+        &'a self,
+        number: &'a str,
+        slot: &'a ItemSlot,
+    ) -> impl Iterator<Item = Change> + 'a {
         let item = slot.item.iter().map(|item| Change::Put {
             key: number.to_owned(),
             fact: Fact::Item(self.item_fact(item)),
             version: item.version,
         });
         let prices = slot.prices.iter().map(|line| self.price_change(line, number));
-        let discounts = slot.discounts.iter().map(|line| self.discount_change(line, Some(number.to_owned()), None));
+        let discounts = slot
+            .discounts
+            .iter()
+            .map(|line| self.discount_change(line, Some(number.to_owned()), None));
         item.chain(prices).chain(discounts)
     }
 
@@ -154,7 +181,10 @@ impl Snapshot {
             units_of_measure: item
                 .units
                 .iter()
-                .map(|(code, quantity)| UnitFact { code: self.text(*code), quantity_per_unit: *quantity })
+                .map(|(code, quantity)| UnitFact {
+                    code: self.text(*code),
+                    quantity_per_unit: *quantity,
+                })
                 .collect(),
             variants: item.variants.iter().map(|variant| self.text(*variant)).collect(),
             unit_cost: item.unit_cost,
@@ -162,7 +192,15 @@ impl Snapshot {
     }
 
     fn price_change(&self, line: &PriceLine, item: &str) -> Change {
-        let PriceLine { id, version, conditions, unit_price, tax, allow_line_discount, includes_tax } = *line;
+        let PriceLine {
+            id,
+            version,
+            conditions,
+            unit_price,
+            tax,
+            allow_line_discount,
+            includes_tax,
+        } = *line;
         let fact = PriceLineFact {
             source: self.source_fact(conditions.source),
             item_number: item.to_owned(),
@@ -180,7 +218,12 @@ impl Snapshot {
         Change::Put { key: id.to_string(), fact: Fact::PriceLine(fact), version }
     }
 
-    fn discount_change(&self, line: &DiscountLine, item: Option<String>, group: Option<String>) -> Change {
+    fn discount_change(
+        &self,
+        line: &DiscountLine,
+        item: Option<String>,
+        group: Option<String>,
+    ) -> Change {
         let DiscountLine { id, version, conditions, percent } = *line;
         let fact = DiscountLineFact {
             source: self.source_fact(conditions.source),
@@ -199,17 +242,24 @@ impl Snapshot {
 
     fn source_fact(&self, source: Source) -> SourceFact {
         match source {
-            Source::Campaign(index) => SourceFact::Campaign { campaign_number: self.campaign_number(index).to_owned() },
-            Source::Contact(index) => SourceFact::Contact { contact_number: self.contact_number(index).to_owned() },
+            Source::Campaign(index) => {
+                SourceFact::Campaign { campaign_number: self.campaign_number(index).to_owned() }
+            }
+            Source::Contact(index) => {
+                SourceFact::Contact { contact_number: self.contact_number(index).to_owned() }
+            }
             Source::PriceGroup(code) => SourceFact::CustomerPriceGroup { code: self.text(code) },
-            Source::DiscountGroup(code) => SourceFact::CustomerDiscountGroup { code: self.text(code) },
+            Source::DiscountGroup(code) => {
+                SourceFact::CustomerDiscountGroup { code: self.text(code) }
+            }
             Source::AllCustomers => SourceFact::AllCustomers,
         }
     }
 }
 
-/// The hash of a book, taken change by change: the sum of the hashes of all facts and all audience members, so that their order
-/// does not matter. It finds defects, not forgers, so it is a fast one.
+/// The hash of a book, taken change by change: the sum of the hashes of all facts and all audience
+/// members, so that their order does not matter. It finds defects, not forgers, so it is a fast
+/// one.
 #[derive(Debug)]
 pub(super) struct ContentHash {
     sum: u128,
@@ -225,7 +275,9 @@ impl ContentHash {
     /// Adds what a change brings; one that takes away is passed over, as a whole book has none.
     pub(super) fn add(&mut self, change: &Change) {
         match change {
-            Change::Put { key, fact, version } => self.add_one(&(fact.kind().text(), key, version, fact)),
+            Change::Put { key, fact, version } => {
+                self.add_one(&(fact.kind().text(), key, version, fact))
+            }
             Change::AudienceAdd { campaign, accounts } => {
                 for account in accounts {
                     self.add_one(&("AUDIENCE", campaign, account));

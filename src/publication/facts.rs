@@ -1,8 +1,9 @@
-//! The facts that count for prices, as they stand in the price book's rows, and the changes from one version to the next.
+//! The facts that count for prices, as they stand in the price book's rows, and the changes from
+//! one version to the next.
 //!
-//! A row is `book_entries(kind, key, facts, from_version, to_version)`; `facts` is one of the structs below as JSON, camelCase,
-//! decimals as strings. All keys are the upper-cased business keys, those of lines their UUID as text.
-//! Audiences lie beside the facts, as rows of their own.
+//! A row is `book_entries(kind, key, facts, from_version, to_version)`; `facts` is one of the
+//! structs below as JSON, camelCase, decimals as strings. All keys are the upper-cased business
+//! keys, those of lines their UUID as text. Audiences lie beside the facts, as rows of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::pricing::exact::{Amount, Percent, Positive, Rate};
-use crate::values::words::{ContactType, PricePolicy, SourceType};
+use crate::values::enums::{ContactType, PricePolicy, SourceType};
 
 /// The kind of a fact; together with the key it names one fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,7 +82,10 @@ impl FromStr for FactKind {
     type Err = UnknownKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        Self::ALL.into_iter().find(|kind| kind.text() == text).ok_or_else(|| UnknownKind(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.text() == text)
+            .ok_or_else(|| UnknownKind(text.to_owned()))
     }
 }
 
@@ -126,7 +130,8 @@ impl Fact {
     /// Reads the column `facts` of a row of this kind.
     ///
     /// # Errors
-    /// When the text is not the JSON of a fact of the kind: a member is missing, or a decimal is out of its bounds.
+    /// When the text is not the JSON of a fact of the kind: a member is missing, or a decimal is
+    /// out of its bounds.
     pub fn from_text(kind: FactKind, facts: &str) -> serde_json::Result<Self> {
         Self::read(kind, &mut serde_json::Deserializer::from_str(facts))
     }
@@ -377,17 +382,22 @@ const fn lowest_net() -> PricePolicy {
 }
 
 /// Reads one of the fixed words.
-fn word<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn word<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
 /// Reads a list of the fixed words; null is no word.
-fn words<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn words<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     let texts = Option::<Vec<String>>::deserialize(deserializer)?.unwrap_or_default();
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
-/// One step from one version of the price book towards the next. The order of changes to different keys does not matter.
+/// One step from one version of the price book towards the next. The order of changes to different
+/// keys does not matter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// A fact begins to count, or takes the place of the one with the same kind and key.

@@ -1,7 +1,9 @@
-//! What the drafts say, as facts: for each kind of fact the query that makes it from the tables. The JSON is that of
-//! [`facts`](super::facts); decimals are texts without trailing zeros, so that equal facts are equal JSON.
+//! What the drafts say, as facts: for each kind of fact the query that makes it from the tables.
+//! The JSON is that of [`facts`](super::facts); decimals are texts without trailing zeros, so that
+//! equal facts are equal JSON.
 //!
-//! Each query gives `key`, `campaign_number` and `facts`. `$1` are the keys that are asked for (`text[]`).
+//! Each query gives `key`, `campaign_number` and `facts`. `$1` are the keys that are asked for
+//! (`text[]`).
 
 use super::facts::FactKind;
 
@@ -51,7 +53,8 @@ const CAMPAIGNS: &str = "
         'startingDate', starting_date, 'endingDate', ending_date) AS facts
     FROM campaigns WHERE number = ANY($1)";
 
-/// The query of the facts of a kind; none for lines, of which [`line_drafts`](super::line_drafts) makes facts.
+/// The query of the facts of a kind; none for lines, of which [`line_drafts`](super::line_drafts)
+/// makes facts.
 pub(super) const fn of(kind: FactKind) -> Option<&'static str> {
     match kind {
         FactKind::Settings => Some(SETTINGS),

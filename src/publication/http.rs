@@ -15,12 +15,12 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::publications;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -35,15 +35,27 @@ pub fn mount(routes: &mut Routes) {
             .description(Some(description))
     };
     let publications = listing("list_publications", "List publications", &PUBLICATIONS);
-    let publications = list_operation(publications, &PUBLICATIONS, "publications", PublicationPage::name());
+    let publications =
+        list_operation(publications, &PUBLICATIONS, "publications", PublicationPage::name());
     routes.operation(HttpMethod::Get, "/v1/publications", publications, list_publications);
     super::compare::mount(routes);
     super::price_changes::mount(routes);
     routes.add(__path_get_publication, get_publication);
-    let version = parameter(ParameterIn::Path, Required::True, "version", "The version.", whole_number(1));
+    let version =
+        parameter(ParameterIn::Path, Required::True, "version", "The version.", whole_number(1));
     let changes = listing("list_publication_changes", "List what a publication changed", &CHANGES);
-    let changes = list_operation(changes.parameter(version), &CHANGES, "changes", PublicationChangePage::name());
-    routes.operation(HttpMethod::Get, "/v1/publications/{version}/changes", changes, list_publication_changes);
+    let changes = list_operation(
+        changes.parameter(version),
+        &CHANGES,
+        "changes",
+        PublicationChangePage::name(),
+    );
+    routes.operation(
+        HttpMethod::Get,
+        "/v1/publications/{version}/changes",
+        changes,
+        list_publication_changes,
+    );
 }
 
 /// One version of the price book.
@@ -81,9 +93,28 @@ pub struct PublicationView {
 
 impl From<Publication> for PublicationView {
     fn from(publication: Publication) -> Self {
-        let Publication { version, kind, campaign_number, author, published_at, added, changed, removed, content_hash } =
-            publication;
-        Self { version, kind, campaign_number, author, published_at, added, changed, removed, content_hash }
+        let Publication {
+            version,
+            kind,
+            campaign_number,
+            author,
+            published_at,
+            added,
+            changed,
+            removed,
+            content_hash,
+        } = publication;
+        Self {
+            version,
+            kind,
+            campaign_number,
+            author,
+            published_at,
+            added,
+            changed,
+            removed,
+            content_hash,
+        }
     }
 }
 
@@ -121,11 +152,21 @@ async fn list_publications(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
-    let list = ListQuery::parse(request.path(), request.query_string(), &PUBLICATIONS, &cursor_key, calendar.today())?;
+) -> Result<ApiResponse, Problem> {
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &PUBLICATIONS,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let mut conn = database.list(&list).await?;
     let query = publications::table.select(Publication::as_select()).into_boxed::<Pg>();
-    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let query = query
+        .filter(list.condition())
+        .order(list.ordering())
+        .limit(list.limit())
+        .offset(list.offset());
     let rows: Vec<Publication> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
         let count = publications::table.count().into_boxed::<Pg>().filter(list.filter_condition());
@@ -135,7 +176,7 @@ async fn list_publications(
     };
     let rows: Result<Vec<Value>, _> =
         rows.into_iter().map(|row| serde_json::to_value(PublicationView::from(row))).collect();
-    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }
 
 /// The version that a path names.
@@ -144,8 +185,16 @@ fn version(request: &HttpRequest) -> Result<i64, Problem> {
     text.parse().map_err(|_| Problem::not_found("publication", text))
 }
 
-async fn find(conn: &mut diesel_async::AsyncPgConnection, version: i64) -> Result<Publication, Problem> {
-    let found = publications::table.find(version).select(Publication::as_select()).first(conn).await.optional()?;
+async fn find(
+    conn: &mut diesel_async::AsyncPgConnection,
+    version: i64,
+) -> Result<Publication, Problem> {
+    let found = publications::table
+        .find(version)
+        .select(Publication::as_select())
+        .first(conn)
+        .await
+        .optional()?;
     found.ok_or_else(|| Problem::not_found("publication", &version.to_string()))
 }
 
@@ -163,11 +212,15 @@ async fn find(conn: &mut diesel_async::AsyncPgConnection, version: i64) -> Resul
         (status = 304, description = "The caller has the current representation."),
     )
 )]
-async fn get_publication(request: HttpRequest, call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn get_publication(
+    request: HttpRequest,
+    call: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let mut conn = database.read().await?;
     let publication = find(&mut conn, version(&request)?).await?;
-    let answer = Answer::resource(StatusCode::OK, &PublicationView::from(publication))?;
+    let answer = ApiResponse::resource(StatusCode::OK, &PublicationView::from(publication))?;
     Ok(answer.unless_known(call.if_none_match.as_ref()))
 }
 
@@ -195,8 +248,8 @@ pub struct PublicationChange {
     /// `ADDED`, `CHANGED` or `REMOVED`.
     #[schema(max_length = 10, example = "ADDED")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`, `CONTACT`, `CURRENCY`,
-    /// `EXCHANGE_RATE` or `SETTINGS`.
+    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`,
+    /// `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
     /// Which one: the line's id, the number or code.
@@ -219,7 +272,10 @@ pub struct PublicationChangePage {
     #[schema(max_items = 1000)]
     value: Vec<PublicationChange>,
     /// Where the next page is; absent on the last. Opaque.
-    #[schema(max_length = 16384, example = "/v1/publications/418/changes?cursor=eyJrIjpbIklURU0iXX0.c2ln")]
+    #[schema(
+        max_length = 16384,
+        example = "/v1/publications/418/changes?cursor=eyJrIjpbIklURU0iXX0.c2ln"
+    )]
     next_link: Option<String>,
     /// How many the filter leaves; only with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
@@ -231,8 +287,12 @@ const CHANGES: ListSpec = ListSpec {
         Field::new("id", FieldKind::Text, "publication_changes.id").not_null(),
         Field::new("kind", FieldKind::Text, "publication_changes.kind").not_null(),
         Field::new("key", FieldKind::Text, "publication_changes.key").not_null(),
-        Field::new("change", FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]), "publication_changes.change")
-            .not_null(),
+        Field::new(
+            "change",
+            FieldKind::Enum(&["ADDED", "CHANGED", "REMOVED"]),
+            "publication_changes.change",
+        )
+        .not_null(),
     ],
     default_order: "id",
     tie: "id",
@@ -244,14 +304,21 @@ async fn list_publication_changes(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
-    let list = ListQuery::parse(request.path(), request.query_string(), &CHANGES, &cursor_key, calendar.today())?;
+) -> Result<ApiResponse, Problem> {
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &CHANGES,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let version = version(&request)?;
     // A publication may have changed a million accounts.
     let mut conn = database.report().await?;
     find(&mut conn, version).await?;
     let of_version = publication_changes::version.eq(version);
-    let query = publication_changes::table.select(PublicationChange::as_select()).into_boxed::<Pg>();
+    let query =
+        publication_changes::table.select(PublicationChange::as_select()).into_boxed::<Pg>();
     let query = query.filter(of_version).filter(list.condition());
     let query = query.order(list.ordering()).limit(list.limit()).offset(list.offset());
     let rows: Vec<PublicationChange> = query.load(&mut conn).await?;
@@ -262,5 +329,5 @@ async fn list_publication_changes(
         None
     };
     let rows: Result<Vec<Value>, _> = rows.into_iter().map(serde_json::to_value).collect();
-    Answer::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }

@@ -1,8 +1,9 @@
 //! What the drafts say of lines, as facts and as rows of the book.
 //!
-//! All other facts are made by the database ([`facts_sql`](super::facts_sql)). A campaign may have ten thousand lines, and to make JSON of
-//! a line takes the database twenty times as long as to hand out its columns. So their text is written here, letter for letter as
-//! the database writes it: equal facts have to be equal texts.
+//! All other facts are made by the database ([`facts_sql`](super::facts_sql)). A campaign may have
+//! ten thousand lines, and to make JSON of a line takes the database twenty times as long as to
+//! hand out its columns. So their text is written here, letter for letter as the database writes
+//! it: equal facts have to be equal texts.
 
 use std::io;
 
@@ -23,7 +24,7 @@ use super::facts::{DiscountLineFact, FactKind, PriceLineFact, SourceFact};
 use super::reader::{ReadError, unreadable};
 use crate::platform::db::schema::{discount_lines, price_lines};
 use crate::pricing::exact::{Amount, Percent};
-use crate::values::words::SourceType;
+use crate::values::enums::SourceType;
 
 /// Which lines.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +45,13 @@ macro_rules! lines {
         let query = $table::table.select(<$row>::as_select()).into_boxed();
         let of = |campaign| $table::campaign_number.eq(campaign);
         let query = match $which {
-            Which::Standing(ids) => {
-                query.filter($table::id.eq_any(ids)).filter($table::source_type.ne(SourceType::Campaign))
-            }
+            Which::Standing(ids) => query
+                .filter($table::id.eq_any(ids))
+                .filter($table::source_type.ne(SourceType::Campaign)),
             Which::OfCampaign(campaign) => query.filter(of(campaign)),
-            Which::These(campaign, ids) => query.filter(of(campaign)).filter($table::id.eq_any(ids)),
+            Which::These(campaign, ids) => {
+                query.filter(of(campaign)).filter($table::id.eq_any(ids))
+            }
             Which::Beside(campaign, ids) => {
                 let same = concat!(
                     "(",
@@ -107,7 +110,9 @@ impl SourceColumns {
             SourceType::Campaign => SourceFact::Campaign { campaign_number: campaign_number? },
             SourceType::Contact => SourceFact::Contact { contact_number: contact_number? },
             SourceType::CustomerPriceGroup => SourceFact::CustomerPriceGroup { code: group_code? },
-            SourceType::CustomerDiscountGroup => SourceFact::CustomerDiscountGroup { code: group_code? },
+            SourceType::CustomerDiscountGroup => {
+                SourceFact::CustomerDiscountGroup { code: group_code? }
+            }
             SourceType::AllCustomers => SourceFact::AllCustomers,
         })
     }
@@ -160,7 +165,12 @@ fn wrong(kind: FactKind, id: Uuid, cause: &impl ToString) -> ReadError {
 }
 
 /// The row of the book.
-fn entry(kind: FactKind, id: Uuid, source: &SourceFact, facts: &impl Serialize) -> Result<Entry, ReadError> {
+fn entry(
+    kind: FactKind,
+    id: Uuid,
+    source: &SourceFact,
+    facts: &impl Serialize,
+) -> Result<Entry, ReadError> {
     let campaign_number = match source {
         SourceFact::Campaign { campaign_number } => Some(campaign_number.clone()),
         _ => None,
@@ -172,10 +182,14 @@ fn entry(kind: FactKind, id: Uuid, source: &SourceFact, facts: &impl Serialize) 
 impl PriceRow {
     fn drafted(self) -> Result<(Entry, PriceLineFact), ReadError> {
         let (kind, id) = (FactKind::PriceLine, self.id);
-        let amount = |value: Decimal| Amount::try_from(value).map_err(|error| wrong(kind, id, &error));
+        let amount =
+            |value: Decimal| Amount::try_from(value).map_err(|error| wrong(kind, id, &error));
         let tax_percent = self.tax_percent.map(Percent::try_from).transpose();
         let fact = PriceLineFact {
-            source: self.source.fact().ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+            source: self
+                .source
+                .fact()
+                .ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
             item_number: self.item_number,
             variant_code: self.variant_code,
             unit_of_measure_code: self.unit_of_measure_code,
@@ -195,10 +209,15 @@ impl PriceRow {
 impl DiscountRow {
     fn drafted(self) -> Result<(Entry, DiscountLineFact), ReadError> {
         let (kind, id) = (FactKind::DiscountLine, self.id);
-        let minimum_quantity = Amount::try_from(self.minimum_quantity).map_err(|error| wrong(kind, id, &error))?;
-        let percent = Percent::try_from(self.line_discount_percent).map_err(|error| wrong(kind, id, &error))?;
+        let minimum_quantity =
+            Amount::try_from(self.minimum_quantity).map_err(|error| wrong(kind, id, &error))?;
+        let percent = Percent::try_from(self.line_discount_percent)
+            .map_err(|error| wrong(kind, id, &error))?;
         let fact = DiscountLineFact {
-            source: self.source.fact().ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+            source: self
+                .source
+                .fact()
+                .ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
             item_number: self.item_number,
             item_discount_group_code: self.item_discount_group_code,
             variant_code: self.variant_code,
@@ -213,13 +232,15 @@ impl DiscountRow {
     }
 }
 
-/// A fact that is written with its members in the order in which the database keeps them: the shorter name first, and of two that are
-/// equally long the one that is first by its bytes.
+/// A fact that is written with its members in the order in which the database keeps them: the
+/// shorter name first, and of two that are equally long the one that is first by its bytes.
 struct AsKept<'a, F>(&'a F);
 
 impl Serialize for AsKept<'_, SourceFact> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let members = |before: Option<&str>, source_type: SourceType, behind: Option<(&'static str, &str)>| {
+        let members = |before: Option<&str>,
+                       source_type: SourceType,
+                       behind: Option<(&'static str, &str)>| {
             let mut members = serializer.serialize_map(None)?;
             if let Some(code) = before {
                 members.serialize_entry("code", code)?;
@@ -237,8 +258,12 @@ impl Serialize for AsKept<'_, SourceFact> {
             SourceFact::Contact { contact_number } => {
                 members(None, SourceType::Contact, Some(("contactNumber", contact_number)))
             }
-            SourceFact::CustomerPriceGroup { code } => members(Some(code), SourceType::CustomerPriceGroup, None),
-            SourceFact::CustomerDiscountGroup { code } => members(Some(code), SourceType::CustomerDiscountGroup, None),
+            SourceFact::CustomerPriceGroup { code } => {
+                members(Some(code), SourceType::CustomerPriceGroup, None)
+            }
+            SourceFact::CustomerDiscountGroup { code } => {
+                members(Some(code), SourceType::CustomerDiscountGroup, None)
+            }
             SourceFact::AllCustomers => members(None, SourceType::AllCustomers, None),
         }
     }
@@ -286,7 +311,11 @@ impl Serialize for AsKept<'_, DiscountLineFact> {
 struct Spaced;
 
 impl Formatter for Spaced {
-    fn begin_object_key<W: io::Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if first { Ok(()) } else { writer.write_all(b", ") }
     }
 

@@ -1,4 +1,5 @@
-//! The book in the order of its numbers: items one by one, for everybody or for each account of a campaign's audience.
+//! The book in the order of its numbers: items one by one, for everybody or for each account of a
+//! campaign's audience.
 
 use std::sync::Arc;
 
@@ -6,11 +7,13 @@ use hashbrown::HashSet;
 
 use super::snapshot::{FoundItem, Item, Snapshot};
 use crate::pricing::exact::Positive;
-use crate::pricing::line::{CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, PriceLine, Source};
+use crate::pricing::line::{
+    CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, PriceLine, Source,
+};
 use crate::pricing::resolve::{Book, Lines};
 
-/// A walk over the items of one snapshot in the order of their numbers; with a campaign, for one account of its audience after the
-/// other, in the order of theirs.
+/// A walk over the items of one snapshot in the order of their numbers; with a campaign, for one
+/// account of its audience after the other, in the order of theirs.
 ///
 /// It holds places only: each step is given the snapshot, which has to be the same all the way.
 #[derive(Debug, Clone)]
@@ -54,32 +57,41 @@ impl Walk {
         Self { audience: None, items: book.item_names.in_order(), next_item: 0 }
     }
 
-    /// Over the items that a campaign's lines cover, for each account of its audience. Looks at all lines once.
+    /// Over the items that a campaign's lines cover, for each account of its audience. Looks at all
+    /// lines once.
     #[must_use]
     pub fn over_campaign(book: &Snapshot, campaign: CampaignIndex) -> Self {
-        let audience = Audience { campaign, contacts: book.contact_names.in_order(), next_contact: 0 };
+        let audience =
+            Audience { campaign, contacts: book.contact_names.in_order(), next_contact: 0 };
         Self { audience: Some(audience), items: covered(book, campaign), next_item: 0 }
     }
 
-    /// Moves to an item, of an account if the walk is over an audience. Whatever is not there any more is passed over.
+    /// Moves to an item, of an account if the walk is over an audience. Whatever is not there any
+    /// more is passed over.
     pub fn move_to(&mut self, book: &Snapshot, account: Option<&str>, item_number: &str) {
         if let (Some(audience), Some(account)) = (&mut self.audience, account) {
             let is_before = |index: &u32| book.contact_names.text(*index) < Some(account);
             audience.next_contact = audience.contacts.partition_point(is_before);
         }
-        self.next_item = self.items.partition_point(|index| book.item_names.text(*index) < Some(item_number));
+        self.next_item =
+            self.items.partition_point(|index| book.item_names.text(*index) < Some(item_number));
     }
 
     /// What lies at the next place.
     pub fn next<'a>(&mut self, book: &'a Snapshot) -> Visit<'a> {
         let mut account = None;
         if let Some(audience) = &mut self.audience {
-            let Some(contact) = audience.contacts.get(audience.next_contact).copied().map(ContactIndex) else {
+            let Some(contact) =
+                audience.contacts.get(audience.next_contact).copied().map(ContactIndex)
+            else {
                 return Visit::End;
             };
             // A person who has come to a company since is not an account of its own any more.
             let is_account = book.contact(contact).is_some() && book.account_of(contact) == contact;
-            if !is_account || self.next_item >= self.items.len() || !book.is_in_audience(audience.campaign, contact) {
+            if !is_account
+                || self.next_item >= self.items.len()
+                || !book.is_in_audience(audience.campaign, contact)
+            {
                 audience.next_contact = audience.next_contact.saturating_add(1);
                 self.next_item = 0;
                 return Visit::Nothing;
@@ -99,32 +111,51 @@ impl Walk {
 /// The items for which a campaign has a price or a discount, in the order of their numbers.
 fn covered(book: &Snapshot, campaign: CampaignIndex) -> Arc<[u32]> {
     let source = Source::Campaign(campaign);
-    let gives_price = |lines: &[PriceLine]| lines.iter().any(|line| line.conditions.source == source);
-    let gives_discount = |lines: &[DiscountLine]| lines.iter().any(|line| line.conditions.source == source);
+    let gives_price =
+        |lines: &[PriceLine]| lines.iter().any(|line| line.conditions.source == source);
+    let gives_discount =
+        |lines: &[DiscountLine]| lines.iter().any(|line| line.conditions.source == source);
     let all = gives_discount(&book.all_item_discounts);
-    let groups: HashSet<Code> =
-        book.group_discounts.iter().filter(|(_, lines)| gives_discount(lines)).map(|(group, _)| *group).collect();
+    let groups: HashSet<Code> = book
+        .group_discounts
+        .iter()
+        .filter(|(_, lines)| gives_discount(lines))
+        .map(|(group, _)| *group)
+        .collect();
     let covers = |index: &u32| {
         let slot = book.items.get(*index)?;
-        let in_group = slot.item.as_ref()?.discount_group.is_some_and(|group| groups.contains(&group));
+        let in_group =
+            slot.item.as_ref()?.discount_group.is_some_and(|group| groups.contains(&group));
         Some(all || in_group || gives_price(&slot.prices) || gives_discount(&slot.discounts))
     };
     book.item_names.in_order().iter().copied().filter(|index| covers(index) == Some(true)).collect()
 }
 
 impl Snapshot {
-    /// Under which conditions an account may be granted something for an item: those of all lines but the ones for others. More than
-    /// will hold, as dates and groups are not looked at.
+    /// Under which conditions an account may be granted something for an item: those of all lines
+    /// but the ones for others. More than will hold, as dates and groups are not looked at.
     pub fn conditions_for<'a>(
         &'a self,
         lines: Lines<'a>,
         account: Option<ContactIndex>,
     ) -> impl Iterator<Item = &'a Conditions> {
-        let discounts = lines.item_discounts.iter().chain(lines.group_discounts).chain(lines.all_item_discounts);
-        let all = lines.prices.iter().map(|line| &line.conditions).chain(discounts.map(|line| &line.conditions));
+        let discounts = lines
+            .item_discounts
+            .iter()
+            .chain(lines.group_discounts)
+            .chain(lines.all_item_discounts);
+        let all = lines
+            .prices
+            .iter()
+            .map(|line| &line.conditions)
+            .chain(discounts.map(|line| &line.conditions));
         all.filter(move |conditions| match conditions.source {
-            Source::Campaign(campaign) => account.is_some_and(|account| self.is_in_audience(campaign, account)),
-            Source::Contact(contact) => account.is_some_and(|account| self.account_of(contact) == account),
+            Source::Campaign(campaign) => {
+                account.is_some_and(|account| self.is_in_audience(campaign, account))
+            }
+            Source::Contact(contact) => {
+                account.is_some_and(|account| self.account_of(contact) == account)
+            }
             Source::PriceGroup(_) | Source::DiscountGroup(_) => account.is_some(),
             Source::AllCustomers => true,
         })
@@ -132,7 +163,8 @@ impl Snapshot {
 }
 
 impl Item {
-    /// The units of measure the item is sold in, and the base units in one of each: first the base unit, then the others.
+    /// The units of measure the item is sold in, and the base units in one of each: first the base
+    /// unit, then the others.
     pub fn units_of_measure(&self) -> impl Iterator<Item = (Code, Positive)> {
         let others = self.units.iter().copied().filter(|(unit, _)| *unit != self.base_unit);
         std::iter::once((self.base_unit, Positive::ONE)).chain(others)

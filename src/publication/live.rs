@@ -1,7 +1,9 @@
-//! The copy of the book that quotes read: an immutable snapshot behind an atomic pointer, advanced by what was published since.
+//! The copy of the book that quotes read: an immutable snapshot behind an atomic pointer, advanced
+//! by what was published since.
 //!
-//! It is filled from the copy on disk ([`disk`](super::disk)) or from the database, and follows the database from then on: a
-//! notification is only a hint, the poll is what counts. While the database is away it stays what it is, and says how old it is.
+//! It is filled from the copy on disk ([`disk`](super::disk)) or from the database, and follows the
+//! database from then on: a notification is only a hint, the poll is what counts. While the
+//! database is away it stays what it is, and says how old it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -16,7 +18,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::check::SelfCheck;
 use super::disk::Copy;
-use super::reader::{self, Marks, ReadError};
+use super::reader::{self, Fingerprints, ReadError};
 use super::snapshot::Snapshot;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
@@ -29,7 +31,7 @@ const STALE_AFTER_MS: i64 = 5_000;
 /// The channel on which each publication is announced, with its version.
 const CHANNEL: &str = "kampanje_publications";
 /// How long a session that listens may be silent before it is asked whether it is still there.
-const SILENCE: Duration = Duration::from_secs(30);
+const LISTEN_SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest wait before another try to listen.
 const LISTEN_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 
@@ -43,7 +45,8 @@ pub(super) struct Shared {
     snapshot: ArcSwap<Snapshot>,
     version: watch::Sender<i64>,
     nudge: Notify,
-    /// When the copy was last known to be the newest, in milliseconds since 1970; 0 while there is none.
+    /// When the copy was last known to be the newest, in milliseconds since 1970; 0 while there is
+    /// none.
     known_at: AtomicI64,
     /// Whether the database was asked since the copy was restored from disk.
     confirmed: AtomicBool,
@@ -61,8 +64,9 @@ pub(super) struct Shared {
 struct Prepared {
     before: Arc<Snapshot>,
     next: Arc<Snapshot>,
-    /// What the database says of the version once it is committed; of another one it says something else.
-    mark: Option<String>,
+    /// What the database says of the version once it is committed; of another one it says something
+    /// else.
+    fingerprint: Option<String>,
 }
 
 /// What the snapshot was taken from.
@@ -71,7 +75,7 @@ struct History {
     /// Which database.
     identity: Vec<u8>,
     /// What the database says of the snapshot's version.
-    mark: Option<String>,
+    fingerprint: Option<String>,
 }
 
 /// Why the copy could not be brought up to date.
@@ -146,7 +150,8 @@ impl LiveBook {
         self.age_ms().checked_div(1_000).unwrap_or_default()
     }
 
-    /// Whether the copy may have missed versions: the database has not answered for a while, or not at all since the start.
+    /// Whether the copy may have missed versions: the database has not answered for a while, or not
+    /// at all since the start.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.is_stale_at(self.age_ms())
@@ -175,16 +180,17 @@ impl LiveBook {
     }
 
     /// Waits until the copy has a version, for so long at most: whether it has.
-    pub async fn reaches(&self, version: i64, patience: Duration) -> bool {
+    pub async fn wait_for_version(&self, version: i64, patience: Duration) -> bool {
         self.shared.nudge.notify_one();
         let mut versions = self.shared.version.subscribe();
         let reached = versions.wait_for(|current| *current >= version);
         tokio::time::timeout(patience, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    /// Hands over what the book will be once this transaction is committed, so that what was made and written here is not read back and
-    /// made again. Only a hint: it is taken if the database then says that its newest version is this publication, and if the copy is
-    /// still what it was made from.
+    /// Hands over what the book will be once this transaction is committed, so that what was made
+    /// and written here is not read back and made again. Only a hint: it is taken if the database
+    /// then says that its newest version is this publication, and if the copy is still what it was
+    /// made from.
     ///
     /// # Errors
     /// When the database fails.
@@ -194,19 +200,24 @@ impl LiveBook {
         before: Arc<Snapshot>,
         next: Arc<Snapshot>,
     ) -> QueryResult<()> {
-        let Marks { latest, of_latest: mark, .. } = reader::marks(conn, before.version()).await?;
+        let Fingerprints { latest, of_latest: fingerprint, .. } =
+            reader::fingerprints(conn, before.version()).await?;
         if latest == next.version() {
-            self.shared.prepared.store(Some(Arc::new(Prepared { before, next, mark })));
+            self.shared.prepared.store(Some(Arc::new(Prepared { before, next, fingerprint })));
         }
         Ok(())
     }
 
-    /// The book as of a version, present or past; none if there is no such version yet. Made from the present copy by what differs
-    /// between the two, so its cost is that of the difference.
+    /// The book as of a version, present or past; none if there is no such version yet. Made from
+    /// the present copy by what differs between the two, so its cost is that of the difference.
     ///
     /// # Errors
     /// When the database fails or its book is not of this build's making.
-    pub async fn as_of(&self, conn: &mut AsyncPgConnection, version: i64) -> Result<Option<Arc<Snapshot>>, ReadError> {
+    pub async fn as_of(
+        &self,
+        conn: &mut AsyncPgConnection,
+        version: i64,
+    ) -> Result<Option<Arc<Snapshot>>, ReadError> {
         let present = self.snapshot().clone();
         if version == present.version() {
             return Ok(Some(present));
@@ -217,14 +228,14 @@ impl LiveBook {
         Ok(Some(Arc::new(at(conn, &present, version).await?)))
     }
 
-    /// Takes over a copy that was kept. Only for a book that has nothing yet; how old it is counts from when it was last known to
-    /// be the newest.
+    /// Takes over a copy that was kept. Only for a book that has nothing yet; how old it is counts
+    /// from when it was last known to be the newest.
     pub async fn restore(&self, copy: Copy) {
         let mut history = self.shared.history.lock().await;
         if self.is_loaded() {
             return;
         }
-        *history = History { identity: copy.identity, mark: copy.mark };
+        *history = History { identity: copy.identity, fingerprint: copy.fingerprint };
         self.swap(copy.snapshot);
         self.shared.known_at.store(copy.known_at, Ordering::Relaxed);
     }
@@ -233,21 +244,22 @@ impl LiveBook {
     pub async fn copy(&self) -> Option<Copy> {
         let history = self.shared.history.lock().await;
         let known_at = self.shared.known_at.load(Ordering::Relaxed);
-        let History { identity, mark } = history.clone();
+        let History { identity, fingerprint } = history.clone();
         (known_at > 0 && !identity.is_empty()).then(|| Copy {
             identity,
-            mark,
+            fingerprint,
             known_at,
             snapshot: self.snapshot().clone(),
         })
     }
 
-    /// Tells from which database the book is read. A copy of another one is given up: it is read anew.
-    pub async fn belongs_to(&self, identity: Vec<u8>) {
+    /// Tells from which database the book is read. A copy of another one is given up: it is read
+    /// anew.
+    pub async fn set_database_identity(&self, identity: Vec<u8>) {
         let mut history = self.shared.history.lock().await;
         if !history.identity.is_empty() && history.identity != identity {
             tracing::error!("the price book was kept from another database; it is read anew");
-            history.mark = Some("of another database".to_owned());
+            history.fingerprint = Some("of another database".to_owned());
         }
         history.identity = identity;
     }
@@ -259,7 +271,8 @@ impl LiveBook {
         let _ = versions.wait_for(|current| *current != version).await;
     }
 
-    /// Keeps the copy up to date for as long as the process lives, asking for newer versions at least so often.
+    /// Keeps the copy up to date for as long as the process lives, asking for newer versions at
+    /// least so often.
     pub async fn keep_up(self, pool: Pool, poll: Duration) {
         tokio::spawn(self.clone().listen(pool.clone()));
         let mut failed = false;
@@ -281,8 +294,8 @@ impl LiveBook {
         }
     }
 
-    /// Nudges the refresher whenever a publication is announced. Without the session, or through a pooler that shares sessions, the
-    /// poll alone goes on.
+    /// Nudges the refresher whenever a publication is announced. Without the session, or through a
+    /// pooler that shares sessions, the poll alone goes on.
     async fn listen(self, pool: Pool) {
         let mut wait = POLL;
         loop {
@@ -304,7 +317,7 @@ impl LiveBook {
         loop {
             let heard = {
                 let mut announcements = std::pin::pin!(conn.notifications_stream());
-                tokio::time::timeout(SILENCE, announcements.next()).await
+                tokio::time::timeout(LISTEN_SILENCE_TIMEOUT, announcements.next()).await
             };
             match heard {
                 Ok(Some(Ok(announced))) => {
@@ -315,7 +328,12 @@ impl LiveBook {
                 }
                 Ok(Some(Err(_)) | None) => return,
                 // A host that vanished would be silent too.
-                Err(_) => match tokio::time::timeout(SILENCE, conn.batch_execute("SELECT 1")).await {
+                Err(_) => match tokio::time::timeout(
+                    LISTEN_SILENCE_TIMEOUT,
+                    conn.batch_execute("SELECT 1"),
+                )
+                .await
+                {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return,
                 },
@@ -323,11 +341,13 @@ impl LiveBook {
         }
     }
 
-    /// Brings the copy to the newest version; a copy without content, or one that is not of this database's history, reads the
-    /// whole book. One at a time, so within one history a version never goes backwards.
+    /// Brings the copy to the newest version; a copy without content, or one that is not of this
+    /// database's history, reads the whole book. One at a time, so within one history a version
+    /// never goes backwards.
     ///
     /// # Errors
-    /// When the database is out of reach or its book is not of this build's making; the copy stays what it is.
+    /// When the database is out of reach or its book is not of this build's making; the copy stays
+    /// what it is.
     pub async fn refresh(&self, pool: &Pool) -> Result<(), RefreshError> {
         let mut history = self.shared.history.lock().await;
         let refreshed = self.refreshed(pool, &mut history).await;
@@ -339,8 +359,9 @@ impl LiveBook {
         let asked_at = self.now();
         let mut conn = pool.get().await?;
         let current = self.snapshot().clone();
-        let Marks { latest, of_latest, of_known } = reader::marks(&mut conn, current.version()).await?;
-        let is_of_this_history = latest >= current.version() && of_known == history.mark;
+        let Fingerprints { latest, of_latest, of_known } =
+            reader::fingerprints(&mut conn, current.version()).await?;
+        let is_of_this_history = latest >= current.version() && of_known == history.fingerprint;
         if !self.is_loaded() || !is_of_this_history {
             if self.is_loaded() {
                 let version = current.version();
@@ -358,16 +379,27 @@ impl LiveBook {
             };
             self.swap(next);
         }
-        history.mark = of_latest;
+        history.fingerprint = of_latest;
         self.confirm(asked_at);
         Ok(())
     }
 
-    /// The newest version, if it is what was prepared here. What was prepared for a version that came otherwise is given up.
-    fn prepared(&self, current: &Arc<Snapshot>, latest: i64, mark: Option<&String>) -> Option<Arc<Snapshot>> {
-        let prepared = self.shared.prepared.load_full().filter(|prepared| prepared.next.version() <= latest)?;
+    /// The newest version, if it is what was prepared here. What was prepared for a version that
+    /// came otherwise is given up.
+    fn prepared(
+        &self,
+        current: &Arc<Snapshot>,
+        latest: i64,
+        fingerprint: Option<&String>,
+    ) -> Option<Arc<Snapshot>> {
+        let prepared = self
+            .shared
+            .prepared
+            .load_full()
+            .filter(|prepared| prepared.next.version() <= latest)?;
         self.shared.prepared.store(None);
-        let is_newest = prepared.next.version() == latest && prepared.mark.as_ref() == mark;
+        let is_newest =
+            prepared.next.version() == latest && prepared.fingerprint.as_ref() == fingerprint;
         (is_newest && Arc::ptr_eq(&prepared.before, current)).then(|| prepared.next.clone())
     }
 
@@ -375,9 +407,9 @@ impl LiveBook {
     pub(super) async fn reload(&self, pool: &Pool) -> Result<(), RefreshError> {
         let mut history = self.shared.history.lock().await;
         let asked_at = self.now();
-        let marks = reader::marks(&mut *pool.get().await?, 0).await?;
-        self.read_whole(pool, marks.latest).await?;
-        history.mark = marks.of_latest;
+        let fingerprints = reader::fingerprints(&mut *pool.get().await?, 0).await?;
+        self.read_whole(pool, fingerprints.latest).await?;
+        history.fingerprint = fingerprints.of_latest;
         self.confirm(asked_at);
         Ok(())
     }
@@ -416,7 +448,11 @@ pub(super) async fn announce(conn: &mut AsyncPgConnection, version: i64) -> Quer
 }
 
 /// The book at a version, made from another of its versions.
-async fn at(conn: &mut AsyncPgConnection, other: &Snapshot, version: i64) -> Result<Snapshot, ReadError> {
+async fn at(
+    conn: &mut AsyncPgConnection,
+    other: &Snapshot,
+    version: i64,
+) -> Result<Snapshot, ReadError> {
     let mut next = other.advanced(version, []);
     let apply = |change| {
         next.apply(change);

@@ -1,7 +1,8 @@
-//! What changed in the price book since a version, in order: for a shop, a till or an ERP that keeps a copy of its own.
+//! What changed in the price book since a version, in order: for a shop, a till or an ERP that
+//! keeps a copy of its own.
 //!
-//! A line comes with the days on which it counts, so a line of a campaign comes again when its campaign's dates move. An audience
-//! comes in chunks of at most 512 accounts.
+//! A line comes with the days on which it counts, so a line of a campaign comes again when its
+//! campaign's dates move. An audience comes in chunks of at most 512 accounts.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -17,12 +18,14 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use super::compare::{known, version_parameter, versions};
 use super::reader;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
-use crate::platform::http::call::Answer;
-use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Literal, Page, Statement};
+use crate::platform::http::call::ApiResponse;
+use crate::platform::http::list::{
+    CursorKey, Field, FieldKind, ListQuery, ListSpec, Literal, Page, Statement,
+};
 use crate::platform::http::mount::{list_description, list_operation};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/price-changes";
 
@@ -61,8 +64,8 @@ pub struct PriceChange {
     #[diesel(sql_type = Text)]
     #[schema(max_length = 10, example = "PUT")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN` (its dates), `AUDIENCE` (a part of it), `ITEM`, `CONTACT`, `CURRENCY`,
-    /// `EXCHANGE_RATE` or `SETTINGS`.
+    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN` (its dates), `AUDIENCE` (a part of
+    /// it), `ITEM`, `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
@@ -86,7 +89,8 @@ pub struct PriceChange {
     #[diesel(sql_type = Nullable<Jsonb>)]
     #[schema(value_type = Option<Object>, additional_properties, example = json!({"itemNumber": "1896-S", "unitPrice": "57"}))]
     pub facts: Option<Value>,
-    /// The accounts, by contact number, that come to the campaign's audience; null but of an audience.
+    /// The accounts, by contact number, that come to the campaign's audience; null but of an
+    /// audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
     #[schema(value_type = Option<Vec<crate::values::Key>>, max_items = 512, example = json!(["CT000042"]))]
     pub joined: Option<Vec<String>>,
@@ -105,7 +109,10 @@ pub struct PriceChangePage {
     value: Vec<Value>,
     /// Where the next page is; absent when the copy has all there is. Opaque.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 16384, example = "/v1/price-changes?since=417&cursor=eyJrIjpbIklURU0iXX0.c2ln")]
+    #[schema(
+        max_length = 16384,
+        example = "/v1/price-changes?since=417&cursor=eyJrIjpbIklURU0iXX0.c2ln"
+    )]
     next_link: Option<String>,
     /// How many the filter leaves; only with `count=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,21 +205,27 @@ const SHOWN: &str = "
         ) AS of_campaign (period) ON true
     ORDER BY at";
 
-/// The version until which a page has to look: a page of the first versions is not to sort all that came after. Of publications of
-/// campaigns it is only known that each has a change for every 512 things that it counts, or one.
-async fn until(conn: &mut AsyncPgConnection, after: i64, latest: i64, rows: i64) -> QueryResult<i64> {
+/// The version until which a page has to look: a page of the first versions is not to sort all that
+/// came after. Of publications of campaigns it is only known that each has a change for every 512
+/// things that it counts, or one.
+async fn until(
+    conn: &mut AsyncPgConnection,
+    after: i64,
+    latest: i64,
+    rows: i64,
+) -> QueryResult<i64> {
     #[derive(QueryableByName)]
     struct Until {
         #[diesel(sql_type = BigInt)]
         until: i64,
     }
-    let question = "SELECT coalesce(min(version), $2) AS until FROM (
+    let query = "SELECT coalesce(min(version), $2) AS until FROM (
             SELECT version, sum(CASE WHEN kind = 'BASE_DATA' THEN added + changed + removed
                 ELSE greatest(1, (added + changed + removed) / 512) END) OVER (ORDER BY version) AS changes
             FROM publications WHERE version > $1 AND version <= least($2, $1 + $3)) AS counted
         WHERE changes >= $3";
-    let question = diesel::sql_query(question).bind::<BigInt, _>(after).bind::<BigInt, _>(latest);
-    Ok(question.bind::<BigInt, _>(rows).get_result::<Until>(conn).await?.until)
+    let query = diesel::sql_query(query).bind::<BigInt, _>(after).bind::<BigInt, _>(latest);
+    Ok(query.bind::<BigInt, _>(rows).get_result::<Until>(conn).await?.until)
 }
 
 /// `GET` on the changes.
@@ -221,7 +234,7 @@ async fn list_price_changes(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
     let list = ListQuery::parse_with(path, query, &["since"], &LIST, &cursor_key, today)?;
     let [since] = versions(&list, ["since"])?;
@@ -236,11 +249,12 @@ async fn list_price_changes(
     let until = if list.is_filtered() || !in_order || list.offset() > 0 {
         latest
     } else {
-        // Of the version that the page begins in, all changes may be behind it; so those after it have to fill the page.
+        // Of the version that the page begins in, all changes may be behind it; so those after it
+        // have to fill the page.
         let rows = list.limit();
         until(&mut conn, after.saturating_add(i64::from(after > since)), latest, rows).await?
     };
-    let question = changes(after, until)
+    let query = changes(after, until)
         .sql(", page AS (SELECT row_number() OVER () AS at, changes.* FROM (SELECT * FROM changes WHERE ")
         .condition(list.condition())
         .sql(" ORDER BY ")
@@ -251,7 +265,7 @@ async fn list_price_changes(
         .integer(list.offset())
         .sql(") AS changes)")
         .sql(SHOWN);
-    let rows: Vec<PriceChange> = question.load(&mut conn).await?;
+    let rows: Vec<PriceChange> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
         Some(changes(since, latest).count("changes", list.filter_condition(), &mut conn).await?)
     } else {
@@ -265,5 +279,5 @@ async fn list_price_changes(
         (Some(_), Some(last)) => last.saturating_sub(1).max(since),
         _ => latest,
     };
-    Answer::json(StatusCode::OK, &PriceChangePage { value, next_link, count, through_version })
+    ApiResponse::json(StatusCode::OK, &PriceChangePage { value, next_link, count, through_version })
 }

@@ -1,5 +1,6 @@
-//! Reads the book's rows as the changes from one version to a later one. Rows are never changed but for the version they end
-//! with, and versions commit in their order, so what is read for a version is the same whenever it is read.
+//! Reads the book's rows as the changes from one version to a later one. Rows are never changed but
+//! for the version they end with, and versions commit in their order, so what is read for a version
+//! is the same whenever it is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -23,19 +24,22 @@ use crate::platform::http::problem::Problem;
 /// Rows after which other tasks of the thread have their turn: some hundred microseconds.
 const ROWS_BETWEEN_YIELDS: usize = 100;
 
-/// A step from one version to another, in four queries of which `$1` is the version one comes from and `$2` the one one goes to.
+/// A step from one version to another, in four queries of which `$1` is the version one comes from
+/// and `$2` the one one goes to.
 struct Step {
     /// The facts in force at `$2` that are not at `$1`.
     came: &'static str,
     /// The facts in force at `$1` of which nothing is at `$2`.
     went: &'static str,
-    /// The chunks of audiences that are otherwise at `$2`, as they are there and as they are at `$1`.
+    /// The chunks of audiences that are otherwise at `$2`, as they are there and as they are at
+    /// `$1`.
     chunks: &'static str,
 }
 
-/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for those that are at `$1` only;
-/// `$next` holds for a row `next` of the same fact that is in force at `$2`; where it can, it says on which side of the row that went
-/// that one lies, so that not all there ever were are looked at.
+/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for
+/// those that are at `$1` only; `$next` holds for a row `next` of the same fact that is in force at
+/// `$2`; where it can, it says on which side of the row that went that one lies, so that not all
+/// there ever were are looked at.
 macro_rules! step {
     (came: $came:literal, went: $went:literal, next: $next:literal) => {
         Step {
@@ -138,9 +142,10 @@ pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
-/// What tells one history of the book from another that has the same versions, as after a restore from a backup.
+/// What tells one history of the book from another that has the same versions, as after a restore
+/// from a backup.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub(super) struct Marks {
+pub(super) struct Fingerprints {
     /// The newest version.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
@@ -153,16 +158,20 @@ pub(super) struct Marks {
 }
 
 /// The newest version, and the marks of it and of a version that is known already.
-pub(super) async fn marks(conn: &mut AsyncPgConnection, known: i64) -> QueryResult<Marks> {
-    let question = "SELECT book.version AS latest, extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
+pub(super) async fn fingerprints(
+    conn: &mut AsyncPgConnection,
+    known: i64,
+) -> QueryResult<Fingerprints> {
+    let query = "SELECT book.version AS latest, extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
             extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
         FROM book LEFT JOIN publications AS newest ON newest.version = book.version
         LEFT JOIN publications AS known ON known.version = $1";
-    diesel::sql_query(question).bind::<BigInt, _>(known).get_result(conn).await
+    diesel::sql_query(query).bind::<BigInt, _>(known).get_result(conn).await
 }
 
-/// Hands out the changes that lead from one version to another, which may be an earlier one, as they come from the database. From 0
-/// on: the whole book. Their number is that of the differences between the two. Whoever takes a change says how long to rest then.
+/// Hands out the changes that lead from one version to another, which may be an earlier one, as
+/// they come from the database. From 0 on: the whole book. Their number is that of the differences
+/// between the two. Whoever takes a change says how long to rest then.
 ///
 /// # Errors
 /// When the database fails, or a row is not of this build's making.
@@ -174,7 +183,9 @@ pub(super) async fn changes(
 ) -> Result<(), ReadError> {
     let step = if from <= to { FORWARD } else { BACKWARD };
     let mut pace = Pace::default();
-    let range = |query: &'static str| diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to);
+    let range = |query: &'static str| {
+        diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to)
+    };
     if from > 0 {
         for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
@@ -196,7 +207,8 @@ pub(super) async fn changes(
         *left |= went - came;
     }
     for (campaign, (joined, left)) in audiences {
-        pace.rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left })).await;
+        pace.rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left }))
+            .await;
         pace.rest(take(Change::AudienceAdd { campaign, accounts: joined })).await;
     }
     Ok(())
@@ -249,12 +261,16 @@ impl Row {
 }
 
 /// The question for the rows of the book that a condition leaves.
-fn held(condition: &str) -> SqlQuery {
-    diesel::sql_query(format!("SELECT kind, key, campaign_number, facts::text FROM book_entries WHERE {condition}"))
+fn current(condition: &str) -> SqlQuery {
+    diesel::sql_query(format!(
+        "SELECT kind, key, campaign_number, facts::text FROM book_entries WHERE {condition}"
+    ))
 }
 
 /// Rows of the book, or of what it is to carry.
-async fn entries(rows: impl Future<Output = QueryResult<Vec<Row>>>) -> Result<Vec<Entry>, ReadError> {
+async fn entries(
+    rows: impl Future<Output = QueryResult<Vec<Row>>>,
+) -> Result<Vec<Entry>, ReadError> {
     rows.await?.into_iter().map(Row::entry).collect()
 }
 
@@ -264,7 +280,8 @@ impl Entry {
     /// # Errors
     /// When they are not of this build's making.
     pub fn fact(&self) -> Result<Fact, ReadError> {
-        Fact::from_text(self.kind, &self.facts).map_err(|error| unreadable(self.kind.text(), &self.key, &error))
+        Fact::from_text(self.kind, &self.facts)
+            .map_err(|error| unreadable(self.kind.text(), &self.key, &error))
     }
 }
 
@@ -323,7 +340,8 @@ pub(crate) async fn campaign_in_draft(
     }
 }
 
-/// The lines of a campaign in draft that may be alike to some of its lines: those of the same items or groups, or for all items.
+/// The lines of a campaign in draft that may be alike to some of its lines: those of the same items
+/// or groups, or for all items.
 pub(crate) async fn lines_beside(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -333,23 +351,29 @@ pub(crate) async fn lines_beside(
     Drafted::lines(conn, Which::Beside(campaign, &ids)).await
 }
 
-/// Lines that are to be a campaign's own but count for somebody else. With a copy of the book that is up to date, only those are asked
-/// for that it has: of a campaign that is new, none.
+/// Lines that are to be a campaign's own but count for somebody else. With a copy of the book that
+/// is up to date, only those are asked for that it has: of a campaign that is new, none.
 pub(crate) async fn elsewhere_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
-    wished: &[Entry],
+    desired: &[Entry],
     book: Option<&Snapshot>,
 ) -> Result<Vec<Entry>, ReadError> {
-    let may_count = |key: &str| book.is_none_or(|book| key.parse().is_ok_and(|id| book.has_line(id)));
+    let may_count =
+        |key: &str| book.is_none_or(|book| key.parse().is_ok_and(|id| book.has_line(id)));
     let mut found = Vec::new();
     for kind in [FactKind::PriceLine, FactKind::DiscountLine] {
-        let keys = wished.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str());
+        let keys =
+            desired.iter().filter(|entry| entry.kind == kind).map(|entry| entry.key.as_str());
         let keys: Vec<&str> = keys.filter(|key| may_count(key)).collect();
         if !keys.is_empty() {
-            let moved =
-                held("to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1");
-            let moved = moved.bind::<Text, _>(campaign).bind::<Text, _>(kind.text()).bind::<Array<Text>, _>(keys);
+            let moved = current(
+                "to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1",
+            );
+            let moved = moved
+                .bind::<Text, _>(campaign)
+                .bind::<Text, _>(kind.text())
+                .bind::<Array<Text>, _>(keys);
             found.extend(entries(moved.load(conn)).await?);
         }
     }
@@ -361,17 +385,17 @@ pub(crate) async fn campaign_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     lines: Lines<'_>,
-    wished: &[Entry],
+    desired: &[Entry],
     book: Option<&Snapshot>,
 ) -> Result<Vec<Entry>, ReadError> {
-    let mut found = elsewhere_in_force(conn, campaign, wished, book).await?;
+    let mut found = elsewhere_in_force(conn, campaign, desired, book).await?;
     found.extend(match lines {
         Lines::All => {
-            let own = held("to_version IS NULL AND campaign_number = $1");
+            let own = current("to_version IS NULL AND campaign_number = $1");
             entries(own.bind::<Text, _>(campaign).load(conn)).await?
         }
         Lines::These(ids) => {
-            let some = held(
+            let some = current(
                 "to_version IS NULL AND campaign_number = $1 AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE')
                     AND key = ANY($2)",
             );
@@ -388,7 +412,9 @@ pub(super) async fn campaign_as_of(
     campaign: &str,
     version: i64,
 ) -> Result<Vec<Entry>, ReadError> {
-    let then = held("campaign_number = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)");
+    let then = current(
+        "campaign_number = $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
+    );
     entries(then.bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
 }
 
@@ -407,9 +433,10 @@ pub(super) async fn standing_in_draft(
             line_drafts::discounts(conn, which).await?.into_iter().map(|(entry, _)| entry).collect()
         });
     };
-    let question = format!("SELECT $2 AS kind, key, campaign_number, facts::text FROM ({facts}) AS facts");
-    let question = diesel::sql_query(question).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
-    entries(question.load(conn)).await
+    let query =
+        format!("SELECT $2 AS kind, key, campaign_number, facts::text FROM ({facts}) AS facts");
+    let query = diesel::sql_query(query).bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
+    entries(query.load(conn)).await
 }
 
 /// Facts of one kind that count, whether they belong to a campaign or not.
@@ -419,13 +446,18 @@ pub(super) async fn standing_in_force(
     keys: &[String],
 ) -> Result<Vec<Entry>, ReadError> {
     // A currency's rates are told apart by the date behind its code.
-    let concerned = if kind == FactKind::ExchangeRate { "split_part(key, '|', 1) = ANY($1)" } else { "key = ANY($1)" };
-    let question = held(&format!("kind = $2 AND to_version IS NULL AND {concerned}"));
-    let question = question.bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
-    entries(question.load(conn)).await
+    let concerned = if kind == FactKind::ExchangeRate {
+        "split_part(key, '|', 1) = ANY($1)"
+    } else {
+        "key = ANY($1)"
+    };
+    let query = current(&format!("kind = $2 AND to_version IS NULL AND {concerned}"));
+    let query = query.bind::<Array<Text>, _>(keys).bind::<Text, _>(kind.text());
+    entries(query.load(conn)).await
 }
 
-/// The items that count, by their numbers. Items reach the book in the transaction that changes them, so these are the drafts too.
+/// The items that count, by their numbers. Items reach the book in the transaction that changes
+/// them, so these are the drafts too.
 pub(crate) async fn items_in_force(
     conn: &mut AsyncPgConnection,
     numbers: &BTreeSet<String>,

@@ -1,9 +1,10 @@
 //! The price book in memory: one version of it, immutable and shared.
 //!
-//! [`Snapshot::advanced`] (in `apply.rs`) makes the next version; what has not changed is shared with this one.
-//! Names are dense numbers inside (see `names.rs`); contacts lie as 40 bytes each, price lines as 112, an audience is a
-//! compressed bitmap over the contacts' ordinals. Lines lie at their item, so that a quote's cost depends on that item only; their
-//! order there is of no account, because the contest between them has a total order of its own.
+//! [`Snapshot::advanced`] (in `apply.rs`) makes the next version; what has not changed is shared
+//! with this one. Names are dense numbers inside (see `names.rs`); contacts lie as 40 bytes each,
+//! price lines as 112, an audience is a compressed bitmap over the contacts' ordinals. Lines lie at
+//! their item, so that a quote's cost depends on that item only; their order there is of no
+//! account, because the contest between them has a total order of its own.
 
 use std::sync::Arc;
 
@@ -12,16 +13,16 @@ use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
+use super::cow_vec::CowVec;
 use super::facts::{CampaignFact, CurrencyFact, SettingsFact};
-use super::names::Names;
-use super::paged::Paged;
+use super::interner::Interner;
 use crate::pricing::exact::{Amount, Percent, Positive, Rate};
 use crate::pricing::line::{CampaignIndex, Code, ContactIndex, DiscountLine, Period, PriceLine};
 use crate::pricing::policy::Policy;
 use crate::pricing::resolve::{Book, Lines};
 
-/// Parts of the map of lines that are copied on their own: so many that ten thousand lines of a million copy a few of them each, and not
-/// the whole map.
+/// Parts of the map of lines that are copied on their own: so many that ten thousand lines of a
+/// million copy a few of them each, and not the whole map.
 const LINE_SHARDS: u128 = 65_536;
 
 /// One version of the price book.
@@ -32,25 +33,25 @@ pub struct Snapshot {
     /// The policy of a company without settings.
     pub(super) default_policy: Arc<Policy>,
     /// Codes of variants, units, currencies and groups, in one numbering.
-    pub(super) codes: Names,
+    pub(super) codes: Interner,
     pub(super) currencies: Arc<HashMap<Code, Versioned<CurrencyFact>>>,
     /// By currency, oldest first.
     pub(super) rates: Arc<HashMap<Code, Vec<RateEntry>>>,
-    pub(super) contact_names: Names,
-    pub(super) contacts: Paged<Option<Contact>>,
+    pub(super) contact_names: Interner,
+    pub(super) contacts: CowVec<Option<Contact>>,
     /// The contact that bears an ordinal.
-    pub(super) ordinals: Paged<Option<ContactIndex>>,
-    pub(super) customer_names: Names,
+    pub(super) ordinals: CowVec<Option<ContactIndex>>,
+    pub(super) customer_names: Interner,
     /// The contact that is the customer.
-    pub(super) customers: Paged<Option<ContactIndex>>,
-    pub(super) campaign_names: Names,
-    pub(super) campaigns: Paged<Campaign>,
-    pub(super) item_names: Names,
-    pub(super) items: Paged<ItemSlot>,
+    pub(super) customers: CowVec<Option<ContactIndex>>,
+    pub(super) campaign_names: Interner,
+    pub(super) campaigns: CowVec<Campaign>,
+    pub(super) item_names: Interner,
+    pub(super) items: CowVec<ItemSlot>,
     pub(super) group_discounts: Arc<HashMap<Code, Arc<Vec<DiscountLine>>>>,
     pub(super) all_item_discounts: Arc<Vec<DiscountLine>>,
     /// Where each line lies, by parts.
-    pub(super) homes: Paged<Arc<HashMap<Uuid, Home>>>,
+    pub(super) homes: CowVec<Arc<HashMap<Uuid, Home>>>,
 }
 
 /// A fact with the version that brought it.
@@ -106,7 +107,8 @@ pub struct Customer {
     pub prices_include_tax: bool,
 }
 
-/// A campaign: its dates if it is published, and its audience. Either may come first, and stay when the other goes.
+/// A campaign: its dates if it is published, and its audience. Either may come first, and stay when
+/// the other goes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Campaign {
     pub published: Option<Versioned<CampaignFact>>,
@@ -145,7 +147,8 @@ pub struct Item {
 }
 
 impl Item {
-    /// Base units in one of the unit; `None` when the item does not have it. The base unit is always one.
+    /// Base units in one of the unit; `None` when the item does not have it. The base unit is
+    /// always one.
     #[must_use]
     pub fn quantity_per_unit(&self, unit: Code) -> Option<Positive> {
         if unit == self.base_unit {
@@ -187,21 +190,21 @@ impl Snapshot {
             version: 0,
             settings: None,
             default_policy: Arc::default(),
-            codes: Names::starting_at(1),
+            codes: Interner::starting_at(1),
             currencies: Arc::default(),
             rates: Arc::default(),
-            contact_names: Names::starting_at(0),
-            contacts: Paged::default(),
-            ordinals: Paged::default(),
-            customer_names: Names::starting_at(0),
-            customers: Paged::default(),
-            campaign_names: Names::starting_at(0),
-            campaigns: Paged::default(),
-            item_names: Names::starting_at(0),
-            items: Paged::default(),
+            contact_names: Interner::starting_at(0),
+            contacts: CowVec::default(),
+            ordinals: CowVec::default(),
+            customer_names: Interner::starting_at(0),
+            customers: CowVec::default(),
+            campaign_names: Interner::starting_at(0),
+            campaigns: CowVec::default(),
+            item_names: Interner::starting_at(0),
+            items: CowVec::default(),
             group_discounts: Arc::default(),
             all_item_discounts: Arc::default(),
-            homes: Paged::default(),
+            homes: CowVec::default(),
         }
     }
 
@@ -254,7 +257,8 @@ impl Snapshot {
     #[must_use]
     pub fn rate(&self, currency: Code, date: NaiveDate) -> (Option<Rate>, Option<NaiveDate>) {
         let rates = self.rates.get(&currency).map(Vec::as_slice).unwrap_or_default();
-        let (begun, to_come) = rates.split_at(rates.partition_point(|entry| entry.starting <= date));
+        let (begun, to_come) =
+            rates.split_at(rates.partition_point(|entry| entry.starting <= date));
         (begun.last().map(|entry| entry.rate), to_come.first().map(|entry| entry.starting))
     }
 
@@ -305,7 +309,10 @@ impl Snapshot {
     /// The audiences: the numbers of each campaign's accounts, as far as their contacts exist.
     pub fn audiences(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         self.audience_sets().map(|(campaign, audience)| {
-            (campaign, audience.iter().filter_map(|account| self.number_of_ordinal(account)).collect())
+            (
+                campaign,
+                audience.iter().filter_map(|account| self.number_of_ordinal(account)).collect(),
+            )
         })
     }
 
@@ -353,12 +360,17 @@ impl Book for Snapshot {
 
     fn campaign_period(&self, campaign: CampaignIndex) -> Option<Period> {
         let published = self.campaigns.get(campaign.0)?.published?;
-        Some(Period { starting: Some(published.fact.starting_date), ending: published.fact.ending_date })
+        Some(Period {
+            starting: Some(published.fact.starting_date),
+            ending: published.fact.ending_date,
+        })
     }
 
     fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool {
         self.contact(account).is_some_and(|contact| {
-            self.campaigns.get(campaign.0).is_some_and(|campaign| campaign.audience.contains(contact.ordinal))
+            self.campaigns
+                .get(campaign.0)
+                .is_some_and(|campaign| campaign.audience.contains(contact.ordinal))
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Writes the price book: brings what it carries to what the drafts say, as one new version.
 //!
-//! Rows that no longer say what is wished end with the new version, and what is wished anew begins with it
-//! ([`Difference`]). Where nothing differs there is no version. The row of the counter is locked before the first row is written,
-//! and until the transaction ends; so versions have no gap, and they are in the order of the commits.
+//! Rows that no longer say what is wished end with the new version, and what is wished anew begins
+//! with it ([`Difference`]). Where nothing differs there is no version. The row of the counter is
+//! locked before the first row is written, and until the transaction ends; so versions have no gap,
+//! and they are in the order of the commits.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +15,16 @@ use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
 use uuid::Uuid;
 
-use super::difference::{Difference, Entry, Sealed};
+use super::difference::{Difference, Entry, HashedDifference};
 use super::facts::FactKind;
 use super::reader::ReadError;
 use super::{announce, audience, live, reader};
 use crate::platform::db::schema::{book, publications};
-use crate::platform::effect::Touched;
+use crate::platform::unit_of_work::ChangedKeys;
 use crate::values::wire::text_enum;
 
-/// At most so many rows are sent at once: a connection keeps a buffer as large as the largest message it has seen.
+/// At most so many rows are sent at once: a connection keeps a buffer as large as the largest
+/// message it has seen.
 const ROWS_AT_ONCE: usize = 1_000;
 /// While the server writes so many parts but one, the next is on its way.
 const PARTS_UNDER_WAY: usize = 2;
@@ -73,21 +75,23 @@ pub struct Publication {
 /// When the database fails.
 pub async fn publish_base_data(
     conn: &mut AsyncPgConnection,
-    touched: &Touched,
+    changed_keys: &ChangedKeys,
     author: &str,
 ) -> Result<Option<Publication>, ReadError> {
-    // Before anything is read: nobody else publishes in between what this transaction does not see yet.
+    // Before anything is read: nobody else publishes in between what this transaction does not see
+    // yet.
     lock_counter(conn).await?;
-    let (mut held, mut wished) = (Vec::new(), Vec::new());
-    for (kind, keys) in base_data(touched) {
-        wished.extend(reader::standing_in_draft(conn, kind, &keys).await?);
-        held.extend(reader::standing_in_force(conn, kind, &keys).await?);
+    let (mut current, mut desired) = (Vec::new(), Vec::new());
+    for (kind, keys) in base_data(changed_keys) {
+        desired.extend(reader::standing_in_draft(conn, kind, &keys).await?);
+        current.extend(reader::standing_in_force(conn, kind, &keys).await?);
     }
-    let difference = Difference::between(held, wished).sealed();
+    let difference = Difference::between(current, desired).with_hash();
     Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
 }
 
-/// Writes a difference as a new version, if it is one. The caller has locked the campaign since before it made the difference.
+/// Writes a difference as a new version, if it is one. The caller has locked the campaign since
+/// before it made the difference.
 ///
 /// # Errors
 /// When the database fails.
@@ -95,10 +99,10 @@ pub async fn publish(
     conn: &mut AsyncPgConnection,
     kind: PublicationKind,
     campaign: Option<&str>,
-    sealed: &Sealed,
+    hashed: &HashedDifference,
     author: &str,
 ) -> QueryResult<Option<Publication>> {
-    let Sealed { difference, counts, hash } = sealed;
+    let HashedDifference { difference, counts, hash } = hashed;
     if difference.is_none() {
         return Ok(None);
     }
@@ -132,20 +136,30 @@ async fn lock_counter(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).for_update().first(conn).await
 }
 
-async fn write_entries(conn: &mut AsyncPgConnection, version: i64, difference: &Difference) -> QueryResult<()> {
+async fn write_entries(
+    conn: &mut AsyncPgConnection,
+    version: i64,
+    difference: &Difference,
+) -> QueryResult<()> {
     if !difference.end.is_empty() {
         let end = "UPDATE book_entries SET to_version = $1
             WHERE to_version IS NULL AND (kind, key) IN (SELECT kind, key FROM unnest($2, $3) AS ended (kind, key))";
         diesel::sql_query(end)
             .bind::<BigInt, _>(version)
-            .bind::<Array<Text>, _>(difference.end.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(difference.end.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(
+                difference.end.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>(),
+            )
+            .bind::<Array<Text>, _>(
+                difference.end.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(),
+            )
             .execute(conn)
             .await?;
     }
     // In the order of the keys, which is how the server writes them fastest.
     let mut begun: Vec<&Entry> = difference.begin.iter().collect();
-    begun.sort_unstable_by(|one, other| (one.kind.text(), &one.key).cmp(&(other.kind.text(), &other.key)));
+    begun.sort_unstable_by(|one, other| {
+        (one.kind.text(), &one.key).cmp(&(other.kind.text(), &other.key))
+    });
     let mut under_way = FuturesOrdered::new();
     for rows in begun.chunks(ROWS_AT_ONCE) {
         if under_way.len() == PARTS_UNDER_WAY {
@@ -157,8 +171,13 @@ async fn write_entries(conn: &mut AsyncPgConnection, version: i64, difference: &
     Ok(())
 }
 
-/// Writes rows that begin. The connection is shared, so that more than one such part can be under way.
-async fn write_begun(mut conn: &AsyncPgConnection, version: i64, rows: &[&Entry]) -> QueryResult<usize> {
+/// Writes rows that begin. The connection is shared, so that more than one such part can be under
+/// way.
+async fn write_begun(
+    mut conn: &AsyncPgConnection,
+    version: i64,
+    rows: &[&Entry],
+) -> QueryResult<usize> {
     let begin = "INSERT INTO book_entries (kind, key, campaign_number, facts, from_version)
         SELECT kind, key, campaign_number, facts::jsonb, $1
         FROM unnest($2, $3, $4, $5) AS begun (kind, key, campaign_number, facts)";
@@ -166,37 +185,40 @@ async fn write_begun(mut conn: &AsyncPgConnection, version: i64, rows: &[&Entry]
         .bind::<BigInt, _>(version)
         .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.kind.text()).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(rows.iter().map(|entry| entry.campaign_number.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(
+            rows.iter().map(|entry| entry.campaign_number.as_deref()).collect::<Vec<_>>(),
+        )
         .bind::<Array<Text>, _>(rows.iter().map(|entry| entry.facts.as_str()).collect::<Vec<_>>())
         .execute(&mut conn)
         .await
 }
 
-/// Publishes the settings as they are, if the book does not carry them yet: quotes need them from the beginning.
+/// Publishes the settings as they are, if the book does not carry them yet: quotes need them from
+/// the beginning.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn begin(conn: &mut AsyncPgConnection) -> Result<(), ReadError> {
+pub async fn ensure_initial_version(conn: &mut AsyncPgConnection) -> Result<(), ReadError> {
     conn.transaction(async |conn| {
-        let touched = Touched { settings: true, ..Touched::default() };
-        publish_base_data(conn, &touched, "system").await.map(drop)
+        let changed_keys = ChangedKeys { settings: true, ..ChangedKeys::default() };
+        publish_base_data(conn, &changed_keys, "system").await.map(drop)
     })
     .await
 }
 
 /// The kinds of base data with the keys that were touched.
-fn base_data(touched: &Touched) -> Vec<(FactKind, Vec<String>)> {
+fn base_data(changed_keys: &ChangedKeys) -> Vec<(FactKind, Vec<String>)> {
     let texts = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>();
     let ids = |keys: &BTreeSet<Uuid>| keys.iter().map(Uuid::to_string).collect::<Vec<_>>();
-    let settings = if touched.settings { vec![String::new()] } else { Vec::new() };
+    let settings = if changed_keys.settings { vec![String::new()] } else { Vec::new() };
     [
         (FactKind::Settings, settings),
-        (FactKind::Currency, texts(&touched.currencies)),
-        (FactKind::ExchangeRate, texts(&touched.exchange_rates)),
-        (FactKind::Item, texts(&touched.items)),
-        (FactKind::Contact, texts(&touched.contacts)),
-        (FactKind::PriceLine, ids(&touched.price_lines)),
-        (FactKind::DiscountLine, ids(&touched.discount_lines)),
+        (FactKind::Currency, texts(&changed_keys.currencies)),
+        (FactKind::ExchangeRate, texts(&changed_keys.exchange_rates)),
+        (FactKind::Item, texts(&changed_keys.items)),
+        (FactKind::Contact, texts(&changed_keys.contacts)),
+        (FactKind::PriceLine, ids(&changed_keys.price_lines)),
+        (FactKind::DiscountLine, ids(&changed_keys.discount_lines)),
     ]
     .into_iter()
     .filter(|(_, keys)| !keys.is_empty())

@@ -1,4 +1,5 @@
-//! The answer to a request for prices, as it goes over the wire. It borrows its names from the snapshot.
+//! The answer to a request for prices, as it goes over the wire. It borrows its names from the
+//! snapshot.
 
 use std::borrow::Cow;
 
@@ -22,7 +23,8 @@ pub enum QuoteError {
     UnknownCustomer(String),
 }
 
-/// Declares the codes of problems of one line: an enum whose variants know their public text and meaning.
+/// Declares the codes of problems of one line: an enum whose variants know their public text and
+/// meaning.
 macro_rules! line_problems {
     ($($variant:ident $text:literal $meaning:literal;)+) => {
         /// Why one line of a quote has no price; the other lines are answered.
@@ -144,16 +146,19 @@ pub struct PricedLine<'a> {
     pub list_price: Option<Amount>,
     /// The line that the price comes from; null with the list price.
     pub price_line: Option<LineUsed<'a>>,
-    /// The line that the discount comes from; null without discount line, or when the price allows no discount.
+    /// The line that the discount comes from; null without discount line, or when the price allows
+    /// no discount.
     pub discount_line: Option<LineUsed<'a>>,
     /// Who grants the price; `LIST_PRICE` when no line won.
     pub source: AnswerSource<'a>,
-    /// The first date after the quote's date on which the answer can differ, because a line that fits the question but for
-    /// its dates begins, or one that fits has ended, or another exchange rate holds; null when nothing of that is known.
-    /// `nextBreak` is not part of it: a break can begin or end earlier.
+    /// The first date after the quote's date on which the answer can differ, because a line that
+    /// fits the question but for its dates begins, or one that fits has ended, or another exchange
+    /// rate holds; null when nothing of that is known. `nextBreak` is not part of it: a break can
+    /// begin or end earlier.
     #[schema(example = "2031-06-01")]
     pub valid_until: Option<NaiveDate>,
-    /// The next quantity from which one unit costs less than now, discount included; null when there is none.
+    /// The next quantity from which one unit costs less than now, discount included; null when
+    /// there is none.
     pub next_break: Option<NextBreak>,
     /// The lines that were looked at, and what became of each; only with `explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,7 +293,8 @@ pub struct NextBreak {
 pub struct Trace<'a> {
     /// What became of the campaign that the request names; null when it names none.
     pub campaign: Option<NamedCampaign<'a>>,
-    /// Whether the price that was taken allows the discount marked `CHOSEN`; if not, the discount is 0.
+    /// Whether the price that was taken allows the discount marked `CHOSEN`; if not, the discount
+    /// is 0.
     pub line_discount_allowed: bool,
     /// The item's price lines that are granted to the account, by id.
     #[schema(max_items = 1_000_000)]
@@ -319,7 +325,8 @@ pub struct OtherLines {
 
 /// What became of the campaign that the request names.
 ///
-/// The price book does not hold lines of campaigns that are not published, so the lines' verdicts cannot say it.
+/// The price book does not hold lines of campaigns that are not published, so the lines' verdicts
+/// cannot say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PriceQuoteNamedCampaign)]
@@ -327,8 +334,9 @@ pub struct NamedCampaign<'a> {
     /// The campaign's number, as in the request.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: &'a str,
-    /// `NOT_PUBLISHED`, `NOT_IN_AUDIENCE` or `OUTSIDE_DATES`: why it grants nothing. Null: it counts, and its lines tell more.
-    /// The lines of a campaign whose audience does not hold the account are only counted.
+    /// `NOT_PUBLISHED`, `NOT_IN_AUDIENCE` or `OUTSIDE_DATES`: why it grants nothing. Null: it
+    /// counts, and its lines tell more. The lines of a campaign whose audience does not hold the
+    /// account are only counted.
     pub verdict: Option<Verdict>,
 }
 
@@ -345,7 +353,8 @@ pub struct PriceTrace<'a> {
     /// The line's minimum quantity, in its own unit.
     #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "6")]
     pub minimum_quantity: Amount,
-    /// The price in the currency, unit and tax of the answer; null for a line in another unit or currency, and above 15 digits.
+    /// The price in the currency, unit and tax of the answer; null for a line in another unit or
+    /// currency, and above 15 digits.
     #[schema(value_type = Option<String>, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
     pub unit_price: Option<Amount>,
     /// The price less the discount, if the line allows it; exact, as it is compared.

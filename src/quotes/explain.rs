@@ -1,4 +1,5 @@
-//! Looks on while the resolver chooses, and keeps what it saw until it is told in the words of the answer.
+//! Looks on while the resolver chooses, and keeps what it saw until it is told in the words of the
+//! answer.
 
 use super::answer::{DiscountTrace, NamedCampaign, OtherLines, PriceTrace, Trace};
 use super::quote::used;
@@ -14,7 +15,8 @@ pub(super) struct Explanation<'a> {
     snapshot: &'a Snapshot,
     campaign: Option<NamedCampaign<'a>>,
     visibility: Visibility,
-    /// Whether the price that was taken allows the discount; nothing until the resolver has been at work.
+    /// Whether the price that was taken allows the discount; nothing until the resolver has been at
+    /// work.
     discount_allowed: Option<bool>,
     prices: Vec<SeenPrice<'a>>,
     discounts: Vec<(&'a DiscountLine, Verdict)>,
@@ -28,8 +30,13 @@ struct SeenPrice<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    /// Nothing yet. What became of the campaign that the request names holds for each of its questions.
-    pub const fn new(snapshot: &'a Snapshot, campaign: Option<NamedCampaign<'a>>, visibility: Visibility) -> Self {
+    /// Nothing yet. What became of the campaign that the request names holds for each of its
+    /// questions.
+    pub const fn new(
+        snapshot: &'a Snapshot,
+        campaign: Option<NamedCampaign<'a>>,
+        visibility: Visibility,
+    ) -> Self {
         Self {
             snapshot,
             campaign,
@@ -49,7 +56,8 @@ impl<'a> Explanation<'a> {
         self.others.clear();
     }
 
-    /// Puts the lines in the order of their ids, because the one in which they lie in the snapshot depends on its history.
+    /// Puts the lines in the order of their ids, because the one in which they lie in the snapshot
+    /// depends on its history.
     pub fn end(&mut self) {
         self.prices.sort_unstable_by_key(|seen| seen.line.id.as_u128());
         self.discounts.sort_unstable_by_key(|(line, _)| line.id.as_u128());
@@ -119,7 +127,12 @@ impl<'a> Explanation<'a> {
 impl<'a> Observer<'a> for Explanation<'a> {
     const LISTENS: bool = true;
 
-    fn price(&mut self, line: &'a PriceLine, verdict: Verdict, price_and_net: Option<(Amount, u128)>) {
+    fn price(
+        &mut self,
+        line: &'a PriceLine,
+        verdict: Verdict,
+        price_and_net: Option<(Amount, u128)>,
+    ) {
         if self.lists(verdict) {
             self.prices.push(SeenPrice { line, verdict, price_and_net });
         }

@@ -12,16 +12,16 @@ use deserr::Deserr;
 use utoipa::ToSchema;
 
 use super::answer::{Quote, QuoteError};
-use super::fast::FastBody;
+use super::borrowed::BorrowedBody;
 use super::quote::write_quote;
 use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
 use crate::platform::clock::Calendar;
-use crate::platform::effect::{Database, PUBLICATION_VERSION};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
@@ -30,9 +30,9 @@ use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 /// Where prices are asked for.
 pub(super) const PATH: &str = "/v1/price-quotes";
 /// The most lines of one request.
-pub(super) const MOST_LINES: usize = 1_000;
+pub(super) const MAX_LINES: usize = 1_000;
 /// How long a request waits for the copy to reach `minPublicationVersion`.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long ago, in seconds, the copy was last known to be the newest.
 pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
 /// Whether the copy may have missed versions.
@@ -49,7 +49,8 @@ pub fn mount(routes: &mut Routes) {
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
 pub struct QuoteBody {
-    /// The contact that asks; a person asks for its company. Neither contact nor customer: only what holds for all customers.
+    /// The contact that asks; a person asks for its company. Neither contact nor customer: only
+    /// what holds for all customers.
     #[deserr(default)]
     pub contact_number: Option<Key>,
     /// The customer that asks, instead of a contact.
@@ -101,13 +102,21 @@ pub struct QuoteBodyLine {
 }
 
 impl QuoteBody {
-    pub(super) fn into_request(self, today: NaiveDate, explain: bool) -> Result<QuoteRequest<'static>, Problem> {
+    pub(super) fn into_request(
+        self,
+        today: NaiveDate,
+        explain: bool,
+    ) -> Result<QuoteRequest<'static>, Problem> {
         let mut errors = Vec::new();
         let asker = asker(self.contact_number, self.customer_number, "/", &mut errors);
         let count = self.lines.len();
-        if count == 0 || count > MOST_LINES {
+        if count == 0 || count > MAX_LINES {
             let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
-            errors.push(FieldError::new("/lines", code, format!("a quote has 1 to {MOST_LINES} lines, not {count}")));
+            errors.push(FieldError::new(
+                "/lines",
+                code,
+                format!("a quote has 1 to {MAX_LINES} lines, not {count}"),
+            ));
         }
         if !errors.is_empty() {
             return Err(Problem::from_errors(errors));
@@ -153,24 +162,37 @@ pub(super) fn asker(
         (None, Some(number)) => Asker::Customer(text(number)),
         (Some(_), Some(_)) => {
             let detail = "contactNumber and customerNumber both say who asks; give one of them";
-            errors.push(FieldError::new(format!("{prefix}customerNumber"), FieldCode::NotAllowed, detail));
+            errors.push(FieldError::new(
+                format!("{prefix}customerNumber"),
+                FieldCode::NotAllowed,
+                detail,
+            ));
             Asker::Anybody
         }
     }
 }
 
-/// The query of the GET form, read against the same types as the body. Without item, where none is needed, nothing is asked.
+/// The query of the GET form, read against the same types as the body. Without item, where none is
+/// needed, nothing is asked.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read_query(params: &QueryParams, today: NaiveDate, needs_item: bool) -> Result<QuoteRequest<'static>, Problem> {
+pub fn read_query(
+    params: &QueryParams,
+    today: NaiveDate,
+    needs_item: bool,
+) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
     let contact = params.parsed("contactNumber", Key::parse, &mut errors);
     let customer = params.parsed("customerNumber", Key::parse, &mut errors);
     let asker = asker(contact, customer, "?", &mut errors);
     let item = params.parsed("itemNumber", Key::parse, &mut errors);
     if needs_item && params.get("itemNumber").is_none() {
-        errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
+        errors.push(FieldError::new(
+            "?itemNumber",
+            FieldCode::Required,
+            "itemNumber must be given",
+        ));
     }
     let variant_code = params.parsed("variantCode", Key::parse, &mut errors);
     let unit_of_measure_code = params.parsed("unitOfMeasureCode", Key::parse, &mut errors);
@@ -206,8 +228,8 @@ fn status_of(errors: &[FieldError]) -> ProblemCode {
     Problem::from_errors(errors.to_vec()).code
 }
 
-/// The snapshot to answer from: that of the version which is replayed, or the present one, once it has the version that the caller
-/// has seen.
+/// The snapshot to answer from: that of the version which is replayed, or the present one, once it
+/// has the version that the caller has seen.
 pub(super) async fn snapshot(
     params: &QueryParams,
     book: &LiveBook,
@@ -215,13 +237,18 @@ pub(super) async fn snapshot(
 ) -> Result<Arc<Snapshot>, Problem> {
     book.loaded()?;
     if let Some(version) = version(params, "minPublicationVersion")?
-        && !book.reaches(version, PATIENCE).await
+        && !book.wait_for_version(version, WAIT_TIMEOUT).await
     {
-        let detail = format!("the price book here is at version {}, not at {version}", book.snapshot().version());
+        let detail = format!(
+            "the price book here is at version {}, not at {version}",
+            book.snapshot().version()
+        );
         return Err(Problem::new(ProblemCode::VersionNotReached, detail)
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    let Some(version) = version(params, "publicationVersion")? else { return Ok(book.snapshot().clone()) };
+    let Some(version) = version(params, "publicationVersion")? else {
+        return Ok(book.snapshot().clone());
+    };
     let replayed = book.as_of(&mut *database.report().await?, version).await?;
     replayed.ok_or_else(|| {
         let detail = format!("there is no publication {version} yet");
@@ -234,13 +261,17 @@ fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
     let Some(text) = params.get(name) else { return Ok(None) };
     let version = text.parse::<i64>().ok().filter(|version| *version >= 0);
     version.map(Some).ok_or_else(|| {
-        let error =
-            FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be the version of a publication");
+        let error = FieldError::new(
+            format!("?{name}"),
+            FieldCode::InvalidType,
+            "has to be the version of a publication",
+        );
         Problem::with_errors(ProblemCode::InvalidRequest, vec![error])
     })
 }
 
-/// The problem of a contact or customer that is not there; `prefix` leads to the field that names it.
+/// The problem of a contact or customer that is not there; `prefix` leads to the field that names
+/// it.
 pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
     let field = match error {
         QuoteError::UnknownContact(_) => "contactNumber",
@@ -250,25 +281,32 @@ pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
 }
 
 /// The answer, or why there is none; `prefix` leads to the field that names the unknown.
-fn answered(snapshot: &Snapshot, request: &QuoteRequest<'_>, prefix: &str, book: &LiveBook) -> Result<Answer, Problem> {
+fn answered(
+    snapshot: &Snapshot,
+    request: &QuoteRequest<'_>,
+    prefix: &str,
+    book: &LiveBook,
+) -> Result<ApiResponse, Problem> {
     let mut body = Vec::new();
     write_quote(snapshot, request, &mut Scratch::default(), &mut body)
         .map_err(|error| unknown_asker(&error, prefix))?;
-    Ok(Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
+    Ok(ApiResponse { status: StatusCode::OK, headers: Vec::with_capacity(4), body }
         .header(PUBLICATION_VERSION, &snapshot.version().to_string())
         .header(SNAPSHOT_AGE, &book.age_seconds().to_string())
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
 }
 
-/// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer says, once the build is the same.
+/// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer
+/// says, once the build is the same.
 pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
     format!("\"{}-{version}-{date}\"", env!("CARGO_PKG_VERSION"))
 }
 
 /// Quote one line
 ///
-/// The answer has the form of a whole document with one line. Answered from memory: the headers `Publication-Version`,
-/// `Snapshot-Age` (seconds since the copy was known to be the newest) and `Snapshot-Stale` say how new it is.
+/// The answer has the form of a whole document with one line. Answered from memory: the headers
+/// `Publication-Version`, `Snapshot-Age` (seconds since the copy was known to be the newest) and
+/// `Snapshot-Stale` say how new it is.
 #[utoipa::path(
     get,
     path = "/v1/price-quotes",
@@ -297,11 +335,11 @@ pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
     )
 )]
 async fn get_price_quote(
-    call: Call,
+    call: ApiRequest,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let params = call.query(&[
         "contactNumber",
         "customerNumber",
@@ -328,8 +366,9 @@ async fn get_price_quote(
 
 /// Quote a document
 ///
-/// Up to 1,000 lines, answered in the order of the request. A line that cannot be priced carries its own `problem`; the others
-/// are answered. Nothing is written: the same request can be made as often as wanted.
+/// Up to 1,000 lines, answered in the order of the request. A line that cannot be priced carries
+/// its own `problem`; the others are answered. Nothing is written: the same request can be made as
+/// often as wanted.
 #[utoipa::path(
     post,
     path = "/v1/price-quotes",
@@ -345,22 +384,24 @@ async fn get_price_quote(
     responses((status = 200, description = "The prices.", body = Quote<'_>))
 )]
 async fn create_price_quote(
-    call: Call,
+    call: ApiRequest,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let params = call.query(&["explain", "publicationVersion", "minPublicationVersion"])?;
     let mut errors = Vec::new();
     let explain = params.truth("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
-    let request =
-        match call.json_if_right::<FastBody<'_>>()?.and_then(|body| body.into_request(|| calendar.today(), explain)) {
-            Some(request) => request,
-            None => call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?,
-        };
+    let request = match call
+        .json_if_right::<BorrowedBody<'_>>()?
+        .and_then(|body| body.into_request(|| calendar.today(), explain))
+    {
+        Some(request) => request,
+        None => call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?,
+    };
     let snapshot = snapshot(&params, &book, &database).await?;
     answered(&snapshot, &request, "/", &book)
 }

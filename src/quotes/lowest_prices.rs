@@ -1,7 +1,9 @@
-//! The lowest price of the last days, as whoever announces a reduction has to name it (Directive 98/6/EC, article 6a).
+//! The lowest price of the last days, as whoever announces a reduction has to name it (Directive
+//! 98/6/EC, article 6a).
 //!
-//! What was applied on a day is what the book said on that day: each version, for as long as it was in force, asked for each of its
-//! days. The versions come from the database, narrowed to the item and the account; the prices from the one resolver.
+//! What was applied on a day is what the book said on that day: each version, for as long as it was
+//! in force, asked for each of its days. The versions come from the database, narrowed to the item
+//! and the account; the prices from the one resolver.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -13,21 +15,23 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::answer::{AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine};
+use super::answer::{
+    AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine,
+};
 use super::effective_prices::net_unit_price;
 use super::http::{asker, text, unknown_asker};
 use super::quote::quote;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::{Database, PUBLICATION_VERSION};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{QueryParams, number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
 use crate::pricing::exact::{Amount, Percent, Positive, Shown};
+use crate::publication::item_history::{self, HistoryScope, HistoryStep};
 use crate::publication::live::LiveBook;
-use crate::publication::narrow::{self, Part, Step};
 use crate::publication::reader;
 use crate::publication::snapshot::Snapshot;
 use crate::values::{CurrencyCode, Date, Key, Quantity};
@@ -37,7 +41,7 @@ const DAYS: RangeInclusive<i64> = 1..=366;
 /// How many when the request does not say: the least that the directive allows.
 const DEFAULT_DAYS: i64 = 30;
 /// At most so many stretches are listed.
-const MOST_STRETCHES: usize = 1_000;
+const MAX_STRETCHES: usize = 1_000;
 
 /// Adds the operation.
 pub fn mount(routes: &mut Routes) {
@@ -80,8 +84,8 @@ pub struct LowestPrice {
     /// How many days are looked back at.
     #[schema(minimum = 1, maximum = 366, example = 30)]
     pub days: i64,
-    /// On how many of them there was a price. The others do not count: days before the item, the contact or the first publication,
-    /// and those on which the item was blocked or had no price.
+    /// On how many of them there was a price. The others do not count: days before the item, the
+    /// contact or the first publication, and those on which the item was blocked or had no price.
     #[schema(minimum = 0, maximum = 366, example = 30)]
     pub days_covered: i64,
     /// The lowest price; null if there was none on any of the days.
@@ -91,11 +95,12 @@ pub struct LowestPrice {
     /// Why there is no price on `date`; absent if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<LineProblem>,
-    /// What the price on `date` is below the lowest, in percent of the lowest, rounded down to two decimals; below zero when it is
-    /// above. Null if either is missing or the lowest is 0.
+    /// What the price on `date` is below the lowest, in percent of the lowest, rounded down to two
+    /// decimals; below zero when it is above. Null if either is missing or the lowest is 0.
     #[schema(max_length = 45, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "9.5")]
     pub reduction_percent: Option<String>,
-    /// The prices of the days, the newest first. More than one price may have been applied on one day.
+    /// The prices of the days, the newest first. More than one price may have been applied on one
+    /// day.
     #[schema(max_items = 1000)]
     pub history: Vec<PriceStretch>,
     /// Whether `history` has all of them, and not only the newest 1,000.
@@ -156,10 +161,12 @@ pub struct PriceStretch {
 
 /// Find the lowest price of the last days
 ///
-/// The lowest price that was applied to the item and the account in the days before `date`, campaign prices included, as it has to be
-/// named beside a reduced price (Directive 98/6/EC, article 6a). A price counts for each day on which a version of the price book with it
-/// was in force, be it for a minute. All prices are in one currency and with or without tax as that of `date`, each converted at the
-/// rate of its day. Days to come count with what is known of them now.
+/// The lowest price that was applied to the item and the account in the days before `date`,
+/// campaign prices included, as it has to be named beside a reduced price (Directive 98/6/EC,
+/// article 6a). A price counts for each day on which a version of the price book with it was in
+/// force, be it for a minute. All prices are in one currency and with or without tax as that of
+/// `date`, each converted at the rate of its day. Days to come count with what is known of them
+/// now.
 #[utoipa::path(
     get,
     path = "/v1/lowest-prices",
@@ -214,11 +221,11 @@ pub struct PriceStretch {
     ))
 )]
 async fn get_lowest_price(
-    call: Call,
+    call: ApiRequest,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let params = call.query(&[
         "itemNumber",
         "contactNumber",
@@ -236,19 +243,26 @@ async fn get_lowest_price(
     if let Asker::Customer(number) = &request.asker {
         let present = book.snapshot();
         let company = present.find_customer(number);
-        let company = company.ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
+        let company = company
+            .ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
         request.asker = Asker::Contact(present.contact_number(company).to_owned().into());
     }
-    let (steps, version) = steps(&database, &calendar, &request, window, window.date >= today).await?;
+    let (steps, version) =
+        steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
     // A year in which the price changed daily, or hourly, takes a while.
     let answer = background(move || find(&steps, request, window, &calendar)).await?;
     if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
         && let Some(name) = unknown_name(problem.code)
     {
-        return Err(Problem::rule(format!("?{name}"), FieldCode::ReferenceNotFound, problem.detail.clone()));
+        return Err(Problem::rule(
+            format!("?{name}"),
+            FieldCode::ReferenceNotFound,
+            problem.detail.clone(),
+        ));
     }
-    Ok(Answer::json(StatusCode::OK, &answer)?.header(PUBLICATION_VERSION, &version.to_string()))
+    Ok(ApiResponse::json(StatusCode::OK, &answer)?
+        .header(PUBLICATION_VERSION, &version.to_string()))
 }
 
 /// The parameter that names what an item does not have, or that there is no such item.
@@ -278,14 +292,21 @@ impl Window {
     }
 }
 
-fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest<'static>, Window), Problem> {
+fn read_query(
+    params: &QueryParams,
+    today: NaiveDate,
+) -> Result<(QuoteRequest<'static>, Window), Problem> {
     let mut errors = Vec::new();
     let contact = params.parsed("contactNumber", Key::parse, &mut errors);
     let customer = params.parsed("customerNumber", Key::parse, &mut errors);
     let asker = asker(contact, customer, "?", &mut errors);
     let item = params.parsed("itemNumber", Key::parse, &mut errors);
     if params.get("itemNumber").is_none() {
-        errors.push(FieldError::new("?itemNumber", FieldCode::Required, "itemNumber must be given"));
+        errors.push(FieldError::new(
+            "?itemNumber",
+            FieldCode::Required,
+            "itemNumber must be given",
+        ));
     }
     let date = params.parsed("date", Date::parse, &mut errors);
     let days = number(params, "days", DEFAULT_DAYS, DAYS).map_err(|error| errors.push(error));
@@ -318,26 +339,30 @@ fn read_query(params: &QueryParams, today: NaiveDate) -> Result<(QuoteRequest<'s
     Ok((request, window))
 }
 
-/// What the book said of the item and the account, from the first instant of the window on, up to the end of its date or, if that is
-/// still to come, up to now; and the version that this is.
+/// What the book said of the item and the account, from the first instant of the window on, up to
+/// the end of its date or, if that is still to come, up to now; and the version that this is.
 async fn steps(
     database: &Database,
     calendar: &Calendar,
     request: &QuoteRequest<'_>,
     window: Window,
     up_to_now: bool,
-) -> Result<(Vec<Step>, i64), Problem> {
+) -> Result<(Vec<HistoryStep>, i64), Problem> {
     let mut conn = database.report().await?;
-    let from = narrow::version_at(&mut conn, calendar.begins(window.first)).await?;
+    let from = item_history::version_at(&mut conn, calendar.begins(window.first)).await?;
     let to = match window.date.succ_opt() {
         Some(next) if !up_to_now => {
             let end = calendar.begins(next).checked_sub_signed(TimeDelta::microseconds(1));
-            narrow::version_at(&mut conn, end.unwrap_or_default()).await?
+            item_history::version_at(&mut conn, end.unwrap_or_default()).await?
         }
         _ => reader::latest(&mut conn).await?,
     };
-    let part = Part {
-        item_number: request.lines.first().map(|line| line.item_number.as_ref()).unwrap_or_default(),
+    let part = HistoryScope {
+        item_number: request
+            .lines
+            .first()
+            .map(|line| line.item_number.as_ref())
+            .unwrap_or_default(),
         contact_number: match &request.asker {
             Asker::Contact(number) => Some(number),
             Asker::Anybody | Asker::Customer(_) => None,
@@ -346,17 +371,17 @@ async fn steps(
     };
     // Even where a clock was set back.
     let to = to.max(from);
-    Ok((narrow::steps(&mut conn, part, from, to).await?, to))
+    Ok((item_history::steps(&mut conn, part, from, to).await?, to))
 }
 
 /// The answer: the price on the day, and those of the days before.
 fn find(
-    steps: &[Step],
+    steps: &[HistoryStep],
     mut request: QuoteRequest<'_>,
     window: Window,
     calendar: &Calendar,
 ) -> Result<LowestPrice, Problem> {
-    let book = narrow::after_all(steps);
+    let book = item_history::after_all(steps);
     let now = quote(&book, &request).map_err(|error| unknown_asker(&error, "?"))?;
     let (current, problem) = match now.lines.first() {
         Some(QuoteLine::Priced(line)) => (Some(price(line, book.version())), None),
@@ -375,10 +400,12 @@ fn find(
     let days_covered = days_covered(&history);
     let lowest = lowest(&history);
     history.reverse();
-    let history_is_complete = history.len() <= MOST_STRETCHES;
-    history.truncate(MOST_STRETCHES);
-    let reduction_percent =
-        lowest.as_ref().zip(current.as_ref()).and_then(|(lowest, current)| reduction(&lowest.price, current));
+    let history_is_complete = history.len() <= MAX_STRETCHES;
+    history.truncate(MAX_STRETCHES);
+    let reduction_percent = lowest
+        .as_ref()
+        .zip(current.as_ref())
+        .and_then(|(lowest, current)| reduction(&lowest.price, current));
     let line = request.lines.into_iter().next();
     let line = line.ok_or_else(|| Problem::internal("a question without its line"))?;
     Ok(LowestPrice {
@@ -414,8 +441,14 @@ fn price(line: &PricedLine<'_>, version: i64) -> PriceThen {
     }
 }
 
-/// The prices in the order of time: each version while it was in force, asked for each day of the window in that time.
-fn applied(steps: &[Step], request: &mut QuoteRequest<'_>, window: Window, calendar: &Calendar) -> Vec<PriceStretch> {
+/// The prices in the order of time: each version while it was in force, asked for each day of the
+/// window in that time.
+fn applied(
+    steps: &[HistoryStep],
+    request: &mut QuoteRequest<'_>,
+    window: Window,
+    calendar: &Calendar,
+) -> Vec<PriceStretch> {
     let mut history = Vec::new();
     let mut book = Snapshot::empty();
     let ends = steps.iter().skip(1).map(|step| step.since).chain([None]);
@@ -426,8 +459,10 @@ fn applied(steps: &[Step], request: &mut QuoteRequest<'_>, window: Window, calen
         }
         // The version ends an instant before the next one begins; the database counts microseconds.
         let last_instant = end.and_then(|end| end.checked_sub_signed(TimeDelta::microseconds(1)));
-        let first = step.since.map_or(window.first, |since| calendar.date_of(since).max(window.first));
-        let last = last_instant.map_or(window.last, |instant| calendar.date_of(instant).min(window.last));
+        let first =
+            step.since.map_or(window.first, |since| calendar.date_of(since).max(window.first));
+        let last =
+            last_instant.map_or(window.last, |instant| calendar.date_of(instant).min(window.last));
         let mut day = Some(first);
         while let Some(from) = day.filter(|day| *day <= last) {
             request.date = from;
@@ -441,8 +476,13 @@ fn applied(steps: &[Step], request: &mut QuoteRequest<'_>, window: Window, calen
     history
 }
 
-/// The price on the request's date, and the last day up to `last` on which it is sure to be the same.
-fn answer_from(book: &Snapshot, request: &QuoteRequest<'_>, last: NaiveDate) -> (NaiveDate, Option<PriceThen>) {
+/// The price on the request's date, and the last day up to `last` on which it is sure to be the
+/// same.
+fn answer_from(
+    book: &Snapshot,
+    request: &QuoteRequest<'_>,
+    last: NaiveDate,
+) -> (NaiveDate, Option<PriceThen>) {
     let day = request.date;
     // Somebody who was not known yet had no price.
     let Ok(quote) = quote(book, request) else { return (last, None) };
@@ -459,7 +499,10 @@ fn answer_from(book: &Snapshot, request: &QuoteRequest<'_>, last: NaiveDate) -> 
 /// Adds a stretch; one that says the same as the one before goes on with it.
 fn add(history: &mut Vec<PriceStretch>, stretch: PriceStretch) {
     if let Some(before) = history.last_mut() {
-        let same = PriceThen { publication_version: before.price.publication_version, ..stretch.price.clone() };
+        let same = PriceThen {
+            publication_version: before.price.publication_version,
+            ..stretch.price.clone()
+        };
         let touches = before.to.succ_opt().is_none_or(|next| stretch.from <= next);
         if touches && before.price == same {
             before.to = before.to.max(stretch.to);
@@ -476,7 +519,8 @@ fn days_covered(history: &[PriceStretch]) -> i64 {
     for PriceStretch { from, to, .. } in history {
         let begin = counted.and_then(|last| last.succ_opt()).map_or(*from, |next| next.max(*from));
         if begin <= *to {
-            days = days.saturating_add(to.signed_duration_since(begin).num_days()).saturating_add(1);
+            days =
+                days.saturating_add(to.signed_duration_since(begin).num_days()).saturating_add(1);
         }
         counted = counted.max(Some(*to));
     }
@@ -495,12 +539,14 @@ fn lowest(history: &[PriceStretch]) -> Option<LowestPriceFound> {
     })
 }
 
-/// By how many percent a price is below another, rounded down: nobody shall announce more than there is. Prices have fewer than 28
-/// digits, so that 128 bits hold them with four more.
+/// By how many percent a price is below another, rounded down: nobody shall announce more than
+/// there is. Prices have fewer than 28 digits, so that 128 bits hold them with four more.
 fn reduction(lowest: &PriceThen, current: &PriceThen) -> Option<String> {
-    let [lowest, current] = [lowest, current].map(|price| i128::try_from(price.net_unit_price.0).ok());
+    let [lowest, current] =
+        [lowest, current].map(|price| i128::try_from(price.net_unit_price.0).ok());
     let (lowest, current) = (lowest?, current?);
-    let hundredths = lowest.checked_sub(current)?.checked_mul(10_000)?.checked_div_euclid(lowest)?;
+    let hundredths =
+        lowest.checked_sub(current)?.checked_mul(10_000)?.checked_div_euclid(lowest)?;
     let sign = if hundredths < 0 { "-" } else { "" };
     Some(format!("{sign}{}", Shown::<2>(hundredths.unsigned_abs())))
 }
@@ -532,7 +578,11 @@ mod tests {
             (0, 0, None),
             (1, 999_999_999_999_999_999_990_000_000, Some("-99999999999999999998999999900")),
         ] {
-            assert_eq!(reduction(&at(lowest), &at(current)).as_deref(), percent, "{lowest} {current}");
+            assert_eq!(
+                reduction(&at(lowest), &at(current)).as_deref(),
+                percent,
+                "{lowest} {current}"
+            );
         }
     }
 }

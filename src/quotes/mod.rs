@@ -1,13 +1,13 @@
 //! One question, one answer, from the snapshot alone.
 //!
-//! *Invariant:* no quote waits: no database, no lock, no network. Only questions about other versions than the present one read the
-//! database: replays, and lowest prices.
+//! *Invariant:* no quote waits: no database, no lock, no network. Only questions about other
+//! versions than the present one read the database: replays, and lowest prices.
 
 pub mod answer;
-pub mod at_once;
+mod borrowed;
 pub mod effective_prices;
 mod explain;
-mod fast;
+pub mod fast_path;
 pub mod http;
 pub mod lowest_prices;
 pub mod quote;

@@ -1,11 +1,12 @@
-//! From a request to its answer: finds what the request names in the snapshot, puts the question to the resolver, and words
-//! the answer. Whose prices count, the currency and the rate are settled once per document.
+//! From a request to its answer: finds what the request names in the snapshot, puts the question to
+//! the resolver, and words the answer. Whose prices count, the currency and the rate are settled
+//! once per document.
 
 use chrono::NaiveDate;
 
 use super::answer::{
-    AnswerSource, LineProblem, LineProblemCode, LineUsed, NamedCampaign, NextBreak, PricedLine, Quote, QuoteError,
-    QuoteLine, Totals, UnpricedLine,
+    AnswerSource, LineProblem, LineProblemCode, LineUsed, NamedCampaign, NextBreak, PricedLine,
+    Quote, QuoteError, QuoteLine, Totals, UnpricedLine,
 };
 use super::explain::Explanation;
 use super::request::{Asker, QuoteRequest, RequestLine};
@@ -22,8 +23,12 @@ use crate::publication::snapshot::{FoundItem, Item, Snapshot};
 /// Answers a request from one version of the price book.
 ///
 /// # Errors
-/// When the contact or customer that asks is unknown. What is wrong with one line stands at that line.
-pub fn quote<'a>(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Result<Quote<'a>, QuoteError> {
+/// When the contact or customer that asks is unknown. What is wrong with one line stands at that
+/// line.
+pub fn quote<'a>(
+    snapshot: &'a Snapshot,
+    request: &'a QuoteRequest<'_>,
+) -> Result<Quote<'a>, QuoteError> {
     let document = Document::new(snapshot, request)?;
     let mut quote = document.without_lines();
     quote.lines.reserve_exact(request.lines.len());
@@ -53,7 +58,8 @@ pub fn write_quote(
 ) -> Result<(), QuoteError> {
     let document = Document::new(snapshot, request)?;
     let mut quote = document.without_lines();
-    let mut writer = QuoteWriter::begin(out, &quote, request.lines.len(), request.explain.is_some());
+    let mut writer =
+        QuoteWriter::begin(out, &quote, request.lines.len(), request.explain.is_some());
     let mut explanation = document.explanation();
     for line in &request.lines {
         let answer = document.answer(line, scratch, explanation.as_mut());
@@ -64,12 +70,15 @@ pub fn write_quote(
     Ok(())
 }
 
-/// Everything that stands against the campaign that a request names, whatever item it asks for: not published, or not in the audience
-/// and outside the dates.
+/// Everything that stands against the campaign that a request names, whatever item it asks for: not
+/// published, or not in the audience and outside the dates.
 ///
 /// # Errors
 /// When the contact or customer that asks is unknown.
-pub fn against_campaign(snapshot: &Snapshot, request: &QuoteRequest) -> Result<Vec<Verdict>, QuoteError> {
+pub fn against_campaign(
+    snapshot: &Snapshot,
+    request: &QuoteRequest,
+) -> Result<Vec<Verdict>, QuoteError> {
     Ok(Document::new(snapshot, request)?.against_campaign())
 }
 
@@ -103,12 +112,16 @@ impl<'a> Document<'a> {
     fn new(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Result<Self, QuoteError> {
         let contact = match &request.asker {
             Asker::Anybody => None,
-            Asker::Contact(number) => {
-                Some(snapshot.find_contact(number).ok_or_else(|| QuoteError::UnknownContact(number.to_string()))?)
-            }
-            Asker::Customer(number) => {
-                Some(snapshot.find_customer(number).ok_or_else(|| QuoteError::UnknownCustomer(number.to_string()))?)
-            }
+            Asker::Contact(number) => Some(
+                snapshot
+                    .find_contact(number)
+                    .ok_or_else(|| QuoteError::UnknownContact(number.to_string()))?,
+            ),
+            Asker::Customer(number) => Some(
+                snapshot
+                    .find_customer(number)
+                    .ok_or_else(|| QuoteError::UnknownCustomer(number.to_string()))?,
+            ),
         };
         let account = contact.map(|contact| account_of(snapshot, contact));
         let named_currency = currency_code(snapshot, request, contact, account.as_ref());
@@ -129,7 +142,8 @@ impl<'a> Document<'a> {
             prices_include_tax: request
                 .prices_include_tax
                 .unwrap_or_else(|| customer.is_some_and(|customer| customer.prices_include_tax)),
-            campaigns: named.map_or(Campaigns::Any, |number| Campaigns::Only(snapshot.find_campaign(number))),
+            campaigns: named
+                .map_or(Campaigns::Any, |number| Campaigns::Only(snapshot.find_campaign(number))),
         })
     }
 
@@ -138,7 +152,9 @@ impl<'a> Document<'a> {
         Quote {
             publication_version: self.snapshot.version(),
             date: self.request.date,
-            account_number: self.account.map(|account| self.snapshot.contact_number(account.contact)),
+            account_number: self
+                .account
+                .map(|account| self.snapshot.contact_number(account.contact)),
             currency_code: self.currency_code,
             prices_include_tax: self.prices_include_tax,
             lines: Vec::new(),
@@ -152,8 +168,8 @@ impl<'a> Document<'a> {
         Some(Explanation::new(self.snapshot, self.named_campaign(), visibility))
     }
 
-    /// The answer to a line, without a trace; what was seen is kept by who looks on, if anybody does. Either way it is the same
-    /// resolver.
+    /// The answer to a line, without a trace; what was seen is kept by who looks on, if anybody
+    /// does. Either way it is the same resolver.
     fn answer(
         &self,
         line: &RequestLine<'_>,
@@ -178,14 +194,19 @@ impl<'a> Document<'a> {
     }
 
     /// The question that a line asks, in the numbers of the snapshot, and the item it is about.
-    fn question(&self, line: &RequestLine<'_>) -> Result<(Question<'a>, FoundItem<'a>), LineProblem> {
-        let found = self
-            .snapshot
-            .find_item(&line.item_number)
-            .ok_or_else(|| problem(LineProblemCode::UnknownItem, format!("there is no item {}", line.item_number)))?;
+    fn question(
+        &self,
+        line: &RequestLine<'_>,
+    ) -> Result<(Question<'a>, FoundItem<'a>), LineProblem> {
+        let found = self.snapshot.find_item(&line.item_number).ok_or_else(|| {
+            problem(LineProblemCode::UnknownItem, format!("there is no item {}", line.item_number))
+        })?;
         let item = found.item;
         if item.blocked {
-            return Err(problem(LineProblemCode::ItemBlocked, format!("item {} is blocked", line.item_number)));
+            return Err(problem(
+                LineProblemCode::ItemBlocked,
+                format!("item {} is blocked", line.item_number),
+            ));
         }
         let variant = self.variant(line, item)?;
         let (unit, quantity_per_unit) = self.unit(line, item)?;
@@ -208,7 +229,11 @@ impl<'a> Document<'a> {
             account: self.account,
             campaigns: self.campaigns,
             date: self.request.date,
-            item: ItemTerms { list_price: item.list_price, includes_tax: item.price_includes_tax, tax: item.tax },
+            item: ItemTerms {
+                list_price: item.list_price,
+                includes_tax: item.price_includes_tax,
+                tax: item.tax,
+            },
             variant,
             unit,
             quantity: line.quantity,
@@ -223,46 +248,64 @@ impl<'a> Document<'a> {
 
     fn variant(&self, line: &RequestLine<'_>, item: &Item) -> Result<Option<Code>, LineProblem> {
         let Some(text) = &line.variant_code else { return Ok(None) };
-        let variant = self.snapshot.code(text).filter(|code| item.has_variant(*code)).ok_or_else(|| {
-            problem(LineProblemCode::UnknownVariant, format!("item {} has no variant {text}", line.item_number))
-        })?;
+        let variant =
+            self.snapshot.code(text).filter(|code| item.has_variant(*code)).ok_or_else(|| {
+                problem(
+                    LineProblemCode::UnknownVariant,
+                    format!("item {} has no variant {text}", line.item_number),
+                )
+            })?;
         Ok(Some(variant))
     }
 
     fn unit(&self, line: &RequestLine<'_>, item: &Item) -> Result<(Code, Positive), LineProblem> {
-        let Some(text) = &line.unit_of_measure_code else { return Ok((item.base_unit, Positive::ONE)) };
-        self.snapshot.code(text).and_then(|unit| Some((unit, item.quantity_per_unit(unit)?))).ok_or_else(|| {
-            let detail = format!("item {} is not sold in the unit of measure {text}", line.item_number);
-            problem(LineProblemCode::UnknownUnitOfMeasure, detail)
-        })
+        let Some(text) = &line.unit_of_measure_code else {
+            return Ok((item.base_unit, Positive::ONE));
+        };
+        self.snapshot
+            .code(text)
+            .and_then(|unit| Some((unit, item.quantity_per_unit(unit)?)))
+            .ok_or_else(|| {
+                let detail =
+                    format!("item {} is not sold in the unit of measure {text}", line.item_number);
+                problem(LineProblemCode::UnknownUnitOfMeasure, detail)
+            })
     }
 
     fn rate_missing(&self) -> LineProblem {
         let currency = self.currency_code.unwrap_or_default();
-        let detail = format!("{currency} has no exchange rate that has begun by {}", self.request.date);
+        let detail =
+            format!("{currency} has no exchange rate that has begun by {}", self.request.date);
         problem(LineProblemCode::ExchangeRateMissing, detail)
     }
 
-    /// What became of the campaign that the request names. Its lines cannot say it where it has none in the book.
+    /// What became of the campaign that the request names. Its lines cannot say it where it has
+    /// none in the book.
     fn named_campaign(&self) -> Option<NamedCampaign<'a>> {
         let campaign_number = self.request.campaign_number.as_deref()?;
         Some(NamedCampaign { campaign_number, verdict: self.against_campaign().into_iter().next() })
     }
 
-    /// Everything that stands against the campaign that the request names, in the order of the verdicts.
+    /// Everything that stands against the campaign that the request names, in the order of the
+    /// verdicts.
     fn against_campaign(&self) -> Vec<Verdict> {
         let Campaigns::Only(index) = self.campaigns else { return Vec::new() };
-        let published = index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
+        let published =
+            index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
         let Some((index, period)) = published else { return vec![Verdict::NotPublished] };
         let is_held = self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact));
-        let against = [(is_held, Verdict::NotInAudience), (period.contains(self.request.date), Verdict::OutsideDates)];
+        let against = [
+            (is_held, Verdict::NotInAudience),
+            (period.contains(self.request.date), Verdict::OutsideDates),
+        ];
         against.into_iter().filter(|(holds, _)| !holds).map(|(_, verdict)| verdict).collect()
     }
 
     /// Words the resolver's answer, without a trace.
     fn priced(&self, answer: &Answer<'a>) -> PricedLine<'a> {
-        let price_line =
-            answer.price_line.map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
+        let price_line = answer
+            .price_line
+            .map(|line| used(self.snapshot, line.id, line.conditions.source, line.version));
         PricedLine {
             unit_price: answer.unit_price,
             line_discount_percent: answer.percent,
@@ -286,7 +329,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The account that a contact asks for. One without customer has no groups and allows line discounts.
+/// The account that a contact asks for. One without customer has no groups and allows line
+/// discounts.
 fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     let contact = snapshot.account_of(contact);
     let customer = snapshot.contact(contact).and_then(|contact| contact.customer);
@@ -298,8 +342,8 @@ fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     }
 }
 
-/// The currency of the answer, its text and its code: the request's, else the contact's, else the account's, else local. One
-/// that the book has never heard of has no code.
+/// The currency of the answer, its text and its code: the request's, else the contact's, else the
+/// account's, else local. One that the book has never heard of has no code.
 fn currency_code<'a>(
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'_>,
@@ -331,12 +375,25 @@ fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: Naiv
 }
 
 /// A line of the book, as the answer names it.
-pub(super) fn used(snapshot: &Snapshot, id: uuid::Uuid, source: Source, version: i64) -> LineUsed<'_> {
+pub(super) fn used(
+    snapshot: &Snapshot,
+    id: uuid::Uuid,
+    source: Source,
+    version: i64,
+) -> LineUsed<'_> {
     let source = match source {
-        Source::Campaign(index) => AnswerSource::Campaign { campaign_number: snapshot.campaign_number(index) },
-        Source::Contact(index) => AnswerSource::Contact { contact_number: snapshot.contact_number(index) },
-        Source::PriceGroup(code) => AnswerSource::CustomerPriceGroup { code: snapshot.code_text(code) },
-        Source::DiscountGroup(code) => AnswerSource::CustomerDiscountGroup { code: snapshot.code_text(code) },
+        Source::Campaign(index) => {
+            AnswerSource::Campaign { campaign_number: snapshot.campaign_number(index) }
+        }
+        Source::Contact(index) => {
+            AnswerSource::Contact { contact_number: snapshot.contact_number(index) }
+        }
+        Source::PriceGroup(code) => {
+            AnswerSource::CustomerPriceGroup { code: snapshot.code_text(code) }
+        }
+        Source::DiscountGroup(code) => {
+            AnswerSource::CustomerDiscountGroup { code: snapshot.code_text(code) }
+        }
         Source::AllCustomers => AnswerSource::AllCustomers,
     };
     LineUsed { id, source, publication_version: version }
@@ -360,10 +417,12 @@ fn unpriced(why: Unpriced) -> LineProblem {
 }
 
 impl Totals {
-    /// Adds a line, if it has a price. A thousand lines of fewer than 10^20 units each stay far within 128 bits.
+    /// Adds a line, if it has a price. A thousand lines of fewer than 10^20 units each stay far
+    /// within 128 bits.
     fn add(&mut self, line: &Result<PricedLine<'_>, LineProblem>) {
         if let Ok(line) = line {
-            let add = |sum: &mut Shown<5>, amount: Amount| sum.0 = sum.0.saturating_add(amount.units());
+            let add =
+                |sum: &mut Shown<5>, amount: Amount| sum.0 = sum.0.saturating_add(amount.units());
             add(&mut self.gross_amount, line.gross_amount);
             add(&mut self.discount_amount, line.discount_amount);
             add(&mut self.line_amount, line.line_amount);

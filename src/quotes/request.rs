@@ -1,4 +1,5 @@
-//! A request for prices, parsed and complete save for what the price book itself supplies (units, taxes, currencies).
+//! A request for prices, parsed and complete save for what the price book itself supplies (units,
+//! taxes, currencies).
 
 use std::borrow::Cow;
 

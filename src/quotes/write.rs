@@ -1,5 +1,6 @@
-//! Writes the answer as JSON, piece by piece: the same text that serde makes of the types in [`answer`](super::answer), in a
-//! fraction of its time. Those types say what the answer is; a test holds the two together.
+//! Writes the answer as JSON, piece by piece: the same text that serde makes of the types in
+//! [`answer`](super::answer), in a fraction of its time. Those types say what the answer is; a test
+//! holds the two together.
 
 use std::io::Write as _;
 
@@ -8,7 +9,8 @@ use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
 use super::answer::{
-    AnswerSource, DiscountTrace, LineProblem, LineUsed, NextBreak, OtherLines, PriceTrace, PricedLine, Quote, Totals,
+    AnswerSource, DiscountTrace, LineProblem, LineUsed, NextBreak, OtherLines, PriceTrace,
+    PricedLine, Quote, Totals,
 };
 use super::explain::Explanation;
 use crate::pricing::exact::{push_whole, write_plain};
@@ -20,7 +22,7 @@ const BYTES_OF_AN_EXPLAINED_LINE: usize = 4_800;
 
 /// An answer on its way.
 pub(super) struct QuoteWriter<'o> {
-    out: Out<'o>,
+    out: JsonWriter<'o>,
     first: bool,
 }
 
@@ -29,15 +31,15 @@ impl<'o> QuoteWriter<'o> {
     pub fn begin(out: &'o mut Vec<u8>, quote: &Quote<'_>, lines: usize, explain: bool) -> Self {
         let bytes_of_a_line = if explain { BYTES_OF_AN_EXPLAINED_LINE } else { BYTES_OF_A_LINE };
         out.reserve(bytes_of_a_line.saturating_mul(lines).saturating_add(BYTES_OF_A_LINE));
-        let mut out = Out(out);
+        let mut out = JsonWriter(out);
         out.raw("{\"publicationVersion\":");
         out.integer(quote.publication_version);
         out.raw(",\"date\":");
         out.date(quote.date);
         out.raw(",\"accountNumber\":");
-        out.optional(quote.account_number, Out::text);
+        out.optional(quote.account_number, JsonWriter::text);
         out.raw(",\"currencyCode\":");
-        out.optional(quote.currency_code, Out::text);
+        out.optional(quote.currency_code, JsonWriter::text);
         out.raw(",\"pricesIncludeTax\":");
         out.truth(quote.prices_include_tax);
         out.raw(",\"lines\":[");
@@ -45,7 +47,11 @@ impl<'o> QuoteWriter<'o> {
     }
 
     /// Writes the next line, and what was seen on the way to it.
-    pub fn line(&mut self, line: &Result<PricedLine<'_>, LineProblem>, explanation: Option<&Explanation<'_>>) {
+    pub fn line(
+        &mut self,
+        line: &Result<PricedLine<'_>, LineProblem>,
+        explanation: Option<&Explanation<'_>>,
+    ) {
         let out = &mut self.out;
         if !std::mem::take(&mut self.first) {
             out.raw(",");
@@ -73,9 +79,9 @@ impl<'o> QuoteWriter<'o> {
     }
 }
 
-struct Out<'o>(&'o mut Vec<u8>);
+struct JsonWriter<'o>(&'o mut Vec<u8>);
 
-impl Out<'_> {
+impl JsonWriter<'_> {
     fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
@@ -130,7 +136,9 @@ impl Out<'_> {
         self.raw("\"");
         match u32::try_from(year).ok().filter(|year| *year <= 9_999) {
             Some(year) => {
-                let digit = |number: u32, place: u32| b'0' + u8::try_from(number / place % 10).unwrap_or_default();
+                let digit = |number: u32, place: u32| {
+                    b'0' + u8::try_from(number / place % 10).unwrap_or_default()
+                };
                 self.0.extend_from_slice(&[
                     digit(year, 1_000),
                     digit(year, 100),
@@ -315,12 +323,14 @@ mod tests {
 
     #[test]
     fn single_values_are_written_as_serde_writes_them() {
-        let written = |write: &dyn Fn(&mut Out<'_>)| {
+        let written = |write: &dyn Fn(&mut JsonWriter<'_>)| {
             let mut bytes = Vec::new();
-            write(&mut Out(&mut bytes));
+            write(&mut JsonWriter(&mut bytes));
             String::from_utf8(bytes).unwrap()
         };
-        for (year, month, day) in [(1, 1, 1), (2031, 10, 9), (9_999, 12, 31), (10_000, 1, 1), (0, 2, 29), (-1, 1, 1)] {
+        for (year, month, day) in
+            [(1, 1, 1), (2031, 10, 9), (9_999, 12, 31), (10_000, 1, 1), (0, 2, 29), (-1, 1, 1)]
+        {
             let date = NaiveDate::from_ymd_opt(year, month, day).unwrap();
             assert_eq!(written(&|out| out.date(date)), serde_json::to_string(&date).unwrap());
         }

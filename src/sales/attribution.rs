@@ -1,5 +1,6 @@
-//! Which campaigns a posted line is owed to: by the quote that it refers to, else as the ERP says, else by finding the price of
-//! its date once more, in the price book as it was when that day ended.
+//! Which campaigns a posted line is owed to: by the quote that it refers to, else as the ERP says,
+//! else by finding the price of its date once more, in the price book as it was when that day
+//! ended.
 //!
 //! A campaign that no longer exists gets nothing.
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Basis, Posting, SaleWrite};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::Draft;
+use crate::platform::http::resource::RowWrite;
 use crate::publication::reader;
 use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{AnswerSource, LineUsed, QuoteLine};
@@ -55,7 +56,7 @@ struct Line {
 /// By the quotes that lines refer to; and what is wrong with what they refer to.
 pub(super) async fn by_reference(
     conn: &mut AsyncPgConnection,
-    rows: &[&Draft<SaleWrite>],
+    rows: &[&RowWrite<SaleWrite>],
 ) -> QueryResult<(Vec<Owed>, Vec<FieldError>)> {
     let referring = || rows.iter().filter_map(|row| Some((row, row.write.publication_version?)));
     if referring().next().is_none() {
@@ -75,34 +76,47 @@ pub(super) async fn by_reference(
         let discount = row.write.discount_line_id.map(|id| (row.id, false, id, version));
         named.extend(price.into_iter().chain(discount));
     }
-    let question = "SELECT named.sale, named.is_price, book_entries.key IS NOT NULL AS found, book_entries.campaign_number \
+    let query = "SELECT named.sale, named.is_price, book_entries.key IS NOT NULL AS found, book_entries.campaign_number \
         FROM unnest($1, $2, $3, $4) AS named(sale, is_price, line, version) LEFT JOIN book_entries \
             ON kind = CASE WHEN is_price THEN 'PRICE_LINE' ELSE 'DISCOUNT_LINE' END AND key = named.line \
             AND from_version <= version AND (to_version IS NULL OR to_version > version)";
-    let lines: Vec<Line> = diesel::sql_query(question)
+    let lines: Vec<Line> = diesel::sql_query(query)
         .bind::<Array<SqlUuid>, _>(named.iter().map(|(sale, ..)| *sale).collect::<Vec<_>>())
         .bind::<Array<Bool>, _>(named.iter().map(|(_, is_price, ..)| *is_price).collect::<Vec<_>>())
-        .bind::<Array<SqlText>, _>(named.iter().map(|(_, _, line, _)| line.to_string()).collect::<Vec<_>>())
+        .bind::<Array<SqlText>, _>(
+            named.iter().map(|(_, _, line, _)| line.to_string()).collect::<Vec<_>>(),
+        )
         .bind::<Array<BigInt>, _>(named.iter().map(|(.., version)| *version).collect::<Vec<_>>())
         .load(conn)
         .await?;
     errors.extend(lines.iter().filter(|line| !line.found).map(|line| {
         let pointer = if line.is_price { "/priceLineId" } else { "/discountLineId" };
-        FieldError::new(pointer, FieldCode::ReferenceNotFound, "that version of the price book has no such line")
+        FieldError::new(
+            pointer,
+            FieldCode::ReferenceNotFound,
+            "that version of the price book has no such line",
+        )
     }));
     let owed = lines.into_iter().filter_map(|line| {
         let part = if line.is_price { Part::Price } else { Part::Discount };
-        Some(Owed { sale: line.sale, campaign: line.campaign_number?, basis: Basis::Reference, part })
+        Some(Owed {
+            sale: line.sale,
+            campaign: line.campaign_number?,
+            basis: Basis::Reference,
+            part,
+        })
     });
     Ok((owed.collect(), errors))
 }
 
-/// As the ERP says, of lines that refer to no quote. It says nothing of price and discount, so both count.
-pub(super) fn as_stated(rows: &[&Draft<SaleWrite>]) -> Vec<Owed> {
-    let stated = rows.iter().filter(|row| row.write.publication_version.is_none()).filter_map(|row| {
-        let campaign = row.write.campaign_number.as_ref()?.to_string();
-        Some(Owed { sale: row.id, campaign, basis: Basis::Stated, part: Part::Both })
-    });
+/// As the ERP says, of lines that refer to no quote. It says nothing of price and discount, so both
+/// count.
+pub(super) fn as_stated(rows: &[&RowWrite<SaleWrite>]) -> Vec<Owed> {
+    let stated =
+        rows.iter().filter(|row| row.write.publication_version.is_none()).filter_map(|row| {
+            let campaign = row.write.campaign_number.as_ref()?.to_string();
+            Some(Owed { sale: row.id, campaign, basis: Basis::Stated, part: Part::Both })
+        });
     stated.collect()
 }
 
@@ -110,16 +124,17 @@ pub(super) fn as_stated(rows: &[&Draft<SaleWrite>]) -> Vec<Owed> {
 pub(super) async fn by_replay(
     conn: &mut AsyncPgConnection,
     posting: &Posting,
-    rows: &[&Draft<SaleWrite>],
+    rows: &[&RowWrite<SaleWrite>],
 ) -> Result<Vec<Owed>, Problem> {
-    let knows_no_more =
-        |row: &&&Draft<SaleWrite>| row.write.publication_version.is_none() && row.write.campaign_number.is_none();
-    let rows: Vec<&Draft<SaleWrite>> = rows.iter().filter(knows_no_more).copied().collect();
+    let knows_no_more = |row: &&&RowWrite<SaleWrite>| {
+        row.write.publication_version.is_none() && row.write.campaign_number.is_none()
+    };
+    let rows: Vec<&RowWrite<SaleWrite>> = rows.iter().filter(knows_no_more).copied().collect();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let versions = in_force(conn, posting, &rows).await?;
-    let mut by_version: BTreeMap<i64, Vec<&Draft<SaleWrite>>> = BTreeMap::new();
+    let mut by_version: BTreeMap<i64, Vec<&RowWrite<SaleWrite>>> = BTreeMap::new();
     for row in rows {
         let version = versions.get(&row.write.posting_date.get()).copied().unwrap_or_default();
         by_version.entry(version).or_default().push(row);
@@ -132,23 +147,30 @@ pub(super) async fn by_replay(
     Ok(owed)
 }
 
-/// The book as it was at a version, which is then at hand for the rest of the request: the rows of a batch that is refused are tried
-/// again one by one.
-async fn book_at(conn: &mut AsyncPgConnection, posting: &Posting, version: i64) -> Result<Arc<Snapshot>, Problem> {
+/// The book as it was at a version, which is then at hand for the rest of the request: the rows of
+/// a batch that is refused are tried again one by one.
+async fn book_at(
+    conn: &mut AsyncPgConnection,
+    posting: &Posting,
+    version: i64,
+) -> Result<Arc<Snapshot>, Problem> {
     if let Some(book) = posting.past.borrow().get(&version) {
         return Ok(book.clone());
     }
     let book = posting.book.as_of(conn, version).await?;
-    let book = book.ok_or_else(|| Problem::internal(format!("there is no version {version} of the price book")))?;
+    let book = book.ok_or_else(|| {
+        Problem::internal(format!("there is no version {version} of the price book"))
+    })?;
     posting.past.borrow_mut().insert(version, book.clone());
     Ok(book)
 }
 
-/// The version that was in force when each posting date ended, where the company is; the present one for a day that has not.
+/// The version that was in force when each posting date ended, where the company is; the present
+/// one for a day that has not.
 async fn in_force(
     conn: &mut AsyncPgConnection,
     posting: &Posting,
-    rows: &[&Draft<SaleWrite>],
+    rows: &[&RowWrite<SaleWrite>],
 ) -> QueryResult<HashMap<NaiveDate, i64>> {
     #[derive(QueryableByName)]
     struct InForce {
@@ -157,12 +179,14 @@ async fn in_force(
         #[diesel(sql_type = BigInt)]
         version: i64,
     }
-    let end = |date: NaiveDate| date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| posting.calendar.begins(next));
+    let end = |date: NaiveDate| {
+        date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| posting.calendar.begins(next))
+    };
     let ends: BTreeMap<NaiveDate, DateTime<Utc>> =
         rows.iter().map(|row| row.write.posting_date.get()).map(|date| (date, end(date))).collect();
-    let question = "SELECT day.date, version FROM unnest($1, $2) AS day(date, until), LATERAL (SELECT version FROM publications \
+    let query = "SELECT day.date, version FROM unnest($1, $2) AS day(date, until), LATERAL (SELECT version FROM publications \
             WHERE published_at < day.until ORDER BY published_at DESC, version DESC LIMIT 1) AS newest";
-    let found: Vec<InForce> = diesel::sql_query(question)
+    let found: Vec<InForce> = diesel::sql_query(query)
         .bind::<Array<SqlDate>, _>(ends.keys().copied().collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(ends.values().copied().collect::<Vec<_>>())
         .load(conn)
@@ -170,8 +194,9 @@ async fn in_force(
     Ok(found.into_iter().map(|row| (row.date, row.version)).collect())
 }
 
-/// What the book says of the line: the campaigns of its price and its discount. What has no price there is owed to nobody.
-fn replayed(book: &Snapshot, row: &Draft<SaleWrite>) -> Vec<Owed> {
+/// What the book says of the line: the campaigns of its price and its discount. What has no price
+/// there is owed to nobody.
+fn replayed(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Owed> {
     let write = &row.write;
     let asker = match (&write.contact_number, &write.customer_number) {
         (Some(contact), _) => Asker::Contact(contact.as_str().into()),
@@ -187,7 +212,10 @@ fn replayed(book: &Snapshot, row: &Draft<SaleWrite>) -> Vec<Owed> {
         lines: vec![RequestLine {
             item_number: write.item_number.as_str().into(),
             variant_code: write.variant_code.as_ref().map(|code| code.as_str().into()),
-            unit_of_measure_code: write.unit_of_measure_code.as_ref().map(|code| code.as_str().into()),
+            unit_of_measure_code: write
+                .unit_of_measure_code
+                .as_ref()
+                .map(|code| code.as_str().into()),
             quantity: write.quantity.into(),
             tax_percent: None,
         }],
@@ -195,13 +223,18 @@ fn replayed(book: &Snapshot, row: &Draft<SaleWrite>) -> Vec<Owed> {
     };
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
     let owed = |line: Option<LineUsed<'_>>, part| match line?.source {
-        AnswerSource::Campaign { campaign_number } => {
-            Some(Owed { sale: row.id, campaign: campaign_number.to_owned(), basis: Basis::Replay, part })
-        }
+        AnswerSource::Campaign { campaign_number } => Some(Owed {
+            sale: row.id,
+            campaign: campaign_number.to_owned(),
+            basis: Basis::Replay,
+            part,
+        }),
         _ => None,
     };
     let of_line = |line: &QuoteLine<'_>| match line {
-        QuoteLine::Priced(line) => [owed(line.price_line, Part::Price), owed(line.discount_line, Part::Discount)],
+        QuoteLine::Priced(line) => {
+            [owed(line.price_line, Part::Price), owed(line.discount_line, Part::Discount)]
+        }
         QuoteLine::Unpriced(_) => [None, None],
     };
     answer.lines.iter().flat_map(of_line).flatten().collect()

@@ -1,5 +1,6 @@
-//! Posted sales: the lines of invoices and credit memos as the ERP has posted them, each attributed to the campaigns whose price
-//! or discount it carried. A posted line stays as it is; a wrong one is taken back by a credit memo.
+//! Posted sales: the lines of invoices and credit memos as the ERP has posted them, each attributed
+//! to the campaigns whose price or discount it carried. A posted line stays as it is; a wrong one
+//! is taken back by a credit memo.
 
 mod attribution;
 
@@ -12,7 +13,9 @@ use actix_web::{HttpRequest, web};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Date as SqlDate, Integer, Nullable, Numeric, Text as SqlText, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Date as SqlDate, Integer, Nullable, Numeric, Text as SqlText, Uuid as SqlUuid,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,12 +23,14 @@ use uuid::Uuid;
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{sales, sales_attributions};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{self, Holder, Named, Target, named};
+use crate::platform::http::constraints::{self, Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of};
+use crate::platform::http::resource::{
+    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of,
+};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
 use crate::values::wire::text_enum;
@@ -89,14 +94,15 @@ pub struct SaleWrite {
     #[deserr(default)]
     #[schema(required = false, default = "1")]
     pub quantity: Quantity,
-    /// What the line came to without tax, discount taken off, in local currency. Not negative on a credit memo either.
+    /// What the line came to without tax, discount taken off, in local currency. Not negative on a
+    /// credit memo either.
     pub line_amount: Amount,
     /// The discount that was taken off, in local currency.
     #[deserr(default)]
     #[schema(required = false, default = "0")]
     pub discount_amount: Amount,
-    /// The currency the document was in, for finding its price again; absent: as for a quote. The amounts are in local
-    /// currency in any case.
+    /// The currency the document was in, for finding its price again; absent: as for a quote. The
+    /// amounts are in local currency in any case.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
     /// The campaign, where the ERP knows it. Counts for a line without `publicationVersion`.
@@ -108,8 +114,8 @@ pub struct SaleWrite {
     /// `discountLine.id` of the quote; needs `publicationVersion`.
     #[deserr(default)]
     pub discount_line_id: Option<Id>,
-    /// The quote's `publicationVersion`. Given, the quote says alone which campaigns the sale is owed to: those of the two
-    /// lines, none if there are none.
+    /// The quote's `publicationVersion`. Given, the quote says alone which campaigns the sale is
+    /// owed to: those of the two lines, none if there are none.
     #[deserr(default)]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
@@ -213,8 +219,10 @@ impl Scope for Posting {
 
     async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let book = request.app_data::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
-        let calendar = request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
-        let both = book.zip(calendar).map(|(book, calendar)| Self { book, calendar, past: Rc::default() });
+        let calendar =
+            request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
+        let both =
+            book.zip(calendar).map(|(book, calendar)| Self { book, calendar, past: Rc::default() });
         both.ok_or_else(|| Problem::internal("the service has no price book or no calendar"))
     }
 }
@@ -234,7 +242,8 @@ impl Resource for Sales {
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "sales.id").not_null(),
-            Field::new("documentType", FieldKind::Enum(DocumentType::TEXTS), "sales.document_type").not_null(),
+            Field::new("documentType", FieldKind::Enum(DocumentType::TEXTS), "sales.document_type")
+                .not_null(),
             Field::new("documentNumber", FieldKind::Key, "sales.document_number").not_null(),
             Field::new("lineNumber", FieldKind::Integer, "sales.line_number").not_null(),
             Field::new("postingDate", FieldKind::Date, "sales.posting_date").not_null(),
@@ -256,20 +265,37 @@ impl Resource for Sales {
         default_order: "postingDate,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = Posting;
     type Write = SaleWrite;
     type View = SaleView;
 
-    async fn list(conn: &mut AsyncPgConnection, _: &Posting, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        _: &Posting,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = sales::table.select(Row::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows = query.load(conn).await?;
         Ok(views(conn, rows).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, _: &Posting, list: &ListQuery) -> Result<i64, Problem> {
-        Ok(sales::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        _: &Posting,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(sales::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     // Nothing is locked: a posted line never changes.
@@ -289,7 +315,7 @@ impl Resource for Sales {
         _: &Posting,
         writes: &[SaleWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let question = "SELECT sales.document_type, sales.document_number, sales.line_number, sales.id \
+        let query = "SELECT sales.document_type, sales.document_number, sales.line_number, sales.id \
             FROM unnest($1, $2, $3) AS wanted(type, number, line) JOIN sales \
                 ON document_number = wanted.number AND document_type = wanted.type AND line_number = wanted.line";
         #[derive(QueryableByName)]
@@ -303,48 +329,57 @@ impl Resource for Sales {
             #[diesel(sql_type = SqlUuid)]
             id: Uuid,
         }
-        let known: Vec<Known> = diesel::sql_query(question)
+        let known: Vec<Known> = diesel::sql_query(query)
             .bind::<Array<SqlText>, _>(column(writes, |write| write.document_type))
             .bind::<Array<SqlText>, _>(column(writes, |write| &write.document_number))
             .bind::<Array<Integer>, _>(column(writes, |write| write.line_number))
             .load(conn)
             .await?;
-        let known = known.into_iter().map(|row| ((row.document_type, row.document_number, row.line_number), row.id));
-        let keys = writes.iter().map(|w| Some((w.document_type, w.document_number.clone(), w.line_number)));
+        let known = known
+            .into_iter()
+            .map(|row| ((row.document_type, row.document_number, row.line_number), row.id));
+        let keys = writes
+            .iter()
+            .map(|w| Some((w.document_type, w.document_number.clone(), w.line_number)));
         Ok(ids_of(keys.collect(), known.collect()))
     }
 
     // Nothing is touched: no price depends on a sale.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         posting: &Posting,
-        rows: &[Draft<SaleWrite>],
+        rows: &[RowWrite<SaleWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let standing = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut effect.conn, rows).await?,
+            IfExists::Replace => present(&mut work.conn, rows).await?,
         };
-        if let Some(other) = rows.iter().find(|row| standing.get(&row.id).is_some_and(|was| *was != row.write)) {
+        if let Some(other) =
+            rows.iter().find(|row| standing.get(&row.id).is_some_and(|was| *was != row.write))
+        {
             return Err(posted_otherwise(&other.write).into());
         }
-        let new: Vec<&Draft<SaleWrite>> = rows.iter().filter(|row| !standing.contains_key(&row.id)).collect();
+        let new: Vec<&RowWrite<SaleWrite>> =
+            rows.iter().filter(|row| !standing.contains_key(&row.id)).collect();
         if new.is_empty() {
             return Ok(());
         }
-        let (mut owed, wrong) = attribution::by_reference(&mut effect.conn, &new).await?;
+        let (mut owed, wrong) = attribution::by_reference(&mut work.conn, &new).await?;
         owed.extend(attribution::as_stated(&new));
-        // Before anything is written, so that what it reads is at hand should the rows be tried again one by one.
-        owed.extend(attribution::by_replay(&mut effect.conn, posting, &new).await?);
-        if !wrong.is_empty() || insert(&mut effect.conn, &new).await? < new.len() {
-            return Err(all_wrong(&mut effect.conn, &new, wrong).await?.into());
+        // Before anything is written, so that what it reads is at hand should the rows be tried
+        // again one by one.
+        owed.extend(attribution::by_replay(&mut work.conn, posting, &new).await?);
+        if !wrong.is_empty() || insert(&mut work.conn, &new).await? < new.len() {
+            return Err(all_wrong(&mut work.conn, &new, wrong).await?.into());
         }
-        attribution::record(&mut effect.conn, &owed).await?;
+        attribution::record(&mut work.conn, &owed).await?;
         Ok(())
     }
 
-    async fn delete(_: &mut Effect, _: &Posting, _: &Self::View) -> Result<(), SaveError> {
-        Err(Problem::new(ProblemCode::Conflict, "a posted line stays; a credit memo takes it back").into())
+    async fn delete(_: &mut UnitOfWork, _: &Posting, _: &Self::View) -> Result<(), SaveError> {
+        Err(Problem::new(ProblemCode::Conflict, "a posted line stays; a credit memo takes it back")
+            .into())
     }
 
     fn id(view: &Self::View) -> Uuid {
@@ -367,16 +402,20 @@ impl Resource for Sales {
 
     fn rules(write: &SaleWrite, _: &Posting) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let mut wrong = |pointer: &str, code, detail: &str| errors.push(FieldError::new(pointer, code, detail));
+        let mut wrong =
+            |pointer: &str, code, detail: &str| errors.push(FieldError::new(pointer, code, detail));
         if write.line_number < 1 {
             wrong("/lineNumber", FieldCode::OutOfRange, "has to be 1 or more");
         }
         match (&write.contact_number, &write.customer_number) {
-            (None, None) => {
-                wrong("/contactNumber", FieldCode::Missing, "contactNumber or customerNumber must be given")
-            }
+            (None, None) => wrong(
+                "/contactNumber",
+                FieldCode::Missing,
+                "contactNumber or customerNumber must be given",
+            ),
             (Some(_), Some(_)) => {
-                let detail = "contactNumber and customerNumber both say who bought; give one of them";
+                let detail =
+                    "contactNumber and customerNumber both say who bought; give one of them";
                 wrong("/customerNumber", FieldCode::NotAllowed, detail);
             }
             _ => {}
@@ -384,22 +423,28 @@ impl Resource for Sales {
         if write.publication_version.is_some_and(|version| version < 1) {
             wrong("/publicationVersion", FieldCode::OutOfRange, "has to be 1 or more");
         }
-        if write.publication_version.is_none() && (write.price_line_id.is_some() || write.discount_line_id.is_some()) {
+        if write.publication_version.is_none()
+            && (write.price_line_id.is_some() || write.discount_line_id.is_some())
+        {
             let detail = "publicationVersion must be given with the lines of a quote";
             wrong("/publicationVersion", FieldCode::Missing, detail);
         }
         errors
     }
 
-    fn references(write: &SaleWrite) -> Vec<Named> {
+    fn references(write: &SaleWrite) -> Vec<NamedReference> {
         let item = || write.item_number.to_string();
         [
-            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
-            named("/customerNumber", Target::Customer, write.customer_number.as_ref()),
-            named("/itemNumber", Target::Item, Some(&write.item_number)),
-            named("/variantCode", Target::VariantOf(item()), write.variant_code.as_ref()),
-            named("/unitOfMeasureCode", Target::UnitOf(item()), write.unit_of_measure_code.as_ref()),
-            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
+            named("/contactNumber", ReferenceKind::Contact, write.contact_number.as_ref()),
+            named("/customerNumber", ReferenceKind::Customer, write.customer_number.as_ref()),
+            named("/itemNumber", ReferenceKind::Item, Some(&write.item_number)),
+            named("/variantCode", ReferenceKind::VariantOf(item()), write.variant_code.as_ref()),
+            named(
+                "/unitOfMeasureCode",
+                ReferenceKind::UnitOf(item()),
+                write.unit_of_measure_code.as_ref(),
+            ),
+            named("/campaignNumber", ReferenceKind::Campaign, write.campaign_number.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -413,13 +458,17 @@ fn name(write: &SaleWrite) -> String {
 }
 
 fn posted_otherwise(write: &SaleWrite) -> Problem {
-    let detail = format!("{} was posted with another content; a credit memo takes it back", name(write));
+    let detail =
+        format!("{} was posted with another content; a credit memo takes it back", name(write));
     let error = FieldError::new("", FieldCode::AlreadyExists, detail.clone());
     Problem { detail, ..Problem::with_errors(ProblemCode::Conflict, vec![error]) }
 }
 
 /// One field of all writes, for `unnest`.
-fn column<'a, T>(writes: impl IntoIterator<Item = &'a SaleWrite>, field: impl Fn(&'a SaleWrite) -> T) -> Vec<T> {
+fn column<'a, T>(
+    writes: impl IntoIterator<Item = &'a SaleWrite>,
+    field: impl Fn(&'a SaleWrite) -> T,
+) -> Vec<T> {
     writes.into_iter().map(field).collect()
 }
 
@@ -446,7 +495,10 @@ fn written(row: Row) -> SaleWrite {
 }
 
 /// What stands of the rows already.
-async fn present(conn: &mut AsyncPgConnection, rows: &[Draft<SaleWrite>]) -> QueryResult<HashMap<Uuid, SaleWrite>> {
+async fn present(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<SaleWrite>],
+) -> QueryResult<HashMap<Uuid, SaleWrite>> {
     let query = sales::table.filter(sales::id.eq_any(rows.iter().map(|row| row.id)));
     let rows: Vec<Row> = query.select(Row::as_select()).load(conn).await?;
     Ok(rows.into_iter().map(|row| (row.id, written(row))).collect())
@@ -455,19 +507,23 @@ async fn present(conn: &mut AsyncPgConnection, rows: &[Draft<SaleWrite>]) -> Que
 /// Views of rows, each with the campaigns that it is owed to.
 async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> QueryResult<Vec<SaleView>> {
     use sales_attributions as t;
-    let query = t::table.filter(t::sale_id.eq_any(rows.iter().map(|row| row.id))).order(t::campaign_number);
+    let query =
+        t::table.filter(t::sale_id.eq_any(rows.iter().map(|row| row.id))).order(t::campaign_number);
     let found: Vec<(Uuid, AttributionView)> =
         query.select((t::sale_id, AttributionView::as_select())).load(conn).await?;
     let mut owed: HashMap<Uuid, Vec<AttributionView>> = HashMap::new();
     for (sale, attribution) in found {
         owed.entry(sale).or_default().push(attribution);
     }
-    Ok(rows.into_iter().map(|row| SaleView { attributions: owed.remove(&row.id).unwrap_or_default(), row }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| SaleView { attributions: owed.remove(&row.id).unwrap_or_default(), row })
+        .collect())
 }
 
-/// Writes lines with their account and their cost: how many were written. A line is left out whose contact, customer, variant or
-/// unit does not exist; the foreign keys refuse the rest.
-async fn insert(conn: &mut AsyncPgConnection, rows: &[&Draft<SaleWrite>]) -> QueryResult<usize> {
+/// Writes lines with their account and their cost: how many were written. A line is left out whose
+/// contact, customer, variant or unit does not exist; the foreign keys refuse the rest.
+async fn insert(conn: &mut AsyncPgConnection, rows: &[&RowWrite<SaleWrite>]) -> QueryResult<usize> {
     let statement = "INSERT INTO sales (id, document_type, document_number, line_number, posting_date, contact_number, \
             customer_number, account_number, item_number, variant_code, unit_of_measure_code, quantity, base_quantity, \
             line_amount, discount_amount, cost, currency_code, campaign_number, price_line_id, discount_line_id, \
@@ -494,16 +550,24 @@ async fn insert(conn: &mut AsyncPgConnection, rows: &[&Draft<SaleWrite>]) -> Que
         .bind::<Array<SqlText>, _>(column(writes(), |write| &write.document_number))
         .bind::<Array<Integer>, _>(column(writes(), |write| write.line_number))
         .bind::<Array<SqlDate>, _>(column(writes(), |write| write.posting_date))
-        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.contact_number.as_ref()))
-        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.customer_number.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| {
+            write.contact_number.as_ref()
+        }))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| {
+            write.customer_number.as_ref()
+        }))
         .bind::<Array<SqlText>, _>(column(writes(), |write| &write.item_number))
         .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.variant_code.as_ref()))
-        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.unit_of_measure_code.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| {
+            write.unit_of_measure_code.as_ref()
+        }))
         .bind::<Array<Numeric>, _>(column(writes(), |write| write.quantity))
         .bind::<Array<Numeric>, _>(column(writes(), |write| write.line_amount))
         .bind::<Array<Numeric>, _>(column(writes(), |write| write.discount_amount))
         .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.currency_code.as_ref()))
-        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| write.campaign_number.as_ref()))
+        .bind::<Array<Nullable<SqlText>>, _>(column(writes(), |write| {
+            write.campaign_number.as_ref()
+        }))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.price_line_id))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.discount_line_id))
         .bind::<Array<Nullable<BigInt>>, _>(column(writes(), |write| write.publication_version))
@@ -511,11 +575,11 @@ async fn insert(conn: &mut AsyncPgConnection, rows: &[&Draft<SaleWrite>]) -> Que
         .await
 }
 
-/// Everything that the lines refer to in vain. Several lines are refused as a whole only to be tried one by one, so then nobody
-/// reads what is wrong with them.
+/// Everything that the lines refer to in vain. Several lines are refused as a whole only to be
+/// tried one by one, so then nobody reads what is wrong with them.
 async fn all_wrong(
     conn: &mut AsyncPgConnection,
-    rows: &[&Draft<SaleWrite>],
+    rows: &[&RowWrite<SaleWrite>],
     wrong: Vec<FieldError>,
 ) -> QueryResult<Problem> {
     let mut errors = match rows {

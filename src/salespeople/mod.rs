@@ -1,5 +1,6 @@
-//! The people who look after contacts, campaigns, segments, tasks and opportunities. That a blocked one is given nothing new,
-//! the database says for all of them (`refuse_blocked_salesperson` in the migration of tasks).
+//! The people who look after contacts, campaigns, segments, tasks and opportunities. That a blocked
+//! one is given nothing new, the database says for all of them (`refuse_blocked_salesperson` in the
+//! migration of tasks).
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -11,12 +12,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::salespeople;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
 /// What a client says about a salesperson.
@@ -36,8 +37,8 @@ pub struct SalespersonWrite {
     #[deserr(default)]
     #[serde(default)]
     pub email: Text<254>,
-    /// Whether the salesperson can be given nothing new: no contact, campaign, segment, task or opportunity. What was given
-    /// before stays.
+    /// Whether the salesperson can be given nothing new: no contact, campaign, segment, task or
+    /// opportunity. What was given before stays.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -87,21 +88,36 @@ impl Resource for Salespeople {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] = &[
-        Holder { what: "contacts", count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1" },
-        Holder { what: "campaigns", count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1" },
-        Holder { what: "segments", count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1" },
-        Holder { what: "teams", count: "SELECT count(*) AS count FROM team_members WHERE salesperson_code = $1" },
-        Holder { what: "tasks", count: "SELECT count(*) AS count FROM tasks WHERE salesperson_code = $1" },
-        Holder {
+    const HOLDERS: &'static [Dependent] = &[
+        Dependent {
+            what: "contacts",
+            count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1",
+        },
+        Dependent {
+            what: "campaigns",
+            count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1",
+        },
+        Dependent {
+            what: "segments",
+            count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1",
+        },
+        Dependent {
+            what: "teams",
+            count: "SELECT count(*) AS count FROM team_members WHERE salesperson_code = $1",
+        },
+        Dependent {
+            what: "tasks",
+            count: "SELECT count(*) AS count FROM tasks WHERE salesperson_code = $1",
+        },
+        Dependent {
             what: "opportunities",
             count: "SELECT count(*) AS count FROM opportunities WHERE salesperson_code = $1",
         },
-        Holder {
+        Dependent {
             what: "logged segments",
             count: "SELECT count(*) AS count FROM logged_segments WHERE salesperson_code = $1",
         },
-        Holder {
+        Dependent {
             what: "interactions",
             count: "SELECT count(*) AS count FROM interactions WHERE salesperson_code = $1",
         },
@@ -110,14 +126,31 @@ impl Resource for Salespeople {
     type Write = SalespersonWrite;
     type View = SalespersonView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = salespeople::table.select(SalespersonView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(salespeople::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(salespeople::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -130,7 +163,11 @@ impl Resource for Salespeople {
         let query = salespeople::table
             .filter(by_id.or(salespeople::code.nullable().eq(reference.key())))
             .select(SalespersonView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -150,15 +187,15 @@ impl Resource for Salespeople {
 
     // Nothing is touched: no price depends on a salesperson.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<SalespersonWrite>],
+        rows: &[RowWrite<SalespersonWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use salespeople as t;
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write: SalespersonWrite { code, name, email, blocked } }| {
+            .map(|RowWrite { id, write: SalespersonWrite { code, name, email, blocked } }| {
                 (
                     t::id.eq(*id),
                     code.as_ref().map(|code| t::code.eq(code)),
@@ -170,7 +207,7 @@ impl Resource for Salespeople {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::code)
@@ -180,15 +217,15 @@ impl Resource for Salespeople {
                         t::email.eq(excluded(t::email)),
                         t::blocked.eq(excluded(t::blocked)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(salespeople::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(salespeople::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 

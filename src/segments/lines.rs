@@ -11,12 +11,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::{segment_lines, segments};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope, ids_of, reference};
+use crate::platform::http::resource::{
+    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, reference,
+};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference};
 
 /// The segment that a path names.
@@ -27,44 +29,62 @@ pub struct OfSegment {
 }
 
 impl Scope for OfSegment {
-    const PARAMETERS: &'static [(&'static str, &'static str)] = &[("segment", "The id or the number of the segment.")];
+    const PARAMETERS: &'static [(&'static str, &'static str)] =
+        &[("segment", "The id or the number of the segment.")];
 
     async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let reference = reference(request, "segment")?;
-        let named = segments::id.nullable().eq(reference.id()).or(segments::number.nullable().eq(reference.key()));
-        let number = segments::table.filter(named).select(segments::number).first(conn).await.optional()?;
-        number.map(|number| Self { number }).ok_or_else(|| Problem::not_found("segment", &reference.to_string()))
+        let named = segments::id
+            .nullable()
+            .eq(reference.id())
+            .or(segments::number.nullable().eq(reference.key()));
+        let number =
+            segments::table.filter(named).select(segments::number).first(conn).await.optional()?;
+        number
+            .map(|number| Self { number })
+            .ok_or_else(|| Problem::not_found("segment", &reference.to_string()))
     }
 }
 
 impl OfSegment {
-    /// Holds the segment for a change of its lines: it is neither deleted nor moved to another campaign until the transaction
-    /// ends, while other lines may come and go beside. Answers with its campaign.
+    /// Holds the segment for a change of its lines: it is neither deleted nor moved to another
+    /// campaign until the transaction ends, while other lines may come and go beside. Answers with
+    /// its campaign.
     ///
-    /// Whoever changes lines calls this before it locks any, since a deletion of the segment takes the locks in this order.
+    /// Whoever changes lines calls this before it locks any, since a deletion of the segment takes
+    /// the locks in this order.
     ///
     /// # Errors
     /// 404 when the segment was deleted meanwhile, or when the database fails.
     pub async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
-        let query = segments::table.filter(segments::number.eq(&self.number)).select(segments::campaign_number);
+        let query = segments::table
+            .filter(segments::number.eq(&self.number))
+            .select(segments::campaign_number);
         let campaign = query.for_share().first(conn).await.optional()?;
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
-    /// Holds the segment as [`OfSegment::hold`] does, and its lines with it: nobody else changes any until the transaction ends.
+    /// Holds the segment as [`OfSegment::hold`] does, and its lines with it: nobody else changes
+    /// any until the transaction ends.
     ///
     /// # Errors
     /// As [`OfSegment::hold`].
     pub async fn hold_alone(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
-        let query = segments::table.filter(segments::number.eq(&self.number)).select(segments::campaign_number);
+        let query = segments::table
+            .filter(segments::number.eq(&self.number))
+            .select(segments::campaign_number);
         let campaign = query.for_no_key_update().first(conn).await.optional()?;
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
     /// Notes that the segment's lines with these contacts changed; it is held.
-    async fn touch<'a>(&self, effect: &mut Effect, contacts: impl Iterator<Item = &'a Key>) -> Result<(), Problem> {
-        if let Some(campaign) = self.hold(&mut effect.conn).await? {
-            let targets = effect.touched.targets.entry(campaign.to_string()).or_default();
+    async fn touch<'a>(
+        &self,
+        work: &mut UnitOfWork,
+        contacts: impl Iterator<Item = &'a Key>,
+    ) -> Result<(), Problem> {
+        if let Some(campaign) = self.hold(&mut work.conn).await? {
+            let targets = work.changed_keys.targets.entry(campaign.to_string()).or_default();
             targets.extend(contacts.map(Key::to_string));
         }
         Ok(())
@@ -131,7 +151,7 @@ impl Resource for SegmentLines {
         default_order: "contactNumber",
         tie: "contactNumber",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = OfSegment;
     type Write = SegmentLineWrite;
     type View = SegmentLineView;
@@ -141,13 +161,26 @@ impl Resource for SegmentLines {
         scope: &OfSegment,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem> {
-        let query = segment_lines::table.filter(segment_lines::segment_number.eq(&scope.number)).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = segment_lines::table
+            .filter(segment_lines::segment_number.eq(&scope.number))
+            .into_boxed();
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.select(SegmentLineView::as_select()).load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, scope: &OfSegment, list: &ListQuery) -> Result<i64, Problem> {
-        let query = segment_lines::table.filter(segment_lines::segment_number.eq(&scope.number)).count().into_boxed();
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        scope: &OfSegment,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        let query = segment_lines::table
+            .filter(segment_lines::segment_number.eq(&scope.number))
+            .count()
+            .into_boxed();
         Ok(query.filter(list.filter_condition()).get_result(conn).await?)
     }
 
@@ -161,10 +194,17 @@ impl Resource for SegmentLines {
         if lock {
             scope.hold(conn).await?;
         }
-        let named = t::id.nullable().eq(reference.id()).or(t::contact_number.nullable().eq(reference.key()));
+        let named = t::id
+            .nullable()
+            .eq(reference.id())
+            .or(t::contact_number.nullable().eq(reference.key()));
         let of_segment = t::table.filter(t::segment_number.eq(&scope.number));
         let query = of_segment.filter(named).select(SegmentLineView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -174,26 +214,29 @@ impl Resource for SegmentLines {
         writes: &[SegmentLineWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         use segment_lines as t;
-        let contacts: Vec<&Key> = writes.iter().filter_map(|write| write.contact_number.as_ref()).collect();
-        let query = t::table.filter(t::segment_number.eq(&scope.number)).filter(t::contact_number.eq_any(contacts));
+        let contacts: Vec<&Key> =
+            writes.iter().filter_map(|write| write.contact_number.as_ref()).collect();
+        let query = t::table
+            .filter(t::segment_number.eq(&scope.number))
+            .filter(t::contact_number.eq_any(contacts));
         let known = query.select((t::contact_number, t::id)).load(conn).await?;
         Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         scope: &OfSegment,
-        rows: &[Draft<SegmentLineWrite>],
+        rows: &[RowWrite<SegmentLineWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segment_lines as t;
-        scope.touch(effect, rows.iter().filter_map(|row| row.write.contact_number.as_ref())).await?;
+        scope.touch(work, rows.iter().filter_map(|row| row.write.contact_number.as_ref())).await?;
         // In one order everywhere, so that two batches do not wait for each other's rows.
-        let mut rows: Vec<&Draft<SegmentLineWrite>> = rows.iter().collect();
+        let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
         let values: Vec<_> = rows
             .into_iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 (
                     t::id.eq(*id),
                     t::segment_number.eq(&scope.number),
@@ -205,7 +248,7 @@ impl Resource for SegmentLines {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict((t::segment_number, t::contact_number))
@@ -214,16 +257,20 @@ impl Resource for SegmentLines {
                         t::campaign_target.eq(excluded(t::campaign_target)),
                         t::campaign_response.eq(excluded(t::campaign_response)),
                     ))
-                    .execute(&mut effect.conn)
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, scope: &OfSegment, view: &Self::View) -> Result<(), SaveError> {
-        scope.touch(effect, std::iter::once(&view.contact_number)).await?;
-        diesel::delete(segment_lines::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(
+        work: &mut UnitOfWork,
+        scope: &OfSegment,
+        view: &Self::View,
+    ) -> Result<(), SaveError> {
+        scope.touch(work, std::iter::once(&view.contact_number)).await?;
+        diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -247,7 +294,9 @@ impl Resource for SegmentLines {
         write.contact_number = Some(key);
     }
 
-    fn references(write: &SegmentLineWrite) -> Vec<Named> {
-        named("/contactNumber", Target::Contact, write.contact_number.as_ref()).into_iter().collect()
+    fn references(write: &SegmentLineWrite) -> Vec<NamedReference> {
+        named("/contactNumber", ReferenceKind::Contact, write.contact_number.as_ref())
+            .into_iter()
+            .collect()
     }
 }

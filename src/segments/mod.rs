@@ -1,5 +1,5 @@
-//! Segments: lists of contacts, gathered for one purpose. A segment may belong to a campaign, and then says whether its lines
-//! are the campaign's targets.
+//! Segments: lists of contacts, gathered for one purpose. A segment may belong to a campaign, and
+//! then says whether its lines are the campaign's targets.
 
 pub mod criteria;
 pub mod lines;
@@ -16,12 +16,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::segments;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
 use crate::values::{Key, Reference, Text};
 
@@ -112,27 +112,49 @@ impl Resource for Segments {
             Field::new("description", FieldKind::Text, "segments.description").not_null(),
             Field::new("campaignNumber", FieldKind::Key, "segments.campaign_number"),
             Field::new("campaignTarget", FieldKind::Boolean, "segments.campaign_target").not_null(),
-            Field::new("campaignResponse", FieldKind::Boolean, "segments.campaign_response").not_null(),
+            Field::new("campaignResponse", FieldKind::Boolean, "segments.campaign_response")
+                .not_null(),
             Field::new("salespersonCode", FieldKind::Key, "segments.salesperson_code"),
             Field::new("subject", FieldKind::Text, "segments.subject").not_null(),
-            Field::new("interactionTemplateCode", FieldKind::Key, "segments.interaction_template_code"),
+            Field::new(
+                "interactionTemplateCode",
+                FieldKind::Key,
+                "segments.interaction_template_code",
+            ),
         ],
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = ();
     type Write = SegmentWrite;
     type View = SegmentView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = segments::table.select(SegmentView::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         Ok(query.load(conn).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(segments::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(segments::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -141,9 +163,16 @@ impl Resource for Segments {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let named = segments::id.nullable().eq(reference.id()).or(segments::number.nullable().eq(reference.key()));
+        let named = segments::id
+            .nullable()
+            .eq(reference.id())
+            .or(segments::number.nullable().eq(reference.key()));
         let query = segments::table.filter(named).select(SegmentView::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?)
     }
 
@@ -159,22 +188,22 @@ impl Resource for Segments {
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<SegmentWrite>],
+        rows: &[RowWrite<SegmentWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segments as t;
         if if_exists == IfExists::Replace {
-            let left = campaigns_of(&mut effect.conn, rows).await?;
-            effect.touched.campaigns.extend(left.into_iter().flatten());
+            let left = campaigns_of(&mut work.conn, rows).await?;
+            work.changed_keys.campaigns.extend(left.into_iter().flatten());
         }
         // In one order everywhere, so that two batches do not wait for each other's rows.
-        let mut in_order: Vec<&Draft<SegmentWrite>> = rows.iter().collect();
+        let mut in_order: Vec<&RowWrite<SegmentWrite>> = rows.iter().collect();
         in_order.sort_by_key(|row| &row.write.number);
         let values: Vec<_> = in_order
             .into_iter()
-            .map(|Draft { id, write }| {
+            .map(|RowWrite { id, write }| {
                 (
                     t::id.eq(*id),
                     write.number.as_ref().map(|number| t::number.eq(number)),
@@ -190,7 +219,7 @@ impl Resource for Segments {
             .collect();
         let insert = diesel::insert_into(t::table).values(values);
         let written: Vec<Uuid> = match if_exists {
-            IfExists::Refuse => insert.returning(t::id).load(&mut effect.conn).await?,
+            IfExists::Refuse => insert.returning(t::id).load(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::number)
@@ -205,23 +234,24 @@ impl Resource for Segments {
                         t::interaction_template_code.eq(excluded(t::interaction_template_code)),
                     ))
                     .returning(t::id)
-                    .load(&mut effect.conn)
+                    .load(&mut work.conn)
                     .await?
             }
         };
         let ids: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
         if !written.iter().all(|id| ids.contains(id)) {
-            // Another transaction created the segment in between: its campaign was not asked for, and must not be left unaware.
+            // Another transaction created the segment in between: its campaign was not asked for,
+            // and must not be left unaware.
             return Err(Problem::again().into());
         }
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
-        effect.touched.campaigns.extend(numbers.map(Key::to_string));
+        work.changed_keys.campaigns.extend(numbers.map(Key::to_string));
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(segments::table.find(view.id)).execute(&mut effect.conn).await?;
-        effect.touched.campaigns.extend(view.campaign_number.as_ref().map(Key::to_string));
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(segments::table.find(view.id)).execute(&mut work.conn).await?;
+        work.changed_keys.campaigns.extend(view.campaign_number.as_ref().map(Key::to_string));
         Ok(())
     }
 
@@ -251,15 +281,19 @@ impl Resource for Segments {
         write.number = Some(key);
     }
 
-    async fn next_key(effect: &mut Effect) -> Result<Option<Key>, Problem> {
-        next_number(&mut effect.conn, Series::Segment).await.map(Some)
+    async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
+        next_number(&mut work.conn, Series::Segment).await.map(Some)
     }
 
-    fn references(write: &SegmentWrite) -> Vec<Named> {
+    fn references(write: &SegmentWrite) -> Vec<NamedReference> {
         [
-            named("/campaignNumber", Target::Campaign, write.campaign_number.as_ref()),
-            named("/salespersonCode", Target::Salesperson, write.salesperson_code.as_ref()),
-            named("/interactionTemplateCode", Target::InteractionTemplate, write.interaction_template_code.as_ref()),
+            named("/campaignNumber", ReferenceKind::Campaign, write.campaign_number.as_ref()),
+            named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref()),
+            named(
+                "/interactionTemplateCode",
+                ReferenceKind::InteractionTemplate,
+                write.interaction_template_code.as_ref(),
+            ),
         ]
         .into_iter()
         .flatten()
@@ -267,11 +301,12 @@ impl Resource for Segments {
     }
 }
 
-/// The campaigns that the rows' segments belong to before the change. The segments are locked, in the order of their numbers:
-/// no line comes to them and no other change moves them until the transaction ends.
+/// The campaigns that the rows' segments belong to before the change. The segments are locked, in
+/// the order of their numbers: no line comes to them and no other change moves them until the
+/// transaction ends.
 async fn campaigns_of(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<SegmentWrite>],
+    rows: &[RowWrite<SegmentWrite>],
 ) -> Result<Vec<Option<String>>, diesel::result::Error> {
     segments::table
         .filter(segments::id.eq_any(rows.iter().map(|row| row.id)))

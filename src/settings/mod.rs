@@ -18,15 +18,15 @@ use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::platform::db::schema::settings;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::{BodyErrors, patched};
 use crate::platform::http::mount::{json_body, json_response, patch_body};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{checked, require};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
+use crate::values::enums::{PricePolicy, SourceType};
 use crate::values::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
-use crate::values::words::{PricePolicy, SourceType};
 use crate::values::{CurrencyCode, Key};
 
 const PATH: &str = "/v1/settings";
@@ -53,7 +53,10 @@ impl TimeZone {
     /// When no zone has this name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.parse().map(Self).map_err(|_| {
-            Invalid::new(InvalidKind::Value, "a time zone has a name of the IANA database, such as Europe/Oslo")
+            Invalid::new(
+                InvalidKind::Value,
+                "a time zone has a name of the IANA database, such as Europe/Oslo",
+            )
         })
     }
 }
@@ -66,7 +69,8 @@ impl fmt::Display for TimeZone {
 
 only_strings!(TimeZone);
 travels_as_string!(TimeZone);
-stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored).map_err(Into::into));
+stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
+    .map_err(Into::into));
 
 /// The company's settings. There is always a value for each, so each has to be given.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable, AsChangeset)]
@@ -74,8 +78,8 @@ stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = settings, check_for_backend(Pg))]
 pub struct Settings {
-    /// The currency of list prices, costs and all amounts that name none. It needs no entry among the currencies; without
-    /// one, the usual precisions hold.
+    /// The currency of list prices, costs and all amounts that name none. It needs no entry among
+    /// the currencies; without one, the usual precisions hold.
     pub local_currency_code: CurrencyCode,
     /// Where the company is: decides which day is today.
     pub time_zone: TimeZone,
@@ -103,7 +107,8 @@ impl Settings {
     fn rules(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for source in SourceType::ALL {
-            let mut places = self.price_hierarchy.iter().enumerate().filter(|(_, named)| *named == source);
+            let mut places =
+                self.price_hierarchy.iter().enumerate().filter(|(_, named)| *named == source);
             match (places.next(), places.next()) {
                 (None, _) => {
                     let detail = format!("names all five sources, and {source} is not among them");
@@ -111,7 +116,11 @@ impl Settings {
                 }
                 (_, Some((at, _))) => {
                     let detail = format!("{source} stands in the list more than once");
-                    errors.push(FieldError::new(format!("/priceHierarchy/{at}"), FieldCode::Duplicate, detail));
+                    errors.push(FieldError::new(
+                        format!("/priceHierarchy/{at}"),
+                        FieldCode::Duplicate,
+                        detail,
+                    ));
                 }
                 _ => {}
             }
@@ -147,11 +156,15 @@ pub fn mount(routes: &mut Routes) {
         "Answers 304 when `If-None-Match` names the current ETag.",
     )
     .response("200", json_response("The settings.", Settings::name()))
-    .response("304", ResponseBuilder::new().description("The caller has the current representation."));
+    .response(
+        "304",
+        ResponseBuilder::new().description("The caller has the current representation."),
+    );
     routes.operation(HttpMethod::Get, PATH, documented.build(), get);
-    let documented = operation("put_settings", "Replace the company's settings", "Replaces them whole.")
-        .request_body(Some(json_body("All settings.", Settings::name())))
-        .response("200", json_response("Replaced.", Settings::name()));
+    let documented =
+        operation("put_settings", "Replace the company's settings", "Replaces them whole.")
+            .request_body(Some(json_body("All settings.", Settings::name())))
+            .response("200", json_response("Replaced.", Settings::name()));
     routes.operation(HttpMethod::Put, PATH, documented.build(), put);
     let documented = operation(
         "update_settings",
@@ -164,41 +177,42 @@ pub fn mount(routes: &mut Routes) {
 }
 
 /// `GET` on the settings.
-async fn get(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn get(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
-    let current = settings::table.select(Settings::as_select()).first(&mut database.read().await?).await?;
-    Ok(Answer::resource(StatusCode::OK, &current)?.unless_known(call.if_none_match.as_ref()))
+    let current =
+        settings::table.select(Settings::as_select()).first(&mut database.read().await?).await?;
+    Ok(ApiResponse::resource(StatusCode::OK, &current)?.unless_known(call.if_none_match.as_ref()))
 }
 
 /// `PUT` on the settings.
-async fn put(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn put(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     let write: Settings = call.json()?;
     change(&call, &database, |_| Ok(write)).await
 }
 
 /// `PATCH` on the settings.
-async fn patch(call: Call, database: web::Data<Database>) -> Result<Answer, Problem> {
+async fn patch(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     let changes = call.merge_patch()?;
     change(&call, &database, |current| patched(current, changes)).await
 }
 
 /// Puts new settings in the place of the current ones, which the call's condition has to name.
 async fn change(
-    call: &Call,
+    call: &ApiRequest,
     database: &Database,
     wanted: impl FnOnce(&Settings) -> Result<Settings, Problem>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     database
-        .effect(call, async |effect| {
+        .transact(call, async |work| {
             let query = settings::table.select(Settings::as_select()).for_no_key_update();
-            let current = query.first(&mut effect.conn).await?;
-            require(call, &Answer::resource(StatusCode::OK, &current)?)?;
+            let current = query.first(&mut work.conn).await?;
+            require(call, &ApiResponse::resource(StatusCode::OK, &current)?)?;
             let wanted = wanted(&current)?;
             checked(wanted.rules())?;
-            diesel::update(settings::table).set(&wanted).execute(&mut effect.conn).await?;
-            effect.touched.settings = true;
-            Answer::resource(StatusCode::OK, &wanted)
+            diesel::update(settings::table).set(&wanted).execute(&mut work.conn).await?;
+            work.changed_keys.settings = true;
+            ApiResponse::resource(StatusCode::OK, &wanted)
         })
         .await
 }

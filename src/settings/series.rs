@@ -38,8 +38,9 @@ impl Series {
     }
 }
 
-/// Takes the next free number of a series; numbers that were given by hand are passed over. The series is locked until the
-/// transaction ends, so no number is given twice, and one that is not used after all is given again.
+/// Takes the next free number of a series; numbers that were given by hand are passed over. The
+/// series is locked until the transaction ends, so no number is given twice, and one that is not
+/// used after all is given again.
 ///
 /// # Errors
 /// 422 when the series is at its end, or when the database fails.
@@ -58,26 +59,37 @@ pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result
         Series::Contact => contact,
         Series::Opportunity => opportunity,
     };
-    while diesel::select(sql::<Bool>(series.taken()).bind::<Text, _>(&number).sql(")")).get_result(conn).await? {
+    while diesel::select(sql::<Bool>(series.taken()).bind::<Text, _>(&number).sql(")"))
+        .get_result(conn)
+        .await?
+    {
         number = after(&number).ok_or_else(|| exhausted(&number))?;
     }
     let next = after(&number).ok_or_else(|| exhausted(&number))?;
     let update = diesel::update(settings::table);
     match series {
-        Series::Campaign => update.set(settings::next_campaign_number.eq(next)).execute(conn).await?,
+        Series::Campaign => {
+            update.set(settings::next_campaign_number.eq(next)).execute(conn).await?
+        }
         Series::Segment => update.set(settings::next_segment_number.eq(next)).execute(conn).await?,
         Series::Contact => update.set(settings::next_contact_number.eq(next)).execute(conn).await?,
-        Series::Opportunity => update.set(settings::next_opportunity_number.eq(next)).execute(conn).await?,
+        Series::Opportunity => {
+            update.set(settings::next_opportunity_number.eq(next)).execute(conn).await?
+        }
     };
     Ok(number)
 }
 
 fn exhausted(number: &Key) -> Problem {
-    Problem::rule("/number", FieldCode::Required, format!("the number series ends at {number}; give a number"))
+    Problem::rule(
+        "/number",
+        FieldCode::Required,
+        format!("the number series ends at {number}; give a number"),
+    )
 }
 
-/// The number after a number: its last run of digits counts up, and grows by a digit when it is all nines. None when it has
-/// no digits or would become too long for a key.
+/// The number after a number: its last run of digits counts up, and grows by a digit when it is all
+/// nines. None when it has no digits or would become too long for a key.
 #[must_use]
 pub fn after(number: &Key) -> Option<Key> {
     let text = number.as_str();
@@ -110,9 +122,13 @@ mod tests {
 
     #[test]
     fn the_last_digits_count_up() {
-        for (number, next) in
-            [("CP0001", "CP0002"), ("CP9999", "CP10000"), ("A1-09X", "A1-10X"), ("7", "8"), ("CT000199", "CT000200")]
-        {
+        for (number, next) in [
+            ("CP0001", "CP0002"),
+            ("CP9999", "CP10000"),
+            ("A1-09X", "A1-10X"),
+            ("7", "8"),
+            ("CT000199", "CT000200"),
+        ] {
             assert_eq!(after(&Key::parse(number).unwrap()).unwrap().as_str(), next);
         }
     }

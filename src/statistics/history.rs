@@ -1,4 +1,5 @@
-//! What happened to a campaign, in words: its publications and its steps from status to status, as one list.
+//! What happened to a campaign, in words: its publications and its steps from status to status, as
+//! one list.
 
 use std::collections::HashMap;
 
@@ -15,13 +16,13 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::Database;
-use crate::platform::http::call::Answer;
+use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Scope, with_etag};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::values::wire::text_enum;
 
 const PATH: &str = "/v1/campaigns/{campaign}/activation-history";
@@ -30,9 +31,14 @@ const LIST: ListSpec = ListSpec {
     fields: &[
         Field::new("id", FieldKind::Text, "campaign_history.id").not_null(),
         Field::new("at", FieldKind::Instant, "campaign_history.at").not_null(),
-        Field::new("event", FieldKind::Enum(HistoryEvent::TEXTS), "campaign_history.event").not_null(),
+        Field::new("event", FieldKind::Enum(HistoryEvent::TEXTS), "campaign_history.event")
+            .not_null(),
         Field::new("author", FieldKind::Text, "campaign_history.author").not_null(),
-        Field::new("publicationVersion", FieldKind::Integer, "campaign_history.publication_version"),
+        Field::new(
+            "publicationVersion",
+            FieldKind::Integer,
+            "campaign_history.publication_version",
+        ),
     ],
     default_order: "at desc,id desc",
     tie: "id",
@@ -117,14 +123,20 @@ pub(super) fn mount(routes: &mut Routes) {
         "What was published of the campaign, and how it moved from status to status: when, by whom, and in words what. {}",
         list_description(&LIST)
     );
-    let parameters = OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let parameters =
+        OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let listing = OperationBuilder::new()
         .operation_id(Some("list_campaign_activation_history"))
         .tag("Results")
         .summary(Some("List what happened to a campaign"))
         .description(Some(description))
         .parameters(Some(parameters));
-    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "entries", page.into()), list);
+    routes.operation(
+        HttpMethod::Get,
+        PATH,
+        list_operation(listing, &LIST, "entries", page.into()),
+        list,
+    );
 }
 
 async fn list(
@@ -132,23 +144,45 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     use campaign_history as t;
-    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &LIST,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let mut conn = database.report().await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
     let events = t::table.filter(t::campaign_number.eq(&number));
     let query = events.select(Row::as_select()).into_boxed();
-    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let query = query
+        .filter(list.condition())
+        .order(list.ordering())
+        .limit(list.limit())
+        .offset(list.offset());
     let rows: Vec<Row> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
-        Some(events.count().into_boxed().filter(list.filter_condition()).get_result(&mut conn).await?)
+        Some(
+            events
+                .count()
+                .into_boxed()
+                .filter(list.filter_condition())
+                .get_result(&mut conn)
+                .await?,
+        )
     } else {
         None
     };
-    let mut changes = facts_changed(&mut conn, rows.iter().filter_map(|row| row.publication_version).collect()).await?;
+    let mut changes =
+        facts_changed(&mut conn, rows.iter().filter_map(|row| row.publication_version).collect())
+            .await?;
     let mut view = |row: Row| {
-        let facts = row.publication_version.and_then(|version| changes.remove(&version)).unwrap_or_default();
+        let facts = row
+            .publication_version
+            .and_then(|version| changes.remove(&version))
+            .unwrap_or_default();
         HistoryView {
             words: words(&row, &facts),
             id: row.id,
@@ -159,7 +193,7 @@ async fn list(
         }
     };
     let rows = rows.into_iter().map(|row| with_etag(&view(row))).collect::<Result<Vec<_>, _>>()?;
-    Answer::json(StatusCode::OK, &list.page(rows, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
 /// What a publication changed, accounts aside.
@@ -173,9 +207,13 @@ struct Facts {
     others_removed: i64,
 }
 
-/// What each of the versions changed, accounts aside: a campaign has thousands of lines, but may have millions of accounts, and
-/// how many of these came or went follows from the publication's own totals.
-async fn facts_changed(conn: &mut AsyncPgConnection, versions: Vec<i64>) -> QueryResult<HashMap<i64, Facts>> {
+/// What each of the versions changed, accounts aside: a campaign has thousands of lines, but may
+/// have millions of accounts, and how many of these came or went follows from the publication's own
+/// totals.
+async fn facts_changed(
+    conn: &mut AsyncPgConnection,
+    versions: Vec<i64>,
+) -> QueryResult<HashMap<i64, Facts>> {
     #[derive(QueryableByName)]
     struct Counted {
         #[diesel(sql_type = BigInt)]
@@ -187,9 +225,10 @@ async fn facts_changed(conn: &mut AsyncPgConnection, versions: Vec<i64>) -> Quer
         #[diesel(sql_type = BigInt)]
         count: i64,
     }
-    let question = "SELECT version, kind, change, count(*) AS count FROM publication_changes \
+    let query = "SELECT version, kind, change, count(*) AS count FROM publication_changes \
         WHERE version = ANY($1) AND kind <> 'ACCOUNT' GROUP BY version, kind, change";
-    let counted: Vec<Counted> = diesel::sql_query(question).bind::<Array<BigInt>, _>(versions).load(conn).await?;
+    let counted: Vec<Counted> =
+        diesel::sql_query(query).bind::<Array<BigInt>, _>(versions).load(conn).await?;
     let mut changes: HashMap<i64, Facts> = HashMap::new();
     for Counted { version, kind, change, count } in counted {
         let facts = changes.entry(version).or_default();
@@ -209,15 +248,24 @@ async fn facts_changed(conn: &mut AsyncPgConnection, versions: Vec<i64>) -> Quer
 
 /// The event in words.
 fn words(row: &Row, facts: &Facts) -> String {
-    let accounts = |all: i64, lines: i64, others: i64| all.saturating_sub(lines).saturating_sub(others).max(0);
+    let accounts =
+        |all: i64, lines: i64, others: i64| all.saturating_sub(lines).saturating_sub(others).max(0);
     let joined = accounts(row.added, facts.lines_added, facts.others_added);
     let left = accounts(row.removed, facts.lines_removed, facts.others_removed);
     match row.event {
         HistoryEvent::Activation => {
-            format!("activated: {}, {}", counted(joined, "account"), counted(facts.lines_added, "line"))
+            format!(
+                "activated: {}, {}",
+                counted(joined, "account"),
+                counted(facts.lines_added, "line")
+            )
         }
         HistoryEvent::Deactivation => {
-            format!("deactivated: {}, {}", counted(left, "account"), counted(facts.lines_removed, "line"))
+            format!(
+                "deactivated: {}, {}",
+                counted(left, "account"),
+                counted(facts.lines_removed, "line")
+            )
         }
         HistoryEvent::Change => {
             let parts = [

@@ -1,7 +1,8 @@
-//! What came of a campaign, in figures. Every figure is defined in docs/statistics.md; the names here are those of that table.
+//! What came of a campaign, in figures. Every figure is defined in docs/statistics.md; the names
+//! here are those of that table.
 
 mod history;
-mod question;
+mod query;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -12,13 +13,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::campaigns::OfCampaign;
-use crate::platform::effect::Database;
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::Database;
 use crate::values::Key;
-use crate::values::wire::{Invalid, InvalidKind, only_strings, stored_as, text_enum, travels_as_string};
+use crate::values::wire::{
+    Invalid, InvalidKind, only_strings, stored_as, text_enum, travels_as_string,
+};
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -40,7 +43,13 @@ text_enum! {
 
 /// A sum or a quotient of amounts: it may be negative, and longer than any one amount.
 #[derive(
-    Debug, Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema,
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
 #[schema(value_type = String, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,10})?$", max_length = 100, example = "1094.4")]
@@ -52,7 +61,8 @@ impl Figure {
     /// # Errors
     /// When it is no number.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let has_form = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+        let has_form =
+            text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
         if has_form && !text.is_empty() {
             Ok(Self(text.to_owned()))
         } else {
@@ -188,16 +198,16 @@ pub struct Statistics {
     /// By what `groups` are told apart; null if nobody asked for groups.
     #[schema(example = "month")]
     pub group_by: Option<GroupBy>,
-    /// The figures of its parts in the order of their keys, those without key first. Distinct figures of parts may add up to more
-    /// than the whole's.
+    /// The figures of its parts in the order of their keys, those without key first. Distinct
+    /// figures of parts may add up to more than the whole's.
     #[schema(max_items = 10000)]
     pub groups: Vec<Group>,
 }
 
 /// Get the statistics of a campaign
 ///
-/// docs/statistics.md defines every figure. What is canceled does not count. With `groupBy` also by month, by segment or by
-/// salesperson.
+/// docs/statistics.md defines every figure. What is canceled does not count. With `groupBy` also by
+/// month, by segment or by salesperson.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/statistics",
@@ -211,21 +221,35 @@ pub struct Statistics {
 )]
 async fn get_campaign_statistics(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let query = call.query(&["groupBy"])?;
     call.expect_no_body()?;
     let group_by = query.get("groupBy").map(GroupBy::parse).transpose().map_err(|invalid| {
-        Problem::from_errors(vec![FieldError::new("?groupBy", FieldCode::InvalidValue, invalid.detail)])
+        Problem::from_errors(vec![FieldError::new(
+            "?groupBy",
+            FieldCode::InvalidValue,
+            invalid.detail,
+        )])
     })?;
     let mut conn = database.report().await?;
     let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
-    let whole: Group =
-        diesel::sql_query(question::figures(None)).bind::<SqlText, _>(&number).get_result(&mut conn).await?;
+    let whole: Group = diesel::sql_query(query::figures(None))
+        .bind::<SqlText, _>(&number)
+        .get_result(&mut conn)
+        .await?;
     let groups = match group_by {
-        Some(_) => diesel::sql_query(question::figures(group_by)).bind::<SqlText, _>(&number).load(&mut conn).await?,
+        Some(_) => {
+            diesel::sql_query(query::figures(group_by))
+                .bind::<SqlText, _>(&number)
+                .load(&mut conn)
+                .await?
+        }
         None => Vec::new(),
     };
-    Answer::json(StatusCode::OK, &Statistics { campaign_number: number, figures: whole.figures, group_by, groups })
+    ApiResponse::json(
+        StatusCode::OK,
+        &Statistics { campaign_number: number, figures: whole.figures, group_by, groups },
+    )
 }

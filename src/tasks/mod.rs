@@ -1,9 +1,9 @@
 //! Tasks: what a salesperson or a team has to do for a campaign, and when.
 //!
-//! A task is *closed* when it is done; its state is `COMPLETED` then and at no other time, so either word closes it. Closing a
-//! recurring task creates the next one in the same transaction.
+//! A task is *closed* when it is done; its state is `COMPLETED` then and at no other time, so
+//! either word closes it. Closing a recurring task creates the next one in the same transaction.
 
-mod words;
+mod enums;
 
 use std::collections::HashMap;
 
@@ -18,16 +18,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use words::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
+pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::tasks;
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, Scope};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Date, Key, Reference, Text, TimeOfDay};
 
 /// What a client says about a task.
@@ -68,11 +68,13 @@ pub struct TaskWrite {
     #[deserr(default = TaskPriority::Normal)]
     #[schema(default = "NORMAL", required = false, example = "HIGH")]
     pub priority: TaskPriority,
-    /// How far it is. Absent: `COMPLETED` if `closed` is true, else `NOT_STARTED`. `COMPLETED` closes the task.
+    /// How far it is. Absent: `COMPLETED` if `closed` is true, else `NOT_STARTED`. `COMPLETED`
+    /// closes the task.
     #[deserr(default)]
     #[schema(example = "IN_PROGRESS")]
     pub state: Option<TaskState>,
-    /// Whether it is done. Closing makes the state `COMPLETED`. A closed task is opened again by `false` and another state.
+    /// Whether it is done. Closing makes the state `COMPLETED`. A closed task is opened again by
+    /// `false` and another state.
     #[deserr(default)]
     #[schema(example = false)]
     pub closed: Option<bool>,
@@ -218,7 +220,8 @@ impl Resource for Tasks {
             Field::new("description", FieldKind::Text, "tasks.description").not_null(),
             Field::new("date", FieldKind::Date, "tasks.date").not_null(),
             Field::new("startingTime", FieldKind::Text, "to_char(tasks.starting_time, 'HH24:MI')"),
-            Field::new("priority", FieldKind::Enum(TaskPriority::TEXTS), "tasks.priority").not_null(),
+            Field::new("priority", FieldKind::Enum(TaskPriority::TEXTS), "tasks.priority")
+                .not_null(),
             Field::new("state", FieldKind::Enum(TaskState::TEXTS), "tasks.state").not_null(),
             Field::new("closed", FieldKind::Boolean, "tasks.closed_at IS NOT NULL").not_null(),
             Field::new("closedAt", FieldKind::Instant, "tasks.closed_at"),
@@ -227,20 +230,37 @@ impl Resource for Tasks {
         default_order: "date,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = Moment;
     type Write = TaskWrite;
     type View = TaskView;
 
-    async fn list(conn: &mut AsyncPgConnection, _: &Moment, list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        _: &Moment,
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = tasks::table.select(TaskRow::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows: Vec<TaskRow> = query.load(conn).await?;
         Ok(rows.into_iter().map(TaskView::from).collect())
     }
 
-    async fn count(conn: &mut AsyncPgConnection, _: &Moment, list: &ListQuery) -> Result<i64, Problem> {
-        Ok(tasks::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        _: &Moment,
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(tasks::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -251,7 +271,11 @@ impl Resource for Tasks {
     ) -> Result<Option<Self::View>, Problem> {
         let Some(id) = reference.id() else { return Ok(None) };
         let query = tasks::table.find(id).select(TaskRow::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         Ok(found.optional()?.map(TaskView::from))
     }
 
@@ -265,25 +289,25 @@ impl Resource for Tasks {
 
     // Nothing is touched: no price depends on a task.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         moment: &Moment,
-        rows: &[Draft<TaskWrite>],
+        rows: &[RowWrite<TaskWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let mut before = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut effect.conn, rows).await?,
+            IfExists::Replace => present(&mut work.conn, rows).await?,
         };
         let mut wanted = Vec::new();
-        for Draft { id, write } in rows {
+        for RowWrite { id, write } in rows {
             wanted.extend(rows_of(*id, write, before.remove(id), moment)?);
         }
-        write(&mut effect.conn, &wanted).await?;
+        write(&mut work.conn, &wanted).await?;
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, _: &Moment, view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(tasks::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, _: &Moment, view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(tasks::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -320,10 +344,10 @@ impl Resource for Tasks {
         assignee.into_iter().chain(write.recurrence.and_then(Recurrence::rule)).collect()
     }
 
-    fn references(write: &TaskWrite) -> Vec<Named> {
+    fn references(write: &TaskWrite) -> Vec<NamedReference> {
         [
-            named("/campaignNumber", Target::Campaign, Some(&write.campaign_number)),
-            named("/contactNumber", Target::Contact, write.contact_number.as_ref()),
+            named("/campaignNumber", ReferenceKind::Campaign, Some(&write.campaign_number)),
+            named("/contactNumber", ReferenceKind::Contact, write.contact_number.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -349,22 +373,28 @@ pub fn assignee_error(salesperson: Option<&Key>, team: Option<&Key>) -> Option<F
 }
 
 /// Salesperson and team as references.
-pub fn assignee(salesperson: Option<&Key>, team: Option<&Key>) -> impl Iterator<Item = Named> {
-    let salesperson = named("/salespersonCode", Target::Salesperson, salesperson);
-    salesperson.into_iter().chain(named("/teamCode", Target::Team, team))
+pub fn assignee(
+    salesperson: Option<&Key>,
+    team: Option<&Key>,
+) -> impl Iterator<Item = NamedReference> {
+    let salesperson = named("/salespersonCode", ReferenceKind::Salesperson, salesperson);
+    salesperson.into_iter().chain(named("/teamCode", ReferenceKind::Team, team))
 }
 
 /// The tasks that stand where the rows will, locked until the transaction ends.
 async fn present(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<TaskWrite>],
+    rows: &[RowWrite<TaskWrite>],
 ) -> Result<HashMap<Uuid, TaskRow>, diesel::result::Error> {
-    let query = tasks::table.filter(tasks::id.eq_any(rows.iter().map(|row| row.id))).order(tasks::id);
-    let rows: Vec<TaskRow> = query.select(TaskRow::as_select()).for_no_key_update().load(conn).await?;
+    let query =
+        tasks::table.filter(tasks::id.eq_any(rows.iter().map(|row| row.id))).order(tasks::id);
+    let rows: Vec<TaskRow> =
+        query.select(TaskRow::as_select()).for_no_key_update().load(conn).await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The row that a write makes of what stands there, and the next task if that closes a recurring one.
+/// The row that a write makes of what stands there, and the next task if that closes a recurring
+/// one.
 fn rows_of(
     id: Uuid,
     write: &TaskWrite,
@@ -373,7 +403,8 @@ fn rows_of(
 ) -> Result<impl Iterator<Item = TaskRow>, Problem> {
     let closed_at = before.as_ref().and_then(|before| before.closed_at);
     let closed = is_closed(write, closed_at.is_some())?;
-    let state = if closed { TaskState::Completed } else { write.state.unwrap_or(TaskState::NotStarted) };
+    let state =
+        if closed { TaskState::Completed } else { write.state.unwrap_or(TaskState::NotStarted) };
     let recurrence = write.recurrence;
     let mut row = TaskRow {
         id,
@@ -407,13 +438,14 @@ fn rows_of(
         let id = Uuid::now_v7();
         row.next_task_id = Some(id);
         let state = TaskState::NotStarted;
-        next = Some(TaskRow { id, date, state, closed_at: None, next_task_id: None, ..row.clone() });
+        next =
+            Some(TaskRow { id, date, state, closed_at: None, next_task_id: None, ..row.clone() });
     }
     Ok([Some(row), next].into_iter().flatten())
 }
 
-/// Whether a write leaves the task closed, given whether it is so far. Either word closes an open task; to open a closed one,
-/// both have to say so, since a patch of only one leaves them at odds.
+/// Whether a write leaves the task closed, given whether it is so far. Either word closes an open
+/// task; to open a closed one, both have to say so, since a patch of only one leaves them at odds.
 fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
     let completed = write.state.map(|state| state == TaskState::Completed);
     let (by_closed, by_state) = match (write.closed, completed) {
@@ -421,7 +453,8 @@ fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
         (None, completed) => (completed.unwrap_or(false), completed.unwrap_or(false)),
     };
     if closed && by_closed != by_state {
-        let detail = "a closed task is COMPLETED; to open it again, give closed false and another state";
+        let detail =
+            "a closed task is COMPLETED; to open it again, give closed false and another state";
         return Err(Problem::rule("/state", FieldCode::NotAllowed, detail));
     }
     Ok(by_closed || by_state)
@@ -432,24 +465,28 @@ fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
 /// # Errors
 /// When the database refuses or fails.
 pub async fn create_of_activity(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     moment: &Moment,
     activity: &Key,
-    rows: &[Draft<TaskWrite>],
+    rows: &[RowWrite<TaskWrite>],
 ) -> Result<Vec<TaskView>, SaveError> {
     let mut wanted = Vec::new();
-    for Draft { id, write } in rows {
+    for RowWrite { id, write } in rows {
         wanted.extend(rows_of(*id, write, None, moment)?);
     }
     for row in &mut wanted {
         row.activity_code = Some(activity.clone());
     }
-    write(&mut effect.conn, &wanted).await?;
+    write(&mut work.conn, &wanted).await?;
     Ok(wanted.into_iter().map(TaskView::from).collect())
 }
 
-/// Writes rows in one statement: a row may name another as its next task, as the foreign key is checked at the end.
-async fn write(conn: &mut AsyncPgConnection, rows: &[TaskRow]) -> Result<(), diesel::result::Error> {
+/// Writes rows in one statement: a row may name another as its next task, as the foreign key is
+/// checked at the end.
+async fn write(
+    conn: &mut AsyncPgConnection,
+    rows: &[TaskRow],
+) -> Result<(), diesel::result::Error> {
     use tasks as t;
     diesel::insert_into(t::table)
         .values(rows)

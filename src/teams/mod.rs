@@ -12,12 +12,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::platform::db::schema::{team_members, teams};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::{Holder, Named, Target, named};
+use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, KeySet, Reference, Text};
 
 /// What a client says about a team.
@@ -82,21 +82,40 @@ impl Resource for Teams {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] =
-        &[Holder { what: "tasks", count: "SELECT count(*) AS count FROM tasks WHERE team_code = $1" }];
+    const HOLDERS: &'static [Dependent] = &[Dependent {
+        what: "tasks",
+        count: "SELECT count(*) AS count FROM tasks WHERE team_code = $1",
+    }];
     type Scope = ();
     type Write = TeamWrite;
     type View = TeamView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = teams::table.into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows = query.load(conn).await?;
         Ok(views(conn, rows).await?)
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(teams::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(teams::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -105,9 +124,14 @@ impl Resource for Teams {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let named = teams::id.nullable().eq(reference.id()).or(teams::code.nullable().eq(reference.key()));
+        let named =
+            teams::id.nullable().eq(reference.id()).or(teams::code.nullable().eq(reference.key()));
         let query = teams::table.filter(named);
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         let rows = found.optional()?.into_iter().collect();
         Ok(views(conn, rows).await?.pop())
     }
@@ -125,19 +149,23 @@ impl Resource for Teams {
 
     // Nothing is touched: no price depends on a team.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<TeamWrite>],
+        rows: &[RowWrite<TeamWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        let conn = &mut *effect.conn;
+        let conn = &mut *work.conn;
         // In one order everywhere, so that two batches do not wait for each other's rows.
-        let mut rows: Vec<&Draft<TeamWrite>> = rows.iter().collect();
+        let mut rows: Vec<&RowWrite<TeamWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows
             .iter()
-            .map(|Draft { id, write }| {
-                (teams::id.eq(*id), write.code.as_ref().map(|code| teams::code.eq(code)), teams::name.eq(&write.name))
+            .map(|RowWrite { id, write }| {
+                (
+                    teams::id.eq(*id),
+                    write.code.as_ref().map(|code| teams::code.eq(code)),
+                    teams::name.eq(&write.name),
+                )
             })
             .collect();
         let insert = diesel::insert_into(teams::table).values(values);
@@ -149,23 +177,27 @@ impl Resource for Teams {
             }
         };
         let codes: Vec<&Key> = rows.iter().filter_map(|row| row.write.code.as_ref()).collect();
-        diesel::delete(team_members::table.filter(team_members::team_code.eq_any(&codes))).execute(conn).await?;
+        diesel::delete(team_members::table.filter(team_members::team_code.eq_any(&codes)))
+            .execute(conn)
+            .await?;
         let members: Vec<(&Key, &Key)> = rows
             .iter()
             .filter_map(|row| Some((row.write.code.as_ref()?, &row.write.members)))
             .flat_map(|(team, members)| members.iter().map(move |member| (team, member)))
             .collect();
         let (of_teams, salespeople): (Vec<&Key>, Vec<&Key>) = members.into_iter().unzip();
-        diesel::sql_query("INSERT INTO team_members (team_code, salesperson_code) SELECT * FROM unnest($1, $2)")
-            .bind::<Array<SqlText>, _>(&of_teams)
-            .bind::<Array<SqlText>, _>(&salespeople)
-            .execute(conn)
-            .await?;
+        diesel::sql_query(
+            "INSERT INTO team_members (team_code, salesperson_code) SELECT * FROM unnest($1, $2)",
+        )
+        .bind::<Array<SqlText>, _>(&of_teams)
+        .bind::<Array<SqlText>, _>(&salespeople)
+        .execute(conn)
+        .await?;
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(teams::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(teams::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -174,7 +206,11 @@ impl Resource for Teams {
     }
 
     fn write_of(view: &Self::View) -> TeamWrite {
-        TeamWrite { code: Some(view.code.clone()), name: view.name.clone(), members: view.members.clone() }
+        TeamWrite {
+            code: Some(view.code.clone()),
+            name: view.name.clone(),
+            members: view.members.clone(),
+        }
     }
 
     fn key(write: &TeamWrite) -> Option<Key> {
@@ -185,8 +221,12 @@ impl Resource for Teams {
         write.code = Some(key);
     }
 
-    fn references(write: &TeamWrite) -> Vec<Named> {
-        write.members.iter().filter_map(|member| named("/members", Target::Salesperson, Some(member))).collect()
+    fn references(write: &TeamWrite) -> Vec<NamedReference> {
+        write
+            .members
+            .iter()
+            .filter_map(|member| named("/members", ReferenceKind::Salesperson, Some(member)))
+            .collect()
     }
 }
 
@@ -197,7 +237,8 @@ async fn views(
 ) -> Result<Vec<TeamView>, diesel::result::Error> {
     use team_members as t;
     let codes = rows.iter().map(|(_, code, _)| code);
-    let members: Vec<(Key, Key)> = t::table.filter(t::team_code.eq_any(codes)).order(t::all_columns).load(conn).await?;
+    let members: Vec<(Key, Key)> =
+        t::table.filter(t::team_code.eq_any(codes)).order(t::all_columns).load(conn).await?;
     let mut of_team: HashMap<Key, Vec<Key>> = HashMap::new();
     for (team, salesperson) in members {
         of_team.entry(team).or_default().push(salesperson);

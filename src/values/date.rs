@@ -32,24 +32,33 @@ impl Date {
     /// When the text has another form or names no day.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = text.len() == 10
-            && text.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
         let number = |digits: std::ops::Range<usize>| text.get(digits)?.parse::<u32>().ok();
         let day = || {
             let year = number(0..4).and_then(|year| i32::try_from(year).ok())?;
-            NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?).filter(|_| form && year >= 1)
+            NaiveDate::from_ymd_opt(year, number(5..7)?, number(8..10)?)
+                .filter(|_| form && year >= 1)
         };
         day().map(Self).ok_or_else(|| {
-            Invalid::new(InvalidKind::Date, "a date has the form 2031-05-15 and names a day of the calendar")
+            Invalid::new(
+                InvalidKind::Date,
+                "a date has the form 2031-05-15 and names a day of the calendar",
+            )
         })
     }
 
-    /// The date so many days later, or earlier if they are negative; none outside the years 1 to 9999.
+    /// The date so many days later, or earlier if they are negative; none outside the years 1 to
+    /// 9999.
     #[must_use]
     pub fn plus_days(self, days: i64) -> Option<Self> {
         self.0.checked_add_signed(TimeDelta::try_days(days)?).and_then(Self::within)
     }
 
-    /// The same day so many months later, or the last one of a month that is too short; none outside the years 1 to 9999.
+    /// The same day so many months later, or the last one of a month that is too short; none
+    /// outside the years 1 to 9999.
     #[must_use]
     pub fn plus_months(self, months: u32) -> Option<Self> {
         self.0.checked_add_months(Months::new(months)).and_then(Self::within)
@@ -101,9 +110,16 @@ mod tests {
     #[test]
     fn only_days_of_the_calendar() {
         assert_eq!(Date::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
-        for wrong in
-            ["2031-02-29", "2031-2-9", "+2031-01-01", "20310101", "2031-01-01T00", "0000-01-01", "", "2031-13-01"]
-        {
+        for wrong in [
+            "2031-02-29",
+            "2031-2-9",
+            "+2031-01-01",
+            "20310101",
+            "2031-01-01T00",
+            "0000-01-01",
+            "",
+            "2031-13-01",
+        ] {
             assert_eq!(Date::parse(wrong).unwrap_err().kind, InvalidKind::Date, "{wrong:?}");
         }
     }

@@ -1,9 +1,12 @@
-//! Decimals of the wire: JSON strings, exact, bounded. A JSON number is refused, since most parsers make a binary float of it.
+//! Decimals of the wire: JSON strings, exact, bounded. A JSON number is refused, since most parsers
+//! make a binary float of it.
 
 use std::fmt;
 use std::ops::ControlFlow;
 
-use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, Value, ValueKind, ValuePointerRef};
+use deserr::{
+    DeserializeError, ErrorKind, IntoValue, MergeWithError, Value, ValueKind, ValuePointerRef,
+};
 use diesel::sql_types::Numeric;
 use rust_decimal::Decimal;
 
@@ -33,8 +36,9 @@ pub fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid
         None => (unsigned, None),
     };
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let integer_fits =
-        digits(integer) && integer.len() <= MAX_INTEGER_DIGITS && (integer == "0" || !integer.starts_with('0'));
+    let integer_fits = digits(integer)
+        && integer.len() <= MAX_INTEGER_DIGITS
+        && (integer == "0" || !integer.starts_with('0'));
     let fraction_fits = fraction.is_none_or(|part| digits(part) && part.len() <= max_decimals);
     if !integer_fits || !fraction_fits {
         return Err(form());
@@ -103,10 +107,17 @@ fn refuse_kind<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
     match actual {
         Value::Integer(_) | Value::NegativeInteger(_) | Value::Float(_) => E::merge(
             None,
-            Invalid::new(InvalidKind::Decimal, "a decimal is a JSON string such as \"12.50\", not a JSON number"),
+            Invalid::new(
+                InvalidKind::Decimal,
+                "a decimal is a JSON string such as \"12.50\", not a JSON number",
+            ),
             location,
         ),
-        actual => E::error(None, ErrorKind::IncorrectValueKind { actual, accepted: &[ValueKind::String] }, location),
+        actual => E::error(
+            None,
+            ErrorKind::IncorrectValueKind { actual, accepted: &[ValueKind::String] },
+            location,
+        ),
     }
 }
 
@@ -189,9 +200,22 @@ mod tests {
         for right in ["0", "1", "999999999999999.99999", "0.00001", "100000000000000"] {
             assert_eq!(Amount::parse(right).unwrap().to_string(), right);
         }
-        for wrong in
-            ["", "+1", "01", "1.", ".5", "1e3", "1_000", " 1", "1000000000000000", "0.123456", "NaN", "1,5", "--1", "١"]
-        {
+        for wrong in [
+            "",
+            "+1",
+            "01",
+            "1.",
+            ".5",
+            "1e3",
+            "1_000",
+            " 1",
+            "1000000000000000",
+            "0.123456",
+            "NaN",
+            "1,5",
+            "--1",
+            "١",
+        ] {
             assert_eq!(Amount::parse(wrong).unwrap_err().kind, InvalidKind::Decimal, "{wrong:?}");
         }
         assert_eq!(ExchangeRate::parse("0.0123456789").unwrap().to_string(), "0.0123456789");

@@ -6,7 +6,8 @@ use diesel::sql_types::Text as SqlText;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// An e-mail address: something, one `@`, something, without white space, at most 254 characters; or empty for none.
+/// An e-mail address: something, one `@`, something, without white space, at most 254 characters;
+/// or empty for none.
 #[derive(
     Debug,
     Clone,
@@ -31,15 +32,24 @@ impl Email {
     /// When it is too long or has another form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.chars().count() > Self::MAX_LENGTH {
-            return Err(Invalid::new(InvalidKind::TooLong, format!("has at most {} characters", Self::MAX_LENGTH)));
+            return Err(Invalid::new(
+                InvalidKind::TooLong,
+                format!("has at most {} characters", Self::MAX_LENGTH),
+            ));
         }
         let has_form = text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !text.contains(char::is_whitespace)
+            !local.is_empty()
+                && !domain.is_empty()
+                && !domain.contains('@')
+                && !text.contains(char::is_whitespace)
         });
         if text.is_empty() || has_form {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Invalid::new(InvalidKind::Value, "an e-mail address has the form office@example.com"))
+            Err(Invalid::new(
+                InvalidKind::Value,
+                "an e-mail address has the form office@example.com",
+            ))
         }
     }
 }
@@ -52,7 +62,9 @@ impl fmt::Display for Email {
 
 only_strings!(Email);
 travels_as_string!(Email);
-stored_as!(Email, SqlText, String, |email: &Email| email.0.clone(), |stored: String| Ok(Email(stored)));
+stored_as!(Email, SqlText, String, |email: &Email| email.0.clone(), |stored: String| Ok(Email(
+    stored
+)));
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +79,9 @@ mod tests {
             assert_eq!(Email::parse(wrong).unwrap_err().kind, InvalidKind::Value, "{wrong:?}");
         }
         assert!(Email::parse(&format!("{}@b", "a".repeat(252))).is_ok());
-        assert_eq!(Email::parse(&format!("{}@b", "a".repeat(253))).unwrap_err().kind, InvalidKind::TooLong);
+        assert_eq!(
+            Email::parse(&format!("{}@b", "a".repeat(253))).unwrap_err().kind,
+            InvalidKind::TooLong
+        );
     }
 }

@@ -29,7 +29,12 @@ impl Id {
     /// # Errors
     /// When it has another form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let form = || Invalid::new(InvalidKind::Value, "an id has the form 0190b5c2-7d5e-7000-8000-000000000001");
+        let form = || {
+            Invalid::new(
+                InvalidKind::Value,
+                "an id has the form 0190b5c2-7d5e-7000-8000-000000000001",
+            )
+        };
         // The other forms of a UUID are shorter or longer.
         Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self).ok_or_else(form)
     }
@@ -59,9 +64,12 @@ mod tests {
     fn only_the_usual_form_is_an_id() {
         let text = "0190b5c2-7d5e-7000-8000-000000000001";
         assert_eq!(Id::parse(text).unwrap().to_string(), text);
-        for wrong in
-            ["", "0190b5c27d5e70008000000000000001", &format!("{{{text}}}"), "0190b5c2-7d5e-7000-8000-00000000000g"]
-        {
+        for wrong in [
+            "",
+            "0190b5c27d5e70008000000000000001",
+            &format!("{{{text}}}"),
+            "0190b5c2-7d5e-7000-8000-00000000000g",
+        ] {
             assert_eq!(Id::parse(wrong).unwrap_err().kind, InvalidKind::Value, "{wrong:?}");
         }
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// A number or code, upper-cased: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, never shaped like a UUID (api.md section 1).
+/// A number or code, upper-cased: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, never shaped like
+/// a UUID (api.md section 1).
 #[derive(
     Debug,
     Clone,
@@ -44,7 +45,8 @@ impl Key {
     pub fn canonical(text: &str) -> Result<Cow<'_, str>, Invalid> {
         let mut bytes = text.bytes();
         let starts_well = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
-        let goes_on_well = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        let goes_on_well =
+            bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if !starts_well || !goes_on_well || text.len() > Self::MAX_LENGTH {
             return Err(Invalid::new(
                 InvalidKind::Key,
@@ -119,7 +121,8 @@ impl CurrencyCode {
         Self::canonical(text).map(|code| Self(code.into_owned()))
     }
 
-    /// The text of a currency code as [`CurrencyCode::parse`] has it: itself, where it is upper-cased already.
+    /// The text of a currency code as [`CurrencyCode::parse`] has it: itself, where it is
+    /// upper-cased already.
     ///
     /// # Errors
     /// As [`CurrencyCode::parse`].
@@ -152,9 +155,13 @@ impl From<CurrencyCode> for Key {
 
 only_strings!(CurrencyCode);
 travels_as_string!(CurrencyCode);
-stored_as!(CurrencyCode, SqlText, String, |code: &CurrencyCode| code.0.clone(), |stored: String| Ok(CurrencyCode(
-    stored
-)));
+stored_as!(
+    CurrencyCode,
+    SqlText,
+    String,
+    |code: &CurrencyCode| code.0.clone(),
+    |stored: String| Ok(CurrencyCode(stored))
+);
 
 fn upper_cased(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|b| b.is_ascii_lowercase()) {
@@ -232,6 +239,9 @@ mod tests {
         assert!(Key::parse(id).is_err());
         assert!(Key::parse(&id.replace('-', "")).is_err());
         assert_eq!(Reference::parse(id).unwrap(), Reference::Id(Uuid::parse_str(id).unwrap()));
-        assert_eq!(Reference::parse("1896-s").unwrap(), Reference::Key(Key::parse("1896-S").unwrap()));
+        assert_eq!(
+            Reference::parse("1896-s").unwrap(),
+            Reference::Key(Key::parse("1896-S").unwrap())
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! Code lists: which groups, responsibilities or relations a contact has.
 
-use deserr::{DeserializeError, Deserr, IntoValue, MergeWithError, ValuePointerRef, take_cf_content};
+use deserr::{
+    DeserializeError, Deserr, IntoValue, MergeWithError, ValuePointerRef, take_cf_content,
+};
 use diesel::sql_types::{Array, Text as SqlText};
 
 use super::key::Key;
@@ -32,7 +34,10 @@ impl KeySet {
     /// When there are more than [`Self::MOST`].
     pub fn new(mut keys: Vec<Key>) -> Result<Self, Invalid> {
         if keys.len() > Self::MOST {
-            return Err(Invalid::new(InvalidKind::TooLong, format!("has at most {} codes", Self::MOST)));
+            return Err(Invalid::new(
+                InvalidKind::TooLong,
+                format!("has at most {} codes", Self::MOST),
+            ));
         }
         keys.sort();
         keys.dedup();
@@ -52,13 +57,18 @@ impl KeySet {
 }
 
 impl<E: DeserializeError + MergeWithError<Invalid>> Deserr<E> for KeySet {
-    fn deserialize_from_value<V: IntoValue>(value: deserr::Value<V>, location: ValuePointerRef) -> Result<Self, E> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: deserr::Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, E> {
         let keys = Vec::<Key>::deserialize_from_value(value, location)?;
         Self::new(keys).map_err(|invalid| take_cf_content(E::merge(None, invalid, location)))
     }
 }
 
-stored_as!(KeySet, Array<SqlText>, Vec<Key>, |set: &KeySet| set.0.clone(), |stored: Vec<Key>| Ok(KeySet(stored)));
+stored_as!(KeySet, Array<SqlText>, Vec<Key>, |set: &KeySet| set.0.clone(), |stored: Vec<Key>| Ok(
+    KeySet(stored)
+));
 
 #[cfg(test)]
 mod tests {
@@ -77,6 +87,9 @@ mod tests {
     #[test]
     fn a_hundred_codes_and_no_more() {
         assert!(KeySet::new(keys((0..100).map(|n| format!("C{n}")))).is_ok());
-        assert_eq!(KeySet::new(keys((0..101).map(|n| format!("C{n}")))).unwrap_err().kind, InvalidKind::TooLong);
+        assert_eq!(
+            KeySet::new(keys((0..101).map(|n| format!("C{n}")))).unwrap_err().kind,
+            InvalidKind::TooLong
+        );
     }
 }

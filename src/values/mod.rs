@@ -1,9 +1,10 @@
-//! Small shared types: business keys, decimals, dates, texts, the words of the price rules. Parsed, not validated: a value of
-//! one of these types cannot be wrong. No I/O.
+//! Small shared types: business keys, decimals, dates, texts, the words of the price rules. Parsed,
+//! not validated: a value of one of these types cannot be wrong. No I/O.
 
 pub mod date;
 pub mod decimal;
 pub mod email;
+pub mod enums;
 pub mod id;
 pub mod key;
 pub mod key_set;
@@ -11,7 +12,6 @@ pub mod name;
 pub mod text;
 pub mod time_of_day;
 pub mod wire;
-pub mod words;
 
 pub use date::Date;
 pub use decimal::{Amount, ExchangeRate, Percent, Precision, Quantity};

@@ -9,7 +9,13 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
 
 /// A name: at most 100 characters, not all of them blank.
 #[derive(
-    Debug, Clone, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema,
+    Debug,
+    Clone,
+    PartialEq,
+    Eq,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+    utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
 #[schema(value_type = String, pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$", min_length = 1, max_length = 100, example = "Cannon Group PLC")]
@@ -36,7 +42,9 @@ impl fmt::Display for Name {
 
 only_strings!(Name);
 travels_as_string!(Name);
-stored_as!(Name, SqlText, Text<100>, |name: &Name| name.0.clone(), |stored: Text<100>| Ok(Name(stored)));
+stored_as!(Name, SqlText, Text<100>, |name: &Name| name.0.clone(), |stored: Text<100>| Ok(Name(
+    stored
+)));
 
 #[cfg(test)]
 mod tests {

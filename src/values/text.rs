@@ -11,7 +11,15 @@ use utoipa::{PartialSchema, ToSchema};
 use super::wire::{Invalid, InvalidKind};
 
 /// A text of at most `MAX` characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+#[derive(
+    Debug,
+    Clone,
+    Default,
+    PartialEq,
+    Eq,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
 #[diesel(sql_type = SqlText)]
 pub struct Text<const MAX: usize>(String);
 
@@ -22,7 +30,10 @@ impl<const MAX: usize> Text<MAX> {
     /// When the text is longer than `MAX` characters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.chars().count() > MAX {
-            return Err(Invalid::new(InvalidKind::TooLong, format!("has at most {MAX} characters")));
+            return Err(Invalid::new(
+                InvalidKind::TooLong,
+                format!("has at most {MAX} characters"),
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -46,18 +57,24 @@ impl<const MAX: usize> serde::Serialize for Text<MAX> {
     }
 }
 
-impl<const MAX: usize, E: deserr::DeserializeError + deserr::MergeWithError<Invalid>> deserr::Deserr<E> for Text<MAX> {
+impl<const MAX: usize, E: deserr::DeserializeError + deserr::MergeWithError<Invalid>>
+    deserr::Deserr<E> for Text<MAX>
+{
     fn deserialize_from_value<V: deserr::IntoValue>(
         value: deserr::Value<V>,
         location: deserr::ValuePointerRef,
     ) -> Result<Self, E> {
         let text = String::deserialize_from_value(value, location)?;
-        Self::parse(&text).map_err(|invalid| deserr::take_cf_content(E::merge(None, invalid, location)))
+        Self::parse(&text)
+            .map_err(|invalid| deserr::take_cf_content(E::merge(None, invalid, location)))
     }
 }
 
 impl<const MAX: usize> diesel::serialize::ToSql<SqlText, diesel::pg::Pg> for Text<MAX> {
-    fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>) -> diesel::serialize::Result {
+    fn to_sql<'b>(
+        &'b self,
+        out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+    ) -> diesel::serialize::Result {
         <str as diesel::serialize::ToSql<SqlText, diesel::pg::Pg>>::to_sql(&self.0, out)
     }
 }
@@ -74,7 +91,9 @@ impl<const MAX: usize> PartialSchema for Text<MAX> {
             .schema_type(Type::String)
             .format(None::<SchemaFormat>)
             .max_length(Some(MAX))
-            .description(Some(format!("A text of at most {MAX} characters, without control characters.")))
+            .description(Some(format!(
+                "A text of at most {MAX} characters, without control characters."
+            )))
             .examples(["Spring sale"])
             .into()
     }

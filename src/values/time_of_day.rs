@@ -29,12 +29,13 @@ impl TimeOfDay {
     /// When the text has another form or names no time.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = text.len() == 5
-            && text.bytes().enumerate().all(|(at, b)| if at == 2 { b == b':' } else { b.is_ascii_digit() });
-        NaiveTime::parse_from_str(text, "%H:%M")
-            .ok()
-            .filter(|_| form)
-            .map(Self)
-            .ok_or_else(|| Invalid::new(InvalidKind::Time, "a time has the form 14:30, from 00:00 to 23:59"))
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(at, b)| if at == 2 { b == b':' } else { b.is_ascii_digit() });
+        NaiveTime::parse_from_str(text, "%H:%M").ok().filter(|_| form).map(Self).ok_or_else(|| {
+            Invalid::new(InvalidKind::Time, "a time has the form 14:30, from 00:00 to 23:59")
+        })
     }
 }
 
@@ -46,7 +47,9 @@ impl fmt::Display for TimeOfDay {
 
 only_strings!(TimeOfDay);
 travels_as_string!(TimeOfDay);
-stored_as!(TimeOfDay, SqlTime, NaiveTime, |time: &TimeOfDay| time.0, |stored: NaiveTime| Ok(TimeOfDay(stored)));
+stored_as!(TimeOfDay, SqlTime, NaiveTime, |time: &TimeOfDay| time.0, |stored: NaiveTime| Ok(
+    TimeOfDay(stored)
+));
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +60,9 @@ mod tests {
         for right in ["00:00", "09:05", "23:59"] {
             assert_eq!(TimeOfDay::parse(right).unwrap().to_string(), right);
         }
-        for wrong in ["", "24:00", "9:05", "09:5", "09:60", "09:05:00", "0905", " 9:05", "+9:05", "09.05"] {
+        for wrong in
+            ["", "24:00", "9:05", "09:5", "09:60", "09:05:00", "0905", " 9:05", "+9:05", "09.05"]
+        {
             assert_eq!(TimeOfDay::parse(wrong).unwrap_err().kind, InvalidKind::Time, "{wrong:?}");
         }
     }

@@ -1,6 +1,8 @@
-//! How a value type travels: parsed from a JSON string, written as one, stored in one column, described in the document.
+//! How a value type travels: parsed from a JSON string, written as one, stored in one column,
+//! described in the document.
 //!
-//! The macros here write the same five implementations for each type, so that a type's own file holds only its rule.
+//! The macros here write the same five implementations for each type, so that a type's own file
+//! holds only its rule.
 
 use std::fmt;
 
@@ -49,12 +51,13 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes it as a string. The type's
-/// `refuse_kind` words the refusal of anything else.
+/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes
+/// it as a string. The type's `refuse_kind` words the refusal of anything else.
 macro_rules! travels_as_string {
     ($type:ty) => {
-        impl<E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>>
-            ::deserr::Deserr<E> for $type
+        impl<
+            E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>,
+        > ::deserr::Deserr<E> for $type
         {
             fn deserialize_from_value<V: ::deserr::IntoValue>(
                 value: ::deserr::Value<V>,
@@ -78,7 +81,9 @@ macro_rules! travels_as_string {
         }
 
         impl<'de> ::serde::Deserialize<'de> for $type {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
                 struct FromText;
 
                 impl ::serde::de::Visitor<'_> for FromText {
@@ -117,13 +122,19 @@ macro_rules! stored_as {
             ) -> ::diesel::serialize::Result {
                 #[allow(clippy::redundant_closure_call)]
                 let stored: $rust = ($out)(self);
-                <$rust as ::diesel::serialize::ToSql<$sql, ::diesel::pg::Pg>>::to_sql(&stored, &mut out.reborrow())
+                <$rust as ::diesel::serialize::ToSql<$sql, ::diesel::pg::Pg>>::to_sql(
+                    &stored,
+                    &mut out.reborrow(),
+                )
             }
         }
 
         impl ::diesel::deserialize::FromSql<$sql, ::diesel::pg::Pg> for $type {
             fn from_sql(bytes: ::diesel::pg::PgValue<'_>) -> ::diesel::deserialize::Result<Self> {
-                let stored = <$rust as ::diesel::deserialize::FromSql<$sql, ::diesel::pg::Pg>>::from_sql(bytes)?;
+                let stored =
+                    <$rust as ::diesel::deserialize::FromSql<$sql, ::diesel::pg::Pg>>::from_sql(
+                        bytes,
+                    )?;
                 #[allow(clippy::redundant_closure_call)]
                 ($in)(stored)
             }
@@ -137,13 +148,18 @@ macro_rules! only_strings {
         impl $type {
             fn refuse_kind<
                 V: ::deserr::IntoValue,
-                E: ::deserr::DeserializeError + ::deserr::MergeWithError<$crate::values::wire::Invalid>,
+                E: ::deserr::DeserializeError
+                    + ::deserr::MergeWithError<$crate::values::wire::Invalid>,
             >(
                 actual: ::deserr::Value<V>,
                 location: ::deserr::ValuePointerRef,
             ) -> ::std::ops::ControlFlow<E, E> {
                 let accepted = &[::deserr::ValueKind::String];
-                E::error(None, ::deserr::ErrorKind::IncorrectValueKind { actual, accepted }, location)
+                E::error(
+                    None,
+                    ::deserr::ErrorKind::IncorrectValueKind { actual, accepted },
+                    location,
+                )
             }
         }
     };

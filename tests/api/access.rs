@@ -1,5 +1,5 @@
-//! Access control: an operation without credentials is refused however its path is spelled, and a service without credentials
-//! answers only what was sent on purpose from the same machine.
+//! Access control: an operation without credentials is refused however its path is spelled, and a
+//! service without credentials answers only what was sent on purpose from the same machine.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -25,8 +25,8 @@ impl RawClient {
         Self { address, stream: connect(address) }
     }
 
-    /// Sends a request, and returns the status of its response. After a malformed one the service closes the connection, which
-    /// the next request notices.
+    /// Sends a request, and returns the status of its response. After a malformed one the service
+    /// closes the connection, which the next request notices.
     fn status(&mut self, method: &str, target: &str, headers: &str) -> u16 {
         let again = |client: &mut Self| {
             client.stream = connect(client.address);
@@ -45,7 +45,8 @@ impl RawClient {
             head.push(byte[0]);
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let length =
+            head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
         let length: u64 = length.map_or(0, |length| length.parse().unwrap());
         if method != "HEAD" {
             std::io::copy(&mut (&self.stream).take(length), &mut std::io::sink())?;
@@ -65,7 +66,9 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Percent-encodes the characters of a path that a predicate selects.
 fn encoded(path: &str, selected: impl Fn(usize, char) -> bool) -> String {
-    let one = |(place, c): (usize, char)| if selected(place, c) { format!("%{:02x}", c as u32) } else { c.to_string() };
+    let one = |(place, c): (usize, char)| {
+        if selected(place, c) { format!("%{:02x}", c as u32) } else { c.to_string() }
+    };
     path.chars().enumerate().map(one).collect()
 }
 
@@ -125,8 +128,12 @@ async fn no_spelling_of_a_path_leads_around_the_credentials() {
         let host = format!("Host: {address}\r\n");
         let (mut refused, mut open) = (0, 0);
         for (method, path) in routes.served() {
-            let known = path.replace("{campaign}", "SPRING").replace("{segment}", "FAIR").replace("{contact}", "ACME");
-            let parts = known.split('/').map(|part| if part.starts_with('{') { "DESK" } else { part });
+            let known = path
+                .replace("{campaign}", "SPRING")
+                .replace("{segment}", "FAIR")
+                .replace("{contact}", "ACME");
+            let parts =
+                known.split('/').map(|part| if part.starts_with('{') { "DESK" } else { part });
             let known = parts.collect::<Vec<_>>().join("/");
             let public = routes.access(&method.parse().unwrap(), &path) == Access::Public;
             for target in spellings(&known, address) {
@@ -161,7 +168,8 @@ async fn what_no_route_answers_is_refused_without_credentials() {
     }
     let refused = app.send(reqwest::Method::TRACE, "/v1/items", &[], None).await;
     assert_eq!(refused.code(), "UNAUTHORIZED");
-    let known = app.send(reqwest::Method::TRACE, "/v1/items", &[("authorization", &bearer)], None).await;
+    let known =
+        app.send(reqwest::Method::TRACE, "/v1/items", &[("authorization", &bearer)], None).await;
     assert_eq!(known.code(), "METHOD_NOT_ALLOWED");
 }
 
@@ -171,14 +179,23 @@ async fn quotes_need_the_key_on_the_fast_path_and_behind_it() {
     company(&app).await;
     let body = json!({"lines": [{"itemNumber": "DESK"}]}).to_string();
     for wrong in ["Bearer", "Bearer x", "Basic a2V5", "bearer  ", KEY] {
-        for (method, body) in [(reqwest::Method::GET, None), (reqwest::Method::POST, Some(body.as_str()))] {
-            let path = if body.is_none() { "/v1/price-quotes?itemNumber=DESK" } else { "/v1/price-quotes" };
+        for (method, body) in
+            [(reqwest::Method::GET, None), (reqwest::Method::POST, Some(body.as_str()))]
+        {
+            let path = if body.is_none() {
+                "/v1/price-quotes?itemNumber=DESK"
+            } else {
+                "/v1/price-quotes"
+            };
             for other in [("accept", "application/json"), ("if-none-match", "\"x\"")] {
-                let refused = app.send(method.clone(), path, &[("authorization", wrong), other], body).await;
+                let refused =
+                    app.send(method.clone(), path, &[("authorization", wrong), other], body).await;
                 assert_eq!(refused.code(), "UNAUTHORIZED", "{wrong} {other:?}");
                 assert_eq!(refused.header("www-authenticate"), "Bearer");
                 let right = format!("bearer {KEY}");
-                app.send(method.clone(), path, &[("authorization", &right), other], body).await.expect(200);
+                app.send(method.clone(), path, &[("authorization", &right), other], body)
+                    .await
+                    .expect(200);
             }
         }
     }
@@ -189,14 +206,24 @@ async fn without_a_key_only_this_machine_is_answered() {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     let port = app.address.port();
-    let paths = ["/v1/items/DESK", "/v1/price-quotes?itemNumber=DESK", "/livez", "/metrics", "/nothing"];
-    for host in ["evil.example".to_owned(), format!("127.0.0.1.evil.example:{port}"), "192.0.2.1".to_owned()] {
+    let paths =
+        ["/v1/items/DESK", "/v1/price-quotes?itemNumber=DESK", "/livez", "/metrics", "/nothing"];
+    for host in [
+        "evil.example".to_owned(),
+        format!("127.0.0.1.evil.example:{port}"),
+        "192.0.2.1".to_owned(),
+    ] {
         for path in paths {
             let refused = app.send(reqwest::Method::GET, path, &[("host", &host)], None).await;
-            assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "HOST_NOT_ALLOWED"), "{host} {path}");
+            assert_eq!(
+                (refused.status.as_u16(), refused.code().as_str()),
+                (403, "HOST_NOT_ALLOWED"),
+                "{host} {path}"
+            );
         }
     }
-    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
+    {
         for path in paths {
             let answered = app.send(reqwest::Method::GET, path, &[("host", &host)], None).await;
             assert_ne!(answered.status, 403, "{host} {path}: {answered:?}");
@@ -244,14 +271,20 @@ async fn without_a_key_web_pages_of_other_origins_change_nothing() {
         ] {
             let refused = app.send(method.clone(), path, headers, Some("{}")).await;
             let about = format!("{method} {path} {headers:?}: {refused:?}");
-            assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "ORIGIN_NOT_ALLOWED"), "{about}");
+            assert_eq!(
+                (refused.status.as_u16(), refused.code().as_str()),
+                (403, "ORIGIN_NOT_ALLOWED"),
+                "{about}"
+            );
         }
     }
     assert_eq!(data.now().await, before);
     // The service's own pages, and programs, which send neither header.
     let own_page = [("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
     app.send(reqwest::Method::PUT, "/v1/items/LAMP", &own_page, Some("{}")).await.expect(201);
-    app.send(reqwest::Method::PUT, "/v1/items/CHAIR", &[("sec-fetch-site", "none")], Some("{}")).await.expect(201);
+    app.send(reqwest::Method::PUT, "/v1/items/CHAIR", &[("sec-fetch-site", "none")], Some("{}"))
+        .await
+        .expect(201);
     app.put("/v1/items/SHELF", &json!({})).await.expect(201);
 }
 
@@ -264,7 +297,15 @@ async fn company_without_key(app: &TestApp) {
 async fn with_a_key_the_host_and_the_origin_do_not_matter() {
     let app = TestApp::with_key(Some(KEY)).await;
     let bearer = format!("Bearer {KEY}");
-    let headers = [("authorization", bearer.as_str()), ("host", "prices.example"), ("origin", "https://shop.example")];
-    app.send(reqwest::Method::PUT, "/v1/items/DESK", &headers, Some(r#"{"listPrice": "100"}"#)).await.expect(201);
-    app.send(reqwest::Method::GET, "/v1/price-quotes?itemNumber=DESK", &headers, None).await.expect(200);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("host", "prices.example"),
+        ("origin", "https://shop.example"),
+    ];
+    app.send(reqwest::Method::PUT, "/v1/items/DESK", &headers, Some(r#"{"listPrice": "100"}"#))
+        .await
+        .expect(201);
+    app.send(reqwest::Method::GET, "/v1/price-quotes?itemNumber=DESK", &headers, None)
+        .await
+        .expect(200);
 }

@@ -1,10 +1,12 @@
-//! Activation: what it finds, what it publishes, how the book follows, and what customers are quoted before and after.
+//! Activation: what it finds, what it publishes, how the book follows, and what customers are
+//! quoted before and after.
 
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// A company with one item, one customer (a company with two persons), a segment and a campaign that could be activated.
+/// A company with one item, one customer (a company with two persons), a segment and a campaign
+/// that could be activated.
 async fn ready() -> TestApp {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100", "taxPercent": "25"})).await.expect(201);
@@ -17,12 +19,15 @@ async fn ready() -> TestApp {
     ] {
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
-    let campaign = json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    let campaign =
+        json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
     app
 }
 
@@ -50,7 +55,10 @@ async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
     let body = reply.json();
     assert_eq!(body["version"].to_string(), version);
     assert_eq!((&body["kind"], &body["campaignNumber"]), (&json!("ACTIVATION"), &json!("SPRING")));
-    assert_eq!((&body["added"], &body["changed"], &body["removed"]), (&json!(3), &json!(0), &json!(0)));
+    assert_eq!(
+        (&body["added"], &body["changed"], &body["removed"]),
+        (&json!(3), &json!(0), &json!(0))
+    );
     for (contact, date, expected) in [
         ("BUYER", "2031-04-30", "100"),
         ("BUYER", "2031-05-01", "80"),
@@ -63,7 +71,10 @@ async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
         assert_eq!(price(&app, contact, date).await, expected, "{contact} {date}");
     }
     let campaign = app.get("/v1/campaigns/SPRING").await.json();
-    assert_eq!((&campaign["state"], &campaign["publicationVersion"]), (&json!("SCHEDULED"), &body["version"]));
+    assert_eq!(
+        (&campaign["state"], &campaign["publicationVersion"]),
+        (&json!("SCHEDULED"), &body["version"])
+    );
 
     let again = activate(&app, &json!({})).await;
     assert_eq!((again.status.as_u16(), again.json()["version"].to_string()), (200, version));
@@ -71,20 +82,31 @@ async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
     assert_eq!((&withdrawn["kind"], &withdrawn["removed"]), (&json!("DEACTIVATION"), &json!(3)));
     assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "DRAFT");
-    assert_eq!(app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(200), withdrawn);
-    let changes = app.get(&format!("/v1/publications/{}/changes", withdrawn["version"])).await.expect(200);
-    let kinds: Vec<_> = changes["value"].as_array().unwrap().iter().map(|c| (&c["change"], &c["kind"])).collect();
+    assert_eq!(
+        app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(200),
+        withdrawn
+    );
+    let changes =
+        app.get(&format!("/v1/publications/{}/changes", withdrawn["version"])).await.expect(200);
+    let kinds: Vec<_> =
+        changes["value"].as_array().unwrap().iter().map(|c| (&c["change"], &c["kind"])).collect();
     let removed = json!("REMOVED");
     assert_eq!(
         kinds,
-        [(&removed, &json!("ACCOUNT")), (&removed, &json!("CAMPAIGN")), (&removed, &json!("PRICE_LINE"))]
+        [
+            (&removed, &json!("ACCOUNT")),
+            (&removed, &json!("CAMPAIGN")),
+            (&removed, &json!("PRICE_LINE"))
+        ]
     );
 }
 
 #[actix_web::test]
 async fn everything_found_is_reported_at_once() {
     let app = TestApp::new().await;
-    app.put("/v1/campaign-statuses/DONE", &json!({"sequence": 9, "allowsActivation": false})).await.expect(201);
+    app.put("/v1/campaign-statuses/DONE", &json!({"sequence": 9, "allowsActivation": false}))
+        .await
+        .expect(201);
     app.post("/v1/campaigns", &json!({"number": "SPRING", "statusCode": "DONE"})).await.expect(201);
     let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
@@ -109,14 +131,19 @@ async fn warnings_have_to_be_acknowledged_by_their_codes() {
     let app = ready().await;
     let dates = json!({"startingDate": "2021-05-01", "endingDate": "2021-05-31"});
     app.patch("/v1/campaigns/SPRING", &dates).await.expect(200);
-    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "0"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "0"}))
+        .await
+        .expect(201);
     let refused = activate(&app, &json!({"acknowledge": ["WINDOW_OVER"]})).await;
     assert_eq!(refused.status, 422);
-    let found: Vec<String> = codes(&refused.json()).iter().map(|(code, _)| (*code).to_owned()).collect();
+    let found: Vec<String> =
+        codes(&refused.json()).iter().map(|(code, _)| (*code).to_owned()).collect();
     assert_eq!(found, ["WINDOW_OVER", "LINE_WITHOUT_EFFECT"]);
     let unknown = activate(&app, &json!({"acknowledge": ["WINDOW_OVER", "WINDOW_OPEN"]})).await;
     assert_eq!((unknown.status.as_u16(), unknown.errors()[0].0.as_str()), (400, "/acknowledge/1"));
-    let done = activate(&app, &json!({"acknowledge": ["WINDOW_OVER", "LINE_WITHOUT_EFFECT"]})).await.expect(201);
+    let done = activate(&app, &json!({"acknowledge": ["WINDOW_OVER", "LINE_WITHOUT_EFFECT"]}))
+        .await
+        .expect(201);
     assert_eq!(codes(&done).len(), 2);
     assert_eq!(price(&app, "BUYER", "2021-05-31").await, "80");
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "ENDED");
@@ -125,20 +152,31 @@ async fn warnings_have_to_be_acknowledged_by_their_codes() {
 #[actix_web::test]
 async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
     let app = ready().await;
-    let line = |contact: &str, target: Value| json!({"contactNumber": contact, "campaignTarget": target});
-    for (contact, target) in [("BERT", json!(null)), ("OTHER", json!(false)), ("SOLO", json!(true))] {
+    let line =
+        |contact: &str, target: Value| json!({"contactNumber": contact, "campaignTarget": target});
+    for (contact, target) in [("BERT", json!(null)), ("OTHER", json!(false)), ("SOLO", json!(true))]
+    {
         app.post("/v1/segments/FAIR/lines", &line(contact, target)).await.expect(201);
     }
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
-    assert_eq!(seen["plan"]["accounts"], json!({"total": 2, "gained": 2, "lost": 0, "sample": ["BUYER", "SOLO"]}));
+    assert_eq!(
+        seen["plan"]["accounts"],
+        json!({"total": 2, "gained": 2, "lost": 0, "sample": ["BUYER", "SOLO"]})
+    );
     assert_eq!(codes(&seen), [("PERSONS_WITHOUT_COMPANY", "/segments")]);
 
     app.patch("/v1/contacts/SOLO", &json!({"excludeFromSegments": true})).await.expect(200);
     app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
     assert_eq!(seen["plan"]["accounts"]["sample"], json!(["BUYER"]));
-    assert_eq!(codes(&seen), [("CONTACTS_EXCLUDED", "/segments"), ("CONTACTS_PRIVACY_BLOCKED", "/segments")]);
-    assert_eq!(seen["findings"][0]["params"], json!({"numberOfContacts": 1, "contactNumbers": ["SOLO"]}));
+    assert_eq!(
+        codes(&seen),
+        [("CONTACTS_EXCLUDED", "/segments"), ("CONTACTS_PRIVACY_BLOCKED", "/segments")]
+    );
+    assert_eq!(
+        seen["findings"][0]["params"],
+        json!({"numberOfContacts": 1, "contactNumbers": ["SOLO"]})
+    );
 
     app.patch("/v1/contacts/BERT", &json!({"privacyBlocked": true})).await.expect(200);
     let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
@@ -163,9 +201,9 @@ async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
         (prices["averageMarginPercentBefore"].clone(), prices["averageMarginPercentAfter"].clone())
     };
     assert_eq!(margins(&app).await, (Value::Null, Value::Null), "no item has a cost");
-    // A box of 12 at 600, that is 50 a piece; the list price is 100 a piece, the campaign's price 80.
-    let lamp =
-        json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]});
+    // A box of 12 at 600, that is 50 a piece; the list price is 100 a piece, the campaign's price
+    // 80.
+    let lamp = json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]});
     app.put("/v1/items/LAMP", &lamp).await.expect(201);
     let boxed = json!({"itemNumber": "LAMP", "unitOfMeasureCode": "BOX", "unitPrice": "600"});
     app.post("/v1/campaigns/SPRING/prices", &boxed).await.expect(201);
@@ -189,11 +227,20 @@ async fn a_plan_binds_the_activation_to_what_was_shown() {
     assert_eq!(seen["version"], Value::Null);
     assert_eq!(seen["plan"]["lines"], json!({"added": 1, "changed": 0, "removed": 0}));
     let prices = &seen["plan"]["effectivePrices"];
-    assert_eq!((&prices["accountNumber"], &prices["date"]), (&json!("BUYER"), &json!("2031-05-01")));
+    assert_eq!(
+        (&prices["accountNumber"], &prices["date"]),
+        (&json!("BUYER"), &json!("2031-05-01"))
+    );
     assert_eq!((&prices["compared"], &prices["changed"]), (&json!(1), &json!(1)));
     assert_eq!(prices["averageDiscountPercent"], "20");
-    assert_eq!(prices["sample"][0]["before"], json!({"unitPrice": "100", "lineDiscountPercent": "0"}));
-    assert_eq!(prices["sample"][0]["after"], json!({"unitPrice": "80", "lineDiscountPercent": "0"}));
+    assert_eq!(
+        prices["sample"][0]["before"],
+        json!({"unitPrice": "100", "lineDiscountPercent": "0"})
+    );
+    assert_eq!(
+        prices["sample"][0]["after"],
+        json!({"unitPrice": "80", "lineDiscountPercent": "0"})
+    );
 
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
     let refused = activate(&app, &json!({"planHash": hash})).await;
@@ -207,14 +254,22 @@ async fn a_plan_binds_the_activation_to_what_was_shown() {
 async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
     let app = ready().await;
     let first = activate(&app, &json!({})).await.expect(201)["version"].as_i64().unwrap();
-    let line = app.get("/v1/campaigns/SPRING/prices").await.json()["value"][0]["id"].as_str().unwrap().to_owned();
+    let line = app.get("/v1/campaigns/SPRING/prices").await.json()["value"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let line = format!("/v1/campaigns/SPRING/prices/{line}");
 
     let changed = app.patch(&line, &json!({"unitPrice": "70"})).await;
     assert_eq!(changed.header("publication-version"), (first + 1).to_string());
     assert_eq!(price(&app, "BUYER", "2031-05-15").await, "70");
     // Nothing that counts for prices: no version.
-    assert_eq!(app.patch("/v1/campaigns/SPRING", &json!({"description": "x"})).await.header("publication-version"), "");
+    assert_eq!(
+        app.patch("/v1/campaigns/SPRING", &json!({"description": "x"}))
+            .await
+            .header("publication-version"),
+        ""
+    );
     app.patch("/v1/campaigns/SPRING", &json!({"endingDate": "2031-05-10"})).await.expect(200);
     assert_eq!(price(&app, "BUYER", "2031-05-11").await, "100");
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
@@ -233,11 +288,14 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 
     // Errors refuse the change, warnings come beside it.
     app.put("/v1/items/LAMP", &json!({"listPrice": "10", "blocked": true})).await.expect(201);
-    let refused = app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "8"})).await;
+    let refused = app
+        .post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "8"}))
+        .await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
     assert_eq!(app.get("/v1/campaigns/SPRING/prices?count=true").await.json()["count"], 1);
     let dearer = app.patch(&line, &json!({"unitPrice": "101"})).await.expect(200);
-    let warnings: Vec<_> = dearer["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
+    let warnings: Vec<_> =
+        dearer["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
     assert_eq!(warnings, ["PRICE_ABOVE_LIST"], "of what was touched, and of nothing else");
     assert_eq!(price(&app, "ANNE", "2031-05-10").await, "101");
     let undated = app.patch("/v1/campaigns/SPRING", &json!({"startingDate": null})).await;
@@ -252,7 +310,9 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 #[actix_web::test]
 async fn a_person_is_an_account_only_while_it_has_no_company() {
     let app = ready().await;
-    app.post("/v1/contacts", &json!({"number": "PAT", "type": "PERSON", "name": "Pat"})).await.expect(201);
+    app.post("/v1/contacts", &json!({"number": "PAT", "type": "PERSON", "name": "Pat"}))
+        .await
+        .expect(201);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "PAT"})).await.expect(201);
     activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
     let published = async || {
@@ -280,13 +340,19 @@ async fn a_contact_moves_the_audience_and_nothing_else() {
     assert_eq!((moved.status.as_u16(), &moved.json()["warnings"]), (200, &Value::Null));
     let version = moved.header("publication-version");
     let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
-    assert_eq!((&publication["kind"], &publication["campaignNumber"]), (&json!("CHANGE"), &json!("SPRING")));
+    assert_eq!(
+        (&publication["kind"], &publication["campaignNumber"]),
+        (&json!("CHANGE"), &json!("SPRING"))
+    );
     assert_eq!(
         (&publication["added"], &publication["changed"], &publication["removed"]),
         (&json!(1), &json!(0), &json!(1))
     );
     let campaign = app.get("/v1/campaigns/SPRING").await.json();
-    assert_eq!((&campaign["publicationVersion"], &campaign["state"]), (&publication["version"], &json!("SCHEDULED")));
+    assert_eq!(
+        (&campaign["publicationVersion"], &campaign["state"]),
+        (&publication["version"], &json!("SCHEDULED"))
+    );
     app.patch("/v1/items/DESK", &json!({"blocked": false})).await.expect(200);
     assert_eq!(price(&app, "OTHER", "2031-05-15").await, "80");
     assert_eq!(price(&app, "BUYER", "2031-05-15").await, "100");
@@ -299,14 +365,21 @@ async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
     activate(&app, &json!({})).await.expect(201);
     for (path, value, other) in [
         ("/v1/campaigns/SPRING/prices/batch", json!({"itemNumber": "LAMP", "unitPrice": "9"}), "8"),
-        ("/v1/campaigns/SPRING/discounts/batch", json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}), "7"),
+        (
+            "/v1/campaigns/SPRING/discounts/batch",
+            json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}),
+            "7",
+        ),
     ] {
         let field = if path.contains("prices") { "unitPrice" } else { "lineDiscountPercent" };
         let mut sibling = value.clone();
         sibling["minimumQuantity"] = json!("10");
         sibling[field] = json!(other);
         let first = app.post(path, &json!({"rows": [value, sibling]})).await;
-        assert_eq!((first.status.as_u16(), first.header("publication-version").is_empty()), (200, false));
+        assert_eq!(
+            (first.status.as_u16(), first.header("publication-version").is_empty()),
+            (200, false)
+        );
         let ids: Vec<Value> = receipts(&first.json(), "id");
 
         // The same, in other words.
@@ -314,7 +387,10 @@ async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
         let again = app.post(path, &json!({"rows": [sibling, value]})).await;
         assert_eq!((again.status.as_u16(), again.header("publication-version")), (200, ""));
         let reversed: Vec<Value> = receipts(&again.json(), "id").into_iter().rev().collect();
-        assert_eq!((receipts(&again.json(), "status"), reversed), (vec![json!(200), json!(200)], ids.clone()));
+        assert_eq!(
+            (receipts(&again.json(), "status"), reversed),
+            (vec![json!(200), json!(200)], ids.clone())
+        );
 
         // Beside one that changes.
         sibling[field] = json!("6");
@@ -337,20 +413,30 @@ async fn by_hand_changes_wait_but_objections_do_not() {
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
     activate(&app, &json!({})).await.expect(201);
-    let unpublished = async || app.get("/v1/campaigns/SPRING").await.json()["hasUnpublishedChanges"].clone();
+    let unpublished =
+        async || app.get("/v1/campaigns/SPRING").await.json()["hasUnpublishedChanges"].clone();
     assert_eq!(unpublished().await, false);
 
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "SOLO"})).await.expect(201);
-    assert_eq!((unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()), (json!(true), "100"));
+    assert_eq!(
+        (unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()),
+        (json!(true), "100")
+    );
     app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": true})).await.expect(200);
     assert_eq!(price(&app, "OTHER", "2031-05-15").await, "100");
     assert_eq!(price(&app, "BUYER", "2031-05-15").await, "80");
     activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
-    assert_eq!((unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()), (json!(false), "80"));
+    assert_eq!(
+        (unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()),
+        (json!(false), "80")
+    );
     // Taken back: nothing waits.
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "minimumQuantity": "5", "unitPrice": "60"}))
-        .await
-        .expect(201);
+    app.post(
+        "/v1/campaigns/SPRING/prices",
+        &json!({"itemNumber": "DESK", "minimumQuantity": "5", "unitPrice": "60"}),
+    )
+    .await
+    .expect(201);
     assert_eq!(unpublished().await, true);
     let lines = app.get("/v1/campaigns/SPRING/prices?filter=minimumQuantity eq 5").await.json();
     let path = format!("/v1/campaigns/SPRING/prices/{}", lines["value"][0]["id"].as_str().unwrap());
@@ -379,7 +465,13 @@ async fn lines_that_can_never_win_and_prices_above_list_are_warned_of() {
     let found: Vec<_> = codes(&seen).into_iter().map(|(code, _)| code).collect();
     assert_eq!(
         found,
-        ["PRICE_ABOVE_LIST", "LINE_SHADOWED", "UNREACHABLE_BREAK", "UNREACHABLE_BREAK", "LINE_WITHOUT_EFFECT"]
+        [
+            "PRICE_ABOVE_LIST",
+            "LINE_SHADOWED",
+            "UNREACHABLE_BREAK",
+            "UNREACHABLE_BREAK",
+            "LINE_WITHOUT_EFFECT"
+        ]
     );
     assert_eq!(seen["findings"][0]["params"], json!({"unitPrice": "126", "listPrice": "125"}));
 }
@@ -388,14 +480,17 @@ async fn lines_that_can_never_win_and_prices_above_list_are_warned_of() {
 async fn campaigns_that_meet_are_named_with_the_winner() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
-    let campaign = json!({"number": "MAY", "startingDate": "2031-05-20", "endingDate": "2031-06-20"});
+    let campaign =
+        json!({"number": "MAY", "startingDate": "2031-05-20", "endingDate": "2031-06-20"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({"number": "MAIL", "campaignNumber": "MAY", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
     for contact in ["BUYER", "OTHER"] {
         app.post("/v1/segments/MAIL/lines", &json!({"contactNumber": contact})).await.expect(201);
     }
-    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "75"})).await.expect(201);
+    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "75"}))
+        .await
+        .expect(201);
     let path = "/v1/campaigns/MAY/activations";
     let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
     assert_eq!(codes(&seen), [("OVERLAP", "/campaign")]);
@@ -428,27 +523,41 @@ async fn versions_have_no_gap_whatever_is_refused_and_raced() {
         loop {
             let reply = match n % 4 {
                 0 => app.put(&format!("/v1/items/I{n}"), &json!({"listPrice": "1"})).await,
-                1 => app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "NONE", "unitPrice": "1"})).await,
+                1 => {
+                    app.post(
+                        "/v1/campaigns/SPRING/prices",
+                        &json!({"itemNumber": "NONE", "unitPrice": "1"}),
+                    )
+                    .await
+                }
                 2 => {
                     let line = json!({"itemNumber": "DESK", "unitPrice": "50", "minimumQuantity": n.to_string()});
                     app.post("/v1/campaigns/SPRING/prices", &line).await
                 }
                 _ => app.post("/v1/contacts", &json!({"type": "PERSON", "name": "P"})).await,
             };
-            // On a slow machine the connections may all be taken for longer than anybody waits for one.
+            // On a slow machine the connections may all be taken for longer than anybody waits for
+            // one.
             if reply.status != 503 {
                 break reply;
             }
         }
     };
     let replies = futures_util::future::join_all((0..40).map(change)).await;
-    let mut versions: Vec<i64> =
-        replies.iter().filter_map(|reply| reply.header("publication-version").parse().ok()).collect();
+    let mut versions: Vec<i64> = replies
+        .iter()
+        .filter_map(|reply| reply.header("publication-version").parse().ok())
+        .collect();
     assert_eq!(versions.len(), 30, "{replies:?}");
     versions.sort_unstable();
     let page = app.get("/v1/publications?top=1000&count=true").await.expect(200);
-    let listed: Vec<i64> =
-        page["value"].as_array().unwrap().iter().rev().map(|p| p["version"].as_i64().unwrap()).collect();
+    let listed: Vec<i64> = page["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|p| p["version"].as_i64().unwrap())
+        .collect();
     assert_eq!(listed, (1..=page["count"].as_i64().unwrap()).collect::<Vec<_>>());
     assert!(versions.iter().all(|version| listed.contains(version)));
     assert_eq!(app.book.snapshot().version(), *listed.last().unwrap());
@@ -458,7 +567,9 @@ async fn versions_have_no_gap_whatever_is_refused_and_raced() {
 async fn the_prices_of_a_plan_are_listed_in_full() {
     let app = ready().await;
     app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "10"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "10"}))
+        .await
+        .expect(201);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
     let path = "/v1/campaigns/SPRING/planned-prices";
     let listed = async |query: &str| {
@@ -482,12 +593,19 @@ async fn the_prices_of_a_plan_are_listed_in_full() {
         rows.sort();
         (rows, pages)
     };
-    let all =
-        [r#""BUYER" "DESK" 100 80"#, r#""BUYER" "LAMP" 10 10"#, r#""OTHER" "DESK" 100 80"#, r#""OTHER" "LAMP" 10 10"#];
+    let all = [
+        r#""BUYER" "DESK" 100 80"#,
+        r#""BUYER" "LAMP" 10 10"#,
+        r#""OTHER" "DESK" 100 80"#,
+        r#""OTHER" "LAMP" 10 10"#,
+    ];
     assert_eq!(listed("").await, (all.map(str::to_owned).to_vec(), 1));
     assert_eq!(listed("top=1").await, (all.map(str::to_owned).to_vec(), 4));
     assert_eq!(listed("changedOnly=true").await.0, [all[0], all[2]]);
-    assert_eq!(listed("accountNumber=OTHER&top=1").await, ([all[2], all[3]].map(str::to_owned).to_vec(), 2));
+    assert_eq!(
+        listed("accountNumber=OTHER&top=1").await,
+        ([all[2], all[3]].map(str::to_owned).to_vec(), 2)
+    );
     // All pages are of one plan.
     let page = app.get(&format!("{path}?top=1")).await.expect(200);
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
@@ -498,7 +616,8 @@ async fn the_prices_of_a_plan_are_listed_in_full() {
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "PLAN_CHANGED"));
     // Nothing is published by looking, and bad input is named at once.
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["publicationVersion"], Value::Null);
-    let wrong = app.get(&format!("{path}?top=0&changedOnly=maybe&accountNumber=%20&cursor=x")).await;
+    let wrong =
+        app.get(&format!("{path}?top=0&changedOnly=maybe&accountNumber=%20&cursor=x")).await;
     let pointers: Vec<String> = wrong.errors().into_iter().map(|(pointer, _)| pointer).collect();
     assert_eq!(
         (wrong.status.as_u16(), pointers),

@@ -16,11 +16,17 @@ async fn app() -> TestApp {
     ] {
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
-    let campaign =
-        json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": "MANUAL"});
+    let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": "MANUAL"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
-    app.post("/v1/segments", &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true})).await.expect(201);
+    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
+    app.post(
+        "/v1/segments",
+        &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true}),
+    )
+    .await
+    .expect(201);
     app.post("/v1/segments", &json!({"number": "T", "campaignNumber": "C"})).await.expect(201);
     app
 }
@@ -35,12 +41,21 @@ async fn accounts(app: &TestApp, query: &str) -> Vec<(String, bool, bool)> {
     let flag = |row: &Value, name: &str| row[name].as_bool().unwrap();
     let rows = page["value"].as_array().unwrap();
     rows.iter()
-        .map(|row| (row["accountNumber"].as_str().unwrap().to_owned(), flag(row, "inDraft"), flag(row, "published")))
+        .map(|row| {
+            (
+                row["accountNumber"].as_str().unwrap().to_owned(),
+                flag(row, "inDraft"),
+                flag(row, "published"),
+            )
+        })
         .collect()
 }
 
 fn rows(expected: &[(&str, bool, bool)]) -> Vec<(String, bool, bool)> {
-    expected.iter().map(|(account, draft, published)| ((*account).to_owned(), *draft, *published)).collect()
+    expected
+        .iter()
+        .map(|(account, draft, published)| ((*account).to_owned(), *draft, *published))
+        .collect()
 }
 
 #[actix_web::test]
@@ -69,7 +84,9 @@ async fn accounts_are_listed_in_draft_and_as_published() {
         while let Some(path) = next {
             let page = app.get(&path).await.expect(200);
             assert_eq!(page["count"], 3);
-            found.extend(page["value"].as_array().unwrap().iter().map(|row| row["name"].to_string()));
+            found.extend(
+                page["value"].as_array().unwrap().iter().map(|row| row["name"].to_string()),
+            );
             next = page["nextLink"].as_str().map(str::to_owned);
         }
         found.sort();
@@ -89,7 +106,10 @@ fn text<'a>(reason: &'a Value, name: &str) -> &'a str {
 
 fn verdicts(membership: &Value) -> Vec<(&str, &str, &str)> {
     let reasons = membership["reasons"].as_array().unwrap();
-    reasons.iter().map(|r| (text(r, "contactNumber"), text(r, "segmentNumber"), text(r, "verdict"))).collect()
+    reasons
+        .iter()
+        .map(|r| (text(r, "contactNumber"), text(r, "segmentNumber"), text(r, "verdict")))
+        .collect()
 }
 
 #[actix_web::test]
@@ -113,14 +133,23 @@ async fn any_contact_can_be_asked_why() {
         [("ART", "T", "TARGET"), ("ANN", "S", "LINE_NO_TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET")]
     );
     assert_eq!(verdicts(&why(&app, "ACME").await), verdicts(&through_art));
-    let published = app.post("/v1/campaigns/C/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    let published =
+        app.post("/v1/campaigns/C/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     let inside = why(&app, "ANN").await;
-    assert_eq!((&inside["published"], &inside["publishedVersion"]), (&json!(true), &published["version"]));
+    assert_eq!(
+        (&inside["published"], &inside["publishedVersion"]),
+        (&json!(true), &published["version"])
+    );
 
-    for (flag, verdict) in [("excludeFromSegments", "EXCLUDED"), ("privacyBlocked", "PRIVACY_BLOCKED")] {
+    for (flag, verdict) in
+        [("excludeFromSegments", "EXCLUDED"), ("privacyBlocked", "PRIVACY_BLOCKED")]
+    {
         app.patch("/v1/contacts/ART", &json!({flag: true})).await.expect(200);
         let left_out = why(&app, "ART").await;
-        assert_eq!((left_out["inDraft"].clone(), verdicts(&left_out)[0]), (json!(false), ("ART", "T", verdict)));
+        assert_eq!(
+            (left_out["inDraft"].clone(), verdicts(&left_out)[0]),
+            (json!(false), ("ART", "T", verdict))
+        );
         // Campaigns that publish by hand let only those go at once who object.
         assert_eq!(left_out["published"], flag == "excludeFromSegments");
     }
@@ -143,16 +172,27 @@ async fn logged_segments_are_reasons_too() {
     line(&app, "S", "ANN", Value::Null).await;
     line(&app, "S", "ART", json!(false)).await;
     line(&app, "T", "ANN", Value::Null).await;
-    app.patch("/v1/segments/S", &json!({"salespersonCode": "JO", "interactionTemplateCode": "MAIL"})).await.expect(200);
+    app.patch(
+        "/v1/segments/S",
+        &json!({"salespersonCode": "JO", "interactionTemplateCode": "MAIL"}),
+    )
+    .await
+    .expect(200);
     let line_id = app.get("/v1/segments/S/lines/ANN").await.expect(200)["id"].clone();
     app.post("/v1/segments/S/logs", &json!({})).await.expect(201);
     let inside = why(&app, "ANN").await;
     assert_eq!(inside["inDraft"], true);
-    let expected = [("ANN", "S", "TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
+    let expected =
+        [("ANN", "S", "TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
     assert_eq!(verdicts(&inside), expected);
     let reason = &inside["reasons"][0];
     assert_eq!(
-        (&reason["logged"], &reason["lineId"], &reason["segmentCampaignTarget"], &reason["lineCampaignTarget"]),
+        (
+            &reason["logged"],
+            &reason["lineId"],
+            &reason["segmentCampaignTarget"],
+            &reason["lineCampaignTarget"]
+        ),
         (&json!(true), &line_id, &json!(true), &json!(true))
     );
     assert_eq!(reason["detail"], "ANN stands on the logged S, and the interaction is a target");
@@ -167,7 +207,14 @@ async fn logged_segments_are_reasons_too() {
     app.patch("/v1/logged-segments/S", &json!({"canceled": true})).await.expect(200);
     let outside = why(&app, "ANN").await;
     assert_eq!(outside["inDraft"], false);
-    let canceled = [("ANN", "S", "CANCELED"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
+    let canceled = [
+        ("ANN", "S", "CANCELED"),
+        ("ANN", "T", "SEGMENT_NO_TARGET"),
+        ("ART", "S", "LINE_NO_TARGET"),
+    ];
     assert_eq!(verdicts(&outside), canceled);
-    assert_eq!(outside["reasons"][0]["detail"], "ANN stands on the logged S, but the interaction is canceled");
+    assert_eq!(
+        outside["reasons"][0]["detail"],
+        "ANN stands on the logged S, but the interaction is canceled"
+    );
 }

@@ -1,5 +1,5 @@
-//! Bad input gets a problem with a stable code and pointers, never a 500, and changes nothing: after each refusal every table is
-//! what it was.
+//! Bad input gets a problem with a stable code and pointers, never a 500, and changes nothing:
+//! after each refusal every table is what it was.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +24,10 @@ const COLLECTIONS: [(&str, &str); 12] = [
     ("/v1/campaigns", r#"{"number": "NEW"}"#),
     ("/v1/segments", r#"{"number": "NEW"}"#),
     ("/v1/segments/FAIR/lines", r#"{"contactNumber": "OTHER"}"#),
-    ("/v1/prices", r#"{"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "LAMP", "unitPrice": "1"}"#),
+    (
+        "/v1/prices",
+        r#"{"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "LAMP", "unitPrice": "1"}"#,
+    ),
     ("/v1/campaigns/SPRING/prices", r#"{"itemNumber": "LAMP", "unitPrice": "1"}"#),
     ("/v1/campaigns/SPRING/discounts", r#"{"itemNumber": "LAMP", "lineDiscountPercent": "1"}"#),
 ];
@@ -53,12 +56,18 @@ impl World {
                 json!({"type": "COMPANY", "name": "Buyer", "currencyCode": "USD", "salespersonCode": "JO", "customer": {"number": "D1"}}),
             ),
             ("/v1/contacts/OTHER", json!({"type": "COMPANY", "name": "Other"})),
-            ("/v1/contacts/ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
+            (
+                "/v1/contacts/ANNE",
+                json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"}),
+            ),
             (
                 "/v1/campaigns/SPRING",
                 json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31", "statusCode": "OPEN", "salespersonCode": "JO"}),
             ),
-            ("/v1/segments/FAIR", json!({"campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"})),
+            (
+                "/v1/segments/FAIR",
+                json!({"campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"}),
+            ),
         ] {
             app.put(path, &body).await.expect(201);
         }
@@ -70,10 +79,16 @@ impl World {
             line
         };
         for (path, body) in [
-            ("/v1/exchange-rates", json!({"currencyCode": "USD", "startingDate": "2031-01-01", "rate": "1.1"})),
+            (
+                "/v1/exchange-rates",
+                json!({"currencyCode": "USD", "startingDate": "2031-01-01", "rate": "1.1"}),
+            ),
             ("/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
             ("/v1/campaigns/SPRING/prices", json!({"itemNumber": "DESK", "unitPrice": "80"})),
-            ("/v1/campaigns/SPRING/discounts", json!({"itemNumber": "DESK", "lineDiscountPercent": "5"})),
+            (
+                "/v1/campaigns/SPRING/discounts",
+                json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}),
+            ),
             ("/v1/prices", with("unitPrice", "85")),
             ("/v1/discounts", with("lineDiscountPercent", "6")),
             ("/v1/campaigns/SPRING/activations", json!({"acknowledge": ["*"]})),
@@ -90,9 +105,14 @@ impl World {
         self.hash.now().await
     }
 
-    /// Wants a problem with this status and code, in the form that every problem has, and nothing changed.
+    /// Wants a problem with this status and code, in the form that every problem has, and nothing
+    /// changed.
     async fn refused(&mut self, reply: Reply, status: u16, code: &str, about: &str) -> Reply {
-        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (status, code), "{about}: {reply:?}");
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (status, code),
+            "{about}: {reply:?}"
+        );
         let problem = reply.json();
         assert_eq!(problem["status"], status, "{about}");
         for member in ["type", "title", "detail", "instance", "traceId"] {
@@ -122,7 +142,14 @@ impl World {
     }
 
     /// Sends JSON to an endpoint and wants these mistakes.
-    async fn wrong(&mut self, method: Method, path: &str, body: &Value, status: u16, errors: &[(&str, &str)]) {
+    async fn wrong(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        status: u16,
+        errors: &[(&str, &str)],
+    ) {
         let reply = match method {
             Method::PATCH => self.app.patch(path, body).await,
             Method::PUT => self.app.put(path, body).await,
@@ -138,7 +165,9 @@ impl World {
 #[actix_web::test]
 async fn bodies_that_are_no_json_are_malformed_everywhere() {
     let mut world = World::new().await;
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(10_000), close.repeat(10_000)).into_bytes();
+    let deep = |open: &str, close: &str| {
+        format!("{}{}", open.repeat(10_000), close.repeat(10_000)).into_bytes()
+    };
     let texts: Vec<Vec<u8>> = vec![
         Vec::new(),
         b"{".to_vec(),
@@ -159,7 +188,9 @@ async fn bodies_that_are_no_json_are_malformed_everywhere() {
         for text in &texts {
             let reply = world.post(collection, text.clone()).await;
             let start = String::from_utf8_lossy(&text[..text.len().min(30)]).into_owned();
-            world.refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} {start:?}")).await;
+            world
+                .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} {start:?}"))
+                .await;
         }
     }
     for (method, path) in [
@@ -199,9 +230,14 @@ async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
         let twice = right.to_string().replacen('{', &format!("{{\"{name}\": \"X\", "), 1);
         let reply = world.post(collection, twice).await;
         let reply = world.refused(reply, 400, "INVALID_REQUEST", collection).await;
-        assert_eq!(reply.errors(), pairs(&[(&format!("/{name}"), "DUPLICATE_FIELD")]), "{collection}");
+        assert_eq!(
+            reply.errors(),
+            pairs(&[(&format!("/{name}"), "DUPLICATE_FIELD")]),
+            "{collection}"
+        );
         for (escape, at) in [("\\u0000", "x"), ("\\u001b", "x"), ("\\u009f", "x")] {
-            let control = right.to_string().replacen('{', &format!("{{\"{at}\": \"a{escape}b\", "), 1);
+            let control =
+                right.to_string().replacen('{', &format!("{{\"{at}\": \"a{escape}b\", "), 1);
             let reply = world.post(collection, control).await;
             let reply = world.refused(reply, 400, "INVALID_REQUEST", collection).await;
             assert_eq!(reply.errors(), pairs(&[("/x", "INVALID_CHARACTER")]), "{collection}");
@@ -231,8 +267,18 @@ async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
     }
     for (method, path, body, errors) in [
         (Method::PATCH, "/v1/items/DESK", json!([]), vec![("", "INVALID_TYPE")]),
-        (Method::PATCH, "/v1/items/DESK", json!({"listPrise": "1"}), vec![("/listPrise", "UNKNOWN_FIELD")]),
-        (Method::POST, "/v1/campaigns/SPRING/deactivations", json!({"x": 1}), vec![("/x", "UNKNOWN_FIELD")]),
+        (
+            Method::PATCH,
+            "/v1/items/DESK",
+            json!({"listPrise": "1"}),
+            vec![("/listPrise", "UNKNOWN_FIELD")],
+        ),
+        (
+            Method::POST,
+            "/v1/campaigns/SPRING/deactivations",
+            json!({"x": 1}),
+            vec![("/x", "UNKNOWN_FIELD")],
+        ),
         (
             Method::POST,
             "/v1/campaigns/SPRING/activations",
@@ -284,27 +330,67 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
         (json!({}), "INVALID_TYPE"),
     ] {
         let status = if code == "OUT_OF_RANGE" { 422 } else { 400 };
-        world.wrong(Method::PATCH, desk, &json!({ "listPrice": value }), status, &[("/listPrice", code)]).await;
+        world
+            .wrong(
+                Method::PATCH,
+                desk,
+                &json!({ "listPrice": value }),
+                status,
+                &[("/listPrice", code)],
+            )
+            .await;
         let price = json!({ "itemNumber": "LAMP", "unitPrice": value });
-        world.wrong(Method::POST, "/v1/campaigns/SPRING/prices", &price, status, &[("/unitPrice", code)]).await;
+        world
+            .wrong(
+                Method::POST,
+                "/v1/campaigns/SPRING/prices",
+                &price,
+                status,
+                &[("/unitPrice", code)],
+            )
+            .await;
         let rate = json!({ "currencyCode": "USD", "startingDate": "2032-01-01", "rate": value });
         if value != json!("0.000001") {
-            world.wrong(Method::POST, "/v1/exchange-rates", &rate, status, &[("/rate", code)]).await;
+            world
+                .wrong(Method::POST, "/v1/exchange-rates", &rate, status, &[("/rate", code)])
+                .await;
         }
         let discount = json!({ "itemNumber": "LAMP", "lineDiscountPercent": value });
         let code = if value == json!("1000000000000000") { "INVALID_DECIMAL" } else { code };
         let errors = [("/lineDiscountPercent", code)];
-        world.wrong(Method::POST, "/v1/campaigns/SPRING/discounts", &discount, status, &errors).await;
+        world
+            .wrong(Method::POST, "/v1/campaigns/SPRING/discounts", &discount, status, &errors)
+            .await;
     }
     let out_of_range = |pointer| [(pointer, "OUT_OF_RANGE")];
     for (path, body, pointer) in [
-        ("/v1/campaigns/SPRING/discounts", json!({"lineDiscountPercent": "100.01"}), "/lineDiscountPercent"),
-        ("/v1/campaigns/SPRING/discounts", json!({"lineDiscountPercent": "100.00001"}), "/lineDiscountPercent"),
+        (
+            "/v1/campaigns/SPRING/discounts",
+            json!({"lineDiscountPercent": "100.01"}),
+            "/lineDiscountPercent",
+        ),
+        (
+            "/v1/campaigns/SPRING/discounts",
+            json!({"lineDiscountPercent": "100.00001"}),
+            "/lineDiscountPercent",
+        ),
         ("/v1/items", json!({"number": "NEW", "taxPercent": "100.01"}), "/taxPercent"),
         ("/v1/currencies", json!({"code": "CHF", "amountPrecision": "0"}), "/amountPrecision"),
-        ("/v1/exchange-rates", json!({"currencyCode": "USD", "startingDate": "2032-01-01", "rate": "0"}), "/rate"),
-        ("/v1/price-quotes", json!({"lines": [{"itemNumber": "DESK", "quantity": "0"}]}), "/lines/0/quantity"),
-        ("/v1/price-quotes", json!({"lines": [{"itemNumber": "DESK", "taxPercent": "-1"}]}), "/lines/0/taxPercent"),
+        (
+            "/v1/exchange-rates",
+            json!({"currencyCode": "USD", "startingDate": "2032-01-01", "rate": "0"}),
+            "/rate",
+        ),
+        (
+            "/v1/price-quotes",
+            json!({"lines": [{"itemNumber": "DESK", "quantity": "0"}]}),
+            "/lines/0/quantity",
+        ),
+        (
+            "/v1/price-quotes",
+            json!({"lines": [{"itemNumber": "DESK", "taxPercent": "-1"}]}),
+            "/lines/0/taxPercent",
+        ),
         (
             "/v1/items",
             json!({"number": "NEW", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "0"}]}),
@@ -313,13 +399,30 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
     ] {
         world.wrong(Method::POST, path, &body, 422, &out_of_range(pointer)).await;
     }
-    for date in
-        ["2031-02-29", "2031-13-01", "2031-5-1", "31.05.2031", "2031-05-01T00:00:00Z", "0000-01-01", "10000-01-01", ""]
-    {
+    for date in [
+        "2031-02-29",
+        "2031-13-01",
+        "2031-5-1",
+        "31.05.2031",
+        "2031-05-01T00:00:00Z",
+        "0000-01-01",
+        "10000-01-01",
+        "",
+    ] {
         let body = json!({ "startingDate": date });
-        world.wrong(Method::PATCH, "/v1/campaigns/SPRING", &body, 400, &[("/startingDate", "INVALID_DATE")]).await;
+        world
+            .wrong(
+                Method::PATCH,
+                "/v1/campaigns/SPRING",
+                &body,
+                400,
+                &[("/startingDate", "INVALID_DATE")],
+            )
+            .await;
     }
-    for key in ["", " ", "A B", "Ä", "-A", "A/B", "A\u{200b}", "0190b5c2-7d5e-7000-8000-000000000001"] {
+    for key in
+        ["", " ", "A B", "Ä", "-A", "A/B", "A\u{200b}", "0190b5c2-7d5e-7000-8000-000000000001"]
+    {
         let body = json!({"number": key, "type": "PERSON", "name": "N"});
         world.wrong(Method::POST, "/v1/contacts", &body, 400, &[("/number", "INVALID_KEY")]).await;
     }
@@ -327,7 +430,9 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
     let reply = world.app.post("/v1/contacts", &long).await;
     let reply = world.refused(reply, 400, "INVALID_REQUEST", "long texts").await;
     assert_eq!(reply.errors().len(), 3, "{reply:?}");
-    for sequence in [json!("1"), json!(1.5), json!(9_999_999_999_i64), json!(-9_999_999_999_i64), json!(null)] {
+    for sequence in
+        [json!("1"), json!(1.5), json!(9_999_999_999_i64), json!(-9_999_999_999_i64), json!(null)]
+    {
         let body = json!({"code": "NEW", "sequence": sequence});
         let reply = world.app.post("/v1/campaign-statuses", &body).await;
         assert!(matches!(reply.status.as_u16(), 400 | 422), "{reply:?}");
@@ -343,34 +448,46 @@ async fn broken_rules_are_named_together() {
     let period = json!({"startingDate": "2031-05-02", "endingDate": "2031-05-01"});
     let ends_early = [("/endingDate", "END_BEFORE_START")];
     world.wrong(Method::PATCH, "/v1/campaigns/SPRING", &period, 422, &ends_early).await;
-    world.wrong(Method::PATCH, "/v1/campaigns/SPRING", &json!({"endingDate": "2031-04-30"}), 422, &ends_early).await;
+    world
+        .wrong(
+            Method::PATCH,
+            "/v1/campaigns/SPRING",
+            &json!({"endingDate": "2031-04-30"}),
+            422,
+            &ends_early,
+        )
+        .await;
     world.wrong(Method::POST, "/v1/campaigns", &period, 422, &ends_early).await;
     let mut line = json!({"source": everybody, "itemNumber": "LAMP", "unitPrice": "1"});
     line["startingDate"] = period["startingDate"].clone();
     line["endingDate"] = period["endingDate"].clone();
     world.wrong(Method::POST, "/v1/prices", &line, 422, &ends_early).await;
-    let own_dates =
-        json!({"itemNumber": "LAMP", "unitPrice": "1", "startingDate": "2031-05-01", "endingDate": "2031-05-01"});
+    let own_dates = json!({"itemNumber": "LAMP", "unitPrice": "1", "startingDate": "2031-05-01", "endingDate": "2031-05-01"});
     let errors = [("/endingDate", "DATES_OF_CAMPAIGN"), ("/startingDate", "DATES_OF_CAMPAIGN")];
     world.wrong(Method::POST, "/v1/campaigns/SPRING/prices", &own_dates, 422, &errors).await;
 
     // References: all that are missing, at once.
-    let contact =
-        json!({"type": "PERSON", "name": "N", "companyNumber": "NO", "currencyCode": "NOK", "salespersonCode": "NO"});
+    let contact = json!({"type": "PERSON", "name": "N", "companyNumber": "NO", "currencyCode": "NOK", "salespersonCode": "NO"});
     let errors = [
         ("/companyNumber", "COMPANY_LINK"),
         ("/currencyCode", "REFERENCE_NOT_FOUND"),
         ("/salespersonCode", "REFERENCE_NOT_FOUND"),
     ];
     world.wrong(Method::POST, "/v1/contacts", &contact, 422, &errors).await;
-    let unknown = |pointers: &[&'static str]| pointers.iter().map(|p| (*p, "REFERENCE_NOT_FOUND")).collect::<Vec<_>>();
+    let unknown = |pointers: &[&'static str]| {
+        pointers.iter().map(|p| (*p, "REFERENCE_NOT_FOUND")).collect::<Vec<_>>()
+    };
     for (path, body, pointers) in [
         (
             "/v1/campaigns",
             json!({"statusCode": "NO", "salespersonCode": "NO"}),
             unknown(&["/salespersonCode", "/statusCode"]),
         ),
-        ("/v1/campaigns/SPRING/status-changes", json!({"statusCode": "NO"}), unknown(&["/statusCode"])),
+        (
+            "/v1/campaigns/SPRING/status-changes",
+            json!({"statusCode": "NO"}),
+            unknown(&["/statusCode"]),
+        ),
         (
             "/v1/segments",
             json!({"campaignNumber": "NO", "salespersonCode": "NO"}),
@@ -386,7 +503,12 @@ async fn broken_rules_are_named_together() {
             "/v1/prices",
             json!({"source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "DESK", "variantCode": "ELM",
                 "unitOfMeasureCode": "PAL", "currencyCode": "NOK", "unitPrice": "1"}),
-            unknown(&["/currencyCode", "/source/contactNumber", "/unitOfMeasureCode", "/variantCode"]),
+            unknown(&[
+                "/currencyCode",
+                "/source/contactNumber",
+                "/unitOfMeasureCode",
+                "/variantCode",
+            ]),
         ),
         (
             "/v1/discounts",
@@ -415,11 +537,20 @@ async fn broken_rules_are_named_together() {
     let person = json!({"type": "PERSON", "name": "N", "companyNumber": "ANNE"});
     world.wrong(Method::POST, "/v1/contacts", &person, 422, &link).await;
     let customer = [("/customer", "CUSTOMER_NEEDS_COMPANY")];
-    world.wrong(Method::PATCH, "/v1/contacts/ANNE", &json!({"customer": {"number": "D2"}}), 422, &customer).await;
+    world
+        .wrong(
+            Method::PATCH,
+            "/v1/contacts/ANNE",
+            &json!({"customer": {"number": "D2"}}),
+            422,
+            &customer,
+        )
+        .await;
     let person = json!({"type": "PERSON", "name": "N", "customer": {"number": "D2"}});
     world.wrong(Method::POST, "/v1/contacts", &person, 422, &customer).await;
     // A company with persons stays a company; a customer too.
-    let reply = world.app.patch("/v1/contacts/BUYER", &json!({"type": "PERSON", "customer": null})).await;
+    let reply =
+        world.app.patch("/v1/contacts/BUYER", &json!({"type": "PERSON", "customer": null})).await;
     assert!(reply.status.is_client_error(), "{reply:?}");
     assert_eq!(world.hash().await, world.standing);
 
@@ -457,8 +588,18 @@ async fn duplicates_are_conflicts() {
             "CONFLICT",
             vec![("/customer/number", "ALREADY_EXISTS")],
         ),
-        ("/v1/campaigns", json!({"number": "SPRING"}), "CONFLICT", vec![("/number", "ALREADY_EXISTS")]),
-        ("/v1/segments", json!({"number": "FAIR"}), "CONFLICT", vec![("/number", "ALREADY_EXISTS")]),
+        (
+            "/v1/campaigns",
+            json!({"number": "SPRING"}),
+            "CONFLICT",
+            vec![("/number", "ALREADY_EXISTS")],
+        ),
+        (
+            "/v1/segments",
+            json!({"number": "FAIR"}),
+            "CONFLICT",
+            vec![("/number", "ALREADY_EXISTS")],
+        ),
         (
             "/v1/segments/FAIR/lines",
             json!({"contactNumber": "ANNE"}),
@@ -495,7 +636,10 @@ async fn duplicates_are_conflicts() {
         ("/v1/prices/batch", json!({"source": everybody, "itemNumber": "LAMP", "unitPrice": "1"})),
     ] {
         let reply = world.app.post(path, &json!({"rows": [row, row]})).await;
-        assert!(reply.status.is_client_error() && reply.errors()[0].0.starts_with("/rows/1"), "{path}: {reply:?}");
+        assert!(
+            reply.status.is_client_error() && reply.errors()[0].0.starts_with("/rows/1"),
+            "{path}: {reply:?}"
+        );
         assert_eq!(world.hash().await, world.standing, "{path}");
     }
 }
@@ -510,19 +654,29 @@ async fn what_is_in_use_stays_and_the_problem_says_what_holds_it() {
         ("/v1/items/DESK", vec!["price lines", "discount lines"]),
         (
             "/v1/contacts/BUYER",
-            vec!["persons of the company", "audiences of active campaigns", "price lines", "discount lines"],
+            vec![
+                "persons of the company",
+                "audiences of active campaigns",
+                "price lines",
+                "discount lines",
+            ],
         ),
         ("/v1/contacts/ANNE", vec!["segment lines"]),
     ] {
         let reply = world.app.delete(path).await;
         let reply = world.refused(reply, 409, "IN_USE", path).await;
         let body = reply.json();
-        let named: Vec<_> =
-            body["errors"].as_array().unwrap().iter().map(|e| e["params"]["what"].as_str().unwrap()).collect();
+        let named: Vec<_> = body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["params"]["what"].as_str().unwrap())
+            .collect();
         assert_eq!(named, holders, "{path}");
         assert!(body["errors"].as_array().unwrap().iter().all(|e| e["code"] == "IN_USE"), "{body}");
     }
-    for (parts, pointer) in [(json!({"variants": []}), "/variants"), (json!({"unitsOfMeasure": []}), "/unitsOfMeasure")]
+    for (parts, pointer) in
+        [(json!({"variants": []}), "/variants"), (json!({"unitsOfMeasure": []}), "/unitsOfMeasure")]
     {
         let reply = world.app.patch("/v1/items/DESK", &parts).await;
         let reply = world.refused(reply, 409, "IN_USE", pointer).await;
@@ -542,17 +696,24 @@ async fn changes_need_the_current_etag() {
     let mut world = World::new().await;
     let whole = json!({"type": "COMPANY", "name": "Other"}).to_string();
     let current = world.app.get("/v1/contacts/OTHER").await.header("etag").to_owned();
-    for (method, body) in [(Method::PATCH, r#"{"city": "Oslo"}"#), (Method::PUT, whole.as_str()), (Method::DELETE, "")]
-    {
+    for (method, body) in [
+        (Method::PATCH, r#"{"city": "Oslo"}"#),
+        (Method::PUT, whole.as_str()),
+        (Method::DELETE, ""),
+    ] {
         let body = (!body.is_empty()).then_some(body);
         let missing = world.app.send(method.clone(), "/v1/contacts/OTHER", &[], body).await;
         world.refused(missing, 428, "PRECONDITION_REQUIRED", method.as_str()).await;
         let weak = format!("W/{current}");
         let conditional = |condition: &str| {
-            let request =
-                world.app.request(method.clone(), "/v1/contacts/OTHER").header("if-match", condition.as_bytes());
+            let request = world
+                .app
+                .request(method.clone(), "/v1/contacts/OTHER")
+                .header("if-match", condition.as_bytes());
             match body {
-                Some(body) => request.header("content-type", "application/json").body(body.to_owned()),
+                Some(body) => {
+                    request.header("content-type", "application/json").body(body.to_owned())
+                }
                 None => request,
             }
         };
@@ -575,7 +736,10 @@ async fn changes_need_the_current_etag() {
     let changed = world.app.send(Method::PATCH, "/v1/contacts/OTHER", &headers, Some(&body)).await;
     assert_eq!(changed.status, 200);
     world.standing = world.hash().await;
-    let lost = world.app.send(Method::PATCH, "/v1/contacts/OTHER", &headers, Some(r#"{"city": "Bergen"}"#)).await;
+    let lost = world
+        .app
+        .send(Method::PATCH, "/v1/contacts/OTHER", &headers, Some(r#"{"city": "Bergen"}"#))
+        .await;
     let lost = world.refused(lost, 412, "PRECONDITION_FAILED", "a lost update").await;
     assert_eq!(lost.header("etag"), changed.header("etag"));
 }
@@ -591,7 +755,9 @@ async fn activations_at_the_same_time_publish_once() {
         app.put(&format!("/v1/campaigns/{number}"), &dates).await.expect(201);
         let segment = json!({"campaignNumber": number, "campaignTarget": true});
         app.put(&format!("/v1/segments/{number}"), &segment).await.expect(201);
-        app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "OTHER"})).await.expect(201);
+        app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "OTHER"}))
+            .await
+            .expect(201);
         let price = json!({"itemNumber": "LAMP", "unitPrice": "9"});
         app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
     }
@@ -614,19 +780,32 @@ async fn activations_at_the_same_time_publish_once() {
     .await;
     let mut versions: Vec<i64> = [&activated, &withdrawn, &changed, &added]
         .iter()
-        .map(|reply| reply.header("publication-version").parse().unwrap_or_else(|_| panic!("{reply:?}")))
+        .map(|reply| {
+            reply.header("publication-version").parse().unwrap_or_else(|_| panic!("{reply:?}"))
+        })
         .collect();
     versions.sort_unstable();
     assert_eq!(versions, [before + 2, before + 3, before + 4, before + 5]);
-    // Activation and withdrawal of the same campaign: one after the other, and what stands is one of the two.
+    // Activation and withdrawal of the same campaign: one after the other, and what stands is one
+    // of the two.
     join_all((0..6).map(async |at| {
         let what = if at % 2 == 0 { "activations" } else { "deactivations" };
-        let reply = app.post(&format!("/v1/campaigns/TWO/{what}"), if at % 2 == 0 { &all } else { &Value::Null }).await;
+        let reply = app
+            .post(
+                &format!("/v1/campaigns/TWO/{what}"),
+                if at % 2 == 0 { &all } else { &Value::Null },
+            )
+            .await;
         assert!(reply.status.is_success() || reply.status == 400, "{reply:?}");
     }))
     .await;
     let listed = app.get("/v1/publications?top=1000&orderby=version").await.json();
-    let versions: Vec<_> = listed["value"].as_array().unwrap().iter().map(|p| p["version"].as_i64().unwrap()).collect();
+    let versions: Vec<_> = listed["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["version"].as_i64().unwrap())
+        .collect();
     assert_eq!(versions, (1..=i64::try_from(versions.len()).unwrap()).collect::<Vec<_>>());
 }
 
@@ -687,19 +866,26 @@ async fn paths_and_queries_that_make_no_sense_lead_nowhere() {
         ("?cursor=AAAA", "INVALID_CURSOR"),
         ("?cursor=%00", "INVALID_REQUEST"),
     ] {
-        for collection in
-            ["/v1/items", "/v1/campaigns", "/v1/contacts", "/v1/publications", "/v1/segments/FAIR/lines", "/v1/prices"]
-        {
+        for collection in [
+            "/v1/items",
+            "/v1/campaigns",
+            "/v1/contacts",
+            "/v1/publications",
+            "/v1/segments/FAIR/lines",
+            "/v1/prices",
+        ] {
             let about = format!("{collection}{}", query.chars().take(40).collect::<String>());
             let reply = world.app.get(&format!("{collection}{query}")).await;
             let reply = world.refused(reply, 400, code, &about).await;
             assert!(
-                code == "INVALID_CURSOR" || reply.errors().iter().all(|(pointer, _)| pointer.starts_with('?')),
+                code == "INVALID_CURSOR"
+                    || reply.errors().iter().all(|(pointer, _)| pointer.starts_with('?')),
                 "{about}"
             );
         }
     }
-    let nested = format!("/v1/items?filter={}number eq 'A'{}", "(".repeat(1_500), ")".repeat(1_500));
+    let nested =
+        format!("/v1/items?filter={}number eq 'A'{}", "(".repeat(1_500), ")".repeat(1_500));
     let reply = world.app.get(&nested).await;
     world.refused(reply, 400, "INVALID_FILTER", "a deep filter").await;
 }
@@ -716,7 +902,8 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
         (Method::from_bytes(b"PURGE").unwrap(), "/v1/items/DESK", "GET, PUT, PATCH, DELETE, HEAD"),
     ] {
         let reply = world.app.send(method.clone(), path, &[], None).await;
-        let reply = world.refused(reply, 405, "METHOD_NOT_ALLOWED", &format!("{method} {path}")).await;
+        let reply =
+            world.refused(reply, 405, "METHOD_NOT_ALLOWED", &format!("{method} {path}")).await;
         assert_eq!(reply.header("allow"), allow, "{method} {path}");
     }
     for (collection, right) in COLLECTIONS {
@@ -728,8 +915,11 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
             ";",
             "json",
         ] {
-            let reply = world.send(Method::POST, collection, &[("content-type", kind)], right).await;
-            world.refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", &format!("{collection} {kind}")).await;
+            let reply =
+                world.send(Method::POST, collection, &[("content-type", kind)], right).await;
+            world
+                .refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", &format!("{collection} {kind}"))
+                .await;
         }
         let reply = world.send(Method::POST, collection, &[], right).await;
         world.refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", collection).await;
@@ -743,11 +933,15 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
         }
         let headers = [("content-type", "application/json"), ("idempotency-key", "")];
         let reply = world.send(Method::POST, collection, &headers, right).await;
-        world.refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} without a key")).await;
+        world
+            .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} without a key"))
+            .await;
         let key = "k".repeat(256);
         let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
         let reply = world.send(Method::POST, collection, &headers, right).await;
-        world.refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} with a long key")).await;
+        world
+            .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} with a long key"))
+            .await;
     }
     // A body where none is expected.
     for (method, path) in [(Method::GET, "/v1/items/DESK"), (Method::DELETE, "/v1/items/LAMP")] {
@@ -756,14 +950,20 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
         world.refused(reply, 400, "INVALID_REQUEST", path).await;
     }
     // Garbage where nobody looks, or where it is passed over.
-    let garbage = [("traceparent", "00-\u{20ac}-x"), ("accept", "\u{20ac}"), ("x-anything", "\u{20ac}\u{1f4a3}")];
+    let garbage = [
+        ("traceparent", "00-\u{20ac}-x"),
+        ("accept", "\u{20ac}"),
+        ("x-anything", "\u{20ac}\u{1f4a3}"),
+    ];
     let mut request = world.app.request(Method::GET, "/v1/items/DESK");
     for (name, value) in garbage {
         request = request.header(name, value.as_bytes());
     }
     assert_eq!(Reply::to(request).await.status, 200);
-    let many: Vec<(String, String)> = (0..60).map(|at| (format!("x-{at}"), "v".repeat(500))).collect();
-    let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let many: Vec<(String, String)> =
+        (0..60).map(|at| (format!("x-{at}"), "v".repeat(500))).collect();
+    let many: Vec<(&str, &str)> =
+        many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(world.app.send(Method::GET, "/v1/items/DESK", &many, None).await.status, 200);
 }
 
@@ -785,7 +985,9 @@ fn talk(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         answer.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&answer);
-        if text.contains("\r\n\r\n") && (text.ends_with('}') || text.to_lowercase().contains("content-length: 0")) {
+        if text.contains("\r\n\r\n")
+            && (text.ends_with('}') || text.to_lowercase().contains("content-length: 0"))
+        {
             break;
         }
     }
@@ -801,14 +1003,17 @@ async fn bodies_over_the_limit_are_refused_before_they_fill_the_memory() {
     let mut world = World::new().await;
     let address = world.app.address;
     let head = |framing: &str| {
-        format!("POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{framing}\r\n\r\n")
+        format!(
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+        )
     };
     // 100 MB with its length: refused by the head alone.
     let answer = talked(address, head("Content-Length: 100000000"), Vec::new(), 0).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains(r#""code":"PAYLOAD_TOO_LARGE""#), "{answer}");
     // 100 MB sent, with its length.
-    let answer = talked(address, head("Content-Length: 100000000"), vec![b' '; 1_000_000], 100).await;
+    let answer =
+        talked(address, head("Content-Length: 100000000"), vec![b' '; 1_000_000], 100).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
     // Without a length: refused once the limit is passed.
     let chunk = [b"10000\r\n".to_vec(), vec![b' '; 65_536], b"\r\n".to_vec()].concat();

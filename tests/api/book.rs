@@ -1,5 +1,5 @@
-//! Whatever is done through the API, and in whatever order: the copy in memory is the book in the database, and the book is what the
-//! drafts say.
+//! Whatever is done through the API, and in whatever order: the copy in memory is the book in the
+//! database, and the book is what the drafts say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use kampanje::publication::facts::{Change, Fact};
 use kampanje::publication::live::LiveBook;
 use kampanje::publication::writer;
@@ -82,12 +82,15 @@ async fn a_line_that_moves_on_leaves_nothing_to_publish_behind() {
     app.post("/v1/campaigns/A1/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     // From a campaign that publishes by hand to one that publishes at once.
     let path = format!("/v1/prices/{}", line["id"].as_str().unwrap());
-    app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "A2"}})).await.expect(200);
+    app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "A2"}}))
+        .await
+        .expect(200);
     the_copy_is_the_book(&app, "a line moves").await;
     nothing_is_to_publish(&app, "a line moves").await;
 }
 
-/// The text of a line's facts is written by the service, and compared with what the database makes of it.
+/// The text of a line's facts is written by the service, and compared with what the database makes
+/// of it.
 #[actix_web::test]
 async fn a_line_that_is_written_as_it_stands_makes_no_version() {
     let app = TestApp::new().await;
@@ -108,7 +111,10 @@ async fn a_line_that_is_written_as_it_stands_makes_no_version() {
     let [prices, discounts] = ["/v1/campaigns/SPRING/prices", "/v1/campaigns/SPRING/discounts"];
     let mut lines = Vec::new();
     for (path, line) in [
-        ("/v1/prices", json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "0"})),
+        (
+            "/v1/prices",
+            json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "0"}),
+        ),
         (
             "/v1/prices",
             json!({"source": contact, "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET", "currencyCode": "EUR",
@@ -120,7 +126,10 @@ async fn a_line_that_is_written_as_it_stands_makes_no_version() {
             json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK", "unitPrice": "390.10"}),
         ),
         (prices, json!({"itemNumber": "DESK", "unitPrice": "350"})),
-        (prices, json!({"itemNumber": "DESK", "variantCode": "OAK", "unitPrice": "360", "taxPercent": "0"})),
+        (
+            prices,
+            json!({"itemNumber": "DESK", "variantCode": "OAK", "unitPrice": "360", "taxPercent": "0"}),
+        ),
         ("/v1/discounts", json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1"})),
         (
             "/v1/discounts",
@@ -143,7 +152,11 @@ async fn a_line_that_is_written_as_it_stands_makes_no_version() {
     for (path, mut line) in lines {
         line.as_object_mut().unwrap().remove("source");
         let reply = app.patch(&path, &line).await;
-        assert_eq!((reply.status.as_u16(), reply.header("publication-version")), (200, ""), "{path} {line}");
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("publication-version")),
+            (200, ""),
+            "{path} {line}"
+        );
     }
 }
 
@@ -157,28 +170,37 @@ pub async fn begun() -> TestApp {
     }
     for item in ITEMS {
         let units = json!([{"code": "BOX", "quantityPerUnit": "12"}]);
-        let item_of = json!({"listPrice": "50", "variants": [{"code": "RED"}], "unitsOfMeasure": units});
+        let item_of =
+            json!({"listPrice": "50", "variants": [{"code": "RED"}], "unitsOfMeasure": units});
         app.put(&format!("/v1/items/{item}"), &item_of).await.expect(201);
     }
     for contact in CONTACTS {
         let contact_of = match contact.strip_prefix('P') {
-            Some(number) => json!({"type": "PERSON", "name": contact, "companyNumber": format!("C{number}")}),
+            Some(number) => {
+                json!({"type": "PERSON", "name": contact, "companyNumber": format!("C{number}")})
+            }
             None => json!({"type": "COMPANY", "name": contact, "customer": {"number": contact}}),
         };
         app.put(&format!("/v1/contacts/{contact}"), &contact_of).await.expect(201);
     }
-    for ((campaign, segment), publishing) in CAMPAIGNS.iter().zip(SEGMENTS).zip(["AUTOMATIC", "MANUAL", "AUTOMATIC"]) {
+    for ((campaign, segment), publishing) in
+        CAMPAIGNS.iter().zip(SEGMENTS).zip(["AUTOMATIC", "MANUAL", "AUTOMATIC"])
+    {
         let path = format!("/v1/campaigns/{campaign}");
         let campaign_of = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": publishing});
         app.put(&path, &campaign_of).await.expect(201);
         let segment_of = json!({"campaignNumber": campaign, "campaignTarget": true});
         app.put(&format!("/v1/segments/{segment}"), &segment_of).await.expect(201);
         let rows = json!([{"contactNumber": "P0"}, {"contactNumber": "C1"}]);
-        app.post(&format!("/v1/segments/{segment}/lines/batch"), &json!({ "rows": rows })).await.expect(200);
+        app.post(&format!("/v1/segments/{segment}/lines/batch"), &json!({ "rows": rows }))
+            .await
+            .expect(200);
         let price = json!({"itemNumber": "I0", "unitPrice": "9"});
         app.post(&format!("{path}/prices"), &price).await.expect(201);
         if *campaign != "A2" {
-            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]}))
+                .await
+                .expect(201);
         }
     }
     app
@@ -194,7 +216,8 @@ pub async fn a_step(app: &TestApp, dice: &mut Dice) -> (String, Reply) {
         reply = app.send(method.clone(), &path, &[], sent.as_deref()).await;
     }
     let version = reply.header("publication-version");
-    let told = format!("{method} {path} {} -> {} {version}", sent.unwrap_or_default(), reply.status);
+    let told =
+        format!("{method} {path} {} -> {} {version}", sent.unwrap_or_default(), reply.status);
     (told, reply)
 }
 
@@ -242,21 +265,28 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
         }
         9 => (Method::DELETE, format!("/v1/campaigns/{campaign}"), None),
         10 | 11 => {
-            let segment_of =
-                json!({"campaignNumber": dice.one_of(&[json!(campaign), Value::Null]), "campaignTarget": truth});
+            let segment_of = json!({"campaignNumber": dice.one_of(&[json!(campaign), Value::Null]), "campaignTarget": truth});
             (Method::PUT, format!("/v1/segments/{segment}"), Some(segment_of))
         }
         12 => (Method::DELETE, format!("/v1/segments/{segment}"), None),
         13 | 14 => {
             let target = dice.one_of(&[Value::Null, json!(true), json!(false)]);
             let row = json!({"contactNumber": contact, "campaignTarget": target});
-            (Method::POST, format!("/v1/segments/{segment}/lines/batch"), Some(json!({ "rows": [row] })))
+            (
+                Method::POST,
+                format!("/v1/segments/{segment}/lines/batch"),
+                Some(json!({ "rows": [row] })),
+            )
         }
         15 => (Method::DELETE, format!("/v1/segments/{segment}/lines/{contact}"), None),
         16 | 17 => {
             let kind = dice.one_of(&["prices", "discounts"]);
             let row = a_line(dice, kind, item, number, &currency);
-            (Method::POST, format!("/v1/campaigns/{campaign}/{kind}/batch"), Some(json!({ "rows": [row] })))
+            (
+                Method::POST,
+                format!("/v1/campaigns/{campaign}/{kind}/batch"),
+                Some(json!({ "rows": [row] })),
+            )
         }
         18 => {
             let kind = dice.one_of(&["prices", "discounts"]);
@@ -282,25 +312,48 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             0 => (Method::DELETE, format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])), None),
             1 => {
                 let precision = json!({"amountPrecision": dice.one_of(&["0.01", "0.05", "1"])});
-                (Method::PUT, format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])), Some(precision))
+                (
+                    Method::PUT,
+                    format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])),
+                    Some(precision),
+                )
             }
             _ => {
                 let date = dice.one_of(&["2031-01-01", "2031-05-01"]);
                 let rate = json!({"currencyCode": dice.one_of(&["USD", "NOK"]), "startingDate": date, "rate": "1.5"});
-                (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
+                (
+                    Method::POST,
+                    "/v1/exchange-rates/batch".to_owned(),
+                    Some(json!({ "rows": [rate] })),
+                )
             }
         },
         23 => {
-            let path = format!("/v1/publications?filter=campaignNumber%20eq%20'{campaign}'&top=1000");
-            let publications = app.get(&path).await.expect(200)["value"].as_array().unwrap().clone();
-            let version =
-                if publications.is_empty() { json!(1) } else { dice.one_of(&publications)["version"].clone() };
-            (Method::POST, format!("/v1/campaigns/{campaign}/rollbacks"), Some(json!({ "version": version })))
+            let path =
+                format!("/v1/publications?filter=campaignNumber%20eq%20'{campaign}'&top=1000");
+            let publications =
+                app.get(&path).await.expect(200)["value"].as_array().unwrap().clone();
+            let version = if publications.is_empty() {
+                json!(1)
+            } else {
+                dice.one_of(&publications)["version"].clone()
+            };
+            (
+                Method::POST,
+                format!("/v1/campaigns/{campaign}/rollbacks"),
+                Some(json!({ "version": version })),
+            )
         }
-        22 => (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]}))),
-        _ if truth => {
-            (Method::POST, format!("/v1/campaigns/{campaign}/activations"), Some(json!({"acknowledge": ["*"]})))
-        }
+        22 => (
+            Method::POST,
+            format!("/v1/campaigns/{campaign}/activations"),
+            Some(json!({"acknowledge": ["*"]})),
+        ),
+        _ if truth => (
+            Method::POST,
+            format!("/v1/campaigns/{campaign}/activations"),
+            Some(json!({"acknowledge": ["*"]})),
+        ),
         _ => (Method::POST, format!("/v1/campaigns/{campaign}/deactivations"), Some(json!({}))),
     }
 }
@@ -312,29 +365,32 @@ fn an_item(dice: &mut Dice, price: &str) -> Value {
 }
 
 fn a_contact(dice: &mut Dice, number: &str) -> Value {
-    let mut contact = json!({"type": "COMPANY", "name": number, "privacyBlocked": dice.below(6) == 0});
+    let mut contact =
+        json!({"type": "COMPANY", "name": number, "privacyBlocked": dice.below(6) == 0});
     if number.starts_with('P') {
         contact["type"] = json!("PERSON");
-        contact["companyNumber"] = dice.one_of(&[Value::Null, json!("C0"), json!("C1"), json!("C2")]);
+        contact["companyNumber"] =
+            dice.one_of(&[Value::Null, json!("C0"), json!("C1"), json!("C2")]);
     } else if dice.below(3) > 0 {
         let groups = dice.one_of(&[Value::Null, json!("G")]);
         // Two companies want the same number now and then.
         let customer = dice.one_of(&[number, number, "D"]);
-        contact["customer"] = json!({"number": customer, "priceGroupCode": groups, "discountGroupCode": groups});
+        contact["customer"] =
+            json!({"number": customer, "priceGroupCode": groups, "discountGroupCode": groups});
     }
     contact
 }
 
 fn a_campaign(dice: &mut Dice) -> Value {
-    let starting = dice.one_of(&[json!("2031-05-01"), json!("2031-05-01"), json!("2031-05-02"), Value::Null]);
+    let starting =
+        dice.one_of(&[json!("2031-05-01"), json!("2031-05-01"), json!("2031-05-02"), Value::Null]);
     let ending = dice.one_of(&[json!("2031-05-31"), Value::Null]);
     let publishing = dice.one_of(&["AUTOMATIC", "AUTOMATIC", "MANUAL"]);
     json!({"startingDate": starting, "endingDate": ending, "publishing": publishing})
 }
 
 fn a_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Value) -> Value {
-    let mut line =
-        json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.one_of(&["0", "0", "10"]) });
+    let mut line = json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.one_of(&["0", "0", "10"]) });
     line["unitOfMeasureCode"] = dice.one_of(&[Value::Null, Value::Null, json!("BOX")]);
     line["variantCode"] = dice.one_of(&[Value::Null, Value::Null, json!("RED")]);
     if kind == "prices" {
@@ -360,14 +416,16 @@ async fn change_of_a_line(
     campaign: &str,
 ) -> (Method, String, Option<Value>) {
     let kind = dice.one_of(&["prices", "discounts"]);
-    let mut lines = app.get(&format!("/v1/{kind}")).await.expect(200)["value"].as_array().unwrap().clone();
+    let mut lines =
+        app.get(&format!("/v1/{kind}")).await.expect(200)["value"].as_array().unwrap().clone();
     // Others may be at work on items of their own.
     lines.retain(|line| line["itemNumber"].as_str().is_none_or(|item| ITEMS.contains(&item)));
     if lines.is_empty() {
         return (Method::GET, format!("/v1/{kind}"), None);
     }
     let path = format!("/v1/{kind}/{}", dice.one_of(&lines)["id"].as_str().unwrap());
-    let source = json!({"type": "CONTACT", "contactNumber": contact, "code": null, "campaignNumber": null});
+    let source =
+        json!({"type": "CONTACT", "contactNumber": contact, "code": null, "campaignNumber": null});
     let of_campaign = json!({"type": "CAMPAIGN", "campaignNumber": campaign, "code": null, "contactNumber": null});
     let change = match dice.below(4) {
         0 => return (Method::DELETE, path, None),
@@ -386,7 +444,8 @@ pub async fn the_copy_is_the_book(app: &TestApp, story: &str) {
     assert_eq!(app.book.snapshot().content_hash(), fresh.snapshot().content_hash(), "{story}");
 }
 
-/// What stands in a copy of the book: facts by kind and key, with the days on which they count, and the accounts of the audiences.
+/// What stands in a copy of the book: facts by kind and key, with the days on which they count, and
+/// the accounts of the audiences.
 type State = BTreeMap<(String, String), Value>;
 
 /// The book of a version, as a copy of it is to stand.
@@ -409,7 +468,8 @@ async fn state_of(app: &TestApp, version: i64) -> State {
         let facts = fact.to_json().unwrap();
         let campaign = facts["source"]["campaignNumber"].as_str();
         let dated = matches!(fact, Fact::PriceLine(_) | Fact::DiscountLine(_) | Fact::Campaign(_));
-        let period = campaign.map_or(&facts, |campaign| dates.get(campaign).unwrap_or(&Value::Null));
+        let period =
+            campaign.map_or(&facts, |campaign| dates.get(campaign).unwrap_or(&Value::Null));
         let end = |name: &str| if dated { period[name].clone() } else { Value::Null };
         let row = json!({"facts": facts, "startingDate": end("startingDate"), "endingDate": end("endingDate")});
         state.insert((fact.kind().text().to_owned(), key.clone()), row);
@@ -422,7 +482,8 @@ async fn state_of(app: &TestApp, version: i64) -> State {
     state
 }
 
-/// A copy that follows the price changes, page by page, is the book at every version: the states it went through, from version 0.
+/// A copy that follows the price changes, page by page, is the book at every version: the states it
+/// went through, from version 0.
 async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> {
     let (mut copy, mut states) = (State::new(), Vec::new());
     let mut next = Some(format!("/v1/price-changes?since=0&top={top}"));
@@ -435,23 +496,36 @@ async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> 
             while states.len() < version {
                 states.push(copy.clone());
             }
-            let key = (row["kind"].as_str().unwrap().to_owned(), row["key"].as_str().unwrap().to_owned());
+            let key =
+                (row["kind"].as_str().unwrap().to_owned(), row["key"].as_str().unwrap().to_owned());
             match (row["change"].as_str().unwrap(), key.0.as_str()) {
                 (_, "AUDIENCE") => {
                     let campaign = row["campaignNumber"].as_str().unwrap();
-                    let of =
-                        |account: &Value| ("ACCOUNT".to_owned(), format!("{campaign}:{}", account.as_str().unwrap()));
+                    let of = |account: &Value| {
+                        ("ACCOUNT".to_owned(), format!("{campaign}:{}", account.as_str().unwrap()))
+                    };
                     for account in row["left"].as_array().unwrap() {
-                        assert!(copy.remove(&of(account)).is_some(), "{row} takes what is not there\n{story}");
+                        assert!(
+                            copy.remove(&of(account)).is_some(),
+                            "{row} takes what is not there\n{story}"
+                        );
                     }
-                    copy.extend(row["joined"].as_array().unwrap().iter().map(|account| (of(account), Value::Null)));
+                    copy.extend(
+                        row["joined"]
+                            .as_array()
+                            .unwrap()
+                            .iter()
+                            .map(|account| (of(account), Value::Null)),
+                    );
                 }
                 ("PUT", _) => {
                     let shown = json!({"facts": row["facts"], "startingDate": row["startingDate"],
                         "endingDate": row["endingDate"]});
                     copy.insert(key, shown);
                 }
-                ("REMOVE", _) => assert!(copy.remove(&key).is_some(), "{row} takes what is not there\n{story}"),
+                ("REMOVE", _) => {
+                    assert!(copy.remove(&key).is_some(), "{row} takes what is not there\n{story}")
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -467,8 +541,14 @@ async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> 
 }
 
 /// The comparison of two versions says what differs between their states, and nothing else.
-async fn comparison_is_the_difference(app: &TestApp, states: &[State], (from, to): (usize, usize), story: &str) {
-    let facts = |state: &State, key: &(String, String)| state.get(key).map(|row| row["facts"].clone());
+async fn comparison_is_the_difference(
+    app: &TestApp,
+    states: &[State],
+    (from, to): (usize, usize),
+    story: &str,
+) {
+    let facts =
+        |state: &State, key: &(String, String)| state.get(key).map(|row| row["facts"].clone());
     let keys: BTreeSet<&(String, String)> = states[from].keys().chain(states[to].keys()).collect();
     let expected: BTreeSet<String> = keys
         .into_iter()
@@ -488,7 +568,11 @@ async fn comparison_is_the_difference(app: &TestApp, states: &[State], (from, to
         let page = app.get(&path).await.expect(200);
         assert_eq!(page["count"], expected.len(), "{from} to {to}\n{story}");
         for row in page["value"].as_array().unwrap() {
-            found.insert(format!("{} {}", row["change"].as_str().unwrap(), row["id"].as_str().unwrap()));
+            found.insert(format!(
+                "{} {}",
+                row["change"].as_str().unwrap(),
+                row["id"].as_str().unwrap()
+            ));
         }
         next = page["nextLink"].as_str().map(str::to_owned);
     }
@@ -516,21 +600,25 @@ struct Standing {
 /// Were everything published once more, nothing would change.
 pub async fn nothing_is_to_publish(app: &TestApp, story: &str) {
     let mut conn = app.connection().await;
-    let mut touched = Touched::default();
-    for Standing { kind, key } in diesel::sql_query(STANDING).load::<Standing>(&mut conn).await.unwrap() {
+    let mut changed_keys = ChangedKeys::default();
+    for Standing { kind, key } in
+        diesel::sql_query(STANDING).load::<Standing>(&mut conn).await.unwrap()
+    {
         match kind.as_str() {
-            "SETTINGS" => touched.settings = true,
-            "CURRENCY" => drop(touched.currencies.insert(key)),
-            "EXCHANGE_RATE" => drop(touched.exchange_rates.insert(key.split('|').next().unwrap().to_owned())),
-            "ITEM" => drop(touched.items.insert(key)),
-            "CONTACT" => drop(touched.contacts.insert(key)),
-            "PRICE_LINE" => drop(touched.price_lines.insert(key.parse().unwrap())),
-            "DISCOUNT_LINE" => drop(touched.discount_lines.insert(key.parse().unwrap())),
+            "SETTINGS" => changed_keys.settings = true,
+            "CURRENCY" => drop(changed_keys.currencies.insert(key)),
+            "EXCHANGE_RATE" => {
+                drop(changed_keys.exchange_rates.insert(key.split('|').next().unwrap().to_owned()))
+            }
+            "ITEM" => drop(changed_keys.items.insert(key)),
+            "CONTACT" => drop(changed_keys.contacts.insert(key)),
+            "PRICE_LINE" => drop(changed_keys.price_lines.insert(key.parse().unwrap())),
+            "DISCOUNT_LINE" => drop(changed_keys.discount_lines.insert(key.parse().unwrap())),
             kind => panic!("{kind} belongs to a campaign"),
         }
     }
-    assert!(touched.settings);
-    let published = writer::publish_base_data(&mut conn, &touched, "test").await;
+    assert!(changed_keys.settings);
+    let published = writer::publish_base_data(&mut conn, &changed_keys, "test").await;
     assert_eq!(published.unwrap(), None, "{story}");
 
     for campaign in app.get("/v1/campaigns").await.expect(200)["value"].as_array().unwrap() {
@@ -543,7 +631,10 @@ pub async fn nothing_is_to_publish(app: &TestApp, story: &str) {
             assert_eq!(campaign["publishing"], "MANUAL", "{story}");
             assert_ne!(activated.status, 200, "{campaign}: there is nothing to publish\n{story}");
         } else {
-            assert_eq!(activated.status, 200, "{campaign}: there is something to publish, {activated:?}\n{story}");
+            assert_eq!(
+                activated.status, 200,
+                "{campaign}: there is something to publish, {activated:?}\n{story}"
+            );
             assert_eq!(activated.json()["version"], campaign["publicationVersion"], "{story}");
         }
     }

@@ -10,36 +10,58 @@ const PATH: &str = "/v1/campaign-statuses";
 #[actix_web::test]
 async fn a_status_lives_from_creation_to_deletion() {
     let app = TestApp::new().await;
-    let created = app.post(PATH, &json!({"code": "planned", "description": "Planned", "sequence": 1})).await;
+    let created =
+        app.post(PATH, &json!({"code": "planned", "description": "Planned", "sequence": 1})).await;
     assert_eq!(created.status, 201, "{created:?}");
     assert_eq!(created.header("location"), "/v1/campaign-statuses/PLANNED");
     assert_eq!(created.json()["allowsActivation"], true);
     let by_id = app.get(&format!("{PATH}/{}", created.json()["id"].as_str().unwrap())).await;
-    assert_eq!((by_id.text.as_str(), by_id.header("etag")), (created.text.as_str(), created.header("etag")));
+    assert_eq!(
+        (by_id.text.as_str(), by_id.header("etag")),
+        (created.text.as_str(), created.header("etag"))
+    );
     let etag = created.header("etag").to_owned();
-    let same = app.send(Method::GET, &format!("{PATH}/planned"), &[("if-none-match", &etag)], None).await;
+    let same =
+        app.send(Method::GET, &format!("{PATH}/planned"), &[("if-none-match", &etag)], None).await;
     assert_eq!(same.status, 304);
 
     let path = format!("{PATH}/PLANNED");
     let patch = r#"{"description": null, "isFinal": true}"#;
-    assert_eq!(app.send(Method::PATCH, &path, &[], Some(patch)).await.code(), "PRECONDITION_REQUIRED");
+    assert_eq!(
+        app.send(Method::PATCH, &path, &[], Some(patch)).await.code(),
+        "PRECONDITION_REQUIRED"
+    );
     let stale = app.send(Method::PATCH, &path, &[("if-match", "\"old\"")], Some(patch)).await;
-    assert_eq!((stale.code().as_str(), stale.header("etag")), ("PRECONDITION_FAILED", etag.as_str()));
+    assert_eq!(
+        (stale.code().as_str(), stale.header("etag")),
+        ("PRECONDITION_FAILED", etag.as_str())
+    );
     let patched = app.send(Method::PATCH, &path, &[("if-match", &etag)], Some(patch)).await;
     assert_eq!(patched.status, 200, "{patched:?}");
-    assert_eq!((&patched.json()["description"], &patched.json()["isFinal"]), (&json!(""), &json!(true)));
-    let renamed = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"code": "X"}"#)).await;
+    assert_eq!(
+        (&patched.json()["description"], &patched.json()["isFinal"]),
+        (&json!(""), &json!(true))
+    );
+    let renamed =
+        app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"code": "X"}"#)).await;
     assert_eq!(renamed.errors(), pairs(&[("/code", "IMMUTABLE")]));
 
-    let unknown = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"isFnal": null, "x": 1}"#)).await;
+    let unknown = app
+        .send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"isFnal": null, "x": 1}"#))
+        .await;
     assert_eq!(unknown.errors(), pairs(&[("/isFnal", "UNKNOWN_FIELD"), ("/x", "UNKNOWN_FIELD")]));
-    let required = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": null}"#)).await;
+    let required =
+        app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": null}"#)).await;
     assert_eq!(required.errors(), pairs(&[("/sequence", "REQUIRED")]));
-    let whole = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": 4.0}"#)).await;
+    let whole =
+        app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"sequence": 4.0}"#)).await;
     assert_eq!((whole.status.as_u16(), &whole.json()["sequence"]), (200, &json!(4)));
-    for (header, value) in
-        [("if-match", "bare"), ("if-none-match", ""), ("idempotency-key", ""), ("idempotency-key", "a\tb")]
-    {
+    for (header, value) in [
+        ("if-match", "bare"),
+        ("if-none-match", ""),
+        ("idempotency-key", ""),
+        ("idempotency-key", "a\tb"),
+    ] {
         let malformed = app.send(Method::PATCH, &path, &[(header, value)], Some(patch)).await;
         assert_eq!(malformed.code(), "MALFORMED_REQUEST", "{header}: {value}");
     }
@@ -57,29 +79,50 @@ async fn put_creates_and_replaces() {
     let created = app.send(Method::PUT, &path, &[], Some(body)).await;
     assert_eq!(created.status, 201, "{created:?}");
     assert_eq!(app.send(Method::PUT, &path, &[], Some(body)).await.status, 428);
-    assert_eq!(app.send(Method::PUT, &path, &[("if-none-match", "*")], Some(body)).await.status, 412);
-    let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some(r#"{"sequence": 8}"#)).await;
+    assert_eq!(
+        app.send(Method::PUT, &path, &[("if-none-match", "*")], Some(body)).await.status,
+        412
+    );
+    let replaced =
+        app.send(Method::PUT, &path, &[("if-match", "*")], Some(r#"{"sequence": 8}"#)).await;
     assert_eq!((replaced.status.as_u16(), &replaced.json()["sequence"]), (200, &json!(8)));
     assert_eq!(replaced.json()["id"], created.json()["id"]);
-    let other = app.send(Method::PUT, &format!("{PATH}/A"), &[], Some(r#"{"code": "B", "sequence": 1}"#)).await;
+    let other = app
+        .send(Method::PUT, &format!("{PATH}/A"), &[], Some(r#"{"code": "B", "sequence": 1}"#))
+        .await;
     assert_eq!(other.errors(), pairs(&[("/code", "IMMUTABLE")]));
 }
 
 #[actix_web::test]
 async fn everything_wrong_is_named_at_once() {
     let app = TestApp::new().await;
-    let wrong = app.post(PATH, &json!({"code": "a b", "sequence": "1", "isFnal": true, "description": "\u{1}"})).await;
+    let wrong = app
+        .post(
+            PATH,
+            &json!({"code": "a b", "sequence": "1", "isFnal": true, "description": "\u{1}"}),
+        )
+        .await;
     assert_eq!(wrong.errors(), pairs(&[("/description", "INVALID_CHARACTER")]));
     let wrong = app.post(PATH, &json!({"code": "a b", "sequence": "1", "isFnal": true})).await;
     assert_eq!(wrong.status, 400);
     assert_eq!(
         wrong.errors(),
-        pairs(&[("/code", "INVALID_KEY"), ("/isFnal", "UNKNOWN_FIELD"), ("/sequence", "INVALID_TYPE")])
+        pairs(&[
+            ("/code", "INVALID_KEY"),
+            ("/isFnal", "UNKNOWN_FIELD"),
+            ("/sequence", "INVALID_TYPE")
+        ])
     );
-    assert_eq!(app.post(PATH, &json!({"sequence": 1})).await.errors(), pairs(&[("/code", "REQUIRED")]));
+    assert_eq!(
+        app.post(PATH, &json!({"sequence": 1})).await.errors(),
+        pairs(&[("/code", "REQUIRED")])
+    );
     assert_eq!(app.post(PATH, &json!({"code": "A", "sequence": 1})).await.status, 201);
     let taken = app.post(PATH, &json!({"code": "a", "sequence": 1})).await;
-    assert_eq!((taken.status.as_u16(), taken.errors()), (409, pairs(&[("/code", "ALREADY_EXISTS")])));
+    assert_eq!(
+        (taken.status.as_u16(), taken.errors()),
+        (409, pairs(&[("/code", "ALREADY_EXISTS")]))
+    );
 }
 
 #[actix_web::test]
@@ -87,32 +130,50 @@ async fn the_framework_s_own_failures_have_the_one_form() {
     let app = TestApp::new().await;
     assert_eq!(app.get("/nowhere").await.code(), "NOT_FOUND");
     let refused = app.send(Method::DELETE, PATH, &[], None).await;
-    assert_eq!((refused.code().as_str(), refused.header("allow")), ("METHOD_NOT_ALLOWED", "GET, POST, HEAD"));
+    assert_eq!(
+        (refused.code().as_str(), refused.header("allow")),
+        ("METHOD_NOT_ALLOWED", "GET, POST, HEAD")
+    );
     let large = " ".repeat(1_048_577);
     assert_eq!(app.send(Method::POST, PATH, &[], Some(&large)).await.code(), "PAYLOAD_TOO_LARGE");
     for text in ["{", "", "{\"a\":1} x"] {
-        assert_eq!(app.send(Method::POST, PATH, &[], Some(text)).await.code(), "MALFORMED_REQUEST", "{text}");
+        assert_eq!(
+            app.send(Method::POST, PATH, &[], Some(text)).await.code(),
+            "MALFORMED_REQUEST",
+            "{text}"
+        );
     }
     let deep = "[".repeat(10_000);
     assert_eq!(app.send(Method::POST, PATH, &[], Some(&deep)).await.code(), "MALFORMED_REQUEST");
     let typeless = app.send(Method::POST, PATH, &[("content-type", "text/plain")], None).await;
     assert_eq!(typeless.code(), "UNSUPPORTED_MEDIA_TYPE");
-    assert_eq!(app.send(Method::GET, PATH, &[("accept", "text/csv")], None).await.code(), "NOT_ACCEPTABLE");
+    assert_eq!(
+        app.send(Method::GET, PATH, &[("accept", "text/csv")], None).await.code(),
+        "NOT_ACCEPTABLE"
+    );
 }
 
 #[actix_web::test]
 async fn lists_are_paged_filtered_and_counted() {
     let app = TestApp::new().await;
-    let rows: Vec<Value> = (0..25).map(|n| json!({"code": format!("S{n:02}"), "sequence": n % 3})).collect();
+    let rows: Vec<Value> =
+        (0..25).map(|n| json!({"code": format!("S{n:02}"), "sequence": n % 3})).collect();
     assert_eq!(app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.status, 200);
     let mut seen = Vec::new();
-    let mut link = format!("{PATH}?top=7&orderby=sequence%20desc&count=true&$filter=code%20ne%20'S03'");
+    let mut link =
+        format!("{PATH}?top=7&orderby=sequence%20desc&count=true&$filter=code%20ne%20'S03'");
     loop {
         let page = app.get(&link).await;
         assert_eq!(page.status, 200, "{page:?}");
         let body = page.json();
         assert_eq!(body["count"], 24);
-        seen.extend(body["value"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap().to_owned()));
+        seen.extend(
+            body["value"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["code"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = body["nextLink"].as_str() else { break };
         link = next.to_owned();
     }
@@ -132,16 +193,23 @@ async fn a_batch_is_all_or_nothing_unless_told_otherwise() {
     let path = format!("{PATH}/batch");
     let rows = json!([{"code": "A", "sequence": 1}, {"code": "B"}, {"code": "a", "sequence": 2}]);
     let refused = app.post(&path, &json!({"rows": rows})).await;
-    assert_eq!(refused.errors(), pairs(&[("/rows/1/sequence", "REQUIRED"), ("/rows/2/code", "DUPLICATE")]));
+    assert_eq!(
+        refused.errors(),
+        pairs(&[("/rows/1/sequence", "REQUIRED"), ("/rows/2/code", "DUPLICATE")])
+    );
     assert_eq!(app.get(&format!("{PATH}/A")).await.status, 404);
     let mixed = app.post(&path, &json!({"rows": rows, "atomic": false})).await;
     assert_eq!(mixed.status, 207);
-    let statuses: Vec<_> = mixed.json()["receipts"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
+    let statuses: Vec<_> =
+        mixed.json()["receipts"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
     assert_eq!(statuses, [201, 400, 422]);
     let again = app.post(&path, &json!({"rows": [{"code": "A", "sequence": 5}]})).await;
     assert_eq!(again.json()["receipts"][0]["status"], 200);
     assert_eq!(app.get(&format!("{PATH}/A")).await.json()["sequence"], 5);
-    assert_eq!(app.post(&path, &json!({"rows": []})).await.errors(), pairs(&[("/rows", "TOO_SHORT")]));
+    assert_eq!(
+        app.post(&path, &json!({"rows": []})).await.errors(),
+        pairs(&[("/rows", "TOO_SHORT")])
+    );
 }
 
 #[actix_web::test]
@@ -154,7 +222,8 @@ async fn an_idempotency_key_gives_the_stored_answer() {
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (201, 201));
     assert_eq!((&first.text, second.header("idempotency-replayed")), (&second.text, "true"));
     assert_eq!(first.header("etag"), second.header("etag"));
-    let other = app.send(Method::POST, PATH, &key, Some(r#"{"code": "TWICE", "sequence": 1}"#)).await;
+    let other =
+        app.send(Method::POST, PATH, &key, Some(r#"{"code": "TWICE", "sequence": 1}"#)).await;
     assert_eq!(other.code(), "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(app.get(&format!("{PATH}/TWICE")).await.status, 404);
 }

@@ -1,4 +1,5 @@
-//! Connections of clients that stall: they do not lock others out, and take no memory for what they only announce.
+//! Connections of clients that stall: they do not lock others out, and take no memory for what they
+//! only announce.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -102,7 +103,9 @@ async fn announced_bodies_take_no_memory() {
         );
         // An answer after all of them: each was accepted, and its request begun.
         let mut client = connect(&url);
-        client.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        client
+            .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .unwrap();
         client.read_to_string(&mut String::new()).unwrap();
         let grown = resident(pid).saturating_sub(before);
         assert!(grown < 64 << 20, "{grown} bytes");
@@ -115,11 +118,16 @@ async fn announced_bodies_take_no_memory() {
 #[actix_web::test]
 async fn refused_uploads_are_cut() {
     let database = TestDatabase::new().await;
-    let serving = Serving::start(&["--api-key", "a key that nobody guesses"], Some(&database.url()));
+    let serving =
+        Serving::start(&["--api-key", "a key that nobody guesses"], Some(&database.url()));
     let url = serving.url.clone();
     spawn_blocking(move || {
         let mut client = connect(&url);
-        client.write_all(b"POST /v1/items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        client
+            .write_all(
+                b"POST /v1/items HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+            )
+            .unwrap();
         let mut answer = [0; 16];
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer[..12], b"HTTP/1.1 401");

@@ -10,10 +10,12 @@ const ACTIONS: &str = "/v1/segments/S/criteria-actions";
 const LATEST: &str = "/v1/segments/S/criteria-actions/latest";
 const PREVIEWS: &str = "/v1/segments/S/criteria-previews";
 
-/// Two companies with persons, a person alone, and contacts of each kind that are excluded or blocked.
+/// Two companies with persons, a person alone, and contacts of each kind that are excluded or
+/// blocked.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
-    let company = |name: &str| json!({"number": name, "type": "COMPANY", "name": name, "city": "OSLO"});
+    let company =
+        |name: &str| json!({"number": name, "type": "COMPANY", "name": name, "city": "OSLO"});
     let person = |name: &str, company: Value, jobs: Value| json!({"number": name, "type": "PERSON", "name": name, "companyNumber": company, "jobResponsibilities": jobs});
     let mut rows = vec![company("ACME"), company("BOLT"), company("SHUT"), company("GONE")];
     rows[2]["excludeFromSegments"] = json!(true);
@@ -72,8 +74,16 @@ async fn adding_follows_its_options() {
         (COMPANIES, &["expandCompanies"], &["ACME", "ANN", "ART", "BEA", "BOLT"]),
         (COMPANIES, &["ignoreExclusion"], &["ACME", "BOLT", "SHUT"]),
         // What an expansion brings is never excluded, whatever the filter itself may find.
-        (COMPANIES, &["expandCompanies", "ignoreExclusion"], &["ACME", "ANN", "ART", "BEA", "BOLT", "SAM", "SHUT"]),
-        ("number in ('AEX', 'SAM')", &["relatedCompanies", "ignoreExclusion"], &["ACME", "AEX", "SAM"]),
+        (
+            COMPANIES,
+            &["expandCompanies", "ignoreExclusion"],
+            &["ACME", "ANN", "ART", "BEA", "BOLT", "SAM", "SHUT"],
+        ),
+        (
+            "number in ('AEX', 'SAM')",
+            &["relatedCompanies", "ignoreExclusion"],
+            &["ACME", "AEX", "SAM"],
+        ),
     ];
     for (filter, options, expected) in cases {
         let mut body = json!({"action": "ADD", "filter": filter});
@@ -98,7 +108,9 @@ async fn adding_follows_its_options() {
 #[actix_web::test]
 async fn contacts_that_are_there_keep_their_lines() {
     let app = app().await;
-    app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": false})).await.expect(201);
+    app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": false}))
+        .await
+        .expect(201);
     let by_hand = lines(&app).await;
     let done = act(&app, "ADD", BUYERS, &[]).await.expect(201);
     assert_eq!((&done["linesAdded"], &done["linesExisting"]), (&json!(2), &json!(0)));
@@ -160,7 +172,12 @@ async fn going_back_restores_each_step_exactly_down_to_the_empty_segment() {
     act(&app, "REFINE", "number eq 'SOLO'", &[]).await.expect(201);
     assert_eq!(contacts(&app).await, ["SOLO"]);
     let history = app.get(ACTIONS).await.expect(200);
-    let actions: Vec<_> = history["value"].as_array().unwrap().iter().map(|a| (&a["position"], &a["action"])).collect();
+    let actions: Vec<_> = history["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| (&a["position"], &a["action"]))
+        .collect();
     let words = [json!("ADD"), json!("REDUCE"), json!("ADD"), json!("REFINE")];
     assert_eq!(actions, [1, 2, 3, 4].map(|n| json!(n)).iter().zip(&words).collect::<Vec<_>>());
     for before in [third, second, first, Vec::new()] {
@@ -179,7 +196,9 @@ async fn what_was_done_by_hand_in_between_stays() {
     act(&app, "ADD", BUYERS, &[]).await.expect(201);
     // A line that is removed and then added by hand stays that of the hand.
     act(&app, "REDUCE", "number eq 'ANN'", &[]).await.expect(201);
-    let by_hand = app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": true})).await;
+    let by_hand = app
+        .post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": true}))
+        .await;
     let by_hand = by_hand.expect(201);
     // One that is deleted by hand is not invented again.
     app.delete("/v1/segments/S/lines/SOLO").await.expect(204);
@@ -218,25 +237,32 @@ async fn going_back_needs_the_etag_of_what_it_undoes() {
 async fn everything_wrong_is_named_at_once() {
     let app = app().await;
     for path in [ACTIONS, PREVIEWS] {
-        let wrong =
-            json!({"action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true, "allowExisting": true});
+        let wrong = json!({"action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true, "allowExisting": true});
         let refused = app.post(path, &wrong).await;
         assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "INVALID_FILTER"));
-        let expected =
-            [("/allowExisting", "NOT_ALLOWED"), ("/expandCompanies", "NOT_ALLOWED"), ("/filter", "NOT_FILTERABLE")];
+        let expected = [
+            ("/allowExisting", "NOT_ALLOWED"),
+            ("/expandCompanies", "NOT_ALLOWED"),
+            ("/filter", "NOT_FILTERABLE"),
+        ];
         assert_eq!(refused.errors(), pairs(&expected));
-        let foreign = app.post(path, &json!({"action": "ADD", "filter": BUYERS, "entireCompanies": true})).await;
+        let foreign = app
+            .post(path, &json!({"action": "ADD", "filter": BUYERS, "entireCompanies": true}))
+            .await;
         assert_eq!(foreign.status, 422);
         assert_eq!(foreign.errors(), pairs(&[("/entireCompanies", "NOT_ALLOWED")]));
         let missing = app.post(path, &json!({"action": "KEEP", "expand": true})).await;
         assert_eq!(missing.status, 400);
-        let expected = [("/action", "INVALID_VALUE"), ("/expand", "UNKNOWN_FIELD"), ("/filter", "REQUIRED")];
+        let expected =
+            [("/action", "INVALID_VALUE"), ("/expand", "UNKNOWN_FIELD"), ("/filter", "REQUIRED")];
         assert_eq!(missing.errors(), pairs(&expected));
         let long = format!("number eq '{}'", "A".repeat(5_000));
         assert_eq!(app.post(path, &json!({"action": "ADD", "filter": long})).await.status, 400);
         assert_eq!(app.post(path, &json!({"action": "ADD", "filter": ""})).await.status, 400);
     }
-    let nowhere = app.post("/v1/segments/T/criteria-actions", &json!({"action": "ADD", "filter": BUYERS})).await;
+    let nowhere = app
+        .post("/v1/segments/T/criteria-actions", &json!({"action": "ADD", "filter": BUYERS}))
+        .await;
     assert_eq!(nowhere.status, 404);
     assert_eq!(app.get(ACTIONS).await.json()["value"], json!([]));
 }
@@ -258,12 +284,17 @@ async fn an_active_campaign_follows_in_the_same_transaction() {
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
-    app.patch("/v1/segments/S", &json!({"campaignNumber": "C", "campaignTarget": true})).await.expect(200);
+    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
+    app.patch("/v1/segments/S", &json!({"campaignNumber": "C", "campaignTarget": true}))
+        .await
+        .expect(200);
     act(&app, "ADD", "number eq 'BEA'", &[]).await.expect(201);
     app.post("/v1/campaigns/C/activations", &json!({})).await.expect(201);
     let price = async |contact: &str| {
-        let path = format!("/v1/price-quotes?contactNumber={contact}&itemNumber=DESK&date=2031-05-15");
+        let path =
+            format!("/v1/price-quotes?contactNumber={contact}&itemNumber=DESK&date=2031-05-15");
         app.get(&path).await.expect(200)["lines"][0]["unitPrice"].as_str().unwrap().to_owned()
     };
     assert_eq!((price("BOLT").await.as_str(), price("ACME").await.as_str()), ("80", "100"));
@@ -275,9 +306,12 @@ async fn an_active_campaign_follows_in_the_same_transaction() {
     go_back(&app).await;
     go_back(&app).await;
     assert_eq!((price("BOLT").await.as_str(), price("ACME").await.as_str()), ("80", "100"));
-    app.post("/v1/saved-criteria", &json!({"code": "ALL", "actions": [{"action": "ADD", "filter": COMPANIES}]}))
-        .await
-        .expect(201);
+    app.post(
+        "/v1/saved-criteria",
+        &json!({"code": "ALL", "actions": [{"action": "ADD", "filter": COMPANIES}]}),
+    )
+    .await
+    .expect(201);
     app.post("/v1/segments/S/criteria-replays", &json!({"code": "ALL"})).await.expect(201);
     assert_eq!(price("ACME").await, "80");
 }
@@ -288,11 +322,23 @@ async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
     act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
     act(&app, "REDUCE", BUYERS, &["entireCompanies"]).await.expect(201);
     let created = app
-        .post("/v1/saved-criteria", &json!({"code": "fair", "description": "Trade fair", "segmentNumber": "s"}))
+        .post(
+            "/v1/saved-criteria",
+            &json!({"code": "fair", "description": "Trade fair", "segmentNumber": "s"}),
+        )
         .await;
-    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/v1/saved-criteria/FAIR"));
+    assert_eq!(
+        (created.status.as_u16(), created.header("location")),
+        (201, "/v1/saved-criteria/FAIR")
+    );
     let off = |mut action: Value, on: &str| {
-        for option in ["allowExisting", "expandCompanies", "relatedCompanies", "entireCompanies", "ignoreExclusion"] {
+        for option in [
+            "allowExisting",
+            "expandCompanies",
+            "relatedCompanies",
+            "entireCompanies",
+            "ignoreExclusion",
+        ] {
             action[option] = json!(option == on);
         }
         action
@@ -302,17 +348,28 @@ async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
     assert_eq!(created.json()["actions"], json!([add, reduce]));
     // What is kept does not change with the segment, nor with a change of the description.
     go_back(&app).await;
-    let patched = app.patch("/v1/saved-criteria/FAIR", &json!({"description": "Fair"})).await.expect(200);
-    assert_eq!((&patched["actions"], &patched["description"]), (&json!([add, reduce]), &json!("Fair")));
+    let patched =
+        app.patch("/v1/saved-criteria/FAIR", &json!({"description": "Fair"})).await.expect(200);
+    assert_eq!(
+        (&patched["actions"], &patched["description"]),
+        (&json!([add, reduce]), &json!("Fair"))
+    );
     app.delete("/v1/segments/S").await.expect(204);
     assert_eq!(app.get("/v1/saved-criteria/FAIR").await.json(), patched);
 
-    app.post("/v1/contacts", &json!({"number": "NEW", "type": "COMPANY", "name": "New"})).await.expect(201);
+    app.post("/v1/contacts", &json!({"number": "NEW", "type": "COMPANY", "name": "New"}))
+        .await
+        .expect(201);
     app.post("/v1/segments", &json!({"number": "S"})).await.expect(201);
-    let replayed = app.post("/v1/segments/S/criteria-replays", &json!({"code": "FAIR"})).await.expect(201);
+    let replayed =
+        app.post("/v1/segments/S/criteria-replays", &json!({"code": "FAIR"})).await.expect(201);
     assert_eq!(contacts(&app).await, ["BEA", "BOLT", "NEW"]);
-    let counts: Vec<_> =
-        replayed["actions"].as_array().unwrap().iter().map(|a| (&a["linesAdded"], &a["linesRemoved"])).collect();
+    let counts: Vec<_> = replayed["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| (&a["linesAdded"], &a["linesRemoved"]))
+        .collect();
     assert_eq!(counts, [(&json!(6), &json!(0)), (&json!(0), &json!(3))]);
     go_back(&app).await;
     assert_eq!(contacts(&app).await.len(), 6);
@@ -334,8 +391,16 @@ async fn saved_criteria_name_what_is_wrong() {
     let add = json!({"action": "ADD", "filter": BUYERS});
     let cases = [
         (json!({"code": "A"}), 422, pairs(&[("/segmentNumber", "MISSING")])),
-        (json!({"code": "A", "segmentNumber": "NONE"}), 422, pairs(&[("/segmentNumber", "REFERENCE_NOT_FOUND")])),
-        (json!({"code": "A", "segmentNumber": "S"}), 422, pairs(&[("/segmentNumber", "NOT_ALLOWED")])),
+        (
+            json!({"code": "A", "segmentNumber": "NONE"}),
+            422,
+            pairs(&[("/segmentNumber", "REFERENCE_NOT_FOUND")]),
+        ),
+        (
+            json!({"code": "A", "segmentNumber": "S"}),
+            422,
+            pairs(&[("/segmentNumber", "NOT_ALLOWED")]),
+        ),
         (
             json!({"code": "A", "segmentNumber": "S", "actions": [add]}),
             422,
@@ -346,7 +411,10 @@ async fn saved_criteria_name_what_is_wrong() {
         (
             json!({"code": "A", "actions": [add, {"action": "REFINE", "filter": "x", "allowExisting": true}]}),
             400,
-            pairs(&[("/actions/1/allowExisting", "NOT_ALLOWED"), ("/actions/1/filter", "NOT_FILTERABLE")]),
+            pairs(&[
+                ("/actions/1/allowExisting", "NOT_ALLOWED"),
+                ("/actions/1/filter", "NOT_FILTERABLE"),
+            ]),
         ),
         (json!({"actions": [add]}), 400, pairs(&[("/code", "REQUIRED")])),
     ];
@@ -357,12 +425,19 @@ async fn saved_criteria_name_what_is_wrong() {
     }
     app.put("/v1/saved-criteria/A", &json!({"actions": [add]})).await.expect(201);
     let taken = app.post(path, &json!({"code": "A", "actions": [add]})).await;
-    assert_eq!((taken.status.as_u16(), taken.errors()), (409, pairs(&[("/code", "ALREADY_EXISTS")])));
+    assert_eq!(
+        (taken.status.as_u16(), taken.errors()),
+        (409, pairs(&[("/code", "ALREADY_EXISTS")]))
+    );
     act(&app, "ADD", COMPANIES, &[]).await.expect(201);
-    let rows = json!({"rows": [{"code": "A", "segmentNumber": "S"}, {"code": "B", "actions": [add]}]});
+    let rows =
+        json!({"rows": [{"code": "A", "segmentNumber": "S"}, {"code": "B", "actions": [add]}]});
     app.post("/v1/saved-criteria/batch", &rows).await.expect(200);
     assert_eq!(app.get("/v1/saved-criteria/A").await.json()["actions"][0]["filter"], COMPANIES);
-    let again = app.patch("/v1/saved-criteria/B", &json!({"segmentNumber": "S", "actions": null})).await.expect(200);
+    let again = app
+        .patch("/v1/saved-criteria/B", &json!({"segmentNumber": "S", "actions": null}))
+        .await
+        .expect(200);
     assert_eq!(again["actions"][0]["filter"], COMPANIES);
 }
 
@@ -396,8 +471,7 @@ async fn contacts_are_found_by_what_was_done_with_them() {
     for campaign in ["SPRING", "AUTUMN"] {
         app.put(&format!("/v1/campaigns/{campaign}"), &json!({})).await.expect(201);
     }
-    let logged =
-        json!({"number": "L", "campaignNumber": "AUTUMN", "interactionTemplateCode": "CALL", "salespersonCode": "JO"});
+    let logged = json!({"number": "L", "campaignNumber": "AUTUMN", "interactionTemplateCode": "CALL", "salespersonCode": "JO"});
     app.post("/v1/segments", &logged).await.expect(201);
     app.post("/v1/segments/L/lines", &json!({"contactNumber": "ART"})).await.expect(201);
     app.post("/v1/segments/L/logs", &json!({})).await.expect(201);
@@ -410,17 +484,28 @@ async fn contacts_are_found_by_what_was_done_with_them() {
         with("ANN", json!({"interactionTemplateCode": "CALL"})),
         with("ANN", json!({})),
         with("BEA", json!({"campaignResponse": true})),
-        with("SOLO", json!({"campaignResponse": true, "canceled": true, "interactionTemplateCode": "CALL"})),
+        with(
+            "SOLO",
+            json!({"campaignResponse": true, "canceled": true, "interactionTemplateCode": "CALL"}),
+        ),
         with("ABL", json!({"campaignResponse": true})),
     ] {
         app.post("/v1/interactions", &body).await.expect(201);
     }
     app.post("/v1/interactions", &json!({"contactNumber": "SAM"})).await.expect(201);
     for (filter, listed, added) in [
-        ("interactionCampaigns/any(c: c eq 'spring')", vec!["ABL", "ANN", "BEA"], vec!["ANN", "BEA"]),
+        (
+            "interactionCampaigns/any(c: c eq 'spring')",
+            vec!["ABL", "ANN", "BEA"],
+            vec!["ANN", "BEA"],
+        ),
         ("interactionCampaigns/any(c: c eq 'AUTUMN')", vec!["ART"], vec!["ART"]),
         ("interactionCampaigns/any()", vec!["ABL", "ANN", "ART", "BEA"], vec!["ANN", "ART", "BEA"]),
-        ("interactionCampaigns/any(c: startswith(c, 'S'))", vec!["ABL", "ANN", "BEA"], vec!["ANN", "BEA"]),
+        (
+            "interactionCampaigns/any(c: startswith(c, 'S'))",
+            vec!["ABL", "ANN", "BEA"],
+            vec!["ANN", "BEA"],
+        ),
         ("respondedCampaigns/any(c: c eq 'SPRING')", vec!["ABL", "BEA"], vec!["BEA"]),
         ("respondedCampaigns/any(c: c eq 'AUTUMN')", vec![], vec![]),
         ("interactionTemplates/any(t: t eq 'CALL')", vec!["ANN", "ART"], vec!["ANN", "ART"]),
@@ -432,8 +517,12 @@ async fn contacts_are_found_by_what_was_done_with_them() {
         ),
     ] {
         let page = app.get(&format!("/v1/contacts?filter={filter}")).await.expect(200);
-        let numbers: Vec<_> =
-            page["value"].as_array().unwrap().iter().map(|row| row["number"].as_str().unwrap()).collect();
+        let numbers: Vec<_> = page["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["number"].as_str().unwrap())
+            .collect();
         assert_eq!(numbers, listed, "{filter}");
         act(&app, "ADD", filter, &[]).await.expect(201);
         assert_eq!(contacts(&app).await, added, "{filter}");

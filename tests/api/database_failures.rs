@@ -20,13 +20,25 @@ async fn a_database_that_takes_no_changes_is_asked_again_later() {
     )
     .await;
     let refused = app.post("/v1/currencies", &json!({"code": "USD"})).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (503, "UNAVAILABLE"),
+        "{refused:?}"
+    );
     assert_eq!(refused.header("retry-after"), "1");
     for atomic in [true, false] {
         let batch = json!({"atomic": atomic, "rows": [{"code": "USD"}, {"code": "NOK"}]});
         let refused = app.post("/v1/currencies/batch", &batch).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
-        assert_eq!((refused.header("retry-after"), refused.errors()), ("1", Vec::new()), "no row is to blame");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (503, "UNAVAILABLE"),
+            "{refused:?}"
+        );
+        assert_eq!(
+            (refused.header("retry-after"), refused.errors()),
+            ("1", Vec::new()),
+            "no row is to blame"
+        );
     }
     assert_eq!(app.patch("/v1/settings", &json!({"timeZone": "UTC"})).await.status, 503);
     assert_eq!(app.get("/v1/currencies").await.status, 200);
@@ -41,7 +53,8 @@ async fn whoever_waits_too_long_for_a_lock_may_try_again() {
     }
     let mut waiting = connect(&database.url()).await.unwrap();
     diesel::sql_query("SET lock_timeout = '50ms'").execute(&mut waiting).await.unwrap();
-    let error = diesel::sql_query("SELECT count(*) FROM settings").execute(&mut waiting).await.unwrap_err();
+    let error =
+        diesel::sql_query("SELECT count(*) FROM settings").execute(&mut waiting).await.unwrap_err();
     let problem = Problem::from(error);
     assert_eq!(problem.code, ProblemCode::Unavailable);
     assert!(problem.headers.iter().any(|(name, _)| name == header::RETRY_AFTER));
@@ -55,9 +68,16 @@ async fn list_that_takes_too_long_is_stopped_and_says_what_to_do() {
     // It waits for the lock, which counts as well as work does.
     for query in ["filter=contains(name,'x')", "orderby=city", "count=true"] {
         let refused = app.get(&format!("/v1/contacts?{query}")).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "QUERY_TIMEOUT"), "{refused:?}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (503, "QUERY_TIMEOUT"),
+            "{refused:?}"
+        );
         assert_eq!(refused.header("retry-after"), "10");
-        assert!(refused.json()["detail"].as_str().unwrap().contains("narrow the filter"), "{refused:?}");
+        assert!(
+            refused.json()["detail"].as_str().unwrap().contains("narrow the filter"),
+            "{refused:?}"
+        );
     }
     holder.batch_execute("COMMIT").await.unwrap();
     for query in ["filter=contains(name,'x')", "orderby=city", "count=true"] {
@@ -79,7 +99,11 @@ async fn request_whose_statement_an_operator_cancels_may_be_sent_again() {
         .await;
     };
     let (refused, ()) = join(app.get("/v1/contacts"), canceling).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (503, "UNAVAILABLE"),
+        "{refused:?}"
+    );
     assert_eq!(refused.header("retry-after"), "1");
     holder.batch_execute("COMMIT").await.unwrap();
     assert_eq!(app.get("/v1/contacts").await.status, 200);

@@ -37,31 +37,53 @@ const PERCENTS: [(&str, &str); 6] = [
 
 /// Everything decimal of a resource, by field, as the database holds it.
 async fn stored(app: &TestApp, table: &str, columns: &[(&str, &str)]) -> Value {
-    let pairs: Vec<_> = columns.iter().map(|(name, column)| format!("'{name}', trim_scale({column})::text")).collect();
-    let sql = format!("(SELECT jsonb_agg(jsonb_build_object({}) ORDER BY id)::text FROM {table})", pairs.join(", "));
-    let rows: String =
-        diesel::select(diesel::dsl::sql::<Text>(&sql)).get_result(&mut app.connection().await).await.unwrap();
+    let pairs: Vec<_> = columns
+        .iter()
+        .map(|(name, column)| format!("'{name}', trim_scale({column})::text"))
+        .collect();
+    let sql = format!(
+        "(SELECT jsonb_agg(jsonb_build_object({}) ORDER BY id)::text FROM {table})",
+        pairs.join(", ")
+    );
+    let rows: String = diesel::select(diesel::dsl::sql::<Text>(&sql))
+        .get_result(&mut app.connection().await)
+        .await
+        .unwrap();
     serde_json::from_str(&rows).unwrap()
 }
 
 /// These members of each row.
 fn members(rows: &Value, names: &[(&str, &str)]) -> Value {
-    let pick = |row: &Value| names.iter().map(|(name, _)| ((*name).to_owned(), row[*name].clone())).collect();
+    let pick = |row: &Value| {
+        names.iter().map(|(name, _)| ((*name).to_owned(), row[*name].clone())).collect()
+    };
     rows.as_array().unwrap().iter().map(|row| Value::Object(pick(row))).collect()
 }
 
-/// Writes rows as a batch, and wants their decimals back: from the list, from the database, from the book.
-async fn survive(app: &TestApp, path: &str, table: &str, columns: &[(&str, &str)], rows: &[Value], expected: &Value) {
+/// Writes rows as a batch, and wants their decimals back: from the list, from the database, from
+/// the book.
+async fn survive(
+    app: &TestApp,
+    path: &str,
+    table: &str,
+    columns: &[(&str, &str)],
+    rows: &[Value],
+    expected: &Value,
+) {
     app.post(&format!("{path}/batch"), &json!({ "rows": rows })).await.expect(200);
     let listed = app.get(&format!("{path}?top=1000&orderby=id")).await.expect(200);
     assert_eq!(members(&listed["value"], columns), *expected, "{path}");
     assert_eq!(stored(app, table, columns).await, *expected, "{table}");
     let sql = "(SELECT coalesce(jsonb_agg(facts), '[]')::text FROM book_entries WHERE to_version IS NULL)";
-    let facts: String =
-        diesel::select(diesel::dsl::sql::<Text>(sql)).get_result(&mut app.connection().await).await.unwrap();
+    let facts: String = diesel::select(diesel::dsl::sql::<Text>(sql))
+        .get_result(&mut app.connection().await)
+        .await
+        .unwrap();
     let facts: Value = serde_json::from_str(&facts).unwrap();
     for row in expected.as_array().unwrap() {
-        let holds = |fact: &Value| row.as_object().unwrap().iter().all(|(name, value)| fact.get(name) == Some(value));
+        let holds = |fact: &Value| {
+            row.as_object().unwrap().iter().all(|(name, value)| fact.get(name) == Some(value))
+        };
         assert!(facts.as_array().unwrap().iter().any(holds), "{row} is not in the book");
     }
 }
@@ -83,25 +105,31 @@ fn rows(
         sent.extend(other(at).as_object().unwrap().clone());
         Value::Object(sent)
     });
-    let expected = (0..count).map(|at| Value::Object(row(at, |(_, expected)| (*expected).to_owned()))).collect();
+    let expected = (0..count)
+        .map(|at| Value::Object(row(at, |(_, expected)| (*expected).to_owned())))
+        .collect();
     (sent.collect(), expected)
 }
 
-const ITEM: [(&str, &str); 3] = [("listPrice", "list_price"), ("unitCost", "unit_cost"), ("taxPercent", "tax_percent")];
+const ITEM: [(&str, &str); 3] =
+    [("listPrice", "list_price"), ("unitCost", "unit_cost"), ("taxPercent", "tax_percent")];
 
 #[actix_web::test]
 async fn the_ends_of_the_range_survive_in_every_resource() {
     let app = TestApp::new().await;
     let item = |at: usize| json!({ "number": format!("I{at:03}") });
-    let fields: [(&str, &[_]); 3] = [("listPrice", &AMOUNTS), ("unitCost", &AMOUNTS), ("taxPercent", &PERCENTS)];
+    let fields: [(&str, &[_]); 3] =
+        [("listPrice", &AMOUNTS), ("unitCost", &AMOUNTS), ("taxPercent", &PERCENTS)];
     let (sent, expected) = rows(12, &fields, item);
     survive(&app, "/v1/items", "items", &ITEM, &sent, &expected).await;
 
     // Above zero only.
     let steps: Vec<_> = AMOUNTS.into_iter().filter(|(_, shown)| *shown != "0").collect();
     let code = |at: usize| json!({ "code": format!("A{}A", char::from(b'A' + u8::try_from(at).unwrap())) });
-    let (sent, expected) = rows(10, &[("unitAmountPrecision", &steps), ("amountPrecision", &steps)], code);
-    let columns = [("unitAmountPrecision", "unit_amount_precision"), ("amountPrecision", "amount_precision")];
+    let (sent, expected) =
+        rows(10, &[("unitAmountPrecision", &steps), ("amountPrecision", &steps)], code);
+    let columns =
+        [("unitAmountPrecision", "unit_amount_precision"), ("amountPrecision", "amount_precision")];
     survive(&app, "/v1/currencies", "currencies", &columns, &sent, &expected).await;
 
     let rates: [(&str, &str); 5] = [
@@ -113,19 +141,27 @@ async fn the_ends_of_the_range_survive_in_every_resource() {
     ];
     let begun = |at: usize| json!({"currencyCode": "AAA", "startingDate": format!("2031-01-{:02}", at + 1)});
     let (sent, expected) = rows(5, &[("rate", &rates)], begun);
-    survive(&app, "/v1/exchange-rates", "exchange_rates", &[("rate", "rate")], &sent, &expected).await;
+    survive(&app, "/v1/exchange-rates", "exchange_rates", &[("rate", "rate")], &sent, &expected)
+        .await;
 
     let line = |at: usize| {
         let day = format!("2031-01-{:02}", at + 1);
         json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "I001", "startingDate": day, "endingDate": day})
     };
-    let fields: [(&str, &[_]); 3] = [("unitPrice", &AMOUNTS), ("minimumQuantity", &AMOUNTS), ("taxPercent", &PERCENTS)];
+    let fields: [(&str, &[_]); 3] =
+        [("unitPrice", &AMOUNTS), ("minimumQuantity", &AMOUNTS), ("taxPercent", &PERCENTS)];
     let (sent, expected) = rows(12, &fields, line);
-    let columns = [("unitPrice", "unit_price"), ("minimumQuantity", "minimum_quantity"), ("taxPercent", "tax_percent")];
+    let columns = [
+        ("unitPrice", "unit_price"),
+        ("minimumQuantity", "minimum_quantity"),
+        ("taxPercent", "tax_percent"),
+    ];
     survive(&app, "/v1/prices", "price_lines", &columns, &sent, &expected).await;
-    let fields: [(&str, &[_]); 2] = [("lineDiscountPercent", &PERCENTS), ("minimumQuantity", &AMOUNTS)];
+    let fields: [(&str, &[_]); 2] =
+        [("lineDiscountPercent", &PERCENTS), ("minimumQuantity", &AMOUNTS)];
     let (sent, expected) = rows(12, &fields, line);
-    let columns = [("lineDiscountPercent", "line_discount_percent"), ("minimumQuantity", "minimum_quantity")];
+    let columns =
+        [("lineDiscountPercent", "line_discount_percent"), ("minimumQuantity", "minimum_quantity")];
     survive(&app, "/v1/discounts", "discount_lines", &columns, &sent, &expected).await;
 
     // The parts of an item, and a patch that merges what was answered.
@@ -137,8 +173,11 @@ async fn the_ends_of_the_range_survive_in_every_resource() {
         assert_eq!(app.patch(&path, &json!({})).await.expect(200), answered);
         assert_eq!(app.get(&path).await.expect(200), answered);
     }
-    for (value, count) in [("999999999999999.99999", 1), ("100000000000000.00001", 1), ("100000000000000.00002", 0)] {
-        let found = app.get(&format!("/v1/items?count=true&filter=listPrice eq {value}")).await.expect(200);
+    for (value, count) in
+        [("999999999999999.99999", 1), ("100000000000000.00001", 1), ("100000000000000.00002", 0)]
+    {
+        let found =
+            app.get(&format!("/v1/items?count=true&filter=listPrice eq {value}")).await.expect(200);
         assert_eq!(found["count"], count, "{value}");
     }
 }
@@ -152,27 +191,34 @@ async fn any_decimal_survives() {
         let decimals = format!("{decimals:05}");
         if kept == 0 { whole.to_string() } else { format!("{whole}.{}", &decimals[..kept]) }
     });
-    let percent = (0..100_u32, 0..100_000_u32).prop_map(|(whole, decimals)| format!("{whole}.{decimals:05}"));
+    let percent =
+        (0..100_u32, 0..100_000_u32).prop_map(|(whole, decimals)| format!("{whole}.{decimals:05}"));
     let mut draw = || amount.new_tree(&mut runner).unwrap().current();
     let amounts: Vec<(String, String)> = (0..400).map(|_| (draw(), draw())).collect();
-    let percents: Vec<String> = (0..400).map(|_| percent.new_tree(&mut runner).unwrap().current()).collect();
+    let percents: Vec<String> =
+        (0..400).map(|_| percent.new_tree(&mut runner).unwrap().current()).collect();
     let normal = |text: &str| text.parse::<Decimal>().unwrap().normalize().to_string();
     let (mut sent, mut expected) = (Vec::new(), Vec::new());
     for (at, ((list_price, cost), tax)) in amounts.iter().zip(&percents).enumerate() {
         let number = format!("I{at:03}");
-        sent.push(json!({"number": number, "listPrice": list_price, "unitCost": cost, "taxPercent": tax}));
+        sent.push(
+            json!({"number": number, "listPrice": list_price, "unitCost": cost, "taxPercent": tax}),
+        );
         expected.push(json!({"listPrice": normal(list_price), "unitCost": normal(cost), "taxPercent": normal(tax)}));
     }
     survive(&app, "/v1/items", "items", &ITEM, &sent, &json!(expected)).await;
     // Quoted as they are: the unit price is the list price, to the last digit.
-    let lines: Vec<Value> =
-        sent.iter().map(|item| json!({"itemNumber": item["number"], "quantity": "0.00001"})).collect();
+    let lines: Vec<Value> = sent
+        .iter()
+        .map(|item| json!({"itemNumber": item["number"], "quantity": "0.00001"}))
+        .collect();
     let quote = app.post("/v1/price-quotes", &json!({ "lines": lines })).await.expect(200);
     for (line, expected) in quote["lines"].as_array().unwrap().iter().zip(&expected) {
         assert_eq!(line["unitPrice"], expected["listPrice"]);
         let price: Decimal = expected["listPrice"].as_str().unwrap().parse().unwrap();
         let gross = price * Decimal::new(1, 5);
-        let gross = gross.round_dp_with_strategy(2, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
+        let gross =
+            gross.round_dp_with_strategy(2, rust_decimal::RoundingStrategy::MidpointAwayFromZero);
         assert_eq!(line["grossAmount"], gross.normalize().to_string(), "{line}");
     }
 }
@@ -180,24 +226,38 @@ async fn any_decimal_survives() {
 #[actix_web::test]
 async fn quotes_are_exact_to_the_last_digit_and_say_when_there_is_no_room_for_it() {
     let app = TestApp::new().await;
-    for (number, price) in
-        [("MOST", "999999999999999.99999"), ("LEAST", "0.00001"), ("PLAIN", "100000"), ("MILLION", "1000000")]
-    {
+    for (number, price) in [
+        ("MOST", "999999999999999.99999"),
+        ("LEAST", "0.00001"),
+        ("PLAIN", "100000"),
+        ("MILLION", "1000000"),
+    ] {
         app.put(&format!("/v1/items/{number}"), &json!({ "listPrice": price })).await.expect(201);
     }
     let ask = async |lines: Value| {
-        let quote = app.post("/v1/price-quotes", &json!({"date": "2031-05-15", "lines": lines})).await.expect(200);
+        let quote = app
+            .post("/v1/price-quotes", &json!({"date": "2031-05-15", "lines": lines}))
+            .await
+            .expect(200);
         quote["lines"].as_array().unwrap().clone()
     };
     let most = json!({"itemNumber": "MOST"});
     // Rounded to 0.01 the amount would have 16 digits.
-    let lines = ask(json!([most, {"itemNumber": "LEAST"}, {"itemNumber": "PLAIN", "quantity": "999999999999"}])).await;
+    let lines = ask(
+        json!([most, {"itemNumber": "LEAST"}, {"itemNumber": "PLAIN", "quantity": "999999999999"}]),
+    )
+    .await;
     assert_eq!(lines[0]["problem"]["code"], "AMOUNT_TOO_LARGE");
-    assert_eq!((&lines[1]["unitPrice"], &lines[1]["grossAmount"]), (&json!("0.00001"), &json!("0")));
+    assert_eq!(
+        (&lines[1]["unitPrice"], &lines[1]["grossAmount"]),
+        (&json!("0.00001"), &json!("0"))
+    );
     assert_eq!(lines[2]["problem"]["code"], "AMOUNT_TOO_LARGE");
 
     app.put("/v1/currencies/EUR", &json!({"amountPrecision": "0.00001"})).await.expect(201);
-    let lines = ask(json!([most, {"itemNumber": "MOST", "quantity": "1.00001"}, {"itemNumber": "LEAST"}])).await;
+    let lines =
+        ask(json!([most, {"itemNumber": "MOST", "quantity": "1.00001"}, {"itemNumber": "LEAST"}]))
+            .await;
     assert_eq!(lines[0]["lineAmount"], "999999999999999.99999");
     assert_eq!(lines[1]["problem"]["code"], "AMOUNT_TOO_LARGE");
     assert_eq!(lines[2]["lineAmount"], "0.00001");
@@ -205,11 +265,13 @@ async fn quotes_are_exact_to_the_last_digit_and_say_when_there_is_no_room_for_it
     for (percent, amount, left) in
         [("0.00001", "0.1", "999999.9"), ("99.99999", "999999.9", "0.1"), ("100", "1000000", "0")]
     {
-        let discount =
-            json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "MILLION", "lineDiscountPercent": percent});
+        let discount = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "MILLION", "lineDiscountPercent": percent});
         app.post("/v1/discounts/batch", &json!({"rows": [discount]})).await.expect(200);
         let line = &ask(json!([{"itemNumber": "MILLION"}])).await[0];
-        assert_eq!((&line["lineDiscountPercent"], &line["discountAmount"]), (&json!(percent), &json!(amount)));
+        assert_eq!(
+            (&line["lineDiscountPercent"], &line["discountAmount"]),
+            (&json!(percent), &json!(amount))
+        );
         assert_eq!(line["lineAmount"], left);
     }
 
@@ -228,7 +290,8 @@ async fn quotes_are_exact_to_the_last_digit_and_say_when_there_is_no_room_for_it
             continue;
         }
         assert_eq!(written.status, 200, "{written:?}");
-        let path = "/v1/price-quotes?itemNumber=PLAIN&date=2031-05-15&currencyCode=USD&quantity=0.01";
+        let path =
+            "/v1/price-quotes?itemNumber=PLAIN&date=2031-05-15&currencyCode=USD&quantity=0.01";
         assert_eq!(app.get(path).await.expect(200)["lines"][0]["unitPrice"], price, "{rate}");
     }
 }

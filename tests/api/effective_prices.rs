@@ -1,4 +1,5 @@
-//! The published price list: what its rows say, and how they come. That they say what quotes say, src/quotes/tests tries at random.
+//! The published price list: what its rows say, and how they come. That they say what quotes say,
+//! src/quotes/tests tries at random.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,9 @@ async fn campaign(app: &TestApp, number: &str, contacts: &[&str], lines: &[(&str
     for (kind, line) in lines {
         app.post(&format!("/v1/campaigns/{number}/{kind}"), line).await.expect(201);
     }
-    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
+        .await
+        .expect(201);
 }
 
 async fn list(app: &TestApp, query: &str) -> Vec<Value> {
@@ -71,11 +74,19 @@ async fn list(app: &TestApp, query: &str) -> Vec<Value> {
 /// The fields of each row as one text.
 fn told(rows: &[Value], fields: &[&str]) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    rows.iter().map(|row| fields.iter().map(|field| text(&row[*field])).collect::<Vec<_>>().join(" ")).collect()
+    rows.iter()
+        .map(|row| fields.iter().map(|field| text(&row[*field])).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
-const SHORT: [&str; 6] =
-    ["itemNumber", "variantCode", "unitOfMeasureCode", "minimumQuantity", "unitPrice", "lineDiscountPercent"];
+const SHORT: [&str; 6] = [
+    "itemNumber",
+    "variantCode",
+    "unitOfMeasureCode",
+    "minimumQuantity",
+    "unitPrice",
+    "lineDiscountPercent",
+];
 
 #[actix_web::test]
 async fn a_row_stands_wherever_the_price_differs() {
@@ -90,7 +101,13 @@ async fn a_row_stands_wherever_the_price_differs() {
     line(&app, "prices", everybody(), price("10", "90")).await;
     // No cheaper than from 10 on.
     line(&app, "prices", everybody(), price("20", "95")).await;
-    line(&app, "discounts", firm(), json!({"itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "5"})).await;
+    line(
+        &app,
+        "discounts",
+        firm(),
+        json!({"itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "5"}),
+    )
+    .await;
     let mut pine = price("0", "120");
     pine["variantCode"] = json!("PINE");
     line(&app, "prices", firm(), pine).await;
@@ -109,7 +126,8 @@ async fn a_row_stands_wherever_the_price_differs() {
             "CHAIR null BOX 0 400 0",
             // Ten chairs are two and a half boxes.
             "CHAIR null BOX 2.5 360 0",
-            // The price of oak has no break: it fixes the variant, and so those from 10 on do not compete.
+            // The price of oak has no break: it fixes the variant, and so those from 10 on do not
+            // compete.
             "CHAIR OAK PCS 0 100 0",
             "CHAIR OAK BOX 0 400 0",
             "LAMP null PCS 0 20 0",
@@ -130,7 +148,10 @@ async fn a_row_stands_wherever_the_price_differs() {
         assert_eq!(told(&list(&app, asker).await, &SHORT), of_firm, "{asker}");
     }
     let with_tax = list(&app, "contactNumber=CARL&pricesIncludeTax=true").await;
-    assert_eq!(told(&with_tax[..1], &["unitPrice", "pricesIncludeTax", "accountNumber"]), ["125 true CARL"]);
+    assert_eq!(
+        told(&with_tax[..1], &["unitPrice", "pricesIncludeTax", "accountNumber"]),
+        ["125 true CARL"]
+    );
 }
 
 #[actix_web::test]
@@ -164,7 +185,10 @@ async fn a_row_says_where_its_price_comes_from_and_until_when() {
     let to_come = json!({"itemNumber": "LAMP", "unitPrice": "9", "minimumQuantity": "5", "startingDate": "2031-06-01"});
     line(&app, "prices", everybody, to_come).await;
     let rows = list(&app, "").await;
-    assert_eq!(told(&rows[2..], &["itemNumber", "minimumQuantity", "validUntil"]), ["LAMP 0 2031-06-01"]);
+    assert_eq!(
+        told(&rows[2..], &["itemNumber", "minimumQuantity", "validUntil"]),
+        ["LAMP 0 2031-06-01"]
+    );
 }
 
 #[actix_web::test]
@@ -177,9 +201,14 @@ async fn an_item_that_cannot_be_priced_says_why() {
         ["CHAIR PCS", "CHAIR BOX", "LAMP PCS", "UNPRICED PCS"]
     );
     for row in &rows {
-        assert_eq!((&row["problem"]["code"], row.get("unitPrice")), (&json!("EXCHANGE_RATE_MISSING"), None), "{row}");
+        assert_eq!(
+            (&row["problem"]["code"], row.get("unitPrice")),
+            (&json!("EXCHANGE_RATE_MISSING"), None),
+            "{row}"
+        );
     }
-    let rate = json!({"currencyCode": "USD", "startingDate": "2031-05-15", "rate": "100000000000000"});
+    let rate =
+        json!({"currencyCode": "USD", "startingDate": "2031-05-15", "rate": "100000000000000"});
     app.post("/v1/exchange-rates", &rate).await.expect(201);
     let rows = list(&app, "currencyCode=USD").await;
     let problems: Vec<&Value> = rows.iter().map(|row| &row["problem"]["code"]).collect();
@@ -189,14 +218,29 @@ async fn an_item_that_cannot_be_priced_says_why() {
 #[actix_web::test]
 async fn a_campaign_lists_its_accounts_and_its_items() {
     let app = shop().await;
-    app.put("/v1/items/STOOL", &json!({"listPrice": "30", "itemDiscountGroupCode": "SEATS"})).await.expect(201);
+    app.put("/v1/items/STOOL", &json!({"listPrice": "30", "itemDiscountGroupCode": "SEATS"}))
+        .await
+        .expect(201);
     let bank = json!({"type": "CONTACT", "contactNumber": "BANK"});
     line(&app, "prices", bank, json!({"itemNumber": "STOOL", "unitPrice": "10"})).await;
-    let group = ("discounts", json!({"itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "10"}));
+    let group =
+        ("discounts", json!({"itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "10"}));
     campaign(&app, "SPRING", &["ANNE", "BANK"], &[group]).await;
-    campaign(&app, "OTHER", &["CARL"], &[("prices", json!({"itemNumber": "LAMP", "unitPrice": "15"}))]).await;
-    let fields =
-        ["accountNumber", "itemNumber", "unitOfMeasureCode", "unitPrice", "lineDiscountPercent", "wonByCampaign"];
+    campaign(
+        &app,
+        "OTHER",
+        &["CARL"],
+        &[("prices", json!({"itemNumber": "LAMP", "unitPrice": "15"}))],
+    )
+    .await;
+    let fields = [
+        "accountNumber",
+        "itemNumber",
+        "unitOfMeasureCode",
+        "unitPrice",
+        "lineDiscountPercent",
+        "wonByCampaign",
+    ];
     assert_eq!(
         told(&list(&app, "campaignNumber=spring").await, &fields),
         [
@@ -208,22 +252,38 @@ async fn a_campaign_lists_its_accounts_and_its_items() {
             "FIRM STOOL PCS 30 10 true",
         ]
     );
-    assert_eq!(told(&list(&app, "campaignNumber=OTHER").await, &fields), ["CARL LAMP PCS 15 0 true"]);
+    assert_eq!(
+        told(&list(&app, "campaignNumber=OTHER").await, &fields),
+        ["CARL LAMP PCS 15 0 true"]
+    );
     // A better discount from elsewhere wins, and the campaign's items stay listed.
     let everybody = json!({"type": "ALL_CUSTOMERS"});
-    line(&app, "discounts", everybody, json!({"itemNumber": "CHAIR", "lineDiscountPercent": "20"})).await;
+    line(&app, "discounts", everybody, json!({"itemNumber": "CHAIR", "lineDiscountPercent": "20"}))
+        .await;
     let rows = list(&app, "campaignNumber=SPRING").await;
-    assert_eq!(told(&rows[1..3], &fields), ["BANK CHAIR BOX 400 20 false", "BANK STOOL PCS 10 10 true"]);
+    assert_eq!(
+        told(&rows[1..3], &fields),
+        ["BANK CHAIR BOX 400 20 false", "BANK STOOL PCS 10 10 true"]
+    );
     assert!(list(&app, "contactNumber=BANK").await[0].get("wonByCampaign").is_none());
     // A discount for all items covers them all.
-    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "1"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "1"}))
+        .await
+        .expect(201);
     let rows = list(&app, "campaignNumber=SPRING").await;
-    assert_eq!(told(&rows[2..4], &fields), ["BANK LAMP PCS 20 1 true", "BANK STOOL PCS 10 10 true"]);
+    assert_eq!(
+        told(&rows[2..4], &fields),
+        ["BANK LAMP PCS 20 1 true", "BANK STOOL PCS 10 10 true"]
+    );
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     let withdrawn = app.get(&format!("{PATH}?campaignNumber=SPRING")).await;
     assert_eq!(withdrawn.errors(), pairs(&[("?campaignNumber", "REFERENCE_NOT_FOUND")]));
     let then = app.book.snapshot().version() - 1;
-    assert_eq!(list(&app, &format!("campaignNumber=SPRING&publicationVersion={then}")).await, rows, "as it was");
+    assert_eq!(
+        list(&app, &format!("campaignNumber=SPRING&publicationVersion={then}")).await,
+        rows,
+        "as it was"
+    );
 }
 
 /// All pages from a link on.
@@ -264,7 +324,9 @@ async fn pages_of_any_size_and_the_stream_give_the_same_rows() {
         ("discounts", json!({"lineDiscountPercent": "3"})),
     ];
     campaign(&app, "SPRING", &["ANNE", "CARL", "BANK"], &lines).await;
-    for question in ["", "contactNumber=FIRM&pricesIncludeTax=true", "campaignNumber=SPRING&currencyCode=EUR"] {
+    for question in
+        ["", "contactNumber=FIRM&pricesIncludeTax=true", "campaignNumber=SPRING&currencyCode=EUR"]
+    {
         let path = format!("{PATH}?date=2031-05-15&{question}");
         let all = lines_of(&app.send(Method::GET, &path, LINES, None).await);
         assert!(all.len() > 300, "{}", all.len());
@@ -275,7 +337,10 @@ async fn pages_of_any_size_and_the_stream_give_the_same_rows() {
     }
     let first = app.get(&format!("{PATH}?date=2031-05-15")).await;
     let head = app.send(Method::HEAD, PATH, LINES, None).await;
-    assert_eq!((head.status.as_u16(), head.header("content-type"), head.text.as_str()), (200, LINES[0].1, ""));
+    assert_eq!(
+        (head.status.as_u16(), head.header("content-type"), head.text.as_str()),
+        (200, LINES[0].1, "")
+    );
     for reply in [&first, &head] {
         assert_eq!(reply.header("publication-version"), app.book.snapshot().version().to_string());
         assert_eq!((reply.header("snapshot-age"), reply.header("snapshot-stale")), ("0", "false"));
@@ -312,9 +377,16 @@ async fn all_pages_are_of_one_book() {
     app.put("/v1/items/N00003B", &json!({"listPrice": "1"})).await.expect(201);
     app.delete("/v1/items/N00004").await.expect(204);
     let rest = pages(&app, next.clone()).await;
-    assert_eq!([first["value"].as_array().unwrap().clone(), rest].concat(), all, "as the list began");
+    assert_eq!(
+        [first["value"].as_array().unwrap().clone(), rest].concat(),
+        all,
+        "as the list began"
+    );
     let now = list(&app, "").await;
-    assert_eq!(told(&now[3..9], &["itemNumber"]), ["N00000", "N00001", "N00002", "N00003", "N00003B", "N00005"]);
+    assert_eq!(
+        told(&now[3..9], &["itemNumber"]),
+        ["N00000", "N00001", "N00002", "N00003", "N00003B", "N00005"]
+    );
     // The present book is in memory; that of the earlier pages is not.
     let fresh = app.get(&path).await.expect(200);
     app.lose_database();
@@ -337,7 +409,10 @@ async fn a_client_that_goes_away_ends_its_stream() {
     let request = app.request(Method::GET, &format!("{PATH}?campaignNumber=ALL&date=2031-05-15"));
     let mut reply = request.header("accept", LINES[0].1).send().await.unwrap();
     let begin = reply.chunk().await.unwrap().unwrap();
-    assert!(begin.starts_with(b"{\"accountNumber\":\"C0000\",\"itemNumber\":\"CHAIR\","), "{begin:?}");
+    assert!(
+        begin.starts_with(b"{\"accountNumber\":\"C0000\",\"itemNumber\":\"CHAIR\","),
+        "{begin:?}"
+    );
     // The book goes on; only the stream and this test still hold the version.
     app.patch("/v1/items/LAMP", &json!({"listPrice": "21"})).await.expect(200);
     assert!(Arc::strong_count(&snapshot) > 1, "a million rows do not fit between the two");
@@ -373,9 +448,16 @@ async fn what_is_wrong_with_a_question_is_named_at_once() {
         ("top=1001", "?top", "OUT_OF_RANGE"),
         ("itemNumber=CHAIR", "?itemNumber", "UNKNOWN_PARAMETER"),
     ] {
-        assert_eq!(app.get(&format!("{PATH}?{query}")).await.errors(), pairs(&[(pointer, code)]), "{query}");
+        assert_eq!(
+            app.get(&format!("{PATH}?{query}")).await.errors(),
+            pairs(&[(pointer, code)]),
+            "{query}"
+        );
     }
-    assert_eq!(app.get(&format!("{PATH}?minPublicationVersion=1000")).await.code(), "VERSION_NOT_REACHED");
+    assert_eq!(
+        app.get(&format!("{PATH}?minPublicationVersion=1000")).await.code(),
+        "VERSION_NOT_REACHED"
+    );
     let paged = app.send(Method::GET, &format!("{PATH}?top=5&cursor=x"), LINES, None).await;
     assert_eq!(paged.errors(), pairs(&[("?cursor", "NOT_ALLOWED"), ("?top", "NOT_ALLOWED")]));
 }
@@ -383,7 +465,8 @@ async fn what_is_wrong_with_a_question_is_named_at_once() {
 #[actix_web::test]
 async fn a_cursor_belongs_to_its_list() {
     let app = shop().await;
-    let first = app.get(&format!("{PATH}?contactNumber=FIRM&date=2031-05-15&top=1")).await.expect(200);
+    let first =
+        app.get(&format!("{PATH}?contactNumber=FIRM&date=2031-05-15&top=1")).await.expect(200);
     let next = first["nextLink"].as_str().unwrap();
     assert!(next.starts_with("/v1/effective-prices?contactNumber=FIRM&top=1&cursor="), "{next}");
     let second = app.get(next).await.expect(200);
@@ -398,5 +481,8 @@ async fn a_cursor_belongs_to_its_list() {
         assert_eq!(app.get(&other).await.code(), "INVALID_CURSOR", "{other}");
     }
     let again = app.get(&format!("{next}&date=2031-05-16&publicationVersion=1")).await;
-    assert_eq!(again.errors(), pairs(&[("?date", "NOT_ALLOWED"), ("?publicationVersion", "NOT_ALLOWED")]));
+    assert_eq!(
+        again.errors(),
+        pairs(&[("?date", "NOT_ALLOWED"), ("?publicationVersion", "NOT_ALLOWED")])
+    );
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use kampanje::events::turns::{keep_telling, tell};
+use kampanje::events::lifecycle::{emit_due, run};
 use kampanje::platform::clock::Calendar;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,13 +29,17 @@ async fn campaign(app: &TestApp, number: &str, starting_date: &str, ending_date:
     app.post("/v1/campaigns", &body).await.expect(201);
     let segment = json!({"number": number, "campaignNumber": number, "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
-    app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "BUYER"})).await.expect(201);
+    app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "BUYER"}))
+        .await
+        .expect(201);
     let price = json!({"itemNumber": "CHAIR", "unitPrice": "80"});
     app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
 }
 
 async fn activate(app: &TestApp, number: &str) -> Value {
-    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201)
+    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
+        .await
+        .expect(201)
 }
 
 async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
@@ -43,13 +47,17 @@ async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
 }
 
 async fn events(app: &TestApp, query: &[(&str, &str)]) -> Vec<Value> {
-    asked(app, &[query, &[("top", "1000")]].concat()).await.expect(200)["value"].as_array().unwrap().clone()
+    asked(app, &[query, &[("top", "1000")]].concat()).await.expect(200)["value"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
-/// The turns of campaigns so far, in their order: type, campaign, the dates it ran under, the day it was due.
-async fn turns(app: &TestApp) -> Vec<(String, String, String, String)> {
+/// The turns of campaigns so far, in their order: type, campaign, the dates it ran under, the day
+/// it was due.
+async fn lifecycle(app: &TestApp) -> Vec<(String, String, String, String)> {
     let filter = format!("type in ('{STARTED}', '{ENDED}')");
-    let turns = events(app, &[("filter", &filter)]).await;
+    let lifecycle = events(app, &[("filter", &filter)]).await;
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let row = |event: &Value| {
         let data = &event["data"];
@@ -57,7 +65,7 @@ async fn turns(app: &TestApp) -> Vec<(String, String, String, String)> {
         let type_ = text(&event["type"]).replace("kampanje.campaign.", "");
         (type_, text(&data["campaignNumber"]), dates, text(&data["dueDate"]))
     };
-    turns.iter().map(row).collect()
+    lifecycle.iter().map(row).collect()
 }
 
 fn turn(type_: &str, campaign: &str, dates: &str, due: &str) -> (String, String, String, String) {
@@ -75,15 +83,19 @@ async fn publications_and_status_changes_are_cloud_events() {
     let known = events(&app, &[]).await.last().unwrap()["sequence"].clone();
     app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
     app.patch("/v1/campaigns/MAY", &json!({"statusCode": null})).await.expect(200);
-    app.patch("/v1/campaigns/MAY", &json!({"description": "No event of its own"})).await.expect(200);
+    app.patch("/v1/campaigns/MAY", &json!({"description": "No event of its own"}))
+        .await
+        .expect(200);
     let version = activate(&app, "MAY").await["version"].as_i64().unwrap();
     app.put("/v1/items/TABLE", &json!({"listPrice": "300"})).await.expect(201);
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
 
     let known = known.as_i64().unwrap();
     let seen = events(&app, &[("after", &known.to_string())]).await;
-    let told: Vec<_> =
-        seen.iter().map(|event| (event["type"].as_str().unwrap(), event["subject"].as_str().unwrap())).collect();
+    let told: Vec<_> = seen
+        .iter()
+        .map(|event| (event["type"].as_str().unwrap(), event["subject"].as_str().unwrap()))
+        .collect();
     assert_eq!(
         told,
         [
@@ -95,13 +107,23 @@ async fn publications_and_status_changes_are_cloud_events() {
         ]
     );
     let data: Vec<&Value> = seen.iter().map(|event| &event["data"]).collect();
-    assert_eq!(data[0], &json!({"campaignNumber": "MAY", "fromStatusCode": null, "toStatusCode": "PLANNED"}));
-    assert_eq!(data[1], &json!({"campaignNumber": "MAY", "fromStatusCode": "PLANNED", "toStatusCode": null}));
+    assert_eq!(
+        data[0],
+        &json!({"campaignNumber": "MAY", "fromStatusCode": null, "toStatusCode": "PLANNED"})
+    );
+    assert_eq!(
+        data[1],
+        &json!({"campaignNumber": "MAY", "fromStatusCode": "PLANNED", "toStatusCode": null})
+    );
     let created = |version: i64, kind: &str, campaign: Option<&str>, added: i64, removed: i64| {
         json!({"version": version, "kind": kind, "campaignNumber": campaign, "added": added, "changed": 0,
             "removed": removed})
     };
-    assert_eq!(data[2], &created(version, "ACTIVATION", Some("MAY"), 3, 0), "the campaign, a price, an account");
+    assert_eq!(
+        data[2],
+        &created(version, "ACTIVATION", Some("MAY"), 3, 0),
+        "the campaign, a price, an account"
+    );
     assert_eq!(data[3], &created(version + 1, "BASE_DATA", None, 1, 0));
     assert_eq!(data[4], &created(version + 2, "DEACTIVATION", Some("MAY"), 0, 3));
     for (at, event) in (known + 1..).zip(&seen) {
@@ -125,8 +147,11 @@ async fn a_listener_reads_on_from_what_it_knows() {
     }
     let all = events(&app, &[]).await;
     let type_ = "kampanje.publication.created";
-    let wanted: Vec<Value> =
-        all.iter().filter(|event| event["sequence"].as_i64() > Some(2) && event["type"] == type_).cloned().collect();
+    let wanted: Vec<Value> = all
+        .iter()
+        .filter(|event| event["sequence"].as_i64() > Some(2) && event["type"] == type_)
+        .cloned()
+        .collect();
     assert!(wanted.len() >= 5 && wanted.len() < all.len() - 2, "{all:?}");
     let query = [("after", "2"), ("type", type_), ("top", "2"), ("count", "true")];
     let mut page = asked(&app, &query).await.expect(200);
@@ -157,7 +182,11 @@ async fn wrong_questions_are_refused() {
         ("filter", "data eq 'x'", "INVALID_FILTER"),
     ] {
         let refused = asked(&app, &[(name, value)]).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, code), "{name}={value}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (400, code),
+            "{name}={value}"
+        );
     }
 }
 
@@ -165,7 +194,9 @@ async fn wrong_questions_are_refused() {
 async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of_versions() {
     let app = app(Calendar::system()).await;
     for (code, sequence) in [("A", 1), ("B", 2)] {
-        app.post("/v1/campaign-statuses", &json!({"code": code, "sequence": sequence})).await.expect(201);
+        app.post("/v1/campaign-statuses", &json!({"code": code, "sequence": sequence}))
+            .await
+            .expect(201);
     }
     campaign(&app, "JUNE", "2031-06-01", Some("2031-06-30")).await;
     activate(&app, "MAY").await;
@@ -173,8 +204,11 @@ async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of
     let (mut commits, mut refusals) = (0, 0);
     for round in 0..8 {
         let status = if round % 2 == 0 { "A" } else { "B" };
-        let rows: Vec<Value> = (0..3).map(|at| json!({"number": format!("I{round}-{at}"), "listPrice": "1"})).collect();
-        // A status change with a publication of a campaign, in one effect; base data; effects that come to nothing.
+        let rows: Vec<Value> = (0..3)
+            .map(|at| json!({"number": format!("I{round}-{at}"), "listPrice": "1"}))
+            .collect();
+        // A status change with a publication of a campaign, in one effect; base data; effects that
+        // come to nothing.
         let (may, june, chair) = ("/v1/campaigns/MAY", "/v1/campaigns/JUNE", "/v1/items/CHAIR");
         let bodies = [
             json!({"statusCode": status, "endingDate": format!("2031-06-{}", 10 + round)}),
@@ -202,9 +236,17 @@ async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of
     }
     assert_eq!((commits, refusals), (32, 8));
     let all = events(&app, &[]).await;
-    assert!(all.iter().map(|event| event["sequence"].as_u64().unwrap()).eq(1..=u64::try_from(all.len()).unwrap()));
-    let versions: Vec<u64> = all.iter().filter_map(|event| event["data"]["version"].as_u64()).collect();
-    assert!(versions.iter().copied().eq(1..=u64::try_from(versions.len()).unwrap()), "{versions:?}");
+    assert!(
+        all.iter()
+            .map(|event| event["sequence"].as_u64().unwrap())
+            .eq(1..=u64::try_from(all.len()).unwrap())
+    );
+    let versions: Vec<u64> =
+        all.iter().filter_map(|event| event["data"]["version"].as_u64()).collect();
+    assert!(
+        versions.iter().copied().eq(1..=u64::try_from(versions.len()).unwrap()),
+        "{versions:?}"
+    );
     let published = app.get("/v1/publications?top=1&count=true").await.expect(200);
     assert_eq!(published["count"], versions.len());
     let mut changes = 0;
@@ -225,7 +267,11 @@ async fn campaigns_begin_and_end_with_the_company_s_days() {
     app.patch("/v1/settings", &json!({"timeZone": "America/New_York"})).await.expect(200);
     let mut conn = app.connection().await;
     clock.set("2031-05-15T00:00:00Z");
-    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 0, "a draft neither begins nor ends");
+    assert_eq!(
+        emit_due(&mut conn, calendar.today()).await.unwrap(),
+        0,
+        "a draft neither begins nor ends"
+    );
     clock.set("2031-05-01T00:00:00Z");
     let version = activate(&app, "MAY").await["version"].clone();
     for (instant, told) in [
@@ -237,11 +283,11 @@ async fn campaigns_begin_and_end_with_the_company_s_days() {
         ("2031-05-22T04:00:00Z", 0),
     ] {
         clock.set(instant);
-        assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), told, "{instant}");
+        assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), told, "{instant}");
     }
     let dates = "2031-05-10/2031-05-20";
     assert_eq!(
-        turns(&app).await,
+        lifecycle(&app).await,
         [turn("started", "MAY", dates, "2031-05-10"), turn("ended", "MAY", dates, "2031-05-21")]
     );
     let started = events(&app, &[("type", STARTED)]).await;
@@ -253,10 +299,10 @@ async fn campaigns_begin_and_end_with_the_company_s_days() {
     campaign(&app, "MOVED", "2031-06-02", None).await;
     activate(&app, "MOVED").await;
     clock.set("2031-06-01T12:00:00Z");
-    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), 0);
     app.patch("/v1/settings", &json!({"timeZone": "Pacific/Kiritimati"})).await.expect(200);
-    assert_eq!(tell(&mut conn, calendar.today()).await.unwrap(), 1);
-    assert_eq!(turns(&app).await[2], turn("started", "MOVED", "2031-06-02/-", "2031-06-02"));
+    assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), 1);
+    assert_eq!(lifecycle(&app).await[2], turn("started", "MOVED", "2031-06-02/-", "2031-06-02"));
 }
 
 #[actix_web::test]
@@ -267,14 +313,16 @@ async fn replicas_that_look_at_once_tell_once() {
     let mut other = app.connection().await;
     other.batch_execute("BEGIN; SELECT sequence FROM event_counter FOR UPDATE").await.unwrap();
     let replica = |mut conn: AsyncPgConnection| {
-        actix_web::rt::spawn(async move { tell(&mut conn, day("2031-05-30")).await.unwrap() })
+        actix_web::rt::spawn(async move { emit_due(&mut conn, day("2031-05-30")).await.unwrap() })
     };
     let replicas = [replica(app.connection().await), replica(app.connection().await)];
-    let waiting =
-        "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut conn = app.connection().await;
     let waiting = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!("({waiting})"));
-    while !diesel_async::RunQueryDsl::get_result::<bool>(diesel::select(waiting.clone()), &mut conn).await.unwrap() {
+    while !diesel_async::RunQueryDsl::get_result::<bool>(diesel::select(waiting.clone()), &mut conn)
+        .await
+        .unwrap()
+    {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     other.batch_execute("COMMIT").await.unwrap();
@@ -284,7 +332,7 @@ async fn replicas_that_look_at_once_tell_once() {
     }
     told.sort_unstable();
     assert_eq!(told, [0, 2]);
-    assert_eq!(turns(&app).await.len(), 2);
+    assert_eq!(lifecycle(&app).await.len(), 2);
     // The database does not let the same be written again either.
     let again = "INSERT INTO events (sequence, id, type, subject, data, campaign_id, starting_date, ending_date)
         SELECT 1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date FROM events
@@ -302,10 +350,10 @@ async fn what_nobody_was_there_to_tell_is_told_later_in_order() {
     for number in ["MAY", "APRIL", "OPEN", "LATER"] {
         activate(&app, number).await;
     }
-    assert_eq!(tell(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 5);
+    assert_eq!(emit_due(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 5);
     let (april, may) = ("2031-04-01/2031-05-15", "2031-05-10/2031-05-20");
     assert_eq!(
-        turns(&app).await,
+        lifecycle(&app).await,
         [
             turn("started", "APRIL", april, "2031-04-01"),
             turn("started", "MAY", may, "2031-05-10"),
@@ -314,7 +362,7 @@ async fn what_nobody_was_there_to_tell_is_told_later_in_order() {
             turn("ended", "MAY", may, "2031-05-21"),
         ]
     );
-    assert_eq!(tell(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 0);
 }
 
 #[actix_web::test]
@@ -322,33 +370,37 @@ async fn other_dates_begin_anew_and_what_is_withdrawn_does_not_end() {
     let app = app(Calendar::system()).await;
     let mut conn = app.connection().await;
     activate(&app, "MAY").await;
-    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 1);
     // Lines change, dates do not.
     let line = json!({"itemNumber": "CHAIR", "unitPrice": "70", "minimumQuantity": "10"});
     app.post("/v1/campaigns/MAY/prices", &line).await.expect(201);
-    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 0);
     // It runs on, under other dates.
     app.patch("/v1/campaigns/MAY", &json!({"endingDate": "2031-05-25"})).await.expect(200);
-    assert_eq!(tell(&mut conn, day("2031-05-21")).await.unwrap(), 1);
+    assert_eq!(emit_due(&mut conn, day("2031-05-21")).await.unwrap(), 1);
     // It is put off while it runs: it begins again on the new day.
     app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-05-23"})).await.expect(200);
-    assert_eq!(tell(&mut conn, day("2031-05-22")).await.unwrap(), 0);
-    assert_eq!(tell(&mut conn, day("2031-05-23")).await.unwrap(), 1);
-    // Withdrawn: it neither ends nor begins, and activated again with the same dates it does not begin twice.
+    assert_eq!(emit_due(&mut conn, day("2031-05-22")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2031-05-23")).await.unwrap(), 1);
+    // Withdrawn: it neither ends nor begins, and activated again with the same dates it does not
+    // begin twice.
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
-    assert_eq!(tell(&mut conn, day("2031-05-30")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2031-05-30")).await.unwrap(), 0);
     activate(&app, "MAY").await;
-    assert_eq!(tell(&mut conn, day("2031-05-24")).await.unwrap(), 0);
-    assert_eq!(tell(&mut conn, day("2031-05-30")).await.unwrap(), 1);
+    assert_eq!(emit_due(&mut conn, day("2031-05-24")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2031-05-30")).await.unwrap(), 1);
     // Next year.
-    app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2032-05-10", "endingDate": "2032-05-20"}))
-        .await
-        .expect(200);
-    assert_eq!(tell(&mut conn, day("2031-05-31")).await.unwrap(), 0);
-    assert_eq!(tell(&mut conn, day("2032-05-20")).await.unwrap(), 1);
+    app.patch(
+        "/v1/campaigns/MAY",
+        &json!({"startingDate": "2032-05-10", "endingDate": "2032-05-20"}),
+    )
+    .await
+    .expect(200);
+    assert_eq!(emit_due(&mut conn, day("2031-05-31")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2032-05-20")).await.unwrap(), 1);
     let (late, next) = ("2031-05-23/2031-05-25", "2032-05-10/2032-05-20");
     assert_eq!(
-        turns(&app).await,
+        lifecycle(&app).await,
         [
             turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10"),
             turn("started", "MAY", "2031-05-10/2031-05-25", "2031-05-10"),
@@ -366,9 +418,9 @@ async fn dates_that_wait_to_be_published_by_hand_do_not_begin() {
     app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
     activate(&app, "MAY").await;
     app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-05-01"})).await.expect(200);
-    assert_eq!(tell(&mut conn, day("2031-05-02")).await.unwrap(), 0);
+    assert_eq!(emit_due(&mut conn, day("2031-05-02")).await.unwrap(), 0);
     activate(&app, "MAY").await;
-    assert_eq!(tell(&mut conn, day("2031-05-02")).await.unwrap(), 1);
+    assert_eq!(emit_due(&mut conn, day("2031-05-02")).await.unwrap(), 1);
 }
 
 #[actix_web::test]
@@ -376,14 +428,14 @@ async fn another_campaign_with_the_number_of_a_deleted_one_begins_too() {
     let app = app(Calendar::system()).await;
     let mut conn = app.connection().await;
     activate(&app, "MAY").await;
-    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 1);
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
     app.delete("/v1/segments/MAY").await.expect(204);
     app.delete("/v1/campaigns/MAY").await.expect(204);
     campaign(&app, "MAY", "2031-05-10", Some("2031-05-20")).await;
     activate(&app, "MAY").await;
-    assert_eq!(tell(&mut conn, day("2031-05-12")).await.unwrap(), 1);
-    assert_eq!(turns(&app).await.len(), 2, "the first one's event stays");
+    assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 1);
+    assert_eq!(lifecycle(&app).await.len(), 2, "the first one's event stays");
 }
 
 #[actix_web::test]
@@ -392,10 +444,13 @@ async fn the_service_looks_by_itself() {
     let calendar = clock.calendar();
     let app = app(calendar.clone()).await;
     activate(&app, "MAY").await;
-    let task = actix_web::rt::spawn(keep_telling(app.background_pool(), calendar));
-    while turns(&app).await.is_empty() {
+    let task = actix_web::rt::spawn(run(app.background_pool(), calendar));
+    while lifecycle(&app).await.is_empty() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     task.abort();
-    assert_eq!(turns(&app).await, [turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]);
+    assert_eq!(
+        lifecycle(&app).await,
+        [turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]
+    );
 }

@@ -1,4 +1,5 @@
-//! A journey through the whole API: every operation of the document is called with success at least once.
+//! A journey through the whole API: every operation of the document is called with success at least
+//! once.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,11 +20,14 @@ impl Journey {
     /// Calls an operation; the values stand for the parameters of its path.
     async fn call(&self, method: &str, path: &str, values: &[&str], body: Value) -> Value {
         let mut values = values.iter();
-        let parts = path.split('/').map(|part| if part.starts_with('{') { *values.next().unwrap() } else { part });
+        let parts = path
+            .split('/')
+            .map(|part| if part.starts_with('{') { *values.next().unwrap() } else { part });
         let place = parts.collect::<Vec<_>>().join("/");
         assert_eq!(values.next(), None, "{path}");
         let body = if body.is_null() { None } else { Some(body.to_string()) };
-        let conditions: &[_] = if matches!(method, "PATCH" | "DELETE") { &[("if-match", "*")] } else { &[] };
+        let conditions: &[_] =
+            if matches!(method, "PATCH" | "DELETE") { &[("if-match", "*")] } else { &[] };
         let method: Method = method.parse().unwrap();
         let reply = self.app.send(method.clone(), &place, conditions, body.as_deref()).await;
         assert!(reply.status.is_success(), "{method} {place}: {reply:?}");
@@ -39,8 +43,8 @@ impl Journey {
         self.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
     }
 
-    /// The seven operations of a plain resource. It is created by POST, or by PUT if it has a key; the first one is left standing,
-    /// the others are deleted.
+    /// The seven operations of a plain resource. It is created by POST, or by PUT if it has a key;
+    /// the first one is left standing, the others are deleted.
     async fn plain(
         &self,
         collection: &str,
@@ -61,7 +65,8 @@ impl Journey {
             None => {
                 let made = of(&self.call("POST", collection, scope, passing.clone()).await);
                 let place = path.replace(&format!("{{{one}}}"), &made);
-                let place = scope.iter().fold(place, |place, value| place.replace("{campaign}", value));
+                let place =
+                    scope.iter().fold(place, |place, value| place.replace("{campaign}", value));
                 self.app.put(&place, &passing).await.expect(200);
                 self.done.borrow_mut().insert(("PUT".to_owned(), path.clone()));
                 made
@@ -75,8 +80,10 @@ impl Journey {
         let mut row = row.clone();
         assert!(row.as_object_mut().unwrap().remove("etag").is_some());
         assert_eq!(row, seen, "{collection}");
-        self.call("POST", &format!("{collection}/batch"), scope, json!({ "rows": [passing] })).await;
-        // What has no key of its own may be told apart otherwise: the batch found the row that stood there.
+        self.call("POST", &format!("{collection}/batch"), scope, json!({ "rows": [passing] }))
+            .await;
+        // What has no key of its own may be told apart otherwise: the batch found the row that
+        // stood there.
         let listed = self.call("GET", collection, scope, Value::Null).await;
         assert_eq!(listed["value"].as_array().unwrap().len(), 2, "{listed}");
         self.call("DELETE", &path, &at, Value::Null).await;
@@ -97,7 +104,8 @@ async fn every_operation_answers_with_success() {
     service(&journey).await;
     reuse(&journey).await;
     let done = journey.done.into_inner();
-    let missed: Vec<_> = routes().served().into_iter().filter(|operation| !done.contains(operation)).collect();
+    let missed: Vec<_> =
+        routes().served().into_iter().filter(|operation| !done.contains(operation)).collect();
     assert!(missed.is_empty(), "operations that this journey does not call: {missed:#?}");
     let served: BTreeSet<_> = routes().served().into_iter().collect();
     let unknown: Vec<_> = done.difference(&served).collect();
@@ -109,12 +117,17 @@ async fn reference_data(journey: &Journey) {
     journey.app.put("/v1/settings", &settings).await.expect(200);
     journey.done.borrow_mut().insert(("PUT".to_owned(), "/v1/settings".to_owned()));
     journey.call("PATCH", "/v1/settings", &[], json!({"timeZone": "Europe/Oslo"})).await;
-    let bodies = [json!({"code": "USD"}), json!({"code": "GBP"}), json!({"amountPrecision": "0.05"})];
+    let bodies =
+        [json!({"code": "USD"}), json!({"code": "GBP"}), json!({"amountPrecision": "0.05"})];
     journey.plain("/v1/currencies", &[], "currency", Some("code"), bodies).await;
     let rate = |date: &str| json!({"currencyCode": "USD", "startingDate": date, "rate": "1.1"});
     let bodies = [rate("2031-01-01"), rate("2031-02-01"), json!({"rate": "1.2"})];
     journey.plain("/v1/exchange-rates", &[], "exchange_rate", None, bodies).await;
-    let bodies = [json!({"number": "DESK", "listPrice": "100"}), json!({"number": "LAMP"}), json!({"listPrice": "20"})];
+    let bodies = [
+        json!({"number": "DESK", "listPrice": "100"}),
+        json!({"number": "LAMP"}),
+        json!({"listPrice": "20"}),
+    ];
     journey.plain("/v1/items", &[], "item", Some("number"), bodies).await;
     let bodies = [json!({"code": "JO"}), json!({"code": "KIM"}), json!({"name": "Kim"})];
     journey.plain("/v1/salespeople", &[], "salesperson", Some("code"), bodies).await;
@@ -129,7 +142,8 @@ async fn contacts_and_campaigns(journey: &Journey) {
     let bodies = [company("BUYER"), company("OTHER"), json!({"city": "Oslo"})];
     journey.plain("/v1/contacts", &[], "contact", Some("number"), bodies).await;
     journey.app.post("/v1/contacts", &company("THIRD")).await.expect(201);
-    let campaign = json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    let campaign =
+        json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     let bodies = [campaign, json!({"number": "AUTUMN"}), json!({"statusCode": "PLANNED"})];
     journey.plain("/v1/campaigns", &[], "campaign", Some("number"), bodies).await;
     let moves = "/v1/campaigns/{campaign}/status-changes";
@@ -141,7 +155,15 @@ async fn contacts_and_campaigns(journey: &Journey) {
     journey.plain("/v1/segments", &[], "segment", Some("number"), bodies).await;
     let line = |contact: &str| json!({ "contactNumber": contact });
     let bodies = [line("BUYER"), line("THIRD"), json!({"campaignTarget": false})];
-    journey.plain("/v1/segments/{segment}/lines", &["FAIR"], "segment_line", Some("contactNumber"), bodies).await;
+    journey
+        .plain(
+            "/v1/segments/{segment}/lines",
+            &["FAIR"],
+            "segment_line",
+            Some("contactNumber"),
+            bodies,
+        )
+        .await;
 }
 
 async fn offers(journey: &Journey) {
@@ -150,18 +172,27 @@ async fn offers(journey: &Journey) {
         line
     };
     let price = |from: &str, price: &str| json!({"itemNumber": "DESK", "minimumQuantity": from, "unitPrice": price});
-    let bodies = [everybody(price("0", "95")), everybody(price("10", "90")), json!({"unitPrice": "89"})];
+    let bodies =
+        [everybody(price("0", "95")), everybody(price("10", "90")), json!({"unitPrice": "89"})];
     journey.plain("/v1/prices", &[], "price", None, bodies).await;
     let bodies = [price("0", "80"), price("10", "70"), json!({"unitPrice": "69"})];
-    journey.plain("/v1/campaigns/{campaign}/prices", &["SPRING"], "campaign_price", None, bodies).await;
+    journey
+        .plain("/v1/campaigns/{campaign}/prices", &["SPRING"], "campaign_price", None, bodies)
+        .await;
     let discount = |from: &str| json!({"itemNumber": "DESK", "minimumQuantity": from, "lineDiscountPercent": "5"});
-    let bodies = [everybody(discount("0")), everybody(discount("10")), json!({"lineDiscountPercent": "6"})];
+    let bodies =
+        [everybody(discount("0")), everybody(discount("10")), json!({"lineDiscountPercent": "6"})];
     journey.plain("/v1/discounts", &[], "discount", None, bodies).await;
     let bodies = [discount("0"), discount("10"), json!({"lineDiscountPercent": "6"})];
-    journey.plain("/v1/campaigns/{campaign}/discounts", &["SPRING"], "campaign_discount", None, bodies).await;
+    journey
+        .plain("/v1/campaigns/{campaign}/discounts", &["SPRING"], "campaign_discount", None, bodies)
+        .await;
     let golden = |contact: &str, price: &str| json!({"contactNumber": contact, "itemNumber": "DESK", "expected": {"unitPrice": price}});
-    let bodies = [golden("BUYER", "80"), golden("THIRD", "95"), json!({"note": "not in the audience"})];
-    journey.plain("/v1/campaigns/{campaign}/golden-quotes", &["SPRING"], "golden_quote", None, bodies).await;
+    let bodies =
+        [golden("BUYER", "80"), golden("THIRD", "95"), json!({"note": "not in the audience"})];
+    journey
+        .plain("/v1/campaigns/{campaign}/golden-quotes", &["SPRING"], "golden_quote", None, bodies)
+        .await;
 }
 
 async fn publication(journey: &Journey) {
@@ -172,28 +203,47 @@ async fn publication(journey: &Journey) {
     let listed = journey.call("GET", "/v1/publications", &[], Value::Null).await;
     let seen = journey.call("GET", "/v1/publications/{version}", &[&version], Value::Null).await;
     assert_eq!((&listed["value"][0], &seen["version"]), (&seen, &done["version"]));
-    let changes = journey.call("GET", "/v1/publications/{version}/changes", &[&version], Value::Null).await;
-    assert_eq!(changes["value"].as_array().unwrap().len(), 4, "the campaign, a price, a discount, an account");
+    let changes =
+        journey.call("GET", "/v1/publications/{version}/changes", &[&version], Value::Null).await;
+    assert_eq!(
+        changes["value"].as_array().unwrap().len(),
+        4,
+        "the campaign, a price, a discount, an account"
+    );
 
     journey.query("/v1/publications/compare", &format!("from=0&to={version}")).await;
     journey.query("/v1/price-changes", "since=0").await;
-    journey.call("POST", "/v1/campaigns/{campaign}/rollbacks", &["SPRING"], json!({"version": done["version"]})).await;
+    journey
+        .call(
+            "POST",
+            "/v1/campaigns/{campaign}/rollbacks",
+            &["SPRING"],
+            json!({"version": done["version"]}),
+        )
+        .await;
 
-    let body = json!({"contactNumber": "BUYER", "date": "2031-05-15", "lines": [{"itemNumber": "DESK"}]});
+    let body =
+        json!({"contactNumber": "BUYER", "date": "2031-05-15", "lines": [{"itemNumber": "DESK"}]});
     let quote = journey.call("POST", "/v1/price-quotes", &[], body).await;
-    assert_eq!((&quote["lines"][0]["unitPrice"], &quote["lines"][0]["lineAmount"]), (&json!("80"), &json!("76")));
+    assert_eq!(
+        (&quote["lines"][0]["unitPrice"], &quote["lines"][0]["lineAmount"]),
+        (&json!("80"), &json!("76"))
+    );
     let query = "/v1/price-quotes?contactNumber=BUYER&date=2031-05-15&itemNumber=DESK";
     assert_eq!(journey.app.get(query).await.expect(200), quote);
     journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/price-quotes".to_owned()));
     let query = "?contactNumber=BUYER&date=2031-05-15";
     let listed = journey.app.get(&format!("/v1/effective-prices{query}")).await.expect(200);
     assert_eq!(listed["value"][0]["netUnitPrice"], "76");
-    let lowest = journey.app.get(&format!("/v1/lowest-prices{query}&itemNumber=DESK")).await.expect(200);
+    let lowest =
+        journey.app.get(&format!("/v1/lowest-prices{query}&itemNumber=DESK")).await.expect(200);
     assert_eq!(lowest["current"]["netUnitPrice"], "76");
     for path in ["/v1/effective-prices", "/v1/lowest-prices"] {
         journey.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
     }
-    let history = journey.call("GET", "/v1/campaigns/{campaign}/activation-history", &["SPRING"], Value::Null).await;
+    let history = journey
+        .call("GET", "/v1/campaigns/{campaign}/activation-history", &["SPRING"], Value::Null)
+        .await;
     assert_eq!(history["value"][0]["words"], "activated: 1 account, 2 lines");
     results(journey, &quote).await;
     let events = journey.call("GET", "/v1/events", &[], Value::Null).await;
@@ -201,12 +251,13 @@ async fn publication(journey: &Journey) {
     journey.call("POST", "/v1/campaigns/{campaign}/deactivations", &["SPRING"], Value::Null).await;
 }
 
-/// The operations of a resource that only its id names: the first one is left standing as it was made, the second, of a batch, is
-/// changed and deleted.
+/// The operations of a resource that only its id names: the first one is left standing as it was
+/// made, the second, of a batch, is changed and deleted.
 async fn unkeyed(journey: &Journey, collection: &str, one: &str, body: Value, patch: Value) {
     let path = format!("{collection}/{{{one}}}");
     journey.call("POST", collection, &[], body.clone()).await;
-    let receipts = journey.call("POST", &format!("{collection}/batch"), &[], json!({ "rows": [body] })).await;
+    let receipts =
+        journey.call("POST", &format!("{collection}/batch"), &[], json!({ "rows": [body] })).await;
     let id = receipts["receipts"][0]["id"].as_str().unwrap();
     let seen = journey.call("GET", &path, &[id], Value::Null).await;
     journey.app.put(&format!("{collection}/{id}"), &body).await.expect(200);
@@ -229,25 +280,43 @@ async fn audience(journey: &Journey) {
     let latest = format!("{actions}/latest");
     journey.call("GET", &latest, &["MAIL"], Value::Null).await;
     let saved = |code: &str| json!({"code": code, "actions": [add]});
-    let bodies = [json!({"code": "ALL", "segmentNumber": "MAIL"}), saved("SPARE"), json!({"description": "Spare"})];
+    let bodies = [
+        json!({"code": "ALL", "segmentNumber": "MAIL"}),
+        saved("SPARE"),
+        json!({"description": "Spare"}),
+    ];
     journey.plain("/v1/saved-criteria", &[], "saved_criteria", Some("code"), bodies).await;
     journey.call("DELETE", &latest, &["MAIL"], Value::Null).await;
-    journey.call("POST", "/v1/segments/{segment}/criteria-replays", &["MAIL"], json!({"code": "ALL"})).await;
+    journey
+        .call("POST", "/v1/segments/{segment}/criteria-replays", &["MAIL"], json!({"code": "ALL"}))
+        .await;
     journey.call("GET", "/v1/campaigns/{campaign}/audience", &["SPRING"], Value::Null).await;
-    let why =
-        journey.call("GET", "/v1/campaigns/{campaign}/audience/{contact}", &["SPRING", "BUYER"], Value::Null).await;
+    let why = journey
+        .call(
+            "GET",
+            "/v1/campaigns/{campaign}/audience/{contact}",
+            &["SPRING", "BUYER"],
+            Value::Null,
+        )
+        .await;
     assert_eq!(why["contactNumber"], "BUYER");
     journey.app.get("/v1/campaigns/SPRING/grants?contactNumber=BUYER").await.expect(200);
-    journey.done.borrow_mut().insert(("GET".to_owned(), "/v1/campaigns/{campaign}/grants".to_owned()));
+    journey
+        .done
+        .borrow_mut()
+        .insert(("GET".to_owned(), "/v1/campaigns/{campaign}/grants".to_owned()));
     let copy = json!({"number": "NEXT", "startingDate": "2032-05-01"});
     journey.call("POST", "/v1/campaigns/{campaign}/copies", &["SPRING"], copy).await;
 }
 
 async fn work(journey: &Journey) {
-    let bodies = [json!({"code": "INNER", "members": ["JO"]}), json!({"code": "SPARE"}), json!({"name": "Spare"})];
+    let bodies = [
+        json!({"code": "INNER", "members": ["JO"]}),
+        json!({"code": "SPARE"}),
+        json!({"name": "Spare"}),
+    ];
     journey.plain("/v1/teams", &[], "team", Some("code"), bodies).await;
-    let task =
-        json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "description": "Call", "date": "2031-05-02"});
+    let task = json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "description": "Call", "date": "2031-05-02"});
     unkeyed(journey, "/v1/tasks", "task", task, json!({"priority": "HIGH"})).await;
     let steps = json!([{"type": "CALL", "description": "Call", "offsetDays": 2}]);
     let activity = |code: &str| json!({"code": code, "steps": steps});
@@ -261,10 +330,11 @@ async fn work(journey: &Journey) {
 }
 
 async fn interactions(journey: &Journey) {
-    let template =
-        |code: &str| json!({"code": code, "description": "Invitation", "cost": "2.5", "durationMinutes": 15});
+    let template = |code: &str| json!({"code": code, "description": "Invitation", "cost": "2.5", "durationMinutes": 15});
     let bodies = [template("MAIL"), template("SPARE"), json!({"cost": "3"})];
-    journey.plain("/v1/interaction-templates", &[], "interaction_template", Some("code"), bodies).await;
+    journey
+        .plain("/v1/interaction-templates", &[], "interaction_template", Some("code"), bodies)
+        .await;
     let call = json!({"contactNumber": "BUYER", "campaignNumber": "SPRING", "description": "Call", "salespersonCode": "JO",
         "interactionTemplateCode": "MAIL", "date": "2031-05-02", "campaignResponse": true});
     unkeyed(journey, "/v1/interactions", "interaction", call, json!({"canceled": true})).await;
@@ -280,8 +350,12 @@ async fn interactions(journey: &Journey) {
     journey.call("GET", one, &["FAIR"], Value::Null).await;
     let entries = "/v1/campaigns/{campaign}/entries";
     let listed = journey.call("GET", entries, &["SPRING"], Value::Null).await;
-    let ids: Vec<&str> =
-        listed["value"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = listed["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["id"].as_str().unwrap())
+        .collect();
     let entry = format!("{entries}/{{campaign_entry}}");
     journey.call("GET", &entry, &["SPRING", ids[0]], Value::Null).await;
     journey.call("PATCH", &entry, &["SPRING", ids[0]], json!({"canceled": true})).await;
@@ -306,15 +380,21 @@ async fn results(journey: &Journey, quote: &Value) {
         "priceLineId": line["priceLine"]["id"], "discountLineId": line["discountLine"]["id"]
     });
     let posted = journey.call("POST", "/v1/sales", &[], sale.clone()).await;
-    let seen = journey.call("GET", "/v1/sales/{sale}", &[posted["id"].as_str().unwrap()], Value::Null).await;
+    let seen = journey
+        .call("GET", "/v1/sales/{sale}", &[posted["id"].as_str().unwrap()], Value::Null)
+        .await;
     assert_eq!(seen, posted);
     let again = journey.call("POST", "/v1/sales/batch", &[], json!({ "rows": [sale] })).await;
     assert_eq!(again["receipts"][0]["status"], 200);
     let listed = journey.call("GET", "/v1/sales", &[], Value::Null).await;
     assert_eq!(listed["value"][0]["id"], posted["id"]);
-    let figures = journey.call("GET", "/v1/campaigns/{campaign}/statistics", &["SPRING"], Value::Null).await;
+    let route_metrics =
+        journey.call("GET", "/v1/campaigns/{campaign}/statistics", &["SPRING"], Value::Null).await;
     // The price is the campaign's; its discount is no better than that for everybody.
-    assert_eq!((&figures["salesAmount"], &figures["discountGiven"]), (&json!("76"), &json!("0")));
+    assert_eq!(
+        (&route_metrics["salesAmount"], &route_metrics["discountGiven"]),
+        (&json!("76"), &json!("0"))
+    );
 }
 
 async fn service(journey: &Journey) {
@@ -326,11 +406,16 @@ async fn service(journey: &Journey) {
 async fn reuse(journey: &Journey) {
     for (path, body) in [
         ("/v1/interaction-templates/REUSED", json!({"description": "Call"})),
-        ("/v1/segments/REUSED", json!({"interactionTemplateCode": "REUSED", "salespersonCode": "JO"})),
+        (
+            "/v1/segments/REUSED",
+            json!({"interactionTemplateCode": "REUSED", "salespersonCode": "JO"}),
+        ),
         ("/v1/segments/REUSED/lines/BUYER", json!({})),
     ] {
         journey.app.put(path, &body).await.expect(201);
     }
     journey.app.post("/v1/segments/REUSED/logs", &json!({})).await.expect(201);
-    journey.call("POST", "/v1/logged-segments/{logged_segment}/reuses", &["REUSED"], Value::Null).await;
+    journey
+        .call("POST", "/v1/logged-segments/{logged_segment}/reuses", &["REUSED"], Value::Null)
+        .await;
 }

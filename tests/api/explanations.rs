@@ -36,7 +36,9 @@ async fn shop() -> TestApp {
     let discount = json!({"source": contact("RIVAL"), "itemNumber": "DESK", "lineDiscountPercent": CANARIES[3]});
     app.post("/v1/discounts", &discount).await.expect(201);
     app.put("/v1/campaigns/SPRING", &json!({"startingDate": "2031-05-01"})).await.expect(201);
-    app.put("/v1/segments/SPRING", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/SPRING", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.put("/v1/segments/SPRING/lines/RIVAL", &json!({})).await.expect(201);
     let line = json!({"itemNumber": "DESK", "unitPrice": CANARIES[2]});
     app.post("/v1/campaigns/SPRING/prices", &line).await.expect(201);
@@ -49,7 +51,8 @@ async fn shop() -> TestApp {
 async fn answers(app: &TestApp, question: &Value) -> Vec<String> {
     let version = app.book.snapshot().version();
     // The next version is the present one, so that the replay is made from the database.
-    app.put("/v1/items/LATER", &json!({"listPrice": "1", "description": version.to_string()})).await;
+    app.put("/v1/items/LATER", &json!({"listPrice": "1", "description": version.to_string()}))
+        .await;
     let mut document = question.clone();
     document["date"] = json!("2031-05-15");
     document["lines"] = json!([{"itemNumber": "DESK"}]);
@@ -86,8 +89,9 @@ fn trace(text: &str) -> Value {
 /// The price and the verdict of each price line of a trace, sorted.
 fn listed(trace: &Value) -> Vec<(&str, &str)> {
     let prices = trace["prices"].as_array().unwrap().iter();
-    let mut listed: Vec<_> =
-        prices.map(|line| (line["unitPrice"].as_str().unwrap(), line["verdict"].as_str().unwrap())).collect();
+    let mut listed: Vec<_> = prices
+        .map(|line| (line["unitPrice"].as_str().unwrap(), line["verdict"].as_str().unwrap()))
+        .collect();
     listed.sort_unstable();
     listed
 }
@@ -101,7 +105,11 @@ async fn the_prices_of_other_customers_appear_nowhere() {
             let trace = trace(&text);
             let own = [("90", "CHOSEN"), ("95", "HIGHER_NET"), ("99", "HIGHER_NET")];
             assert_eq!((listed(&trace), &trace["discounts"]), (own.to_vec(), &json!([])), "{text}");
-            assert_eq!((&trace["otherLines"], &trace["campaign"]), (&others, &Value::Null), "{text}");
+            assert_eq!(
+                (&trace["otherLines"], &trace["campaign"]),
+                (&others, &Value::Null),
+                "{text}"
+            );
             for canary in CANARIES.iter().chain(&["RIVAL", "GOLD", "SPRING"]) {
                 assert!(!text.contains(canary), "{canary} in {text}");
             }
@@ -116,10 +124,19 @@ async fn the_prices_of_other_customers_appear_nowhere() {
 #[actix_web::test]
 async fn a_named_campaign_of_others_says_why_it_grants_nothing_and_not_its_prices() {
     let app = shop().await;
-    for text in answers(&app, &json!({"contactNumber": "BUYER", "campaignNumber": "SPRING"})).await {
+    for text in answers(&app, &json!({"contactNumber": "BUYER", "campaignNumber": "SPRING"})).await
+    {
         let trace = trace(&text);
-        assert_eq!(trace["campaign"], json!({"campaignNumber": "SPRING", "verdict": "NOT_IN_AUDIENCE"}), "{text}");
-        assert_eq!(trace["otherLines"][1], json!({"verdict": "NOT_IN_AUDIENCE", "count": 1}), "{text}");
+        assert_eq!(
+            trace["campaign"],
+            json!({"campaignNumber": "SPRING", "verdict": "NOT_IN_AUDIENCE"}),
+            "{text}"
+        );
+        assert_eq!(
+            trace["otherLines"][1],
+            json!({"verdict": "NOT_IN_AUDIENCE", "count": 1}),
+            "{text}"
+        );
         assert!(!CANARIES.iter().any(|canary| text.contains(canary)), "{text}");
     }
 }
@@ -130,16 +147,26 @@ async fn an_account_reads_its_own_contract_prices() {
     let others = json!([{"verdict": "OTHER_SOURCE", "count": 2}]);
     for text in answers(&app, &json!({"contactNumber": "RIVAL"})).await {
         let trace = trace(&text);
-        let own =
-            [(CANARIES[0], "CHOSEN"), (CANARIES[1], "HIGHER_NET"), (CANARIES[2], "HIGHER_NET"), ("99", "HIGHER_NET")];
+        let own = [
+            (CANARIES[0], "CHOSEN"),
+            (CANARIES[1], "HIGHER_NET"),
+            (CANARIES[2], "HIGHER_NET"),
+            ("99", "HIGHER_NET"),
+        ];
         assert_eq!(listed(&trace), own, "{text}");
         assert_eq!(trace["discounts"][0]["lineDiscountPercent"], CANARIES[3], "{text}");
         assert_eq!(trace["otherLines"], others, "{text}");
-        assert!(!text.contains("\"90\"") && !text.contains("\"95\"") && !text.contains("BUYER"), "{text}");
+        assert!(
+            !text.contains("\"90\"") && !text.contains("\"95\"") && !text.contains("BUYER"),
+            "{text}"
+        );
     }
     // A question about the campaign, and not about a price: it lists the campaign's lines.
     let path = "/v1/campaigns/SPRING/grants?contactNumber=BUYER&itemNumber=DESK&date=2031-05-15";
     let grant = app.get(path).await.expect(200);
     let line = &grant["prices"][0];
-    assert_eq!((&line["verdict"], &line["unitPrice"]), (&json!("NOT_IN_AUDIENCE"), &json!(CANARIES[2])));
+    assert_eq!(
+        (&line["verdict"], &line["unitPrice"]),
+        (&json!("NOT_IN_AUDIENCE"), &json!(CANARIES[2]))
+    );
 }

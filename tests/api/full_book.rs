@@ -1,5 +1,6 @@
-//! What a full price book costs: 1,000,000 contacts, 100,000 items, 1,000,000 price lines, and a hundred audiences of 1,000,000,
-//! 500,000, 333,333 … accounts. It measures, and so runs by itself only:
+//! What a full price book costs: 1,000,000 contacts, 100,000 items, 1,000,000 price lines, and a
+//! hundred audiences of 1,000,000, 500,000, 333,333 … accounts. It measures, and so runs by itself
+//! only:
 //!
 //! ```text
 //! cargo test --release --test api full_book -- --ignored --nocapture
@@ -15,8 +16,9 @@ use serde_json::json;
 use super::process::Serving;
 use super::support::database::TestDatabase;
 
-/// The contacts are drafts and facts, as audiences are made from the drafts. Items and lines are facts only. The lines of the campaigns
-/// belong to none of them here, so that activation leaves them alone.
+/// The contacts are drafts and facts, as audiences are made from the drafts. Items and lines are
+/// facts only. The lines of the campaigns belong to none of them here, so that activation leaves
+/// them alone.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO contacts (id, number, type, name, customer_number)
         SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), CASE WHEN n % 2 = 0 THEN 'COMPANY' ELSE 'PERSON' END,
@@ -53,9 +55,12 @@ const SEED: &str = "SET statement_timeout = 0;
     UPDATE book SET version = 2;
     ANALYZE";
 
-/// Prints what a process has taken so far; on a busy machine its processor time says more than the clock.
+/// Prints what a process has taken so far; on a busy machine its processor time says more than the
+/// clock.
 fn print_usage(what: &str, serving: &Serving) {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", serving.child.id())).unwrap();
+    let read = |name: &str| {
+        std::fs::read_to_string(format!("/proc/{}/{name}", serving.child.id())).unwrap()
+    };
     let (status, stat) = (read("status"), read("stat"));
     let mebibytes = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -65,7 +70,10 @@ fn print_usage(what: &str, serving: &Serving) {
     let times = stat.rsplit_once(") ").unwrap().1.split_whitespace().skip(11).take(2);
     let centiseconds: u64 = times.map(|time| time.parse::<u64>().unwrap()).sum();
     let (resident, most) = (mebibytes("VmRSS"), mebibytes("VmHWM"));
-    println!("{what}: processor {} ms, resident {resident} MiB, at most {most} MiB", centiseconds * 10);
+    println!(
+        "{what}: processor {} ms, resident {resident} MiB, at most {most} MiB",
+        centiseconds * 10
+    );
 }
 
 async fn activate_all(client: &Client, serving: &Serving) {
@@ -84,21 +92,28 @@ async fn version(client: &Client, serving: &Serving) -> i64 {
     reply.headers()["publication-version"].to_str().unwrap().parse().unwrap()
 }
 
-/// Changes an item's price through one replica again and again, and waits each time until the other one has it.
+/// Changes an item's price through one replica again and again, and waits each time until the other
+/// one has it.
 async fn publish_and_see(client: &Client, one: &Serving, other: &Serving) {
     let (mut whole, mut elsewhere) = (Vec::new(), Vec::new());
     for price in 1..=500 {
         let began = Instant::now();
         let path = format!("{}/v1/items/DESK", one.url);
-        let change = client.patch(path).header("if-match", "*").json(&json!({"listPrice": price.to_string()}));
+        let change = client
+            .patch(path)
+            .header("if-match", "*")
+            .json(&json!({"listPrice": price.to_string()}));
         let reply = change.send().await.unwrap();
-        let published: i64 = reply.headers()["publication-version"].to_str().unwrap().parse().unwrap();
+        let published: i64 =
+            reply.headers()["publication-version"].to_str().unwrap().parse().unwrap();
         whole.push(began.elapsed());
         assert!(version(client, one).await >= published);
         while version(client, other).await < published {}
         elsewhere.push(began.elapsed());
     }
-    for (what, mut times) in [("answered, and seen here", whole), ("seen by another replica", elsewhere)] {
+    for (what, mut times) in
+        [("answered, and seen here", whole), ("seen by another replica", elsewhere)]
+    {
         times.sort();
         println!(
             "a change is {what} after: median {:?}, p99 {:?}",
@@ -114,7 +129,8 @@ async fn a_full_book_is_read_kept_and_followed() {
     let database = TestDatabase::new().await;
     let copy = std::env::temp_dir().join(format!("kampanje-full-{}", std::process::id()));
     let copy_path = copy.to_str().unwrap().to_owned();
-    let arguments = ["--snapshot-path", &copy_path, "--snapshot-seconds", "1", "--self-check-seconds", "5"];
+    let arguments =
+        ["--snapshot-path", &copy_path, "--snapshot-seconds", "1", "--self-check-seconds", "5"];
     let client = Client::new();
     // The first start publishes the settings.
     Serving::start(&[], Some(&database.url())).signal("INT");

@@ -7,7 +7,8 @@ use super::support::app::{Reply, TestApp, pairs};
 
 const GOLDEN: &str = "/v1/campaigns/MAY/golden-quotes";
 
-/// A desk for 100 that costs 80 in a campaign for the customer BUYER, which is ready to be activated.
+/// A desk for 100 that costs 80 in a campaign for the customer BUYER, which is ready to be
+/// activated.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let item = json!({"listPrice": "100", "taxPercent": "25", "variants": [{"code": "RED"}],
@@ -22,12 +23,15 @@ async fn app() -> TestApp {
     }
     let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
     app.put("/v1/contacts/ANNE", &person).await.expect(201);
-    let campaign = json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    let campaign =
+        json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({"number": "FAIR", "campaignNumber": "MAY", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "BUYER"})).await.expect(201);
-    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
     app
 }
 
@@ -84,7 +88,8 @@ async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expecte
     let pointer = format!("/golden-quotes/{id}");
     let told = "2 of DESK on 2031-05-01: the unit price is 80, not 79, the line discount percent is 0, not 5, \
                 the campaign grants price or discount";
-    let plan = app.post("/v1/campaigns/MAY/activations", &json!({"validateOnly": true})).await.expect(200);
+    let plan =
+        app.post("/v1/campaigns/MAY/activations", &json!({"validateOnly": true})).await.expect(200);
     assert_eq!(differences(&plan), [(pointer.clone(), told.to_owned())]);
     let findings = plan["findings"].as_array().unwrap();
     let finding = findings.iter().find(|finding| finding["pointer"] == pointer.as_str()).unwrap();
@@ -100,7 +105,11 @@ async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expecte
     );
     let refused = activate(&app).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
-    assert_eq!(differences(&refused.json()), [(pointer, told.to_owned())], "whatever is acknowledged");
+    assert_eq!(
+        differences(&refused.json()),
+        [(pointer, told.to_owned())],
+        "whatever is acknowledged"
+    );
     assert_eq!(price(&app).await, "100", "nothing was published");
     let right = json!({"expectedCampaign": true, "expected": {"unitPrice": "80", "lineDiscountPercent": null}});
     app.patch(&format!("{GOLDEN}/{id}"), &right).await.expect(200);
@@ -113,15 +122,23 @@ async fn what_cannot_be_priced_is_told_beside_all_else_that_is_found() {
     let app = app().await;
     app.put("/v1/items/FREE", &json!({})).await.expect(201);
     let id = golden(&app, json!({"itemNumber": "FREE", "expected": {"unitPrice": "0"}})).await;
-    app.post("/v1/campaign-statuses", &json!({"code": "CLOSED", "sequence": 1, "allowsActivation": false}))
-        .await
-        .expect(201);
+    app.post(
+        "/v1/campaign-statuses",
+        &json!({"code": "CLOSED", "sequence": 1, "allowsActivation": false}),
+    )
+    .await
+    .expect(201);
     app.patch("/v1/campaigns/MAY", &json!({"statusCode": "CLOSED"})).await.expect(200);
     let refused = activate(&app).await;
     assert_eq!(refused.status, 422);
     let findings = refused.json()["findings"].clone();
-    let errors: Vec<_> =
-        findings.as_array().unwrap().iter().filter(|finding| finding["severity"] == "ERROR").cloned().collect();
+    let errors: Vec<_> = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["severity"] == "ERROR")
+        .cloned()
+        .collect();
     let codes: Vec<_> = errors.iter().map(|finding| finding["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["STATUS_FORBIDS_ACTIVATION", "GOLDEN_QUOTE_DIFFERS"]);
     assert_eq!(errors[1]["pointer"], format!("/golden-quotes/{id}"));
@@ -131,8 +148,13 @@ async fn what_cannot_be_priced_is_told_beside_all_else_that_is_found() {
 #[actix_web::test]
 async fn a_change_of_an_active_campaign_is_held_to_them_too() {
     let app = app().await;
-    golden(&app, json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": "80"}})).await;
-    let other = json!({"contactNumber": "OTHER", "itemNumber": "DESK", "expected": {"unitPrice": "100"}});
+    golden(
+        &app,
+        json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": "80"}}),
+    )
+    .await;
+    let other =
+        json!({"contactNumber": "OTHER", "itemNumber": "DESK", "expected": {"unitPrice": "100"}});
     golden(&app, other).await;
     activate(&app).await.expect(201);
     let version = app.get("/v1/campaigns/MAY").await.expect(200)["publicationVersion"].clone();
@@ -145,7 +167,11 @@ async fn a_change_of_an_active_campaign_is_held_to_them_too() {
         app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await,
         app.patch("/v1/segments/FAIR", &json!({"campaignTarget": false})).await,
     ] {
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"), "{refused:?}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (422, "ACTIVATION_REFUSED"),
+            "{refused:?}"
+        );
         assert_eq!(differences(&refused.json()).len(), 1);
     }
     assert_eq!(app.get("/v1/campaigns/MAY").await.expect(200)["publicationVersion"], version);
@@ -165,8 +191,16 @@ async fn a_change_of_an_active_campaign_is_held_to_them_too() {
 #[actix_web::test]
 async fn neither_base_data_nor_contacts_are_refused_for_what_is_expected() {
     let app = app().await;
-    golden(&app, json!({"contactNumber": "OTHER", "itemNumber": "DESK", "expected": {"unitPrice": "100"}})).await;
-    golden(&app, json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": "80"}})).await;
+    golden(
+        &app,
+        json!({"contactNumber": "OTHER", "itemNumber": "DESK", "expected": {"unitPrice": "100"}}),
+    )
+    .await;
+    golden(
+        &app,
+        json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": "80"}}),
+    )
+    .await;
     activate(&app).await.expect(201);
     app.patch("/v1/items/DESK", &json!({"listPrice": "90"})).await.expect(200);
     app.patch("/v1/contacts/BUYER", &json!({"privacyBlocked": true})).await.expect(200);
@@ -182,7 +216,10 @@ async fn a_golden_quote_says_who_asks_once_and_expects_something() {
     let app = app().await;
     let nothing = json!({"contactNumber": "BUYER", "customerNumber": "D1", "itemNumber": "DESK", "expected": {}});
     let refused = app.post(GOLDEN, &nothing).await;
-    assert_eq!(refused.errors(), pairs(&[("/customerNumber", "NOT_ALLOWED"), ("/expected", "MISSING")]));
+    assert_eq!(
+        refused.errors(),
+        pairs(&[("/customerNumber", "NOT_ALLOWED"), ("/expected", "MISSING")])
+    );
     let unknown = json!({"contactNumber": "NOBODY", "itemNumber": "DESK", "variantCode": "BLUE",
         "unitOfMeasureCode": "CRATE", "currencyCode": "XXX", "expected": {"unitPrice": "1"}});
     let refused = app.post(GOLDEN, &unknown).await;
@@ -222,11 +259,19 @@ async fn a_question_has_one_answer_and_a_batch_replaces_it() {
     assert_eq!((again.status.as_u16(), again.code().as_str()), (409, "CONFLICT"));
     let mut other = body("80");
     other["date"] = "2031-05-02".into();
-    let receipts = app.post(&format!("{GOLDEN}/batch"), &json!({"rows": [body("82"), other]})).await.expect(200);
-    let statuses: Vec<_> = receipts["receipts"].as_array().unwrap().iter().map(|row| row["status"].clone()).collect();
-    assert_eq!((statuses, &receipts["receipts"][0]["id"]), (vec![json!(200), json!(201)], &json!(id)));
+    let receipts = app
+        .post(&format!("{GOLDEN}/batch"), &json!({"rows": [body("82"), other]}))
+        .await
+        .expect(200);
+    let statuses: Vec<_> =
+        receipts["receipts"].as_array().unwrap().iter().map(|row| row["status"].clone()).collect();
+    assert_eq!(
+        (statuses, &receipts["receipts"][0]["id"]),
+        (vec![json!(200), json!(201)], &json!(id))
+    );
     assert_eq!(app.get(&format!("{GOLDEN}/{id}")).await.expect(200)["expected"]["unitPrice"], "82");
-    let twice = app.post(&format!("{GOLDEN}/batch"), &json!({"rows": [body("1"), body("2")]})).await;
+    let twice =
+        app.post(&format!("{GOLDEN}/batch"), &json!({"rows": [body("1"), body("2")]})).await;
     assert_eq!(twice.errors(), pairs(&[("/rows/1", "DUPLICATE")]));
     // Another campaign's golden quote is not found here.
     app.post("/v1/campaigns", &json!({"number": "JUNE"})).await.expect(201);
@@ -253,11 +298,18 @@ async fn they_hold_what_they_name_and_go_with_their_campaign() {
     ] {
         assert_eq!(refused.status, 409, "{refused:?}");
         let problem = refused.json();
-        let held = problem["errors"].as_array().unwrap().iter().any(|error| error["params"]["what"] == "golden quotes");
+        let held = problem["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|error| error["params"]["what"] == "golden quotes");
         assert!(held, "{problem}");
     }
     let refused = app.patch("/v1/items/DESK", &json!({"variants": []})).await;
-    assert_eq!((refused.code().as_str(), refused.errors()), ("IN_USE", pairs(&[("/variants", "IN_USE")])));
+    assert_eq!(
+        (refused.code().as_str(), refused.errors()),
+        ("IN_USE", pairs(&[("/variants", "IN_USE")]))
+    );
     app.delete("/v1/segments/FAIR").await.expect(204);
     app.delete("/v1/campaigns/MAY").await.expect(204);
     assert_eq!(app.get(&format!("{GOLDEN}/{id}")).await.status, 404);
@@ -275,11 +327,16 @@ async fn copies_of_a_campaign_expect_the_same_on_their_own_days() {
     golden(&app, of(Some("2031-05-10"))).await;
     golden(&app, of(Some("9999-12-01"))).await;
     let copies = "/v1/campaigns/MAY/copies";
-    app.post(copies, &json!({"number": "NEXT", "startingDate": "2032-06-01", "endingDate": "2032-06-30"}))
-        .await
-        .expect(201);
+    app.post(
+        copies,
+        &json!({"number": "NEXT", "startingDate": "2032-06-01", "endingDate": "2032-06-30"}),
+    )
+    .await
+    .expect(201);
     app.post(copies, &json!({"number": "SOME"})).await.expect(201);
-    for (campaign, dates) in [("NEXT", vec![json!(null), json!("2032-06-10")]), ("SOME", vec![json!(null)])] {
+    for (campaign, dates) in
+        [("NEXT", vec![json!(null), json!("2032-06-10")]), ("SOME", vec![json!(null)])]
+    {
         let listed = app.get(&format!("/v1/campaigns/{campaign}/golden-quotes")).await.expect(200);
         let rows = listed["value"].as_array().unwrap();
         let mut found: Vec<_> = rows.iter().map(|row| row["date"].clone()).collect();

@@ -72,7 +72,10 @@ impl Case {
     async fn new(workers: usize) -> Self {
         let database = TestDatabase::new().await;
         let number = workers.to_string();
-        let serving = Serving::start(&["--workers", &number, "--pool-size", POOL_SIZE], Some(&database.url()));
+        let serving = Serving::start(
+            &["--workers", &number, "--pool-size", POOL_SIZE],
+            Some(&database.url()),
+        );
         let holder = connect(&database.url()).await.unwrap();
         let mut case = Self { workers, database, serving, holder };
         let statuses = "INSERT INTO campaign_statuses (id, code, sequence)
@@ -123,7 +126,12 @@ impl Case {
     }
 
     /// Replaces a campaign status; the value is the whole answer.
-    fn write(&self, mut connection: TcpStream, number: usize, description: &str) -> JoinHandle<String> {
+    fn write(
+        &self,
+        mut connection: TcpStream,
+        number: usize,
+        description: &str,
+    ) -> JoinHandle<String> {
         let body = format!(r#"{{"sequence": {number}, "description": "{description}"}}"#);
         let request = format!(
             "PUT /v1/campaign-statuses/S{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-Match: *\r\n\
@@ -163,8 +171,10 @@ impl Case {
     }
 
     async fn committed(&self, description: &str) -> usize {
-        self.count(&format!("SELECT count(*) AS count FROM campaign_statuses WHERE description = '{description}'"))
-            .await
+        self.count(&format!(
+            "SELECT count(*) AS count FROM campaign_statuses WHERE description = '{description}'"
+        ))
+        .await
     }
 }
 

@@ -18,7 +18,8 @@ async fn app() -> TestApp {
     }
     let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
     app.put("/v1/contacts/ANNE", &person).await.expect(201);
-    let campaign = json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    let campaign =
+        json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({"number": "FAIR", "campaignNumber": "MAY", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
@@ -40,16 +41,23 @@ async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
     Reply::to(app.request(Method::GET, "/v1/campaigns/MAY/grants").query(query)).await
 }
 
-/// The answer in May for a contact, with more in the query; granted just when nothing stands against it.
+/// The answer in May for a contact, with more in the query; granted just when nothing stands
+/// against it.
 async fn grant(app: &TestApp, contact: &str, more: &[(&str, &str)]) -> Value {
-    let day: &[_] = if more.iter().any(|(name, _)| *name == "date") { &[] } else { &[("date", "2031-05-15")] };
+    let day: &[_] =
+        if more.iter().any(|(name, _)| *name == "date") { &[] } else { &[("date", "2031-05-15")] };
     let grant = asked(app, &[&[("contactNumber", contact)], day, more].concat()).await.expect(200);
     assert_eq!(grant["granted"], grant["reasons"].as_array().unwrap().is_empty(), "{grant}");
     grant
 }
 
 fn codes(grant: &Value) -> Vec<&str> {
-    grant["reasons"].as_array().unwrap().iter().map(|reason| reason["code"].as_str().unwrap()).collect()
+    grant["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reason| reason["code"].as_str().unwrap())
+        .collect()
 }
 
 fn verdicts<'a>(grant: &'a Value, lines: &str) -> Vec<&'a str> {
@@ -81,11 +89,15 @@ async fn what_is_granted_says_so_and_whose_it_is() {
         (&json!("80"), &json!("80"), &json!("0"))
     );
     assert_eq!(winner["priceLine"]["id"], grant["prices"][0]["id"]);
-    let by_customer = asked(&app, &[("customerNumber", "D1"), DESK, ("date", "2031-05-15")]).await.expect(200);
+    let by_customer =
+        asked(&app, &[("customerNumber", "D1"), DESK, ("date", "2031-05-15")]).await.expect(200);
     assert_eq!((&by_customer["granted"], &by_customer["winner"]), (&json!(true), winner));
     // Without an item: the campaign and the audience alone.
     let open = self::grant(&app, "BUYER", &[]).await;
-    assert_eq!((&open["granted"], &open["winner"], &open["prices"]), (&json!(true), &Value::Null, &json!([])));
+    assert_eq!(
+        (&open["granted"], &open["winner"], &open["prices"]),
+        (&json!(true), &Value::Null, &json!([]))
+    );
     let tag = asked(&app, &[("contactNumber", "BUYER")]).await.header("etag").to_owned();
     let path = "/v1/campaigns/MAY/grants?contactNumber=BUYER";
     assert_eq!(app.send(Method::GET, path, &[("if-none-match", &tag)], None).await.status, 304);
@@ -94,7 +106,10 @@ async fn what_is_granted_says_so_and_whose_it_is() {
 #[actix_web::test]
 async fn a_campaign_grants_nothing_while_it_is_not_published_or_outside_its_dates() {
     let app = app().await;
-    assert_eq!(codes(&grant(&app, "BUYER", &[DESK]).await), ["NOT_PUBLISHED", "WAITS_FOR_PUBLICATION"]);
+    assert_eq!(
+        codes(&grant(&app, "BUYER", &[DESK]).await),
+        ["NOT_PUBLISHED", "WAITS_FOR_PUBLICATION"]
+    );
     assert_eq!(codes(&grant(&app, "OTHER", &[]).await), ["NOT_PUBLISHED", "NOT_ON_SEGMENT"]);
     activate(&app).await;
     for (date, expected) in [
@@ -109,9 +124,15 @@ async fn a_campaign_grants_nothing_while_it_is_not_published_or_outside_its_date
     let both = grant(&app, "OTHER", &[DESK, ("date", "2031-06-01")]).await;
     assert_eq!(codes(&both), ["OUTSIDE_DATES", "NOT_IN_AUDIENCE", "NOT_ON_SEGMENT"]);
     assert_eq!(both["winner"]["source"], json!({"type": "LIST_PRICE"}));
-    assert_eq!((&both["winner"]["unitPrice"], &both["winner"]["netUnitPrice"]), (&json!("100"), &Value::Null));
+    assert_eq!(
+        (&both["winner"]["unitPrice"], &both["winner"]["netUnitPrice"]),
+        (&json!("100"), &Value::Null)
+    );
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
-    assert_eq!(codes(&grant(&app, "BUYER", &[DESK]).await), ["NOT_PUBLISHED", "WAITS_FOR_PUBLICATION"]);
+    assert_eq!(
+        codes(&grant(&app, "BUYER", &[DESK]).await),
+        ["NOT_PUBLISHED", "WAITS_FOR_PUBLICATION"]
+    );
 }
 
 #[actix_web::test]
@@ -125,24 +146,42 @@ async fn who_is_not_in_the_audience_hears_by_which_line() {
     app.put(line, &json!({"campaignTarget": false})).await.expect(201);
     let no_target = grant(&app, "OTHER", &[DESK]).await;
     assert_eq!(codes(&no_target), ["NOT_IN_AUDIENCE", "LINE_NO_TARGET"]);
-    assert_eq!(no_target["reasons"][1]["detail"], "OTHER stands on FAIR, but the line is no target");
+    assert_eq!(
+        no_target["reasons"][1]["detail"],
+        "OTHER stands on FAIR, but the line is no target"
+    );
     app.patch(line, &json!({"campaignTarget": true})).await.expect(200);
     assert_eq!(codes(&grant(&app, "OTHER", &[DESK]).await), Vec::<&str>::new());
     app.patch("/v1/contacts/OTHER", &json!({"excludeFromSegments": true})).await.expect(200);
     assert_eq!(codes(&grant(&app, "OTHER", &[DESK]).await), ["NOT_IN_AUDIENCE", "EXCLUDED"]);
     app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": true})).await.expect(200);
     assert_eq!(codes(&grant(&app, "OTHER", &[DESK]).await), ["NOT_IN_AUDIENCE", "PRIVACY_BLOCKED"]);
-    app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": false, "excludeFromSegments": false})).await.expect(200);
+    app.patch(
+        "/v1/contacts/OTHER",
+        &json!({"privacyBlocked": false, "excludeFromSegments": false}),
+    )
+    .await
+    .expect(200);
     // By hand: what the drafts say has to be published first.
     app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
     app.patch("/v1/segments/FAIR", &json!({"campaignTarget": false})).await.expect(200);
     app.patch(line, &json!({"campaignTarget": null})).await.expect(200);
-    assert_eq!(codes(&grant(&app, "BUYER", &[DESK]).await), Vec::<&str>::new(), "what is published counts");
+    assert_eq!(
+        codes(&grant(&app, "BUYER", &[DESK]).await),
+        Vec::<&str>::new(),
+        "what is published counts"
+    );
     app.patch(line, &json!({"campaignTarget": true})).await.expect(200);
     activate(&app).await;
-    assert_eq!(codes(&grant(&app, "BUYER", &[DESK]).await), ["NOT_IN_AUDIENCE", "SEGMENT_NO_TARGET"]);
+    assert_eq!(
+        codes(&grant(&app, "BUYER", &[DESK]).await),
+        ["NOT_IN_AUDIENCE", "SEGMENT_NO_TARGET"]
+    );
     app.patch("/v1/segments/FAIR/lines/ANNE", &json!({"campaignTarget": true})).await.expect(200);
-    assert_eq!(codes(&grant(&app, "BUYER", &[DESK]).await), ["NOT_IN_AUDIENCE", "WAITS_FOR_PUBLICATION"]);
+    assert_eq!(
+        codes(&grant(&app, "BUYER", &[DESK]).await),
+        ["NOT_IN_AUDIENCE", "WAITS_FOR_PUBLICATION"]
+    );
 }
 
 #[actix_web::test]
@@ -150,7 +189,9 @@ async fn a_canceled_interaction_no_longer_brings_the_account_in() {
     let app = app().await;
     activate(&app).await;
     app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
-    app.put("/v1/interaction-templates/MAIL", &json!({"description": "Invitation"})).await.expect(201);
+    app.put("/v1/interaction-templates/MAIL", &json!({"description": "Invitation"}))
+        .await
+        .expect(201);
     let ready = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
     app.patch("/v1/segments/FAIR", &ready).await.expect(200);
     app.post("/v1/segments/FAIR/logs", &json!({})).await.expect(201);
@@ -170,13 +211,21 @@ async fn each_line_of_the_campaign_has_its_verdict_and_the_winner_is_named() {
     let beaten = grant(&app, "BUYER", &[DESK]).await;
     assert_eq!(codes(&beaten), ["NO_LINE_WINS"]);
     let verdict = |id: &Value| {
-        let line = beaten["prices"].as_array().unwrap().iter().find(|line| line["id"] == *id).unwrap();
+        let line =
+            beaten["prices"].as_array().unwrap().iter().find(|line| line["id"] == *id).unwrap();
         line["verdict"].clone()
     };
-    assert_eq!((verdict(&red), verdict(&ten)), (json!("OTHER_VARIANT"), json!("BELOW_MINIMUM_QUANTITY")));
+    assert_eq!(
+        (verdict(&red), verdict(&ten)),
+        (json!("OTHER_VARIANT"), json!("BELOW_MINIMUM_QUANTITY"))
+    );
     let mut seen = verdicts(&beaten, "prices");
     seen.sort_unstable();
-    assert_eq!(seen, ["BELOW_MINIMUM_QUANTITY", "HIGHER_NET", "OTHER_VARIANT"], "none of another source");
+    assert_eq!(
+        seen,
+        ["BELOW_MINIMUM_QUANTITY", "HIGHER_NET", "OTHER_VARIANT"],
+        "none of another source"
+    );
     let winner = &beaten["winner"];
     assert_eq!(winner["source"], json!({"type": "CONTACT", "contactNumber": "BUYER"}));
     assert_eq!((&winner["priceLine"]["id"], &winner["netUnitPrice"]), (&own, &json!("60")));
@@ -199,7 +248,10 @@ async fn an_item_without_line_or_price_is_told_as_such() {
     assert_eq!(lamp["winner"]["unitPrice"], "100");
     let unknown = grant(&app, "OTHER", &[("itemNumber", "NONE")]).await;
     assert_eq!(codes(&unknown), ["NOT_IN_AUDIENCE", "NOT_ON_SEGMENT", "NOT_PRICED"]);
-    assert_eq!((&unknown["problem"]["code"], &unknown["winner"]), (&json!("UNKNOWN_ITEM"), &Value::Null));
+    assert_eq!(
+        (&unknown["problem"]["code"], &unknown["winner"]),
+        (&json!("UNKNOWN_ITEM"), &Value::Null)
+    );
 }
 
 #[actix_web::test]
@@ -210,7 +262,10 @@ async fn a_discount_alone_is_a_grant_unless_the_price_allows_none() {
     activate(&app).await;
     let lamp = ("itemNumber", "LAMP");
     let granted = grant(&app, "BUYER", &[lamp]).await;
-    assert_eq!((&granted["granted"], &granted["winner"]["source"]["type"]), (&json!(true), &json!("LIST_PRICE")));
+    assert_eq!(
+        (&granted["granted"], &granted["winner"]["source"]["type"]),
+        (&json!(true), &json!("LIST_PRICE"))
+    );
     assert_eq!(verdicts(&granted, "discounts"), ["CHOSEN"]);
     assert_eq!(granted["winner"]["discountLine"]["source"]["campaignNumber"], "MAY");
     let net = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "LAMP", "unitPrice": "50", "allowLineDiscount": false});
@@ -245,8 +300,14 @@ async fn wrong_questions_are_refused() {
         assert_eq!(unknown.status, 422);
         assert_eq!(unknown.errors(), pairs(&[(&format!("?{name}"), "REFERENCE_NOT_FOUND")]));
     }
-    assert_eq!(asked(&app, &[("contactNumber", "BUYER"), ("explain", "true")]).await.code(), "INVALID_REQUEST");
+    assert_eq!(
+        asked(&app, &[("contactNumber", "BUYER"), ("explain", "true")]).await.code(),
+        "INVALID_REQUEST"
+    );
     assert_eq!(app.get("/v1/campaigns/NONE/grants?contactNumber=BUYER").await.status, 404);
     // Nobody may ask for an item without saying which.
-    assert_eq!(app.get("/v1/price-quotes?contactNumber=BUYER").await.errors(), pairs(&[("?itemNumber", "REQUIRED")]));
+    assert_eq!(
+        app.get("/v1/price-quotes?contactNumber=BUYER").await.errors(),
+        pairs(&[("?itemNumber", "REQUIRED")])
+    );
 }

@@ -1,4 +1,5 @@
-//! What holds what: deletions are refused with everything that stands in the way, and go through once it is out of the way.
+//! What holds what: deletions are refused with everything that stands in the way, and go through
+//! once it is out of the way.
 
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// A service on 15 May 2031 where everything hangs together: the campaign FAIR at the status OPEN, with a segment, a logged segment, an
-/// open task, a running opportunity and a single interaction; active, with its price for DESK.
+/// A service on 15 May 2031 where everything hangs together: the campaign FAIR at the status OPEN,
+/// with a segment, a logged segment, an open task, a running opportunity and a single interaction;
+/// active, with its price for DESK.
 async fn app() -> TestApp {
-    let app = TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
+    let app =
+        TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
     let ready = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
     let of_campaign = json!({"campaignNumber": "FAIR", "campaignTarget": true});
     let segment = |extra: Value| merged(&[&ready, &of_campaign, &extra]);
@@ -21,8 +24,14 @@ async fn app() -> TestApp {
         ("campaign-statuses", json!({"code": "OPEN", "sequence": 1})),
         ("items", json!({"number": "DESK", "listPrice": "100"})),
         ("interaction-templates", json!({"code": "MAIL", "description": "Invitation"})),
-        ("contacts", json!({"number": "ACME", "type": "COMPANY", "name": "Acme", "salespersonCode": "JO"})),
-        ("contacts", json!({"number": "ANN", "type": "PERSON", "name": "Ann", "companyNumber": "ACME"})),
+        (
+            "contacts",
+            json!({"number": "ACME", "type": "COMPANY", "name": "Acme", "salespersonCode": "JO"}),
+        ),
+        (
+            "contacts",
+            json!({"number": "ANN", "type": "PERSON", "name": "Ann", "companyNumber": "ACME"}),
+        ),
         ("contacts", json!({"number": "SOLO", "type": "PERSON", "name": "Solo"})),
         (
             "campaigns",
@@ -64,7 +73,9 @@ async fn held(app: &TestApp, path: &str) -> (String, Vec<String>) {
     assert_eq!(refused.status, 409, "{path}: {refused:?}");
     let body = refused.json();
     let errors = body["errors"].as_array().unwrap();
-    let what = |error: &Value| format!("{} {}", error["params"]["count"], error["params"]["what"].as_str().unwrap());
+    let what = |error: &Value| {
+        format!("{} {}", error["params"]["count"], error["params"]["what"].as_str().unwrap())
+    };
     assert!(errors.iter().all(|error| error["code"] == "IN_USE"), "{body}");
     (refused.code(), errors.iter().map(what).collect())
 }
@@ -75,7 +86,12 @@ fn in_use(what: &[&str]) -> (String, Vec<String>) {
 
 async fn ids(app: &TestApp, path: &str) -> Vec<String> {
     let page = app.get(path).await.expect(200);
-    page["value"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+    page["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[actix_web::test]
@@ -89,7 +105,10 @@ async fn every_holder_is_named_at_once() {
         "1 uncanceled entries",
         "1 uncanceled single interactions",
     ];
-    assert_eq!((code.as_str(), holders), ("CAMPAIGN_ACTIVE", of_campaign.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (code.as_str(), holders),
+        ("CAMPAIGN_ACTIVE", of_campaign.map(str::to_owned).to_vec())
+    );
     for (path, expected) in [
         (
             "/v1/salespeople/JO",
@@ -107,8 +126,14 @@ async fn every_holder_is_named_at_once() {
         ("/v1/teams/INNER", vec!["1 tasks"]),
         ("/v1/campaign-statuses/OPEN", vec!["1 campaigns"]),
         ("/v1/items/DESK", vec!["1 price lines"]),
-        ("/v1/interaction-templates/MAIL", vec!["1 segments", "1 logged segments", "2 interactions"]),
-        ("/v1/contacts/ACME", vec!["1 persons of the company", "1 segment lines", "1 audiences of active campaigns"]),
+        (
+            "/v1/interaction-templates/MAIL",
+            vec!["1 segments", "1 logged segments", "2 interactions"],
+        ),
+        (
+            "/v1/contacts/ACME",
+            vec!["1 persons of the company", "1 segment lines", "1 audiences of active campaigns"],
+        ),
         (
             "/v1/contacts/SOLO",
             vec![
@@ -137,7 +162,11 @@ async fn what_holds_nothing_any_more_can_go() {
     app.patch("/v1/opportunities/OP1", &json!({"state": "LOST"})).await.expect(200);
     assert_eq!(
         held(&app, "/v1/contacts/SOLO").await,
-        in_use(&["1 opportunities", "1 logged targets of active campaigns", "1 audiences of active campaigns"])
+        in_use(&[
+            "1 opportunities",
+            "1 logged targets of active campaigns",
+            "1 audiences of active campaigns"
+        ])
     );
     app.delete("/v1/opportunities/OP1").await.expect(204);
     assert_eq!(held(&app, "/v1/contacts/ACME").await, in_use(&["1 persons of the company"]));
@@ -149,7 +178,9 @@ async fn what_holds_nothing_any_more_can_go() {
     let left = in_use(&["1 uncanceled entries", "1 uncanceled single interactions"]);
     assert_eq!(held(&app, "/v1/campaigns/FAIR").await, left);
     let interactions = ids(&app, "/v1/interactions?filter=segmentNumber eq null").await;
-    app.patch(&format!("/v1/interactions/{}", interactions[0]), &json!({"canceled": true})).await.expect(200);
+    app.patch(&format!("/v1/interactions/{}", interactions[0]), &json!({"canceled": true}))
+        .await
+        .expect(200);
     app.patch("/v1/campaigns/FAIR/entries/DONE", &json!({"canceled": true})).await.expect(200);
     app.delete("/v1/campaigns/FAIR").await.expect(204);
     for path in [
@@ -161,8 +192,13 @@ async fn what_holds_nothing_any_more_can_go() {
     ] {
         app.delete(path).await.expect(204);
     }
-    for path in ["tasks", "opportunities", "interactions", "logged-segments", "segments", "prices"] {
-        assert_eq!(app.get(&format!("/v1/{path}?count=true")).await.expect(200)["count"], 0, "{path}");
+    for path in ["tasks", "opportunities", "interactions", "logged-segments", "segments", "prices"]
+    {
+        assert_eq!(
+            app.get(&format!("/v1/{path}?count=true")).await.expect(200)["count"],
+            0,
+            "{path}"
+        );
     }
 }
 

@@ -14,7 +14,11 @@ async fn a_service_with_its_database_is_ready_until_it_stops() {
     let app = TestApp::new().await;
     assert_eq!(app.get("/livez").await.text, r#"{"status":"OK"}"#);
     let ready = app.get("/readyz").await.expect(200);
-    assert_eq!((&ready["status"], &ready["checks"]["database"]["status"]), (&json!("OK"), &json!("OK")), "{ready}");
+    assert_eq!(
+        (&ready["status"], &ready["checks"]["database"]["status"]),
+        (&json!("OK"), &json!("OK")),
+        "{ready}"
+    );
     // A slow start may take a second or two since the book was read.
     let age = ready["checks"]["book"]["ageSeconds"].as_i64().unwrap();
     assert!((0..=5).contains(&age), "{ready}");
@@ -25,7 +29,11 @@ async fn a_service_with_its_database_is_ready_until_it_stops() {
     assert_eq!((stopping.status.as_u16(), stopping.code().as_str()), (503, "UNAVAILABLE"));
     assert_eq!(stopping.header("retry-after"), "1");
     assert_eq!(app.get("/livez").await.status, 200, "a stopping process is alive");
-    assert_eq!(app.get("/v1/campaign-statuses").await.status, 200, "requests in flight are still served");
+    assert_eq!(
+        app.get("/v1/campaign-statuses").await.status,
+        200,
+        "requests in flight are still served"
+    );
 }
 
 #[actix_web::test]
@@ -35,7 +43,11 @@ async fn a_service_without_its_database_is_alive_but_not_ready() {
     assert_eq!(app.get("/livez").await.status, 200);
     for path in ["/readyz", "/v1/campaign-statuses", "/v1/price-quotes?itemNumber=DESK"] {
         let refused = app.get(path).await;
-        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("UNAVAILABLE", "1"), "{path}");
+        assert_eq!(
+            (refused.code().as_str(), refused.header("retry-after")),
+            ("UNAVAILABLE", "1"),
+            "{path}"
+        );
     }
 }
 
@@ -52,9 +64,15 @@ async fn a_service_that_loses_its_database_is_ready_for_quotes() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(ready["checks"]["database"]["status"], "OUT_OF_REACH", "{ready}");
-    assert_eq!(app.get("/v1/price-quotes?itemNumber=DESK").await.expect(200)["lines"][0]["unitPrice"], "400");
+    assert_eq!(
+        app.get("/v1/price-quotes?itemNumber=DESK").await.expect(200)["lines"][0]["unitPrice"],
+        "400"
+    );
     let metrics = app.get("/metrics").await.text;
-    assert!(metrics.contains("kampanje_database_up ") && metrics.contains("kampanje_book_version "), "{metrics}");
+    assert!(
+        metrics.contains("kampanje_database_up ") && metrics.contains("kampanje_book_version "),
+        "{metrics}"
+    );
 }
 
 #[actix_web::test]
@@ -65,12 +83,20 @@ async fn operators_need_no_key_and_clients_do() {
     }
     for path in ["/v1", "/v1/campaign-statuses", "/v1/nowhere"] {
         let refused = app.get(path).await;
-        assert_eq!((refused.code().as_str(), refused.header("www-authenticate")), ("UNAUTHORIZED", "Bearer"), "{path}");
+        assert_eq!(
+            (refused.code().as_str(), refused.header("www-authenticate")),
+            ("UNAUTHORIZED", "Bearer"),
+            "{path}"
+        );
     }
-    for (value, status) in
-        [("Bearer open sesame", 200), ("bearer open sesame", 200), ("Bearer x", 401), ("Basic x", 401)]
-    {
-        let reply = app.send(Method::GET, "/v1/campaign-statuses", &[("authorization", value)], None).await;
+    for (value, status) in [
+        ("Bearer open sesame", 200),
+        ("bearer open sesame", 200),
+        ("Bearer x", 401),
+        ("Basic x", 401),
+    ] {
+        let reply =
+            app.send(Method::GET, "/v1/campaign-statuses", &[("authorization", value)], None).await;
         assert_eq!(reply.status, status, "{value}");
     }
 }
@@ -82,12 +108,15 @@ async fn requests_are_counted_by_route_and_not_by_what_clients_make_up() {
     app.send(Method::from_bytes(b"MADEUP").unwrap(), "/made/up", &[], None).await;
     let metrics = app.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    let series =
-        r#"kampanje_http_requests_total{method="GET",route="/v1/campaign-statuses/{campaign_status}",status="404"}"#;
+    let series = r#"kampanje_http_requests_total{method="GET",route="/v1/campaign-statuses/{campaign_status}",status="404"}"#;
     assert!(metrics.text.contains(series), "{}", metrics.text);
     assert!(metrics.text.contains("# HELP kampanje_http_request_seconds "), "{}", metrics.text);
     assert!(metrics.text.contains("kampanje_http_request_seconds_bucket{"), "{}", metrics.text);
-    assert!(metrics.text.contains(r#"{method="OTHER",route="unmatched",status="404"}"#), "{}", metrics.text);
+    assert!(
+        metrics.text.contains(r#"{method="OTHER",route="unmatched",status="404"}"#),
+        "{}",
+        metrics.text
+    );
     assert!(!metrics.text.contains("MADEUP") && !metrics.text.contains("COUNTED"));
 }
 
@@ -96,7 +125,11 @@ async fn the_documentation_for_people_comes_from_the_service_itself() {
     let app = TestApp::new().await;
     let page = app.get("/docs").await;
     assert_eq!(page.status, 200, "redirected to /docs/");
-    assert!(page.text.contains("swagger-ui-bundle.js") && !page.text.contains("https://"), "{}", page.text);
+    assert!(
+        page.text.contains("swagger-ui-bundle.js") && !page.text.contains("https://"),
+        "{}",
+        page.text
+    );
     assert!(app.get("/docs/swagger-initializer.js").await.text.contains("/openapi.json"));
     assert_eq!(app.get("/docs/swagger-ui-bundle.js").await.status, 200);
     assert_eq!(app.get("/docs/nowhere").await.code(), "NOT_FOUND");
@@ -105,7 +138,9 @@ async fn the_documentation_for_people_comes_from_the_service_itself() {
 #[actix_web::test]
 async fn head_answers_like_get_without_the_body() {
     let app = TestApp::new().await;
-    for path in ["/v1/campaign-statuses", "/v1/campaign-statuses/NOWHERE", "/livez", "/openapi.json"] {
+    for path in
+        ["/v1/campaign-statuses", "/v1/campaign-statuses/NOWHERE", "/livez", "/openapi.json"]
+    {
         let get = app.get(path).await;
         let head = app.send(Method::HEAD, path, &[], None).await;
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
@@ -113,7 +148,9 @@ async fn head_answers_like_get_without_the_body() {
     }
     // No byte after the head: what the client's library would hide.
     let mut stream = TcpStream::connect(app.address).unwrap();
-    stream.write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut text = String::new();
     actix_web::rt::task::spawn_blocking(move || {
         stream.read_to_string(&mut text).unwrap();

@@ -10,9 +10,11 @@ use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/interactions";
 
-/// A service on 15 May 2031 with the campaign SPRING, the contact ANNE, the salesperson JO and the template CALL.
+/// A service on 15 May 2031 with the campaign SPRING, the contact ANNE, the salesperson JO and the
+/// template CALL.
 async fn app() -> TestApp {
-    let app = TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
+    let app =
+        TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
     app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);
     app.put("/v1/salespeople/JO", &json!({"name": "Jo"})).await.expect(201);
     app.put("/v1/campaigns/SPRING", &json!({})).await.expect(201);
@@ -49,7 +51,8 @@ async fn a_response_is_registered_with_what_the_template_says() {
         })
     );
     let path = format!("{PATH}/{}", id.as_str().unwrap());
-    let same = app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
+    let same =
+        app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
     // What is given counts before the template.
     let own = json!({
@@ -85,8 +88,12 @@ async fn everything_that_is_wrong_is_said_at_once() {
             ])
         )
     );
-    let refused =
-        app.post(PATH, &json!({"campaignTarget": true, "campaignResponse": true, "durationMinutes": -1})).await;
+    let refused = app
+        .post(
+            PATH,
+            &json!({"campaignTarget": true, "campaignResponse": true, "durationMinutes": -1}),
+        )
+        .await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
         (
@@ -99,15 +106,22 @@ async fn everything_that_is_wrong_is_said_at_once() {
         )
     );
     let refused = app.post(PATH, &json!({})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[("/contactNumber", "MISSING")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs(&[("/contactNumber", "MISSING")]))
+    );
     let refused = app.post(PATH, &json!({"contactNumber": "ANNE", "segmentNumber": "S"})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/segmentNumber", "UNKNOWN_FIELD")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("/segmentNumber", "UNKNOWN_FIELD")]))
+    );
 }
 
 #[actix_web::test]
 async fn what_was_done_is_not_rewritten() {
     let app = app().await;
-    let path = post(&app, &json!({"contactNumber": "ANNE", "interactionTemplateCode": "CALL"})).await;
+    let path =
+        post(&app, &json!({"contactNumber": "ANNE", "interactionTemplateCode": "CALL"})).await;
     let changes = json!({
         "date": "2031-05-14", "contactNumber": null, "campaignNumber": "SPRING", "interactionTemplateCode": null,
         "salespersonCode": "JO", "campaignTarget": true, "campaignResponse": true, "cost": "1", "durationMinutes": 1
@@ -127,18 +141,24 @@ async fn what_was_done_is_not_rewritten() {
     .map(|pointer| (pointer, "IMMUTABLE"))
     .into();
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&expected)));
-    let changes = json!({"canceled": true, "evaluation": "VERY_NEGATIVE", "description": "Wrong number"});
+    let changes =
+        json!({"canceled": true, "evaluation": "VERY_NEGATIVE", "description": "Wrong number"});
     let changed = app.patch(&path, &changes).await.expect(200);
     for (field, value) in changes.as_object().unwrap() {
         assert_eq!(&changed[field], value);
     }
-    let back = app.patch(&path, &json!({"canceled": false, "evaluation": null, "description": null})).await.expect(200);
+    let back = app
+        .patch(&path, &json!({"canceled": false, "evaluation": null, "description": null}))
+        .await
+        .expect(200);
     assert_eq!(
         (&back["canceled"], &back["evaluation"], &back["description"]),
         (&json!(false), &Value::Null, &json!("Telephone call"))
     );
     // A change of the template changes nothing that was done.
-    app.patch("/v1/interaction-templates/CALL", &json!({"cost": "9", "durationMinutes": 9})).await.expect(200);
+    app.patch("/v1/interaction-templates/CALL", &json!({"cost": "9", "durationMinutes": 9}))
+        .await
+        .expect(200);
     let put = json!({"contactNumber": "ANNE", "interactionTemplateCode": "CALL", "canceled": true});
     let replaced = app.put(&path, &put).await.expect(200);
     assert_eq!(
@@ -162,18 +182,26 @@ async fn only_canceled_interactions_can_be_deleted() {
 async fn a_batch_registers_each_row_or_says_what_is_wrong_with_it() {
     let app = app().await;
     let path = format!("{PATH}/batch");
-    let row = json!({"contactNumber": "ANNE", "campaignNumber": "SPRING", "campaignResponse": true});
+    let row =
+        json!({"contactNumber": "ANNE", "campaignNumber": "SPRING", "campaignResponse": true});
     let rows = vec![row.clone(); 1_000];
     app.post(&path, &json!({ "rows": rows })).await.expect(200);
-    let responses =
-        app.get(&format!("{PATH}?filter=campaignResponse and campaignNumber eq 'SPRING'&count=true&top=1")).await;
+    let responses = app
+        .get(&format!(
+            "{PATH}?filter=campaignResponse and campaignNumber eq 'SPRING'&count=true&top=1"
+        ))
+        .await;
     assert_eq!(responses.json()["count"], 1_000);
     let rows = json!([row, {"contactNumber": "X"}, {}]);
     let refused = app.post(&path, &json!({ "rows": rows })).await;
-    let errors = pairs(&[("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"), ("/rows/2/contactNumber", "MISSING")]);
+    let errors = pairs(&[
+        ("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"),
+        ("/rows/2/contactNumber", "MISSING"),
+    ]);
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, errors));
     let receipts = app.post(&path, &json!({"atomic": false, "rows": rows})).await.expect(207);
-    let statuses: Vec<_> = receipts["receipts"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
+    let statuses: Vec<_> =
+        receipts["receipts"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
     assert_eq!(statuses, [201, 422, 422]);
 }
 
@@ -214,7 +242,8 @@ async fn every_field_filters_and_orders() {
         "canceled",
     ];
     for field in fields {
-        let first = app.get(&format!("{PATH}?top=2&count=true&orderby={field} desc")).await.expect(200);
+        let first =
+            app.get(&format!("{PATH}?top=2&count=true&orderby={field} desc")).await.expect(200);
         let next = app.get(first["nextLink"].as_str().unwrap()).await.expect(200);
         assert_eq!(
             (first["value"].as_array().unwrap().len(), next["value"].as_array().unwrap().len()),
@@ -239,7 +268,10 @@ async fn interactions_outlive_their_contact_and_hold_their_campaign_and_salesper
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
     let refused = app.delete("/v1/campaigns/SPRING").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
-    assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "uncanceled single interactions", "count": 1}));
+    assert_eq!(
+        refused.json()["errors"][0]["params"],
+        json!({"what": "uncanceled single interactions", "count": 1})
+    );
     app.patch(&path, &json!({"canceled": true})).await.expect(200);
     app.delete("/v1/campaigns/SPRING").await.expect(204);
     assert_eq!(app.get(&path).await.status, 404);

@@ -1,6 +1,6 @@
 //! Items with their variants and units of measure.
 
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
@@ -8,7 +8,12 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/items";
 
 fn codes(item: &Value, list: &str) -> Vec<String> {
-    item[list].as_array().unwrap().iter().map(|part| part["code"].as_str().unwrap().to_owned()).collect()
+    item[list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["code"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// A price line for a variant and a discount line for a unit of item A.
@@ -29,14 +34,19 @@ async fn add_lines(app: &TestApp, variant: &str, unit: &str) {
 async fn an_item_lives_from_creation_to_deletion() {
     let app = TestApp::new().await;
     let created = app.post(PATH, &json!({"number": "1896-s"})).await;
-    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/v1/items/1896-S"), "{created:?}");
+    assert_eq!(
+        (created.status.as_u16(), created.header("location")),
+        (201, "/v1/items/1896-S"),
+        "{created:?}"
+    );
     let id = created.json()["id"].clone();
     let plain = json!({"id": id, "number": "1896-S", "description": "", "listPrice": null, "priceIncludesTax": false,
         "taxPercent": "0", "unitCost": null, "itemDiscountGroupCode": null, "blocked": false, "variants": [],
         "baseUnitOfMeasureCode": "PCS", "unitsOfMeasure": [{"code": "PCS", "quantityPerUnit": "1"}]});
     assert_eq!(created.json(), plain);
-    let touched = Touched { items: ["1896-S".to_owned()].into(), ..Touched::default() };
-    assert_eq!(app.touched(), touched);
+    let changed_keys =
+        ChangedKeys { items: ["1896-S".to_owned()].into(), ..ChangedKeys::default() };
+    assert_eq!(app.changed_keys(), changed_keys);
     let path = format!("{PATH}/1896-S");
     let changes = json!({"description": "Desk", "listPrice": "1000.80", "priceIncludesTax": true, "taxPercent": "25",
         "unitCost": "780.7", "itemDiscountGroupCode": "furniture", "blocked": true,
@@ -50,13 +60,13 @@ async fn an_item_lives_from_creation_to_deletion() {
         "baseUnitOfMeasureCode": "PCS",
         "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12.5"}, {"code": "PCS", "quantityPerUnit": "1"}]});
     assert_eq!(patched.json(), full, "{patched:?}");
-    assert_eq!(app.touched(), touched);
+    assert_eq!(app.changed_keys(), changed_keys);
     assert_eq!(app.patch(&path, &json!({})).await.text, patched.text);
     let replaced = app.put(&path, &json!({})).await;
     assert_eq!(replaced.json(), plain);
-    assert_eq!(app.touched(), touched);
+    assert_eq!(app.changed_keys(), changed_keys);
     assert_eq!(app.delete(&path).await.status, 204);
-    assert_eq!(app.touched(), touched);
+    assert_eq!(app.changed_keys(), changed_keys);
     assert_eq!(app.get(&path).await.status, 404);
 }
 
@@ -73,12 +83,24 @@ async fn the_base_unit_is_one_of_the_units_and_holds_one() {
     );
     let right = json!({"number": "A", "baseUnitOfMeasureCode": "kg",
         "unitsOfMeasure": [unit("T", "1000"), unit("KG", "1.00")]});
-    assert_eq!(app.post(PATH, &right).await.json()["unitsOfMeasure"], json!([unit("KG", "1"), unit("T", "1000")]));
+    assert_eq!(
+        app.post(PATH, &right).await.json()["unitsOfMeasure"],
+        json!([unit("KG", "1"), unit("T", "1000")])
+    );
     let path = format!("{PATH}/A");
     let refused = app.patch(&path, &json!({"baseUnitOfMeasureCode": "T"})).await;
     assert_eq!(refused.errors(), pairs(&[("/unitsOfMeasure/1/quantityPerUnit", "OUT_OF_RANGE")]));
-    let moved = app.patch(&path, &json!({"baseUnitOfMeasureCode": "G", "unitsOfMeasure": [unit("KG", "1000")]})).await;
-    assert_eq!(moved.json()["unitsOfMeasure"], json!([unit("G", "1"), unit("KG", "1000")]), "{moved:?}");
+    let moved = app
+        .patch(
+            &path,
+            &json!({"baseUnitOfMeasureCode": "G", "unitsOfMeasure": [unit("KG", "1000")]}),
+        )
+        .await;
+    assert_eq!(
+        moved.json()["unitsOfMeasure"],
+        json!([unit("G", "1"), unit("KG", "1000")]),
+        "{moved:?}"
+    );
 }
 
 #[actix_web::test]
@@ -143,8 +165,7 @@ async fn what_lines_use_stays() {
     let path = format!("{PATH}/A");
 
     // Those that are kept are not disturbed, and all others may go.
-    let kept =
-        json!({"variants": [{"code": "R", "description": "Red"}, {"code": "W"}], "unitsOfMeasure": [unit("BOX")]});
+    let kept = json!({"variants": [{"code": "R", "description": "Red"}, {"code": "W"}], "unitsOfMeasure": [unit("BOX")]});
     let patched = app.patch(&path, &kept).await;
     assert_eq!(patched.status, 200, "{patched:?}");
     assert_eq!(codes(&patched.json(), "variants"), ["R", "W"]);
@@ -155,13 +176,21 @@ async fn what_lines_use_stays() {
     assert_eq!(refused.errors(), pairs(&[("/unitsOfMeasure", "IN_USE"), ("/variants", "IN_USE")]));
     assert_eq!(refused.json()["errors"][1]["params"], json!({"code": "R", "count": 1}));
     assert_eq!(app.get(&path).await.text, patched.text);
-    let refused = app.post(&format!("{PATH}/batch"), &json!({"rows": [{"number": "B"}, {"number": "A"}]})).await;
-    assert_eq!(refused.errors(), pairs(&[("/rows/1/unitsOfMeasure", "IN_USE"), ("/rows/1/variants", "IN_USE")]));
+    let refused = app
+        .post(&format!("{PATH}/batch"), &json!({"rows": [{"number": "B"}, {"number": "A"}]}))
+        .await;
+    assert_eq!(
+        refused.errors(),
+        pairs(&[("/rows/1/unitsOfMeasure", "IN_USE"), ("/rows/1/variants", "IN_USE")])
+    );
 
     let refused = app.delete(&path).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
     assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "price lines", "count": 1}));
-    assert_eq!(refused.json()["errors"][1]["params"], json!({"what": "discount lines", "count": 1}));
+    assert_eq!(
+        refused.json()["errors"][1]["params"],
+        json!({"what": "discount lines", "count": 1})
+    );
     app.sql("DELETE FROM price_lines").await;
     app.sql("DELETE FROM discount_lines").await;
     assert_eq!(app.delete(&path).await.status, 204);

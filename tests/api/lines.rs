@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -12,7 +12,8 @@ const PRICES: &str = "/v1/prices";
 const DISCOUNTS: &str = "/v1/discounts";
 const OF_CP1: &str = "/v1/campaigns/CP1/prices";
 
-/// An app with the items X (variant RED, units PCS and BOX) and Y, the contact CT1, the currency USD, the campaigns CP1 and CP2.
+/// An app with the items X (variant RED, units PCS and BOX) and Y, the contact CT1, the currency
+/// USD, the campaigns CP1 and CP2.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.sql(
@@ -29,7 +30,10 @@ async fn app() -> TestApp {
 
 /// A price for everybody, changed by a merge patch.
 fn price(changes: Value) -> Value {
-    changed(json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": "10"}), changes)
+    changed(
+        json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": "10"}),
+        changes,
+    )
 }
 
 fn changed(mut body: Value, changes: Value) -> Value {
@@ -43,9 +47,9 @@ fn id(reply: &Reply) -> Uuid {
 }
 
 /// The campaigns of which lines were touched.
-fn of_campaigns(touched: &Touched) -> BTreeSet<String> {
-    assert!(touched.campaigns.is_empty(), "no more of the campaign changed than its lines");
-    touched.campaign_lines.keys().cloned().collect()
+fn of_campaigns(changed_keys: &ChangedKeys) -> BTreeSet<String> {
+    assert!(changed_keys.campaigns.is_empty(), "no more of the campaign changed than its lines");
+    changed_keys.campaign_lines.keys().cloned().collect()
 }
 
 fn campaigns(numbers: &[&str]) -> BTreeSet<String> {
@@ -68,7 +72,7 @@ async fn a_price_line_lives_from_creation_to_deletion() {
     let created = app.post(PRICES, &body).await;
     let line = id(&created);
     assert_eq!(created.header("location"), format!("{PRICES}/{line}"));
-    assert_eq!(app.touched().price_lines, BTreeSet::from([line]));
+    assert_eq!(app.changed_keys().price_lines, BTreeSet::from([line]));
     let mut expected = body.clone();
     expected["id"] = json!(line);
     expected["source"]["contactNumber"] = json!("CT1");
@@ -93,17 +97,22 @@ async fn a_price_line_lives_from_creation_to_deletion() {
             "taxPercent": null
         })
     );
-    assert_eq!(app.touched().price_lines, BTreeSet::from([line]));
+    assert_eq!(app.changed_keys().price_lines, BTreeSet::from([line]));
     let unchanged = app.patch(&path, &json!({})).await;
     assert_eq!(unchanged.text, patched.text);
     let put = app.put(&path, &price(json!({"unitPrice": "7"}))).await;
     assert_eq!((id(&put), &put.json()["unitPrice"]), (line, &json!("7")));
-    app.touched();
+    app.changed_keys();
     assert_eq!(app.delete(&path).await.status, 204);
-    assert_eq!(app.touched().price_lines, BTreeSet::from([line]));
+    assert_eq!(app.changed_keys().price_lines, BTreeSet::from([line]));
     assert_eq!(app.get(&path).await.status, 404);
     assert_eq!(app.delete(&path).await.status, 404);
-    assert_eq!(app.send(reqwest::Method::PUT, &path, &[], Some(&price(json!({})).to_string())).await.status, 404);
+    assert_eq!(
+        app.send(reqwest::Method::PUT, &path, &[], Some(&price(json!({})).to_string()))
+            .await
+            .status,
+        404
+    );
     assert_eq!(app.get(&format!("{PRICES}/X")).await.status, 404);
 }
 
@@ -123,14 +132,27 @@ async fn a_source_has_the_member_that_its_type_wants() {
             vec![("/source/code", "REQUIRED"), ("/source/contactNumber", "NOT_ALLOWED")],
         ),
         (json!({"type": "ALL_CUSTOMERS", "code": "GOLD"}), vec![("/source/code", "NOT_ALLOWED")]),
-        (json!({"type": "CUSTOMER_DISCOUNT_GROUP", "code": "A"}), vec![("/source/type", "INVALID_VALUE")]),
-        (json!({"type": "ALL_CUSTOMERS", "groupCode": "A"}), vec![("/source/groupCode", "UNKNOWN_FIELD")]),
-        (json!({"type": "CAMPAIGN", "campaignNumber": "NO"}), vec![("/source/campaignNumber", "REFERENCE_NOT_FOUND")]),
-        (json!({"type": "CONTACT", "contactNumber": "NO"}), vec![("/source/contactNumber", "REFERENCE_NOT_FOUND")]),
+        (
+            json!({"type": "CUSTOMER_DISCOUNT_GROUP", "code": "A"}),
+            vec![("/source/type", "INVALID_VALUE")],
+        ),
+        (
+            json!({"type": "ALL_CUSTOMERS", "groupCode": "A"}),
+            vec![("/source/groupCode", "UNKNOWN_FIELD")],
+        ),
+        (
+            json!({"type": "CAMPAIGN", "campaignNumber": "NO"}),
+            vec![("/source/campaignNumber", "REFERENCE_NOT_FOUND")],
+        ),
+        (
+            json!({"type": "CONTACT", "contactNumber": "NO"}),
+            vec![("/source/contactNumber", "REFERENCE_NOT_FOUND")],
+        ),
     ] {
         let refused = app.post(PRICES, &price(json!({"source": source}))).await;
         assert_eq!(refused.errors(), pairs(&errors), "{source}");
-        let rule = errors.iter().all(|(_, code)| matches!(*code, "NOT_ALLOWED" | "REFERENCE_NOT_FOUND"));
+        let rule =
+            errors.iter().all(|(_, code)| matches!(*code, "NOT_ALLOWED" | "REFERENCE_NOT_FOUND"));
         assert_eq!(refused.status, if rule { 422 } else { 400 }, "{source}");
     }
     for source in [
@@ -139,12 +161,19 @@ async fn a_source_has_the_member_that_its_type_wants() {
         json!({"type": "CUSTOMER_PRICE_GROUP", "code": "A"}),
         json!({"type": "ALL_CUSTOMERS"}),
     ] {
-        assert_eq!(app.post(PRICES, &price(json!({"source": source}))).await.status, 201, "{source}");
+        assert_eq!(
+            app.post(PRICES, &price(json!({"source": source}))).await.status,
+            201,
+            "{source}"
+        );
     }
     let discount = json!({"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "A"}, "lineDiscountPercent": "5"});
     assert_eq!(app.post(DISCOUNTS, &discount).await.status, 201);
     let other = changed(discount, json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}}));
-    assert_eq!(app.post(DISCOUNTS, &other).await.errors(), pairs(&[("/source/type", "INVALID_VALUE")]));
+    assert_eq!(
+        app.post(DISCOUNTS, &other).await.errors(),
+        pairs(&[("/source/type", "INVALID_VALUE")])
+    );
 }
 
 #[actix_web::test]
@@ -156,9 +185,16 @@ async fn everything_wrong_is_named_at_once() {
     }));
     let refused = app.post(PRICES, &missing).await;
     assert_eq!(refused.status, 422);
-    let expected = ["/currencyCode", "/itemNumber", "/source/contactNumber", "/unitOfMeasureCode", "/variantCode"];
+    let expected = [
+        "/currencyCode",
+        "/itemNumber",
+        "/source/contactNumber",
+        "/unitOfMeasureCode",
+        "/variantCode",
+    ];
     assert_eq!(refused.errors(), pairs(&expected.map(|pointer| (pointer, "REFERENCE_NOT_FOUND"))));
-    let other_item = app.post(PRICES, &price(json!({"itemNumber": "Y", "variantCode": "RED"}))).await;
+    let other_item =
+        app.post(PRICES, &price(json!({"itemNumber": "Y", "variantCode": "RED"}))).await;
     assert_eq!(other_item.errors(), pairs(&[("/variantCode", "REFERENCE_NOT_FOUND")]));
     let form = json!({
         "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": -1, "minimumQuantity": "-1", "taxPercent": "101"
@@ -189,7 +225,8 @@ async fn everything_wrong_is_named_at_once() {
             ("/startingDate", "DATES_OF_CAMPAIGN"),
         ])
     );
-    let zero = app.post(PRICES, &price(json!({"unitPrice": "-0", "minimumQuantity": "-0"}))).await.json();
+    let zero =
+        app.post(PRICES, &price(json!({"unitPrice": "-0", "minimumQuantity": "-0"}))).await.json();
     assert_eq!((&zero["unitPrice"], &zero["minimumQuantity"]), (&json!("0"), &json!("0")));
 }
 
@@ -200,10 +237,16 @@ async fn a_campaign_s_line_stands_in_both_collections() {
     let line = id(&created);
     assert_eq!(created.header("location"), format!("{OF_CP1}/{line}"));
     assert_eq!(created.json()["source"], json!({"type": "CAMPAIGN", "campaignNumber": "CP1"}));
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.price_lines.len()), (campaigns(&["CP1"]), 0));
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns(&["CP1"]), 0)
+    );
     let everywhere = app.get(&format!("{PRICES}/{line}")).await;
-    assert_eq!((everywhere.text.as_str(), everywhere.header("etag")), (created.text.as_str(), created.header("etag")));
+    assert_eq!(
+        (everywhere.text.as_str(), everywhere.header("etag")),
+        (created.text.as_str(), created.header("etag"))
+    );
     assert_eq!(app.get(&format!("/v1/campaigns/CP2/prices/{line}")).await.status, 404);
     assert_eq!(app.get("/v1/campaigns/NO/prices").await.status, 404);
     let campaign = app.get("/v1/campaigns/CP1").await.json()["id"].as_str().unwrap().to_owned();
@@ -226,28 +269,45 @@ async fn a_campaign_s_line_stands_in_both_collections() {
         pairs(&[("/endingDate", "DATES_OF_CAMPAIGN")])
     );
     assert_eq!(app.patch(&path, &json!({"unitPrice": "7"})).await.json()["unitPrice"], "7");
-    assert_eq!(app.put(&path, &json!({"itemNumber": "X", "unitPrice": "6"})).await.json()["unitPrice"], "6");
+    assert_eq!(
+        app.put(&path, &json!({"itemNumber": "X", "unitPrice": "6"})).await.json()["unitPrice"],
+        "6"
+    );
 
     // A line moves from campaign to campaign, out of all, and back, and each side is told.
     let path = format!("{PRICES}/{line}");
-    app.touched();
+    app.changed_keys();
     assert_eq!(app.patch(&path, &json!({"source": {"campaignNumber": "CP2"}})).await.status, 200);
-    assert_eq!(of_campaigns(&app.touched()), campaigns(&["CP1", "CP2"]));
+    assert_eq!(of_campaigns(&app.changed_keys()), campaigns(&["CP1", "CP2"]));
     let out = app.put(&path, &price(json!({}))).await;
     assert_eq!(out.status, 200, "{out:?}");
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.price_lines), (campaigns(&["CP2"]), BTreeSet::from([line])));
-    let back = app.put(&path, &price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}}))).await;
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.price_lines),
+        (campaigns(&["CP2"]), BTreeSet::from([line]))
+    );
+    let back = app
+        .put(&path, &price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})))
+        .await;
     assert_eq!(back.status, 200, "{back:?}");
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.price_lines), (campaigns(&["CP1"]), BTreeSet::from([line])));
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.price_lines),
+        (campaigns(&["CP1"]), BTreeSet::from([line]))
+    );
     assert_eq!(app.delete(&format!("{OF_CP1}/{line}")).await.status, 204);
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.price_lines.len()), (campaigns(&["CP1"]), 0));
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns(&["CP1"]), 0)
+    );
 
     // A campaign's lines go with it.
     assert_eq!(app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await.status, 201);
-    assert_eq!(app.post("/v1/campaigns/CP1/discounts", &json!({"lineDiscountPercent": "8"})).await.status, 201);
+    assert_eq!(
+        app.post("/v1/campaigns/CP1/discounts", &json!({"lineDiscountPercent": "8"})).await.status,
+        201
+    );
     assert_eq!(app.delete("/v1/campaigns/CP1").await.status, 204);
     assert_eq!((count(&app, PRICES).await, count(&app, DISCOUNTS).await), (json!(0), json!(0)));
 }
@@ -264,7 +324,8 @@ async fn lines_alike_do_not_overlap() {
         (json!("2031-06-01"), json!(null), 201),
         (json!(null), json!("2031-02-28"), 201),
     ] {
-        let reply = app.post(PRICES, &price(json!({"startingDate": start, "endingDate": end}))).await;
+        let reply =
+            app.post(PRICES, &price(json!({"startingDate": start, "endingDate": end}))).await;
         assert_eq!(reply.status, status, "{start} {end}: {reply:?}");
         if status == 409 {
             assert_eq!(reply.code(), "DUPLICATE_LINE");
@@ -279,20 +340,37 @@ async fn lines_alike_do_not_overlap() {
         json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "CT1"}}),
         json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}}),
     ] {
-        assert_eq!(app.post(PRICES, &changed(spring.clone(), difference.clone())).await.status, 201, "{difference}");
+        assert_eq!(
+            app.post(PRICES, &changed(spring.clone(), difference.clone())).await.status,
+            201,
+            "{difference}"
+        );
     }
-    let others = changed(spring, json!({"minimumQuantity": "0.000", "unitPrice": "99", "taxPercent": "3"}));
+    let others =
+        changed(spring, json!({"minimumQuantity": "0.000", "unitPrice": "99", "taxPercent": "3"}));
     assert_eq!(app.post(PRICES, &others).await.code(), "DUPLICATE_LINE");
     assert_eq!(app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await.status, 201);
-    assert_eq!(app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "9"})).await.code(), "DUPLICATE_LINE");
-    assert_eq!(app.post("/v1/campaigns/CP2/prices", &json!({"itemNumber": "X", "unitPrice": "9"})).await.status, 201);
+    assert_eq!(
+        app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "9"})).await.code(),
+        "DUPLICATE_LINE"
+    );
+    assert_eq!(
+        app.post("/v1/campaigns/CP2/prices", &json!({"itemNumber": "X", "unitPrice": "9"}))
+            .await
+            .status,
+        201
+    );
 }
 
 #[actix_web::test]
 async fn discount_lines_are_for_an_item_a_group_or_all() {
     let app = app().await;
-    let discount =
-        |changes| changed(json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "12.5"}), changes);
+    let discount = |changes| {
+        changed(
+            json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "12.5"}),
+            changes,
+        )
+    };
     let all = app.post(DISCOUNTS, &discount(json!({"unitOfMeasureCode": "CRATE"}))).await;
     let line = id(&all);
     assert_eq!(
@@ -303,22 +381,44 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
             "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"
         })
     );
-    assert_eq!(app.touched().discount_lines, BTreeSet::from([line]));
-    assert_eq!(app.post(DISCOUNTS, &discount(json!({"itemDiscountGroupCode": "RESALE"}))).await.status, 201);
-    assert_eq!(app.post(DISCOUNTS, &discount(json!({"itemNumber": "X", "variantCode": "RED"}))).await.status, 201);
+    assert_eq!(app.changed_keys().discount_lines, BTreeSet::from([line]));
+    assert_eq!(
+        app.post(DISCOUNTS, &discount(json!({"itemDiscountGroupCode": "RESALE"}))).await.status,
+        201
+    );
+    assert_eq!(
+        app.post(DISCOUNTS, &discount(json!({"itemNumber": "X", "variantCode": "RED"})))
+            .await
+            .status,
+        201
+    );
     for (changes, errors) in [
-        (json!({"itemNumber": "X", "itemDiscountGroupCode": "A"}), [("/itemDiscountGroupCode", "NOT_ALLOWED")]),
+        (
+            json!({"itemNumber": "X", "itemDiscountGroupCode": "A"}),
+            [("/itemDiscountGroupCode", "NOT_ALLOWED")],
+        ),
         (json!({"variantCode": "RED"}), [("/variantCode", "NOT_ALLOWED")]),
-        (json!({"itemDiscountGroupCode": "A", "variantCode": "RED"}), [("/variantCode", "NOT_ALLOWED")]),
-        (json!({"itemNumber": "X", "unitOfMeasureCode": "CRATE"}), [("/unitOfMeasureCode", "REFERENCE_NOT_FOUND")]),
+        (
+            json!({"itemDiscountGroupCode": "A", "variantCode": "RED"}),
+            [("/variantCode", "NOT_ALLOWED")],
+        ),
+        (
+            json!({"itemNumber": "X", "unitOfMeasureCode": "CRATE"}),
+            [("/unitOfMeasureCode", "REFERENCE_NOT_FOUND")],
+        ),
         (json!({"currencyCode": "SEK"}), [("/currencyCode", "REFERENCE_NOT_FOUND")]),
-        (json!({"startingDate": "2031-01-02", "endingDate": "2031-01-01"}), [("/endingDate", "END_BEFORE_START")]),
+        (
+            json!({"startingDate": "2031-01-02", "endingDate": "2031-01-01"}),
+            [("/endingDate", "END_BEFORE_START")],
+        ),
     ] {
         let refused = app.post(DISCOUNTS, &discount(changes.clone())).await;
         assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&errors)), "{changes}");
     }
     for (percent, status) in [("0", 201), ("100", 409), ("100.00001", 422), ("-1", 422)] {
-        let reply = app.post(DISCOUNTS, &discount(json!({"itemNumber": "Y", "lineDiscountPercent": percent}))).await;
+        let reply = app
+            .post(DISCOUNTS, &discount(json!({"itemNumber": "Y", "lineDiscountPercent": percent})))
+            .await;
         assert_eq!(reply.status, status, "{percent}: {reply:?}");
     }
     let path = format!("{DISCOUNTS}/{line}");
@@ -326,19 +426,28 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
         .patch(&path, &json!({"unitOfMeasureCode": null, "source": {"type": "CONTACT", "contactNumber": "CT1"}}))
         .await;
     assert_eq!(patched.json()["source"], json!({"type": "CONTACT", "contactNumber": "CT1"}));
-    app.touched();
+    app.changed_keys();
     assert_eq!(
-        app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1", "contactNumber": null}}))
-            .await
-            .status,
+        app.patch(
+            &path,
+            &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1", "contactNumber": null}})
+        )
+        .await
+        .status,
         200
     );
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.discount_lines), (campaigns(&["CP1"]), BTreeSet::from([line])));
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.discount_lines),
+        (campaigns(&["CP1"]), BTreeSet::from([line]))
+    );
     let path = format!("/v1/campaigns/CP1/discounts/{line}");
-    assert_eq!(app.patch(&path, &json!({"lineDiscountPercent": "3"})).await.json()["lineDiscountPercent"], "3");
+    assert_eq!(
+        app.patch(&path, &json!({"lineDiscountPercent": "3"})).await.json()["lineDiscountPercent"],
+        "3"
+    );
     assert_eq!(app.delete(&path).await.status, 204);
-    assert_eq!(of_campaigns(&app.touched()), campaigns(&["CP1"]));
+    assert_eq!(of_campaigns(&app.changed_keys()), campaigns(&["CP1"]));
 }
 
 #[actix_web::test]
@@ -352,31 +461,45 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
             "currencyCode": "USD", "minimumQuantity": "2.50", "unitPrice": "2"})
         ),
         price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "unitPrice": "3"})),
-        price(json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "unitPrice": "4"})),
+        price(
+            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "unitPrice": "4"})
+        ),
     ]);
     let receipts = async |rows: &Value, status: u16| -> Vec<(Value, Value)> {
         let reply = app.post(&batch, &json!({"rows": rows})).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let receipts = reply.json()["receipts"].as_array().unwrap().clone();
-        assert!(receipts.iter().all(|receipt| receipt["status"] == status && receipt["key"].is_null()), "{receipts:?}");
+        assert!(
+            receipts.iter().all(|receipt| receipt["status"] == status && receipt["key"].is_null()),
+            "{receipts:?}"
+        );
         receipts.iter().map(|receipt| (receipt["row"].clone(), receipt["id"].clone())).collect()
     };
     let first = receipts(&rows, 201).await;
-    let touched = app.touched();
-    assert_eq!((of_campaigns(&touched), touched.price_lines.len()), (campaigns(&["CP1"]), 3));
+    let changed_keys = app.changed_keys();
+    assert_eq!(
+        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns(&["CP1"]), 3)
+    );
     let mut again = rows.clone();
     for row in again.as_array_mut().unwrap() {
         row["unitPrice"] = json!("5");
     }
     assert_eq!(receipts(&again, 200).await, first);
-    assert_eq!(app.touched().price_lines.len(), 3);
+    assert_eq!(app.changed_keys().price_lines.len(), 3);
     let prices = app.get(PRICES).await.json();
-    assert!(prices["value"].as_array().unwrap().iter().all(|line| line["unitPrice"] == "5"), "{prices}");
+    assert!(
+        prices["value"].as_array().unwrap().iter().all(|line| line["unitPrice"] == "5"),
+        "{prices}"
+    );
 
     // The same line under its campaign.
     let own = json!({"rows": [{"itemNumber": "X", "unitPrice": "6"}]});
     let met = app.post(&format!("{OF_CP1}/batch"), &own).await.json();
-    assert_eq!((&met["receipts"][0]["status"], &met["receipts"][0]["id"]), (&json!(200), &first[2].1));
+    assert_eq!(
+        (&met["receipts"][0]["status"], &met["receipts"][0]["id"]),
+        (&json!(200), &first[2].1)
+    );
 
     // A price that follows another comes in one batch with the end of that other, in either order.
     let rows = json!([
@@ -394,8 +517,12 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
         price(json!({"itemNumber": "Z"})),
     ]);
     let mixed = app.post(&batch, &json!({"rows": rows, "atomic": false})).await;
-    let found: Vec<_> =
-        mixed.json()["receipts"].as_array().unwrap().iter().map(|r| (r["status"].clone(), r["code"].clone())).collect();
+    let found: Vec<_> = mixed.json()["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["status"].clone(), r["code"].clone()))
+        .collect();
     let expected = [
         (json!(201), Value::Null),
         (json!(422), json!("VALIDATION_FAILED")),
@@ -410,17 +537,23 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
 #[actix_web::test]
 async fn a_full_batch_is_written_and_replaced() {
     let app = app().await;
-    for (path, value) in
-        [("/v1/campaigns/CP1/prices", "unitPrice"), ("/v1/campaigns/CP1/discounts", "lineDiscountPercent")]
-    {
+    for (path, value) in [
+        ("/v1/campaigns/CP1/prices", "unitPrice"),
+        ("/v1/campaigns/CP1/discounts", "lineDiscountPercent"),
+    ] {
         for (number, status) in [("1", 201), ("2", 200)] {
             let rows: Vec<Value> = (0..1_000)
-                .map(|n| json!({"itemNumber": "X", "minimumQuantity": n.to_string(), value: number}))
+                .map(
+                    |n| json!({"itemNumber": "X", "minimumQuantity": n.to_string(), value: number}),
+                )
                 .collect();
             let reply = app.post(&format!("{path}/batch"), &json!({"rows": rows})).await;
             assert_eq!(reply.status, 200, "{}", reply.text.chars().take(500).collect::<String>());
             let receipts = reply.json()["receipts"].as_array().unwrap().clone();
-            assert!(receipts.len() == 1_000 && receipts.iter().all(|receipt| receipt["status"] == status));
+            assert!(
+                receipts.len() == 1_000
+                    && receipts.iter().all(|receipt| receipt["status"] == status)
+            );
         }
         assert_eq!(count(&app, path).await, 1_000);
         let filter = format!("filter={value}%20eq%20'2'%20and%20minimumQuantity%20ge%20999");
@@ -435,7 +568,9 @@ async fn lists_are_filtered_and_ordered_by_every_field() {
     let rows = json!([
         price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})),
         price(json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}})),
-        price(json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "startingDate": "2031-01-01"})),
+        price(
+            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "startingDate": "2031-01-01"})
+        ),
         price(json!({"minimumQuantity": "10", "taxPercent": "25"})),
     ]);
     assert_eq!(app.post(&format!("{PRICES}/batch"), &json!({"rows": rows})).await.status, 200);
@@ -449,7 +584,8 @@ async fn lists_are_filtered_and_ordered_by_every_field() {
         ("taxPercent eq 25 and minimumQuantity gt 9.5", 1),
         ("allowLineDiscount eq true and priceIncludesTax eq false", 4),
     ] {
-        let page = app.get(&format!("{PRICES}?count=true&filter={}", filter.replace(' ', "%20"))).await;
+        let page =
+            app.get(&format!("{PRICES}?count=true&filter={}", filter.replace(' ', "%20"))).await;
         assert_eq!(page.json()["count"], expected, "{filter}: {page:?}");
     }
     let shared = [
@@ -472,7 +608,10 @@ async fn lists_are_filtered_and_ordered_by_every_field() {
         {"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "B"}, "lineDiscountPercent": "2"},
         {"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "lineDiscountPercent": "2"},
     ]);
-    assert_eq!(app.post(&format!("{DISCOUNTS}/batch"), &json!({"rows": discounts})).await.status, 200);
+    assert_eq!(
+        app.post(&format!("{DISCOUNTS}/batch"), &json!({"rows": discounts})).await.status,
+        200
+    );
     for (path, own) in [
         (PRICES, &["unitPrice", "allowLineDiscount", "priceIncludesTax", "taxPercent"][..]),
         (DISCOUNTS, &["itemDiscountGroupCode", "lineDiscountPercent"]),

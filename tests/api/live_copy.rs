@@ -1,5 +1,5 @@
-//! The copy of the price book that quotes read: how it follows the database, how it is kept on disk, and what it does without
-//! the database.
+//! The copy of the price book that quotes read: how it follows the database, how it is kept on
+//! disk, and what it does without the database.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -65,7 +65,9 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), waited).await.unwrap_or_else(|_| panic!("{what}"));
+    tokio::time::timeout(Duration::from_secs(60), waited)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn ask(serving: &Serving, method: Method, path: &str, body: Option<Value>) -> Reply {
@@ -81,8 +83,10 @@ async fn ask(serving: &Serving, method: Method, path: &str, body: Option<Value>)
 
 async fn price(serving: &Serving) -> (String, i64, String) {
     let reply = ask(serving, Method::GET, QUOTE, None).await;
-    let (version, stale) =
-        (reply.header("publication-version").parse().unwrap(), reply.header("snapshot-stale").to_owned());
+    let (version, stale) = (
+        reply.header("publication-version").parse().unwrap(),
+        reply.header("snapshot-stale").to_owned(),
+    );
     let price = reply.expect(200)["lines"][0]["unitPrice"].as_str().unwrap().to_owned();
     (price, version, stale)
 }
@@ -106,7 +110,9 @@ async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
     assert_eq!(first.ended(), Some(0));
     // The book goes on while the copy does not.
     let mut second = Serving::start(&[], Some(&url));
-    ask(&second, Method::PATCH, "/v1/items/DESK", Some(json!({"listPrice": "350"}))).await.expect(200);
+    ask(&second, Method::PATCH, "/v1/items/DESK", Some(json!({"listPrice": "350"})))
+        .await
+        .expect(200);
     second.signal("INT");
     assert_eq!(second.ended(), Some(0));
     database.close().await;
@@ -122,7 +128,11 @@ async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
         (Method::GET, "/v1/price-quotes?itemNumber=DESK&publicationVersion=1", None),
     ] {
         let refused = ask(&third, method, path, body).await;
-        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("UNAVAILABLE", "1"), "{path}");
+        assert_eq!(
+            (refused.code().as_str(), refused.header("retry-after")),
+            ("UNAVAILABLE", "1"),
+            "{path}"
+        );
     }
     database.open().await;
     third.logged("the database was reached, and all is served");
@@ -141,16 +151,25 @@ async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
 async fn a_replica_with_neither_copy_nor_database_waits_and_migrates_when_it_can() {
     let (database, file) = (TestDatabase::empty().await, TempFile::new());
     database.close().await;
-    let serving = Serving::start(&["--snapshot-path", file.path(), "--snapshot-seconds", "1"], Some(&database.url()));
+    let serving = Serving::start(
+        &["--snapshot-path", file.path(), "--snapshot-seconds", "1"],
+        Some(&database.url()),
+    );
     for path in ["/readyz", QUOTE, "/v1/items"] {
         let refused = ask(&serving, Method::GET, path, None).await;
-        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("UNAVAILABLE", "1"), "{path}");
+        assert_eq!(
+            (refused.code().as_str(), refused.header("retry-after")),
+            ("UNAVAILABLE", "1"),
+            "{path}"
+        );
     }
     assert_eq!(serving.status("/livez").await, 200);
     database.open().await;
     serving.logged("the database was reached, and all is served");
     assert_eq!(readiness(&serving).await, ("OK".to_owned(), "OK".to_owned()));
-    ask(&serving, Method::PUT, "/v1/items/DESK", Some(json!({"listPrice": "400"}))).await.expect(201);
+    ask(&serving, Method::PUT, "/v1/items/DESK", Some(json!({"listPrice": "400"})))
+        .await
+        .expect(201);
     assert_eq!(price(&serving).await.0, "400");
     // The settings are the first version, the item the second.
     while serving.logged("the price book was copied to disk")["version"] != 2 {}
@@ -168,7 +187,10 @@ async fn a_kept_copy_is_read_as_it_was_or_not_at_all() {
     assert_eq!(u64::try_from(whole.len()).unwrap(), bytes);
     assert_eq!(std::fs::metadata(&file.0).unwrap().permissions().mode() & 0o777, 0o600);
     let read = file.copy().read().unwrap().unwrap();
-    assert_eq!((read.identity, read.mark, read.known_at), (copy.identity, copy.mark, copy.known_at));
+    assert_eq!(
+        (read.identity, read.fingerprint, read.known_at),
+        (copy.identity, copy.fingerprint, copy.known_at)
+    );
     assert_eq!(read.snapshot.content_hash(), app.book.snapshot().content_hash());
 
     let refused = |bytes: &[u8], what: &str| {
@@ -207,10 +229,16 @@ async fn publish_some_of_everything(app: &TestApp) {
         app.put(path, &body).await.expect(201);
     }
     for (path, body) in [
-        ("/v1/exchange-rates", json!({"currencyCode": "EUR", "startingDate": "2031-01-01", "rate": "0.1"})),
+        (
+            "/v1/exchange-rates",
+            json!({"currencyCode": "EUR", "startingDate": "2031-01-01", "rate": "0.1"}),
+        ),
         ("/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
         ("/v1/campaigns/SPRING/prices", json!({"itemNumber": "DESK", "unitPrice": "350"})),
-        ("/v1/campaigns/SPRING/discounts", json!({"itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "5"})),
+        (
+            "/v1/campaigns/SPRING/discounts",
+            json!({"itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "5"}),
+        ),
         (
             "/v1/prices",
             json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK", "unitPrice": "390"}),
@@ -322,7 +350,8 @@ async fn what_an_activation_has_made_is_not_read_back() {
             Change::Put { fact: Fact::PriceLine(line), .. } => Some(line),
             _ => None,
         });
-        let mut of_campaign = lines.filter(|line| matches!(line.source, SourceFact::Campaign { .. }));
+        let mut of_campaign =
+            lines.filter(|line| matches!(line.source, SourceFact::Campaign { .. }));
         of_campaign.next().unwrap().unit_price.to_string()
     };
     assert_eq!((price(&app.book), price(&fresh(&app).await)), ("350".to_owned(), "349".to_owned()));
@@ -398,12 +427,22 @@ async fn the_self_check_finds_a_difference_and_repairs_it() {
     assert_eq!(app.book.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
     let ready = app.get("/readyz").await.expect(200);
     let check = &ready["checks"]["book"]["lastSelfCheck"];
-    assert_eq!((&check["agrees"], &check["version"]), (&json!(true), &json!(first.version)), "{ready}");
+    assert_eq!(
+        (&check["agrees"], &check["version"]),
+        (&json!(true), &json!(first.version)),
+        "{ready}"
+    );
     let metrics = app.get("/metrics").await.text;
     for result in ["same", "different"] {
-        assert!(metrics.contains(&format!("kampanje_book_self_checks_total{{result=\"{result}\"}}")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("kampanje_book_self_checks_total{{result=\"{result}\"}}")),
+            "{metrics}"
+        );
     }
     // What was repaired is what is kept.
     file.copy().write(&app.book.copy().await.unwrap()).unwrap();
-    assert_eq!(file.copy().read().unwrap().unwrap().snapshot.content_hash(), app.book.snapshot().content_hash());
+    assert_eq!(
+        file.copy().read().unwrap().unwrap().snapshot.content_hash(),
+        app.book.snapshot().content_hash()
+    );
 }

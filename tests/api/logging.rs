@@ -1,4 +1,5 @@
-//! Logging segments, and what stands afterwards: logged segments, entries of campaigns, and who stays in the audience.
+//! Logging segments, and what stands afterwards: logged segments, entries of campaigns, and who
+//! stays in the audience.
 
 use std::sync::Arc;
 
@@ -9,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 
-/// A service on 15 May 2031 with a campaign SPRING that grants ITEM for 80 instead of 100, and its segment FAIR: ANNE and BERT of the
-/// company BUYER, OTHER (no target), SOLO (a target of its own accord).
+/// A service on 15 May 2031 with a campaign SPRING that grants ITEM for 80 instead of 100, and its
+/// segment FAIR: ANNE and BERT of the company BUYER, OTHER (no target), SOLO (a target of its own
+/// accord).
 async fn ready() -> TestApp {
-    let app = TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
+    let app =
+        TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     app.put("/v1/salespeople/JO", &json!({"name": "Jo"})).await.expect(201);
     for (number, contact) in [
@@ -26,7 +29,8 @@ async fn ready() -> TestApp {
     }
     let template = json!({"description": "Invitation", "cost": "2.5", "durationMinutes": 15});
     app.put("/v1/interaction-templates/MAIL", &template).await.expect(201);
-    let campaign = json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
+    let campaign =
+        json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({
         "number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true, "description": "Visitors of the fair",
@@ -41,7 +45,9 @@ async fn ready() -> TestApp {
     ] {
         app.post("/v1/segments/FAIR/lines", &line).await.expect(201);
     }
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
     app
 }
 
@@ -55,7 +61,8 @@ async fn price(app: &TestApp, contact: &str) -> String {
 }
 
 async fn interaction_of(app: &TestApp, contact: &str) -> (String, Value) {
-    let page = app.get(&format!("/v1/interactions?filter=contactNumber eq '{contact}'")).await.expect(200);
+    let page =
+        app.get(&format!("/v1/interactions?filter=contactNumber eq '{contact}'")).await.expect(200);
     let view = page["value"][0].clone();
     (format!("/v1/interactions/{}", view["id"].as_str().unwrap()), view)
 }
@@ -71,7 +78,11 @@ async fn a_segment_becomes_interactions_and_an_entry() {
     let segment = app.get("/v1/segments/FAIR").await.expect(200);
     let line = app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200);
     let reply = log(&app, "fair", &json!({"sendAttachments": true})).await;
-    assert_eq!((reply.status.as_u16(), reply.header("location")), (201, "/v1/logged-segments/FAIR"), "{reply:?}");
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("location")),
+        (201, "/v1/logged-segments/FAIR"),
+        "{reply:?}"
+    );
     assert_eq!(
         reply.json(),
         json!({
@@ -100,9 +111,12 @@ async fn a_segment_becomes_interactions_and_an_entry() {
             "salespersonCode": "JO", "numberOfInteractions": 4, "cost": "10", "duration": 60, "canceled": false
         })
     );
-    for (contact, target, response) in
-        [("ANNE", true, false), ("BERT", true, true), ("OTHER", false, false), ("SOLO", true, false)]
-    {
+    for (contact, target, response) in [
+        ("ANNE", true, false),
+        ("BERT", true, true),
+        ("OTHER", false, false),
+        ("SOLO", true, false),
+    ] {
         let (_, view) = interaction_of(&app, contact).await;
         assert_eq!(
             (&view["campaignTarget"], &view["campaignResponse"]),
@@ -121,7 +135,10 @@ async fn a_segment_becomes_interactions_and_an_entry() {
     );
     // The number is taken for good, by hand and by the series.
     let taken = app.put("/v1/segments/FAIR", &json!({})).await;
-    assert_eq!((taken.status.as_u16(), taken.errors()), (409, pairs(&[("/number", "ALREADY_EXISTS")])));
+    assert_eq!(
+        (taken.status.as_u16(), taken.errors()),
+        (409, pairs(&[("/number", "ALREADY_EXISTS")]))
+    );
 }
 
 #[actix_web::test]
@@ -137,7 +154,9 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
 
     app.patch("/v1/segments/FAIR", &json!({"salespersonCode": null})).await.expect(200);
     app.patch("/v1/interaction-templates/MAIL", &json!({"description": " "})).await.expect(200);
-    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true, "salespersonCode": "JO"})).await.expect(200);
+    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true, "salespersonCode": "JO"}))
+        .await
+        .expect(200);
     let refused = log(&app, "FAIR", &json!({"createFollowUp": true})).await;
     let expected = [
         ("/interactionTemplateCode", "NO_DESCRIPTION"),
@@ -146,7 +165,10 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
     ];
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&expected)));
     let errors = refused.json()["errors"].clone();
-    assert_eq!(errors[1]["params"], json!({"numberOfContacts": 3, "contactNumbers": ["BERT", "OTHER", "SOLO"]}));
+    assert_eq!(
+        errors[1]["params"],
+        json!({"numberOfContacts": 3, "contactNumbers": ["BERT", "OTHER", "SOLO"]})
+    );
     assert_eq!(errors[2]["params"], json!({"numberOfContacts": 1, "contactNumbers": ["ANNE"]}));
     // Nothing is half logged.
     assert_eq!(app.get("/v1/segments?count=true").await.json()["count"], 2);
@@ -161,9 +183,10 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
     log(&app, "FAIR", &json!({})).await.expect(201);
     assert_eq!(interaction_of(&app, "ANNE").await.1["salespersonCode"], "KIM");
 
-    for (body, error) in
-        [(json!({"createFollowup": true}), "/createFollowup"), (json!({"sendAttachments": "no"}), "/sendAttachments")]
-    {
+    for (body, error) in [
+        (json!({"createFollowup": true}), "/createFollowup"),
+        (json!({"sendAttachments": "no"}), "/sendAttachments"),
+    ] {
         let refused = log(&app, "FAIR", &body).await;
         assert_eq!((refused.status.as_u16(), refused.errors()[0].0.as_str()), (400, error));
     }
@@ -173,13 +196,17 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
 async fn a_segment_without_campaign_has_no_entry_and_takes_the_contacts_salespeople() {
     let app = ready().await;
     app.patch("/v1/contacts/SOLO", &json!({"salespersonCode": "JO"})).await.expect(200);
-    let segment = json!({"number": "CALLS", "campaignTarget": true, "interactionTemplateCode": "MAIL"});
+    let segment =
+        json!({"number": "CALLS", "campaignTarget": true, "interactionTemplateCode": "MAIL"});
     app.post("/v1/segments", &segment).await.expect(201);
     app.post("/v1/segments/CALLS/lines", &json!({"contactNumber": "SOLO"})).await.expect(201);
     let reply = app.send(Method::POST, "/v1/segments/CALLS/logs", &[], None).await.expect(201);
     assert_eq!((&reply["campaignEntryId"], &reply["campaignNumber"]), (&Value::Null, &Value::Null));
     let logged = app.get("/v1/logged-segments/CALLS").await.expect(200);
-    assert_eq!((&logged["description"], &logged["salespersonCode"]), (&json!("Invitation"), &Value::Null));
+    assert_eq!(
+        (&logged["description"], &logged["salespersonCode"]),
+        (&json!("Invitation"), &Value::Null)
+    );
     let (_, view) = interaction_of(&app, "SOLO").await;
     assert_eq!((&view["salespersonCode"], &view["campaignTarget"]), (&json!("JO"), &json!(false)));
 }
@@ -202,8 +229,12 @@ async fn a_follow_up_has_the_same_contacts_and_campaign_and_can_be_logged_in_its
         })
     );
     let lines = app.get("/v1/segments/SM0001/lines").await.expect(200);
-    let contacts: Vec<_> =
-        lines["value"].as_array().unwrap().iter().map(|line| line["contactNumber"].clone()).collect();
+    let contacts: Vec<_> = lines["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["contactNumber"].clone())
+        .collect();
     assert_eq!(contacts, ["ANNE", "BERT", "OTHER", "SOLO"]);
     app.patch("/v1/segments/SM0001", &json!({"interactionTemplateCode": "MAIL"})).await.expect(200);
     log(&app, "SM0001", &json!({})).await.expect(201);
@@ -232,13 +263,21 @@ async fn an_entry_and_its_interactions_are_canceled_and_come_back_together() {
 
     let canceled = app.patch(entry, &json!({"canceled": true})).await.expect(200);
     assert_eq!(
-        (&canceled["canceled"], &canceled["numberOfInteractions"], &canceled["cost"], &canceled["duration"]),
+        (
+            &canceled["canceled"],
+            &canceled["numberOfInteractions"],
+            &canceled["cost"],
+            &canceled["duration"]
+        ),
         (&json!(true), &json!(0), &json!("0"), &json!(0))
     );
     assert_eq!(app.get("/v1/logged-segments/FAIR").await.json()["canceled"], true);
     assert_eq!(app.get("/v1/interactions?filter=canceled&count=true").await.json()["count"], 4);
     let refused = app.patch(&bert, &json!({"canceled": false})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[("/canceled", "NOT_ALLOWED")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs(&[("/canceled", "NOT_ALLOWED")]))
+    );
     app.patch(&bert, &json!({"evaluation": "NEUTRAL"})).await.expect(200);
 
     // By its other side; what was canceled alone stays canceled.
@@ -247,7 +286,10 @@ async fn an_entry_and_its_interactions_are_canceled_and_come_back_together() {
     assert_eq!(app.get(&anne).await.json()["canceled"], true);
     assert_eq!(app.get(&bert).await.json()["canceled"], false);
     let refused = app.patch(entry, &json!({"description": "x"})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/description", "UNKNOWN_FIELD")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("/description", "UNKNOWN_FIELD")]))
+    );
     assert_eq!(app.send(Method::PATCH, entry, &[], Some("{}")).await.status, 428);
     assert_eq!(app.put(entry, &json!({})).await.status, 405);
 }
@@ -263,13 +305,22 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "ENTRY_NOT_CANCELED"));
     let refused = app.delete("/v1/campaigns/SPRING").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
-    assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "uncanceled entries", "count": 2}));
+    assert_eq!(
+        refused.json()["errors"][0]["params"],
+        json!({"what": "uncanceled entries", "count": 2})
+    );
 
-    for (query, code) in
-        [("", "REQUIRED"), ("?canceled=false", "INVALID_VALUE"), ("?cancelled=true", "UNKNOWN_PARAMETER")]
-    {
+    for (query, code) in [
+        ("", "REQUIRED"),
+        ("?canceled=false", "INVALID_VALUE"),
+        ("?cancelled=true", "UNKNOWN_PARAMETER"),
+    ] {
         let refused = app.send(Method::DELETE, &format!("{entries}{query}"), &[], None).await;
-        assert_eq!((refused.status.as_u16(), refused.errors()[0].1.as_str()), (400, code), "{query}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()[0].1.as_str()),
+            (400, code),
+            "{query}"
+        );
     }
     let all = format!("{entries}?canceled=true");
     app.send(Method::DELETE, &all, &[], None).await.expect(204);
@@ -285,7 +336,12 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
     // It is not an entry of another campaign.
     app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
     assert_eq!(app.delete(&format!("/v1/campaigns/AUTUMN/entries/{id}")).await.status, 404);
-    assert_eq!(app.send(Method::DELETE, "/v1/campaigns/NONE/entries?canceled=true", &[], None).await.status, 404);
+    assert_eq!(
+        app.send(Method::DELETE, "/v1/campaigns/NONE/entries?canceled=true", &[], None)
+            .await
+            .status,
+        404
+    );
     // What is canceled does not hold its campaign, and goes with it.
     app.delete("/v1/campaigns/SPRING").await.expect(204);
     assert_eq!(app.get("/v1/interactions?count=true").await.json()["count"], 0);
@@ -297,10 +353,15 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
 async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
     let app = ready().await;
     let activations = "/v1/campaigns/SPRING/activations";
-    let version = app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201)["version"].clone();
+    let version =
+        app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201)["version"].clone();
     let logged = log(&app, "FAIR", &json!({})).await;
     // The audience is the same, so there is nothing to publish.
-    assert_eq!((logged.status.as_u16(), logged.header("publication-version")), (201, ""), "{logged:?}");
+    assert_eq!(
+        (logged.status.as_u16(), logged.header("publication-version")),
+        (201, ""),
+        "{logged:?}"
+    );
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["publicationVersion"], version);
     for (contact, expected) in [("ANNE", "80"), ("BUYER", "80"), ("SOLO", "80"), ("OTHER", "100")] {
         assert_eq!(price(&app, contact).await, expected, "{contact}");
@@ -326,7 +387,10 @@ async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
 
     let entry = "/v1/campaigns/SPRING/entries/FAIR";
     app.patch(entry, &json!({"canceled": true})).await.expect(200);
-    assert_eq!((price(&app, "SOLO").await, price(&app, "BUYER").await), ("100".to_owned(), "100".to_owned()));
+    assert_eq!(
+        (price(&app, "SOLO").await, price(&app, "BUYER").await),
+        ("100".to_owned(), "100".to_owned())
+    );
     // Nobody is left; the contact is no longer held, and the campaign still active.
     app.delete("/v1/contacts/SOLO").await.expect(204);
     app.patch(entry, &json!({"canceled": false})).await.expect(200);
@@ -339,15 +403,20 @@ async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     app.patch(entry, &json!({"canceled": true})).await.expect(200);
     let refused = app.post(activations, &json!({"acknowledge": ["*"]})).await;
-    let codes: Vec<_> = refused.json()["findings"].as_array().unwrap().iter().map(|f| f["code"].clone()).collect();
-    assert_eq!((refused.status.as_u16(), codes), (422, vec![json!("NO_SEGMENT"), json!("NO_TARGETS")]));
+    let codes: Vec<_> =
+        refused.json()["findings"].as_array().unwrap().iter().map(|f| f["code"].clone()).collect();
+    assert_eq!(
+        (refused.status.as_u16(), codes),
+        (422, vec![json!("NO_SEGMENT"), json!("NO_TARGETS")])
+    );
 }
 
 #[actix_web::test]
 async fn a_single_interaction_grants_no_price() {
     let app = ready().await;
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
-    let target = json!({"contactNumber": "OTHER", "campaignNumber": "SPRING", "campaignTarget": true});
+    let target =
+        json!({"contactNumber": "OTHER", "campaignNumber": "SPRING", "campaignTarget": true});
     app.post("/v1/interactions", &target).await.expect(201);
     assert_eq!(price(&app, "OTHER").await, "100");
 }
@@ -373,7 +442,10 @@ async fn a_contact_that_is_deleted_leaves_the_entry_as_it_was() {
 async fn a_line_that_comes_while_its_segment_is_logged_is_refused() {
     let app = ready().await;
     let mut other = app.connection().await;
-    other.batch_execute("BEGIN; SELECT FROM segments WHERE number = 'FAIR' FOR UPDATE").await.unwrap();
+    other
+        .batch_execute("BEGIN; SELECT FROM segments WHERE number = 'FAIR' FOR UPDATE")
+        .await
+        .unwrap();
     let line = json!({"contactNumber": "BUYER"});
     let (refused, ()) = tokio::join!(app.post("/v1/segments/FAIR/lines", &line), async {
         app.someone_waits().await;
@@ -394,11 +466,15 @@ async fn many_lines_are_logged_in_a_few_statements() {
     .await;
     let start = std::time::Instant::now();
     let reply = log(&app, "FAIR", &json!({"createFollowUp": true})).await.expect(201);
-    // On a machine that does nothing else it is a fraction of a second; row by row it would be many.
+    // On a machine that does nothing else it is a fraction of a second; row by row it would be
+    // many.
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     assert_eq!(reply["numberOfInteractions"], 10_004);
     assert_eq!(app.get("/v1/segments/SM0001/lines?count=true&top=1").await.json()["count"], 10_004);
-    let canceled = app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
+    let canceled = app
+        .patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true}))
+        .await
+        .expect(200);
     assert_eq!(canceled["numberOfInteractions"], 0);
 }
 
@@ -412,7 +488,11 @@ async fn a_logged_segment_is_reused_with_whom_it_reached() {
     let reuses = "/v1/logged-segments/fair/reuses";
     let key = [("idempotency-key", "once")];
     let made = app.send(Method::POST, reuses, &key, None).await;
-    assert_eq!((made.status.as_u16(), made.header("location")), (201, "/v1/segments/SM0001"), "{made:?}");
+    assert_eq!(
+        (made.status.as_u16(), made.header("location")),
+        (201, "/v1/segments/SM0001"),
+        "{made:?}"
+    );
     assert_eq!(app.send(Method::POST, reuses, &key, None).await.text, made.text);
     let current = app.get("/v1/segments/SM0001").await;
     assert_eq!((made.header("etag"), &made.text), (current.header("etag"), &current.text));
@@ -422,26 +502,38 @@ async fn a_logged_segment_is_reused_with_whom_it_reached() {
         (&json!("Visitors of the fair"), &Value::Null, &json!(false))
     );
     let lines = app.get("/v1/segments/SM0001/lines").await.expect(200);
-    let contacts: Vec<_> =
-        lines["value"].as_array().unwrap().iter().map(|line| line["contactNumber"].clone()).collect();
+    let contacts: Vec<_> = lines["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["contactNumber"].clone())
+        .collect();
     assert_eq!(contacts, ["ANNE", "OTHER"]);
     // It was a criteria action, so it can be undone.
     let action = app.get("/v1/segments/SM0001/criteria-actions/latest").await.expect(200);
-    assert_eq!((&action["filter"], &action["linesAdded"]), (&json!("loggedSegments/any(s: s eq 'FAIR')"), &json!(2)));
+    assert_eq!(
+        (&action["filter"], &action["linesAdded"]),
+        (&json!("loggedSegments/any(s: s eq 'FAIR')"), &json!(2))
+    );
     app.delete("/v1/segments/SM0001/criteria-actions/latest").await.expect(204);
     assert_eq!(app.get("/v1/segments/SM0001/lines").await.expect(200)["value"], json!([]));
 
-    let own =
-        json!({"number": "AGAIN", "description": "Once more", "campaignNumber": "SPRING", "campaignTarget": true});
+    let own = json!({"number": "AGAIN", "description": "Once more", "campaignNumber": "SPRING", "campaignTarget": true});
     let view = app.post(reuses, &own).await.expect(201);
-    assert_eq!((&view["description"], &view["campaignTarget"]), (&json!("Once more"), &json!(true)));
-    assert_eq!(app.touched().campaigns, ["SPRING".to_owned()].into());
+    assert_eq!(
+        (&view["description"], &view["campaignTarget"]),
+        (&json!("Once more"), &json!(true))
+    );
+    assert_eq!(app.changed_keys().campaigns, ["SPRING".to_owned()].into());
     let wrong = json!({"number": "AGAIN", "campaignNumber": "NONE", "salespersonCode": "NOBODY"});
     let refused = app.post(reuses, &wrong).await;
     assert!(refused.status.is_client_error(), "{refused:?}");
     let wrong = json!({"campaignNumber": "NONE", "salespersonCode": "NOBODY"});
     let refused = app.post(reuses, &wrong).await;
-    let missing = pairs(&[("/campaignNumber", "REFERENCE_NOT_FOUND"), ("/salespersonCode", "REFERENCE_NOT_FOUND")]);
+    let missing = pairs(&[
+        ("/campaignNumber", "REFERENCE_NOT_FOUND"),
+        ("/salespersonCode", "REFERENCE_NOT_FOUND"),
+    ]);
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, missing));
     assert_eq!(app.post("/v1/logged-segments/NONE/reuses", &json!({})).await.status, 404);
     assert_eq!(app.get("/v1/segments?count=true").await.json()["count"], 2);

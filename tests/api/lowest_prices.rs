@@ -1,5 +1,5 @@
-//! The lowest price of the last days: what counts and what does not, and that it is what the whole book says, asked version by version
-//! and day by day.
+//! The lowest price of the last days: what counts and what does not, and that it is what the whole
+//! book says, asked version by version and day by day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,10 +28,15 @@ const TODAY: &str = "2031-05-15T10:00:00Z";
 async fn shop() -> TestApp {
     let app = TestApp::at(Clock::at(TODAY).calendar()).await;
     app.patch("/v1/settings", &json!({"timeZone": "Europe/Oslo"})).await.expect(200);
-    app.put("/v1/items/DESK", &json!({"listPrice": "100", "variants": [{"code": "OAK"}]})).await.expect(201);
-    app.put("/v1/contacts/FIRM", &json!({"type": "COMPANY", "name": "Firm", "customer": {"number": "D1"}}))
+    app.put("/v1/items/DESK", &json!({"listPrice": "100", "variants": [{"code": "OAK"}]}))
         .await
         .expect(201);
+    app.put(
+        "/v1/contacts/FIRM",
+        &json!({"type": "COMPANY", "name": "Firm", "customer": {"number": "D1"}}),
+    )
+    .await
+    .expect(201);
     app.sql("UPDATE publications SET published_at = '2031-01-01'").await;
     app
 }
@@ -39,7 +44,10 @@ async fn shop() -> TestApp {
 /// Lets the newest publication have come at an instant.
 async fn came_at(app: &TestApp, instant: &str) {
     let newest = "(SELECT max(version) FROM publications)";
-    app.sql(&format!("UPDATE publications SET published_at = '{instant}' WHERE version = {newest}")).await;
+    app.sql(&format!(
+        "UPDATE publications SET published_at = '{instant}' WHERE version = {newest}"
+    ))
+    .await;
 }
 
 async fn list_price(app: &TestApp, price: &str, instant: &str) {
@@ -55,7 +63,9 @@ async fn asked(app: &TestApp, query: &str) -> Value {
 fn stretches(answer: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let history = answer["history"].as_array().unwrap().iter().rev();
-    history.map(|row| ["from", "to", "netUnitPrice"].map(|field| text(&row[field])).join(" ")).collect()
+    history
+        .map(|row| ["from", "to", "netUnitPrice"].map(|field| text(&row[field])).join(" "))
+        .collect()
 }
 
 #[actix_web::test]
@@ -85,14 +95,17 @@ async fn each_version_counts_on_the_days_it_was_in_force() {
     lowest["lastDate"] = json!("2031-05-03");
     assert_eq!((&answer["lowest"], &answer["current"]), (&lowest, &price("120", first + 3)));
     assert_eq!(answer["reductionPercent"], "-33.34");
-    let window =
-        ["date", "firstDate", "lastDate", "days", "daysCovered", "historyIsComplete"].map(|name| answer[name].clone());
+    let window = ["date", "firstDate", "lastDate", "days", "daysCovered", "historyIsComplete"]
+        .map(|name| answer[name].clone());
     let expected = json!(["2031-05-15", "2031-04-15", "2031-05-14", 30, 30, true]);
     assert_eq!(json!(window), expected);
     // Another day, another window; what came later was not in force.
     let then = asked(&app, "date=2031-05-01&days=10").await;
     assert_eq!(stretches(&then), ["2031-04-21 2031-04-30 110"]);
-    assert_eq!((&then["current"]["netUnitPrice"], &then["reductionPercent"]), (&json!("90"), &json!("18.18")));
+    assert_eq!(
+        (&then["current"]["netUnitPrice"], &then["reductionPercent"]),
+        (&json!("90"), &json!("18.18"))
+    );
     // Days to come count with what is known now.
     let to_come = asked(&app, "date=2031-05-20&days=7").await;
     assert_eq!(stretches(&to_come), ["2031-05-13 2031-05-19 120"]);
@@ -101,21 +114,34 @@ async fn each_version_counts_on_the_days_it_was_in_force() {
 #[actix_web::test]
 async fn a_campaign_counts_for_its_accounts_on_its_days() {
     let app = shop().await;
-    app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne", "companyNumber": "FIRM"})).await.expect(201);
+    app.put(
+        "/v1/contacts/ANNE",
+        &json!({"type": "PERSON", "name": "Anne", "companyNumber": "FIRM"}),
+    )
+    .await
+    .expect(201);
     app.put("/v1/contacts/OTHER", &json!({"type": "COMPANY", "name": "Other"})).await.expect(201);
     let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-05"});
     app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
-    app.put("/v1/segments/S", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/S", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.put("/v1/segments/S/lines/ANNE", &json!({})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "60"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "60"}))
+        .await
+        .expect(201);
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     app.sql("UPDATE publications SET published_at = '2031-01-01'").await;
-    let in_campaign = ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-05 60", "2031-05-06 2031-05-14 100"];
+    let in_campaign =
+        ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-05 60", "2031-05-06 2031-05-14 100"];
     for asker in ["contactNumber=FIRM", "contactNumber=ANNE", "customerNumber=D1"] {
         let answer = asked(&app, asker).await;
         assert_eq!(stretches(&answer), in_campaign, "{asker}");
         assert_eq!(answer["accountNumber"], "FIRM");
-        assert_eq!(answer["lowest"]["source"], json!({"type": "CAMPAIGN", "campaignNumber": "SPRING"}));
+        assert_eq!(
+            answer["lowest"]["source"],
+            json!({"type": "CAMPAIGN", "campaignNumber": "SPRING"})
+        );
     }
     for asker in ["", "contactNumber=OTHER"] {
         assert_eq!(stretches(&asked(&app, asker).await), ["2031-04-15 2031-05-14 100"], "{asker}");
@@ -151,17 +177,30 @@ async fn days_without_a_price_do_not_count() {
     app.put("/v1/items/NEW", &json!({"listPrice": "5"})).await.expect(201);
     came_at(&app, "2031-05-15T05:00:00Z").await;
     let new = app.get(&format!("{PATH}?itemNumber=NEW")).await.expect(200);
-    assert_eq!((&new["daysCovered"], &new["lowest"], &new["history"]), (&json!(0), &Value::Null, &json!([])));
-    assert_eq!((&new["current"]["netUnitPrice"], &new["reductionPercent"]), (&json!("5"), &Value::Null));
+    assert_eq!(
+        (&new["daysCovered"], &new["lowest"], &new["history"]),
+        (&json!(0), &Value::Null, &json!([]))
+    );
+    assert_eq!(
+        (&new["current"]["netUnitPrice"], &new["reductionPercent"]),
+        (&json!("5"), &Value::Null)
+    );
     app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
     came_at(&app, "2031-05-15T06:00:00Z").await;
     let blocked = asked(&app, "").await;
-    assert_eq!((&blocked["current"], &blocked["problem"]["code"]), (&Value::Null, &json!("ITEM_BLOCKED")));
+    assert_eq!(
+        (&blocked["current"], &blocked["problem"]["code"]),
+        (&Value::Null, &json!("ITEM_BLOCKED"))
+    );
     assert_eq!(blocked["lowest"]["netUnitPrice"], "100");
     // Before the first publication nothing was offered at all.
     let early = asked(&app, "date=2031-01-02&days=366").await;
-    assert_eq!((&early["daysCovered"], stretches(&early)), (&json!(1), vec!["2031-01-01 2031-01-01 100".to_owned()]));
-    let at_the_beginning = app.get(&format!("{PATH}?itemNumber=DESK&date=0001-01-01&days=366")).await;
+    assert_eq!(
+        (&early["daysCovered"], stretches(&early)),
+        (&json!(1), vec!["2031-01-01 2031-01-01 100".to_owned()])
+    );
+    let at_the_beginning =
+        app.get(&format!("{PATH}?itemNumber=DESK&date=0001-01-01&days=366")).await;
     assert_eq!(at_the_beginning.errors(), pairs(&[("?itemNumber", "REFERENCE_NOT_FOUND")]));
     assert_eq!(asked(&app, "date=9999-12-31").await["daysCovered"], 0);
 }
@@ -178,14 +217,25 @@ async fn prices_are_compared_in_one_currency_with_the_tax_of_the_day() {
     app.sql("UPDATE publications SET published_at = '2031-01-01'").await;
     let in_dollars = ["2031-04-20 2031-04-30 250", "2031-05-01 2031-05-14 187.5"];
     let answer = asked(&app, "contactNumber=FIRM&currencyCode=USD&pricesIncludeTax=true").await;
-    assert_eq!((stretches(&answer), &answer["daysCovered"]), (in_dollars.map(str::to_owned).to_vec(), &json!(25)));
-    assert_eq!((&answer["currencyCode"], &answer["pricesIncludeTax"]), (&json!("USD"), &json!(true)));
+    assert_eq!(
+        (stretches(&answer), &answer["daysCovered"]),
+        (in_dollars.map(str::to_owned).to_vec(), &json!(25))
+    );
+    assert_eq!(
+        (&answer["currencyCode"], &answer["pricesIncludeTax"]),
+        (&json!("USD"), &json!(true))
+    );
     // What the contact has now holds for all the days.
-    let customer = json!({"currencyCode": "USD", "customer": {"number": "D1", "pricesIncludeTax": true}});
+    let customer =
+        json!({"currencyCode": "USD", "customer": {"number": "D1", "pricesIncludeTax": true}});
     app.patch("/v1/contacts/FIRM", &customer).await.expect(200);
     came_at(&app, "2031-05-10T12:00:00Z").await;
     assert_eq!(stretches(&asked(&app, "contactNumber=FIRM").await), in_dollars);
-    assert_eq!(asked(&app, "contactNumber=FIRM&date=2031-05-09").await["currencyCode"], "EUR", "it was so then");
+    assert_eq!(
+        asked(&app, "contactNumber=FIRM&date=2031-05-09").await["currencyCode"],
+        "EUR",
+        "it was so then"
+    );
     for (query, net) in [("quantity=10&unitOfMeasureCode=PCS", "100"), ("variantCode=oak", "100")] {
         assert_eq!(asked(&app, query).await["lowest"]["netUnitPrice"], net);
     }
@@ -208,7 +258,10 @@ async fn the_history_has_its_bounds() {
     .await;
     let answer = asked(&app, "").await;
     assert_eq!(answer["history"].as_array().unwrap().len(), 1000);
-    assert_eq!((&answer["historyIsComplete"], &answer["history"][0]["to"]), (&json!(false), &json!("2031-05-14")));
+    assert_eq!(
+        (&answer["historyIsComplete"], &answer["history"][0]["to"]),
+        (&json!(false), &json!("2031-05-14"))
+    );
     assert_eq!(
         (&answer["lowest"]["netUnitPrice"], &answer["lowest"]["firstDate"]),
         (&json!("50"), &json!("2031-05-01"))
@@ -244,11 +297,19 @@ async fn what_is_wrong_with_a_question_is_named_at_once() {
         ("itemNumber=DESK&days=367", "?days", "OUT_OF_RANGE"),
         ("itemNumber=DESK&day=3", "?day", "UNKNOWN_PARAMETER"),
     ] {
-        assert_eq!(app.get(&format!("{PATH}?{query}")).await.errors(), pairs(&[(pointer, code)]), "{query}");
+        assert_eq!(
+            app.get(&format!("{PATH}?{query}")).await.errors(),
+            pairs(&[(pointer, code)]),
+            "{query}"
+        );
     }
     app.lose_database();
     let refused = app.get(&format!("{PATH}?itemNumber=DESK")).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (503, "UNAVAILABLE"),
+        "{refused:?}"
+    );
 }
 
 /// A choice of the test's own making: the same seed, the same steps.
@@ -278,10 +339,13 @@ async fn compare(seed: u8) {
     for _ in 0..CHANGES {
         let (method, path, body) = change(&mut dice);
         let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
-        let reply = app.send(method, &path, conditions, body.as_ref().map(Value::to_string).as_deref()).await;
+        let reply = app
+            .send(method, &path, conditions, body.as_ref().map(Value::to_string).as_deref())
+            .await;
         assert!(!reply.status.is_server_error(), "{reply:?}");
     }
-    // Two versions a day, one of them at midnight, from before the window on; each seventh only begins when the next one does.
+    // Two versions a day, one of them at midnight, from before the window on; each seventh only
+    // begins when the next one does.
     app.sql(
         "UPDATE publications SET published_at = '2031-04-11T22:00:00Z'::timestamptz
             + ((version + (version % 7 = 0)::int) / 2) * interval '1 day' + (version + (version % 7 = 0)::int) % 2 * interval '9 hours'",
@@ -289,7 +353,9 @@ async fn compare(seed: u8) {
     .await;
     let whole = Whole::read(&app).await;
     let mut prices = BTreeSet::new();
-    for asker in ["contactNumber=C0", "contactNumber=P0", "contactNumber=C1", "customerNumber=D0", ""] {
+    for asker in
+        ["contactNumber=C0", "contactNumber=P0", "contactNumber=C1", "customerNumber=D0", ""]
+    {
         for what in [
             "itemNumber=I0",
             "itemNumber=I0&variantCode=RED&quantity=12",
@@ -303,7 +369,11 @@ async fn compare(seed: u8) {
                     let answer = reply.expect(200);
                     assert_eq!(by_day(&answer), expected.by_day, "{context}: {answer}");
                     let net = |price: &Value| price["netUnitPrice"].as_str().map(str::to_owned);
-                    assert_eq!(net(&answer["lowest"]), expected.lowest.map(|net| net.to_string()), "{context}");
+                    assert_eq!(
+                        net(&answer["lowest"]),
+                        expected.lowest.map(|net| net.to_string()),
+                        "{context}"
+                    );
                     assert_eq!(net(&answer["current"]), expected.current, "{context}");
                     assert_eq!(answer["daysCovered"], expected.by_day.len(), "{context}");
                     prices.extend(expected.by_day.into_values().flatten());
@@ -321,7 +391,8 @@ fn by_day(answer: &Value) -> BTreeMap<NaiveDate, BTreeSet<String>> {
     let mut days: BTreeMap<NaiveDate, BTreeSet<String>> = BTreeMap::new();
     for row in answer["history"].as_array().unwrap() {
         let date = |field: &str| row[field].as_str().unwrap().parse::<NaiveDate>().unwrap();
-        let price = format!("{} {} {}", row["unitPrice"], row["lineDiscountPercent"], row["source"]);
+        let price =
+            format!("{} {} {}", row["unitPrice"], row["lineDiscountPercent"], row["source"]);
         for day in date("from").iter_days().take_while(|day| *day <= date("to")) {
             days.entry(day).or_default().insert(price.clone());
         }
@@ -331,7 +402,11 @@ fn by_day(answer: &Value) -> BTreeMap<NaiveDate, BTreeSet<String>> {
 
 /// The whole book in each of its versions, with the instants between which it was in force.
 struct Whole {
-    versions: Vec<(std::sync::Arc<kampanje::publication::snapshot::Snapshot>, DateTime<Utc>, DateTime<Utc>)>,
+    versions: Vec<(
+        std::sync::Arc<kampanje::publication::snapshot::Snapshot>,
+        DateTime<Utc>,
+        DateTime<Utc>,
+    )>,
 }
 
 struct Expected {
@@ -352,7 +427,11 @@ impl Whole {
         let mut conn = app.connection().await;
         let all = "SELECT version, published_at FROM publications ORDER BY version";
         let published: Vec<Published> = diesel::sql_query(all).load(&mut conn).await.unwrap();
-        let ends = published.iter().skip(1).map(|next| next.published_at).chain([DateTime::<Utc>::MAX_UTC]);
+        let ends = published
+            .iter()
+            .skip(1)
+            .map(|next| next.published_at)
+            .chain([DateTime::<Utc>::MAX_UTC]);
         let mut versions = Vec::new();
         for (Published { version, published_at }, end) in published.iter().zip(ends) {
             let snapshot = app.book.as_of(&mut conn, *version).await.unwrap().unwrap();
@@ -364,10 +443,15 @@ impl Whole {
 
     /// The answer to a query; nothing when it names what is not there.
     fn answer(&self, query: &str) -> Option<Expected> {
-        let param =
-            |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).map(str::to_owned);
+        let param = |name: &str| {
+            query
+                .split('&')
+                .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
+                .map(str::to_owned)
+        };
         let (last, ..) = self.versions.last().unwrap();
-        let customer = |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
+        let customer =
+            |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
         let asker = match (param("contactNumber"), param("customerNumber")) {
             (Some(number), _) => Asker::Contact(number.into()),
             (_, Some(number)) => Asker::Contact(customer(number)?.into()),
@@ -383,16 +467,20 @@ impl Whole {
                 item_number: param("itemNumber").unwrap().into(),
                 variant_code: param("variantCode").map(Into::into),
                 unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
-                quantity: param("quantity").map_or(Positive::ONE, |quantity| quantity.parse().unwrap()),
+                quantity: param("quantity")
+                    .map_or(Positive::ONE, |quantity| quantity.parse().unwrap()),
                 tax_percent: None,
             }],
             explain: None,
         };
         let now = quote(last, &request).ok()?;
         let current = match &now.lines[0] {
-            QuoteLine::Priced(line) => {
-                Some(Shown::<12>(line.unit_price.units() * u128::from(line.line_discount_percent.rest())).to_string())
-            }
+            QuoteLine::Priced(line) => Some(
+                Shown::<12>(
+                    line.unit_price.units() * u128::from(line.line_discount_percent.rest()),
+                )
+                .to_string(),
+            ),
             QuoteLine::Unpriced(_) => None,
         };
         let unknown = serde_json::to_value(&now.lines[0]).unwrap()["problem"]["code"]
@@ -415,10 +503,14 @@ impl Whole {
                 }
                 let Ok(quoted) = quote(book, &request) else { continue };
                 let QuoteLine::Priced(line) = &quoted.lines[0] else { continue };
-                let net = Shown(line.unit_price.units() * u128::from(line.line_discount_percent.rest()));
+                let net =
+                    Shown(line.unit_price.units() * u128::from(line.line_discount_percent.rest()));
                 lowest = Some(lowest.map_or(net, |lowest| lowest.min(net)));
                 let line = serde_json::to_value(line).unwrap();
-                let price = format!("{} {} {}", line["unitPrice"], line["lineDiscountPercent"], line["source"]);
+                let price = format!(
+                    "{} {} {}",
+                    line["unitPrice"], line["lineDiscountPercent"], line["source"]
+                );
                 by_day.entry(day).or_default().insert(price);
             }
         }
@@ -434,14 +526,17 @@ async fn begun() -> TestApp {
     app.post("/v1/exchange-rates", &rate).await.expect(201);
     let units = json!([{"code": "BOX", "quantityPerUnit": "12"}]);
     for number in ["I0", "I1"] {
-        let item = json!({"listPrice": "50", "variants": [{"code": "RED"}], "unitsOfMeasure": units});
+        let item =
+            json!({"listPrice": "50", "variants": [{"code": "RED"}], "unitsOfMeasure": units});
         app.put(&format!("/v1/items/{number}"), &item).await.expect(201);
     }
     for number in ["C0", "C1"] {
         let contact = json!({"type": "COMPANY", "name": number, "customer": {"number": number.replace('C', "D")}});
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
-    app.put("/v1/contacts/P0", &json!({"type": "PERSON", "name": "P0", "companyNumber": "C0"})).await.expect(201);
+    app.put("/v1/contacts/P0", &json!({"type": "PERSON", "name": "P0", "companyNumber": "C0"}))
+        .await
+        .expect(201);
     for number in ["A0", "A1"] {
         let campaign = json!({"startingDate": "2031-04-10", "endingDate": "2031-05-20"});
         app.put(&format!("/v1/campaigns/{number}"), &campaign).await.expect(201);
@@ -450,7 +545,9 @@ async fn begun() -> TestApp {
         app.put(&format!("/v1/segments/{number}/lines/P0"), &json!({})).await.expect(201);
         let price = json!({"itemNumber": "I0", "unitPrice": "49"});
         app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
-        app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+        app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
+            .await
+            .expect(201);
     }
     app
 }
@@ -466,16 +563,23 @@ fn change(dice: &mut Dice) -> (Method, String, Option<Value>) {
     let group = dice.one_of(&[Value::Null, json!("G")]);
     match dice.below(14) {
         0 => (Method::PATCH, format!("/v1/items/{item}"), Some(json!({ "listPrice": number }))),
-        1 => (Method::PATCH, format!("/v1/items/{item}"), Some(json!({ "itemDiscountGroupCode": group }))),
-        2 => (Method::PATCH, format!("/v1/items/{item}"), Some(json!({"blocked": dice.below(4) == 0}))),
+        1 => (
+            Method::PATCH,
+            format!("/v1/items/{item}"),
+            Some(json!({ "itemDiscountGroupCode": group })),
+        ),
+        2 => (
+            Method::PATCH,
+            format!("/v1/items/{item}"),
+            Some(json!({"blocked": dice.below(4) == 0})),
+        ),
         3 => {
             let company = dice.one_of(&[Value::Null, json!("C0"), json!("C1")]);
             (Method::PATCH, "/v1/contacts/P0".to_owned(), Some(json!({ "companyNumber": company })))
         }
         4 => {
             let company = dice.one_of(&["C0", "C1"]);
-            let customer =
-                json!({"customer": {"priceGroupCode": group, "discountGroupCode": group, "allowLineDiscount": truth}});
+            let customer = json!({"customer": {"priceGroupCode": group, "discountGroupCode": group, "allowLineDiscount": truth}});
             (Method::PATCH, format!("/v1/contacts/{company}"), Some(customer))
         }
         5 => {
@@ -497,8 +601,7 @@ fn change(dice: &mut Dice) -> (Method, String, Option<Value>) {
             (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
         }
         10 => {
-            let policy =
-                json!({"neverAboveListPrice": truth, "pricePolicy": dice.one_of(&["LOWEST_NET", "CAMPAIGN_FIRST"])});
+            let policy = json!({"neverAboveListPrice": truth, "pricePolicy": dice.one_of(&["LOWEST_NET", "CAMPAIGN_FIRST"])});
             (Method::PATCH, "/v1/settings".to_owned(), Some(policy))
         }
         _ => a_line(dice, item, contact, campaign, date, number, truth),

@@ -1,5 +1,10 @@
 //! The HTTP side: the real router over a real PostgreSQL, each test with a database of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::as_conversions)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions
+)]
 
 mod access;
 mod activation;

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// 250,000 companies with customers among them, 750,000 persons, most of a company, and 500,000 interactions.
+/// 250,000 companies with customers among them, 750,000 persons, most of a company, and 500,000
+/// interactions.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO salespeople (id, code) SELECT uuid_v7(), 'S' || n FROM generate_series(0, 49) AS n;
     INSERT INTO contacts (id, number, type, name, city, salesperson_code, industry_groups, customer_number)
@@ -92,15 +93,27 @@ async fn lists(watch: &Stopwatch) {
         ("part of a name that few have", "filter=contains(name, 'c4ca4238')"),
         ("a job responsibility", &format!("filter={BUYERS}")),
         ("a job responsibility that nobody has", "filter=jobResponsibilities/any(j: j eq 'NONE')"),
-        ("an industry that nobody has, of the company too", "filter=industryGroups/any(g: g eq 'NONE')"),
-        ("who responded to a campaign, counted", "filter=respondedCampaigns/any(c: c eq 'C0')&count=true"),
+        (
+            "an industry that nobody has, of the company too",
+            "filter=industryGroups/any(g: g eq 'NONE')",
+        ),
+        (
+            "who responded to a campaign, counted",
+            "filter=respondedCampaigns/any(c: c eq 'C0')&count=true",
+        ),
     ] {
         watch.list(what, query).await;
     }
-    // A page in the depth is reached by its link; to get there at once, the list begins close before it.
+    // A page in the depth is reached by its link; to get there at once, the list begins close
+    // before it.
     for order in ["number", "name", "name desc"] {
         let filter = if order == "number" { "number gt 'P0500000'" } else { "name gt 'Company f'" };
-        let page = watch.list(&format!("deep, by {order}"), &format!("orderby={order}&filter={filter}&top=1000")).await;
+        let page = watch
+            .list(
+                &format!("deep, by {order}"),
+                &format!("orderby={order}&filter={filter}&top=1000"),
+            )
+            .await;
         let next = page["nextLink"].as_str().unwrap().to_owned();
         watch.call(&format!("deep, by {order}, the next page"), Method::GET, &next, None).await;
     }
@@ -111,17 +124,27 @@ async fn criteria(watch: &Stopwatch) {
     let criterion = |action: &str, filter: &str| json!({"action": action, "filter": filter});
     let with = |action: &str, filter: &str, option: &str| json!({"action": action, "filter": filter, option: true});
     let companies = "type eq 'COMPANY'";
-    watch.act("ADD who responded to a campaign", criterion("ADD", "respondedCampaigns/any(c: c eq 'C0')"), true).await;
+    watch
+        .act(
+            "ADD who responded to a campaign",
+            criterion("ADD", "respondedCampaigns/any(c: c eq 'C0')"),
+            true,
+        )
+        .await;
     watch.act("ADD companies, expanded", with("ADD", companies, "expandCompanies"), true).await;
     watch.act("ADD everybody", criterion("ADD", "number ne null"), false).await;
     watch.act("REDUCE half", criterion("REDUCE", BUYERS), true).await;
-    watch.act("REFINE who was written to", criterion("REFINE", "interactionCampaigns/any()"), true).await;
+    watch
+        .act("REFINE who was written to", criterion("REFINE", "interactionCampaigns/any()"), true)
+        .await;
     watch.act("REFINE entire companies", with("REFINE", BUYERS, "entireCompanies"), true).await;
     let target = Some(json!({"campaignNumber": "C0", "campaignTarget": true}));
     watch.call("link to a campaign", Method::PATCH, "/v1/segments/S", target).await;
     watch.call("audience page", Method::GET, "/v1/campaigns/C0/audience?top=100", None).await;
     let middle = "/v1/campaigns/C0/audience?top=100&filter=accountNumber gt 'C0100000'";
     watch.call("audience page in the middle", Method::GET, middle, None).await;
-    watch.call("audience of a contact", Method::GET, "/v1/campaigns/C0/audience/P0000007", None).await;
+    watch
+        .call("audience of a contact", Method::GET, "/v1/campaigns/C0/audience/P0000007", None)
+        .await;
     watch.call("undo ADD", Method::DELETE, LATEST, None).await;
 }

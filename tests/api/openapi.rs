@@ -15,7 +15,10 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
     paths
         .iter()
         .flat_map(|(path, item)| {
-            item.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, operation)| (format!("{method} {path}"), operation))
         })
         .collect()
 }
@@ -27,9 +30,9 @@ fn is_text(value: &Value) -> bool {
 /// What a reference leads to, or the value itself.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(reference) => {
-            document.pointer(reference.strip_prefix('#').unwrap()).unwrap_or_else(|| panic!("{reference}"))
-        }
+        Some(reference) => document
+            .pointer(reference.strip_prefix('#').unwrap())
+            .unwrap_or_else(|| panic!("{reference}")),
         None => value,
     }
 }
@@ -38,10 +41,15 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 fn each_property(value: &Value, place: &str, see: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Array(values) => {
-            values.iter().enumerate().for_each(|(at, value)| each_property(value, &format!("{place}/{at}"), see));
+            values
+                .iter()
+                .enumerate()
+                .for_each(|(at, value)| each_property(value, &format!("{place}/{at}"), see));
         }
         Value::Object(object) => {
-            for (name, value) in object.iter().filter(|(name, _)| !name.starts_with("example") && *name != "default") {
+            for (name, value) in
+                object.iter().filter(|(name, _)| !name.starts_with("example") && *name != "default")
+            {
                 let place = format!("{place}/{name}");
                 if name == "properties" {
                     for (field, schema) in value.as_object().unwrap() {
@@ -58,8 +66,12 @@ fn each_property(value: &Value, place: &str, see: &mut impl FnMut(&str, &Value))
 #[test]
 fn the_files_in_the_tree_are_current() {
     for (path, content) in files() {
-        let there = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_default();
-        assert!(there == content, "{path} is not what the code says; renew it with: cargo run -- openapi --write");
+        let there = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+            .unwrap_or_default();
+        assert!(
+            there == content,
+            "{path} is not what the code says; renew it with: cargo run -- openapi --write"
+        );
     }
 }
 
@@ -75,9 +87,13 @@ async fn the_document_is_served() {
 #[test]
 fn every_served_route_is_in_the_document() {
     let document = document(&routes());
-    let documented: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
-    let served: BTreeSet<String> =
-        routes().served().iter().map(|(method, path)| format!("{} {path}", method.to_lowercase())).collect();
+    let documented: BTreeSet<String> =
+        operations(&document).into_iter().map(|(name, _)| name).collect();
+    let served: BTreeSet<String> = routes()
+        .served()
+        .iter()
+        .map(|(method, path)| format!("{} {path}", method.to_lowercase()))
+        .collect();
     assert_eq!(documented, served);
     assert!(served.contains("get /v1/campaign-statuses") && served.contains("get /livez"));
 }
@@ -85,16 +101,26 @@ fn every_served_route_is_in_the_document() {
 #[test]
 fn every_operation_says_what_it_is() {
     let document = document(&routes());
-    let tags: Vec<&str> =
-        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let tags: Vec<&str> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tag| tag["name"].as_str().unwrap())
+        .collect();
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
         for part in ["operationId", "summary", "description"] {
             assert!(is_text(&operation[part]), "{name} has no {part}");
         }
-        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{name}: its operationId is another one's too");
+        assert!(
+            ids.insert(operation["operationId"].as_str().unwrap()),
+            "{name}: its operationId is another one's too"
+        );
         let tag = operation["tags"][0].as_str().unwrap_or_default();
-        assert!(tags.contains(&tag), "{name}: the tag {tag:?} is not among those of src/openapi/mod.rs");
+        assert!(
+            tags.contains(&tag),
+            "{name}: the tag {tag:?} is not among those of src/openapi/mod.rs"
+        );
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let parameter = resolved(&document, parameter);
             assert!(is_text(&parameter["description"]), "{name}: {parameter}");
@@ -106,12 +132,21 @@ fn every_operation_says_what_it_is() {
             let response = resolved(&document, response);
             assert!(is_text(&response["description"]), "{name} {status}");
             for (header, content) in response["headers"].as_object().into_iter().flatten() {
-                assert!(is_text(&resolved(&document, content)["description"]), "{name} {status} {header}");
+                assert!(
+                    is_text(&resolved(&document, content)["description"]),
+                    "{name} {status} {header}"
+                );
             }
         }
-        let contents = operation["responses"].as_object().unwrap().values().chain([&operation["requestBody"]]);
-        for (media, content) in contents.flat_map(|body| body["content"].as_object().into_iter().flatten()) {
-            assert!(!content["example"].is_null() || content["examples"].is_object(), "{name} {media} has no example");
+        let contents =
+            operation["responses"].as_object().unwrap().values().chain([&operation["requestBody"]]);
+        for (media, content) in
+            contents.flat_map(|body| body["content"].as_object().into_iter().flatten())
+        {
+            assert!(
+                !content["example"].is_null() || content["examples"].is_object(),
+                "{name} {media} has no example"
+            );
         }
     }
 }
@@ -150,11 +185,14 @@ fn every_reference_leads_somewhere() {
 #[test]
 fn what_holds_for_all_operations_of_a_kind_is_said() {
     let document = document(&routes());
-    let statuses =
-        |operation: &Value| -> Vec<String> { operation["responses"].as_object().unwrap().keys().cloned().collect() };
+    let statuses = |operation: &Value| -> Vec<String> {
+        operation["responses"].as_object().unwrap().keys().cloned().collect()
+    };
     let parameters = |operation: &Value| -> Vec<String> {
         let all = operation["parameters"].as_array().cloned().unwrap_or_default();
-        all.iter().map(|parameter| resolved(&document, parameter)["name"].as_str().unwrap().to_owned()).collect()
+        all.iter()
+            .map(|parameter| resolved(&document, parameter)["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     let one = &document["paths"]["/v1/campaign-statuses/{campaign_status}"];
     let many = &document["paths"]["/v1/campaign-statuses"];
@@ -162,13 +200,20 @@ fn what_holds_for_all_operations_of_a_kind_is_said() {
     assert_eq!(parameters(&one["get"]), ["campaign_status", "If-None-Match"]);
     assert_eq!(
         statuses(&one["patch"]),
-        ["200", "400", "401", "404", "406", "408", "409", "412", "413", "415", "422", "428", "500", "503"]
+        [
+            "200", "400", "401", "404", "406", "408", "409", "412", "413", "415", "422", "428",
+            "500", "503"
+        ]
     );
     assert_eq!(parameters(&one["patch"]), ["campaign_status", "If-Match", "Idempotency-Key"]);
-    assert_eq!(parameters(&one["put"]), ["campaign_status", "If-Match", "If-None-Match", "Idempotency-Key"]);
+    assert_eq!(
+        parameters(&one["put"]),
+        ["campaign_status", "If-Match", "If-None-Match", "Idempotency-Key"]
+    );
     assert_eq!(parameters(&many["post"]), ["Idempotency-Key"]);
-    let headers =
-        |response: &Value| -> Vec<String> { response["headers"].as_object().unwrap().keys().cloned().collect() };
+    let headers = |response: &Value| -> Vec<String> {
+        response["headers"].as_object().unwrap().keys().cloned().collect()
+    };
     assert_eq!(
         headers(&many["post"]["responses"]["201"]),
         ["ETag", "Idempotency-Replayed", "Location", "Publication-Version", "Trace-Id"]
@@ -186,11 +231,15 @@ fn a_patch_is_made_from_the_whole() {
     let (whole, patch) = (&schemas["CampaignStatusWrite"], &schemas["CampaignStatusPatch"]);
     assert_eq!(whole["required"], serde_json::json!(["sequence"]));
     assert!(patch.get("required").is_none());
-    for (field, nullable) in [("sequence", false), ("isFinal", true), ("description", true), ("code", true)] {
+    for (field, nullable) in
+        [("sequence", false), ("isFinal", true), ("description", true), ("code", true)]
+    {
         let schema = &patch["properties"][field];
-        let null_alternative =
-            schema["oneOf"].as_array().is_some_and(|of| of.contains(&serde_json::json!({"type": "null"})));
-        let null_type = schema["type"].as_array().is_some_and(|types| types.contains(&"null".into()));
+        let null_alternative = schema["oneOf"]
+            .as_array()
+            .is_some_and(|of| of.contains(&serde_json::json!({"type": "null"})));
+        let null_type =
+            schema["type"].as_array().is_some_and(|types| types.contains(&"null".into()));
         assert_eq!(null_alternative || null_type, nullable, "{field}: {schema}");
         assert!(schema.get("default").is_none(), "{field}: absent means unchanged");
     }
@@ -207,7 +256,10 @@ fn the_document_for_old_tools_has_nothing_of_the_new_version() {
             Value::Array(values) => values.iter().for_each(check),
             Value::Object(object) => {
                 check_schema(object);
-                object.iter().filter(|(name, _)| !name.starts_with("example")).for_each(|(_, value)| check(value));
+                object
+                    .iter()
+                    .filter(|(name, _)| !name.starts_with("example"))
+                    .for_each(|(_, value)| check(value));
             }
             _ => {}
         }
@@ -215,10 +267,16 @@ fn the_document_for_old_tools_has_nothing_of_the_new_version() {
     fn check_schema(object: &Map<String, Value>) {
         let null = |value: &Value| value["type"] == "null";
         assert!(!object.get("type").is_some_and(Value::is_array), "{object:?}");
-        assert!(!object.values().any(|value| value.as_array().is_some_and(|of| of.iter().any(null))), "{object:?}");
+        assert!(
+            !object.values().any(|value| value.as_array().is_some_and(|of| of.iter().any(null))),
+            "{object:?}"
+        );
         assert!(!object.get("examples").is_some_and(Value::is_array), "{object:?}");
         assert!(!object.get("exclusiveMinimum").is_some_and(Value::is_number), "{object:?}");
-        assert!(!object.get("$ref").is_some_and(Value::is_string) || object.len() == 1, "{object:?}");
+        assert!(
+            !object.get("$ref").is_some_and(Value::is_string) || object.len() == 1,
+            "{object:?}"
+        );
     }
     let document = kampanje::openapi::version_3_0(document(&routes()));
     assert_eq!(document["openapi"], "3.0.3");

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/opportunities";
 
-/// An app on 2031-05-14 with the contact C, the salesperson JO and the campaigns MAY (all of May), SINCE (from June on) and
-/// OPEN (without dates).
+/// An app on 2031-05-14 with the contact C, the salesperson JO and the campaigns MAY (all of May),
+/// SINCE (from June on) and OPEN (without dates).
 async fn app() -> TestApp {
-    let app = TestApp::at(Calendar::new(Arc::new(|| "2031-05-14T09:30:00Z".parse().unwrap()))).await;
+    let app =
+        TestApp::at(Calendar::new(Arc::new(|| "2031-05-14T09:30:00Z".parse().unwrap()))).await;
     app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
     app.put("/v1/contacts/C", &json!({"type": "COMPANY", "name": "C"})).await.expect(201);
     let rows = json!([
@@ -21,7 +22,7 @@ async fn app() -> TestApp {
         {"number": "SINCE", "startingDate": "2031-06-01"}, {"number": "OPEN"}
     ]);
     app.post("/v1/campaigns/batch", &json!({"rows": rows})).await.expect(200);
-    app.touched();
+    app.changed_keys();
     app
 }
 
@@ -49,27 +50,39 @@ async fn an_opportunity_lives_from_creation_to_deletion() {
     );
     let path = format!("{PATH}/BIG");
     let won = app.patch(&path, &json!({"state": "WON", "chancePercent": "100"})).await.expect(200);
-    assert_eq!((&won["closedDate"], &won["creationDate"]), (&json!("2031-05-14"), &json!("2031-05-02")));
-    let patched = app.patch(&path, &json!({"state": "IN_PROGRESS", "salespersonCode": null, "stage": null})).await;
+    assert_eq!(
+        (&won["closedDate"], &won["creationDate"]),
+        (&json!("2031-05-14"), &json!("2031-05-02"))
+    );
+    let patched = app
+        .patch(&path, &json!({"state": "IN_PROGRESS", "salespersonCode": null, "stage": null}))
+        .await;
     let patched = patched.expect(200);
     assert_eq!(
         (&patched["closedDate"], &patched["salespersonCode"], &patched["stage"]),
         (&Value::Null, &Value::Null, &json!(""))
     );
     // What the ERP sends again without a date keeps the one it has.
-    let replaced = app.put(&path, &json!({"contactNumber": "C", "state": "LOST"})).await.expect(200);
-    assert_eq!((&replaced["creationDate"], &replaced["closedDate"]), (&json!("2031-05-02"), &json!("2031-05-14")));
+    let replaced =
+        app.put(&path, &json!({"contactNumber": "C", "state": "LOST"})).await.expect(200);
+    assert_eq!(
+        (&replaced["creationDate"], &replaced["closedDate"]),
+        (&json!("2031-05-02"), &json!("2031-05-14"))
+    );
     app.sql("UPDATE opportunities SET closed_date = '2031-05-03' WHERE number = 'BIG'").await;
-    let rows = json!([{"number": "BIG", "contactNumber": "C", "state": "WON"}, {"contactNumber": "C"}]);
+    let rows =
+        json!([{"number": "BIG", "contactNumber": "C", "state": "WON"}, {"contactNumber": "C"}]);
     let receipts = app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.expect(200);
     assert_eq!(
         (&receipts["receipts"][0]["status"], &receipts["receipts"][1]["key"]),
         (&json!(200), &json!("OP000002"))
     );
-    let listed = app.get(&format!("{PATH}?filter=state%20eq%20'WON'%20and%20closedDate%20lt%202031-05-04")).await;
+    let listed = app
+        .get(&format!("{PATH}?filter=state%20eq%20'WON'%20and%20closedDate%20lt%202031-05-04"))
+        .await;
     assert_eq!(listed.expect(200)["value"][0]["number"], "BIG");
     app.delete(&path).await.expect(204);
-    assert_eq!(app.touched(), Touched::default());
+    assert_eq!(app.changed_keys(), ChangedKeys::default());
 }
 
 #[actix_web::test]
@@ -90,9 +103,14 @@ async fn an_opportunity_comes_up_inside_its_campaign_s_dates() {
         create(campaign, date).await.expect(201);
     }
     let outside = pairs(&[("/creationDate", "OUTSIDE_CAMPAIGN")]);
-    for (campaign, date) in [("MAY", "2031-04-30"), ("MAY", "2031-06-01"), ("SINCE", "2031-05-31")] {
+    for (campaign, date) in [("MAY", "2031-04-30"), ("MAY", "2031-06-01"), ("SINCE", "2031-05-31")]
+    {
         let refused = create(campaign, date).await;
-        assert_eq!((refused.status.as_u16(), refused.errors()), (422, outside.clone()), "{campaign} {date}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (422, outside.clone()),
+            "{campaign} {date}"
+        );
     }
     let params = create("SINCE", "2031-05-31").await.json()["errors"][0]["params"].clone();
     assert_eq!(params, json!({"startingDate": "2031-06-01", "endingDate": null}));
@@ -136,8 +154,11 @@ async fn everything_wrong_is_named_at_once() {
     );
     let not_found = "REFERENCE_NOT_FOUND";
     let missing = json!({"contactNumber": "NO", "campaignNumber": "NO", "salespersonCode": "NO"});
-    let expected =
-        pairs(&[("/campaignNumber", not_found), ("/contactNumber", not_found), ("/salespersonCode", not_found)]);
+    let expected = pairs(&[
+        ("/campaignNumber", not_found),
+        ("/contactNumber", not_found),
+        ("/salespersonCode", not_found),
+    ]);
     assert_eq!(app.post(PATH, &missing).await.errors(), expected);
     app.patch("/v1/salespeople/JO", &json!({"blocked": true})).await.expect(200);
     let all = json!({"contactNumber": "NO", "campaignNumber": "SINCE", "salespersonCode": "JO"});
@@ -149,7 +170,9 @@ async fn everything_wrong_is_named_at_once() {
     let refused = app.post(PATH, &all).await;
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
     app.put(&format!("{PATH}/A"), &json!({"contactNumber": "C"})).await.expect(201);
-    let taken = app.post(PATH, &json!({"number": "a", "contactNumber": "C", "campaignNumber": "SINCE"})).await;
+    let taken = app
+        .post(PATH, &json!({"number": "a", "contactNumber": "C", "campaignNumber": "SINCE"}))
+        .await;
     let expected = pairs(&[("/creationDate", "OUTSIDE_CAMPAIGN"), ("/number", "ALREADY_EXISTS")]);
     assert_eq!((taken.status.as_u16(), taken.errors()), (409, expected));
 }

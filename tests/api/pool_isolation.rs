@@ -38,12 +38,14 @@ impl Service {
     async fn new(statements: &str) -> Self {
         let database = TestDatabase::new().await;
         let mut conn = connect(&database.url()).await.unwrap();
-        let rows = "INSERT INTO campaign_statuses (id, code, sequence) VALUES (uuid_v7(), 'OPEN', 1);
+        let rows =
+            "INSERT INTO campaign_statuses (id, code, sequence) VALUES (uuid_v7(), 'OPEN', 1);
             INSERT INTO segments (id, number) VALUES (uuid_v7(), 'S');";
         conn.batch_execute(&format!("{rows}{statements}")).await.unwrap();
         let serving = Serving::start(&[], Some(&database.url()));
         let service = Self { serving, database, client: Client::new() };
-        let item = service.request(Method::PUT, "/v1/items/DESK").json(&json!({"listPrice": "400"}));
+        let item =
+            service.request(Method::PUT, "/v1/items/DESK").json(&json!({"listPrice": "400"}));
         Reply::to(item).await.expect(201);
         service
     }
@@ -118,7 +120,8 @@ impl Service {
         let clients = join_all((0..CLIENTS).map(async |number| {
             while working.get() {
                 let reply = Reply::to(load(number)).await;
-                let is_retryable = reply.status == 503 && reply.header("retry-after").parse::<u32>().is_ok();
+                let is_retryable =
+                    reply.status == 503 && reply.header("retry-after").parse::<u32>().is_ok();
                 assert!(reply.status.is_success() || is_retryable, "{reply:?}");
                 let code = if is_retryable { reply.code() } else { String::new() };
                 *counts.borrow_mut().entry(code).or_default() += 1;

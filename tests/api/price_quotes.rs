@@ -1,4 +1,5 @@
-//! Quotes over HTTP: what the protocol adds to the rules of price, which tests/api/pricing_cases.rs plays.
+//! Quotes over HTTP: what the protocol adds to the rules of price, which tests/api/pricing_cases.rs
+//! plays.
 
 use std::time::{Duration, Instant};
 
@@ -28,10 +29,10 @@ async fn fill(app: &TestApp) {
     app.post("/v1/items", &json!({"number": "LAMP", "listPrice": "20"})).await.expect(201);
     let buyer = json!({"number": "BUYER", "type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}});
     app.post("/v1/contacts", &buyer).await.expect(201);
-    let anne = json!({"number": "ANNE", "type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
+    let anne =
+        json!({"number": "ANNE", "type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
     app.post("/v1/contacts", &anne).await.expect(201);
-    let price =
-        json!({"source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK", "unitPrice": "90"});
+    let price = json!({"source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK", "unitPrice": "90"});
     app.post("/v1/prices", &price).await.expect(201);
 }
 
@@ -41,7 +42,12 @@ fn asking(lines: &Value) -> Value {
 
 /// The problem of each line; empty for those that have a price.
 fn codes(quote: &Value) -> Vec<&str> {
-    quote["lines"].as_array().unwrap().iter().map(|line| line["problem"]["code"].as_str().unwrap_or_default()).collect()
+    quote["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["problem"]["code"].as_str().unwrap_or_default())
+        .collect()
 }
 
 #[actix_web::test]
@@ -68,17 +74,29 @@ async fn both_forms_answer_the_same_and_say_how_new_they_are() {
     );
     assert_eq!(line["source"], json!({"type": "CONTACT", "contactNumber": "BUYER"}));
     assert_eq!(line["priceLine"]["publicationVersion"].to_string(), version);
-    assert_eq!(quote["totals"], json!({"grossAmount": "297", "discountAmount": "0", "lineAmount": "297"}));
+    assert_eq!(
+        quote["totals"],
+        json!({"grossAmount": "297", "discountAmount": "0", "lineAmount": "297"})
+    );
 }
 
 #[actix_web::test]
 async fn whoever_asks_is_known_by_one_name() {
     let app = app().await;
-    for (who, price) in [("contactNumber=BUYER", "90"), ("customerNumber=D1", "90"), ("contactNumber=ANNE", "90")] {
-        assert_eq!(app.get(&format!("{DESK}&{who}")).await.expect(200)["lines"][0]["unitPrice"], price, "{who}");
+    for (who, price) in
+        [("contactNumber=BUYER", "90"), ("customerNumber=D1", "90"), ("contactNumber=ANNE", "90")]
+    {
+        assert_eq!(
+            app.get(&format!("{DESK}&{who}")).await.expect(200)["lines"][0]["unitPrice"],
+            price,
+            "{who}"
+        );
     }
     let nobody = app.get(DESK).await.expect(200);
-    assert_eq!((&nobody["accountNumber"], &nobody["lines"][0]["unitPrice"]), (&Value::Null, &json!("100")));
+    assert_eq!(
+        (&nobody["accountNumber"], &nobody["lines"][0]["unitPrice"]),
+        (&Value::Null, &json!("100"))
+    );
     for (names, field, code) in [
         (json!({"contactNumber": "ANNE", "customerNumber": "D1"}), "customerNumber", "NOT_ALLOWED"),
         (json!({"contactNumber": "D1"}), "contactNumber", "REFERENCE_NOT_FOUND"),
@@ -87,10 +105,18 @@ async fn whoever_asks_is_known_by_one_name() {
         let mut body = names.clone();
         body["lines"] = json!([{"itemNumber": "DESK"}]);
         let posted = app.post(PATH, &body).await;
-        assert_eq!((posted.status.as_u16(), posted.code().as_str()), (422, "VALIDATION_FAILED"), "{names}");
+        assert_eq!(
+            (posted.status.as_u16(), posted.code().as_str()),
+            (422, "VALIDATION_FAILED"),
+            "{names}"
+        );
         assert_eq!(posted.errors(), pairs(&[(&format!("/{field}"), code)]), "{names}");
         let got = Reply::to(app.request(Method::GET, DESK).query(names.as_object().unwrap())).await;
-        assert_eq!((got.status.as_u16(), got.errors()), (422, pairs(&[(&format!("?{field}"), code)])), "{names}");
+        assert_eq!(
+            (got.status.as_u16(), got.errors()),
+            (422, pairs(&[(&format!("?{field}"), code)])),
+            "{names}"
+        );
     }
 }
 
@@ -121,13 +147,22 @@ async fn a_line_that_cannot_be_priced_leaves_the_others_alone() {
             ""
         ]
     );
-    assert_eq!((&quote["lines"][0]["unitPrice"], &quote["lines"][8]["lineAmount"]), (&json!("90"), &json!("10")));
-    assert_eq!(quote["totals"]["lineAmount"], "1000000000000099", "sums may be longer than amounts");
+    assert_eq!(
+        (&quote["lines"][0]["unitPrice"], &quote["lines"][8]["lineAmount"]),
+        (&json!("90"), &json!("10"))
+    );
+    assert_eq!(
+        quote["totals"]["lineAmount"], "1000000000000099",
+        "sums may be longer than amounts"
+    );
     assert_eq!(quote["lines"][1].as_object().unwrap().keys().collect::<Vec<_>>(), ["problem"]);
     // No rate has begun: every line that could be priced says so.
     let mut body = asking(&json!([{"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"}]));
     body["currencyCode"] = json!("USD");
-    assert_eq!(codes(&app.post(PATH, &body).await.expect(200)), ["EXCHANGE_RATE_MISSING", "UNKNOWN_ITEM"]);
+    assert_eq!(
+        codes(&app.post(PATH, &body).await.expect(200)),
+        ["EXCHANGE_RATE_MISSING", "UNKNOWN_ITEM"]
+    );
     let rate = json!({"currencyCode": "USD", "startingDate": "2031-05-16", "rate": "2"});
     app.post("/v1/exchange-rates", &rate).await.expect(201);
     assert_eq!(codes(&app.post(PATH, &body).await.expect(200))[0], "EXCHANGE_RATE_MISSING");
@@ -140,7 +175,8 @@ async fn a_document_has_1_to_1000_lines() {
     let app = app().await;
     const ITEMS: [&str; 2] = ["DESK", "LAMP"];
     let lines = |count: usize| {
-        let line = |at: usize| json!({"itemNumber": ITEMS[at % 2], "quantity": (at + 1).to_string()});
+        let line =
+            |at: usize| json!({"itemNumber": ITEMS[at % 2], "quantity": (at + 1).to_string()});
         asking(&json!((0..count).map(line).collect::<Vec<_>>()))
     };
     let quote = app.post(PATH, &lines(1_000)).await.expect(200);
@@ -148,13 +184,23 @@ async fn a_document_has_1_to_1000_lines() {
     assert_eq!(amounts.len(), 1_000);
     for (at, line) in amounts.iter().enumerate() {
         let price = [90, 20][at % 2];
-        assert_eq!(line["lineAmount"], ((at + 1) * price).to_string(), "the lines keep their order");
+        assert_eq!(
+            line["lineAmount"],
+            ((at + 1) * price).to_string(),
+            "the lines keep their order"
+        );
     }
     assert_eq!(quote["totals"]["lineAmount"], (250_000 * 90 + 250_500 * 20).to_string());
     let refused = app.post(PATH, &lines(1_001)).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/lines", "TOO_LONG")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("/lines", "TOO_LONG")]))
+    );
     let refused = app.post(PATH, &lines(0)).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("/lines", "TOO_SHORT")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("/lines", "TOO_SHORT")]))
+    );
 }
 
 #[actix_web::test]
@@ -204,7 +250,8 @@ async fn everything_wrong_is_named_at_once() {
 #[actix_web::test]
 async fn an_answer_explains_itself_when_it_is_asked_to() {
     let app = app().await;
-    let dearer = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "95"});
+    let dearer =
+        json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "95"});
     app.post("/v1/prices", &dearer).await.expect(201);
     let mut body = asking(&json!([{"itemNumber": "DESK"}]));
     let plain = app.post(PATH, &body).await.expect(200);
@@ -212,7 +259,10 @@ async fn an_answer_explains_itself_when_it_is_asked_to() {
     let by_query = app.post(&format!("{PATH}?explain=true"), &body).await.expect(200);
     body["explain"] = json!(true);
     let by_body = app.post(PATH, &body).await.expect(200);
-    let got = app.get(&format!("{DESK}&customerNumber=D1&date=2031-05-15&explain=true")).await.expect(200);
+    let got = app
+        .get(&format!("{DESK}&customerNumber=D1&date=2031-05-15&explain=true"))
+        .await
+        .expect(200);
     assert_eq!((&by_query, &by_body), (&got, &got));
     let mut verdicts: Vec<_> = got["lines"][0]["trace"]["prices"]
         .as_array()
@@ -223,7 +273,9 @@ async fn an_answer_explains_itself_when_it_is_asked_to() {
     verdicts.sort_unstable();
     assert_eq!(verdicts, [("90", "CHOSEN"), ("95", "HIGHER_NET")]);
     // A named campaign that grants nothing says why.
-    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"})).await.expect(201);
+    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"}))
+        .await
+        .expect(201);
     body["campaignNumber"] = json!("SPRING");
     let named = app.post(PATH, &body).await.expect(200);
     let verdict = json!({"campaignNumber": "SPRING", "verdict": "NOT_PUBLISHED"});
@@ -244,7 +296,10 @@ async fn a_reader_may_ask_for_what_it_has_written() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
     let posted = app.post(&format!("{PATH}?minPublicationVersion={}", i64::MAX), &body).await;
     for refused in [got, posted] {
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "VERSION_NOT_REACHED"));
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (503, "VERSION_NOT_REACHED")
+        );
         assert_eq!(refused.header("retry-after"), "1");
     }
     for wrong in ["-1", "x", "1.5", "9223372036854775808", ""] {
@@ -253,7 +308,8 @@ async fn a_reader_may_ask_for_what_it_has_written() {
         assert_eq!(refused.errors()[0].0, "?minPublicationVersion", "{wrong}");
     }
     // The version comes while the reader waits.
-    let price = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "80"});
+    let price =
+        json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "80"});
     let next = at(&(version + 1).to_string());
     let (quote, written) = join(app.get(&next), app.post("/v1/prices", &price)).await;
     assert_eq!(written.header("publication-version"), (version + 1).to_string());
@@ -267,9 +323,15 @@ async fn an_answer_that_is_known_is_not_sent_again() {
     let first = app.get(&path).await;
     let etag = first.header("etag").to_owned();
     let known = app.send(Method::GET, &path, &[("if-none-match", &etag)], None).await;
-    assert_eq!((known.status.as_u16(), known.text.as_str(), known.header("etag")), (304, "", etag.as_str()));
+    assert_eq!(
+        (known.status.as_u16(), known.text.as_str(), known.header("etag")),
+        (304, "", etag.as_str())
+    );
     assert_eq!(known.header("publication-version"), first.header("publication-version"));
-    assert_eq!(app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await.text, first.text);
+    assert_eq!(
+        app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await.text,
+        first.text
+    );
     app.patch("/v1/items/DESK", &json!({"listPrice": "101"})).await.expect(200);
     let changed = app.send(Method::GET, &path, &[("if-none-match", &etag)], None).await;
     assert_eq!(changed.expect(200)["lines"][0]["listPrice"], "101");
@@ -293,7 +355,11 @@ async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
         clock.set(instant);
         let quote = app.get(&path).await;
         assert_eq!((quote.status.as_u16(), &quote.text), (200, &before.text));
-        assert_eq!((quote.header("snapshot-age"), quote.header("snapshot-stale")), (age, stale), "{instant}");
+        assert_eq!(
+            (quote.header("snapshot-age"), quote.header("snapshot-stale")),
+            (age, stale),
+            "{instant}"
+        );
     }
     let body = asking(&json!([{"itemNumber": "LAMP"}]));
     assert_eq!(app.post(PATH, &body).await.expect(200)["lines"][0]["unitPrice"], "20");
@@ -306,7 +372,11 @@ async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
         app.get("/v1/items").await,
         app.get("/v1/publications/1").await,
     ] {
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (503, "UNAVAILABLE"),
+            "{refused:?}"
+        );
         assert_eq!(refused.header("retry-after"), "1");
     }
 }
@@ -314,8 +384,9 @@ async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
 /// The headers of a reply but for those that are its own.
 fn headers(reply: &Reply) -> Vec<(String, String)> {
     let others = reply.headers.iter().filter(|(name, _)| *name != "trace-id" && *name != "date");
-    let mut headers: Vec<_> =
-        others.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let mut headers: Vec<_> = others
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .collect();
     headers.sort();
     headers
 }
@@ -361,7 +432,11 @@ async fn the_usual_question_is_answered_like_any_other() {
         let traced = app.send(Method::GET, path, &[("traceparent", parent)], None).await;
         assert_eq!(traced.header("trace-id"), "4bf92f3577b34da6a3ce929d0e0e4736", "{path}");
         let own = app.get(path).await;
-        assert!(own.header("trace-id").len() == 32 && own.header("trace-id") != traced.header("trace-id"), "{path}");
+        assert!(
+            own.header("trace-id").len() == 32
+                && own.header("trace-id") != traced.header("trace-id"),
+            "{path}"
+        );
     }
     let head = app.send(Method::HEAD, DESK, &[], None).await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
@@ -370,9 +445,12 @@ async fn the_usual_question_is_answered_like_any_other() {
 #[actix_web::test]
 async fn the_usual_document_is_answered_like_any_other() {
     let app = app().await;
-    let line = |members: &str| format!(r#"{{"date":"2031-05-15","contactNumber":"anne","lines":[{members}]}}"#);
-    let desk =
-        line(r#"{"itemNumber":"desk","quantity":"2.50","variantCode":"oak","taxPercent":"7"},{"itemNumber":"NEVER"}"#);
+    let line = |members: &str| {
+        format!(r#"{{"date":"2031-05-15","contactNumber":"anne","lines":[{members}]}}"#)
+    };
+    let desk = line(
+        r#"{"itemNumber":"desk","quantity":"2.50","variantCode":"oak","taxPercent":"7"},{"itemNumber":"NEVER"}"#,
+    );
     for (query, body) in [
         ("", desk.as_str()),
         ("", &format!(" {desk}\n")),
@@ -383,9 +461,15 @@ async fn the_usual_document_is_answered_like_any_other() {
         ("?explain=true&explain=true", &desk),
         ("?publicationVersion=1", &desk),
         ("?unknown=1", &desk),
-        ("", r#"{"date":"2031-05-15","customerNumber":"D1","explain":true,"lines":[{"itemNumber":"LAMP"}]}"#),
+        (
+            "",
+            r#"{"date":"2031-05-15","customerNumber":"D1","explain":true,"lines":[{"itemNumber":"LAMP"}]}"#,
+        ),
         ("", r#"{"lines":[]}"#),
-        ("", r#"{"lines":[{"itemNumber":"DESK","quantity":"0"},{"itemNumber":"DESK","quantity":1}],"other":null}"#),
+        (
+            "",
+            r#"{"lines":[{"itemNumber":"DESK","quantity":"0"},{"itemNumber":"DESK","quantity":1}],"other":null}"#,
+        ),
         ("", &line(r#"{"itemNumber":"DESK"},{"itemNumber":""}"#)),
         ("", &line(r#"["DESK"]"#)),
         ("", &line(r#"{"itemNumber":"DE\u0053K"}"#)),
@@ -396,8 +480,11 @@ async fn the_usual_document_is_answered_like_any_other() {
         ("", ""),
     ] {
         let path = format!("{PATH}{query}");
-        let usual = app.send(Method::POST, &path, &[("content-type", "application/json")], Some(body)).await;
-        // Whoever says more of the body than is needed is answered by the handler behind the router.
+        let usual = app
+            .send(Method::POST, &path, &[("content-type", "application/json")], Some(body))
+            .await;
+        // Whoever says more of the body than is needed is answered by the handler behind the
+        // router.
         let kind = [("content-type", "application/json; charset=utf-8")];
         let other = app.send(Method::POST, &path, &kind, Some(body)).await;
         are_alike(&usual, &other, &format!("{query} {body}"));
@@ -410,7 +497,8 @@ async fn next_answer(stream: &mut TcpStream) -> (String, String) {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
             if body.len() >= length.parse::<usize>().unwrap() {
                 return (head.to_owned(), body.to_owned());
             }
@@ -423,7 +511,8 @@ async fn next_answer(stream: &mut TcpStream) -> (String, String) {
 #[actix_web::test]
 async fn a_document_is_answered_however_it_arrives() {
     let app = app().await;
-    let document = asking(&json!([{"itemNumber": "DESK", "quantity": "3"}, {"itemNumber": "LAMP"}]));
+    let document =
+        asking(&json!([{"itemNumber": "DESK", "quantity": "3"}, {"itemNumber": "LAMP"}]));
     let answer = app.post(PATH, &document).await;
     let expected = answer.text.clone();
     assert_eq!(answer.json()["lines"][0]["unitPrice"], "90");
@@ -438,7 +527,14 @@ async fn a_document_is_answered_however_it_arrives() {
     let head = whole.len() - document.len();
     let mut stream = TcpStream::connect(app.address).await.unwrap();
     // One connection for all: what one request leaves behind, the next would find.
-    for cuts in [vec![], vec![head], vec![head + 20], vec![head, head + 1, head + 50], vec![10, head + 9], vec![]] {
+    for cuts in [
+        vec![],
+        vec![head],
+        vec![head + 20],
+        vec![head, head + 1, head + 50],
+        vec![10, head + 9],
+        vec![],
+    ] {
         let mut from = 0;
         for cut in cuts.iter().copied().chain([whole.len()]) {
             stream.write_all(&whole.as_bytes()[from..cut]).await.unwrap();
@@ -449,10 +545,16 @@ async fn a_document_is_answered_however_it_arrives() {
         assert!(head.starts_with("HTTP/1.1 200") && body == expected, "{cuts:?} {head} {body}");
     }
     // Several at once, of which one is refused.
-    stream.write_all([post(&document), post(&wrong), post(&document)].concat().as_bytes()).await.unwrap();
+    stream
+        .write_all([post(&document), post(&wrong), post(&document)].concat().as_bytes())
+        .await
+        .unwrap();
     for (status, sought) in [("200", expected.as_str()), ("400", "REQUIRED"), ("200", &expected)] {
         let (head, body) = next_answer(&mut stream).await;
-        assert!(head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(sought), "{head} {body}");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status}")) && body.contains(sought),
+            "{head} {body}"
+        );
     }
     // In chunks, without a length.
     let chunks = format!("{:x}\r\n{document}\r\n0\r\n\r\n", document.len());
@@ -475,15 +577,21 @@ async fn a_question_is_counted_and_refused_like_any_other() {
         }
     };
     assert_eq!(app.get(DESK).await.status, 401);
-    assert_eq!(app.send(Method::GET, DESK, &[("authorization", "Bearer x")], None).await.status, 401);
+    assert_eq!(
+        app.send(Method::GET, DESK, &[("authorization", "Bearer x")], None).await.status,
+        401
+    );
     assert_eq!(with("accept", "application/JSON;q=0.5").await, 200);
     assert_eq!(with("accept", "text/html").await, 406);
     assert_eq!(with("accept", "application/json;q=0").await, 406);
     // Other tests of this process count here too, so the figure can only be seen to grow.
     let counted = || async {
-        let name = r#"kampanje_http_requests_total{method="GET",route="/v1/price-quotes",status="200"}"#;
+        let name =
+            r#"kampanje_http_requests_total{method="GET",route="/v1/price-quotes",status="200"}"#;
         let text = app.get("/metrics").await.text;
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok()).unwrap_or_default()
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+            .unwrap_or_default()
     };
     let before = counted().await;
     for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! The worked cases of tests/cases/pricing.json over HTTP: each world is built through the API in a database of its own, and each
-//! quote is asked for by GET and by POST.
+//! The worked cases of tests/cases/pricing.json over HTTP: each world is built through the API in a
+//! database of its own, and each quote is asked for by GET and by POST.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,8 @@ use super::support::app::{Reply, TestApp};
 /// So many worlds are built at a time.
 const AT_ONCE: usize = 6;
 /// What a request says of its line; the rest is about the document.
-const OF_LINE: [&str; 5] = ["itemNumber", "variantCode", "unitOfMeasureCode", "quantity", "taxPercent"];
+const OF_LINE: [&str; 5] =
+    ["itemNumber", "variantCode", "unitOfMeasureCode", "quantity", "taxPercent"];
 
 #[actix_web::test]
 async fn every_worked_case_holds() {
@@ -34,10 +35,17 @@ async fn mistakes(case: &Value) -> Vec<String> {
     for asked in case["quotes"].as_array().unwrap() {
         let answer = ask(&app, &asked["request"]).await;
         if let Err(difference) = compare(&asked["expect"], &answer, &ids) {
-            wrong.push(format!("{}: {}\n  {difference}\n  {answer}", case["name"], asked["request"]));
+            wrong.push(format!(
+                "{}: {}\n  {difference}\n  {answer}",
+                case["name"], asked["request"]
+            ));
         }
         if answer["trace"]["lineDiscountAllowed"] == true {
-            assert_eq!(chosen(&answer["trace"]["discounts"]), answer["discountLine"]["id"], "{answer}");
+            assert_eq!(
+                chosen(&answer["trace"]["discounts"]),
+                answer["discountLine"]["id"],
+                "{answer}"
+            );
         }
         assert_eq!(chosen(&answer["trace"]["prices"]), answer["priceLine"]["id"], "{answer}");
     }
@@ -46,7 +54,8 @@ async fn mistakes(case: &Value) -> Vec<String> {
 
 /// The id of the line that a trace calls chosen, if it calls one so.
 fn chosen(lines: &Value) -> Value {
-    let mut chosen = lines.as_array().into_iter().flatten().filter(|line| line["verdict"] == "CHOSEN");
+    let mut chosen =
+        lines.as_array().into_iter().flatten().filter(|line| line["verdict"] == "CHOSEN");
     let only = chosen.next().map_or(Value::Null, |line| line["id"].clone());
     assert!(chosen.next().is_none(), "{lines}");
     only
@@ -59,17 +68,21 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
     }
     for currency in list(world, "currencies") {
         let code = text(&currency, "code");
-        app.put(&format!("/v1/currencies/{code}"), &without(&currency, "exchangeRates")).await.expect(201);
+        app.put(&format!("/v1/currencies/{code}"), &without(&currency, "exchangeRates"))
+            .await
+            .expect(201);
         for rate in list(&currency, "exchangeRates") {
             let rate = with(&rate, "currencyCode", json!(code));
             app.post("/v1/exchange-rates", &rate).await.expect(201);
         }
     }
     for item in list(world, "items") {
-        let variants: Vec<Value> = list(&item, "variants").iter().map(|code| json!({ "code": code })).collect();
+        let variants: Vec<Value> =
+            list(&item, "variants").iter().map(|code| json!({ "code": code })).collect();
         app.post("/v1/items", &with(&item, "variants", json!(variants))).await.expect(201);
     }
-    let contacts: Vec<Value> = list(world, "contacts").iter().map(|c| with(c, "name", c["number"].clone())).collect();
+    let contacts: Vec<Value> =
+        list(world, "contacts").iter().map(|c| with(c, "name", c["number"].clone())).collect();
     if !contacts.is_empty() {
         app.post("/v1/contacts/batch", &json!({ "rows": contacts })).await.expect(200);
     }
@@ -85,7 +98,11 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
             let body = without(&line, "key");
             let created = match line["source"]["campaignNumber"].as_str() {
                 Some(number) => {
-                    app.post(&format!("/v1/campaigns/{number}/{collection}"), &without(&body, "source")).await
+                    app.post(
+                        &format!("/v1/campaigns/{number}/{collection}"),
+                        &without(&body, "source"),
+                    )
+                    .await
                 }
                 None => app.post(&format!("/v1/{collection}"), &body).await,
             };
@@ -96,7 +113,9 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
         let path = format!("/v1/campaigns/{}", text(&campaign, "number"));
         let withdrawn = campaign.get("withdrawn") == Some(&json!(true));
         if campaign["published"] == true || withdrawn {
-            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]})).await.expect(201);
+            app.post(&format!("{path}/activations"), &json!({"acknowledge": ["*"]}))
+                .await
+                .expect(201);
         }
         if withdrawn {
             app.post(&format!("{path}/deactivations"), &json!({})).await.expect(201);
@@ -116,9 +135,14 @@ async fn prepare(app: &TestApp, campaign: &Value) {
     app.post("/v1/segments", &segment).await.expect(201);
     let target = |number: &Value| json!({ "contactNumber": number });
     let no_target = |number: &Value| json!({ "contactNumber": number, "campaignTarget": false });
-    let rows: Vec<Value> =
-        list(campaign, "audience").iter().map(target).chain(list(campaign, "leftOut").iter().map(no_target)).collect();
-    app.post(&format!("/v1/segments/{number}/lines/batch"), &json!({ "rows": rows })).await.expect(200);
+    let rows: Vec<Value> = list(campaign, "audience")
+        .iter()
+        .map(target)
+        .chain(list(campaign, "leftOut").iter().map(no_target))
+        .collect();
+    app.post(&format!("/v1/segments/{number}/lines/batch"), &json!({ "rows": rows }))
+        .await
+        .expect(200);
 }
 
 /// The answer to the one line of a request, which both forms of the operation give alike.
@@ -146,7 +170,9 @@ fn compare(expected: &Value, answer: &Value, ids: &HashMap<String, String>) -> R
         };
         let same = match name.as_str() {
             "error" | "source" => want == got,
-            "priceLine" | "discountLine" => want.as_str().map(|key| ids[key].as_str()) == got["id"].as_str(),
+            "priceLine" | "discountLine" => {
+                want.as_str().map(|key| ids[key].as_str()) == got["id"].as_str()
+            }
             _ => number(want) == number(got),
         };
         if !same {

@@ -14,7 +14,9 @@ use super::support::database::TestDatabase;
 
 pub fn kampanje(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kampanje"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KAMPANJE_") || name == "DATABASE_URL") {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("KAMPANJE_") || name == "DATABASE_URL")
+    {
         command.env_remove(name);
     }
     command.args(arguments);
@@ -37,7 +39,7 @@ fn refusal(output: &Output) -> String {
 /// A serving process; killed when the value goes, or our process ends, however that is.
 pub struct Serving {
     pub child: Child,
-    leash: Child,
+    watchdog: Child,
     log: Receiver<Value>,
     /// What was logged before it listened.
     started: Vec<Value>,
@@ -47,8 +49,8 @@ pub struct Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         // Before the process: once that is gone, its id may be another's.
-        let _ = self.leash.kill();
-        let _ = self.leash.wait();
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -94,7 +96,13 @@ impl Serving {
         }
         let mut child = command.spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
-        let mut serving = Self { leash: leash(child.id()), child, log, started: Vec::new(), url: String::new() };
+        let mut serving = Self {
+            watchdog: watchdog(child.id()),
+            child,
+            log,
+            started: Vec::new(),
+            url: String::new(),
+        };
         while serving.url.is_empty() {
             let line = match serving.log.recv_timeout(Duration::from_secs(120)) {
                 Ok(line) => line,
@@ -139,7 +147,10 @@ impl Serving {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -156,10 +167,13 @@ impl Serving {
 }
 
 /// Kills a process as soon as its own standard input closes, which the kernel sees to when we end.
-fn leash(pid: u32) -> Child {
+fn watchdog(pid: u32) -> Child {
     let script = "trap '' HUP INT TERM; read -r _; kill -KILL \"$1\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "leash", &pid.to_string()]).stdin(Stdio::piped()).stderr(Stdio::null());
+    shell
+        .args(["-c", script, "leash", &pid.to_string()])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null());
     shell.spawn().unwrap()
 }
 
@@ -232,29 +246,47 @@ async fn replicas_share_the_key_of_their_cursors() {
     let database = TestDatabase::new().await;
     let replicas = [(); 2].map(|()| Serving::start(&[], Some(&database.url())));
     let client = reqwest::Client::new();
-    let rows = serde_json::json!({"rows": [{"code": "A", "sequence": 1}, {"code": "B", "sequence": 2}]});
+    let rows =
+        serde_json::json!({"rows": [{"code": "A", "sequence": 1}, {"code": "B", "sequence": 2}]});
     let path = format!("{}/v1/campaign-statuses", replicas[0].url);
-    assert_eq!(client.post(format!("{path}/batch")).json(&rows).send().await.unwrap().status(), 200);
-    let page: Value = client.get(format!("{path}?top=1")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        client.post(format!("{path}/batch")).json(&rows).send().await.unwrap().status(),
+        200
+    );
+    let page: Value =
+        client.get(format!("{path}?top=1")).send().await.unwrap().json().await.unwrap();
     let next = page["nextLink"].as_str().unwrap();
-    let page: Value = client.get(format!("{}{next}", replicas[1].url)).send().await.unwrap().json().await.unwrap();
+    let page: Value = client
+        .get(format!("{}{next}", replicas[1].url))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(page["value"][0]["code"], "B", "{page}");
 }
 
 #[actix_web::test]
 async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
-    let data_dir = std::env::temp_dir().join(format!("kampanje-process-{}", Uuid::now_v7().simple()));
+    let data_dir =
+        std::env::temp_dir().join(format!("kampanje-process-{}", Uuid::now_v7().simple()));
     let arguments = ["--data-dir", data_dir.to_str().unwrap()];
     let client = reqwest::Client::new();
     let mut first = Serving::start(&arguments, None);
     let path = format!("{}/v1/campaign-statuses/KEPT", first.url);
-    let created = client.put(path).header("content-type", "application/json").body(r#"{"sequence": 1}"#);
+    let created =
+        client.put(path).header("content-type", "application/json").body(r#"{"sequence": 1}"#);
     assert_eq!(created.send().await.unwrap().status(), 201);
-    let second = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
+    let second =
+        run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
     assert!(refusal(&second).contains("already in use"), "{second:?}");
     first.signal("INT");
     assert_eq!(first.ended(), Some(0));
-    assert!(!Path::new(&data_dir.join("cluster/postmaster.pid")).exists(), "the database server was stopped");
+    assert!(
+        !Path::new(&data_dir.join("cluster/postmaster.pid")).exists(),
+        "the database server was stopped"
+    );
     let copy = std::fs::metadata(data_dir.join("price-book.copy")).unwrap();
     assert_eq!(copy.permissions().mode() & 0o777, 0o600, "it holds prices");
 
@@ -267,11 +299,12 @@ async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
 
 /// Plays the demo until it has told everything, and ends it: what it told.
 fn played(database: &TestDatabase) -> String {
-    let mut child = kampanje(&["--log", "warn", "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
-        .env("DATABASE_URL", database.url())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        kampanje(&["--log", "warn", "demo", "--listen", "127.0.0.1:0", "--workers", "1"])
+            .env("DATABASE_URL", database.url())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
     let mut told = String::new();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while !told.contains("Interrupt to stop") {
@@ -280,7 +313,9 @@ fn played(database: &TestDatabase) -> String {
             None => panic!("the demo ended early: {told}"),
         }
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     assert!(child.wait().unwrap().success());
     told
 }
@@ -290,8 +325,10 @@ async fn the_demo_tells_the_price_before_and_after_as_often_as_it_is_played() {
     let database = TestDatabase::new().await;
     for _ in 0..2 {
         let told = played(&database);
-        let prices: Vec<&str> =
-            told.lines().filter_map(|line| line.split_once(" = ").map(|(_, price)| price.trim())).collect();
+        let prices: Vec<&str> = told
+            .lines()
+            .filter_map(|line| line.split_once(" = ").map(|(_, price)| price.trim()))
+            .collect();
         assert_eq!(prices, ["2365.5", "1890.5", "2365.5"], "{told}");
         assert!(told.contains("CONTACTS_PRIVACY_BLOCKED"), "{told}");
     }
@@ -303,6 +340,9 @@ async fn the_demo_does_not_mix_with_a_company_s_own_data() {
     let mut conn = kampanje::platform::db::pool::connect(&database.url()).await.unwrap();
     let contact = "INSERT INTO contacts (id, number, type, name) VALUES (gen_random_uuid(), 'OWN', 'COMPANY', 'Own')";
     diesel_async::RunQueryDsl::execute(diesel::sql_query(contact), &mut conn).await.unwrap();
-    let refused = kampanje(&["demo", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", database.url()).output().unwrap();
+    let refused = kampanje(&["demo", "--listen", "127.0.0.1:0"])
+        .env("DATABASE_URL", database.url())
+        .output()
+        .unwrap();
     assert!(refusal(&refused).contains("holds a company's own contacts"), "{refused:?}");
 }

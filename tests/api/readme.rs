@@ -31,6 +31,9 @@ async fn the_first_campaign_of_the_readme_works_as_written() {
         last = reply.json();
     }
     let quoted = &last["lines"][0];
-    assert_eq!((&quoted["unitPrice"], &quoted["source"]["campaignNumber"]), (&json!("350"), &json!("SPRING")));
+    assert_eq!(
+        (&quoted["unitPrice"], &quoted["source"]["campaignNumber"]),
+        (&json!("350"), &json!("SPRING"))
+    );
     assert!(!quoted["trace"]["prices"].as_array().unwrap().is_empty());
 }

@@ -1,4 +1,5 @@
-//! What was quoted once can be quoted again: `publicationVersion` says what was known, `date` when it counts.
+//! What was quoted once can be quoted again: `publicationVersion` says what was known, `date` when
+//! it counts.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,20 +17,32 @@ fn document(contact: &str) -> Value {
 async fn every_version_answers_as_it_did_when_it_was_the_newest() {
     let app = TestApp::new().await;
     for number in ["BUYER", "OTHER"] {
-        app.put(&format!("/v1/contacts/{number}"), &json!({"type": "COMPANY", "name": number})).await.expect(201);
+        app.put(&format!("/v1/contacts/{number}"), &json!({"type": "COMPANY", "name": number}))
+            .await
+            .expect(201);
     }
     let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
     app.put("/v1/contacts/ANNE", &person).await.expect(201);
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
-    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"})).await.expect(201);
+    app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"}))
+        .await
+        .expect(201);
     let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
     let changes = [
         (Method::POST, "/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
-        (Method::POST, "/v1/campaigns/SPRING/prices", json!({"itemNumber": "DESK", "unitPrice": "80"})),
+        (
+            Method::POST,
+            "/v1/campaigns/SPRING/prices",
+            json!({"itemNumber": "DESK", "unitPrice": "80"}),
+        ),
         (Method::POST, "/v1/campaigns/SPRING/activations", json!({"acknowledge": ["*"]})),
         (Method::POST, "/v1/segments/FAIR/lines", json!({"contactNumber": "OTHER"})),
-        (Method::PUT, "/v1/items/LAMP", json!({"listPrice": "20", "itemDiscountGroupCode": "LIGHT"})),
+        (
+            Method::PUT,
+            "/v1/items/LAMP",
+            json!({"listPrice": "20", "itemDiscountGroupCode": "LIGHT"}),
+        ),
         (
             Method::POST,
             "/v1/campaigns/SPRING/discounts",
@@ -46,24 +59,42 @@ async fn every_version_answers_as_it_did_when_it_was_the_newest() {
     let mut answers = Vec::new();
     for (method, path, body) in changes {
         let body = if body.is_null() { None } else { Some(body.to_string()) };
-        let conditions: &[_] =
-            if matches!(method, Method::PATCH | Method::DELETE) { &[("if-match", "*")] } else { &[] };
+        let conditions: &[_] = if matches!(method, Method::PATCH | Method::DELETE) {
+            &[("if-match", "*")]
+        } else {
+            &[]
+        };
         let changed = app.send(method, path, conditions, body.as_deref()).await;
         assert!(changed.status.is_success(), "{path}: {changed:?}");
         for contact in CONTACTS {
             let answer = app.post("/v1/price-quotes?explain=true", &document(contact)).await;
-            answers.push((contact, answer.header("publication-version").to_owned(), answer.expect(200)));
+            answers.push((
+                contact,
+                answer.header("publication-version").to_owned(),
+                answer.expect(200),
+            ));
         }
     }
     for (contact, version, then) in &answers {
         let path = format!("/v1/price-quotes?explain=true&publicationVersion={version}");
-        assert_eq!(&app.post(&path, &document(contact)).await.expect(200), then, "version {version}");
+        assert_eq!(
+            &app.post(&path, &document(contact)).await.expect(200),
+            then,
+            "version {version}"
+        );
     }
     let versions: Vec<&str> = answers.iter().map(|(_, version, _)| version.as_str()).collect();
     assert!(versions.iter().collect::<std::collections::BTreeSet<_>>().len() > 8, "{versions:?}");
     let query = "/v1/price-quotes?contactNumber=BUYER&itemNumber=DESK&date=2031-05-15";
-    assert_eq!(app.get(&format!("{query}&publicationVersion=0")).await.status, 422, "nobody was known then");
+    assert_eq!(
+        app.get(&format!("{query}&publicationVersion=0")).await.status,
+        422,
+        "nobody was known then"
+    );
     let future = app.get(&format!("{query}&publicationVersion=1000")).await;
-    assert_eq!(future.errors(), super::support::app::pairs(&[("?publicationVersion", "REFERENCE_NOT_FOUND")]));
+    assert_eq!(
+        future.errors(),
+        super::support::app::pairs(&[("?publicationVersion", "REFERENCE_NOT_FOUND")])
+    );
     assert_eq!(app.get(&format!("{query}&publicationVersion=-1")).await.status, 400);
 }

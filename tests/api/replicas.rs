@@ -1,4 +1,5 @@
-//! Several replicas over one database: each is as good as the other, whatever is done through all of them at once.
+//! Several replicas over one database: each is as good as the other, whatever is done through all
+//! of them at once.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use super::support::history::publications;
 const CLIENTS: u8 = 8;
 const STEPS: usize = 32;
 /// How long a copy may take to have what the database has, before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn version_of(reply: &Reply) -> Option<i64> {
     reply.header("publication-version").parse().ok()
@@ -55,7 +56,10 @@ async fn until_reached(app: &TestApp, path: &str) -> Reply {
         if answer.status != 503 {
             return answer;
         }
-        assert_eq!((answer.code().as_str(), answer.header("retry-after")), ("VERSION_NOT_REACHED", "1"));
+        assert_eq!(
+            (answer.code().as_str(), answer.header("retry-after")),
+            ("VERSION_NOT_REACHED", "1")
+        );
     }
 }
 
@@ -70,10 +74,14 @@ async fn a_key_is_done_once_whichever_replicas_it_is_sent_to() {
         if reply.status != 409 {
             return reply;
         }
-        assert_eq!((reply.code().as_str(), reply.header("retry-after")), ("IDEMPOTENCY_IN_PROGRESS", "1"));
+        assert_eq!(
+            (reply.code().as_str(), reply.header("retry-after")),
+            ("IDEMPOTENCY_IN_PROGRESS", "1")
+        );
     };
     let replies = join_all((0..10).map(|n| send(if n % 2 == 0 { &one } else { &other }))).await;
-    let replayed = replies.iter().filter(|reply| reply.header("idempotency-replayed") == "true").count();
+    let replayed =
+        replies.iter().filter(|reply| reply.header("idempotency-replayed") == "true").count();
     assert_eq!(replayed, replies.len() - 1);
     for reply in &replies {
         assert_eq!((reply.status.as_u16(), &reply.text), (201, &replies[0].text));
@@ -85,11 +93,15 @@ async fn a_key_is_done_once_whichever_replicas_it_is_sent_to() {
     let another = json!({"type": "COMPANY", "name": "Another"}).to_string();
     for app in [&one, &other] {
         let refused = app.send(Method::POST, "/v1/contacts", &key, Some(&another)).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "IDEMPOTENCY_KEY_REUSED"));
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (422, "IDEMPOTENCY_KEY_REUSED")
+        );
     }
 }
 
-/// What a client has of its own, and no other client changes: an item, and a price for all customers or none.
+/// What a client has of its own, and no other client changes: an item, and a price for all
+/// customers or none.
 #[derive(Debug, Clone, PartialEq)]
 struct Own {
     list_price: String,
@@ -121,13 +133,14 @@ async fn replicas_agree_whatever_their_clients_do_at_once() {
         working.set(false);
         journals
     };
-    let quoting =
-        join_all((0..4).map(|number| a_quoting_client(if number % 2 == 0 { &one } else { &other }, number, &working)));
+    let quoting = join_all((0..4).map(|number| {
+        a_quoting_client(if number % 2 == 0 { &one } else { &other }, number, &working)
+    }));
     let (journals, quoted) = join(writing, quoting).await;
 
     let version = newest(&one).await;
     for app in [&one, &other] {
-        assert!(app.book.reaches(version, PATIENCE).await);
+        assert!(app.book.wait_for_version(version, WAIT_TIMEOUT).await);
         the_copy_is_the_book(app, "two replicas").await;
         let history = publications(&format!("http://{}", app.address)).await;
         assert_eq!(history.len(), usize::try_from(version).unwrap());
@@ -145,7 +158,8 @@ async fn newest(app: &TestApp) -> i64 {
     diesel::select(counter).get_result(&mut app.connection().await).await.unwrap()
 }
 
-/// Changes what everybody changes, and in between what is its own, through this replica and that: its journal.
+/// Changes what everybody changes, and in between what is its own, through this replica and that:
+/// its journal.
 async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
     let mut dice = Dice::new(100 + number);
     let item = format!("/v1/items/OWN{number}");
@@ -155,10 +169,17 @@ async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
     let mut journal = vec![(last, own.clone())];
     let mut line = None;
     for step in 1..=STEPS {
-        let (app, beside) = if dice.below(2) == 0 { (replicas[0], replicas[1]) } else { (replicas[1], replicas[0]) };
+        let (app, beside) = if dice.below(2) == 0 {
+            (replicas[0], replicas[1])
+        } else {
+            (replicas[1], replicas[0])
+        };
         if dice.below(3) > 0 {
             let (told, reply) = a_step(app, &mut dice).await;
-            assert!(!reply.status.is_server_error() || is_to_be_tried_again(&reply), "{told}\n{reply:?}");
+            assert!(
+                !reply.status.is_server_error() || is_to_be_tried_again(&reply),
+                "{told}\n{reply:?}"
+            );
             if let Some(version) = version_of(&reply) {
                 assert!(version > last, "{version} comes after {last}: {told}");
                 last = version;
@@ -167,7 +188,8 @@ async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
         }
         let reply = if dice.below(2) == 0 {
             own.list_price = (100 + step).to_string();
-            again_and_again(app, Method::PATCH, &item, &json!({ "listPrice": own.list_price })).await
+            again_and_again(app, Method::PATCH, &item, &json!({ "listPrice": own.list_price }))
+                .await
         } else {
             change_own_price(app, number, step, &mut line, &mut own, &mut dice).await
         };
@@ -176,7 +198,8 @@ async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
         assert!(version > last, "{version} comes after {last}: {reply:?}");
         last = version;
         journal.push((version, own.clone()));
-        let path = format!("/v1/price-quotes?itemNumber=OWN{number}&minPublicationVersion={version}");
+        let path =
+            format!("/v1/price-quotes?itemNumber=OWN{number}&minPublicationVersion={version}");
         let answer = until_reached(beside, &path).await;
         assert!(version_of(&answer).unwrap() >= version);
         assert_eq!(answer.expect(200)["lines"][0]["unitPrice"], own.unit_price());
@@ -196,7 +219,8 @@ async fn change_own_price(
     let price = step.to_string();
     let Some(path) = line.clone() else {
         let source = json!({"type": "ALL_CUSTOMERS"});
-        let body = json!({"source": source, "itemNumber": format!("OWN{number}"), "unitPrice": price});
+        let body =
+            json!({"source": source, "itemNumber": format!("OWN{number}"), "unitPrice": price});
         let created = again_and_again(app, Method::POST, "/v1/prices", &body).await;
         *line = Some(created.header("location").to_owned());
         own.price = Some(price);
@@ -229,7 +253,8 @@ async fn again_and_again(app: &TestApp, method: Method, path: &str, body: &Value
 }
 
 fn document(contact: &str) -> Value {
-    let lines = json!([{"itemNumber": "I0"}, {"itemNumber": "I1", "quantity": "10"}, {"itemNumber": "I2"}]);
+    let lines =
+        json!([{"itemNumber": "I0"}, {"itemNumber": "I1", "quantity": "10"}, {"itemNumber": "I2"}]);
     json!({"contactNumber": contact, "date": "2031-05-15", "lines": lines})
 }
 
@@ -254,7 +279,7 @@ async fn a_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> Ve
 }
 
 /// The document as the resolver takes it.
-fn question<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
+fn query<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
     let line = |(item, quantity): &(&'a str, &str)| RequestLine {
         item_number: (*item).into(),
         variant_code: None,
@@ -277,7 +302,10 @@ fn question<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a>
 async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<Item = Quoted>) {
     let mut by_version: BTreeMap<i64, Vec<Quoted>> = BTreeMap::new();
     for answer in quoted {
-        by_version.entry(answer.body["publicationVersion"].as_i64().unwrap()).or_default().push(answer);
+        by_version
+            .entry(answer.body["publicationVersion"].as_i64().unwrap())
+            .or_default()
+            .push(answer);
     }
     // Otherwise the test would say little.
     assert!(by_version.len() > 20, "only {} versions were quoted", by_version.len());
@@ -285,17 +313,23 @@ async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<
     for (version, answers) in by_version {
         let book = app.book.as_of(&mut conn, version).await.unwrap().unwrap();
         for Quoted { contact, body } in answers {
-            let asked = question(Asker::Contact(contact.into()), &[("I0", "1"), ("I1", "10"), ("I2", "1")]);
-            assert_eq!(serde_json::to_value(quote(&book, &asked).unwrap()).unwrap(), body, "{contact} at {version}");
+            let asked =
+                query(Asker::Contact(contact.into()), &[("I0", "1"), ("I1", "10"), ("I2", "1")]);
+            assert_eq!(
+                serde_json::to_value(quote(&book, &asked).unwrap()).unwrap(),
+                body,
+                "{contact} at {version}"
+            );
         }
     }
 }
 
-/// What a client was told is in the book from the version on that it was told, until the version of its next change.
+/// What a client was told is in the book from the version on that it was told, until the version of
+/// its next change.
 async fn in_the_book_ever_since(app: &TestApp, client: usize, journal: &Journal, newest: i64) {
     assert!(journal.len() > 3, "client {client} has done next to nothing");
     let item = format!("OWN{client}");
-    let asked = question(Asker::Anybody, &[(&item, "1")]);
+    let asked = query(Asker::Anybody, &[(&item, "1")]);
     let mut conn = app.connection().await;
     let ends = journal.iter().skip(1).map(|(version, _)| version - 1).chain([newest]);
     for ((from, own), to) in journal.iter().zip(ends) {
@@ -303,8 +337,15 @@ async fn in_the_book_ever_since(app: &TestApp, client: usize, journal: &Journal,
             let book = app.book.as_of(&mut conn, version).await.unwrap().unwrap();
             let answer = serde_json::to_value(quote(&book, &asked).unwrap()).unwrap();
             let line = &answer["lines"][0];
-            assert_eq!(line["listPrice"], own.list_price, "client {client} at {version}, told at {from}");
-            assert_eq!(line["unitPrice"], own.unit_price(), "client {client} at {version}, told at {from}");
+            assert_eq!(
+                line["listPrice"], own.list_price,
+                "client {client} at {version}, told at {from}"
+            );
+            assert_eq!(
+                line["unitPrice"],
+                own.unit_price(),
+                "client {client} at {version}, told at {from}"
+            );
         }
     }
 }

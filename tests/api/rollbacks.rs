@@ -1,4 +1,5 @@
-//! An earlier publication of a campaign is brought back; versions are compared; a copy elsewhere follows.
+//! An earlier publication of a campaign is brought back; versions are compared; a copy elsewhere
+//! follows.
 
 use serde_json::{Value, json};
 
@@ -14,12 +15,22 @@ async fn app() -> (TestApp, i64, i64) {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     for contact in ["ACME", "BOLT", "CORE"] {
-        app.put(&format!("/v1/contacts/{contact}"), &json!({"type": "COMPANY", "name": contact})).await.expect(201);
+        app.put(&format!("/v1/contacts/{contact}"), &json!({"type": "COMPANY", "name": contact}))
+            .await
+            .expect(201);
     }
     let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    let line = app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
-    app.post("/v1/segments", &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true})).await.expect(201);
+    let line = app
+        .post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
+    app.post(
+        "/v1/segments",
+        &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true}),
+    )
+    .await
+    .expect(201);
     let rows = json!({"rows": [{"contactNumber": "ACME"}, {"contactNumber": "BOLT"}]});
     app.post("/v1/segments/S/lines/batch", &rows).await.expect(200);
     let first = app.post("/v1/campaigns/C/activations", &json!({})).await.expect(201);
@@ -33,17 +44,25 @@ async fn app() -> (TestApp, i64, i64) {
 async fn an_earlier_publication_counts_again_and_the_drafts_wait() {
     let (app, first, second) = app().await;
     assert_eq!(price(&app, "ACME").await, "70");
-    let back = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
+    let back =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
     assert_eq!((&back["kind"], &back["restoredVersion"]), (&json!("ROLLBACK"), &json!(first)));
-    assert_eq!((&back["version"], &back["hasUnpublishedChanges"]), (&json!(second + 1), &json!(true)));
+    assert_eq!(
+        (&back["version"], &back["hasUnpublishedChanges"]),
+        (&json!(second + 1), &json!(true))
+    );
     assert_eq!(price(&app, "ACME").await, "80");
     let campaign = app.get("/v1/campaigns/C").await.expect(200);
-    assert_eq!((&campaign["publishing"], &campaign["hasUnpublishedChanges"]), (&json!("MANUAL"), &json!(true)));
+    assert_eq!(
+        (&campaign["publishing"], &campaign["hasUnpublishedChanges"]),
+        (&json!("MANUAL"), &json!(true))
+    );
     // A change of the drafts does not undo it.
     app.post("/v1/segments/S/lines", &json!({"contactNumber": "CORE"})).await.expect(201);
     assert_eq!((price(&app, "ACME").await, price(&app, "CORE").await), (json!("80"), json!("100")));
     // Again: nothing is new.
-    let again = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(200);
+    let again =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(200);
     assert_eq!(again["version"], second + 1);
     // The next activation publishes the drafts.
     app.post("/v1/campaigns/C/activations", &json!({})).await.expect(201);
@@ -56,14 +75,22 @@ async fn a_deactivated_campaign_comes_back_as_it_was() {
     let (app, _, second) = app().await;
     let gone = app.post("/v1/campaigns/C/deactivations", &json!({})).await.expect(201);
     assert_eq!(price(&app, "BOLT").await, "100");
-    let back = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": second })).await.expect(201);
+    let back =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": second })).await.expect(201);
     assert_eq!((&back["hasUnpublishedChanges"], &back["added"]), (&json!(false), &json!(4)));
     assert_eq!(price(&app, "BOLT").await, "70");
     let campaign = app.get("/v1/campaigns/C").await.expect(200);
-    assert_eq!((&campaign["publishing"], &campaign["state"]), (&json!("AUTOMATIC"), &json!("SCHEDULED")));
+    assert_eq!(
+        (&campaign["publishing"], &campaign["state"]),
+        (&json!("AUTOMATIC"), &json!("SCHEDULED"))
+    );
     // As of the deactivation there is nothing to bring back.
-    let refused = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": gone["version"] })).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs("/version", "REFERENCE_NOT_FOUND")));
+    let refused =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": gone["version"] })).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs("/version", "REFERENCE_NOT_FOUND"))
+    );
 }
 
 fn pairs(pointer: &str, code: &str) -> Vec<(String, String)> {
@@ -76,12 +103,14 @@ async fn who_objects_or_is_gone_stays_out() {
     app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": true})).await.expect(200);
     app.delete("/v1/segments/S/lines/BOLT").await.expect(204);
     app.delete("/v1/contacts/BOLT").await.expect(204);
-    let back = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
+    let back =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
     assert_eq!(back["accountsLeftOut"], 2);
     assert_eq!(price(&app, "ACME").await, "100");
     // Somebody of the account that does not object is targeted: then it is in.
     app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": false})).await.expect(200);
-    let back = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
+    let back =
+        app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
     assert_eq!(back["accountsLeftOut"], 1);
     assert_eq!(price(&app, "ACME").await, "80");
 }
@@ -92,48 +121,82 @@ async fn only_publications_of_the_campaign_come_back() {
     app.put("/v1/campaigns/D", &json!({"startingDate": "2031-05-01"})).await.expect(201);
     for version in [1, first, 999_999] {
         let refused = app.post("/v1/campaigns/D/rollbacks", &json!({ "version": version })).await;
-        assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs("/version", "REFERENCE_NOT_FOUND")));
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (422, pairs("/version", "REFERENCE_NOT_FOUND"))
+        );
     }
     assert_eq!(app.post("/v1/campaigns/NONE/rollbacks", &json!({"version": 1})).await.status, 404);
-    for body in [json!({}), json!({"version": "1"}), json!({"version": -1}), json!({"version": 1, "verson": 1})] {
+    for body in [
+        json!({}),
+        json!({"version": "1"}),
+        json!({"version": -1}),
+        json!({"version": 1, "verson": 1}),
+    ] {
         assert_eq!(app.post("/v1/campaigns/C/rollbacks", &body).await.status, 400, "{body}");
     }
     // A line that counts for another campaign now.
     let line = app.get("/v1/campaigns/C/prices").await.json()["value"][0]["id"].clone();
     let moved = json!({"source": {"type": "CAMPAIGN", "campaignNumber": "D"}});
     app.patch(&format!("/v1/prices/{}", line.as_str().unwrap()), &moved).await.expect(200);
-    app.put("/v1/segments/T", &json!({"campaignNumber": "D", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/T", &json!({"campaignNumber": "D", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.post("/v1/segments/T/lines", &json!({"contactNumber": "CORE"})).await.expect(201);
     app.post("/v1/campaigns/D/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     let refused = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs("/version", "NOT_ALLOWED")));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs("/version", "NOT_ALLOWED"))
+    );
     assert!(refused.text.contains(line.as_str().unwrap()), "{refused:?}");
 }
 
 #[actix_web::test]
 async fn versions_are_compared_in_both_directions() {
     let (app, first, second) = app().await;
-    let one = app.get(&format!("/v1/publications/compare?from={first}&to={second}")).await.expect(200);
+    let one =
+        app.get(&format!("/v1/publications/compare?from={first}&to={second}")).await.expect(200);
     let row = &one["value"][0];
     assert_eq!((one["value"].as_array().unwrap().len(), &row["change"]), (1, &json!("CHANGED")));
-    assert_eq!((&row["before"]["unitPrice"], &row["after"]["unitPrice"]), (&json!("80"), &json!("70")));
-    let other = app.get(&format!("/v1/publications/compare?from={second}&to={first}")).await.expect(200);
+    assert_eq!(
+        (&row["before"]["unitPrice"], &row["after"]["unitPrice"]),
+        (&json!("80"), &json!("70"))
+    );
+    let other =
+        app.get(&format!("/v1/publications/compare?from={second}&to={first}")).await.expect(200);
     let row = &other["value"][0];
-    assert_eq!((&row["before"]["unitPrice"], &row["after"]["unitPrice"]), (&json!("70"), &json!("80")));
-    let all = app.get(&format!("/v1/publications/compare?from=0&to={first}&filter=kind%20eq%20'ACCOUNT'")).await;
-    let accounts: Vec<_> = all.json()["value"].as_array().unwrap().iter().map(|row| row["key"].clone()).collect();
+    assert_eq!(
+        (&row["before"]["unitPrice"], &row["after"]["unitPrice"]),
+        (&json!("70"), &json!("80"))
+    );
+    let all = app
+        .get(&format!("/v1/publications/compare?from=0&to={first}&filter=kind%20eq%20'ACCOUNT'"))
+        .await;
+    let accounts: Vec<_> =
+        all.json()["value"].as_array().unwrap().iter().map(|row| row["key"].clone()).collect();
     assert_eq!(accounts, ["ACME", "BOLT"]);
-    let none = app.get(&format!("/v1/publications/compare?from={first}&to={first}")).await.expect(200);
+    let none =
+        app.get(&format!("/v1/publications/compare?from={first}&to={first}")).await.expect(200);
     assert_eq!(none["value"], json!([]));
     // Bad input, all of it named at once.
     let refused = app.get("/v1/publications/compare").await;
     let required = |name: &str| (format!("?{name}"), "REQUIRED".to_owned());
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, vec![required("from"), required("to")]));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, vec![required("from"), required("to")])
+    );
     let refused = app.get("/v1/publications/compare?from=-1&to=x").await;
     let wrong = |name: &str| (format!("?{name}"), "INVALID_TYPE".to_owned());
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, vec![wrong("from"), wrong("to")]));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, vec![wrong("from"), wrong("to")])
+    );
     let refused = app.get("/v1/publications/compare?from=1&to=99999").await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs("?to", "REFERENCE_NOT_FOUND")));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs("?to", "REFERENCE_NOT_FOUND"))
+    );
 }
 
 #[actix_web::test]
@@ -144,12 +207,19 @@ async fn a_copy_elsewhere_learns_of_dates_that_move() {
     app.patch("/v1/campaigns/C", &json!({"endingDate": "2031-06-15"})).await.expect(200);
     let moved = app.get(&format!("/v1/price-changes?since={second}&count=true")).await.expect(200);
     assert_eq!((&moved["throughVersion"], &moved["count"]), (&json!(second + 1), &json!(2)));
-    let rows: Vec<_> =
-        moved["value"].as_array().unwrap().iter().map(|row| (&row["kind"], &row["endingDate"])).collect();
+    let rows: Vec<_> = moved["value"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (&row["kind"], &row["endingDate"]))
+        .collect();
     let ends = json!("2031-06-15");
     assert_eq!(rows, [(&json!("CAMPAIGN"), &ends), (&json!("PRICE_LINE"), &ends)]);
     let refused = app.get("/v1/price-changes?since=99999").await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs("?since", "REFERENCE_NOT_FOUND")));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs("?since", "REFERENCE_NOT_FOUND"))
+    );
     let refused = app.get("/v1/price-changes").await;
     assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs("?since", "REQUIRED")));
 }

@@ -6,14 +6,18 @@ use super::support::app::{Reply, TestApp, pairs};
 
 const PATH: &str = "/v1/sales";
 
-/// A service with the item DESK for 100 (BOX of 10), the customers D1 (the company BUYER with its person ANNE) and D2 (OTHER), and
-/// the campaign SPRING, which is published and sells DESK to BUYER for 80 less 5 % in May 2031.
+/// A service with the item DESK for 100 (BOX of 10), the customers D1 (the company BUYER with its
+/// person ANNE) and D2 (OTHER), and the campaign SPRING, which is published and sells DESK to BUYER
+/// for 80 less 5 % in May 2031.
 async fn ready() -> TestApp {
     let app = TestApp::new().await;
     let units = json!([{"code": "BOX", "quantityPerUnit": "10"}]);
-    app.put("/v1/items/DESK", &json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": units}))
-        .await
-        .expect(201);
+    app.put(
+        "/v1/items/DESK",
+        &json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": units}),
+    )
+    .await
+    .expect(201);
     for (number, contact) in [
         ("BUYER", json!({"type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}})),
         ("OTHER", json!({"type": "COMPANY", "name": "Other", "customer": {"number": "D2"}})),
@@ -24,15 +28,22 @@ async fn ready() -> TestApp {
     let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
     app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
-    app.put("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
+        .await
+        .expect(201);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"}))
+        .await
+        .expect(201);
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     app
 }
 
-/// A line of an invoice for one DESK to D1 on 15 May 2031, with these fields too. `null` takes a field away.
+/// A line of an invoice for one DESK to D1 on 15 May 2031, with these fields too. `null` takes a
+/// field away.
 fn line(number: i32, fields: &Value) -> Value {
     let mut line = json!({
         "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": number, "postingDate": "2031-05-15",
@@ -52,7 +63,12 @@ async fn owed(app: &TestApp, number: i32, fields: &Value) -> Vec<(String, String
     let view = post(app, &line(number, fields)).await.expect(201);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let each = |a: &Value| {
-        (text(&a["campaignNumber"]), text(&a["basis"]), a["price"].as_bool().unwrap(), a["discount"].as_bool().unwrap())
+        (
+            text(&a["campaignNumber"]),
+            text(&a["basis"]),
+            a["price"].as_bool().unwrap(),
+            a["discount"].as_bool().unwrap(),
+        )
     };
     view["attributions"].as_array().unwrap().iter().map(each).collect()
 }
@@ -64,8 +80,10 @@ fn spring(basis: &str, price: bool, discount: bool) -> Vec<(String, String, bool
 #[actix_web::test]
 async fn a_line_is_posted_once_and_stays() {
     let app = ready().await;
-    let sent =
-        line(1, &json!({"contactNumber": "anne", "customerNumber": null, "quantity": "2", "unitOfMeasureCode": "BOX"}));
+    let sent = line(
+        1,
+        &json!({"contactNumber": "anne", "customerNumber": null, "quantity": "2", "unitOfMeasureCode": "BOX"}),
+    );
     let created = post(&app, &sent).await;
     assert_eq!(created.status, 201, "{created:?}");
     let view = created.json();
@@ -79,25 +97,44 @@ async fn a_line_is_posted_once_and_stays() {
     let mut reworded = sent.clone();
     reworded["quantity"] = json!("2.000");
     assert_eq!(post(&app, &reworded).await.expect(200), view);
-    for other in [json!({"quantity": "3"}), json!({"lineAmount": "75"}), json!({"campaignNumber": "SPRING"})] {
+    for other in
+        [json!({"quantity": "3"}), json!({"lineAmount": "75"}), json!({"campaignNumber": "SPRING"})]
+    {
         let mut changed = sent.clone();
         changed.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
         let refused = post(&app, &changed).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "CONFLICT"), "{other}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (409, "CONFLICT"),
+            "{other}"
+        );
         assert_eq!(refused.errors(), pairs(&[("", "ALREADY_EXISTS")]));
     }
     // Another type of document, another document and another line are others.
-    for other in [json!({"documentType": "CREDIT_MEMO"}), json!({"documentNumber": "INV-2"}), json!({"lineNumber": 2})]
-    {
+    for other in [
+        json!({"documentType": "CREDIT_MEMO"}),
+        json!({"documentNumber": "INV-2"}),
+        json!({"lineNumber": 2}),
+    ] {
         let mut changed = sent.clone();
         changed.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
         post(&app, &changed).await.expect(201);
     }
-    for method in [app.put(&place, &sent).await, app.patch(&place, &json!({})).await, app.delete(&place).await] {
+    for method in [
+        app.put(&place, &sent).await,
+        app.patch(&place, &json!({})).await,
+        app.delete(&place).await,
+    ] {
         assert_eq!(method.status, 405);
     }
-    let page = app.get(&format!("{PATH}?filter=documentType eq 'CREDIT_MEMO'&count=true")).await.expect(200);
-    assert_eq!((&page["count"], &page["value"][0]["documentType"]), (&json!(1), &json!("CREDIT_MEMO")));
+    let page = app
+        .get(&format!("{PATH}?filter=documentType eq 'CREDIT_MEMO'&count=true"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&page["count"], &page["value"][0]["documentType"]),
+        (&json!(1), &json!("CREDIT_MEMO"))
+    );
     assert_eq!(app.get("/v1/sales/0190b5c2-7d5e-7000-8000-000000000001").await.status, 404);
 }
 
@@ -105,7 +142,9 @@ async fn a_line_is_posted_once_and_stays() {
 async fn a_batch_answers_for_each_row() {
     let app = ready().await;
     let none = json!({});
-    app.post("/v1/sales/batch", &json!({"rows": [line(1, &none), line(2, &none)]})).await.expect(200);
+    app.post("/v1/sales/batch", &json!({"rows": [line(1, &none), line(2, &none)]}))
+        .await
+        .expect(200);
     let rows = json!([
         line(1, &none),
         line(2, &json!({"lineAmount": "1"})),
@@ -114,8 +153,14 @@ async fn a_batch_answers_for_each_row() {
         line(4, &json!({"itemNumber": "NONE"})),
         line(5, &json!({"customerNumber": "NOBODY"})),
     ]);
-    let body = app.post("/v1/sales/batch", &json!({"atomic": false, "rows": rows})).await.expect(207);
-    let statuses: Vec<_> = body["receipts"].as_array().unwrap().iter().map(|r| r["status"].as_i64().unwrap()).collect();
+    let body =
+        app.post("/v1/sales/batch", &json!({"atomic": false, "rows": rows})).await.expect(207);
+    let statuses: Vec<_> = body["receipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["status"].as_i64().unwrap())
+        .collect();
     assert_eq!(statuses, [200, 409, 201, 422, 422, 422], "{body}");
     let refused = app.post("/v1/sales/batch", &json!({ "rows": rows })).await;
     assert_eq!(refused.status, 409);
@@ -131,8 +176,11 @@ async fn a_batch_answers_for_each_row() {
     let many: Vec<_> = (10..1_010).map(|number| line(number, &none)).collect();
     let body = app.post("/v1/sales/batch", &json!({ "rows": many })).await.expect(200);
     assert!(body["receipts"].as_array().unwrap().iter().all(|receipt| receipt["status"] == 201));
-    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
-    assert_eq!((&figures["salesLines"], &figures["salesAmount"]), (&json!(1_003), &json!("76228")));
+    let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!(
+        (&route_metrics["salesLines"], &route_metrics["salesAmount"]),
+        (&json!(1_003), &json!("76228"))
+    );
 }
 
 #[actix_web::test]
@@ -199,7 +247,9 @@ async fn everything_wrong_is_named_at_once() {
             "/variantCode",
         ]
     );
-    for (field, value) in [("unitOfMeasureCode", "U"), ("variantCode", "V"), ("campaignNumber", "WINTER")] {
+    for (field, value) in
+        [("unitOfMeasureCode", "U"), ("variantCode", "V"), ("campaignNumber", "WINTER")]
+    {
         let refused = post(&app, &line(1, &json!({ field: value }))).await;
         assert_eq!(refused.errors(), pairs(&[(&format!("/{field}"), "REFERENCE_NOT_FOUND")]));
     }
@@ -212,17 +262,21 @@ async fn everything_wrong_is_named_at_once() {
     )
     .await
     .expect(201);
-    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
-    assert_eq!(figures["margin"], "-599999999999999324");
+    let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!(route_metrics["margin"], "-599999999999999324");
 }
 
 #[actix_web::test]
 async fn the_quote_says_whom_a_sale_is_owed_to() {
     let app = ready().await;
-    let quote = app.get("/v1/price-quotes?customerNumber=D1&itemNumber=DESK&date=2031-05-15").await.expect(200);
+    let quote = app
+        .get("/v1/price-quotes?customerNumber=D1&itemNumber=DESK&date=2031-05-15")
+        .await
+        .expect(200);
     let (version, line) = (&quote["publicationVersion"], &quote["lines"][0]);
     let (price, discount) = (&line["priceLine"]["id"], &line["discountLine"]["id"]);
-    let whole = json!({"publicationVersion": version, "priceLineId": price, "discountLineId": discount});
+    let whole =
+        json!({"publicationVersion": version, "priceLineId": price, "discountLineId": discount});
     assert_eq!(owed(&app, 1, &whole).await, spring("REFERENCE", true, true));
     let only_price = json!({"publicationVersion": version, "priceLineId": price});
     assert_eq!(owed(&app, 2, &only_price).await, spring("REFERENCE", true, false));
@@ -237,18 +291,28 @@ async fn the_quote_says_whom_a_sale_is_owed_to() {
         (json!({"publicationVersion": version, "discountLineId": price}), "/discountLineId"),
     ] {
         let refused = post(&app, &self::line(5, &wrong)).await;
-        assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[(pointer, "REFERENCE_NOT_FOUND")])));
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (422, pairs(&[(pointer, "REFERENCE_NOT_FOUND")]))
+        );
     }
     // Once it is withdrawn, the version of the quote still has it.
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     assert_eq!(owed(&app, 6, &whole).await, spring("REFERENCE", true, true));
-    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
     // The line of which only the price came from the campaign gives no discount of it.
-    assert_eq!((&figures["salesAmount"], &figures["discountGiven"]), (&json!("304"), &json!("12")));
+    assert_eq!(
+        (&route_metrics["salesAmount"], &route_metrics["discountGiven"]),
+        (&json!("304"), &json!("12"))
+    );
     // A standing line is owed to no campaign.
-    let standing = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "50"});
+    let standing =
+        json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "50"});
     app.post("/v1/prices", &standing).await.expect(201);
-    let quote = app.get("/v1/price-quotes?customerNumber=D2&itemNumber=DESK&date=2031-05-15").await.expect(200);
+    let quote = app
+        .get("/v1/price-quotes?customerNumber=D2&itemNumber=DESK&date=2031-05-15")
+        .await
+        .expect(200);
     let reference = json!({
         "publicationVersion": quote["publicationVersion"], "priceLineId": quote["lines"][0]["priceLine"]["id"]
     });
@@ -289,15 +353,18 @@ async fn a_replay_asks_the_book_as_it_was_when_the_day_ended() {
         assert_eq!(owed(&app, number, &json!({"postingDate": date})).await, expected, "{date}");
     }
     // Other accounts and other dates got no price of the campaign.
-    assert_eq!(owed(&app, 7, &json!({"customerNumber": "D2", "postingDate": "2031-05-15"})).await, []);
+    assert_eq!(
+        owed(&app, 7, &json!({"customerNumber": "D2", "postingDate": "2031-05-15"})).await,
+        []
+    );
     let rows: Vec<_> = ["2031-05-10", "2031-05-11", "2031-05-19", "2031-05-20"]
         .into_iter()
         .zip(20..)
         .map(|(date, number)| line(number, &json!({ "postingDate": date })))
         .collect();
     app.post("/v1/sales/batch", &json!({ "rows": rows })).await.expect(200);
-    let figures = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
-    assert_eq!(figures["salesLines"], 4);
+    let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
+    assert_eq!(route_metrics["salesLines"], 4);
 }
 
 #[actix_web::test]
@@ -305,26 +372,42 @@ async fn what_was_sold_cannot_be_deleted() {
     let app = ready().await;
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
-    owed(&app, 1, &json!({"campaignNumber": "AUTUMN", "customerNumber": "D2", "itemNumber": "LAMP"})).await;
+    owed(
+        &app,
+        1,
+        &json!({"campaignNumber": "AUTUMN", "customerNumber": "D2", "itemNumber": "LAMP"}),
+    )
+    .await;
     for path in ["/v1/campaigns/AUTUMN", "/v1/contacts/OTHER", "/v1/items/LAMP"] {
         let refused = app.delete(path).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"), "{path} {refused:?}");
-        assert_eq!(refused.json()["errors"][0]["params"], json!({"what": "posted sales lines", "count": 1}));
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (409, "IN_USE"),
+            "{path} {refused:?}"
+        );
+        assert_eq!(
+            refused.json()["errors"][0]["params"],
+            json!({"what": "posted sales lines", "count": 1})
+        );
     }
 }
 
 #[actix_web::test]
 async fn contacts_are_found_by_what_they_bought_and_when() {
-    let calendar =
-        kampanje::platform::clock::Calendar::new(std::sync::Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()));
+    let calendar = kampanje::platform::clock::Calendar::new(std::sync::Arc::new(|| {
+        "2031-05-15T12:00:00Z".parse().unwrap()
+    }));
     let app = TestApp::at(calendar).await;
     for item in ["DESK", "LAMP", "CHAIR", "SOFA"] {
         app.put(&format!("/v1/items/{item}"), &json!({"listPrice": "100"})).await.expect(201);
     }
     app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
-    app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"}))
-        .await
-        .expect(201);
+    app.put(
+        "/v1/contacts/ANNE",
+        &json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"}),
+    )
+    .await
+    .expect(201);
     app.put("/v1/contacts/SOLO", &json!({"type": "PERSON", "name": "Solo"})).await.expect(201);
     for (number, contact, item, date, kind) in [
         (1, "ANNE", "DESK", "2031-04-16", "INVOICE"),
@@ -349,8 +432,12 @@ async fn contacts_are_found_by_what_they_bought_and_when() {
         ("not itemsBoughtIn12Months/any(i: i eq 'DESK') and type eq 'PERSON'", vec!["SOLO"]),
     ] {
         let page = app.get(&format!("/v1/contacts?filter={filter}")).await.expect(200);
-        let numbers: Vec<_> =
-            page["value"].as_array().unwrap().iter().map(|row| row["number"].as_str().unwrap()).collect();
+        let numbers: Vec<_> = page["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["number"].as_str().unwrap())
+            .collect();
         assert_eq!(numbers, expected, "{filter}");
     }
     app.put("/v1/segments/MAIL", &json!({})).await.expect(201);

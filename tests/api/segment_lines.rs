@@ -16,16 +16,17 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// The campaigns of which lines of segments were touched.
 fn targeted(app: &TestApp) -> BTreeSet<String> {
-    let touched = app.touched();
-    assert!(touched.campaigns.is_empty(), "no more of the campaign changed than its targets");
-    touched.targets.into_keys().collect()
+    let changed_keys = app.changed_keys();
+    assert!(changed_keys.campaigns.is_empty(), "no more of the campaign changed than its targets");
+    changed_keys.targets.into_keys().collect()
 }
 
 fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
-/// A service with the campaigns A and B, the segments S1 (of A) and S2 (of none), and the contacts N0001 to N2000.
+/// A service with the campaigns A and B, the segments S1 (of A) and S2 (of none), and the contacts
+/// N0001 to N2000.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.connection()
@@ -45,7 +46,8 @@ async fn app() -> TestApp {
 #[actix_web::test]
 async fn a_line_lives_from_creation_to_deletion() {
     let app = app().await;
-    let whole = json!({"contactNumber": "N0001", "campaignTarget": false, "campaignResponse": true});
+    let whole =
+        json!({"contactNumber": "N0001", "campaignTarget": false, "campaignResponse": true});
     let created = app.post(PATH, &whole).await;
     assert_eq!(
         (created.status.as_u16(), created.header("location")),
@@ -57,20 +59,27 @@ async fn a_line_lives_from_creation_to_deletion() {
     let id = view.as_object_mut().unwrap().remove("id").unwrap();
     assert_eq!(view, whole);
     let segment = app.get("/v1/segments/S1").await.json()["id"].clone();
-    let by_ids = format!("/v1/segments/{}/lines/{}", segment.as_str().unwrap(), id.as_str().unwrap());
+    let by_ids =
+        format!("/v1/segments/{}/lines/{}", segment.as_str().unwrap(), id.as_str().unwrap());
     assert_eq!(app.get(&by_ids).await.text, created.text);
 
     let path = format!("{PATH}/n0001");
-    let same = app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
+    let same =
+        app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
     let patch = r#"{"campaignTarget": true, "campaignResponse": null}"#;
     let patched = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(patch)).await.json();
-    assert_eq!((&patched["campaignTarget"], &patched["campaignResponse"]), (&json!(true), &json!(null)));
-    let other = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"contactNumber": "N0002"}"#)).await;
+    assert_eq!(
+        (&patched["campaignTarget"], &patched["campaignResponse"]),
+        (&json!(true), &json!(null))
+    );
+    let other = app
+        .send(Method::PATCH, &path, &[("if-match", "*")], Some(r#"{"contactNumber": "N0002"}"#))
+        .await;
     assert_eq!(other.errors(), pairs(&[("/contactNumber", "IMMUTABLE")]));
     let put = app.send(Method::PUT, &path, &[("if-match", "*")], Some("{}")).await;
     assert_eq!((&put.json()["campaignTarget"], &put.json()["id"]), (&json!(null), &id));
-    app.touched();
+    app.changed_keys();
     assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
     assert_eq!(targeted(&app), set(&["A"]));
     assert_eq!(app.get(&path).await.status, 404);
@@ -88,9 +97,17 @@ async fn a_line_belongs_to_its_segment_alone() {
     let elsewhere = format!("/v1/segments/S2/lines/{}", created.json()["id"].as_str().unwrap());
     assert_eq!(app.get(&elsewhere).await.status, 404);
     assert_eq!(app.send(Method::DELETE, &elsewhere, &[("if-match", "*")], None).await.status, 404);
-    assert_eq!(app.send(Method::DELETE, "/v1/segments/S2/lines/N0001", &[("if-match", "*")], None).await.status, 204);
+    assert_eq!(
+        app.send(Method::DELETE, "/v1/segments/S2/lines/N0001", &[("if-match", "*")], None)
+            .await
+            .status,
+        204
+    );
     assert_eq!(app.get(&format!("{PATH}?count=true")).await.json()["count"], 1);
-    assert_eq!(app.send(Method::DELETE, "/v1/segments/S1", &[("if-match", "*")], None).await.status, 204);
+    assert_eq!(
+        app.send(Method::DELETE, "/v1/segments/S1", &[("if-match", "*")], None).await.status,
+        204
+    );
     assert_eq!(app.get(PATH).await.code(), "NOT_FOUND");
     assert_eq!(app.get("/v1/segments/A%20B/lines").await.code(), "NOT_FOUND");
     assert_eq!(app.post(PATH, &line).await.code(), "NOT_FOUND");
@@ -100,34 +117,53 @@ async fn a_line_belongs_to_its_segment_alone() {
 async fn a_contact_exists_and_stands_once() {
     let app = app().await;
     let refused = app.post(PATH, &json!({"contactNumber": "X"})).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[("/contactNumber", "REFERENCE_NOT_FOUND")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs(&[("/contactNumber", "REFERENCE_NOT_FOUND")]))
+    );
     assert_eq!(app.post(PATH, &json!({})).await.errors(), pairs(&[("/contactNumber", "REQUIRED")]));
     let wrong = app.post(PATH, &json!({"contactNumber": "N0001", "campaignTarget": "yes"})).await;
     assert_eq!(wrong.errors(), pairs(&[("/campaignTarget", "INVALID_TYPE")]));
     let line = json!({"contactNumber": "N0001"});
     assert_eq!(app.post(PATH, &line).await.status, 201);
     let taken = app.post(PATH, &line).await;
-    assert_eq!((taken.status.as_u16(), taken.errors()), (409, pairs(&[("/contactNumber", "ALREADY_EXISTS")])));
+    assert_eq!(
+        (taken.status.as_u16(), taken.errors()),
+        (409, pairs(&[("/contactNumber", "ALREADY_EXISTS")]))
+    );
 }
 
 #[actix_web::test]
 async fn lines_come_by_the_thousand() {
     let app = app().await;
-    let rows: Vec<Value> = (1..=1_000).map(|n| json!({"contactNumber": format!("N{n:04}")})).collect();
+    let rows: Vec<Value> =
+        (1..=1_000).map(|n| json!({"contactNumber": format!("N{n:04}")})).collect();
     let path = format!("{PATH}/batch");
     for status in [201, 200] {
         let reply = app.post(&path, &json!({ "rows": rows })).await;
         let receipts = reply.json()["receipts"].clone();
-        assert!(receipts.as_array().unwrap().iter().all(|receipt| receipt["status"] == status), "{receipts}");
+        assert!(
+            receipts.as_array().unwrap().iter().all(|receipt| receipt["status"] == status),
+            "{receipts}"
+        );
     }
     assert_eq!(targeted(&app), set(&["A"]));
     let wrong = json!({"rows": [{"contactNumber": "N1001"}, {"contactNumber": "X"}, {"contactNumber": "n1001"}]});
     assert_eq!(
         app.post(&path, &wrong).await.errors(),
-        pairs(&[("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"), ("/rows/2/contactNumber", "DUPLICATE")])
+        pairs(&[
+            ("/rows/1/contactNumber", "REFERENCE_NOT_FOUND"),
+            ("/rows/2/contactNumber", "DUPLICATE")
+        ])
     );
-    let first = app.get(&format!("{PATH}?top=600&count=true&filter=campaignTarget%20eq%20null")).await.json();
-    assert_eq!((&first["count"], &first["value"][599]["contactNumber"]), (&json!(1_000), &json!("N0600")));
+    let first = app
+        .get(&format!("{PATH}?top=600&count=true&filter=campaignTarget%20eq%20null"))
+        .await
+        .json();
+    assert_eq!(
+        (&first["count"], &first["value"][599]["contactNumber"]),
+        (&json!(1_000), &json!("N0600"))
+    );
     let next = app.get(first["nextLink"].as_str().unwrap()).await.json();
     assert_eq!(next["value"].as_array().unwrap().len(), 400);
     for field in ["id", "contactNumber", "campaignTarget", "campaignResponse"] {
@@ -141,7 +177,10 @@ async fn lines_come_by_the_thousand() {
 async fn a_line_goes_to_the_campaign_the_segment_is_moved_to_meanwhile() {
     let app = app().await;
     let mut other = app.connection().await;
-    other.batch_execute("BEGIN; UPDATE segments SET campaign_number = 'B' WHERE number = 'S1'").await.unwrap();
+    other
+        .batch_execute("BEGIN; UPDATE segments SET campaign_number = 'B' WHERE number = 'S1'")
+        .await
+        .unwrap();
     let line = json!({"contactNumber": "N0001"});
     let (created, ()) = tokio::join!(app.post(PATH, &line), async {
         app.someone_waits().await;
@@ -151,10 +190,11 @@ async fn a_line_goes_to_the_campaign_the_segment_is_moved_to_meanwhile() {
 
     other.batch_execute("BEGIN; DELETE FROM segments WHERE number = 'S1'").await.unwrap();
     let path = format!("{PATH}/N0001");
-    let (refused, ()) = tokio::join!(app.send(Method::DELETE, &path, &[("if-match", "*")], None), async {
-        app.someone_waits().await;
-        other.batch_execute("COMMIT").await.unwrap();
-    });
+    let (refused, ()) =
+        tokio::join!(app.send(Method::DELETE, &path, &[("if-match", "*")], None), async {
+            app.someone_waits().await;
+            other.batch_execute("COMMIT").await.unwrap();
+        });
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (404, "NOT_FOUND"));
 }
 

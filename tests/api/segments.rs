@@ -18,7 +18,8 @@ fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
-/// A service with the campaigns A, B and C and the salesperson JO, and the interaction template MAIL.
+/// A service with the campaigns A, B and C and the salesperson JO, and the interaction template
+/// MAIL.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.connection()
@@ -43,13 +44,18 @@ async fn a_segment_lives_from_creation_to_deletion() {
     let mut sent = whole.clone();
     sent.as_object_mut().unwrap().remove("number");
     let created = app.post(PATH, &sent).await;
-    assert_eq!((created.status.as_u16(), created.header("location")), (201, "/v1/segments/SM0001"), "{created:?}");
+    assert_eq!(
+        (created.status.as_u16(), created.header("location")),
+        (201, "/v1/segments/SM0001"),
+        "{created:?}"
+    );
     let mut view = created.json();
     let id = view.as_object_mut().unwrap().remove("id").unwrap();
     assert_eq!(view, whole);
     assert_eq!(app.get(&format!("{PATH}/{}", id.as_str().unwrap())).await.text, created.text);
     let path = format!("{PATH}/SM0001");
-    let same = app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
+    let same =
+        app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
     let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some("{}")).await.json();
     let defaults = json!({
@@ -64,8 +70,12 @@ async fn a_segment_lives_from_creation_to_deletion() {
 #[actix_web::test]
 async fn references_have_to_exist() {
     let app = app().await;
-    let refused =
-        app.post(PATH, &json!({"campaignNumber": "X", "salespersonCode": "X", "interactionTemplateCode": "X"})).await;
+    let refused = app
+        .post(
+            PATH,
+            &json!({"campaignNumber": "X", "salespersonCode": "X", "interactionTemplateCode": "X"}),
+        )
+        .await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
         (
@@ -80,7 +90,10 @@ async fn references_have_to_exist() {
     let taken = json!({"number": "S1"});
     assert_eq!(app.post(PATH, &taken).await.status, 201);
     let refused = app.post(PATH, &taken).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (409, pairs(&[("/number", "ALREADY_EXISTS")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (409, pairs(&[("/number", "ALREADY_EXISTS")]))
+    );
 }
 
 #[actix_web::test]
@@ -92,20 +105,20 @@ async fn the_campaigns_before_and_after_a_change_are_touched() {
         let body = json!({ "campaignNumber": campaign }).to_string();
         let reply = app.send(Method::PUT, &path, headers, Some(&body)).await;
         assert!(reply.status.is_success(), "{reply:?}");
-        app.touched().campaigns
+        app.changed_keys().campaigns
     };
     assert_eq!(put(&[], json!(null)).await, set(&[]));
     assert_eq!(put(&any, json!("A")).await, set(&["A"]));
     assert_eq!(put(&any, json!("B")).await, set(&["A", "B"]));
     let patched = app.send(Method::PATCH, &path, &any, Some(r#"{"campaignTarget": true}"#)).await;
-    assert_eq!((patched.status.as_u16(), app.touched().campaigns), (200, set(&["B"])));
+    assert_eq!((patched.status.as_u16(), app.changed_keys().campaigns), (200, set(&["B"])));
     let rows = json!({"rows": [{"number": "S1", "campaignNumber": "A"}, {"number": "S2", "campaignNumber": "C"}]});
     assert_eq!(app.post(&format!("{PATH}/batch"), &rows).await.status, 200);
-    assert_eq!(app.touched().campaigns, set(&["A", "B", "C"]));
+    assert_eq!(app.changed_keys().campaigns, set(&["A", "B", "C"]));
     assert_eq!(put(&any, json!(null)).await, set(&["A"]));
     assert_eq!(put(&any, json!("B")).await, set(&["B"]));
     assert_eq!(app.send(Method::DELETE, &path, &any, None).await.status, 204);
-    assert_eq!(app.touched().campaigns, set(&["B"]));
+    assert_eq!(app.changed_keys().campaigns, set(&["B"]));
 }
 
 #[actix_web::test]
@@ -124,9 +137,13 @@ async fn a_segment_that_another_change_creates_meanwhile_is_not_moved_unseen() {
         app.someone_waits().await;
         other.batch_execute("COMMIT").await.unwrap();
     });
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "UNAVAILABLE"), "{refused:?}");
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (503, "UNAVAILABLE"),
+        "{refused:?}"
+    );
     assert_eq!(app.post(&path, &body).await.status, 200);
-    assert_eq!(app.touched().campaigns, set(&["A", "B"]));
+    assert_eq!(app.changed_keys().campaigns, set(&["A", "B"]));
 }
 
 #[actix_web::test]
@@ -165,8 +182,13 @@ async fn every_field_filters_and_orders() {
         "subject",
         "interactionTemplateCode",
     ] {
-        let first = app.get(&format!("{PATH}?top=2&count=true&orderby={field}%20desc")).await.json();
+        let first =
+            app.get(&format!("{PATH}?top=2&count=true&orderby={field}%20desc")).await.json();
         let next = app.get(first["nextLink"].as_str().unwrap()).await.json();
-        assert_eq!((next["value"].as_array().unwrap().len(), &next["count"]), (1, &json!(3)), "{field}");
+        assert_eq!(
+            (next["value"].as_array().unwrap().len(), &next["count"]),
+            (1, &json!(3)),
+            "{field}"
+        );
     }
 }

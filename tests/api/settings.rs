@@ -1,6 +1,6 @@
 //! The company's settings.
 
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -29,7 +29,9 @@ async fn settings_are_there_from_the_start_and_change_under_conditions() {
     assert_eq!((first.status.as_u16(), first.json()), (200, first_settings()));
     let etag = first.header("etag").to_owned();
     assert_eq!(app.send(Method::GET, PATH, &[("if-none-match", &etag)], None).await.status, 304);
-    let patch = json!({"timeZone": "Europe/Oslo", "pricePolicy": "HIERARCHY", "localCurrencyCode": "nok"}).to_string();
+    let patch =
+        json!({"timeZone": "Europe/Oslo", "pricePolicy": "HIERARCHY", "localCurrencyCode": "nok"})
+            .to_string();
     assert_eq!(app.send(Method::PATCH, PATH, &[], Some(&patch)).await.status, 428);
     let stale = app.send(Method::PATCH, PATH, &[("if-match", "\"x\"")], Some(&patch)).await;
     assert_eq!((stale.status.as_u16(), stale.header("etag")), (412, etag.as_str()));
@@ -39,7 +41,7 @@ async fn settings_are_there_from_the_start_and_change_under_conditions() {
     expected["pricePolicy"] = "HIERARCHY".into();
     expected["localCurrencyCode"] = "NOK".into();
     assert_eq!((patched.status.as_u16(), patched.json()), (200, expected), "{patched:?}");
-    assert_eq!(app.touched(), Touched { settings: true, ..Touched::default() });
+    assert_eq!(app.changed_keys(), ChangedKeys { settings: true, ..ChangedKeys::default() });
     let read = app.get(PATH).await;
     assert_eq!((&read.text, read.header("etag")), (&patched.text, patched.header("etag")));
 
@@ -91,6 +93,9 @@ async fn everything_wrong_is_named_at_once() {
     assert_eq!((empty.status.as_u16(), empty.errors().len()), (422, 5));
     assert_eq!(app.put(PATH, &json!({})).await.errors().len(), 9);
     assert_eq!(app.patch(PATH, &json!([])).await.errors(), pairs(&[("", "INVALID_TYPE")]));
-    assert_eq!(app.get(&format!("{PATH}?top=1")).await.errors(), pairs(&[("?top", "UNKNOWN_PARAMETER")]));
+    assert_eq!(
+        app.get(&format!("{PATH}?top=1")).await.errors(),
+        pairs(&[("?top", "UNKNOWN_PARAMETER")])
+    );
     assert_eq!(app.get(PATH).await.json(), first_settings());
 }

@@ -11,13 +11,19 @@ const STATISTICS: &str = "/v1/campaigns/SPRING/statistics";
 
 /// The campaign SPRING on 15 May 2031, of which everything came that can come.
 async fn played() -> TestApp {
-    let app = TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
+    let app =
+        TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
     app.put("/v1/salespeople/JO", &json!({"name": "Jo"})).await.expect(201);
     let units = json!([{"code": "BOX", "quantityPerUnit": "10"}]);
-    app.put("/v1/items/DESK", &json!({"unitCost": "60", "unitsOfMeasure": units})).await.expect(201);
+    app.put("/v1/items/DESK", &json!({"unitCost": "60", "unitsOfMeasure": units}))
+        .await
+        .expect(201);
     app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
     for (number, contact) in [
-        ("BUYER", json!({"type": "COMPANY", "name": "B", "customer": {"number": "D1"}, "salespersonCode": "JO"})),
+        (
+            "BUYER",
+            json!({"type": "COMPANY", "name": "B", "customer": {"number": "D1"}, "salespersonCode": "JO"}),
+        ),
         ("OTHER", json!({"type": "COMPANY", "name": "O", "customer": {"number": "D2"}})),
         ("ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
         ("BERT", json!({"type": "PERSON", "name": "Bert", "companyNumber": "BUYER"})),
@@ -42,7 +48,8 @@ async fn done(app: &TestApp) {
         "interactionTemplateCode": "MAIL"
     });
     app.put("/v1/segments/FAIR", &segment).await.expect(201);
-    for (contact, responds) in [("ANNE", false), ("BERT", true), ("SOLO", false), ("OTHER", false)] {
+    for (contact, responds) in [("ANNE", false), ("BERT", true), ("SOLO", false), ("OTHER", false)]
+    {
         let line = json!({"contactNumber": contact, "campaignResponse": responds});
         app.post("/v1/segments/FAIR/lines", &line).await.expect(201);
     }
@@ -55,7 +62,8 @@ async fn done(app: &TestApp) {
     };
     app.post("/v1/interactions", &response("ANNE", "2031-05-20", "4", 10)).await.expect(201);
     app.post("/v1/interactions", &response("ANNE", "2031-06-01", "0.5", 5)).await.expect(201);
-    let canceled = app.post("/v1/interactions", &response("SOLO", "2031-05-20", "100", 100)).await.expect(201);
+    let canceled =
+        app.post("/v1/interactions", &response("SOLO", "2031-05-20", "100", 100)).await.expect(201);
     let place = format!("/v1/interactions/{}", canceled["id"].as_str().unwrap());
     app.patch(&place, &json!({"canceled": true})).await.expect(200);
     let elsewhere = json!({
@@ -63,15 +71,18 @@ async fn done(app: &TestApp) {
     });
     app.post("/v1/interactions", &elsewhere).await.expect(201);
 
-    let task = |date: &str| json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "date": date});
+    let task =
+        |date: &str| json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "date": date});
     app.post("/v1/tasks", &task("2031-05-10")).await.expect(201);
     let closed = app.post("/v1/tasks", &task("2031-06-10")).await.expect(201);
     let place = format!("/v1/tasks/{}", closed["id"].as_str().unwrap());
     app.patch(&place, &json!({"closed": true})).await.expect(200);
 
-    for (contact, value, chance, state) in
-        [("BUYER", "1000", "50", "IN_PROGRESS"), ("OTHER", "200", "80", "WON"), ("SOLO", "400", "10", "LOST")]
-    {
+    for (contact, value, chance, state) in [
+        ("BUYER", "1000", "50", "IN_PROGRESS"),
+        ("OTHER", "200", "80", "WON"),
+        ("SOLO", "400", "10", "LOST"),
+    ] {
         let opportunity = json!({
             "campaignNumber": "SPRING", "contactNumber": contact, "estimatedValue": value, "chancePercent": chance,
             "state": state
@@ -114,7 +125,8 @@ async fn the_figures_are_those_of_a_calculation_by_hand() {
     let app = played().await;
     let expected = json!({
         "campaignNumber": "SPRING",
-        // FAIR: ANNE, BERT, SOLO, OTHER. Responses: BERT, twice ANNE; the canceled one of SOLO does not count.
+        // FAIR: ANNE, BERT, SOLO, OTHER. Responses: BERT, twice ANNE; the canceled one of SOLO does
+        // not count.
         "contactsTargeted": 4, "contactsResponded": 3, "distinctContactsTargeted": 4, "distinctContactsResponded": 2,
         "responseRate": "75",
         // 4 × 2.5 + 4 + 0.5; 4 × 15 + 10 + 5; 14.5 ÷ 3.
@@ -124,7 +136,8 @@ async fn the_figures_are_those_of_a_calculation_by_hand() {
         "opportunities": {"number": 3, "estimatedValue": "1600", "weightedValue": "700"},
         // 160 + 18 + 800 + 80 − 80 − 80; 40 + 2 + 200 + 20 − 20 − 20. SOLO gave everything back.
         "salesLines": 6, "salesAmount": "898", "discountGiven": "222", "customersWhoBought": 1,
-        // Without the lamp: (160 − 120) + (800 − 600) + (80 − 60) − (80 − 60) − (80 − 60); (220 − 14.5) ÷ 14.5.
+        // Without the lamp: (160 − 120) + (800 − 600) + (80 − 60) − (80 − 60) − (80 − 60); (220 −
+        // 14.5) ÷ 14.5.
         "salesLinesWithCost": 5, "margin": "220", "returnOnCost": "1417.2",
         "groupBy": null, "groups": []
     });
@@ -166,9 +179,15 @@ async fn a_campaign_of_which_nothing_came_has_figures_too() {
         (&json!(0), &json!([]), &json!("month"))
     );
     let refused = app.get(&format!("{STATISTICS}?groupBy=year&top=1")).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("?top", "UNKNOWN_PARAMETER")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("?top", "UNKNOWN_PARAMETER")]))
+    );
     let refused = app.get(&format!("{STATISTICS}?groupBy=year")).await;
-    assert_eq!((refused.status.as_u16(), refused.errors()), (400, pairs(&[("?groupBy", "INVALID_VALUE")])));
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (400, pairs(&[("?groupBy", "INVALID_VALUE")]))
+    );
     assert_eq!(app.get("/v1/campaigns/NONE/statistics").await.status, 404);
 }
 
@@ -186,7 +205,10 @@ async fn a_response_rate_is_rounded_half_away_from_zero() {
     }
     let seen = app.get(STATISTICS).await.expect(200);
     // 1 of 16 is 6.25 %.
-    assert_eq!((&seen["responseRate"], &seen["distinctContactsTargeted"]), (&json!("6.3"), &json!(1)));
+    assert_eq!(
+        (&seen["responseRate"], &seen["distinctContactsTargeted"]),
+        (&json!("6.3"), &json!(1))
+    );
 }
 
 /// Of each group its key and these figures.
@@ -194,8 +216,8 @@ async fn groups(app: &TestApp, by: &str, names: &[&str]) -> Vec<Value> {
     let seen = app.get(&format!("{STATISTICS}?groupBy={by}")).await.expect(200);
     assert_eq!(seen["salesAmount"], "898");
     let group = |group: &Value| {
-        let figures = names.iter().map(|name| group[*name].clone());
-        std::iter::once(group["key"].clone()).chain(figures).collect()
+        let route_metrics = names.iter().map(|name| group[*name].clone());
+        std::iter::once(group["key"].clone()).chain(route_metrics).collect()
     };
     seen["groups"].as_array().unwrap().iter().map(group).collect()
 }
@@ -214,7 +236,10 @@ async fn figures_are_told_apart_by_month_segment_and_salesperson() {
     ];
     assert_eq!(
         groups(&app, "month", &names).await,
-        [json!(["2031-05", 4, 2, "14", 1, 0, "978", 1]), json!(["2031-06", 0, 1, "0.5", 0, 1, "-80", 0])]
+        [
+            json!(["2031-05", 4, 2, "14", 1, 0, "978", 1]),
+            json!(["2031-06", 0, 1, "0.5", 0, 1, "-80", 0])
+        ]
     );
     // BUYER and SOLO were targets by FAIR; the tasks are about nobody.
     assert_eq!(
@@ -227,11 +252,19 @@ async fn figures_are_told_apart_by_month_segment_and_salesperson() {
         [json!([null, 0, 2, "4.5", 0, 0, "0", 0]), json!(["JO", 4, 1, "10", 1, 1, "898", 1])]
     );
     // A segment that is not logged yet is where its accounts come from too, after the logged ones.
-    app.put("/v1/segments/ALL", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/ALL", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.post("/v1/segments/ALL/lines", &json!({"contactNumber": "BERT"})).await.expect(201);
-    assert_eq!(groups(&app, "segment", &["salesAmount"]).await, [json!([null, "0"]), json!(["FAIR", "898"])]);
+    assert_eq!(
+        groups(&app, "segment", &["salesAmount"]).await,
+        [json!([null, "0"]), json!(["FAIR", "898"])]
+    );
     app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
-    assert_eq!(groups(&app, "segment", &["salesAmount"]).await, [json!([null, "0"]), json!(["ALL", "898"])]);
+    assert_eq!(
+        groups(&app, "segment", &["salesAmount"]).await,
+        [json!([null, "0"]), json!(["ALL", "898"])]
+    );
 }
 
 #[actix_web::test]
@@ -242,20 +275,27 @@ async fn the_history_says_in_words_what_happened() {
     let price = json!({"itemNumber": "DESK", "unitPrice": "80"});
     let line = app.post("/v1/campaigns/SPRING/prices", &price).await.expect(201);
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"})).await.expect(201);
+    app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"}))
+        .await
+        .expect(201);
     let place = format!("/v1/campaigns/SPRING/prices/{}", line["id"].as_str().unwrap());
     app.patch(&place, &json!({"unitPrice": "79"})).await.expect(200);
     app.delete(&place).await.expect(204);
     app.patch("/v1/campaigns/SPRING", &json!({"endingDate": "2031-06-30"})).await.expect(200);
     app.put("/v1/contacts/NEW", &json!({"type": "COMPANY", "name": "New"})).await.expect(201);
-    app.put("/v1/segments/LATE", &json!({"campaignNumber": "SPRING", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/LATE", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
+        .await
+        .expect(201);
     app.post("/v1/segments/LATE/lines", &json!({"contactNumber": "NEW"})).await.expect(201);
     app.patch("/v1/campaigns/SPRING", &json!({"statusCode": null})).await.expect(200);
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     let path = "/v1/campaigns/SPRING/activation-history";
     let seen = app.get(&format!("{path}?orderby=at&count=true")).await.expect(200);
     let entries = seen["value"].as_array().unwrap();
-    let words: Vec<_> = entries.iter().map(|e| (e["event"].as_str().unwrap(), e["words"].as_str().unwrap())).collect();
+    let words: Vec<_> = entries
+        .iter()
+        .map(|e| (e["event"].as_str().unwrap(), e["words"].as_str().unwrap()))
+        .collect();
     assert_eq!(
         words,
         [
@@ -272,7 +312,9 @@ async fn the_history_says_in_words_what_happened() {
     );
     assert_eq!(seen["count"], 9);
     assert!(entries.iter().all(|entry| entry["author"] == "local"), "{entries:?}");
-    assert!(entries[1]["publicationVersion"].is_i64() && entries[0]["publicationVersion"].is_null());
+    assert!(
+        entries[1]["publicationVersion"].is_i64() && entries[0]["publicationVersion"].is_null()
+    );
     // The newest first, page by page.
     let page = app.get(&format!("{path}?top=2")).await.expect(200);
     assert_eq!(page["value"][0]["event"], "DEACTIVATION");

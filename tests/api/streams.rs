@@ -34,7 +34,9 @@ async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
     let rows: Vec<Value> = (0..ACCOUNTS).map(contact).collect();
     app.post("/v1/contacts/batch", &json!({ "rows": rows })).await.expect(200);
     app.put("/v1/campaigns/ALL", &json!({"startingDate": "2031-05-01"})).await.expect(201);
-    app.put("/v1/segments/ALL", &json!({"campaignNumber": "ALL", "campaignTarget": true})).await.expect(201);
+    app.put("/v1/segments/ALL", &json!({"campaignNumber": "ALL", "campaignTarget": true}))
+        .await
+        .expect(201);
     let line = |n: usize| json!({"contactNumber": format!("C{n:04}")});
     let rows: Vec<Value> = (0..ACCOUNTS).map(line).collect();
     app.post("/v1/segments/ALL/lines/batch", &json!({ "rows": rows })).await.expect(200);
@@ -46,7 +48,8 @@ async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
 /// A connection on which the large stream has begun, and nothing is read but its beginning.
 async fn unread(app: &TestApp) -> TcpStream {
     let mut connection = TcpStream::connect(app.address).await.unwrap();
-    let request = format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n");
+    let request =
+        format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut head = [0; 12];
     timeout(SOON, connection.read_exact(&mut head)).await.unwrap().unwrap();
@@ -81,10 +84,12 @@ async fn rest(mut connection: TcpStream) -> (Vec<u8>, bool) {
 
 #[actix_web::test]
 async fn a_client_that_takes_nothing_is_disconnected_and_holds_nothing() {
-    let limits = ConnectionLimits { write_timeout: Duration::from_secs(3), ..ConnectionLimits::default() };
+    let limits =
+        ConnectionLimits { write_timeout: Duration::from_secs(3), ..ConnectionLimits::default() };
     let app = shop(1, limits).await;
     // Slower than the service, but never idle for long.
-    let mut reply = app.request(Method::GET, LARGE).header("accept", LINES[0].1).send().await.unwrap();
+    let mut reply =
+        app.request(Method::GET, LARGE).header("accept", LINES[0].1).send().await.unwrap();
     let (mut bytes, mut pauses) = (0, 0);
     let mut last = Vec::new();
     while let Some(piece) = timeout(SOON, reply.chunk()).await.unwrap().unwrap() {
@@ -127,7 +132,10 @@ async fn a_further_stream_is_refused_and_all_else_goes_on() {
     assert_eq!(app.send(Method::HEAD, LARGE, LINES, None).await.status, 200);
     let page = app.get(&format!("{LARGE}&top=1000")).await.expect(200);
     assert_eq!(page["value"].as_array().unwrap().len(), 1000);
-    let quote = app.get("/v1/price-quotes?contactNumber=C0001&itemNumber=N00001&date=2031-05-15").await.expect(200);
+    let quote = app
+        .get("/v1/price-quotes?contactNumber=C0001&itemNumber=N00001&date=2031-05-15")
+        .await
+        .expect(200);
     assert_eq!(quote["lines"][0]["lineAmount"], "9.7");
 
     // A slot is free once a client has left, and taken again.
@@ -150,7 +158,13 @@ async fn a_further_stream_is_refused_and_all_else_goes_on() {
 #[actix_web::test]
 async fn a_refused_request_takes_no_slot() {
     let app = shop(1, ConnectionLimits::default()).await;
-    for query in ["contactNumber=NOBODY", "campaignNumber=NEVER", "publicationVersion=10000", "date=x", "top=5"] {
+    for query in [
+        "contactNumber=NOBODY",
+        "campaignNumber=NEVER",
+        "publicationVersion=10000",
+        "date=x",
+        "top=5",
+    ] {
         for _ in 0..2 {
             let refused = stream(&app, &format!("/v1/effective-prices?{query}")).await;
             assert!([400, 422].contains(&refused.status.as_u16()), "{query}: {refused:?}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::effect::Touched;
+use kampanje::platform::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
@@ -11,14 +11,19 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/tasks";
 const NOW: &str = "2031-05-14T09:30:00Z";
 
-/// An app on 2031-05-14 with the campaigns CP and OTHER, the contact C, the salespeople JO and LT and the team T.
+/// An app on 2031-05-14 with the campaigns CP and OTHER, the contact C, the salespeople JO and LT
+/// and the team T.
 async fn app() -> TestApp {
     let app = TestApp::at(Calendar::new(Arc::new(|| NOW.parse().unwrap()))).await;
-    app.post("/v1/salespeople/batch", &json!({"rows": [{"code": "JO"}, {"code": "LT"}]})).await.expect(200);
-    app.post("/v1/campaigns/batch", &json!({"rows": [{"number": "CP"}, {"number": "OTHER"}]})).await.expect(200);
+    app.post("/v1/salespeople/batch", &json!({"rows": [{"code": "JO"}, {"code": "LT"}]}))
+        .await
+        .expect(200);
+    app.post("/v1/campaigns/batch", &json!({"rows": [{"number": "CP"}, {"number": "OTHER"}]}))
+        .await
+        .expect(200);
     app.put("/v1/contacts/C", &json!({"type": "COMPANY", "name": "C"})).await.expect(201);
     app.put("/v1/teams/T", &json!({"members": ["JO"]})).await.expect(201);
-    app.touched();
+    app.changed_keys();
     app
 }
 
@@ -68,7 +73,10 @@ async fn a_task_lives_from_creation_to_deletion() {
     }
     changed["recurrence"]["interval"] = 3.into();
     assert_eq!(patched, changed);
-    assert_eq!(app.patch(&location, &json!({"recurrence": null})).await.expect(200)["recurrence"], Value::Null);
+    assert_eq!(
+        app.patch(&location, &json!({"recurrence": null})).await.expect(200)["recurrence"],
+        Value::Null
+    );
     let replaced = app
         .put(&location, &json!({"campaignNumber": "OTHER", "teamCode": "T", "date": "2031-06-01"}))
         .await
@@ -77,7 +85,7 @@ async fn a_task_lives_from_creation_to_deletion() {
     app.delete(&location).await.expect(204);
     assert_eq!(app.get(&location).await.code(), "NOT_FOUND");
     assert_eq!(app.get(&format!("{PATH}/KEY")).await.code(), "NOT_FOUND");
-    assert_eq!(app.touched(), Touched::default());
+    assert_eq!(app.changed_keys(), ChangedKeys::default());
 }
 
 #[actix_web::test]
@@ -106,19 +114,27 @@ async fn everything_wrong_is_named_at_once() {
         )
     );
     let nobody = app.post(PATH, &json!({"campaignNumber": "CP", "date": "2031-05-01"})).await;
-    assert_eq!((nobody.status.as_u16(), nobody.errors()), (422, pairs(&[("/salespersonCode", "MISSING")])));
+    assert_eq!(
+        (nobody.status.as_u16(), nobody.errors()),
+        (422, pairs(&[("/salespersonCode", "MISSING")]))
+    );
     for interval in [0, -1, 1_000] {
         let recurrence = json!({"interval": interval, "unit": "DAYS", "from": "DUE_DATE"});
         let both = json!({"campaignNumber": "CP", "date": "2031-05-01", "salespersonCode": "JO", "teamCode": "T",
             "recurrence": recurrence});
         let refused = app.post(PATH, &both).await;
-        let expected = pairs(&[("/recurrence/interval", "OUT_OF_RANGE"), ("/teamCode", "NOT_ALLOWED")]);
+        let expected =
+            pairs(&[("/recurrence/interval", "OUT_OF_RANGE"), ("/teamCode", "NOT_ALLOWED")]);
         assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
     }
     let missing = json!({"campaignNumber": "NO", "contactNumber": "NO", "teamCode": "NO", "date": "2031-05-01"});
     let refused = app.post(PATH, &missing).await;
     let not_found = "REFERENCE_NOT_FOUND";
-    let expected = pairs(&[("/campaignNumber", not_found), ("/contactNumber", not_found), ("/teamCode", not_found)]);
+    let expected = pairs(&[
+        ("/campaignNumber", not_found),
+        ("/contactNumber", not_found),
+        ("/teamCode", not_found),
+    ]);
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
 }
 
@@ -133,19 +149,29 @@ async fn either_word_closes_a_task_and_both_open_it_again() {
             (&closed["state"], &closed["closed"], &closed["closedAt"], &closed["nextTaskId"]),
             (&json!("COMPLETED"), &json!(true), &json!(NOW), &Value::Null)
         );
-        assert_eq!(app.patch(&path, &json!({"description": "Done"})).await.expect(200)["closedAt"], NOW);
+        assert_eq!(
+            app.patch(&path, &json!({"description": "Done"})).await.expect(200)["closedAt"],
+            NOW
+        );
         for half in [json!({"closed": false}), json!({"state": "WAITING"})] {
             let refused = app.patch(&path, &half).await;
-            assert_eq!((refused.status.as_u16(), refused.errors()), (422, pairs(&[("/state", "NOT_ALLOWED")])));
+            assert_eq!(
+                (refused.status.as_u16(), refused.errors()),
+                (422, pairs(&[("/state", "NOT_ALLOWED")]))
+            );
         }
-        let opened = app.patch(&path, &json!({"closed": false, "state": "WAITING"})).await.expect(200);
+        let opened =
+            app.patch(&path, &json!({"closed": false, "state": "WAITING"})).await.expect(200);
         assert_eq!(
             (&opened["state"], &opened["closed"], &opened["closedAt"]),
             (&json!("WAITING"), &json!(false), &Value::Null)
         );
     }
-    for fields in [json!({"closed": true}), json!({"state": "COMPLETED"}), json!({"closed": true, "state": "WAITING"})]
-    {
+    for fields in [
+        json!({"closed": true}),
+        json!({"state": "COMPLETED"}),
+        json!({"closed": true, "state": "WAITING"}),
+    ] {
         assert_eq!(create(&app, fields).await["state"], "COMPLETED");
     }
 }
@@ -226,11 +252,16 @@ async fn tasks_are_listed_by_campaign_and_written_in_batches() {
         ("teamCode eq 'T' and priority eq 'NORMAL' and date ge 2031-06-01", 1_000),
         ("startingTime lt '01:00'", 84),
     ] {
-        let page = app.get(&format!("{PATH}?count=true&top=1&filter={}", filter.replace(' ', "%20"))).await;
+        let page = app
+            .get(&format!("{PATH}?count=true&top=1&filter={}", filter.replace(' ', "%20")))
+            .await;
         assert_eq!(page.expect(200)["count"], count, "{filter}");
     }
     let first = app.get(&format!("{PATH}?top=2")).await.expect(200);
-    assert_eq!((&first["value"][0]["date"], &first["value"][1]["date"]), (&json!("2031-05-01"), &json!("2031-05-01")));
+    assert_eq!(
+        (&first["value"][0]["date"], &first["value"][1]["date"]),
+        (&json!("2031-05-01"), &json!("2031-05-01"))
+    );
     let bad = json!([row(0), {"campaignNumber": "NO", "teamCode": "T", "date": "2031-05-01"}, {"teamCode": "T"}]);
     let refused = app.post(&format!("{PATH}/batch"), &json!({"rows": bad})).await;
     assert_eq!(refused.status, 400);
@@ -248,17 +279,28 @@ async fn open_tasks_and_running_opportunities_hold_their_campaign_and_contact() 
         .expect(201);
     let opportunity = json!({"contactNumber": "C", "campaignNumber": "CP"});
     app.put("/v1/opportunities/RUN", &opportunity).await.expect(201);
-    app.put("/v1/opportunities/WON", &json!({"contactNumber": "C", "campaignNumber": "CP", "state": "WON"}))
-        .await
-        .expect(201);
+    app.put(
+        "/v1/opportunities/WON",
+        &json!({"contactNumber": "C", "campaignNumber": "CP", "state": "WON"}),
+    )
+    .await
+    .expect(201);
     app.put("/v1/segments/S", &json!({"campaignNumber": "CP"})).await.expect(201);
     let held = |reply: &Value| -> Vec<(String, u64)> {
         let errors = reply["errors"].as_array().unwrap();
         let params = errors.iter().map(|error| &error["params"]);
-        params.map(|params| (params["what"].as_str().unwrap().to_owned(), params["count"].as_u64().unwrap())).collect()
+        params
+            .map(|params| {
+                (params["what"].as_str().unwrap().to_owned(), params["count"].as_u64().unwrap())
+            })
+            .collect()
     };
     let refused = app.delete("/v1/campaigns/CP").await.expect(409);
-    let expected = [("segments".to_owned(), 1), ("open tasks".to_owned(), 1), ("running opportunities".to_owned(), 1)];
+    let expected = [
+        ("segments".to_owned(), 1),
+        ("open tasks".to_owned(), 1),
+        ("running opportunities".to_owned(), 1),
+    ];
     assert_eq!((&refused["code"], held(&refused)), (&json!("IN_USE"), expected.to_vec()));
     assert_eq!(app.get(&path(&done)).await.status, 200, "nothing went with the refused deletion");
     // An active campaign says so, and what else will hold it.
@@ -266,7 +308,8 @@ async fn open_tasks_and_running_opportunities_hold_their_campaign_and_contact() 
         .await;
     let refused = app.delete("/v1/campaigns/CP").await.expect(409);
     assert_eq!((&refused["code"], held(&refused)), (&json!("CAMPAIGN_ACTIVE"), expected.to_vec()));
-    app.sql("UPDATE campaigns SET publication_version = NULL, published_starting_date = NULL").await;
+    app.sql("UPDATE campaigns SET publication_version = NULL, published_starting_date = NULL")
+        .await;
 
     let refused = app.delete("/v1/contacts/C").await.expect(409);
     assert_eq!(held(&refused), [("open tasks".to_owned(), 2), ("opportunities".to_owned(), 2)]);

@@ -1,4 +1,5 @@
-//! The company's time zone decides which day it is: for quotes without date, for the state of campaigns, for what is over.
+//! The company's time zone decides which day it is: for quotes without date, for the state of
+//! campaigns, for what is over.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,8 +7,8 @@ use serde_json::{Value, json};
 use super::support::app::{Reply, TestApp};
 use super::support::clock::Clock;
 
-/// Zones on both sides of UTC, days of clock changes among them: each with the first and the last instant of one of its days, to
-/// the millisecond.
+/// Zones on both sides of UTC, days of clock changes among them: each with the first and the last
+/// instant of one of its days, to the millisecond.
 const DAYS: [(&str, &str, &str, &str); 9] = [
     ("UTC", "2031-05-15", "2031-05-15T00:00:00.000Z", "2031-05-15T23:59:59.999Z"),
     ("Pacific/Kiritimati", "2031-05-15", "2031-05-14T10:00:00.000Z", "2031-05-15T09:59:59.999Z"),
@@ -26,12 +27,15 @@ async fn app(clock: &Clock) -> TestApp {
     let app = TestApp::at(clock.calendar()).await;
     app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
     app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
-    let campaign = json!({"number": "DAY", "startingDate": "2031-05-15", "endingDate": "2031-05-15"});
+    let campaign =
+        json!({"number": "DAY", "startingDate": "2031-05-15", "endingDate": "2031-05-15"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({"number": "S", "campaignNumber": "DAY", "campaignTarget": true});
     app.post("/v1/segments", &segment).await.expect(201);
     app.post("/v1/segments/S/lines", &json!({"contactNumber": "BUYER"})).await.expect(201);
-    app.post("/v1/campaigns/DAY/prices", &json!({"itemNumber": "CHAIR", "unitPrice": "80"})).await.expect(201);
+    app.post("/v1/campaigns/DAY/prices", &json!({"itemNumber": "CHAIR", "unitPrice": "80"}))
+        .await
+        .expect(201);
     app.post("/v1/campaigns/DAY/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     app
 }
@@ -46,15 +50,19 @@ async fn quoted(app: &TestApp) -> (String, String) {
     let quote = app.get("/v1/price-quotes?contactNumber=BUYER&itemNumber=CHAIR").await.expect(200);
     let body = json!({"contactNumber": "BUYER", "lines": [{"itemNumber": "CHAIR"}]});
     assert_eq!(app.post("/v1/price-quotes", &body).await.expect(200), quote);
-    (quote["date"].as_str().unwrap().to_owned(), quote["lines"][0]["unitPrice"].as_str().unwrap().to_owned())
+    (
+        quote["date"].as_str().unwrap().to_owned(),
+        quote["lines"][0]["unitPrice"].as_str().unwrap().to_owned(),
+    )
 }
 
 async fn state(app: &TestApp) -> Value {
     let state = app.get("/v1/campaigns/DAY").await.expect(200)["state"].clone();
     for possible in ["DRAFT", "SCHEDULED", "RUNNING", "ENDED"] {
         let filter = format!("state eq '{possible}'");
-        let request =
-            app.request(Method::GET, "/v1/campaigns").query(&[("filter", filter.as_str()), ("count", "true")]);
+        let request = app
+            .request(Method::GET, "/v1/campaigns")
+            .query(&[("filter", filter.as_str()), ("count", "true")]);
         let count = Reply::to(request).await.expect(200)["count"].clone();
         assert_eq!(count, i32::from(state == possible), "{filter}");
     }
@@ -67,7 +75,9 @@ async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
     let app = app(&clock).await;
     for (zone, day, first, last) in DAYS {
         app.patch("/v1/settings", &json!({ "timeZone": zone })).await.expect(200);
-        app.patch("/v1/campaigns/DAY", &json!({"startingDate": day, "endingDate": day})).await.expect(200);
+        app.patch("/v1/campaigns/DAY", &json!({"startingDate": day, "endingDate": day}))
+            .await
+            .expect(200);
         for (instant, expected, price) in [
             (beside(first, -1), "SCHEDULED", "100"),
             (first.to_owned(), "RUNNING", "80"),
@@ -76,13 +86,28 @@ async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
         ] {
             clock.set(&instant);
             let (date, quoted) = quoted(&app).await;
-            assert_eq!((quoted.as_str(), date == day), (price, expected == "RUNNING"), "{zone} {instant}");
+            assert_eq!(
+                (quoted.as_str(), date == day),
+                (price, expected == "RUNNING"),
+                "{zone} {instant}"
+            );
             assert_eq!(state(&app).await, expected, "{zone} {instant}");
             // A date of the request's own is a date of the company's, whatever time it is.
             let path = format!("/v1/price-quotes?contactNumber=BUYER&itemNumber=CHAIR&date={day}");
-            assert_eq!(app.get(&path).await.expect(200)["lines"][0]["unitPrice"], "80", "{zone} {instant}");
-            let seen = app.post("/v1/campaigns/DAY/activations", &json!({"validateOnly": true})).await.expect(200);
-            let over = seen["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "WINDOW_OVER");
+            assert_eq!(
+                app.get(&path).await.expect(200)["lines"][0]["unitPrice"],
+                "80",
+                "{zone} {instant}"
+            );
+            let seen = app
+                .post("/v1/campaigns/DAY/activations", &json!({"validateOnly": true}))
+                .await
+                .expect(200);
+            let over = seen["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|finding| finding["code"] == "WINDOW_OVER");
             assert_eq!(over, expected == "ENDED", "{zone} {instant}");
         }
     }

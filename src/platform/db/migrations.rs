@@ -9,18 +9,27 @@ use super::pool::connect;
 
 /// The steps of `migrations/`, inside the binary: one for each of its folders.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
-/// Whoever migrates holds this advisory lock, so that replicas starting together do not step on each other.
+/// Whoever migrates holds this advisory lock, so that replicas starting together do not step on
+/// each other.
 const LOCK: i64 = 0x6b61_6d70_616e_6a65;
 
-/// Runs the steps that the database has not seen yet. Blocks the caller: it belongs at start, before anything is served.
+/// Runs the steps that the database has not seen yet. Blocks the caller: it belongs at start,
+/// before anything is served.
 ///
 /// # Errors
 /// When the database is out of reach or a step fails; a failed step leaves nothing behind.
 pub fn migrate(url: &str) -> anyhow::Result<()> {
-    // Diesel's harness blocks inside a multi-threaded runtime, and actix's are single-threaded: so it gets one of its own.
-    let run =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(steps(url));
-    std::thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|_| anyhow::bail!("the migration panicked"))
+    // Diesel's harness blocks inside a multi-threaded runtime, and actix's are single-threaded: so
+    // it gets one of its own.
+    let run = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?
+            .block_on(steps(url))
+    };
+    std::thread::scope(|scope| scope.spawn(run).join())
+        .unwrap_or_else(|_| anyhow::bail!("the migration panicked"))
 }
 
 async fn steps(url: &str) -> anyhow::Result<()> {
@@ -36,7 +45,8 @@ async fn steps(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A session that holds the lock and has no time limits, as a replica may wait for as long as another's migration takes.
+/// A session that holds the lock and has no time limits, as a replica may wait for as long as
+/// another's migration takes.
 async fn locked(url: &str) -> anyhow::Result<AsyncPgConnection> {
     let mut conn = connect(url).await.context("the database cannot be reached to migrate it")?;
     for limit in ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"] {
@@ -45,7 +55,10 @@ async fn locked(url: &str) -> anyhow::Result<AsyncPgConnection> {
     let free = diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(LOCK).sql(")");
     if !diesel::select(free).get_result::<bool>(&mut conn).await? {
         tracing::info!("waiting for another process that migrates the database");
-        diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut conn).await?;
+        diesel::sql_query("SELECT pg_advisory_lock($1)")
+            .bind::<BigInt, _>(LOCK)
+            .execute(&mut conn)
+            .await?;
     }
     Ok(conn)
 }
@@ -104,8 +117,11 @@ mod tests {
         })
         .await
         .unwrap();
-        let left: Vec<String> =
-            schema(&url).await.into_iter().filter(|line| !line.contains("__diesel_schema_migrations")).collect();
+        let left: Vec<String> = schema(&url)
+            .await
+            .into_iter()
+            .filter(|line| !line.contains("__diesel_schema_migrations"))
+            .collect();
         assert_eq!(left, Vec::<String>::new());
         migrate(&url).unwrap();
         assert_eq!(schema(&url).await, before);
@@ -157,7 +173,11 @@ mod tests {
                     "_int4" => "Array<Int4>".to_owned(),
                     other => format!("{}{}", other[..1].to_uppercase(), &other[1..]),
                 };
-                if nullable { format!("{place} Nullable<{kind}>") } else { format!("{place} {kind}") }
+                if nullable {
+                    format!("{place} Nullable<{kind}>")
+                } else {
+                    format!("{place} {kind}")
+                }
             })
             .collect();
         migrated.sort();

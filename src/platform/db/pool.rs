@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{self, Object};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio::runtime::{self, Runtime};
@@ -126,7 +128,12 @@ impl Pools {
             searches: Pool::new(&searching, "searches", searches, ACQUIRE_TIMEOUT)?,
             reports: Pool::new(&connector, "reports", reports, ACQUIRE_TIMEOUT)?,
             writes: Pool::new(&connector, "writes", writes, ACQUIRE_TIMEOUT)?,
-            background: Pool::new(&connector, "background work", MAX_BACKGROUND_SESSIONS, ACQUIRE_TIMEOUT)?,
+            background: Pool::new(
+                &connector,
+                "background work",
+                MAX_BACKGROUND_SESSIONS,
+                ACQUIRE_TIMEOUT,
+            )?,
         })
     }
 }
@@ -160,7 +167,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn new(connector: &Connector, work: &'static str, size: usize, timeout: Duration) -> Result<Self, PoolError> {
+    fn new(
+        connector: &Connector,
+        work: &'static str,
+        size: usize,
+        timeout: Duration,
+    ) -> Result<Self, PoolError> {
         let connector = connector.clone();
         let mut config = ManagerConfig::<AsyncPgConnection>::default();
         let for_sessions = connector.clone();
@@ -174,7 +186,8 @@ impl Pool {
         config.recycling_method = RecyclingMethod::Fast;
         // The connector has read the URL; the manager's copy would only be one more place with the
         // password.
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", config);
+        let manager =
+            AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", config);
         let sessions = deadpool::Pool::builder(manager)
             .max_size(size)
             .runtime(::deadpool::Runtime::Tokio1)
@@ -230,7 +243,8 @@ struct Connector {
 impl Connector {
     fn new(url: &str) -> Result<Self, PoolError> {
         let (url, tls) = Tls::take_from(url).map_err(PoolError::Url)?;
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| PoolError::Url(chain(&error)))?;
+        let mut config: Config =
+            url.parse().map_err(|error: tokio_postgres::Error| PoolError::Url(chain(&error)))?;
         config.ssl_mode(tls.mode());
         // Later options win: those of the URL come after ours.
         let given = config.get_options().map_or_else(String::new, |given| format!(" {given}"));
@@ -246,7 +260,9 @@ impl Connector {
         }
         // Of several hosts one is the primary, and after a failover it is another one; only there
         // can we write.
-        if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        if config.get_hosts().len() > 1
+            && config.get_target_session_attrs() == TargetSessionAttrs::Any
+        {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         Ok(Self { config, tls: tls.connector().map_err(PoolError::Url)? })
@@ -323,8 +339,8 @@ mod tests {
     }
 
     async fn setting(conn: &mut AsyncPgConnection, name: &str) -> String {
-        let question = diesel::dsl::sql::<Text>("current_setting(").bind::<Text, _>(name).sql(")");
-        diesel::select(question).get_result(conn).await.unwrap()
+        let query = diesel::dsl::sql::<Text>("current_setting(").bind::<Text, _>(name).sql(")");
+        diesel::select(query).get_result(conn).await.unwrap()
     }
 
     #[tokio::test]
@@ -347,7 +363,8 @@ mod tests {
         let mut conn = searches.get().await.unwrap();
         assert_eq!(setting(&mut conn, "statement_timeout").await, "5s");
         assert_eq!(setting(&mut conn, "lock_timeout").await, "20s");
-        let url = format!("{}?options=-c%20statement_timeout%3D7s&application_name=other", server.url());
+        let url =
+            format!("{}?options=-c%20statement_timeout%3D7s&application_name=other", server.url());
         let Pools { writes, searches, .. } = Pools::new(&url, MIN_REQUEST_SESSIONS).unwrap();
         let mut conn = writes.get().await.unwrap();
         assert_eq!(setting(&mut conn, "statement_timeout").await, "7s");
@@ -421,12 +438,16 @@ mod tests {
         let server = Server::start("pool-closed");
         let pool = pool(&server.url(), 2, ACQUIRE_TIMEOUT);
         let mut victim = pool.get().await.unwrap();
-        let pid: i32 = diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
-            .get_result(&mut victim)
+        let pid: i32 =
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("pg_backend_pid()"))
+                .get_result(&mut victim)
+                .await
+                .unwrap();
+        let mut killer = pool.get().await.unwrap();
+        diesel::sql_query(format!("SELECT pg_terminate_backend({pid})"))
+            .execute(&mut killer)
             .await
             .unwrap();
-        let mut killer = pool.get().await.unwrap();
-        diesel::sql_query(format!("SELECT pg_terminate_backend({pid})")).execute(&mut killer).await.unwrap();
         drop((victim, killer));
         tokio::time::sleep(Duration::from_millis(100)).await;
         let (mut first, mut second) = (pool.get().await.unwrap(), pool.get().await.unwrap());
@@ -435,9 +456,11 @@ mod tests {
 
     #[test]
     fn useless_url_is_told_at_once_and_without_its_password() {
-        for url in
-            ["postgres://u:secret@h:port/d", "postgres://u:secret@h/d?sslmode=verify", "postgres://u:secret@h/d?x=1"]
-        {
+        for url in [
+            "postgres://u:secret@h:port/d",
+            "postgres://u:secret@h/d?sslmode=verify",
+            "postgres://u:secret@h/d?x=1",
+        ] {
             let error = Pools::new(url, MIN_REQUEST_SESSIONS).err().unwrap();
             assert!(matches!(error, PoolError::Url(_)), "{error}");
             assert!(!error.may_pass() && !error.to_string().contains("secret"), "{error}");
@@ -448,7 +471,10 @@ mod tests {
     fn one_of_several_hosts_has_to_be_writable() {
         let attributes = |url: &str| Connector::new(url).unwrap().config.get_target_session_attrs();
         assert_eq!(attributes("postgres://u@a,b/d"), TargetSessionAttrs::ReadWrite);
-        assert_eq!(attributes("postgres://u@a,b/d?target_session_attrs=read-only"), TargetSessionAttrs::ReadOnly);
+        assert_eq!(
+            attributes("postgres://u@a,b/d?target_session_attrs=read-only"),
+            TargetSessionAttrs::ReadOnly
+        );
         assert_eq!(attributes("postgres://u@a/d"), TargetSessionAttrs::Any);
     }
 
@@ -457,7 +483,8 @@ mod tests {
     #[tokio::test]
     #[ignore = "needs a server with TLS"]
     async fn certificate_is_checked_where_the_mode_says_so() {
-        let [url, root] = ["TEST_TLS_DATABASE_URL", "TEST_TLS_ROOT"].map(|name| std::env::var(name).unwrap());
+        let [url, root] =
+            ["TEST_TLS_DATABASE_URL", "TEST_TLS_ROOT"].map(|name| std::env::var(name).unwrap());
         let other_name = url.replace("localhost", "127.0.0.1");
         for (url, encrypted) in [
             (format!("{url}?sslmode=disable"), Some(false)),
@@ -468,10 +495,10 @@ mod tests {
         ] {
             match (connect(&url).await, encrypted) {
                 (Ok(mut conn), Some(expected)) => {
-                    let question = diesel::dsl::sql::<diesel::sql_types::Bool>(
+                    let query = diesel::dsl::sql::<diesel::sql_types::Bool>(
                         "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
                     );
-                    let ssl: bool = diesel::select(question).get_result(&mut conn).await.unwrap();
+                    let ssl: bool = diesel::select(query).get_result(&mut conn).await.unwrap();
                     assert_eq!(ssl, expected, "{url}");
                 }
                 (Err(error), None) => assert!(error.to_string().contains("certificate"), "{error}"),

@@ -6,11 +6,13 @@
 //! | `prefer`, or none | if the server offers it | not checked, as with libpq |
 //! | `require`, `verify-ca`, `verify-full` | always | checked, name included |
 //!
-//! libpq's `require` checks nothing unless it finds a root certificate, which promises more than it keeps; ours always checks.
-//! The roots are those of the platform (`sslrootcert=system`, or none given), or exactly those in the PEM file that
-//! `sslrootcert` names, as managed databases with an authority of their own need it. A Unix socket is never encrypted.
+//! libpq's `require` checks nothing unless it finds a root certificate, which promises more than it
+//! keeps; ours always checks. The roots are those of the platform (`sslrootcert=system`, or none
+//! given), or exactly those in the PEM file that `sslrootcert` names, as managed databases with an
+//! authority of their own need it. A Unix socket is never encrypted.
 //!
-//! The driver knows neither `verify-*` nor `sslrootcert`, so both are taken out of the URL before it gets to see it.
+//! The driver knows neither `verify-*` nor `sslrootcert`, so both are taken out of the URL before
+//! it gets to see it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +38,8 @@ pub(super) enum Tls {
 }
 
 impl Tls {
-    /// Takes what concerns encryption out of the URL; the rest is for the driver. A text that is no URL stays as it is.
+    /// Takes what concerns encryption out of the URL; the rest is for the driver. A text that is no
+    /// URL stays as it is.
     pub(super) fn take_from(url: &str) -> Result<(String, Self), String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
@@ -51,12 +54,15 @@ impl Tls {
             Some("require" | "verify-ca" | "verify-full") => {
                 Self::Checked { roots: roots.filter(|file| file != "system") }
             }
-            _ if roots.is_some() => return Err("sslrootcert needs sslmode=require or stricter".to_owned()),
+            _ if roots.is_some() => {
+                return Err("sslrootcert needs sslmode=require or stricter".to_owned());
+            }
             Some("disable") => Self::Never,
             None | Some("prefer") => Self::IfOffered,
             Some(other) => return Err(format!("there is no sslmode {other}")),
         };
-        let rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        let rest =
+            if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
         Ok((rest, tls))
     }
 
@@ -69,20 +75,23 @@ impl Tls {
         }
     }
 
-    /// What makes the encrypted connections. The roots are read once, here: the platform's are hundreds.
+    /// What makes the encrypted connections. The roots are read once, here: the platform's are
+    /// hundreds.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, String> {
         // Named, as a process may hold more than one provider and rustls then refuses to choose.
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
             Self::Never | Self::IfOffered => Arc::new(Unchecked(Arc::clone(&provider))),
             Self::Checked { roots: None } => Arc::new(
-                rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(|error| error.to_string())?,
+                rustls_platform_verifier::Verifier::new(Arc::clone(&provider))
+                    .map_err(|error| error.to_string())?,
             ),
-            Self::Checked { roots: Some(file) } => {
-                WebPkiServerVerifier::builder_with_provider(Arc::new(roots_in(file)?), Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| format!("{file}: {error}"))?
-            }
+            Self::Checked { roots: Some(file) } => WebPkiServerVerifier::builder_with_provider(
+                Arc::new(roots_in(file)?),
+                Arc::clone(&provider),
+            )
+            .build()
+            .map_err(|error| format!("{file}: {error}"))?,
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -96,8 +105,8 @@ impl Tls {
 
 fn roots_in(file: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(Path::new(file)).map_err(|error| format!("sslrootcert {file}: {error}"))?;
+    let certificates = CertificateDer::pem_file_iter(Path::new(file))
+        .map_err(|error| format!("sslrootcert {file}: {error}"))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| format!("sslrootcert {file}: {error}"))?;
         roots.add(certificate).map_err(|error| format!("sslrootcert {file}: {error}"))?;
@@ -121,8 +130,9 @@ fn decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// Accepts any certificate, for `prefer`: whoever can change the traffic could have answered "no encryption" just as well,
-/// so a check would refuse honest servers with certificates of their own and stop nobody. Listeners are kept out.
+/// Accepts any certificate, for `prefer`: whoever can change the traffic could have answered "no
+/// encryption" just as well, so a check would refuse honest servers with certificates of their own
+/// and stop nobody. Listeners are kept out.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);
 
@@ -184,7 +194,12 @@ mod tests {
 
     #[test]
     fn unknown_mode_and_useless_roots_are_refused() {
-        for query in ["sslmode=allow", "sslmode=%zz", "sslrootcert=/ca.pem", "sslmode=prefer&sslrootcert=/ca.pem"] {
+        for query in [
+            "sslmode=allow",
+            "sslmode=%zz",
+            "sslrootcert=/ca.pem",
+            "sslmode=prefer&sslrootcert=/ca.pem",
+        ] {
             assert!(Tls::take_from(&format!("postgres://h/d?{query}")).is_err(), "{query}");
         }
     }

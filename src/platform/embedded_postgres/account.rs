@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use super::StartError;
 
-/// As root we look for these, in this order: the first comes with the server's package, the second with every system.
+/// As root we look for these, in this order: the first comes with the server's package, the second
+/// with every system.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
 /// Our own user, and the one of the server where that is another.
@@ -21,7 +22,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Finds the server's user. `cluster` may exist already; then it belongs to the user that has to run it.
+    /// Finds the server's user. `cluster` may exist already; then it belongs to the user that has
+    /// to run it.
     pub(super) fn resolve(cluster: &Path) -> Result<Self, StartError> {
         let our_name = id(&["-un"])?;
         if !is_root()? {
@@ -53,20 +55,21 @@ impl Account {
     /// Gives a file or directory to the server's user.
     pub(super) fn give(&self, path: &Path) -> Result<(), StartError> {
         match self.other {
-            Some((user, group)) => {
-                chown(path, Some(user), Some(group)).map_err(|source| StartError::io("give away", path, source))
-            }
+            Some((user, group)) => chown(path, Some(user), Some(group))
+                .map_err(|source| StartError::io("give away", path, source)),
             None => Ok(()),
         }
     }
 
     /// Makes sure that the server can get to `directory`, an absolute path without symlinks.
     ///
-    /// A home of root is closed to others, and `initdb` would only say that it cannot access a directory.
+    /// A home of root is closed to others, and `initdb` would only say that it cannot access a
+    /// directory.
     pub(super) fn check_reach(&self, directory: &Path) -> Result<(), StartError> {
         let Some((user, group)) = self.other else { return Ok(()) };
         for ancestor in directory.ancestors() {
-            let metadata = fs::metadata(ancestor).map_err(|source| StartError::io("look at", ancestor, source))?;
+            let metadata = fs::metadata(ancestor)
+                .map_err(|source| StartError::io("look at", ancestor, source))?;
             let needed = match metadata {
                 ref of if of.uid() == user => 0o100,
                 ref of if of.gid() == group => 0o010,
@@ -93,8 +96,8 @@ fn number(arguments: &[&str]) -> Result<u32, StartError> {
     id(arguments)?.parse().map_err(|_| StartError::NoAccount)
 }
 
-/// Asks `id`, which knows what the C library knows: passwd, directory services, LDAP. Reading `/etc/passwd` would not do on
-/// macOS, and asking the C library would be unsafe code.
+/// Asks `id`, which knows what the C library knows: passwd, directory services, LDAP. Reading
+/// `/etc/passwd` would not do on macOS, and asking the C library would be unsafe code.
 fn id(arguments: &[&str]) -> Result<String, StartError> {
     let output = Command::new("id")
         .args(arguments)
@@ -102,7 +105,9 @@ fn id(arguments: &[&str]) -> Result<String, StartError> {
         .output()
         .map_err(|source| StartError::io("run", Path::new("id"), source))?;
     match String::from_utf8(output.stdout) {
-        Ok(text) if output.status.success() && !text.trim().is_empty() => Ok(text.trim().to_owned()),
+        Ok(text) if output.status.success() && !text.trim().is_empty() => {
+            Ok(text.trim().to_owned())
+        }
         _ => Err(StartError::NoAccount),
     }
 }

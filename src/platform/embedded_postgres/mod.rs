@@ -1,15 +1,17 @@
 //! A private PostgreSQL server as a child process: the default database where none is configured.
 //!
-//! It is a real PostgreSQL, so that nothing behaves otherwise than in production. The programs are found on the machine or
-//! provisioned (`binaries`); root hands them to an unprivileged user (`account`); the server ends when we end, however we end
-//! (`guarded`), and is started again should it crash while we run.
+//! It is a real PostgreSQL, so that nothing behaves otherwise than in production. The programs are
+//! found on the machine or provisioned (`binaries`); root hands them to an unprivileged user
+//! (`account`); the server ends when we end, however we end (`guarded`), and is started again
+//! should it crash while we run.
 //!
-//! *Invariant*: the server listens on a Unix socket in a directory of its own, never on a port, and lets in nobody but the
-//! user that this process runs as, by the kernel's word (`peer`). So there is no password that could leak, no port that could
-//! be taken, and the address stays the same over every restart.
+//! *Invariant*: the server listens on a Unix socket in a directory of its own, never on a port, and
+//! lets in nobody but the user that this process runs as, by the kernel's word (`peer`). So there
+//! is no password that could leak, no port that could be taken, and the address stays the same over
+//! every restart.
 //!
-//! A data directory holds `cluster/` (the data), `run/` (the socket), `postgres.log` (this and the last run) and
-//! `in-use.lock`, which is locked as long as somebody uses the directory.
+//! A data directory holds `cluster/` (the data), `run/` (the socket), `postgres.log` (this and the
+//! last run) and `in-use.lock`, which is locked as long as somebody uses the directory.
 
 mod account;
 mod binaries;
@@ -36,9 +38,11 @@ use wire::{Session, WireError};
 const ROLE: &str = "kampanje";
 /// Names the socket file only, as the server has no port.
 const PORT: u16 = 5432;
-/// A socket's path has at most 103 bytes on macOS, 107 on Linux; the file's own name and its separator take 14.
+/// A socket's path has at most 103 bytes on macOS, 107 on Linux; the file's own name and its
+/// separator take 14.
 const SOCKET_DIR_BYTES_MAX: usize = 103 - 14;
-/// How long a server that lost its parent, or a corpse that nobody has buried yet, may hold the directory.
+/// How long a server that lost its parent, or a corpse that nobody has buried yet, may hold the
+/// directory.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a process id that names no server of this directory is believed to name one.
 const STALE_PID_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,14 +62,16 @@ const LOG_BYTES_MAX: u64 = 10 << 20;
 pub enum Durability {
     /// A commit survives a power cut, the data stays.
     Durable,
-    /// For tests: nothing is forced to disk, and the data directory is removed once the server has ended.
+    /// For tests: nothing is forced to disk, and the data directory is removed once the server has
+    /// ended.
     Throwaway,
 }
 
 /// Where and how the server is to run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The directory for everything the server needs; made if it is missing. One server at a time can use it.
+    /// The directory for everything the server needs; made if it is missing. One server at a time
+    /// can use it.
     pub data_dir: PathBuf,
     /// What becomes of the data.
     pub durability: Durability,
@@ -131,7 +137,9 @@ pub enum StartError {
         found: Option<u32>,
     },
     /// Root finds nobody to hand the server to.
-    #[error("the database server cannot run as root, and there is neither a user `postgres` nor `nobody`")]
+    #[error(
+        "the database server cannot run as root, and there is neither a user `postgres` nor `nobody`"
+    )]
     NoAccount,
     /// There is no home directory and no state directory to put the data in.
     #[error("neither XDG_STATE_HOME nor HOME says where the data could go")]
@@ -178,14 +186,15 @@ impl StartError {
     }
 }
 
-/// The data directory for who asks for nothing else: `/var/lib/kampanje` for root, otherwise `kampanje` below
-/// `XDG_STATE_HOME` or `~/.local/state`.
+/// The data directory for who asks for nothing else: `/var/lib/kampanje` for root, otherwise
+/// `kampanje` below `XDG_STATE_HOME` or `~/.local/state`.
 ///
 /// # Errors
 /// [`StartError::NoStateDirectory`] if the environment names neither.
 pub fn default_data_dir() -> Result<PathBuf, StartError> {
     let variable = |name: &str| env::var_os(name).map(PathBuf::from);
-    data_dir_for(account::is_root()?, variable("XDG_STATE_HOME"), variable("HOME")).ok_or(StartError::NoStateDirectory)
+    data_dir_for(account::is_root()?, variable("XDG_STATE_HOME"), variable("HOME"))
+        .ok_or(StartError::NoStateDirectory)
 }
 
 /// Root's home is closed to the user that runs the server, so root has a place outside.
@@ -194,7 +203,9 @@ fn data_dir_for(root: bool, state_home: Option<PathBuf>, home: Option<PathBuf>) 
         return Some("/var/lib/kampanje".into());
     }
     let absolute = |path: &PathBuf| path.is_absolute();
-    let base = state_home.filter(absolute).or_else(|| home.filter(absolute).map(|home| home.join(".local/state")))?;
+    let base = state_home
+        .filter(absolute)
+        .or_else(|| home.filter(absolute).map(|home| home.join(".local/state")))?;
     Some(base.join("kampanje"))
 }
 
@@ -209,7 +220,8 @@ pub struct EmbeddedPostgres {
 }
 
 impl EmbeddedPostgres {
-    /// Starts the server, after making its data directory at the first start, and waits until it lets sessions in. Blocks.
+    /// Starts the server, after making its data directory at the first start, and waits until it
+    /// lets sessions in. Blocks.
     ///
     /// # Errors
     /// Everything in [`StartError`]; nothing is left running then.
@@ -234,7 +246,8 @@ impl EmbeddedPostgres {
         Ok(Self { socket_dir, cluster, line: Some(line), supervisor: Some(supervisor) })
     }
 
-    /// The connection URL of a database of this server: a Unix socket, which other users cannot use.
+    /// The connection URL of a database of this server: a Unix socket, which other users cannot
+    /// use.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         let socket_dir = percent_encoded(self.socket_dir.as_os_str().as_bytes());
@@ -247,11 +260,15 @@ impl EmbeddedPostgres {
     /// [`StartError::Refused`] with the server's answer.
     pub fn create_database_if_missing(&self, name: &str) -> Result<(), StartError> {
         let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
-        let result = open_session(&self.socket_dir).and_then(|mut session| session.execute(&statement));
+        let result =
+            open_session(&self.socket_dir).and_then(|mut session| session.execute(&statement));
         match result {
             // There already; asking first would leave a gap for another process.
             Err(WireError::Server { code, .. }) if code == "42P04" => Ok(()),
-            Err(error) => Err(StartError::Refused { what: format!("database {name}"), reason: error.to_string() }),
+            Err(error) => Err(StartError::Refused {
+                what: format!("database {name}"),
+                reason: error.to_string(),
+            }),
             Ok(()) => Ok(()),
         }
     }
@@ -294,23 +311,34 @@ impl Server {
     fn prepare(settings: Settings) -> Result<Self, StartError> {
         let Settings { data_dir, durability, bin_dir } = settings;
         let root = account::is_root()?;
-        // Others may pass through root's data directory, as one of them runs the server, but not look around.
+        // Others may pass through root's data directory, as one of them runs the server, but not
+        // look around.
         let mode = if root { 0o711 } else { 0o700 };
         make_dir(&data_dir, mode)?;
         // The server is started in another directory, and the parents that count are the real ones.
-        let data_dir = fs::canonicalize(&data_dir).map_err(|source| StartError::io("find", &data_dir, source))?;
+        let data_dir = fs::canonicalize(&data_dir)
+            .map_err(|source| StartError::io("find", &data_dir, source))?;
         let lock = lock(&data_dir)?;
         let cluster = data_dir.join("cluster");
         let account = Account::resolve(&cluster)?;
         account.check_reach(&data_dir)?;
         if durability == Durability::Throwaway {
-            // Whoever removes the directory in the end has to own it, as temporary directories are sticky.
+            // Whoever removes the directory in the end has to own it, as temporary directories are
+            // sticky.
             account.give(&data_dir)?;
         }
         let (socket_dir, socket_dir_is_temporary) = socket_dir(&data_dir)?;
         account.give(&socket_dir)?;
         let binaries = Binaries::locate(bin_dir.as_deref(), major_of_cluster(&cluster), root)?;
-        let server = Self { data_dir, socket_dir, socket_dir_is_temporary, durability, account, binaries, _lock: lock };
+        let server = Self {
+            data_dir,
+            socket_dir,
+            socket_dir_is_temporary,
+            durability,
+            account,
+            binaries,
+            _lock: lock,
+        };
         if major_of_cluster(&cluster).is_none() {
             server.init()?;
         }
@@ -329,7 +357,8 @@ impl Server {
         make_dir(&fresh, 0o700)?;
         self.account.give(&fresh)?;
         let mut failure = None;
-        // Letters of every language are letters, and the order of texts is that of bytes; not every system has this one.
+        // Letters of every language are letters, and the order of texts is that of bytes; not every
+        // system has this one.
         for locale in ["C.UTF-8", "C"] {
             let mut arguments = vec![
                 format!("--pgdata={}", fresh.display()),
@@ -345,17 +374,20 @@ impl Server {
                 arguments.push("--no-sync".to_owned());
             }
             let (log, log_start) = self.open_log()?;
-            let status = self
-                .guarded("initdb", &arguments, "TERM", None, log)
-                .and_then(|mut initdb| initdb.wait().map_err(|source| StartError::io("wait for", &fresh, source)))?;
+            let status =
+                self.guarded("initdb", &arguments, "TERM", None, log).and_then(|mut initdb| {
+                    initdb.wait().map_err(|source| StartError::io("wait for", &fresh, source))
+                })?;
             if status.success() {
                 let cluster = self.cluster();
-                // Without PG_VERSION in it, a directory of that name holds nothing that a server has written.
+                // Without PG_VERSION in it, a directory of that name holds nothing that a server
+                // has written.
                 return match fs::remove_dir(&cluster) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
                         Err(StartError::io("make room for the cluster in", &cluster, error))
                     }
-                    _ => fs::rename(&fresh, &cluster).map_err(|source| StartError::io("make", &cluster, source)),
+                    _ => fs::rename(&fresh, &cluster)
+                        .map_err(|source| StartError::io("make", &cluster, source)),
                 };
             }
             failure = Some(self.ended("initdb", status, log_start));
@@ -363,7 +395,8 @@ impl Server {
         Err(failure.unwrap_or(StartError::NoAccount))
     }
 
-    /// Writes who may come in: our own user, as the one role, over the socket. Anew at each start, as we may be another user.
+    /// Writes who may come in: our own user, as the one role, over the socket. Anew at each start,
+    /// as we may be another user.
     fn write_access_rules(&self) -> Result<(), StartError> {
         let our_name = self.account.our_name.replace('"', "");
         for (name, text) in [
@@ -384,7 +417,10 @@ impl Server {
         let mut options = vec![
             format!("port={PORT}"),
             // A list, so a comma in the path has to be quoted.
-            format!("unix_socket_directories=\"{}\"", self.socket_dir.display().to_string().replace('"', "\"\"")),
+            format!(
+                "unix_socket_directories=\"{}\"",
+                self.socket_dir.display().to_string().replace('"', "\"\"")
+            ),
             "unix_socket_permissions=0700".to_owned(),
             "listen_addresses=".to_owned(),
             format!("hba_file={}", path("hba.conf")),
@@ -400,11 +436,14 @@ impl Server {
         options.extend(match self.durability {
             Durability::Durable => vec!["max_connections=100".to_owned()],
             // Tests that run in parallel share one server, each with the sessions of a service.
-            Durability::Throwaway => {
-                ["max_connections=400", "fsync=off", "synchronous_commit=off", "full_page_writes=off"]
-                    .map(str::to_owned)
-                    .to_vec()
-            }
+            Durability::Throwaway => [
+                "max_connections=400",
+                "fsync=off",
+                "synchronous_commit=off",
+                "full_page_writes=off",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         });
         let mut arguments = vec!["-D".to_owned(), self.cluster().display().to_string()];
         arguments.extend(options.into_iter().flat_map(|option| ["-c".to_owned(), option]));
@@ -421,14 +460,20 @@ impl Server {
     ) -> Result<Guarded, StartError> {
         let library_path = self.binaries.library_path.as_deref();
         let program = self.binaries.dir.join(program);
-        Guarded::spawn(Guard { account: &self.account, signal, remove, log, library_path }, &program, arguments)
-            .map_err(|source| StartError::io("run", &program, source))
+        Guarded::spawn(
+            Guard { account: &self.account, signal, remove, log, library_path },
+            &program,
+            arguments,
+        )
+        .map_err(|source| StartError::io("run", &program, source))
     }
 
-    /// Starts the server and waits until it lets sessions in, with patience for what a predecessor left behind.
+    /// Starts the server and waits until it lets sessions in, with patience for what a predecessor
+    /// left behind.
     fn launch(&self) -> Result<Guarded, StartError> {
         self.await_predecessor()?;
-        // INT ends sessions and writes a checkpoint; QUIT drops everything, which is faster where nothing is kept.
+        // INT ends sessions and writes a checkpoint; QUIT drops everything, which is faster where
+        // nothing is kept.
         let (signal, remove) = match self.durability {
             Durability::Durable => ("INT", None),
             Durability::Throwaway => ("QUIT", Some(self.data_dir.as_path())),
@@ -439,20 +484,24 @@ impl Server {
             let mut guarded = self.guarded("postgres", &self.arguments(), signal, remove, log)?;
             let Some(status) = self.await_ready(&mut guarded)? else { return Ok(guarded) };
             let ended = self.ended("postgres", status, log_start);
-            // A process killed a moment ago may not be buried yet, or its shared memory be in use: then once more.
-            // English by LC_ALL and lc_messages.
+            // A process killed a moment ago may not be buried yet, or its shared memory be in use:
+            // then once more. English by LC_ALL and lc_messages.
             let in_the_way = matches!(&ended, StartError::Ended { log, .. }
                 if (log.contains("lock file") && log.contains("already exists")) || log.contains("is still in use"));
             if !in_the_way || remove.is_some() || began.elapsed() > PREDECESSOR_TIMEOUT {
                 return Err(ended);
             }
-            if began.elapsed() > STALE_PID_TIMEOUT && process_in(&self.cluster()) == Occupant::Nobody {
-                // After a restart of a container the process id belongs to somebody else. No process works in the cluster's
-                // directory, where every process of a server does, and the lock keeps others of us away.
+            if began.elapsed() > STALE_PID_TIMEOUT
+                && process_in(&self.cluster()) == Occupant::Nobody
+            {
+                // After a restart of a container the process id belongs to somebody else. No
+                // process works in the cluster's directory, where every process of a server does,
+                // and the lock keeps others of us away.
                 tracing::warn!(cluster = %self.cluster().display(), "removing the lock files of a server that is gone");
-                for stale in
-                    [self.cluster().join("postmaster.pid"), self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock"))]
-                {
+                for stale in [
+                    self.cluster().join("postmaster.pid"),
+                    self.socket_dir.join(format!(".s.PGSQL.{PORT}.lock")),
+                ] {
                     match fs::remove_file(&stale) {
                         Err(error) if error.kind() != io::ErrorKind::NotFound => {
                             return Err(StartError::io("remove", &stale, error));
@@ -465,13 +514,17 @@ impl Server {
         }
     }
 
-    /// A server whose parent was killed needs a moment to end; a server that somebody else has started does not end.
+    /// A server whose parent was killed needs a moment to end; a server that somebody else has
+    /// started does not end.
     fn await_predecessor(&self) -> Result<(), StartError> {
         let cluster = self.cluster();
         let began = Instant::now();
         while let Occupant::Process(process) = process_in(&cluster) {
             if began.elapsed() > PREDECESSOR_TIMEOUT {
-                return Err(StartError::InUse { data_dir: self.data_dir.clone(), process: process.to_string() });
+                return Err(StartError::InUse {
+                    data_dir: self.data_dir.clone(),
+                    process: process.to_string(),
+                });
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -482,12 +535,17 @@ impl Server {
     fn await_ready(&self, guarded: &mut Guarded) -> Result<Option<ExitStatus>, StartError> {
         let began = Instant::now();
         loop {
-            if let Some(status) = guarded.ended().map_err(|source| StartError::io("watch", &self.cluster(), source))? {
+            if let Some(status) = guarded
+                .ended()
+                .map_err(|source| StartError::io("watch", &self.cluster(), source))?
+            {
                 return Ok(Some(status));
             }
             match open_session(&self.socket_dir) {
                 Ok(_) => return Ok(None),
-                Err(error) if error.may_pass() && began.elapsed() < READY_TIMEOUT => thread::sleep(POLL_INTERVAL),
+                Err(error) if error.may_pass() && began.elapsed() < READY_TIMEOUT => {
+                    thread::sleep(POLL_INTERVAL)
+                }
                 Err(error) => return Err(StartError::NotReady { reason: error.to_string() }),
             }
         }
@@ -512,7 +570,9 @@ impl Server {
                     tracing::error!(%status, "the private database server was stopped by somebody else");
                     break;
                 }
-                Some(status) => tracing::error!(%status, "the private database server has crashed, starting it again"),
+                Some(status) => {
+                    tracing::error!(%status, "the private database server has crashed, starting it again")
+                }
                 None => {}
             }
             running = match self.launch() {
@@ -530,7 +590,10 @@ impl Server {
         if let Some(mut guarded) = running
             && !guarded.stop(STOP_TIMEOUT)
         {
-            tracing::error!(timeout_seconds = STOP_TIMEOUT.as_secs(), "the private database server does not stop");
+            tracing::error!(
+                timeout_seconds = STOP_TIMEOUT.as_secs(),
+                "the private database server does not stop"
+            );
         }
     }
 
@@ -562,7 +625,8 @@ impl Server {
         };
         let bytes = read().unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let last = lines.get(lines.len().saturating_sub(4)..).unwrap_or_default();
         StartError::Ended { program, status: status.to_string(), log: last.join(" | ") }
     }
@@ -598,7 +662,10 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
             let mut process = String::new();
             let _ = file.read_to_string(&mut process);
             let process = if process.trim().is_empty() { "(unknown)" } else { process.trim() };
-            return Err(StartError::InUse { data_dir: data_dir.to_owned(), process: process.to_owned() });
+            return Err(StartError::InUse {
+                data_dir: data_dir.to_owned(),
+                process: process.to_owned(),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
@@ -606,7 +673,8 @@ fn lock(data_dir: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
-/// The directory of the socket, and whether it lies outside the data directory because the path would be too long.
+/// The directory of the socket, and whether it lies outside the data directory because the path
+/// would be too long.
 fn socket_dir(data_dir: &Path) -> Result<(PathBuf, bool), StartError> {
     let inside = data_dir.join("run");
     if inside.as_os_str().len() <= SOCKET_DIR_BYTES_MAX {
@@ -623,7 +691,11 @@ fn socket_dir(data_dir: &Path) -> Result<(PathBuf, bool), StartError> {
             Err(source) => return Err(StartError::io("make", &path, source)),
         }
     }
-    Err(StartError::io("make a socket directory in", &env::temp_dir(), io::ErrorKind::AlreadyExists.into()))
+    Err(StartError::io(
+        "make a socket directory in",
+        &env::temp_dir(),
+        io::ErrorKind::AlreadyExists.into(),
+    ))
 }
 
 /// Makes the directory with this mode, and its parents with the usual one, unless it is there.
@@ -642,7 +714,9 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), StartError> {
 
 fn remove_dir(path: &Path) -> Result<(), StartError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StartError::io("remove", path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StartError::io("remove", path, error))
+        }
         _ => Ok(()),
     }
 }
@@ -664,14 +738,17 @@ enum Occupant {
     Unknown,
 }
 
-/// A living process whose working directory is the cluster: every process of a server is one, and nothing else.
+/// A living process whose working directory is the cluster: every process of a server is one, and
+/// nothing else.
 fn process_in(cluster: &Path) -> Occupant {
     let Ok(processes) = fs::read_dir("/proc") else { return Occupant::Unknown };
     if !Path::new("/proc/self/cwd").exists() {
         return Occupant::Unknown;
     }
     for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         // The link of a corpse that is not buried yet cannot be read, so it does not count.
         if fs::read_link(process.path().join("cwd")).is_ok_and(|directory| directory == cluster) {
             return Occupant::Process(pid);
@@ -680,12 +757,15 @@ fn process_in(cluster: &Path) -> Occupant {
     Occupant::Nobody
 }
 
-/// Everything but letters, digits and `-._` as `%` and two hex digits; a `/` too, as it would end the host.
+/// Everything but letters, digits and `-._` as `%` and two hex digits; a `/` too, as it would end
+/// the host.
 fn percent_encoded(bytes: &[u8]) -> String {
     bytes
         .iter()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(*byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                char::from(*byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()

@@ -43,8 +43,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-const HAS_ONE_ROW: &str =
-    "DO $$ BEGIN IF (SELECT count(*) FROM kept) <> 1 THEN RAISE EXCEPTION 'rows were lost'; END IF; END $$";
+const HAS_ONE_ROW: &str = "DO $$ BEGIN IF (SELECT count(*) FROM kept) <> 1 THEN RAISE EXCEPTION 'rows were lost'; END IF; END $$";
 
 #[test]
 fn data_outlives_a_stop_and_the_second_start_is_fast() {
@@ -56,7 +55,11 @@ fn data_outlives_a_stop_and_the_second_start_is_fast() {
     run(&server, "CREATE TABLE kept AS SELECT 1 AS one").unwrap();
     let pid = server.server_pid().unwrap();
     server.stop();
-    assert_eq!(process_in(&scratch.0.join("cluster")), Occupant::Nobody, "server {pid} has not ended");
+    assert_eq!(
+        process_in(&scratch.0.join("cluster")),
+        Occupant::Nobody,
+        "server {pid} has not ended"
+    );
 
     let began = Instant::now();
     let server = scratch.start().unwrap();
@@ -110,7 +113,10 @@ fn helper(scratch: &Scratch) -> (Child, u32) {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let pid = lines.map_while(Result::ok).find_map(|line| line.strip_prefix("ready ")?.parse().ok()).unwrap();
+    let pid = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("ready ")?.parse().ok())
+        .unwrap();
     (child, pid)
 }
 
@@ -120,7 +126,9 @@ fn server_ends_with_a_killed_parent() {
     let (mut parent, _) = helper(&scratch);
     parent.kill().unwrap();
     parent.wait().unwrap();
-    eventually("the end of the server", || process_in(&scratch.0.join("cluster")) == Occupant::Nobody);
+    eventually("the end of the server", || {
+        process_in(&scratch.0.join("cluster")) == Occupant::Nobody
+    });
     let server = scratch.start().unwrap();
     run(&server, HAS_ONE_ROW).unwrap();
 }
@@ -195,7 +203,12 @@ fn no_port_is_open_and_no_other_role_comes_in() {
     );
     // The directory is closed to others, and so is the socket in it.
     for path in [&server.socket_dir, &socket] {
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o077, 0, "{}", path.display());
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o077,
+            0,
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -205,9 +218,16 @@ fn data_of_another_major_version_is_named() {
     fs::create_dir_all(scratch.0.join("cluster")).unwrap();
     fs::write(scratch.0.join("cluster/PG_VERSION"), "14\n").unwrap();
     let bin_dir = Binaries::locate(None, None, account::is_root().unwrap()).unwrap().dir;
-    let settings = Settings { data_dir: scratch.0.clone(), durability: Durability::Durable, bin_dir: Some(bin_dir) };
+    let settings = Settings {
+        data_dir: scratch.0.clone(),
+        durability: Durability::Durable,
+        bin_dir: Some(bin_dir),
+    };
     let refused = EmbeddedPostgres::start(settings).unwrap_err();
-    assert!(refused.to_string().starts_with("the data was written by PostgreSQL 14, which is not here"), "{refused}");
+    assert!(
+        refused.to_string().starts_with("the data was written by PostgreSQL 14, which is not here"),
+        "{refused}"
+    );
 }
 
 #[test]

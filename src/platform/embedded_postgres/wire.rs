@@ -1,7 +1,9 @@
-//! The few messages of PostgreSQL's protocol that a launcher needs: start a session, run one statement.
+//! The few messages of PostgreSQL's protocol that a launcher needs: start a session, run one
+//! statement.
 //!
-//! A server that accepts connections may still refuse sessions ("the database system is starting up"), so only a session
-//! that has come up proves readiness. Authentication is `peer`, the kernel's word for who we are, so there is no password.
+//! A server that accepts connections may still refuse sessions ("the database system is starting
+//! up"), so only a session that has come up proves readiness. Authentication is `peer`, the
+//! kernel's word for who we are, so there is no password.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -31,7 +33,9 @@ impl WireError {
         match self {
             Self::Io(_) => true,
             // Starting up, shutting down, or all slots taken.
-            Self::Server { code, .. } => matches!(code.as_str(), "57P03" | "57P01" | "57P02" | "53300"),
+            Self::Server { code, .. } => {
+                matches!(code.as_str(), "57P03" | "57P01" | "57P02" | "53300")
+            }
             Self::Protocol(_) => false,
         }
     }
@@ -70,14 +74,16 @@ impl Session {
     }
 
     fn send(&mut self, tag: Option<u8>, body: &[u8]) -> Result<(), WireError> {
-        let length = u32::try_from(body.len() + 4).map_err(|_| WireError::Protocol("a message is too long"))?;
+        let length = u32::try_from(body.len() + 4)
+            .map_err(|_| WireError::Protocol("a message is too long"))?;
         let mut message: Vec<u8> = tag.into_iter().collect();
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(body);
         Ok(self.stream.write_all(&message)?)
     }
 
-    /// Reads up to `ReadyForQuery`; an error on the way is the result, but during start-up nothing follows one.
+    /// Reads up to `ReadyForQuery`; an error on the way is the result, but during start-up nothing
+    /// follows one.
     fn until_ready(&mut self) -> Result<(), WireError> {
         let mut failure = None;
         loop {
@@ -86,7 +92,9 @@ impl Session {
                 Err(error) => return Err(failure.unwrap_or(error)),
             };
             match tag {
-                b'R' if body != [0; 4] => return Err(WireError::Protocol("the server asks for a password")),
+                b'R' if body != [0; 4] => {
+                    return Err(WireError::Protocol("the server asks for a password"));
+                }
                 b'E' => failure = Some(server_error(&body)),
                 b'Z' => return failure.map_or(Ok(()), Err),
                 _ => {}
@@ -110,7 +118,8 @@ impl Session {
     }
 }
 
-/// Reads code and message out of an `ErrorResponse`: fields of one letter and a text that ends in a zero byte.
+/// Reads code and message out of an `ErrorResponse`: fields of one letter and a text that ends in a
+/// zero byte.
 fn server_error(body: &[u8]) -> WireError {
     let (mut code, mut message) = (String::new(), String::new());
     for field in body.split(|byte| *byte == 0) {
@@ -129,9 +138,13 @@ mod tests {
 
     #[test]
     fn code_and_message_are_read_from_an_error() {
-        let error = server_error(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0");
+        let error =
+            server_error(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0");
         assert!(error.may_pass());
-        assert_eq!(error.to_string(), "the server answered 57P03: the database system is starting up");
+        assert_eq!(
+            error.to_string(),
+            "the server answered 57P03: the database system is starting up"
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Access control: which callers may use an operation.
 //!
-//! The route table declares an [`Access`] for every operation. The decision is made inside the matched route, so no spelling
-//! of a path can lead around it, and an operation that declares nothing needs credentials. The fast path of quotes makes the
-//! same decision through the same function.
+//! The route table declares an [`Access`] for every operation. The decision is made inside the
+//! matched route, so no spelling of a path can lead around it, and an operation that declares
+//! nothing needs credentials. The fast path of quotes makes the same decision through the same
+//! function.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,8 @@ use subtle::ConstantTimeEq;
 use super::call::Caller;
 use super::problem::{Problem, ProblemCode};
 
-/// Says where a browser's request comes from (Fetch Metadata, a W3C working draft that all browsers implement).
+/// Says where a browser's request comes from (Fetch Metadata, a W3C working draft that all browsers
+/// implement).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Who may use an operation; part of its declaration in the route table.
@@ -46,7 +48,8 @@ pub struct Request<'a> {
 }
 
 impl Credentials {
-    /// Returns credentials that consist of this key. Without a key the service is for programs on the same machine only.
+    /// Returns credentials that consist of this key. Without a key the service is for programs on
+    /// the same machine only.
     #[must_use]
     pub fn new(api_key: Option<&str>) -> Self {
         Self(api_key.map(|key| Sha256::digest(key.as_bytes()).into()))
@@ -55,8 +58,9 @@ impl Credentials {
     /// Returns the caller of a request.
     ///
     /// # Errors
-    /// 401 when the operation needs a key and the request does not carry it. Without a key, 403 when the request was not
-    /// meant for this machine, or a web page of another origin wants to change something.
+    /// 401 when the operation needs a key and the request does not carry it. Without a key, 403
+    /// when the request was not meant for this machine, or a web page of another origin wants to
+    /// change something.
     pub fn authorize(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
         match (self.0, access) {
             (None, _) => request.check_is_local().map(|()| Caller("local".to_owned())),
@@ -64,15 +68,16 @@ impl Credentials {
             (Some(expected), Access::Protected) if bears(request.headers, &expected) => {
                 Ok(Caller("api-key".to_owned()))
             }
-            (Some(_), Access::Protected) => {
-                Err(Problem::new(ProblemCode::Unauthorized, "the request needs the API key as a bearer token")
-                    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-            }
+            (Some(_), Access::Protected) => Err(Problem::new(
+                ProblemCode::Unauthorized,
+                "the request needs the API key as a bearer token",
+            )
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
         }
     }
 
-    /// Returns whether [`Credentials::authorize`] would admit the request, for the fast path, which leaves every refusal to
-    /// the router.
+    /// Returns whether [`Credentials::authorize`] would admit the request, for the fast path, which
+    /// leaves every refusal to the router.
     #[must_use]
     pub fn admit(&self, access: Access, request: Request<'_>) -> bool {
         match (self.0, access) {
@@ -83,7 +88,8 @@ impl Credentials {
     }
 }
 
-/// Returns whether the bearer token of the request has this hash. The comparison takes the same time for every wrong token.
+/// Returns whether the bearer token of the request has this hash. The comparison takes the same
+/// time for every wrong token.
 fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
@@ -95,22 +101,28 @@ fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
 }
 
 impl Request<'_> {
-    /// Protects a service without credentials from web pages. A page can reach it through the browser of somebody who works
-    /// on this machine: by a request across origins, or by a host name that resolves to 127.0.0.1 (DNS rebinding).
+    /// Protects a service without credentials from web pages. A page can reach it through the
+    /// browser of somebody who works on this machine: by a request across origins, or by a host
+    /// name that resolves to 127.0.0.1 (DNS rebinding).
     fn check_is_local(self) -> Result<(), Problem> {
         let mut hosts = self.headers.get_all(header::HOST);
         let host = hosts.next().map(|host| host.to_str().unwrap_or_default());
         // HTTP/1.0 has no Host, and no browser speaks it.
         let local = match (host, self.authority) {
             (None, None) => self.version < Version::HTTP_11,
-            (host, target) => host.is_none_or(is_loopback) && target.is_none_or(|target| is_loopback(target.as_str())),
+            (host, target) => {
+                host.is_none_or(is_loopback)
+                    && target.is_none_or(|target| is_loopback(target.as_str()))
+            }
         };
         if !local || hosts.next().is_some() {
             let detail = "without an API key the service answers only requests to localhost; set KAMPANJE_API_KEY to use it \
                  under another name";
             return Err(Problem::new(ProblemCode::HostNotAllowed, detail));
         }
-        if matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS) || self.is_same_origin(host) {
+        if matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS)
+            || self.is_same_origin(host)
+        {
             return Ok(());
         }
         let detail = "without an API key the service accepts changes only from its own pages and from programs";
@@ -118,20 +130,25 @@ impl Request<'_> {
     }
 
     fn is_same_origin(self, host: Option<&str>) -> bool {
-        let own_site = |site: &HeaderValue| site.as_bytes() == b"same-origin" || site.as_bytes() == b"none";
+        let own_site =
+            |site: &HeaderValue| site.as_bytes() == b"same-origin" || site.as_bytes() == b"none";
         let own_origin = |origin: &HeaderValue| {
             let named = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
             named.map(|(_, authority)| authority).is_some_and(|authority| Some(authority) == host)
         };
-        self.headers.get_all(SEC_FETCH_SITE).all(own_site) && self.headers.get_all(header::ORIGIN).all(own_origin)
+        self.headers.get_all(SEC_FETCH_SITE).all(own_site)
+            && self.headers.get_all(header::ORIGIN).all(own_origin)
     }
 }
 
-/// Returns whether the host of an authority (`localhost:8080`, `127.0.0.1`, `[::1]:8080`) is this machine's own.
+/// Returns whether the host of an authority (`localhost:8080`, `127.0.0.1`, `[::1]:8080`) is this
+/// machine's own.
 fn is_loopback(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((address, port)) => (address, port.strip_prefix(':').or(port.is_empty().then_some("0"))),
+            Some((address, port)) => {
+                (address, port.strip_prefix(':').or(port.is_empty().then_some("0")))
+            }
             None => return false,
         },
         None => match authority.split_once(':') {
@@ -141,7 +158,8 @@ fn is_loopback(authority: &str) -> bool {
     };
     let is_port = port.is_some_and(|port| port.parse::<u16>().is_ok() && !port.starts_with('+'));
     is_port
-        && (host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()))
+        && (host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()))
 }
 
 #[cfg(test)]
@@ -150,7 +168,9 @@ mod tests {
 
     #[test]
     fn loopback_hosts() {
-        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8080"] {
+        for host in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:8080"]
+        {
             assert!(is_loopback(host), "{host}");
         }
         for host in [

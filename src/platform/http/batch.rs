@@ -1,4 +1,5 @@
-//! The batch of a plain resource: many rows upserted in one request, all or nothing or each for itself.
+//! The batch of a plain resource: many rows upserted in one request, all or nothing or each for
+//! itself.
 
 use std::collections::HashSet;
 
@@ -8,11 +9,11 @@ use deserr::Deserr;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::call::{Answer, Call};
+use super::call::{ApiRequest, ApiResponse};
 use super::json::{BodyErrors, decode};
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use super::resource::{Draft, IfExists, Resource, Scope, checked, numbered, save};
-use crate::platform::effect::{Database, Effect};
+use super::resource::{IfExists, Resource, RowWrite, Scope, checked, numbered, save};
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::Key;
 
 /// The most rows of one batch.
@@ -21,23 +22,30 @@ pub const BATCH_ROWS: usize = 1_000;
 /// `POST` on the collection's `batch`: up to 1,000 rows, upserted by business key.
 pub async fn batch<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let Batch { atomic, rows } = read_batch::<R>(call.value()?)?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            let rows = rows.into_iter().map(|row| row.and_then(|write| obeying::<R>(write, &scope))).collect();
-            let results = save_rows::<R>(effect, &scope, rows, atomic).await?;
-            let receipts: Vec<Value> = results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
+            let rows = rows
+                .into_iter()
+                .map(|row| row.and_then(|write| obeying::<R>(write, &scope)))
+                .collect();
+            let results = save_rows::<R>(work, &scope, rows, atomic).await?;
+            let receipts: Vec<Value> =
+                results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
             if !atomic {
-                return Answer::json(StatusCode::MULTI_STATUS, &json!({ "receipts": receipts }));
+                return ApiResponse::json(
+                    StatusCode::MULTI_STATUS,
+                    &json!({ "receipts": receipts }),
+                );
             }
             match refused(results) {
                 Some(problem) => Err(problem),
-                None => Answer::json(StatusCode::OK, &json!({ "receipts": receipts })),
+                None => ApiResponse::json(StatusCode::OK, &json!({ "receipts": receipts })),
             }
         })
         .await
@@ -68,7 +76,11 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     let count = body.rows.len();
     if count == 0 || count > BATCH_ROWS {
         let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
-        let error = FieldError::new("/rows", code, format!("a batch has 1 to {BATCH_ROWS} rows, not {count}"));
+        let error = FieldError::new(
+            "/rows",
+            code,
+            format!("a batch has 1 to {BATCH_ROWS} rows, not {count}"),
+        );
         return Err(Problem::from_errors(vec![error]));
     }
     let mut seen = HashSet::new();
@@ -76,7 +88,8 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
         let write: R::Write = decode(row).map_err(Problem::from_errors)?;
         match R::row_identity(&write) {
             Some(identity) if !seen.insert(identity.clone()) => {
-                let pointer = R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
+                let pointer =
+                    R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
                 let detail = format!("{identity} stands in the batch more than once");
                 Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
             }
@@ -90,9 +103,10 @@ fn obeying<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, P
     checked(R::rules(&write, scope)).map(|()| write)
 }
 
-/// Writes the rows: all in one go if nothing stands against it, else one by one, so that each gets its own verdict.
+/// Writes the rows: all in one go if nothing stands against it, else one by one, so that each gets
+/// its own verdict.
 async fn save_rows<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &R::Scope,
     rows: Vec<Result<R::Write, Problem>>,
     atomic: bool,
@@ -104,7 +118,7 @@ async fn save_rows<R: Resource>(
     let mut writes = Vec::new();
     for (at, row) in rows.into_iter().enumerate() {
         let row = match row {
-            Ok(write) => of_the_row(numbered_beside::<R>(effect, write, &given).await)?,
+            Ok(write) => of_the_row(numbered_beside::<R>(work, write, &given).await)?,
             Err(problem) => Err(problem),
         };
         results.push(match row {
@@ -116,29 +130,37 @@ async fn save_rows<R: Resource>(
             Err(problem) => Some(Err(problem)),
         });
     }
-    let existing = R::existing(&mut effect.conn, scope, &writes).await?;
+    let existing = R::existing(&mut work.conn, scope, &writes).await?;
     let created: Vec<bool> = existing.iter().map(Option::is_none).collect();
-    let drafts: Vec<Draft<R::Write>> = existing
+    let drafts: Vec<RowWrite<R::Write>> = existing
         .into_iter()
         .zip(writes)
-        .map(|(id, write)| Draft { id: id.unwrap_or_else(Uuid::now_v7), write })
+        .map(|(id, write)| RowWrite { id: id.unwrap_or_else(Uuid::now_v7), write })
         .collect();
-    let done =
-        !hopeless && effect.part(async |effect| R::save(effect, scope, &drafts, IfExists::Replace).await).await.is_ok();
+    let done = !hopeless
+        && work
+            .savepoint(async |work| R::save(work, scope, &drafts, IfExists::Replace).await)
+            .await
+            .is_ok();
     let mut rows: Vec<_> = places.into_iter().zip(created).zip(drafts).collect();
     rows.sort_by_key(|(_, draft)| R::follows_others(&draft.write));
     for ((at, created), draft) in rows {
-        let outcome =
-            if done { Ok(()) } else { of_the_row(save::<R>(effect, scope, &draft, IfExists::Replace).await)? };
+        let outcome = if done {
+            Ok(())
+        } else {
+            of_the_row(save::<R>(work, scope, &draft, IfExists::Replace).await)?
+        };
         if let Some(result) = results.get_mut(at) {
-            *result = Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
+            *result =
+                Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
         }
     }
     let lost = || Err(Problem::internal("a batch row lost its result"));
     Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
 }
 
-/// The verdict on a row. What is none of its doing, as a database out of reach, ends the whole batch instead.
+/// The verdict on a row. What is none of its doing, as a database out of reach, ends the whole
+/// batch instead.
 fn of_the_row<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
     match verdict {
         Err(problem) if problem.status().is_server_error() => Err(problem),
@@ -148,7 +170,7 @@ fn of_the_row<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Prob
 
 /// The write with its key; a number of the series that another row of the batch has is passed over.
 async fn numbered_beside<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     write: R::Write,
     given: &HashSet<Key>,
 ) -> Result<R::Write, Problem> {
@@ -156,7 +178,7 @@ async fn numbered_beside<R: Resource>(
         return Ok(write);
     }
     loop {
-        let numbered = numbered::<R>(effect, write.clone()).await?;
+        let numbered = numbered::<R>(work, write.clone()).await?;
         if R::key(&numbered).is_none_or(|key| !given.contains(&key)) {
             return Ok(numbered);
         }

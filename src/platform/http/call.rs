@@ -1,4 +1,5 @@
-//! What a handler gets and gives: a [`Call`] with its body read and its conditions known, and an [`Answer`].
+//! What a handler gets and gives: a [`ApiRequest`] with its body read and its conditions known, and
+//! an [`ApiResponse`].
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest idempotency key in bytes.
-pub const LONGEST_IDEMPOTENCY_KEY: usize = 255;
+pub const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 /// The header that makes a repeated request safe.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -36,7 +37,7 @@ pub struct Caller(pub String);
 
 /// A request whose body has been read.
 #[derive(Debug)]
-pub struct Call {
+pub struct ApiRequest {
     /// The method.
     pub method: Method,
     /// The path as sent, without the query.
@@ -54,7 +55,7 @@ pub struct Call {
     body: web::Bytes,
 }
 
-impl Call {
+impl ApiRequest {
     /// The body as a typed value.
     ///
     /// # Errors
@@ -63,8 +64,9 @@ impl Call {
         json::decode(self.value()?).map_err(Problem::from_errors)
     }
 
-    /// The body as a typed value, read in one go, if nothing is wrong with it: for bodies that come often and are large. Whatever
-    /// is wrong is found by reading it again with [`Call::json`].
+    /// The body as a typed value, read in one go, if nothing is wrong with it: for bodies that come
+    /// often and are large. Whatever is wrong is found by reading it again with
+    /// [`ApiRequest::json`].
     ///
     /// # Errors
     /// 415 when it is not JSON.
@@ -85,7 +87,7 @@ impl Call {
     /// The body as a merge patch.
     ///
     /// # Errors
-    /// As [`Call::value`]; 400 when it is no object.
+    /// As [`ApiRequest::value`]; 400 when it is no object.
     pub fn merge_patch(&self) -> Result<Value, Problem> {
         let changes = self.value()?;
         if changes.is_object() {
@@ -98,7 +100,7 @@ impl Call {
     /// The body as a typed value, or the type's own default when there is no body at all.
     ///
     /// # Errors
-    /// As [`Call::json`].
+    /// As [`ApiRequest::json`].
     pub fn json_or_default<T: Deserr<BodyErrors> + Default>(&self) -> Result<T, Problem> {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
@@ -137,7 +139,12 @@ impl Call {
     #[must_use]
     pub fn request_hash(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
-        for part in [self.method.as_str().as_bytes(), self.path.as_bytes(), self.query.as_bytes(), &self.body] {
+        for part in [
+            self.method.as_str().as_bytes(),
+            self.path.as_bytes(),
+            self.query.as_bytes(),
+            &self.body,
+        ] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part);
         }
@@ -145,9 +152,11 @@ impl Call {
     }
 
     fn check_content_type(&self) -> Result<(), Problem> {
-        let essence = self.content_type.as_deref().unwrap_or("").split(';').next().unwrap_or("").trim();
+        let essence =
+            self.content_type.as_deref().unwrap_or("").split(';').next().unwrap_or("").trim();
         let allowed = essence.eq_ignore_ascii_case("application/json")
-            || (self.method == Method::PATCH && essence.eq_ignore_ascii_case("application/merge-patch+json"));
+            || (self.method == Method::PATCH
+                && essence.eq_ignore_ascii_case("application/merge-patch+json"));
         if allowed {
             Ok(())
         } else {
@@ -159,7 +168,7 @@ impl Call {
     }
 }
 
-impl FromRequest for Call {
+impl FromRequest for ApiRequest {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -168,7 +177,11 @@ impl FromRequest for Call {
         let payload = payload.take();
         async move {
             let idempotency_key = idempotency_key(&request)?;
-            if request.headers().get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            if request
+                .headers()
+                .get(header::CONTENT_ENCODING)
+                .is_some_and(|coding| coding != "identity")
+            {
                 return Err(Problem::new(
                     ProblemCode::UnsupportedMediaType,
                     "a body has to be sent without an encoding",
@@ -185,7 +198,10 @@ impl FromRequest for Call {
                 if_match: Condition::read(headers, header::IF_MATCH)?,
                 if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,
                 query: request.query_string().to_owned(),
-                content_type: headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned),
+                content_type: headers
+                    .get(header::CONTENT_TYPE)
+                    .and_then(|v| v.to_str().ok())
+                    .map(str::to_owned),
                 body,
             })
         }
@@ -196,27 +212,33 @@ impl FromRequest for Call {
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if (1..=LONGEST_IDEMPOTENCY_KEY).contains(&key.len()) && !key.contains('\t') => {
+        Ok(key) if (1..=MAX_IDEMPOTENCY_KEY_LENGTH).contains(&key.len()) && !key.contains('\t') => {
             Ok(Some(key.to_owned()))
         }
         _ => Err(Problem::new(
             ProblemCode::MalformedRequest,
-            format!("Idempotency-Key has 1 to {LONGEST_IDEMPOTENCY_KEY} printable ASCII characters"),
+            format!(
+                "Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters"
+            ),
         )),
     }
 }
 
-/// Reads the body up to the limit; a declared length over it is refused before a byte is read. Memory grows with what arrives,
-/// not with what was announced.
+/// Reads the body up to the limit; a declared length over it is refused before a byte is read.
+/// Memory grows with what arrives, not with what was announced.
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
     let limit = request.app_data::<web::Data<BodyLimit>>().map_or(usize::MAX, |limit| limit.0);
-    let too_large = || Problem::new(ProblemCode::PayloadTooLarge, format!("a body has at most {limit} bytes"));
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let too_large =
+        || Problem::new(ProblemCode::PayloadTooLarge, format!("a body has at most {limit} bytes"));
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let announces_body =
-        declared.is_some_and(|length| length > 0) || request.headers().contains_key(header::TRANSFER_ENCODING);
+    let announces_body = declared.is_some_and(|length| length > 0)
+        || request.headers().contains_key(header::TRANSFER_ENCODING);
     if announces_body && matches!(*request.method(), Method::GET | Method::HEAD) {
         let detail = format!("{} takes no body", request.method());
         return Err(Problem::with_errors(
@@ -228,7 +250,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
         let mut body = web::BytesMut::new();
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {
-                Problem::new(ProblemCode::MalformedRequest, format!("the body cannot be read: {error}"))
+                Problem::new(
+                    ProblemCode::MalformedRequest,
+                    format!("the body cannot be read: {error}"),
+                )
             })?;
             if body.len().saturating_add(chunk.len()) > limit {
                 return Err(too_large());
@@ -237,14 +262,15 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
         }
         Ok(body.freeze())
     };
-    tokio::time::timeout(BODY_TIMEOUT, read)
-        .await
-        .unwrap_or_else(|_| Err(Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time")))
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
+        Err(Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))
+    })
 }
 
-/// What a handler answers: everything that goes to the client, so that it can be kept and given again byte for byte.
+/// What a handler answers: everything that goes to the client, so that it can be kept and given
+/// again byte for byte.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers, `Content-Type` excepted.
@@ -253,13 +279,17 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl ApiResponse {
     /// A JSON answer.
     ///
     /// # Errors
     /// When the value cannot be written as JSON, which is a defect.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
-        Ok(Self { status, headers: Vec::new(), body: serde_json::to_vec(value).map_err(Problem::internal)? })
+        Ok(Self {
+            status,
+            headers: Vec::new(),
+            body: serde_json::to_vec(value).map_err(Problem::internal)?,
+        })
     }
 
     /// An answer without body.
@@ -271,7 +301,7 @@ impl Answer {
     /// The representation of one resource with its ETag.
     ///
     /// # Errors
-    /// As [`Answer::json`].
+    /// As [`ApiResponse::json`].
     pub fn resource(status: StatusCode, view: &impl Serialize) -> Result<Self, Problem> {
         let answer = Self::json(status, view)?;
         let tag = etag::of(&answer.body);
@@ -281,7 +311,11 @@ impl Answer {
     /// 304 when the caller has this representation already.
     #[must_use]
     pub fn unless_known(self, if_none_match: Option<&Condition>) -> Self {
-        let tag = self.headers.iter().find(|(name, _)| name == header::ETAG).and_then(|(_, v)| v.to_str().ok());
+        let tag = self
+            .headers
+            .iter()
+            .find(|(name, _)| name == header::ETAG)
+            .and_then(|(_, v)| v.to_str().ok());
         if tag.zip(if_none_match).is_some_and(|(tag, condition)| condition.names(tag)) {
             return Self { status: StatusCode::NOT_MODIFIED, body: Vec::new(), ..self };
         }
@@ -298,7 +332,7 @@ impl Answer {
     }
 }
 
-impl Responder for Answer {
+impl Responder for ApiResponse {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {

@@ -1,9 +1,12 @@
-//! Connection limits: a cap on the number of open connections, and a deadline for every phase of one.
+//! Connection limits: a cap on the number of open connections, and a deadline for every phase of
+//! one.
 //!
-//! The HTTP library times the first request head and the idle time between requests; this module bounds everything else. A
-//! connection is closed when it waits too long for a request, when a response takes too long to prepare, and when its client
-//! does not read. At the cap a new connection replaces the one that has been waiting longest, so clients that stall cannot lock
-//! others out. A request body that is left unread is not drained: the connection is closed after the response.
+//! The HTTP library times the first request head and the idle time between requests; this module
+//! bounds everything else. A connection is closed when it waits too long for a request, when a
+//! response takes too long to prepare, and when its client does not read. At the cap a new
+//! connection replaces the one that has been waiting longest, so clients that stall cannot lock
+//! others out. A request body that is left unread is not drained: the connection is closed after
+//! the response.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -28,12 +31,13 @@ use futures_util::Stream;
 use futures_util::future::select;
 use tokio::sync::Notify;
 
-/// The longest time that an idle connection is kept: longer than load balancers keep theirs, so that they close first.
+/// The longest time that an idle connection is kept: longer than load balancers keep theirs, so
+/// that they close first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The longest time for the first request's head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time that a connection stays open after a response to a request whose body was not read, so that the client
-/// can still read the response.
+/// The longest time that a connection stays open after a response to a request whose body was not
+/// read, so that the client can still read the response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The connections over the cap that are accepted while those they replace are closing.
 const REPLACEMENTS: usize = 16;
@@ -101,8 +105,8 @@ impl Connection {
     }
 
     /// Returns once the connection has to be closed. The timer is set again when it fires and not
-    /// with every request, so it costs requests nothing. It fires within the shortest limit: a phase
-    /// that begins meanwhile is seen before its own limit is over.
+    /// with every request, so it costs requests nothing. It fires within the shortest limit: a
+    /// phase that begins meanwhile is seen before its own limit is over.
     async fn closing(&self) {
         let ConnectionLimits { waiting_timeout, response_timeout, write_timeout, .. } = self.limits;
         let shortest = waiting_timeout.min(response_timeout).min(write_timeout);
@@ -131,7 +135,8 @@ impl OpenConnections {
     fn open(self: &Rc<Self>) -> OpenConnection {
         let mut by_id = self.by_id.borrow_mut();
         if by_id.len() >= self.limits.max_connections {
-            let waiting = by_id.values().filter(|connection| connection.phase.get() == Phase::Waiting);
+            let waiting =
+                by_id.values().filter(|connection| connection.phase.get() == Phase::Waiting);
             if let Some(longest) = waiting.min_by_key(|connection| connection.since.get()) {
                 longest.evicted.notify_one();
             }
@@ -173,8 +178,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins with a request. Its body stays with the exchange until the response is sent: the HTTP library drains a chunked
-    /// body that was dropped for as long as the client sends, but closes the connection after a response to one that is alive.
+    /// Begins with a request. Its body stays with the exchange until the response is sent: the HTTP
+    /// library drains a chunked body that was dropped for as long as the client sends, but closes
+    /// the connection after a response to one that is alive.
     pub fn begin(request: &mut Request) -> Self {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         if let Some(connection) = &connection {
@@ -188,7 +194,8 @@ impl Exchange {
             }
         };
         if let Some(body) = &body {
-            *request.payload() = Payload::Stream { payload: Box::pin(SharedPayload(Rc::clone(body))) };
+            *request.payload() =
+                Payload::Stream { payload: Box::pin(SharedPayload(Rc::clone(body))) };
         }
         Self { connection, body }
     }
@@ -204,7 +211,9 @@ impl Exchange {
         }
         let Self { connection, body: request_body } = self;
         let connection = connection.filter(|_| streams);
-        response.map_body(|_, body| BoxBody::new(TrackedBody { body, connection, _request_body: request_body }))
+        response.map_body(|_, body| {
+            BoxBody::new(TrackedBody { body, connection, _request_body: request_body })
+        })
     }
 }
 
@@ -241,10 +250,14 @@ impl MessageBody for TrackedBody {
         self.body.size()
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_next(context);
         if let Some(connection) = &self.connection {
-            // A piece that is ready is written before the next one is asked for, so from here on the client has to read.
+            // A piece that is ready is written before the next one is asked for, so from here on
+            // the client has to read.
             connection.enter(if polled.is_pending() { Phase::Answering } else { Phase::Sending });
         }
         polled
@@ -259,7 +272,8 @@ impl Drop for TrackedBody {
     }
 }
 
-/// Adds a listener to a server: the service that the factory makes, in each worker, for HTTP/1.1 over TCP, within the limits.
+/// Adds a listener to a server: the service that the factory makes, in each worker, for HTTP/1.1
+/// over TCP, within the limits.
 ///
 /// # Errors
 /// When the address cannot be listened on.
@@ -271,7 +285,8 @@ pub fn listen<F, S>(
 ) -> io::Result<(ServerBuilder, SocketAddr)>
 where
     F: Fn() -> S + Send + Clone + 'static,
-    S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error> + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error>
+        + 'static,
     S::Future: 'static,
     S::InitError: Debug,
     <S::Service as actix_service::Service<Request>>::Future: 'static,
@@ -280,33 +295,38 @@ where
     let address = listener.local_addr()?;
     let stopping = server.graceful_shutdown_signal();
     let accepted = limits.max_connections.saturating_add(REPLACEMENTS);
-    let server = server.max_concurrent_connections(accepted).listen("http", listener, move || {
-        let open = Rc::new(OpenConnections { limits, next_id: Cell::new(0), by_id: RefCell::default() });
-        let (stopping, newest) = (stopping.clone(), Rc::clone(&open));
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .client_disconnect_timeout(LINGER_TIMEOUT)
-            .on_connect_ext(move |_: &TcpStream, data| {
-                if let Some(connection) = newest.newest() {
-                    data.insert(connection);
+    let server =
+        server.max_concurrent_connections(accepted).listen("http", listener, move || {
+            let open = Rc::new(OpenConnections {
+                limits,
+                next_id: Cell::new(0),
+                by_id: RefCell::default(),
+            });
+            let (stopping, newest) = (stopping.clone(), Rc::clone(&open));
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(KEEP_ALIVE)
+                .client_request_timeout(HEAD_TIMEOUT)
+                .client_disconnect_timeout(LINGER_TIMEOUT)
+                .on_connect_ext(move |_: &TcpStream, data| {
+                    if let Some(connection) = newest.newest() {
+                        data.insert(connection);
+                    }
+                })
+                .finish(map_config(factory(), |()| AppConfig::default()));
+            apply_fn_factory(http, move |stream: TcpStream, http| {
+                let opened = open.open();
+                let peer = stream.peer_addr().ok();
+                let served = http.call((stream, Protocol::Http1, peer));
+                async move {
+                    select(pin!(served), pin!(opened.connection.closing())).await;
+                    Ok::<_, DispatchError>(())
                 }
             })
-            .finish(map_config(factory(), |()| AppConfig::default()));
-        apply_fn_factory(http, move |stream: TcpStream, http| {
-            let opened = open.open();
-            let peer = stream.peer_addr().ok();
-            let served = http.call((stream, Protocol::Http1, peer));
-            async move {
-                select(pin!(served), pin!(opened.connection.closing())).await;
-                Ok::<_, DispatchError>(())
-            }
-        })
-    })?;
+        })?;
     Ok((server, address))
 }
 
@@ -337,33 +357,38 @@ mod tests {
         response_timeout: Duration::from_millis(600),
         write_timeout: Duration::from_millis(300),
     };
-    /// Bounds every wait of these tests; a connection that is not closed by then stays open for good.
+    /// Bounds every wait of these tests; a connection that is not closed by then stays open for
+    /// good.
     const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// Serves `/` with a short body, `/read` too but after reading the request's, `/slow` never, and everything else with a body without end.
+    /// Serves `/` with a short body, `/read` too but after reading the request's, `/slow` never,
+    /// and everything else with a body without end.
     fn serve(limits: ConnectionLimits) -> SocketAddr {
         let builder = ServerBuilder::new().workers(1).disable_signals();
-        let (server, address) = listen(builder, SocketAddr::from(([127, 0, 0, 1], 0)), limits, || {
-            fn_factory_with_config(|_: AppConfig| async {
-                Ok::<_, ()>(fn_service(|mut request: Request| async move {
-                    let exchange = Exchange::begin(&mut request);
-                    let body = match request.path() {
-                        "/" => BoxBody::new("answer"),
-                        "/slow" => std::future::pending().await,
-                        "/read" => {
-                            while request.payload().next().await.is_some() {}
-                            BoxBody::new("answer")
-                        }
-                        _ => {
-                            let pieces = stream::repeat_with(|| Ok::<_, Error>(Bytes::from_static(&[b'x'; 16_384])));
-                            BoxBody::new(actix_http::body::BodyStream::new(pieces))
-                        }
-                    };
-                    Ok::<_, Error>(exchange.end(Response::ok().set_body(body)))
-                }))
+        let (server, address) =
+            listen(builder, SocketAddr::from(([127, 0, 0, 1], 0)), limits, || {
+                fn_factory_with_config(|_: AppConfig| async {
+                    Ok::<_, ()>(fn_service(|mut request: Request| async move {
+                        let exchange = Exchange::begin(&mut request);
+                        let body = match request.path() {
+                            "/" => BoxBody::new("answer"),
+                            "/slow" => std::future::pending().await,
+                            "/read" => {
+                                while request.payload().next().await.is_some() {}
+                                BoxBody::new("answer")
+                            }
+                            _ => {
+                                let pieces = stream::repeat_with(|| {
+                                    Ok::<_, Error>(Bytes::from_static(&[b'x'; 16_384]))
+                                });
+                                BoxBody::new(actix_http::body::BodyStream::new(pieces))
+                            }
+                        };
+                        Ok::<_, Error>(exchange.end(Response::ok().set_body(body)))
+                    }))
+                })
             })
-        })
-        .unwrap();
+            .unwrap();
         actix_web::rt::spawn(server.run());
         address
     }
@@ -383,7 +408,9 @@ mod tests {
     /// Reads until the connection is closed, in whichever way.
     async fn closed(mut client: Client) -> Vec<u8> {
         let mut rest = Vec::new();
-        let _ = timeout(TEST_TIMEOUT, client.read_to_end(&mut rest)).await.expect("the connection is closed");
+        let _ = timeout(TEST_TIMEOUT, client.read_to_end(&mut rest))
+            .await
+            .expect("the connection is closed");
         rest
     }
 
@@ -405,7 +432,8 @@ mod tests {
 
     #[actix_web::test]
     async fn stream_that_is_not_read() {
-        let limits = ConnectionLimits { write_timeout: LIMITS.write_timeout, ..ConnectionLimits::default() };
+        let limits =
+            ConnectionLimits { write_timeout: LIMITS.write_timeout, ..ConnectionLimits::default() };
         let client = request(serve(limits), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let read = closed(client).await;
@@ -434,11 +462,16 @@ mod tests {
         ] {
             let mut client = request(address, head).await;
             let answer = answer(&mut client).await;
-            assert!(answer.contains("connection: close") && answer.ends_with("answer"), "{head:?}: {answer}");
+            assert!(
+                answer.contains("connection: close") && answer.ends_with("answer"),
+                "{head:?}: {answer}"
+            );
             assert!(closed(client).await.is_empty(), "{head:?}");
         }
         // Chunks without end: the client notices that nobody reads them.
-        let mut client = request(address, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        let mut client =
+            request(address, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .await;
         let chunks = async { while client.write_all(b"3\r\nabc\r\n").await.is_ok() {} };
         timeout(TEST_TIMEOUT, chunks).await.unwrap();
     }
@@ -449,7 +482,10 @@ mod tests {
         let mut client = request(serve(ConnectionLimits::default()), head).await;
         for _ in 0..2 {
             let answer = answer(&mut client).await;
-            assert!(!answer.contains("connection: close") && answer.ends_with("answer"), "{answer}");
+            assert!(
+                !answer.contains("connection: close") && answer.ends_with("answer"),
+                "{answer}"
+            );
             client.write_all(head.as_bytes()).await.unwrap();
         }
     }
@@ -467,7 +503,10 @@ mod tests {
         assert!(answer(&mut newcomer).await.ends_with("answer"));
         assert!(closed(idle).await.is_empty());
         active.write_all(GET.as_bytes()).await.unwrap();
-        assert!(answer(&mut active).await.ends_with("answer"), "it was active later than the idle one");
+        assert!(
+            answer(&mut active).await.ends_with("answer"),
+            "it was active later than the idle one"
+        );
         let mut rest = [0; 1];
         let mut busy = busy;
         let open = timeout(Duration::from_millis(100), busy.read(&mut rest)).await;

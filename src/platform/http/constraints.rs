@@ -1,7 +1,9 @@
-//! What a constraint of the database means to a client, and what a failed statement means when it is none of the client's.
+//! What a constraint of the database means to a client, and what a failed statement means when it
+//! is none of the client's.
 //!
-//! The constraint is the check: no room looks first. A foreign key has two ends, so its violation is told apart afterwards:
-//! if a reference of the written resource is missing, that is the mistake; else something still refers to what would go.
+//! The constraint is the check: no room looks first. A foreign key has two ends, so its violation
+//! is told apart afterwards: if a reference of the written resource is missing, that is the
+//! mistake; else something still refers to what would go.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Bool, Text};
@@ -13,23 +15,32 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match &error {
             Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::again(),
-            // The primary has become a standby: its successor will be found, or it will be primary again.
+            // The primary has become a standby: its successor will be found, or it will be primary
+            // again.
             Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self {
                 detail: "the database takes no changes at present; nothing was changed".to_owned(),
                 ..Self::again()
             },
-            Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, _)
+            Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )
             | Error::BrokenTransactionManager => Self::unavailable(&error),
             Error::DatabaseError(_, information) => match information.message() {
-                // Diesel has no kinds for these: a deadlock, a wait or a statement that took too long, a server going down.
-                text if text.contains("deadlock detected") || text.contains("lock timeout") => Self::again(),
+                // Diesel has no kinds for these: a deadlock, a wait or a statement that took too
+                // long, a server going down.
+                text if text.contains("deadlock detected") || text.contains("lock timeout") => {
+                    Self::again()
+                }
                 text if text.contains("statement timeout") => Self::query_timeout(),
                 // By an operator, or on a standby that has to apply what conflicts with it.
                 text if text.contains("canceling statement") => Self {
                     detail: "the database canceled the statement; nothing was changed".to_owned(),
                     ..Self::again()
                 },
-                text if text.contains("terminating connection") || text.contains("connection closed") => {
+                text if text.contains("terminating connection")
+                    || text.contains("connection closed") =>
+                {
                     Self::unavailable(&error)
                 }
                 _ => Self::internal(&error),
@@ -48,22 +59,39 @@ struct Meaning {
     detail: &'static str,
 }
 
-const fn rule(constraint: &'static str, pointer: &'static str, code: FieldCode, detail: &'static str) -> Meaning {
+const fn rule(
+    constraint: &'static str,
+    pointer: &'static str,
+    code: FieldCode,
+    detail: &'static str,
+) -> Meaning {
     Meaning { constraint, problem: ProblemCode::ValidationFailed, pointer, code, detail }
 }
 
 const fn taken(constraint: &'static str, pointer: &'static str) -> Meaning {
     let detail = "another resource has this key";
-    Meaning { constraint, problem: ProblemCode::Conflict, pointer, code: FieldCode::AlreadyExists, detail }
+    Meaning {
+        constraint,
+        problem: ProblemCode::Conflict,
+        pointer,
+        code: FieldCode::AlreadyExists,
+        detail,
+    }
 }
 
 const fn duplicate_line(constraint: &'static str) -> Meaning {
     let detail = "a line alike in source, item, variant, unit, currency and minimum quantity overlaps in its dates";
-    Meaning { constraint, problem: ProblemCode::DuplicateLine, pointer: "", code: FieldCode::AlreadyExists, detail }
+    Meaning {
+        constraint,
+        problem: ProblemCode::DuplicateLine,
+        pointer: "",
+        code: FieldCode::AlreadyExists,
+        detail,
+    }
 }
 
-/// Every constraint that a client's input can break, foreign keys aside. Those that a value type makes impossible to break
-/// are missing on purpose: to break one is a defect.
+/// Every constraint that a client's input can break, foreign keys aside. Those that a value type
+/// makes impossible to break are missing on purpose: to break one is a defect.
 const MEANINGS: &[Meaning] = &[
     taken("currencies_code_key", "/code"),
     taken("exchange_rates_currency_date_key", "/startingDate"),
@@ -105,7 +133,12 @@ const MEANINGS: &[Meaning] = &[
         FieldCode::SalespersonBlocked,
         "the salesperson is blocked and can be given nothing new",
     ),
-    rule("campaigns_period", "/endingDate", FieldCode::EndBeforeStart, "the ending date lies before the starting date"),
+    rule(
+        "campaigns_period",
+        "/endingDate",
+        FieldCode::EndBeforeStart,
+        "the ending date lies before the starting date",
+    ),
     rule(
         "price_lines_period",
         "/endingDate",
@@ -118,13 +151,23 @@ const MEANINGS: &[Meaning] = &[
         FieldCode::EndBeforeStart,
         "the ending date lies before the starting date",
     ),
-    rule("contacts_customer_company", "/customer", FieldCode::CustomerNeedsCompany, "only a COMPANY can be a customer"),
-    rule("contacts_person_company", "/companyNumber", FieldCode::CompanyLink, "only a PERSON belongs to a company"),
+    rule(
+        "contacts_customer_company",
+        "/customer",
+        FieldCode::CustomerNeedsCompany,
+        "only a COMPANY can be a customer",
+    ),
+    rule(
+        "contacts_person_company",
+        "/companyNumber",
+        FieldCode::CompanyLink,
+        "only a PERSON belongs to a company",
+    ),
 ];
 
 /// What a write refers to by business key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ReferenceKind {
     /// A campaign status.
     CampaignStatus,
     /// A salesperson.
@@ -153,7 +196,7 @@ pub enum Target {
     UnitOf(String),
 }
 
-impl Target {
+impl ReferenceKind {
     const fn words(&self) -> &'static str {
         match self {
             Self::CampaignStatus => "campaign status",
@@ -173,25 +216,41 @@ impl Target {
     }
 
     /// The question whether the key exists; `$2` is the item where there is one.
-    const fn question(&self) -> &'static str {
+    const fn query(&self) -> &'static str {
         match self {
             Self::CampaignStatus => {
                 "SELECT EXISTS (SELECT FROM campaign_statuses WHERE code = $1) OR $2 IS NULL AS found"
             }
-            Self::Salesperson => "SELECT EXISTS (SELECT FROM salespeople WHERE code = $1) OR $2 IS NULL AS found",
-            Self::Team => "SELECT EXISTS (SELECT FROM teams WHERE code = $1) OR $2 IS NULL AS found",
-            Self::Activity => "SELECT EXISTS (SELECT FROM activities WHERE code = $1) OR $2 IS NULL AS found",
-            Self::Currency => "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) OR $2 IS NULL AS found",
-            Self::Contact => "SELECT EXISTS (SELECT FROM contacts WHERE number = $1) OR $2 IS NULL AS found",
+            Self::Salesperson => {
+                "SELECT EXISTS (SELECT FROM salespeople WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::Team => {
+                "SELECT EXISTS (SELECT FROM teams WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::Activity => {
+                "SELECT EXISTS (SELECT FROM activities WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::Currency => {
+                "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::Contact => {
+                "SELECT EXISTS (SELECT FROM contacts WHERE number = $1) OR $2 IS NULL AS found"
+            }
             Self::Company => {
                 "SELECT EXISTS (SELECT FROM contacts WHERE number = $1 AND type = 'COMPANY') OR $2 IS NULL AS found"
             }
-            Self::Customer => "SELECT EXISTS (SELECT FROM contacts WHERE customer_number = $1) OR $2 IS NULL AS found",
-            Self::Campaign => "SELECT EXISTS (SELECT FROM campaigns WHERE number = $1) OR $2 IS NULL AS found",
+            Self::Customer => {
+                "SELECT EXISTS (SELECT FROM contacts WHERE customer_number = $1) OR $2 IS NULL AS found"
+            }
+            Self::Campaign => {
+                "SELECT EXISTS (SELECT FROM campaigns WHERE number = $1) OR $2 IS NULL AS found"
+            }
             Self::InteractionTemplate => {
                 "SELECT EXISTS (SELECT FROM interaction_templates WHERE code = $1) OR $2 IS NULL AS found"
             }
-            Self::Item => "SELECT EXISTS (SELECT FROM items WHERE number = $1) OR $2 IS NULL AS found",
+            Self::Item => {
+                "SELECT EXISTS (SELECT FROM items WHERE number = $1) OR $2 IS NULL AS found"
+            }
             Self::VariantOf(_) => {
                 "SELECT EXISTS (SELECT FROM item_variants WHERE code = $1 AND item_number = $2) AS found"
             }
@@ -204,18 +263,22 @@ impl Target {
 
 /// One reference of a write, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedReference {
     /// Where the key stands in the body.
     pub pointer: &'static str,
     /// What it names.
-    pub target: Target,
+    pub target: ReferenceKind,
     /// The key.
     pub key: String,
 }
 
 /// A reference, if the field is given.
-pub fn named(pointer: &'static str, target: Target, key: Option<impl ToString>) -> Option<Named> {
-    key.map(|key| Named { pointer, target, key: key.to_string() })
+pub fn named(
+    pointer: &'static str,
+    target: ReferenceKind,
+    key: Option<impl ToString>,
+) -> Option<NamedReference> {
+    key.map(|key| NamedReference { pointer, target, key: key.to_string() })
 }
 
 #[derive(diesel::QueryableByName)]
@@ -228,19 +291,26 @@ struct Found {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn missing(conn: &mut AsyncPgConnection, references: &[Named]) -> Result<Vec<FieldError>, Error> {
+pub async fn missing(
+    conn: &mut AsyncPgConnection,
+    references: &[NamedReference],
+) -> Result<Vec<FieldError>, Error> {
     let mut errors = Vec::new();
     for reference in references {
         let item = match &reference.target {
-            Target::VariantOf(item) | Target::UnitOf(item) => item.as_str(),
+            ReferenceKind::VariantOf(item) | ReferenceKind::UnitOf(item) => item.as_str(),
             _ => "",
         };
-        let question =
-            diesel::sql_query(reference.target.question()).bind::<Text, _>(&reference.key).bind::<Text, _>(item);
-        if !question.get_result::<Found>(conn).await?.found {
+        let query = diesel::sql_query(reference.target.query())
+            .bind::<Text, _>(&reference.key)
+            .bind::<Text, _>(item);
+        if !query.get_result::<Found>(conn).await?.found {
             let detail = format!("there is no {} {}", reference.target.words(), reference.key);
-            let code =
-                if reference.target == Target::Company { FieldCode::CompanyLink } else { FieldCode::ReferenceNotFound };
+            let code = if reference.target == ReferenceKind::Company {
+                FieldCode::CompanyLink
+            } else {
+                FieldCode::ReferenceNotFound
+            };
             errors.push(FieldError::new(reference.pointer, code, detail));
         }
     }
@@ -249,7 +319,7 @@ pub async fn missing(conn: &mut AsyncPgConnection, references: &[Named]) -> Resu
 
 /// What may refer to a resource: rows of a table by a column.
 #[derive(Debug, Clone, Copy)]
-pub struct Holder {
+pub struct Dependent {
     /// The rows in the words of a client.
     pub what: &'static str,
     /// The question how many there are; `$1` is the resource's key.
@@ -266,13 +336,25 @@ struct Count {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn in_use(conn: &mut AsyncPgConnection, holders: &[Holder], key: &str) -> Result<Problem, Error> {
+pub async fn in_use(
+    conn: &mut AsyncPgConnection,
+    holders: &[Dependent],
+    key: &str,
+) -> Result<Problem, Error> {
     let mut errors = Vec::new();
     for holder in holders {
-        let count = diesel::sql_query(holder.count).bind::<Text, _>(key).get_result::<Count>(conn).await?.count;
+        let count = diesel::sql_query(holder.count)
+            .bind::<Text, _>(key)
+            .get_result::<Count>(conn)
+            .await?
+            .count;
         if count > 0 {
             let detail = format!("{count} {} refer to it", holder.what);
-            errors.push(FieldError::new("", FieldCode::InUse, detail).param("what", holder.what).param("count", count));
+            errors.push(
+                FieldError::new("", FieldCode::InUse, detail)
+                    .param("what", holder.what)
+                    .param("count", count),
+            );
         }
     }
     let mut problem = Problem::with_errors(ProblemCode::InUse, errors);

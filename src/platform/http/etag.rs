@@ -1,7 +1,7 @@
 //! Strong ETags and the conditions on them (RFC 9110 section 13).
 //!
-//! An ETag is the hash of the representation itself, so it changes with everything a client can see, what is derived (a
-//! campaign's state) included, and never without.
+//! An ETag is the hash of the representation itself, so it changes with everything a client can
+//! see, what is derived (a campaign's state) included, and never without.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use base64::Engine as _;
@@ -19,7 +19,7 @@ pub fn of(body: &[u8]) -> String {
 }
 
 /// The longest condition in characters.
-pub const LONGEST_CONDITION: usize = 1_000;
+pub const MAX_CONDITION_LENGTH: usize = 1_000;
 
 /// What `If-Match` or `If-None-Match` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +34,14 @@ impl Condition {
     /// Reads a header; absent is `None`.
     ///
     /// # Errors
-    /// 400 when it is neither `*` nor a list of quoted tags, or longer than [`LONGEST_CONDITION`].
+    /// 400 when it is neither `*` nor a list of quoted tags, or longer than
+    /// [`MAX_CONDITION_LENGTH`].
     pub fn read(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Self>, Problem> {
         let mut tags = Vec::new();
         for value in headers.get_all(&name) {
             match value.to_str().map(str::trim) {
                 Ok("*") => return Ok(Some(Self::Any)),
-                Ok(text) if text.len() <= LONGEST_CONDITION => {
+                Ok(text) if text.len() <= MAX_CONDITION_LENGTH => {
                     tags.extend(entity_tags(text).ok_or_else(|| malformed(&name))?);
                 }
                 _ => return Err(malformed(&name)),
@@ -63,7 +64,9 @@ impl Condition {
     pub fn names(&self, current: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::OneOf(tags) => tags.iter().any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == current),
+            Self::OneOf(tags) => {
+                tags.iter().any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == current)
+            }
         }
     }
 }
@@ -88,7 +91,9 @@ fn entity_tags(text: &str) -> Option<Vec<String>> {
 }
 
 fn malformed(name: &header::HeaderName) -> Problem {
-    let detail = format!("{name} is * or a list of ETags in their quotes, of at most {LONGEST_CONDITION} characters");
+    let detail = format!(
+        "{name} is * or a list of ETags in their quotes, of at most {MAX_CONDITION_LENGTH} characters"
+    );
     Problem::new(ProblemCode::MalformedRequest, detail)
 }
 
@@ -110,7 +115,10 @@ pub fn require(condition: Option<&Condition>, current: &str) -> Result<(), Probl
 /// The resource is not what the caller saw.
 #[must_use]
 pub fn stale(current: Option<&str>) -> Problem {
-    let problem = Problem::new(ProblemCode::PreconditionFailed, "the resource is not the one that the condition names");
+    let problem = Problem::new(
+        ProblemCode::PreconditionFailed,
+        "the resource is not the one that the condition names",
+    );
     match current.and_then(|etag| HeaderValue::from_str(etag).ok()) {
         Some(etag) => problem.header(header::ETAG, etag),
         None => problem,
@@ -134,12 +142,24 @@ mod tests {
     #[test]
     fn only_tags_in_quotes_are_a_condition() {
         assert_eq!(Condition::read(&HeaderMap::new(), header::IF_MATCH).unwrap(), None);
-        let tags = |tags: &[&str]| Some(Condition::OneOf(tags.iter().map(|tag| (*tag).to_owned()).collect()));
+        let tags = |tags: &[&str]| {
+            Some(Condition::OneOf(tags.iter().map(|tag| (*tag).to_owned()).collect()))
+        };
         assert_eq!(condition("\"a,b\",W/\"\" ,  \"c\""), tags(&["\"a,b\"", "W/\"\"", "\"c\""]));
-        let long = format!("\"{}\"", "a".repeat(LONGEST_CONDITION));
-        for wrong in
-            ["", "a", "\"a", "a\"", "\"a\" \"b\"", "\"a\",", ", \"a\"", "\"a b\"", "w/\"a\"", "*, \"a\"", &long]
-        {
+        let long = format!("\"{}\"", "a".repeat(MAX_CONDITION_LENGTH));
+        for wrong in [
+            "",
+            "a",
+            "\"a",
+            "a\"",
+            "\"a\" \"b\"",
+            "\"a\",",
+            ", \"a\"",
+            "\"a b\"",
+            "w/\"a\"",
+            "*, \"a\"",
+            &long,
+        ] {
             assert_eq!(read(wrong).unwrap_err().code, ProblemCode::MalformedRequest, "{wrong:?}");
         }
     }
@@ -152,6 +172,9 @@ mod tests {
         assert!(!condition(&format!("W/{current}")).unwrap().holds(&current));
         assert!(condition(&format!("W/{current}")).unwrap().names(&current));
         assert_eq!(require(None, &current).unwrap_err().code, ProblemCode::PreconditionRequired);
-        assert_eq!(require(condition("\"x\"").as_ref(), &current).unwrap_err().code, ProblemCode::PreconditionFailed);
+        assert_eq!(
+            require(condition("\"x\"").as_ref(), &current).unwrap_err().code,
+            ProblemCode::PreconditionFailed
+        );
     }
 }

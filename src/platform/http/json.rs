@@ -1,31 +1,34 @@
 //! Bodies: JSON read strictly, with everything that is wrong named at once.
 //!
-//! Two steps. [`parse`] reads the text and finds what no type could: repeated keys, control characters. [`decode`] makes a
-//! typed value of it through `deserr`, which goes on after a mistake and so collects them all.
+//! Two steps. [`parse`] reads the text and finds what no type could: repeated keys, control
+//! characters. [`decode`] makes a typed value of it through `deserr`, which goes on after a mistake
+//! and so collects them all.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef};
+use deserr::{
+    DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, ValueKind, ValuePointerRef,
+};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::problem::{FieldCode, FieldError, MOST_ERRORS, Problem, ProblemCode};
+use super::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
 use crate::values::wire::{Invalid, InvalidKind};
 
 /// Up to here every whole number is a float of its own: 2^53.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Reads a JSON text.
 ///
 /// # Errors
-/// `MALFORMED_REQUEST` when it is no JSON or nested deeper than 128; `INVALID_REQUEST` with the place of each repeated key
-/// and of each text with a control character.
+/// `MALFORMED_REQUEST` when it is no JSON or nested deeper than 128; `INVALID_REQUEST` with the
+/// place of each repeated key and of each text with a control character.
 pub fn parse(text: &[u8]) -> Result<Value, Problem> {
     let mut errors = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -35,7 +38,10 @@ pub fn parse(text: &[u8]) -> Result<Value, Problem> {
     match read {
         Ok(value) if errors.is_empty() => Ok(value),
         Ok(_) => Err(Problem::from_errors(errors)),
-        Err(error) => Err(Problem::new(ProblemCode::MalformedRequest, format!("the body is not JSON: {error}"))),
+        Err(error) => Err(Problem::new(
+            ProblemCode::MalformedRequest,
+            format!("the body is not JSON: {error}"),
+        )),
     }
 }
 
@@ -47,8 +53,9 @@ pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>>
     deserr::deserialize::<T, Value, BodyErrors>(value).map_err(|BodyErrors(errors)| errors)
 }
 
-/// Reads an object in one go, if nothing is wrong with it. Its type has to refuse what [`decode`] refuses: unknown fields by
-/// `deny_unknown_fields`, and lists in the place of objects, which serde takes for structs, by [`objects`].
+/// Reads an object in one go, if nothing is wrong with it. Its type has to refuse what [`decode`]
+/// refuses: unknown fields by `deny_unknown_fields`, and lists in the place of objects, which serde
+/// takes for structs, by [`objects`].
 #[must_use]
 pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     // Checked as a whole, its texts need not be checked one by one.
@@ -60,8 +67,11 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
 ///
 /// # Errors
 /// When an element is no object, or not of its type.
-pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Vec::<Object<T>>::deserialize(deserializer).map(|objects| objects.into_iter().map(|Object(value)| value).collect())
+pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Vec::<Object<T>>::deserialize(deserializer)
+        .map(|objects| objects.into_iter().map(|Object(value)| value).collect())
 }
 
 /// A value that is written as an object and not as a list of its fields.
@@ -97,7 +107,11 @@ impl Strict<'_> {
     fn check_text(&mut self, text: &str, what: &str) {
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             let detail = format!("the {what} holds a control character");
-            self.errors.push(FieldError::new(self.pointer.clone(), FieldCode::InvalidCharacter, detail));
+            self.errors.push(FieldError::new(
+                self.pointer.clone(),
+                FieldCode::InvalidCharacter,
+                detail,
+            ));
         }
     }
 }
@@ -133,11 +147,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    // JSON has one kind of number: 9.0 is the integer 9. Any other is kept only so that the refusal can say what was sent; no
-    // field takes a float.
+    // JSON has one kind of number: 9.0 is the integer 9. Any other is kept only so that the refusal
+    // can say what was sent; no field takes a float.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        let whole = if value.abs() <= MOST_EXACT { format!("{value}").parse::<i64>().ok() } else { None };
-        Ok(whole.map(Value::from).or_else(|| Number::from_f64(value).map(Value::Number)).unwrap_or_default())
+        let whole =
+            if value.abs() <= MAX_EXACT { format!("{value}").parse::<i64>().ok() } else { None };
+        Ok(whole
+            .map(Value::from)
+            .or_else(|| Number::from_f64(value).map(Value::Number))
+            .unwrap_or_default())
     }
 
     fn visit_str<E>(mut self, value: &str) -> Result<Value, E> {
@@ -162,7 +180,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(name) = entries.next_key::<String>()? {
             let pointer = format!("{}/{}", self.pointer, escape(&name));
             self.check_text(&name, "name of a field");
-            let value = entries.next_value_seed(Strict { pointer: pointer.clone(), errors: self.errors })?;
+            let value = entries
+                .next_value_seed(Strict { pointer: pointer.clone(), errors: self.errors })?;
             if !seen.insert(name.clone()) {
                 let detail = format!("the field {name} stands more than once");
                 self.errors.push(FieldError::new(pointer, FieldCode::DuplicateField, detail));
@@ -191,7 +210,11 @@ impl BodyErrors {
     }
 
     fn go_on(self) -> ControlFlow<Self, Self> {
-        if self.0.len() < MOST_ERRORS { ControlFlow::Continue(self) } else { ControlFlow::Break(self) }
+        if self.0.len() < MAX_ERRORS {
+            ControlFlow::Continue(self)
+        } else {
+            ControlFlow::Break(self)
+        }
     }
 }
 
@@ -204,8 +227,15 @@ impl MergeWithError<Self> for BodyErrors {
 }
 
 impl MergeWithError<Invalid> for BodyErrors {
-    fn merge(collected: Option<Self>, other: Invalid, location: ValuePointerRef) -> ControlFlow<Self, Self> {
-        Self::and(collected, FieldError::new(pointer(location), field_code(other.kind), other.detail))
+    fn merge(
+        collected: Option<Self>,
+        other: Invalid,
+        location: ValuePointerRef,
+    ) -> ControlFlow<Self, Self> {
+        Self::and(
+            collected,
+            FieldError::new(pointer(location), field_code(other.kind), other.detail),
+        )
     }
 }
 
@@ -233,7 +263,8 @@ impl DeserializeError for BodyErrors {
         let place = pointer(location);
         let error = match error {
             ErrorKind::IncorrectValueKind { actual, accepted } => {
-                let wanted = accepted.iter().map(|kind| kind_name(*kind)).collect::<Vec<_>>().join(" or ");
+                let wanted =
+                    accepted.iter().map(|kind| kind_name(*kind)).collect::<Vec<_>>().join(" or ");
                 let detail = format!("has to be {wanted}, not {}", kind_name(actual.kind()));
                 FieldError::new(place, FieldCode::InvalidType, detail)
             }
@@ -258,9 +289,11 @@ impl DeserializeError for BodyErrors {
                 FieldCode::InvalidValue,
                 format!("{value:?} is not one of {}", accepted.join(", ")),
             ),
-            ErrorKind::BadSequenceLen { expected, .. } => {
-                FieldError::new(place, FieldCode::InvalidType, format!("has to hold {expected} values"))
-            }
+            ErrorKind::BadSequenceLen { expected, .. } => FieldError::new(
+                place,
+                FieldCode::InvalidType,
+                format!("has to hold {expected} values"),
+            ),
             ErrorKind::Unexpected { msg } => FieldError::new(place, FieldCode::OutOfRange, msg),
         };
         Self::and(collected, error)
@@ -270,7 +303,9 @@ impl DeserializeError for BodyErrors {
 /// The known name that is nearest to an unknown one.
 #[must_use]
 pub fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().copied().min_by_key(|name| strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()))
+    known.iter().copied().min_by_key(|name| {
+        strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase())
+    })
 }
 
 const fn kind_name(kind: ValueKind) -> &'static str {
@@ -317,8 +352,8 @@ fn merge(target: &mut Value, patch: Value) {
 /// What a merge patch makes of a write; the result is read and checked like any other.
 ///
 /// # Errors
-/// Everything that is wrong with it, as in a whole body, and every unknown field of the patch: one that is null leaves no trace
-/// in the result.
+/// Everything that is wrong with it, as in a whole body, and every unknown field of the patch: one
+/// that is null leaves no trace in the result.
 pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, patch: Value) -> Result<W, Problem> {
     let mut whole = serde_json::to_value(write).map_err(Problem::internal)?;
     let mut errors = decode::<W>(patch.clone()).err().unwrap_or_default();
@@ -385,7 +420,10 @@ mod tests {
     fn repeated_keys_and_control_characters_are_found_anywhere() {
         let problem = parse(br#"{"a":{"b":1,"b":2},"c":["x","\u0000"]}"#).unwrap_err();
         assert_eq!(problem.code, ProblemCode::InvalidRequest);
-        assert_eq!(codes(&problem.errors), [("/a/b", "DUPLICATE_FIELD"), ("/c/1", "INVALID_CHARACTER")]);
+        assert_eq!(
+            codes(&problem.errors),
+            [("/a/b", "DUPLICATE_FIELD"), ("/c/1", "INVALID_CHARACTER")]
+        );
     }
 
     #[test]
@@ -415,8 +453,10 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_found_even_if_it_is_null() {
-        let whole: Probe = decode(json!({"number": "A", "unitPrice": "1", "startingDate": "2031-05-15"})).unwrap();
-        let errors = patched(&whole, json!({"x": null, "y": 1, "unitPrice": 1})).unwrap_err().errors;
+        let whole: Probe =
+            decode(json!({"number": "A", "unitPrice": "1", "startingDate": "2031-05-15"})).unwrap();
+        let errors =
+            patched(&whole, json!({"x": null, "y": 1, "unitPrice": 1})).unwrap_err().errors;
         assert_eq!(
             codes(&errors),
             [("/x", "UNKNOWN_FIELD"), ("/y", "UNKNOWN_FIELD"), ("/unitPrice", "INVALID_DECIMAL")]

@@ -1,4 +1,5 @@
-//! What happens around every request: a trace id, access control, the one form of failure, a log line and the counters.
+//! What happens around every request: a trace id, access control, the one form of failure, a log
+//! line and the counters.
 
 use std::time::Instant;
 
@@ -14,19 +15,20 @@ use uuid::Uuid;
 
 use super::access::{self, Access, Credentials};
 use super::call::Caller;
-use super::figures;
 use super::problem::{Problem, ProblemCode};
+use super::route_metrics;
 
 /// Carries the caller's own trace id.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Carries the trace id of every answer.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
-/// Wraps every request: gives it a trace id, turns every failure into a problem document, counts it and logs it.
+/// Wraps every request: gives it a trace id, turns every failure into a problem document, counts it
+/// and logs it.
 ///
 /// # Errors
 /// Never: every failure becomes a response.
-pub async fn around(
+pub async fn request_context(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -41,7 +43,7 @@ pub async fn around(
     add_common_headers(response.headers_mut(), header);
     let status = response.status();
     let took = started.elapsed();
-    figures::count(response.request(), status, took);
+    route_metrics::count(response.request(), status, took);
     let (status, took_us) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let trace_id = trace_id.text();
     if response.request().app_data::<RequestLog>() == Some(&RequestLog::Quiet) {
@@ -58,11 +60,13 @@ pub enum RequestLog {
     /// One line at level info.
     #[default]
     Normal,
-    /// One line at level debug: quotes come by the thousand a second, and probes and scrapes say little.
+    /// One line at level debug: quotes come by the thousand a second, and probes and scrapes say
+    /// little.
     Quiet,
 }
 
-/// Wraps the handler of a matched route: admits or refuses the caller, and logs what happens inside under the trace id.
+/// Wraps the handler of a matched route: admits or refuses the caller, and logs what happens inside
+/// under the trace id.
 ///
 /// # Errors
 /// Never: a refusal is a response.
@@ -180,8 +184,9 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
         for range in value.to_str().unwrap_or("*/*").split(',') {
             let mut parts = range.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
-            let refused =
-                parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty()));
+            let refused = parts.any(|part| {
+                part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty())
+            });
             asked |= !media.is_empty();
             let json = ["*/*", "application/*", "application/json", "application/x-ndjson"]
                 .iter()
@@ -195,14 +200,22 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
 }
 
 /// Every failure as a problem document with its path and trace id, the framework's own included.
-fn in_our_form(response: ServiceResponse<BoxBody>, path: &str, trace_id: &str) -> ServiceResponse<BoxBody> {
+fn in_our_form(
+    response: ServiceResponse<BoxBody>,
+    path: &str,
+    trace_id: &str,
+) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
     }
     let problem = match response.response().error().and_then(|error| error.as_error::<Problem>()) {
         Some(problem) => problem.clone(),
-        None if response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v == "application/problem+json") => {
+        None if response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|v| v == "application/problem+json") =>
+        {
             return response;
         }
         None => framework_problem(&response),
@@ -214,21 +227,34 @@ fn in_our_form(response: ServiceResponse<BoxBody>, path: &str, trace_id: &str) -
 fn framework_problem(response: &ServiceResponse<BoxBody>) -> Problem {
     let request = response.request();
     let detail = response.response().error().map(ToString::to_string);
-    let problem = |code, text: &str| Problem::new(code, detail.clone().unwrap_or_else(|| text.to_owned()));
+    let problem =
+        |code, text: &str| Problem::new(code, detail.clone().unwrap_or_else(|| text.to_owned()));
     match response.status() {
-        StatusCode::NOT_FOUND => Problem::new(ProblemCode::NotFound, format!("nothing is at {}", request.path())),
+        StatusCode::NOT_FOUND => {
+            Problem::new(ProblemCode::NotFound, format!("nothing is at {}", request.path()))
+        }
         StatusCode::METHOD_NOT_ALLOWED => {
-            let refused =
-                Problem::new(ProblemCode::MethodNotAllowed, format!("{} is not allowed here", request.method()));
+            let refused = Problem::new(
+                ProblemCode::MethodNotAllowed,
+                format!("{} is not allowed here", request.method()),
+            );
             match response.headers().get(header::ALLOW) {
                 Some(allow) => refused.header(header::ALLOW, allow.clone()),
                 None => refused,
             }
         }
-        StatusCode::REQUEST_TIMEOUT => problem(ProblemCode::RequestTimeout, "the request did not arrive in time"),
-        StatusCode::PAYLOAD_TOO_LARGE => problem(ProblemCode::PayloadTooLarge, "the body is too large"),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => problem(ProblemCode::UnsupportedMediaType, "the body is not JSON"),
-        status if status.is_client_error() => problem(ProblemCode::MalformedRequest, "the request cannot be read"),
+        StatusCode::REQUEST_TIMEOUT => {
+            problem(ProblemCode::RequestTimeout, "the request did not arrive in time")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            problem(ProblemCode::PayloadTooLarge, "the body is too large")
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            problem(ProblemCode::UnsupportedMediaType, "the body is not JSON")
+        }
+        status if status.is_client_error() => {
+            problem(ProblemCode::MalformedRequest, "the request cannot be read")
+        }
         _ => Problem::internal(detail.unwrap_or_else(|| "a response without a reason".to_owned())),
     }
 }

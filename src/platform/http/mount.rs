@@ -1,11 +1,16 @@
-//! Mounts a plain resource: its seven operations with their documentation, made from its [`Names`](super::resource::Names).
+//! Mounts a plain resource: its seven operations with their documentation, made from its
+//! [`Names`](super::resource::Names).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -29,7 +34,12 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
     routes.operation(HttpMethod::Post, collection, documented.create(), resource::create::<R>);
-    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), documented.batch(), batch::batch::<R>);
+    routes.operation(
+        HttpMethod::Post,
+        &format!("{collection}/batch"),
+        documented.batch(),
+        batch::batch::<R>,
+    );
     routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
     routes.operation(HttpMethod::Put, &one, documented.put(), resource::put::<R>);
     routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
@@ -47,7 +57,7 @@ fn create_name<R: Resource>() -> Cow<'static, str> {
 }
 
 /// Adds the operations of a resource that clients do not make, but see, change and delete.
-pub fn mount_kept<R: Resource>(routes: &mut Routes) {
+pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
     let documented = Documented::<R>::new();
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
@@ -61,7 +71,7 @@ pub fn mount_kept<R: Resource>(routes: &mut Routes) {
 }
 
 /// Adds the operations of a resource that stays as it came: it is written once, and seen.
-pub fn mount_posted<R: Resource>(routes: &mut Routes) {
+pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
     let documented = Documented::<R>::new();
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
@@ -75,7 +85,12 @@ pub fn mount_posted<R: Resource>(routes: &mut Routes) {
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
     routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Post, collection, documented.post_once(), resource::post_once::<R>);
+    routes.operation(
+        HttpMethod::Post,
+        collection,
+        documented.post_once(),
+        resource::post_once::<R>,
+    );
     let batch = documented.batch_described(&batching);
     routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, batch::batch::<R>);
     routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
@@ -98,9 +113,9 @@ impl<R: Resource> Documented<R> {
             .tag(R::NAMES.tag)
             .summary(Some(summary))
             .description(Some(description));
-        R::Scope::PARAMETERS
-            .iter()
-            .fold(operation, |operation, (name, description)| operation.parameter(path_parameter(name, description)))
+        R::Scope::PARAMETERS.iter().fold(operation, |operation, (name, description)| {
+            operation.parameter(path_parameter(name, description))
+        })
     }
 
     fn on_one(&self, verb: &str, summary: &str, description: &str) -> OperationBuilder {
@@ -153,23 +168,32 @@ impl<R: Resource> Documented<R> {
     }
 
     fn batch_described(&self, description: &str) -> Operation {
-        self.operation(format!("batch_{}", R::NAMES.plural), format!("Write many {}", self.words), description)
-            .request_body(Some(json_body("The rows.", BatchOf::<R>::name())))
-            .response("200", json_response("All rows are written.", BatchReceipts::name()))
-            .response("207", json_response("Each row's own receipt.", BatchReceipts::name()))
-            .build()
+        self.operation(
+            format!("batch_{}", R::NAMES.plural),
+            format!("Write many {}", self.words),
+            description,
+        )
+        .request_body(Some(json_body("The rows.", BatchOf::<R>::name())))
+        .response("200", json_response("All rows are written.", BatchReceipts::name()))
+        .response("207", json_response("Each row's own receipt.", BatchReceipts::name()))
+        .build()
     }
 
     fn get(&self) -> Operation {
         self.on_one("get", "Get", "Answers 304 when `If-None-Match` names the current ETag.")
             .response("200", json_response("The resource.", R::View::name()))
-            .response("304", ResponseBuilder::new().description("The caller has the current representation."))
+            .response(
+                "304",
+                ResponseBuilder::new().description("The caller has the current representation."),
+            )
             .build()
     }
 
     fn put(&self) -> Operation {
         let description = match R::NAMES.key_field {
-            Some(_) => "Creates it under its key, or replaces it whole; replacing needs `If-Match`.",
+            Some(_) => {
+                "Creates it under its key, or replaces it whole; replacing needs `If-Match`."
+            }
             None => "Replaces it whole.",
         };
         let operation = self
@@ -177,7 +201,9 @@ impl<R: Resource> Documented<R> {
             .request_body(Some(json_body("The whole content.", R::Write::name())))
             .response("200", json_response("Replaced.", R::View::name()));
         match R::NAMES.key_field {
-            Some(_) => operation.response("201", json_response("Created.", R::View::name())).build(),
+            Some(_) => {
+                operation.response("201", json_response("Created.", R::View::name())).build()
+            }
             None => operation.build(),
         }
     }
@@ -212,12 +238,24 @@ pub fn list_description(spec: &ListSpec) -> String {
 
 /// A list's operation: its parameters and its pages.
 #[must_use]
-pub fn list_operation(operation: OperationBuilder, spec: &ListSpec, words: &str, page: Cow<'static, str>) -> Operation {
+pub fn list_operation(
+    operation: OperationBuilder,
+    spec: &ListSpec,
+    words: &str,
+    page: Cow<'static, str>,
+) -> Operation {
     let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
-    let scalar: Vec<&str> = spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
+    let scalar: Vec<&str> =
+        spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
     operation
         .parameter(integer_parameter("top", "How many to a page.", 1.0, 1_000.0, 50))
-        .parameter(integer_parameter("skip", "How many to leave out at the front.", 0.0, 10_000.0, 0))
+        .parameter(integer_parameter(
+            "skip",
+            "How many to leave out at the front.",
+            0.0,
+            10_000.0,
+            0,
+        ))
         .parameter(text_parameter(
             "filter",
             &format!("Which of them, in OData's words, over: {}.", names.join(", ")),
@@ -265,7 +303,11 @@ pub fn path_parameter(name: &str, description: &str) -> Parameter {
 
 /// A parameter of the query that may be left out.
 #[must_use]
-pub fn query_parameter(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Parameter {
+pub fn query_parameter(
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+) -> Parameter {
     parameter(ParameterIn::Query, Required::False, name, description, schema)
 }
 
@@ -279,7 +321,13 @@ pub fn whole_number(least: i64) -> ObjectBuilder {
         .maximum(Some(9_007_199_254_740_991_i64))
 }
 
-fn integer_parameter(name: &str, description: &str, least: f64, most: f64, default: i64) -> Parameter {
+fn integer_parameter(
+    name: &str,
+    description: &str,
+    least: f64,
+    most: f64,
+    default: i64,
+) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
@@ -292,14 +340,21 @@ fn integer_parameter(name: &str, description: &str, least: f64, most: f64, defau
 /// A text parameter of the query.
 #[must_use]
 pub fn text_parameter(name: &str, description: &str, longest: usize) -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(longest));
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(longest));
     query_parameter(name, description, schema)
 }
 
 /// A boolean parameter of the query.
 #[must_use]
 pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
-    query_parameter(name, description, ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())))
+    query_parameter(
+        name,
+        description,
+        ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())),
+    )
 }
 
 /// A JSON body of a named schema.
@@ -308,14 +363,19 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
     RequestBodyBuilder::new()
         .description(Some(description))
         .required(Some(Required::True))
-        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+        .content(
+            "application/json",
+            ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build(),
+        )
         .build()
 }
 
-/// A merge patch on a named schema, which is that of the whole; the document's own of the patch is made from it.
+/// A merge patch on a named schema, which is that of the whole; the document's own of the patch is
+/// made from it.
 #[must_use]
 pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
-    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
+    let content =
+        || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
     RequestBodyBuilder::new()
         .description(Some(description))
         .required(Some(Required::True))
@@ -327,12 +387,14 @@ pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
 /// A JSON response of a named schema.
 #[must_use]
 pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
-    ResponseBuilder::new()
-        .description(description)
-        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build())
+    ResponseBuilder::new().description(description).content(
+        "application/json",
+        ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build(),
+    )
 }
 
-/// Implements a schema that is named after a resource's view and made by a function on the resource.
+/// Implements a schema that is named after a resource's view and made by a function on the
+/// resource.
 macro_rules! schema_of {
     ($name:ident, $suffix:literal, $schema:ident) => {
         struct $name<R>(PhantomData<R>);

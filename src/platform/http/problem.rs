@@ -1,7 +1,9 @@
-//! The one form of failure: a problem document (RFC 9457), with everything that is wrong named at once.
+//! The one form of failure: a problem document (RFC 9457), with everything that is wrong named at
+//! once.
 //!
-//! Rooms raise [`Problem`]s and [`FieldError`]s by their codes; only this file knows which status a code has and how the
-//! body looks. Both tables of codes stand here, and `docs/errors.md` is printed from them.
+//! Rooms raise [`Problem`]s and [`FieldError`]s by their codes; only this file knows which status a
+//! code has and how the body looks. Both tables of codes stand here, and `docs/errors.md` is
+//! printed from them.
 
 use std::fmt;
 
@@ -12,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// At most so many mistakes are listed.
-pub const MOST_ERRORS: usize = 1_000;
+pub const MAX_ERRORS: usize = 1_000;
 
 /// Declares a table of codes: an enum whose variants know their public text and meaning.
 macro_rules! codes {
@@ -139,7 +141,8 @@ codes! {
 }
 
 impl FieldCode {
-    /// Whether the mistake is one of form (400), rather than a broken rule about well-formed content (422).
+    /// Whether the mistake is one of form (400), rather than a broken rule about well-formed
+    /// content (422).
     #[must_use]
     pub const fn is_form(self) -> bool {
         matches!(
@@ -191,7 +194,8 @@ impl FieldError {
         self
     }
 
-    /// The same error, its pointer put below `prefix` (`/lines/3`); a query parameter stays what it is.
+    /// The same error, its pointer put below `prefix` (`/lines/3`); a query parameter stays what it
+    /// is.
     #[must_use]
     pub fn below(mut self, prefix: &str) -> Self {
         if !self.pointer.starts_with('?') {
@@ -219,31 +223,49 @@ pub struct Problem {
 impl Problem {
     /// A problem without field errors.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), extensions: Map::new(), headers: Vec::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            extensions: Map::new(),
+            headers: Vec::new(),
+        }
     }
 
-    /// A problem that names everything that is wrong, up to [`MOST_ERRORS`]; its detail counts them.
+    /// A problem that names everything that is wrong, up to [`MAX_ERRORS`]; its detail counts them.
     #[must_use]
     pub fn with_errors(code: ProblemCode, mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.detail.clone(),
-            many if many.len() <= MOST_ERRORS => format!("{} things are wrong; each is named in errors", many.len()),
-            many => format!("{} things are wrong; the first {MOST_ERRORS} are named in errors", many.len()),
+            many if many.len() <= MAX_ERRORS => {
+                format!("{} things are wrong; each is named in errors", many.len())
+            }
+            many => format!(
+                "{} things are wrong; the first {MAX_ERRORS} are named in errors",
+                many.len()
+            ),
         };
-        errors.truncate(MOST_ERRORS);
+        errors.truncate(MAX_ERRORS);
         Self { errors, ..Self::new(code, detail) }
     }
 
-    /// A problem of everything that is wrong: 400 when something has a wrong form, else 422 for the rules that are broken.
+    /// A problem of everything that is wrong: 400 when something has a wrong form, else 422 for the
+    /// rules that are broken.
     #[must_use]
     pub fn from_errors(errors: Vec<FieldError>) -> Self {
         let malformed = errors.iter().any(|error| error.code.is_form());
-        Self::with_errors(if malformed { ProblemCode::InvalidRequest } else { ProblemCode::ValidationFailed }, errors)
+        Self::with_errors(
+            if malformed { ProblemCode::InvalidRequest } else { ProblemCode::ValidationFailed },
+            errors,
+        )
     }
 
     /// One rule broken at one place: 422.
     pub fn rule(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
-        Self::with_errors(ProblemCode::ValidationFailed, vec![FieldError::new(pointer, code, detail)])
+        Self::with_errors(
+            ProblemCode::ValidationFailed,
+            vec![FieldError::new(pointer, code, detail)],
+        )
     }
 
     /// Nothing is at this path.
@@ -254,7 +276,10 @@ impl Problem {
     /// A defect: the cause goes to the log, the client gets a fixed text.
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(error = %cause, "request failed by a defect");
-        Self::new(ProblemCode::Internal, "the service failed; the trace id leads to the cause in its log")
+        Self::new(
+            ProblemCode::Internal,
+            "the service failed; the trace id leads to the cause in its log",
+        )
     }
 
     /// Another change was in the way: the same request may do a moment later.
@@ -274,8 +299,10 @@ impl Problem {
     /// All sessions for this kind of work are in use: the cause goes to the log.
     pub fn overloaded(cause: impl fmt::Display) -> Self {
         tracing::warn!(error = %cause, "request refused, too many of its kind are in progress");
-        let detail = "too many requests of this kind are in progress; nothing was done, try again later";
-        Self::new(ProblemCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+        let detail =
+            "too many requests of this kind are in progress; nothing was done, try again later";
+        Self::new(ProblemCode::Unavailable, detail)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
     /// A statement ran into its time limit and was undone.
@@ -283,7 +310,8 @@ impl Problem {
     pub fn query_timeout() -> Self {
         let detail = "the database needed too long, and nothing was changed; narrow the filter, order by another \
             field, leave out the count, or send fewer rows";
-        Self::new(ProblemCode::QueryTimeout, detail).header(header::RETRY_AFTER, HeaderValue::from_static("10"))
+        Self::new(ProblemCode::QueryTimeout, detail)
+            .header(header::RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
     /// The same problem with one more header.
@@ -296,7 +324,8 @@ impl Problem {
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.code.status_and_title().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.code.status_and_title().0)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The problem document; `instance` is the path of the request, `trace_id` leads to the log.
@@ -342,7 +371,8 @@ impl ResponseError for Problem {
         self.status()
     }
 
-    /// Without the request at hand; the middleware of `platform::http` writes the path and the trace id in.
+    /// Without the request at hand; the middleware of `platform::http` writes the path and the
+    /// trace id in.
     fn error_response(&self) -> HttpResponse {
         self.response("", "")
     }
@@ -352,7 +382,10 @@ impl ResponseError for Problem {
 #[derive(utoipa::ToSchema, Serialize)]
 #[schema(as = Problem)]
 #[serde(rename_all = "camelCase")]
-#[allow(dead_code, reason = "only its schema is used; the document is written by Problem::document")]
+#[allow(
+    dead_code,
+    reason = "only its schema is used; the document is written by Problem::document"
+)]
 pub struct ProblemDocument {
     /// A URN that ends with the code.
     #[schema(max_length = 100, example = "urn:kampanje:problem:VALIDATION_FAILED")]

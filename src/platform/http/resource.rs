@@ -1,8 +1,9 @@
-//! The life of every plain resource, once: list, get, create, replace, patch and delete, with ETags, conditions,
-//! business keys and errors as api.md section 1 wants them.
+//! The life of every plain resource, once: list, get, create, replace, patch and delete, with
+//! ETags, conditions, business keys and errors as api.md section 1 wants them.
 //!
-//! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is decided per handler. A patch is
-//! a merge patch on what a client would have sent to make the resource as it stands, read and checked like any other write.
+//! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is
+//! decided per handler. A patch is a merge patch on what a client would have sent to make the
+//! resource as it stands, read and checked like any other write.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,14 +18,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::call::{Answer, Call};
-use super::constraints::{self, Broken, Holder, Named};
+use super::call::{ApiRequest, ApiResponse};
+use super::constraints::{self, Broken, Dependent, NamedReference};
 use super::etag;
 use super::json::{BodyErrors, patched};
 use super::list::{CursorKey, ListQuery, ListSpec};
 use super::problem::{FieldCode, FieldError, Problem};
 use crate::platform::clock::Calendar;
-use crate::platform::effect::{Database, Effect};
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::{Key, Reference};
 
 /// How a resource is called, in paths, operation ids and sentences.
@@ -40,7 +41,8 @@ pub struct Names {
     pub one: &'static str,
     /// The section of the documentation.
     pub tag: &'static str,
-    /// Whether a business key names it (else only its id does): how the key's field is called in the body.
+    /// Whether a business key names it (else only its id does): how the key's field is called in
+    /// the body.
     pub key_field: Option<&'static str>,
 }
 
@@ -53,7 +55,10 @@ pub trait Scope: Sized + Clone + 'static {
     ///
     /// # Errors
     /// 404 when it does not exist, 400 when the path is no id and no key.
-    fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> impl Future<Output = Result<Self, Problem>>;
+    fn find(
+        request: &HttpRequest,
+        conn: &mut AsyncPgConnection,
+    ) -> impl Future<Output = Result<Self, Problem>>;
 }
 
 impl Scope for () {
@@ -75,7 +80,7 @@ pub enum IfExists {
 
 /// A row to be written: its id and its content.
 #[derive(Debug, Clone)]
-pub struct Draft<W> {
+pub struct RowWrite<W> {
     /// A new id, or that of the row that is replaced.
     pub id: Uuid,
     /// The content; its key, where the resource has one, is given.
@@ -83,7 +88,10 @@ pub struct Draft<W> {
 }
 
 /// A resource's own part: its names, its rows, its rules.
-#[allow(async_fn_in_trait, reason = "handlers run on one thread each; no future of ours has to be Send")]
+#[allow(
+    async_fn_in_trait,
+    reason = "handlers run on one thread each; no future of ours has to be Send"
+)]
 pub trait Resource: 'static {
     /// How it is called.
     const NAMES: Names;
@@ -92,9 +100,10 @@ pub trait Resource: 'static {
     /// Whether one without a key gets the next number of a series ([`Resource::next_key`]).
     const NUMBERED: bool = false;
     /// What may refer to it.
-    const HOLDERS: &'static [Holder];
+    const HOLDERS: &'static [Dependent];
     /// What the documentation of its deletion says.
-    const DELETION: &'static str = "Refused with 409 while something refers to it; the problem lists what.";
+    const DELETION: &'static str =
+        "Refused with 409 while something refers to it; the problem lists what.";
     /// What the collection lies below.
     type Scope: Scope;
     /// What clients send.
@@ -109,7 +118,11 @@ pub trait Resource: 'static {
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem>;
     /// How many the filter leaves.
-    async fn count(conn: &mut AsyncPgConnection, scope: &Self::Scope, list: &ListQuery) -> Result<i64, Problem>;
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        scope: &Self::Scope,
+        list: &ListQuery,
+    ) -> Result<i64, Problem>;
     /// One of them; locked against other changes until the transaction ends, if wanted.
     async fn find(
         conn: &mut AsyncPgConnection,
@@ -125,13 +138,17 @@ pub trait Resource: 'static {
     ) -> Result<Vec<Option<Uuid>>, Problem>;
     /// Writes rows, in one statement where that can be, and notes what they touch.
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         scope: &Self::Scope,
-        rows: &[Draft<Self::Write>],
+        rows: &[RowWrite<Self::Write>],
         if_exists: IfExists,
     ) -> Result<(), SaveError>;
     /// Removes one, and notes what that touches.
-    async fn delete(effect: &mut Effect, scope: &Self::Scope, view: &Self::View) -> Result<(), SaveError>;
+    async fn delete(
+        work: &mut UnitOfWork,
+        scope: &Self::Scope,
+        view: &Self::View,
+    ) -> Result<(), SaveError>;
 
     /// The id.
     fn id(view: &Self::View) -> Uuid;
@@ -141,12 +158,13 @@ pub trait Resource: 'static {
     fn key(write: &Self::Write) -> Option<Key>;
     /// Gives the write its business key.
     fn set_key(write: &mut Self::Write, key: Key);
-    /// What no two rows of a batch can have alike, in words: the business key, unless the resource says otherwise.
+    /// What no two rows of a batch can have alike, in words: the business key, unless the resource
+    /// says otherwise.
     fn row_identity(write: &Self::Write) -> Option<String> {
         Self::key(write).map(|key| key.to_string())
     }
     /// The next number of the series, for resources that have one.
-    async fn next_key(_: &mut Effect) -> Result<Option<Key>, Problem> {
+    async fn next_key(_: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
         Ok(None)
     }
     /// The rules across fields that a write breaks.
@@ -154,11 +172,11 @@ pub trait Resource: 'static {
         Vec::new()
     }
     /// What a write refers to.
-    fn references(_: &Self::Write) -> Vec<Named> {
+    fn references(_: &Self::Write) -> Vec<NamedReference> {
         Vec::new()
     }
-    /// Whether it may refer to another row of the same batch, and so comes after those that do not when rows are written one
-    /// by one.
+    /// Whether it may refer to another row of the same batch, and so comes after those that do not
+    /// when rows are written one by one.
     fn follows_others(_: &Self::Write) -> bool {
         false
     }
@@ -207,15 +225,17 @@ pub async fn list<R: Resource>(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let today = calendar.today();
-    let list = ListQuery::parse(request.path(), request.query_string(), &R::LIST, &cursor_key, today)?;
+    let list =
+        ListQuery::parse(request.path(), request.query_string(), &R::LIST, &cursor_key, today)?;
     let mut conn = database.list(&list).await?;
     let scope = R::Scope::find(&request, &mut conn).await?;
     let views = R::list(&mut conn, &scope, &list).await?;
-    let count = if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };
+    let count =
+        if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };
     let rows = views.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
-    Answer::json(StatusCode::OK, &list.page(rows, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
 /// A view as it stands in a list: with its ETag inside.
@@ -234,15 +254,15 @@ pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
 /// `GET` on one.
 pub async fn get<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let reference = reference(&request, R::NAMES.singular)?;
     let mut conn = database.read().await?;
     let scope = R::Scope::find(&request, &mut conn).await?;
     let view = found::<R>(&mut conn, &scope, &reference, false).await?;
-    Ok(Answer::resource(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
 }
 
 async fn found<R: Resource>(
@@ -260,31 +280,36 @@ fn nothing_at<R: Resource>(reference: &Reference) -> Problem {
 
 /// Writes a row and answers with what stands there now.
 async fn saved<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &R::Scope,
-    draft: &Draft<R::Write>,
+    draft: &RowWrite<R::Write>,
     if_exists: IfExists,
-) -> Result<Answer, Problem> {
-    save::<R>(effect, scope, draft, if_exists).await?;
-    let view = found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await?;
-    Answer::resource(if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK }, &view)
+) -> Result<ApiResponse, Problem> {
+    save::<R>(work, scope, draft, if_exists).await?;
+    let view = found::<R>(&mut work.conn, scope, &Reference::Id(draft.id), false).await?;
+    ApiResponse::resource(
+        if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK },
+        &view,
+    )
 }
 
 /// `POST` on the collection.
 pub async fn create<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let write: R::Write = call.json()?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            let view = make::<R>(effect, &scope, write).await?;
-            let place = R::key(&R::write_of(&view)).map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
+            let view = make::<R>(work, &scope, write).await?;
+            let place = R::key(&R::write_of(&view))
+                .map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
             let location = format!("{}/{place}", request.path());
-            Ok(Answer::resource(StatusCode::CREATED, &view)?.header(header::LOCATION, &location))
+            Ok(ApiResponse::resource(StatusCode::CREATED, &view)?
+                .header(header::LOCATION, &location))
         })
         .await
 }
@@ -293,29 +318,37 @@ pub async fn create<R: Resource>(
 ///
 /// # Errors
 /// Everything that is wrong with the write, or when the database fails.
-pub async fn make<R: Resource>(effect: &mut Effect, scope: &R::Scope, write: R::Write) -> Result<R::View, Problem> {
+pub async fn make<R: Resource>(
+    work: &mut UnitOfWork,
+    scope: &R::Scope,
+    write: R::Write,
+) -> Result<R::View, Problem> {
     checked(R::rules(&write, scope))?;
-    let draft = Draft { id: Uuid::now_v7(), write: numbered::<R>(effect, write).await? };
-    save::<R>(effect, scope, &draft, IfExists::Refuse).await?;
-    found::<R>(&mut effect.conn, scope, &Reference::Id(draft.id), false).await
+    let draft = RowWrite { id: Uuid::now_v7(), write: numbered::<R>(work, write).await? };
+    save::<R>(work, scope, &draft, IfExists::Refuse).await?;
+    found::<R>(&mut work.conn, scope, &Reference::Id(draft.id), false).await
 }
 
-/// `POST` on a collection whose rows stay as they came: the same row again is answered with what stands.
+/// `POST` on a collection whose rows stay as they came: the same row again is answered with what
+/// stands.
 pub async fn post_once<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let write: R::Write = call.json()?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
             checked(R::rules(&write, &scope))?;
-            let known = R::existing(&mut effect.conn, &scope, std::slice::from_ref(&write)).await?.pop().flatten();
+            let known = R::existing(&mut work.conn, &scope, std::slice::from_ref(&write))
+                .await?
+                .pop()
+                .flatten();
             let if_exists = if known.is_some() { IfExists::Replace } else { IfExists::Refuse };
-            let draft = Draft { id: known.unwrap_or_else(Uuid::now_v7), write: write.clone() };
-            let answer = saved::<R>(effect, &scope, &draft, if_exists).await?;
+            let draft = RowWrite { id: known.unwrap_or_else(Uuid::now_v7), write: write.clone() };
+            let answer = saved::<R>(work, &scope, &draft, if_exists).await?;
             let location = format!("{}/{}", request.path(), draft.id);
             Ok(if known.is_some() { answer } else { answer.header(header::LOCATION, &location) })
         })
@@ -323,14 +356,20 @@ pub async fn post_once<R: Resource>(
 }
 
 /// The write with its key: the given one, or the next number of the series.
-pub(super) async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Write) -> Result<R::Write, Problem> {
+pub(super) async fn numbered<R: Resource>(
+    work: &mut UnitOfWork,
+    mut write: R::Write,
+) -> Result<R::Write, Problem> {
     let Some(field) = R::NAMES.key_field else { return Ok(write) };
     if R::key(&write).is_none() {
-        match R::next_key(effect).await? {
+        match R::next_key(work).await? {
             Some(key) => R::set_key(&mut write, key),
             None => {
-                let missing =
-                    FieldError::new(format!("/{field}"), FieldCode::Required, format!("{field} must be given"));
+                let missing = FieldError::new(
+                    format!("/{field}"),
+                    FieldCode::Required,
+                    format!("{field} must be given"),
+                );
                 return Err(Problem::from_errors(vec![missing]));
             }
         }
@@ -341,29 +380,29 @@ pub(super) async fn numbered<R: Resource>(effect: &mut Effect, mut write: R::Wri
 /// `PUT` on one: replaces it, or creates it under its key.
 pub async fn put<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let reference = reference(&request, R::NAMES.singular)?;
     let write: R::Write = call.json()?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            match R::find(&mut effect.conn, &scope, &reference, true).await? {
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
+            match R::find(&mut work.conn, &scope, &reference, true).await? {
                 Some(view) => {
-                    let current = Answer::resource(StatusCode::OK, &view)?;
+                    let current = ApiResponse::resource(StatusCode::OK, &view)?;
                     if call.if_none_match == Some(super::etag::Condition::Any) {
                         return Err(etag::stale(tag(&current)));
                     }
                     require(&call, &current)?;
-                    replace::<R>(effect, &scope, &view, write).await
+                    replace::<R>(work, &scope, &view, write).await
                 }
                 None => {
                     if call.if_match.is_some() {
                         return Err(etag::stale(None));
                     }
-                    create_at::<R>(effect, &scope, &reference, write).await
+                    create_at::<R>(work, &scope, &reference, write).await
                 }
             }
         })
@@ -372,11 +411,11 @@ pub async fn put<R: Resource>(
 
 /// Creates what the path names by key.
 async fn create_at<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &R::Scope,
     reference: &Reference,
     mut write: R::Write,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let (Some(field), Reference::Key(key)) = (R::NAMES.key_field, reference) else {
         return Err(nothing_at::<R>(reference));
     };
@@ -387,17 +426,17 @@ async fn create_at<R: Resource>(
     }
     checked(errors)?;
     R::set_key(&mut write, key.clone());
-    let draft = Draft { id: Uuid::now_v7(), write };
-    saved::<R>(effect, scope, &draft, IfExists::Refuse).await
+    let draft = RowWrite { id: Uuid::now_v7(), write };
+    saved::<R>(work, scope, &draft, IfExists::Refuse).await
 }
 
 /// Replaces what is there by a write; its key cannot change.
 async fn replace<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &R::Scope,
     view: &R::View,
     mut write: R::Write,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     let mut errors = R::rules(&write, scope);
     if let (Some(field), Some(key)) = (R::NAMES.key_field, R::key(&R::write_of(view))) {
         if R::key(&write).is_some_and(|given| given != key) {
@@ -407,25 +446,25 @@ async fn replace<R: Resource>(
         R::set_key(&mut write, key);
     }
     checked(errors)?;
-    let draft = Draft { id: R::id(view), write };
-    saved::<R>(effect, scope, &draft, IfExists::Replace).await
+    let draft = RowWrite { id: R::id(view), write };
+    saved::<R>(work, scope, &draft, IfExists::Replace).await
 }
 
 /// `PATCH` on one: a merge patch on the write that would make it.
 pub async fn patch<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let reference = reference(&request, R::NAMES.singular)?;
     let changes = call.merge_patch()?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
-            require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
-            replace::<R>(effect, &scope, &view, patched(&R::write_of(&view), changes)?).await
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
+            let view = found::<R>(&mut work.conn, &scope, &reference, true).await?;
+            require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
+            replace::<R>(work, &scope, &view, patched(&R::write_of(&view), changes)?).await
         })
         .await
 }
@@ -433,19 +472,21 @@ pub async fn patch<R: Resource>(
 /// `DELETE` on one.
 pub async fn delete<R: Resource>(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let reference = reference(&request, R::NAMES.singular)?;
     database
-        .effect(&call, async |effect| {
-            let scope = R::Scope::find(&request, &mut effect.conn).await?;
-            let view = found::<R>(&mut effect.conn, &scope, &reference, true).await?;
-            require(&call, &Answer::resource(StatusCode::OK, &view)?)?;
-            match effect.part(async |effect| R::delete(effect, &scope, &view).await).await {
-                Ok(()) => Ok(Answer::empty(StatusCode::NO_CONTENT)),
-                Err(error) => Err(refusal::<R>(effect, error, &R::write_of(&view), R::id(&view)).await?),
+        .transact(&call, async |work| {
+            let scope = R::Scope::find(&request, &mut work.conn).await?;
+            let view = found::<R>(&mut work.conn, &scope, &reference, true).await?;
+            require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
+            match work.savepoint(async |work| R::delete(work, &scope, &view).await).await {
+                Ok(()) => Ok(ApiResponse::empty(StatusCode::NO_CONTENT)),
+                Err(error) => {
+                    Err(refusal::<R>(work, error, &R::write_of(&view), R::id(&view)).await?)
+                }
             }
         })
         .await
@@ -453,15 +494,15 @@ pub async fn delete<R: Resource>(
 
 /// Writes one row; a refusal of the database comes back in the client's words.
 pub(super) async fn save<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &R::Scope,
-    draft: &Draft<R::Write>,
+    draft: &RowWrite<R::Write>,
     if_exists: IfExists,
 ) -> Result<(), Problem> {
     let rows = std::slice::from_ref(draft);
-    match effect.part(async |effect| R::save(effect, scope, rows, if_exists).await).await {
+    match work.savepoint(async |work| R::save(work, scope, rows, if_exists).await).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(refusal::<R>(effect, error, &draft.write, draft.id).await?),
+        Err(error) => Err(refusal::<R>(work, error, &draft.write, draft.id).await?),
     }
 }
 
@@ -470,7 +511,7 @@ pub(super) async fn save<R: Resource>(
 /// # Errors
 /// When the database fails for a reason of its own.
 pub async fn refusal<R: Resource>(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     error: SaveError,
     write: &R::Write,
     id: Uuid,
@@ -481,15 +522,16 @@ pub async fn refusal<R: Resource>(
     };
     match constraints::broken(&error) {
         Some(Broken::Rule(problem)) => {
-            // The first broken constraint is told by the database; the references are asked for, to name everything at once.
-            let missing = constraints::missing(&mut effect.conn, &R::references(write)).await?;
+            // The first broken constraint is told by the database; the references are asked for, to
+            // name everything at once.
+            let missing = constraints::missing(&mut work.conn, &R::references(write)).await?;
             Ok(Problem { errors: problem.errors.into_iter().chain(missing).collect(), ..problem })
         }
         Some(Broken::ForeignKey) => {
-            let missing = constraints::missing(&mut effect.conn, &R::references(write)).await?;
+            let missing = constraints::missing(&mut work.conn, &R::references(write)).await?;
             if missing.is_empty() {
                 let key = R::key(write).map_or_else(|| id.to_string(), |key| key.to_string());
-                Ok(constraints::in_use(&mut effect.conn, R::HOLDERS, &key).await?)
+                Ok(constraints::in_use(&mut work.conn, R::HOLDERS, &key).await?)
             } else {
                 Ok(Problem::from_errors(missing))
             }
@@ -506,14 +548,18 @@ pub fn checked(errors: Vec<FieldError>) -> Result<(), Problem> {
     if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
 }
 
-fn tag(answer: &Answer) -> Option<&str> {
-    answer.headers.iter().find(|(name, _)| name == header::ETAG).and_then(|(_, value)| value.to_str().ok())
+fn tag(answer: &ApiResponse) -> Option<&str> {
+    answer
+        .headers
+        .iter()
+        .find(|(name, _)| name == header::ETAG)
+        .and_then(|(_, value)| value.to_str().ok())
 }
 
 /// Checks the call's `If-Match` against the current representation.
 ///
 /// # Errors
 /// 428 when there is none, 412 with the current ETag when it does not hold.
-pub fn require(call: &Call, current: &Answer) -> Result<(), Problem> {
+pub fn require(call: &ApiRequest, current: &ApiResponse) -> Result<(), Problem> {
     etag::require(call.if_match.as_ref(), tag(current).unwrap_or_default())
 }

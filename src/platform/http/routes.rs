@@ -1,5 +1,5 @@
-//! The route table: one list from which both actix and the OpenAPI document are made, so that neither can know a route that the
-//! other does not.
+//! The route table: one list from which both actix and the OpenAPI document are made, so that
+//! neither can know a route that the other does not.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,8 +14,8 @@ use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::access::Access;
-use super::figures::RouteFigures;
 use super::middleware::{RequestLog, guard, method_not_allowed};
+use super::route_metrics::RouteMetrics;
 
 /// One operation: what is documented and what is done.
 struct Served {
@@ -53,7 +53,8 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the macro made beside it.
+    /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the
+    /// macro made beside it.
     pub fn add<P, F, A>(&mut self, _documentation: P, handler: F) -> Added<'_>
     where
         P: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>,
@@ -73,8 +74,13 @@ impl Routes {
     }
 
     /// Adds a handler with a documentation made by hand.
-    pub fn operation<F, A>(&mut self, method: HttpMethod, path: &str, operation: Operation, handler: F)
-    where
+    pub fn operation<F, A>(
+        &mut self,
+        method: HttpMethod,
+        path: &str,
+        operation: Operation,
+        handler: F,
+    ) where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -99,8 +105,8 @@ impl Routes {
         self.schemas.push((name.to_owned(), schema));
     }
 
-    /// Mounts everything behind the access that it declares. A path with another method answers 405 with `Allow`, every other
-    /// path 404; both need credentials.
+    /// Mounts everything behind the access that it declares. A path with another method answers 405
+    /// with `Allow`, every other path 404; both need credentials.
     pub fn configure(self, app: &mut web::ServiceConfig) {
         let mut paths: Vec<(String, Vec<Served>)> = Vec::new();
         for served in self.served {
@@ -109,18 +115,21 @@ impl Routes {
                 None => paths.push((served.path.clone(), vec![served])),
             }
         }
-        // Paths without parameters first, as they are compared without a regular expression. And a literal segment is matched
-        // before a parameter at the same place: `/batch` is not a key.
+        // Paths without parameters first, as they are compared without a regular expression. And a
+        // literal segment is matched before a parameter at the same place: `/batch` is not a key.
         paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
         for (path, operations) in paths {
-            let declared: Rc<[_]> = operations.iter().map(|served| (served.method.clone(), served.access)).collect();
-            let mut allowed: Vec<Method> = declared.iter().map(|(method, _)| method.clone()).collect();
+            let declared: Rc<[_]> =
+                operations.iter().map(|served| (served.method.clone(), served.access)).collect();
+            let mut allowed: Vec<Method> =
+                declared.iter().map(|(method, _)| method.clone()).collect();
             if allowed.contains(&Method::GET) {
                 allowed.push(Method::HEAD);
             }
             let quiet = operations.iter().all(|served| served.log == RequestLog::Quiet);
             let log = if quiet { RequestLog::Quiet } else { RequestLog::Normal };
-            let mut resource = web::resource(path.as_str()).app_data(RouteFigures::new(path)).app_data(log);
+            let mut resource =
+                web::resource(path.as_str()).app_data(RouteMetrics::new(path)).app_data(log);
             for route in operations.into_iter().flat_map(|served| served.routes) {
                 resource = resource.route(route);
             }
@@ -128,8 +137,9 @@ impl Routes {
                 let response = method_not_allowed(&allowed);
                 async move { response }
             };
-            let guarded =
-                move |request: ServiceRequest, next| guard(access(&declared, request.method()), log, request, next);
+            let guarded = move |request: ServiceRequest, next| {
+                guard(access(&declared, request.method()), log, request, next)
+            };
             app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
         let guarded = |request, next| guard(Access::Protected, RequestLog::Normal, request, next);
@@ -140,7 +150,8 @@ impl Routes {
     /// The access that an operation declares; what is not declared needs credentials.
     #[must_use]
     pub fn access(&self, method: &Method, path: &str) -> Access {
-        let declared = self.served.iter().find(|served| served.method == *method && served.path == path);
+        let declared =
+            self.served.iter().find(|served| served.method == *method && served.path == path);
         declared.map_or_else(Access::default, |served| served.access)
     }
 
@@ -171,10 +182,10 @@ impl Routes {
         }
         let mut paths = Paths::new();
         paths.paths.extend(items);
-        let components = self
-            .schemas
-            .iter()
-            .fold(ComponentsBuilder::new(), |components, (name, schema)| components.schema(name, schema.clone()));
+        let components =
+            self.schemas.iter().fold(ComponentsBuilder::new(), |components, (name, schema)| {
+                components.schema(name, schema.clone())
+            });
         let mut document = OpenApi::new(info, paths);
         document.components = Some(components.build());
         document
@@ -184,7 +195,10 @@ impl Routes {
 /// The access that a path declares for a method; HEAD is a GET.
 fn access(declared: &[(Method, Access)], method: &Method) -> Access {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
-    declared.iter().find(|(known, _)| known == method).map_or_else(Access::default, |(_, access)| *access)
+    declared
+        .iter()
+        .find(|(known, _)| known == method)
+        .map_or_else(Access::default, |(_, access)| *access)
 }
 
 const fn actix_method(method: &HttpMethod) -> Method {

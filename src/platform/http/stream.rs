@@ -57,7 +57,8 @@ impl Streams {
         let permit = Arc::clone(&self.slots).try_acquire_owned();
         permit.map(|permit| StreamSlot { _permit: permit }).map_err(|_| {
             let detail = format!("{} streams are open, and more are not allowed", self.max_streams);
-            Problem::new(ProblemCode::TooManyStreams, detail).header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
+            Problem::new(ProblemCode::TooManyStreams, detail)
+                .header(header::RETRY_AFTER, RETRY_AFTER_SECONDS)
         })
     }
 }
@@ -146,7 +147,8 @@ mod tests {
     async fn all_pieces_arrive_in_order_and_none_is_large() {
         let streams = streams();
         let sizes = [1, 0, MAX_PIECE_BYTES, MAX_PIECE_BYTES + 1, 5 * MAX_PIECE_BYTES, 0];
-        let pieces = sizes.into_iter().zip(b'a'..).map(|(size, byte)| Bytes::from(vec![byte; size]));
+        let pieces =
+            sizes.into_iter().zip(b'a'..).map(|(size, byte)| Bytes::from(vec![byte; size]));
         let expected = pieces.clone().collect::<Vec<_>>().concat();
         let sent: Vec<_> = streams.open().unwrap().stream(pieces).collect().await;
         let sent: Vec<Bytes> = sent.into_iter().map(Result::unwrap).collect();
@@ -179,7 +181,10 @@ mod tests {
             });
             let body = streams.open().unwrap().stream(pieces);
             let refused = streams.open().unwrap_err();
-            assert_eq!((refused.code, refused.status().as_u16()), (ProblemCode::TooManyStreams, 503));
+            assert_eq!(
+                (refused.code, refused.status().as_u16()),
+                (ProblemCode::TooManyStreams, 503)
+            );
             drop(body);
             freed(&streams).await;
             // The pieces are dropped before the slot.
@@ -192,12 +197,18 @@ mod tests {
         let made = Arc::new(());
         let kept = Arc::clone(&made);
         let streams = streams();
-        let pieces = std::iter::repeat_with(move || Bytes::from_owner(Counted(vec![0; 10], Arc::clone(&kept))));
+        let pieces = std::iter::repeat_with(move || {
+            Bytes::from_owner(Counted(vec![0; 10], Arc::clone(&kept)))
+        });
         let mut body = Box::pin(streams.open().unwrap().stream(pieces));
         let first = body.next().await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
         // The piece read, those in the channel, the one that waits; the test, and the producer.
-        assert!(Arc::strong_count(&made) <= 1 + MAX_PIECES_AHEAD + 1 + 2, "{}", Arc::strong_count(&made));
+        assert!(
+            Arc::strong_count(&made) <= 1 + MAX_PIECES_AHEAD + 1 + 2,
+            "{}",
+            Arc::strong_count(&made)
+        );
         drop(first);
     }
 

@@ -22,13 +22,13 @@ use super::quote::quote;
 use super::request::{Asker, QuoteRequest};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::{Database, PUBLICATION_VERSION};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::cursor::{self, ListIdentity};
 use crate::platform::http::list::{CursorKey, DEFAULT_TOP, QueryParams, TOP, encode, number};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::platform::http::stream::{PIECE_BYTES, Streams};
+use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
 use crate::pricing::line::ContactIndex;
 use crate::pricing::resolve::Book as _;
 use crate::publication::listing::{Visit, Walk};
@@ -41,7 +41,8 @@ const NDJSON: &str = "application/x-ndjson";
 /// The order of the rows, which a cursor belongs to.
 const ORDER: &str = "accountNumber,itemNumber,row";
 /// What decides which rows there are, besides book and date.
-const QUESTION: [&str; 5] = ["contactNumber", "customerNumber", "campaignNumber", "currencyCode", "pricesIncludeTax"];
+const QUESTION: [&str; 5] =
+    ["contactNumber", "customerNumber", "campaignNumber", "currencyCode", "pricesIncludeTax"];
 /// What a cursor knows already.
 const BOOK: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
 const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
@@ -62,7 +63,8 @@ struct EffectivePricePage<'a> {
     /// The rows.
     #[schema(max_items = 1000)]
     value: Vec<EffectivePrice<'a>>,
-    /// Where the next page is; absent on the last. Opaque. It leads on in the same version of the price book and for the same date.
+    /// Where the next page is; absent on the last. Opaque. It leads on in the same version of the
+    /// price book and for the same date.
     #[schema(
         max_length = 16384,
         example = "/v1/effective-prices?contactNumber=CT000042&cursor=eyJrIjpbIjQxOCJdfQ.c2ln"
@@ -72,16 +74,19 @@ struct EffectivePricePage<'a> {
 
 /// List effective prices
 ///
-/// The published price list at a date, with one row for each item, variant, unit of measure and minimum quantity at which the price
-/// differs. For a contact or customer: what its account pays. For a campaign: what each account of its audience pays for the items
-/// that the campaign's lines cover, whoever wins. For neither: what everybody pays.
+/// The published price list at a date, with one row for each item, variant, unit of measure and
+/// minimum quantity at which the price differs. For a contact or customer: what its account pays.
+/// For a campaign: what each account of its audience pays for the items that the campaign's lines
+/// cover, whoever wins. For neither: what everybody pays.
 ///
-/// To find a price in the list: take the item's rows with the variant and the unit of measure, or if there are none those with the
-/// unit and without variant; of these the last whose `minimumQuantity` is not above the quantity. An item that cannot be priced has a row with
+/// To find a price in the list: take the item's rows with the variant and the unit of measure, or
+/// if there are none those with the unit and without variant; of these the last whose
+/// `minimumQuantity` is not above the quantity. An item that cannot be priced has a row with
 /// `problem`; blocked items and items without any price have none.
 ///
-/// The pages of one list are all of one version of the price book. With `Accept: application/x-ndjson` the whole list comes as a
-/// stream of rows, one a line. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` say which book it is.
+/// The pages of one list are all of one version of the price book. With `Accept:
+/// application/x-ndjson` the whole list comes as a stream of rows, one a line. The headers
+/// `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` say which book it is.
 ///
 /// The service sends a few streams at a time; a further one is refused with 503 `TOO_MANY_STREAMS`.
 /// The connection of a client that takes nothing for 30 seconds is closed.
@@ -110,13 +115,13 @@ struct EffectivePricePage<'a> {
 )]
 async fn list_effective_prices(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     database: web::Data<Database>,
     cursor_key: web::Data<CursorKey>,
     open_streams: web::Data<Streams>,
-) -> Result<Either<Answer, HttpResponse>, Problem> {
+) -> Result<Either<ApiResponse, HttpResponse>, Problem> {
     let params = call.query(&[
         "contactNumber",
         "customerNumber",
@@ -132,8 +137,13 @@ async fn list_effective_prices(
     let streams = wants_lines(&request);
     let query = Query::read(&params, calendar.today(), streams)?;
     // Nobody would read the rows that a HEAD asks for.
-    let slot = if streams && call.method != Method::HEAD { Some(open_streams.open()?) } else { None };
-    let place = query.cursor.as_deref().map(|cursor| Place::open(cursor, &cursor_key, &params)).transpose()?;
+    let slot =
+        if streams && call.method != Method::HEAD { Some(open_streams.open()?) } else { None };
+    let place = query
+        .cursor
+        .as_deref()
+        .map(|cursor| Place::open(cursor, &cursor_key, &params))
+        .transpose()?;
     let snapshot = match &place {
         None => snapshot(&params, &book, &database).await?,
         Some(place) => pinned(place.version, &book, &database).await?,
@@ -155,27 +165,43 @@ async fn list_effective_prices(
             None => response.finish(),
         }));
     }
-    let body = background(move || List::new(snapshot, query, place)?.page(&params, &cursor_key)).await?;
-    let answer = Answer { status: StatusCode::OK, headers: Vec::with_capacity(4), body };
-    Ok(Either::Left(headers.into_iter().fold(answer, |answer, (name, value)| answer.header(name, &value))))
+    let body =
+        background(move || List::new(snapshot, query, place)?.page(&params, &cursor_key)).await?;
+    let answer = ApiResponse { status: StatusCode::OK, headers: Vec::with_capacity(4), body };
+    Ok(Either::Left(
+        headers.into_iter().fold(answer, |answer, (name, value)| answer.header(name, &value)),
+    ))
 }
 
-/// Whether the caller would rather have a stream of lines: it has to name them, and not JSON before them.
+/// Whether the caller would rather have a stream of lines: it has to name them, and not JSON before
+/// them.
 fn wants_lines(request: &HttpRequest) -> bool {
     let Ok(accept) = Accept::parse(request) else { return false };
-    let wish =
-        |media: &str| accept.iter().filter(|range| range.item.essence_str() == media).map(|range| range.quality).max();
-    wish(NDJSON).is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= wish("application/json"))
+    let wish = |media: &str| {
+        accept
+            .iter()
+            .filter(|range| range.item.essence_str() == media)
+            .map(|range| range.quality)
+            .max()
+    };
+    wish(NDJSON)
+        .is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= wish("application/json"))
 }
 
 /// The book of a version, without the database as long as it is the present one.
-async fn pinned(version: i64, book: &LiveBook, database: &Database) -> Result<Arc<Snapshot>, Problem> {
+async fn pinned(
+    version: i64,
+    book: &LiveBook,
+    database: &Database,
+) -> Result<Arc<Snapshot>, Problem> {
     let present = book.snapshot().clone();
     if present.version() == version {
         return Ok(present);
     }
     let then = book.as_of(&mut *database.report().await?, version).await?;
-    then.ok_or_else(|| Problem::new(ProblemCode::InvalidCursor, "the cursor is of a price book that is not there"))
+    then.ok_or_else(|| {
+        Problem::new(ProblemCode::InvalidCursor, "the cursor is of a price book that is not there")
+    })
 }
 
 /// What is asked.
@@ -197,8 +223,7 @@ impl Query {
         let campaign = params.parsed("campaignNumber", Key::parse, &mut errors);
         let asker = asker(contact, customer, "?", &mut errors);
         if params.get("campaignNumber").is_some() && asker != Asker::Anybody {
-            let detail =
-                "the list of a campaign is for all of its accounts; leave out contactNumber and customerNumber";
+            let detail = "the list of a campaign is for all of its accounts; leave out contactNumber and customerNumber";
             errors.push(FieldError::new("?campaignNumber", FieldCode::NotAllowed, detail));
         }
         let date = params.parsed("date", Date::parse, &mut errors);
@@ -211,7 +236,10 @@ impl Query {
         let cursor = params.get("cursor");
         let mut refuse = |names: &[&str], detail: &str| {
             let given = names.iter().filter(|name| params.get(name).is_some());
-            errors.extend(given.map(|name| FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)));
+            errors
+                .extend(given.map(|name| {
+                    FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
+                }));
         };
         if streams {
             refuse(&["top", "cursor"], "a stream has no pages");
@@ -255,11 +283,16 @@ impl Place {
             item_number.clone().into(),
             (*given).into(),
         ];
-        cursor::write(key, &ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER }, &values)
+        cursor::write(
+            key,
+            &ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER },
+            &values,
+        )
     }
 
     fn open(cursor: &str, key: &CursorKey, params: &QueryParams) -> Result<Self, Problem> {
-        let identity = ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER };
+        let identity =
+            ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER };
         let place = cursor::open(key, &identity, cursor).and_then(|values| Self::of(&values));
         place.ok_or_else(cursor::refused)
     }
@@ -278,7 +311,8 @@ impl Place {
 
 /// Parameters as they were sent, to be said again.
 fn repeated(params: &QueryParams, names: &[&str]) -> String {
-    let given = names.iter().filter_map(|name| Some(format!("{name}={}&", encode(params.get(name)?))));
+    let given =
+        names.iter().filter_map(|name| Some(format!("{name}={}&", encode(params.get(name)?))));
     given.collect()
 }
 
@@ -286,7 +320,8 @@ fn repeated(params: &QueryParams, names: &[&str]) -> String {
 struct List {
     snapshot: Arc<Snapshot>,
     walk: Walk,
-    /// The question but for its lines; in the list of a campaign also but for the account that asks.
+    /// The question but for its lines; in the list of a campaign also but for the account that
+    /// asks.
     request: QuoteRequest<'static>,
     account: Option<ContactIndex>,
     campaign: Option<String>,
@@ -317,20 +352,35 @@ impl List {
         let nothing = quote(&snapshot, &request).map_err(|error| unknown_asker(&error, "?"))?;
         let account = nothing.account_number.and_then(|number| snapshot.find_contact(number));
         let campaign = query.campaign.as_deref().map(|number| {
-            let found = snapshot.find_campaign(number).filter(|index| snapshot.campaign_period(*index).is_some());
+            let found = snapshot
+                .find_campaign(number)
+                .filter(|index| snapshot.campaign_period(*index).is_some());
             found.ok_or_else(|| {
-                let detail = format!("campaign {number} is not in version {} of the price book", snapshot.version());
+                let detail = format!(
+                    "campaign {number} is not in version {} of the price book",
+                    snapshot.version()
+                );
                 Problem::rule("?campaignNumber", FieldCode::ReferenceNotFound, detail)
             })
         });
         let campaign = campaign.transpose()?;
         let given = place.as_ref().map_or(0, |place| place.given);
-        let mut walk =
-            campaign.map_or_else(|| Walk::over_items(&snapshot), |index| Walk::over_campaign(&snapshot, index));
+        let mut walk = campaign.map_or_else(
+            || Walk::over_items(&snapshot),
+            |index| Walk::over_campaign(&snapshot, index),
+        );
         if let Some(Place { account, item_number, .. }) = &place {
             walk.move_to(&snapshot, account.as_deref(), item_number);
         }
-        Ok(Self { snapshot, walk, request, account, campaign: query.campaign, top: query.top, given })
+        Ok(Self {
+            snapshot,
+            walk,
+            request,
+            account,
+            campaign: query.campaign,
+            top: query.top,
+            given,
+        })
     }
 
     /// Goes to the next place: the rows there, if it has any. Breaks off at the end.

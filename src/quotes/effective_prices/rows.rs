@@ -1,7 +1,8 @@
 //! The rows of one item: where its price differs, and where it does not.
 //!
-//! The rows of an item answer any question about it: of those with the variant and unit of measure, or else of those with the unit
-//! and without variant, the last whose minimum quantity is not above the quantity has the price.
+//! The rows of an item answer any question about it: of those with the variant and unit of measure,
+//! or else of those with the unit and without variant, the last whose minimum quantity is not above
+//! the quantity has the price.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +49,8 @@ pub struct RowOf<'a> {
     /// The unit of measure.
     #[schema(max_length = 50, example = "PCS")]
     pub unit_of_measure_code: &'a str,
-    /// The quantity from which the row holds, in the unit of measure, up to the next row of the same variant and unit. 0: any.
+    /// The quantity from which the row holds, in the unit of measure, up to the next row of the
+    /// same variant and unit. 0: any.
     #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
     pub minimum_quantity: Amount,
     /// The currency of all amounts; null while the company has no settings.
@@ -88,7 +90,8 @@ pub struct PricedRow<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = true)]
     pub won_by_campaign: Option<bool>,
-    /// The first date after that of the list on which something that the row stands for can differ; null when no such date is known.
+    /// The first date after that of the list on which something that the row stands for can differ;
+    /// null when no such date is known.
     #[schema(example = "2031-06-01")]
     pub valid_until: Option<NaiveDate>,
 }
@@ -110,9 +113,9 @@ pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
     Shown(unit_price.units().saturating_mul(discount.rest().into()))
 }
 
-/// The rows of an item, in this order: without variant before the variants, these by code; the base unit before the others; by
-/// minimum quantity. A blocked item has none. The request says everything but the lines, which are made here; `account` is whose
-/// prices it asks for.
+/// The rows of an item, in this order: without variant before the variants, these by code; the base
+/// unit before the others; by minimum quantity. A blocked item has none. The request says
+/// everything but the lines, which are made here; `account` is whose prices it asks for.
 pub fn write_rows(
     snapshot: &Snapshot,
     request: &QuoteRequest<'_>,
@@ -177,11 +180,18 @@ impl Part<'_> {
     }
 }
 
-/// The variants and units of an item. A variant that no line names costs what the item costs without variant.
-fn parts<'a>(snapshot: &'a Snapshot, found: FoundItem<'_>, conditions: &[&Conditions]) -> Vec<Part<'a>> {
+/// The variants and units of an item. A variant that no line names costs what the item costs
+/// without variant.
+fn parts<'a>(
+    snapshot: &'a Snapshot,
+    found: FoundItem<'_>,
+    conditions: &[&Conditions],
+) -> Vec<Part<'a>> {
     let named: BTreeSet<(&str, Code)> = conditions
         .iter()
-        .filter_map(|conditions| conditions.variant.filter(|variant| found.item.has_variant(*variant)))
+        .filter_map(|conditions| {
+            conditions.variant.filter(|variant| found.item.has_variant(*variant))
+        })
         .map(|variant| (snapshot.code_text(variant), variant))
         .collect();
     let variants = std::iter::once(None).chain(named.into_iter().map(Some));
@@ -192,9 +202,12 @@ fn parts<'a>(snapshot: &'a Snapshot, found: FoundItem<'_>, conditions: &[&Condit
                 (conditions.variant.is_none() || conditions.variant == variant)
                     && conditions.unit.is_none_or(|named| named == unit)
             };
-            let breaks =
-                conditions.iter().filter(fits).filter_map(|conditions| threshold(conditions, quantity_per_unit));
-            let quantities: BTreeSet<Amount> = std::iter::once(Amount::ZERO).chain(breaks).collect();
+            let breaks = conditions
+                .iter()
+                .filter(fits)
+                .filter_map(|conditions| threshold(conditions, quantity_per_unit));
+            let quantities: BTreeSet<Amount> =
+                std::iter::once(Amount::ZERO).chain(breaks).collect();
             Part {
                 variant: variant.map(|(text, _)| text),
                 unit: snapshot.code_text(unit),
@@ -205,14 +218,16 @@ fn parts<'a>(snapshot: &'a Snapshot, found: FoundItem<'_>, conditions: &[&Condit
     variants.flat_map(in_units).collect()
 }
 
-/// From which quantity of a unit on a line can hold: for a line per base unit its minimum quantity over the quantity per unit, rounded
-/// up to the five places that a quantity has. Nothing if no quantity is that large.
+/// From which quantity of a unit on a line can hold: for a line per base unit its minimum quantity
+/// over the quantity per unit, rounded up to the five places that a quantity has. Nothing if no
+/// quantity is that large.
 fn threshold(conditions: &Conditions, quantity_per_unit: Positive) -> Option<Amount> {
     let minimum = conditions.minimum_quantity;
     if conditions.unit.is_some() || quantity_per_unit == Positive::ONE {
         return Some(minimum);
     }
-    let units = minimum.units().saturating_mul(Positive::ONE.units()).div_ceil(quantity_per_unit.units());
+    let units =
+        minimum.units().saturating_mul(Positive::ONE.units()).div_ceil(quantity_per_unit.units());
     Amount::from_units(units)
 }
 
@@ -238,7 +253,9 @@ impl<'q> Step<'q> {
 
     fn row(&self, of: RowOf<'q>, campaign: Option<&str>) -> EffectivePrice<'q> {
         match self.line {
-            QuoteLine::Priced(line) => EffectivePrice::Priced(priced(of, line, self.valid_until, campaign)),
+            QuoteLine::Priced(line) => {
+                EffectivePrice::Priced(priced(of, line, self.valid_until, campaign))
+            }
             QuoteLine::Unpriced(UnpricedLine { problem, .. }) => {
                 EffectivePrice::Unpriced(UnpricedRow { of, problem: problem.clone() })
             }
@@ -265,8 +282,9 @@ fn priced<'q>(
         source: line.source,
         price_line: line.price_line,
         discount_line: line.discount_line,
-        won_by_campaign: campaign
-            .map(|campaign| is_of(&line.price_line, campaign) || is_of(&line.discount_line, campaign)),
+        won_by_campaign: campaign.map(|campaign| {
+            is_of(&line.price_line, campaign) || is_of(&line.discount_line, campaign)
+        }),
         valid_until,
     }
 }
@@ -275,8 +293,8 @@ fn earlier(one: Option<NaiveDate>, other: Option<NaiveDate>) -> Option<NaiveDate
     one.into_iter().chain(other).min()
 }
 
-/// Adds the answer at the next quantity, unless the price stays the same: then only the day may come nearer on which it changes.
-/// Quantities without any price have no step.
+/// Adds the answer at the next quantity, unless the price stays the same: then only the day may
+/// come nearer on which it changes. Quantities without any price have no step.
 fn add_step<'q>(steps: &mut Vec<Step<'q>>, minimum_quantity: Amount, line: &'q QuoteLine<'q>) {
     let valid_until = match line {
         QuoteLine::Priced(line) => line.valid_until,
@@ -296,10 +314,14 @@ fn merge_variants(blocks: &mut [(&Part<'_>, Vec<Step<'_>>)]) {
     for at in 0..blocks.len() {
         let (before, rest) = blocks.split_at_mut(at);
         let Some((variant, steps)) = rest.first_mut() else { continue };
-        let without = before.iter_mut().find(|(part, _)| part.variant.is_none() && part.unit == variant.unit);
+        let without =
+            before.iter_mut().find(|(part, _)| part.variant.is_none() && part.unit == variant.unit);
         let Some((_, plain)) = without.filter(|_| variant.variant.is_some()) else { continue };
         if plain.iter().map(price).eq(steps.iter().map(price)) {
-            plain.iter_mut().zip(steps.iter()).for_each(|(plain, step)| plain.expire(step.valid_until));
+            plain
+                .iter_mut()
+                .zip(steps.iter())
+                .for_each(|(plain, step)| plain.expire(step.valid_until));
             steps.clear();
         }
     }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::world::{audience, book, campaign, contact, discount, item, line_id, price, put, rate, request, settings};
+use super::world::{
+    audience, book, campaign, contact, discount, item, line_id, price, put, rate, request, settings,
+};
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{Change, FactKind};
 use crate::quotes::answer::{PricedLine, QuoteLine};
@@ -10,7 +12,8 @@ use crate::quotes::quote::quote;
 
 #[test]
 fn every_worked_case_holds() {
-    let cases: Vec<Value> = serde_json::from_str(include_str!("../../../tests/cases/pricing.json")).unwrap();
+    let cases: Vec<Value> =
+        serde_json::from_str(include_str!("../../../tests/cases/pricing.json")).unwrap();
     assert_eq!(cases.len(), 47);
     let mut wrong = Vec::new();
     for case in &cases {
@@ -20,7 +23,10 @@ fn every_worked_case_holds() {
             let quote = quote(&snapshot, &request).unwrap();
             let answer = serde_json::to_value(&quote.lines[0]).unwrap();
             if let Err(difference) = compare(&asked["expect"], &answer) {
-                wrong.push(format!("{}: {}\n  {difference}\n  {answer}", case["name"], asked["request"]));
+                wrong.push(format!(
+                    "{}: {}\n  {difference}\n  {answer}",
+                    case["name"], asked["request"]
+                ));
             }
             if let QuoteLine::Priced(line) = &quote.lines[0] {
                 trace_names_the_winners(line);
@@ -54,16 +60,24 @@ fn world(world: &Value) -> Vec<Change> {
     for value in list("campaigns").iter().filter(|value| value["published"] == true) {
         let number = text(value, "number");
         changes.push(campaign(&number, &text(value, "startingDate"), value["endingDate"].as_str()));
-        let accounts: Vec<String> =
-            value["audience"].as_array().unwrap().iter().map(|number| account(number.as_str().unwrap())).collect();
+        let accounts: Vec<String> = value["audience"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|number| account(number.as_str().unwrap()))
+            .collect();
         changes.push(audience(&number, &accounts.iter().map(String::as_str).collect::<Vec<_>>()));
         published.push(number);
     }
     let in_book = |value: &Value| {
-        value["source"]["campaignNumber"].as_str().is_none_or(|number| published.contains(&number.to_owned()))
+        value["source"]["campaignNumber"]
+            .as_str()
+            .is_none_or(|number| published.contains(&number.to_owned()))
     };
     changes.extend(list("prices").iter().filter(|v| in_book(v)).map(|v| price(&text(v, "key"), v)));
-    changes.extend(list("discounts").iter().filter(|v| in_book(v)).map(|v| discount(&text(v, "key"), v)));
+    changes.extend(
+        list("discounts").iter().filter(|v| in_book(v)).map(|v| discount(&text(v, "key"), v)),
+    );
     changes
 }
 
@@ -92,12 +106,15 @@ fn number(value: &Value) -> Option<rust_decimal::Decimal> {
     value.as_str()?.parse().ok()
 }
 
-/// The trace calls exactly those lines chosen that the answer names, save for a discount that the price does not allow.
+/// The trace calls exactly those lines chosen that the answer names, save for a discount that the
+/// price does not allow.
 fn trace_names_the_winners(line: &PricedLine<'_>) {
     let trace = line.trace.as_ref().unwrap();
-    let chosen: Vec<_> = trace.prices.iter().filter(|t| t.verdict == Verdict::Chosen).map(|t| t.line).collect();
+    let chosen: Vec<_> =
+        trace.prices.iter().filter(|t| t.verdict == Verdict::Chosen).map(|t| t.line).collect();
     assert_eq!(chosen, line.price_line.into_iter().collect::<Vec<_>>());
-    let chosen: Vec<_> = trace.discounts.iter().filter(|t| t.verdict == Verdict::Chosen).map(|t| t.line).collect();
+    let chosen: Vec<_> =
+        trace.discounts.iter().filter(|t| t.verdict == Verdict::Chosen).map(|t| t.line).collect();
     if trace.line_discount_allowed {
         assert_eq!(chosen, line.discount_line.into_iter().collect::<Vec<_>>());
     } else {

@@ -39,9 +39,16 @@ fn minimum(row: &Value) -> Amount {
 }
 
 /// The row that answers a question, as the description of the list says to find it.
-fn row_for<'r>(rows: &'r [Value], variant: Option<&str>, unit: &str, quantity: Positive) -> Option<&'r Value> {
+fn row_for<'r>(
+    rows: &'r [Value],
+    variant: Option<&str>,
+    unit: &str,
+    quantity: Positive,
+) -> Option<&'r Value> {
     let of = |variant: Value| -> Vec<&Value> {
-        rows.iter().filter(|row| row["variantCode"] == variant && row["unitOfMeasureCode"] == unit).collect()
+        rows.iter()
+            .filter(|row| row["variantCode"] == variant && row["unitOfMeasureCode"] == unit)
+            .collect()
     };
     let with_variant = of(json!(variant));
     let found = if with_variant.is_empty() { of(Value::Null) } else { with_variant };
@@ -125,17 +132,20 @@ proptest! {
 #[test]
 #[ignore = "takes a minute; it measures"]
 fn a_list_of_a_hundred_thousand_items() {
-    let items = (0..100_000).map(|n| item(&format!("I{:06}", n * 7_919 % 100_000), &json!({ "listPrice": "100" })));
+    let items = (0..100_000)
+        .map(|n| item(&format!("I{:06}", n * 7_919 % 100_000), &json!({ "listPrice": "100" })));
     let prices = (0..1_000_000).map(|n| {
         let line = json!({ "itemNumber": format!("I{:06}", n % 100_000), "unitPrice": (60 + n / 100_000).to_string(),
             "minimumQuantity": (n / 100_000).to_string(),
             "source": if n / 100_000 < 4 { json!({ "type": "ALL_CUSTOMERS" }) } else { json!({ "type": "CAMPAIGN", "campaignNumber": "ONE" }) } });
         price(&format!("{n:012}"), &line)
     });
-    let contacts = (0..1_000_000).map(|n| contact(&format!("C{:07}", n * 7_919 % 1_000_000), &json!({})));
+    let contacts =
+        (0..1_000_000).map(|n| contact(&format!("C{:07}", n * 7_919 % 1_000_000), &json!({})));
     let everybody: Vec<String> = (0..1_000_000).map(|n| format!("C{n:07}")).collect();
     let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
-    let given = [settings(&json!({})), campaign("ONE", "2031-05-01", None), audience("ONE", &everybody)];
+    let given =
+        [settings(&json!({})), campaign("ONE", "2031-05-01", None), audience("ONE", &everybody)];
     let snapshot = book(items.chain(prices).chain(contacts).chain(given));
 
     let time = |what: &str, work: &mut dyn FnMut() -> usize| {
@@ -144,13 +154,19 @@ fn a_list_of_a_hundred_thousand_items() {
         println!("{what}: {:?} for {count}", begin.elapsed());
     };
     let index = snapshot.find_campaign("ONE").unwrap();
-    time("first list: sort items", &mut || count_places(&snapshot, &mut Walk::over_items(&snapshot), 1));
+    time("first list: sort items", &mut || {
+        count_places(&snapshot, &mut Walk::over_items(&snapshot), 1)
+    });
     time("next list", &mut || count_places(&snapshot, &mut Walk::over_items(&snapshot), 1));
     time("first campaign: sort contacts", &mut || {
         count_places(&snapshot, &mut Walk::over_campaign(&snapshot, index), 1)
     });
-    time("next campaign: its items", &mut || count_places(&snapshot, &mut Walk::over_campaign(&snapshot, index), 1));
-    time("all rows of a contact", &mut || count_rows(&snapshot, Walk::over_items(&snapshot), usize::MAX));
+    time("next campaign: its items", &mut || {
+        count_places(&snapshot, &mut Walk::over_campaign(&snapshot, index), 1)
+    });
+    time("all rows of a contact", &mut || {
+        count_rows(&snapshot, Walk::over_items(&snapshot), usize::MAX)
+    });
     time("a page of a contact", &mut || count_rows(&snapshot, Walk::over_items(&snapshot), 1_000));
     time("a million rows of a campaign", &mut || {
         count_rows(&snapshot, Walk::over_campaign(&snapshot, index), 1_000_000)
@@ -174,10 +190,17 @@ fn count_rows(snapshot: &Snapshot, mut walk: Walk, most: usize) -> usize {
                     asking.asker = Asker::Contact(account.to_owned().into());
                 }
                 let contact = snapshot.find_contact(account.unwrap_or("C0000007"));
-                write_rows(snapshot, &asking, contact, (item_number, found), account.map(|_| "ONE"), |row| {
-                    count += 1;
-                    bytes += serde_json::to_string(row).unwrap().len();
-                });
+                write_rows(
+                    snapshot,
+                    &asking,
+                    contact,
+                    (item_number, found),
+                    account.map(|_| "ONE"),
+                    |row| {
+                        count += 1;
+                        bytes += serde_json::to_string(row).unwrap().len();
+                    },
+                );
             }
         }
         if count >= most {

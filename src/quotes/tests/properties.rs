@@ -1,4 +1,5 @@
-//! What holds for any book and any question, tried on random small worlds in which everything collides.
+//! What holds for any book and any question, tried on random small worlds in which everything
+//! collides.
 
 use std::collections::BTreeMap;
 
@@ -29,14 +30,16 @@ fn text(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
 }
 
 const DAYS: &[&str] = &["2031-05-09", "2031-05-10", "2031-05-11", "2031-05-14", "2031-05-20"];
-const AMOUNTS: &[&str] = &["0", "1", "9.99", "10", "12.5", "8", "0.00001", "77.77777", "999999999999999.99999"];
+const AMOUNTS: &[&str] =
+    &["0", "1", "9.99", "10", "12.5", "8", "0.00001", "77.77777", "999999999999999.99999"];
 const MINIMUMS: &[&str] = &["0", "0", "1", "2", "3", "24", "48", "0.00001", "71.99999"];
 const PERCENTS: &[&str] = &["0", "5", "10", "20", "33.33333", "100"];
 
 fn source() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(json!({ "type": "ALL_CUSTOMERS" })),
-        text(&["ONE", "TWO", "DRAFT"]).prop_map(|number| json!({ "type": "CAMPAIGN", "campaignNumber": number })),
+        text(&["ONE", "TWO", "DRAFT"])
+            .prop_map(|number| json!({ "type": "CAMPAIGN", "campaignNumber": number })),
         text(&["FIRM", "ANNE", "OTHER", "CARL"])
             .prop_map(|number| json!({ "type": "CONTACT", "contactNumber": number })),
     ]
@@ -71,9 +74,9 @@ fn price_line() -> impl Strategy<Value = Change> {
     let members = json!({ "itemNumber": "CHAIR" });
     (line_key(), conditions("CUSTOMER_PRICE_GROUP"), text(AMOUNTS), any::<bool>(), any::<bool>(), maybe(&["0", "19"]))
         .prop_map(move |(key, conditions, unit_price, allows, includes_tax, tax)| {
-            let figures = json!({ "unitPrice": unit_price, "allowLineDiscount": allows, "priceIncludesTax": includes_tax,
+            let route_metrics = json!({ "unitPrice": unit_price, "allowLineDiscount": allows, "priceIncludesTax": includes_tax,
                 "taxPercent": tax, "itemNumber": members["itemNumber"] });
-            put(FactKind::PriceLine, &key, conditions, &figures)
+            put(FactKind::PriceLine, &key, conditions, &route_metrics)
         })
 }
 
@@ -96,7 +99,8 @@ fn discount_line() -> impl Strategy<Value = Change> {
 }
 
 fn company_settings() -> impl Strategy<Value = Change> {
-    let sources = ["CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS"];
+    let sources =
+        ["CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS"];
     let policy = text(&["LOWEST_NET", "CAMPAIGN_FIRST", "HIERARCHY"]);
     (policy, Just(sources.to_vec()).prop_shuffle(), any::<bool>()).prop_map(|(policy, hierarchy, cap)| {
         settings(&json!({ "pricePolicy": policy, "priceHierarchy": hierarchy, "neverAboveListPrice": cap }))
@@ -119,15 +123,18 @@ fn base_facts() -> impl Strategy<Value = Vec<Change>> {
             "priceGroupCode": group, "discountGroupCode": group } }),
         )
     });
-    let steps = (text(&["0.00001", "0.01", "0.05"]), text(&["0.01", "1", "0.05"])).prop_map(|(unit_amount, amount)| {
-        put(
-            FactKind::Currency,
-            "USD",
-            json!({}),
-            &json!({ "unitAmountPrecision": unit_amount, "amountPrecision": amount }),
-        )
-    });
-    let audiences = subsequence(vec!["FIRM", "OTHER", "CARL"], 0..=3).prop_map(|accounts| audience("ONE", &accounts));
+    let steps = (text(&["0.00001", "0.01", "0.05"]), text(&["0.01", "1", "0.05"])).prop_map(
+        |(unit_amount, amount)| {
+            put(
+                FactKind::Currency,
+                "USD",
+                json!({}),
+                &json!({ "unitAmountPrecision": unit_amount, "amountPrecision": amount }),
+            )
+        },
+    );
+    let audiences = subsequence(vec!["FIRM", "OTHER", "CARL"], 0..=3)
+        .prop_map(|accounts| audience("ONE", &accounts));
     (company_settings(), items, customer, steps, audiences, maybe(DAYS)).prop_map(
         |(settings, chair, firm, steps, audience_of_one, ending)| {
             vec![
@@ -151,7 +158,8 @@ fn base_facts() -> impl Strategy<Value = Vec<Change>> {
 }
 
 pub(super) fn facts() -> impl Strategy<Value = Vec<Change>> {
-    let lines = (prop::collection::vec(price_line(), 0..12), prop::collection::vec(discount_line(), 0..12));
+    let lines =
+        (prop::collection::vec(price_line(), 0..12), prop::collection::vec(discount_line(), 0..12));
     (base_facts(), lines).prop_map(|(mut facts, (prices, discounts))| {
         facts.extend(prices);
         facts.extend(discounts);
@@ -169,10 +177,19 @@ pub(super) fn question() -> impl Strategy<Value = QuoteRequest<'static>> {
         json!({ "customerNumber": "D1" }),
     ]);
     let sale = (maybe(&["USD", "EUR"]), prop::option::of(any::<bool>()), maybe(&["0", "7.5"]));
-    let what =
-        (maybe(&["OAK", "PINE"]), maybe(&["PCS", "BOX", "GRM"]), text(&["1", "2", "0.00001", "3.5", "24", "10285"]));
+    let what = (
+        maybe(&["OAK", "PINE"]),
+        maybe(&["PCS", "BOX", "GRM"]),
+        text(&["1", "2", "0.00001", "3.5", "24", "10285"]),
+    );
     (asker, text(DAYS), sale, what, maybe(&["ONE", "TWO", "DRAFT", "NEVER"])).prop_map(
-        |(mut members, date, (currency, includes_tax, tax), (variant, unit, quantity), campaign)| {
+        |(
+            mut members,
+            date,
+            (currency, includes_tax, tax),
+            (variant, unit, quantity),
+            campaign,
+        )| {
             members["date"] = date;
             members["currencyCode"] = currency;
             members["pricesIncludeTax"] = json!(includes_tax);
@@ -188,7 +205,9 @@ pub(super) fn question() -> impl Strategy<Value = QuoteRequest<'static>> {
 
 fn verdicts(trace: &Trace<'_>) -> BTreeMap<Uuid, Verdict> {
     let prices = trace.prices.iter().map(|price| (price.line.id, price.verdict));
-    prices.chain(trace.discounts.iter().map(|discount| (discount.line.id, discount.verdict))).collect()
+    prices
+        .chain(trace.discounts.iter().map(|discount| (discount.line.id, discount.verdict)))
+        .collect()
 }
 
 fn trace<'q, 'a>(line: &'q QuoteLine<'a>) -> Option<&'q Trace<'a>> {
@@ -205,14 +224,16 @@ fn concerns(snapshot: &Snapshot, account: Option<&str>, line: &LineUsed<'_>) -> 
     match line.source {
         AnswerSource::AllCustomers => true,
         AnswerSource::Contact { contact_number } => {
-            account.is_some() && account == snapshot.find_contact(contact_number).map(|of| snapshot.account_of(of))
+            account.is_some()
+                && account
+                    == snapshot.find_contact(contact_number).map(|of| snapshot.account_of(of))
         }
-        AnswerSource::CustomerPriceGroup { code } => {
-            customer.and_then(|customer| customer.price_group).is_some_and(|group| snapshot.code_text(group) == code)
-        }
-        AnswerSource::CustomerDiscountGroup { code } => {
-            customer.and_then(|customer| customer.discount_group).is_some_and(|group| snapshot.code_text(group) == code)
-        }
+        AnswerSource::CustomerPriceGroup { code } => customer
+            .and_then(|customer| customer.price_group)
+            .is_some_and(|group| snapshot.code_text(group) == code),
+        AnswerSource::CustomerDiscountGroup { code } => customer
+            .and_then(|customer| customer.discount_group)
+            .is_some_and(|group| snapshot.code_text(group) == code),
         AnswerSource::Campaign { campaign_number } => {
             let campaign = snapshot.find_campaign(campaign_number).unwrap();
             account.is_some_and(|account| snapshot.is_in_audience(campaign, account))
@@ -244,10 +265,15 @@ fn answer_without(snapshot: &Snapshot, request: &QuoteRequest<'_>, names: &[&str
 }
 
 /// The first quantity above the question's at which the reference says that a unit costs less.
-fn reference_break(world: &World, request: &QuoteRequest<'_>, now: &Resolved) -> Option<(Number, Resolved)> {
+fn reference_break(
+    world: &World,
+    request: &QuoteRequest<'_>,
+    now: &Resolved,
+) -> Option<(Number, Resolved)> {
     let line = &request.lines[0];
     let per_unit = world.quantity_per_unit("CHAIR", line.unit_of_measure_code.as_deref()).unwrap();
-    let above = world.thresholds(&per_unit).into_iter().filter(|least| *least > number(&line.quantity));
+    let above =
+        world.thresholds(&per_unit).into_iter().filter(|least| *least > number(&line.quantity));
     above.into_iter().find_map(|quantity| {
         let (then, _) = world.resolve_unbounded(request, request.date, &quantity);
         let fits = |then: &Resolved| then.unit_price <= number(&Amount::MAX);
@@ -296,7 +322,8 @@ proptest! {
             let until: Option<NaiveDate> = line.valid_until;
             prop_assert!(until.is_none_or(|until| until > request.date));
             if until.is_none_or(|until| later < until) {
-                // A next break may begin or end in between: only the answer to the question itself is promised.
+                // A next break may begin or end in between: only the answer to the question itself
+                // is promised.
                 let names = ["trace", "nextBreak"];
                 let then = QuoteRequest { date: later, ..request.clone() };
                 prop_assert_eq!(answer_without(&snapshot, &request, &names), answer_without(&snapshot, &then, &names));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::world::day;
 use crate::platform::http::json::{decode, object, parse};
 use crate::platform::http::list::QueryParams;
-use crate::quotes::fast::{FastBody, FastQuery};
+use crate::quotes::borrowed::{BorrowedBody, BorrowedQuery};
 use crate::quotes::http::{QuoteBody, read_query};
 use crate::quotes::request::QuoteRequest;
 
@@ -81,8 +81,10 @@ fn value(name: &'static str) -> impl Strategy<Value = Value> {
 
 /// An object with some of the fields, and now and then one that does not exist.
 fn members(names: &'static [&'static str]) -> impl Strategy<Value = Map<String, Value>> {
-    let fields: Vec<_> =
-        names.iter().map(|name| prop::option::of(value(name)).prop_map(move |value| (*name, value))).collect();
+    let fields: Vec<_> = names
+        .iter()
+        .map(|name| prop::option::of(value(name)).prop_map(move |value| (*name, value)))
+        .collect();
     (fields, prop::bool::weighted(0.05)).prop_map(|(fields, unknown)| {
         let known = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         known.chain(unknown.then(|| ("unknown".to_owned(), Value::Null))).collect()
@@ -108,7 +110,7 @@ fn slowly(text: &str) -> Option<QuoteRequest<'static>> {
 }
 
 fn quickly(text: &str) -> Option<QuoteRequest<'_>> {
-    object::<FastBody<'_>>(text.as_bytes())?.into_request(|| day("2031-01-01"), false)
+    object::<BorrowedBody<'_>>(text.as_bytes())?.into_request(|| day("2031-01-01"), false)
 }
 
 proptest! {
@@ -130,7 +132,7 @@ proptest! {
             pairs.extend(pairs.first().cloned());
         }
         let text = pairs.join("&");
-        let quickly = FastQuery::read(&text).and_then(|query| query.into_request(|| day("2031-01-01")));
+        let quickly = BorrowedQuery::read(&text).and_then(|query| query.into_request(|| day("2031-01-01")));
         if let Some(request) = quickly {
             let known: Vec<&'static str> = HEAD.iter().chain(LINE).copied().filter(|name| *name != "lines").collect();
             let slowly = QueryParams::parse(&text, &known).ok().and_then(|params| read_query(&params, day("2031-01-01"), true).ok());
@@ -147,7 +149,7 @@ fn the_usual_is_read_quickly() {
     assert_eq!(quickly(body).unwrap(), slowly(body).unwrap());
     let query = "contactNumber=ct1&itemNumber=chair&quantity=12&date=2031-05-15&currencyCode=USD&campaignNumber=C&variantCode=OAK\
         &unitOfMeasureCode=BOX&taxPercent=0";
-    let request = FastQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
+    let request = BorrowedQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
     assert_eq!(request.lines[0].item_number, "CHAIR");
     assert_eq!(request.asker, crate::quotes::request::Asker::Contact("CT1".into()));
     for left in [
@@ -163,6 +165,11 @@ fn the_usual_is_read_quickly() {
         "quantity=1",
         "",
     ] {
-        assert!(FastQuery::read(left).and_then(|query| query.into_request(|| day("2031-01-01"))).is_none(), "{left}");
+        assert!(
+            BorrowedQuery::read(left)
+                .and_then(|query| query.into_request(|| day("2031-01-01")))
+                .is_none(),
+            "{left}"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The pricing rules once more, slowly: section by section over the facts, with fractions of any size. What the fast code
-//! answers is compared with this. It shares nothing with it but the facts and the verdicts' names.
+//! The pricing rules once more, slowly: section by section over the facts, with fractions of any
+//! size. What the fast code answers is compared with this. It shares nothing with it but the facts
+//! and the verdicts' names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +12,11 @@ use super::world::ordinal;
 use crate::pricing::exact::Amount;
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{
-    CampaignFact, Change, ContactFact, CurrencyFact, CustomerFact, Fact, ItemFact, SettingsFact, SourceFact,
+    CampaignFact, Change, ContactFact, CurrencyFact, CustomerFact, Fact, ItemFact, SettingsFact,
+    SourceFact,
 };
 use crate::quotes::request::{Asker, QuoteRequest};
-use crate::values::words::{ContactType, PricePolicy};
+use crate::values::enums::{ContactType, PricePolicy};
 
 /// A fraction.
 pub type Number = BigRational;
@@ -88,7 +90,9 @@ impl World {
             match change.clone() {
                 Change::Put { key, fact, .. } => world.put(key, fact),
                 Change::AudienceAdd { campaign, accounts } => {
-                    world.audiences.extend(accounts.into_iter().map(|account| (campaign.clone(), account)));
+                    world
+                        .audiences
+                        .extend(accounts.into_iter().map(|account| (campaign.clone(), account)));
                 }
                 other => panic!("no part of a world: {other:?}"),
             }
@@ -151,9 +155,11 @@ impl World {
 
     fn account_of(&self, contact: &str) -> String {
         match self.contacts.get(contact) {
-            Some(ContactFact { contact_type: ContactType::Person, company_number: Some(company), .. }) => {
-                company.clone()
-            }
+            Some(ContactFact {
+                contact_type: ContactType::Person,
+                company_number: Some(company),
+                ..
+            }) => company.clone(),
             _ => contact.to_owned(),
         }
     }
@@ -162,7 +168,8 @@ impl World {
     pub fn thresholds(&self, quantity_per_unit: &Number) -> BTreeSet<Number> {
         let places = number(&100_000);
         let lines = || self.prices.values().chain(self.discounts.values());
-        let per_base_unit = lines().map(|line| (&line.minimum / quantity_per_unit * &places).ceil() / &places);
+        let per_base_unit =
+            lines().map(|line| (&line.minimum / quantity_per_unit * &places).ceil() / &places);
         lines().map(|line| line.minimum.clone()).chain(per_base_unit).collect()
     }
 
@@ -181,18 +188,34 @@ impl World {
     }
 
     /// Answers the request's one line, at another date and quantity perhaps.
-    pub fn resolve(&self, request: &QuoteRequest<'_>, date: NaiveDate, quantity: &Number) -> Outcome {
+    pub fn resolve(
+        &self,
+        request: &QuoteRequest<'_>,
+        date: NaiveDate,
+        quantity: &Number,
+    ) -> Outcome {
         let (result, verdicts) = self.resolve_unbounded(request, date, quantity);
         let bound = number(&Amount::MAX);
         let fits = |resolved: &Resolved| {
-            let results = [Some(&resolved.unit_price), resolved.list_price.as_ref(), Some(&resolved.gross)];
+            let results =
+                [Some(&resolved.unit_price), resolved.list_price.as_ref(), Some(&resolved.gross)];
             results.into_iter().flatten().all(|result| *result <= bound)
         };
-        (result.and_then(|resolved| if fits(&resolved) { Ok(resolved) } else { Err("AMOUNT_TOO_LARGE") }), verdicts)
+        (
+            result.and_then(
+                |resolved| if fits(&resolved) { Ok(resolved) } else { Err("AMOUNT_TOO_LARGE") },
+            ),
+            verdicts,
+        )
     }
 
     /// The same, whatever the number of digits.
-    pub fn resolve_unbounded(&self, request: &QuoteRequest<'_>, date: NaiveDate, quantity: &Number) -> Outcome {
+    pub fn resolve_unbounded(
+        &self,
+        request: &QuoteRequest<'_>,
+        date: NaiveDate,
+        quantity: &Number,
+    ) -> Outcome {
         let Some(asked) = Asked::new(self, request, date, quantity) else {
             return (Err("EXCHANGE_RATE_MISSING"), BTreeMap::new());
         };
@@ -225,7 +248,12 @@ struct Asked<'w> {
 
 impl<'w> Asked<'w> {
     /// `None`: the exchange rate is missing.
-    fn new(world: &'w World, request: &'w QuoteRequest<'_>, date: NaiveDate, quantity: &'w Number) -> Option<Self> {
+    fn new(
+        world: &'w World,
+        request: &'w QuoteRequest<'_>,
+        date: NaiveDate,
+        quantity: &'w Number,
+    ) -> Option<Self> {
         let line = &request.lines[0];
         let item = &world.items[&*line.item_number];
         let contact = match &request.asker {
@@ -234,12 +262,16 @@ impl<'w> Asked<'w> {
             Asker::Customer(number) => world
                 .contacts
                 .iter()
-                .find(|(_, contact)| contact.customer.as_ref().is_some_and(|customer| customer.number == *number))
+                .find(|(_, contact)| {
+                    contact.customer.as_ref().is_some_and(|customer| customer.number == *number)
+                })
                 .map(|(number, _)| number.clone()),
         };
         let account = contact.as_deref().map(|contact| world.account_of(contact));
-        let customer = account.as_ref().and_then(|account| world.contacts.get(account)?.customer.as_ref());
-        let currency_of = |number: Option<&String>| world.contacts.get(number?)?.currency_code.clone();
+        let customer =
+            account.as_ref().and_then(|account| world.contacts.get(account)?.customer.as_ref());
+        let currency_of =
+            |number: Option<&String>| world.contacts.get(number?)?.currency_code.clone();
         let local = &world.settings.as_ref().unwrap().local_currency_code;
         let currency = request
             .currency_code
@@ -251,9 +283,12 @@ impl<'w> Asked<'w> {
         let foreign = (currency != *local).then(|| currency.clone());
         let rate = match &foreign {
             None => number(&1),
-            Some(code) => {
-                world.rates.range((code.clone(), NaiveDate::MIN)..=(code.clone(), date)).next_back()?.1.clone()
-            }
+            Some(code) => world
+                .rates
+                .range((code.clone(), NaiveDate::MIN)..=(code.clone(), date))
+                .next_back()?
+                .1
+                .clone(),
         };
         let steps = world.currencies.get(&currency);
         let unit = line.unit_of_measure_code.as_deref().unwrap_or(&item.base_unit_of_measure_code);
@@ -271,9 +306,12 @@ impl<'w> Asked<'w> {
             campaign: request.campaign_number.as_deref(),
             foreign,
             rate,
-            includes_tax: request.prices_include_tax.unwrap_or(customer.is_some_and(|c| c.prices_include_tax)),
+            includes_tax: request
+                .prices_include_tax
+                .unwrap_or(customer.is_some_and(|c| c.prices_include_tax)),
             tax: number(&line.tax_percent.unwrap_or(item.tax_percent)),
-            unit_step: steps.map_or(number(&"0.00001"), |steps| number(&steps.unit_amount_precision)),
+            unit_step: steps
+                .map_or(number(&"0.00001"), |steps| number(&steps.unit_amount_precision)),
             amount_step: steps.map_or(number(&"0.01"), |steps| number(&steps.amount_precision)),
         })
     }
@@ -285,10 +323,12 @@ impl<'w> Asked<'w> {
 
     fn dates(&self, line: &Line) -> (Option<NaiveDate>, Option<NaiveDate>) {
         match &line.source {
-            SourceFact::Campaign { campaign_number } => match self.world.campaigns.get(campaign_number) {
-                Some(campaign) => (Some(campaign.starting_date), campaign.ending_date),
-                None => (None, None),
-            },
+            SourceFact::Campaign { campaign_number } => {
+                match self.world.campaigns.get(campaign_number) {
+                    Some(campaign) => (Some(campaign.starting_date), campaign.ending_date),
+                    None => (None, None),
+                }
+            }
             _ => (line.starting, line.ending),
         }
     }
@@ -298,9 +338,9 @@ impl<'w> Asked<'w> {
         let account = self.account.as_deref();
         let source = match &line.source {
             SourceFact::AllCustomers => None,
-            SourceFact::Contact { contact_number } => {
-                (account != Some(&self.world.account_of(contact_number))).then_some(Verdict::OtherSource)
-            }
+            SourceFact::Contact { contact_number } => (account
+                != Some(&self.world.account_of(contact_number)))
+            .then_some(Verdict::OtherSource),
             SourceFact::CustomerPriceGroup { code } => {
                 let own = self.customer.and_then(|customer| customer.price_group_code.as_ref());
                 (own != Some(code)).then_some(Verdict::OtherSource)
@@ -322,19 +362,33 @@ impl<'w> Asked<'w> {
         };
         let (starting, ending) = self.dates(line);
         let base_quantity = self.quantity * &self.quantity_per_unit;
-        let enough = line.minimum <= if line.unit.is_none() { base_quantity } else { self.quantity.clone() };
+        let enough =
+            line.minimum <= if line.unit.is_none() { base_quantity } else { self.quantity.clone() };
         let foreign = self.foreign_of(line);
         source
-            .or((line.variant.is_some() && line.variant.as_deref() != self.variant).then_some(Verdict::OtherVariant))
-            .or(line.unit.as_ref().is_some_and(|unit| unit != self.unit).then_some(Verdict::OtherUnit))
+            .or((line.variant.is_some() && line.variant.as_deref() != self.variant)
+                .then_some(Verdict::OtherVariant))
+            .or(line
+                .unit
+                .as_ref()
+                .is_some_and(|unit| unit != self.unit)
+                .then_some(Verdict::OtherUnit))
             .or((foreign.is_some() && foreign != self.foreign).then_some(Verdict::OtherCurrency))
-            .or((starting.is_some_and(|day| day > self.date) || ending.is_some_and(|day| day < self.date))
-                .then_some(Verdict::OutsideDates))
+            .or((starting.is_some_and(|day| day > self.date)
+                || ending.is_some_and(|day| day < self.date))
+            .then_some(Verdict::OutsideDates))
             .or((!enough).then_some(Verdict::BelowMinimumQuantity))
     }
 
     /// Section 3.
-    fn convert(&self, price: &Number, includes_tax: bool, tax: &Number, per_base_unit: bool, local: bool) -> Number {
+    fn convert(
+        &self,
+        price: &Number,
+        includes_tax: bool,
+        tax: &Number,
+        per_base_unit: bool,
+        local: bool,
+    ) -> Number {
         let hundred = number(&100);
         let mut price = price.clone();
         if includes_tax {
@@ -354,10 +408,17 @@ impl<'w> Asked<'w> {
 
     fn price_of(&self, line: &Line) -> Number {
         let tax = line.tax.clone().unwrap_or(number(&self.item.tax_percent));
-        self.convert(&line.figure, line.includes_tax, &tax, line.unit.is_none(), self.foreign_of(line).is_none())
+        self.convert(
+            &line.figure,
+            line.includes_tax,
+            &tax,
+            line.unit.is_none(),
+            self.foreign_of(line).is_none(),
+        )
     }
 
-    /// Sections 4.0 and the dropping of the less specific, then the best by the score and the ties of 4.5.
+    /// Sections 4.0 and the dropping of the less specific, then the best by the score and the ties
+    /// of 4.5.
     fn choose<'l>(
         &self,
         mut candidates: Vec<&'l Line>,
@@ -370,11 +431,15 @@ impl<'w> Asked<'w> {
         let only = match settings.price_policy {
             PricePolicy::LowestNet => None,
             PricePolicy::CampaignFirst => kinds.contains(&"CAMPAIGN").then_some("CAMPAIGN"),
-            PricePolicy::Hierarchy => {
-                settings.price_hierarchy.iter().map(|kind| kind.text()).find(|kind| kinds.contains(kind))
-            }
+            PricePolicy::Hierarchy => settings
+                .price_hierarchy
+                .iter()
+                .map(|kind| kind.text())
+                .find(|kind| kinds.contains(kind)),
         };
-        retain(&mut candidates, verdicts, Verdict::Policy, |line| only.is_none_or(|only| kind(line) == only));
+        retain(&mut candidates, verdicts, Verdict::Policy, |line| {
+            only.is_none_or(|only| kind(line) == only)
+        });
         let fixed = |line: &Line| -> BTreeSet<&'static str> {
             let currency = self.foreign_of(line).map(|_| "currency");
             currency.into_iter().chain(line.variant.as_ref().map(|_| "variant")).collect()
@@ -405,7 +470,11 @@ impl<'w> Asked<'w> {
         Some(winner)
     }
 
-    fn candidates(&self, lines: Vec<&'w Line>, verdicts: &mut BTreeMap<Uuid, Verdict>) -> Vec<&'w Line> {
+    fn candidates(
+        &self,
+        lines: Vec<&'w Line>,
+        verdicts: &mut BTreeMap<Uuid, Verdict>,
+    ) -> Vec<&'w Line> {
         let mut kept = Vec::new();
         for line in lines {
             match self.dropped(line) {
@@ -433,19 +502,32 @@ impl<'w> Asked<'w> {
             other => other.clone(),
         };
         let all = |line: &Line| line.item.is_none() && line.group.is_none();
-        let named: Vec<_> = kept.iter().filter(|line| !all(line)).map(|line| source(line)).collect();
-        retain(&mut kept, verdicts, Verdict::ItemLineOfSameSource, |line| !all(line) || !named.contains(&source(line)));
+        let named: Vec<_> =
+            kept.iter().filter(|line| !all(line)).map(|line| source(line)).collect();
+        retain(&mut kept, verdicts, Verdict::ItemLineOfSameSource, |line| {
+            !all(line) || !named.contains(&source(line))
+        });
         kept
     }
 
     fn resolve(&self, verdicts: &mut BTreeMap<Uuid, Verdict>) -> Result<Resolved, &'static str> {
         let hundred = number(&100);
         let discounts = self.discount_candidates(verdicts);
-        let discount = self.choose(discounts, &|line| number(&100) - &line.figure, Verdict::LowerDiscount, verdicts);
+        let discount = self.choose(
+            discounts,
+            &|line| number(&100) - &line.figure,
+            Verdict::LowerDiscount,
+            verdicts,
+        );
         let percent = discount.map_or(number(&0), |line| line.figure.clone());
         let rest = (&hundred - &percent) / &hundred;
 
-        let lines = self.world.prices.values().filter(|line| line.item.as_deref() == Some(self.item_number)).collect();
+        let lines = self
+            .world
+            .prices
+            .values()
+            .filter(|line| line.item.as_deref() == Some(self.item_number))
+            .collect();
         let prices = self.candidates(lines, verdicts);
         let net = |price: Number, allowed: bool| if allowed { price * &rest } else { price };
         let score = |line: &Line| net(self.price_of(line), line.allows_discount);
@@ -453,7 +535,13 @@ impl<'w> Asked<'w> {
 
         let item = self.item;
         let list_price = item.list_price.map(|price| {
-            self.convert(&number(&price), item.price_includes_tax, &number(&item.tax_percent), true, true)
+            self.convert(
+                &number(&price),
+                item.price_includes_tax,
+                &number(&item.tax_percent),
+                true,
+                true,
+            )
         });
         let account_allows = self.customer.is_none_or(|customer| customer.allow_line_discount);
         if self.world.settings.as_ref().unwrap().never_above_list_price

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    audience, book, campaign, contact, day, discount, item, line_id, only, price, put, rate, request, settings,
+    audience, book, campaign, contact, day, discount, item, line_id, only, price, put, rate,
+    request, settings,
 };
 use crate::pricing::verdict::Verdict;
 use crate::publication::facts::{Change, Fact, FactKind};
@@ -12,14 +13,18 @@ use crate::quotes::answer::{PricedLine, QuoteError, QuoteLine};
 use crate::quotes::quote::quote;
 use crate::quotes::request::{QuoteRequest, Visibility};
 
-/// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for the firm.
+/// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for
+/// the firm.
 fn shop(more: impl IntoIterator<Item = Change>) -> Snapshot {
     let unit = json!([{ "code": "BOX", "quantityPerUnit": "12" }]);
     let base = [
         settings(&json!({})),
         item("CHAIR", &json!({ "listPrice": "100", "variants": ["OAK"], "unitsOfMeasure": unit })),
         contact("FIRM", &json!({ "customer": { "number": "D1", "pricesIncludeTax": true } })),
-        contact("ANNE", &json!({ "type": "PERSON", "companyNumber": "FIRM", "currencyCode": "USD" })),
+        contact(
+            "ANNE",
+            &json!({ "type": "PERSON", "companyNumber": "FIRM", "currencyCode": "USD" }),
+        ),
         campaign("SPRING", "2031-05-10", Some("2031-05-20")),
         audience("SPRING", &["FIRM"]),
         rate("USD", "2031-05-01", "2"),
@@ -35,9 +40,9 @@ fn ask(snapshot: &Snapshot, members: &Value) -> Value {
     serde_json::to_value(&quote.lines[0]).unwrap()
 }
 
-fn by_campaign(figures: &Value) -> Value {
+fn by_campaign(route_metrics: &Value) -> Value {
     let mut members = json!({ "source": { "type": "CAMPAIGN", "campaignNumber": "SPRING" }, "itemNumber": "CHAIR" });
-    for (name, value) in figures.as_object().unwrap() {
+    for (name, value) in route_metrics.as_object().unwrap() {
         members[name] = value.clone();
     }
     members
@@ -70,9 +75,16 @@ fn every_problem_of_a_line_has_its_code() {
 fn an_unknown_asker_is_an_error_of_the_whole_request() {
     let snapshot = shop([]);
     let unknown = |members: &Value| quote(&snapshot, &request(members)).map(|_| ()).unwrap_err();
-    assert_eq!(unknown(&json!({ "contactNumber": "NEVER" })), QuoteError::UnknownContact("NEVER".to_owned()));
-    assert_eq!(unknown(&json!({ "customerNumber": "FIRM" })), QuoteError::UnknownCustomer("FIRM".to_owned()));
-    let gone = snapshot.advanced(8, [Change::Remove { kind: FactKind::Contact, key: "FIRM".to_owned() }]);
+    assert_eq!(
+        unknown(&json!({ "contactNumber": "NEVER" })),
+        QuoteError::UnknownContact("NEVER".to_owned())
+    );
+    assert_eq!(
+        unknown(&json!({ "customerNumber": "FIRM" })),
+        QuoteError::UnknownCustomer("FIRM".to_owned())
+    );
+    let gone =
+        snapshot.advanced(8, [Change::Remove { kind: FactKind::Contact, key: "FIRM".to_owned() }]);
     assert!(quote(&gone, &request(&json!({ "customerNumber": "D1" }))).is_err());
 }
 
@@ -88,13 +100,17 @@ fn a_person_has_a_currency_of_its_own_and_the_taxes_of_the_account() {
     assert_eq!(only(&quote).unit_price.to_string(), "250");
     let anybody = json!({});
     assert_eq!(ask(&snapshot, &anybody)["unitPrice"], "100");
-    assert_eq!(ask(&snapshot, &json!({ "customerNumber": "D1", "taxPercent": "0" }))["unitPrice"], "100");
+    assert_eq!(
+        ask(&snapshot, &json!({ "customerNumber": "D1", "taxPercent": "0" }))["unitPrice"],
+        "100"
+    );
 }
 
 #[test]
 fn a_line_for_a_person_counts_for_the_company_it_belongs_to_now() {
     let source = json!({ "type": "CONTACT", "contactNumber": "ANNE" });
-    let snapshot = shop([price("P", &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": "80" }))]);
+    let snapshot =
+        shop([price("P", &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": "80" }))]);
     let firm = json!({ "contactNumber": "FIRM", "pricesIncludeTax": false });
     assert_eq!(ask(&snapshot, &firm)["unitPrice"], "80");
     let alone = contact("ANNE", &json!({ "type": "PERSON" }));
@@ -107,8 +123,14 @@ fn a_group_grants_only_lines_of_its_own_kind() {
     let by = |kind: &str| json!({ "type": kind, "code": "GOLD" });
     let snapshot = shop([
         contact("SHOP", &json!({ "customer": customer })),
-        price("P", &json!({ "source": by("CUSTOMER_DISCOUNT_GROUP"), "itemNumber": "CHAIR", "unitPrice": "1" })),
-        discount("R", &json!({ "source": by("CUSTOMER_PRICE_GROUP"), "lineDiscountPercent": "50" })),
+        price(
+            "P",
+            &json!({ "source": by("CUSTOMER_DISCOUNT_GROUP"), "itemNumber": "CHAIR", "unitPrice": "1" }),
+        ),
+        discount(
+            "R",
+            &json!({ "source": by("CUSTOMER_PRICE_GROUP"), "lineDiscountPercent": "50" }),
+        ),
     ]);
     let answer = ask(&snapshot, &json!({ "contactNumber": "SHOP" }));
     assert_eq!(answer["lineAmount"], "100");
@@ -118,12 +140,17 @@ fn a_group_grants_only_lines_of_its_own_kind() {
 
 #[test]
 fn a_customer_number_follows_the_company_that_carries_it() {
-    let firm = |name: &str, number: &str| contact(name, &json!({ "customer": { "number": number } }));
+    let firm =
+        |name: &str, number: &str| contact(name, &json!({ "customer": { "number": number } }));
     let account = |snapshot: &Snapshot, number: &str| {
         let request = request(&json!({ "customerNumber": number }));
-        quote(snapshot, &request).map(|quote| quote.account_number.map(str::to_owned)).ok().flatten()
+        quote(snapshot, &request)
+            .map(|quote| quote.account_number.map(str::to_owned))
+            .ok()
+            .flatten()
     };
-    for moves in [[firm("NEW", "D1"), firm("FIRM", "D2")], [firm("FIRM", "D2"), firm("NEW", "D1")]] {
+    for moves in [[firm("NEW", "D1"), firm("FIRM", "D2")], [firm("FIRM", "D2"), firm("NEW", "D1")]]
+    {
         let snapshot = shop([]).advanced(8, moves);
         assert_eq!(account(&snapshot, "D1").as_deref(), Some("NEW"));
         assert_eq!(account(&snapshot, "D2").as_deref(), Some("FIRM"));
@@ -143,14 +170,16 @@ fn a_line_that_is_put_again_takes_its_own_place() {
     snapshot = snapshot.advanced(9, [of_all]);
     assert_eq!(ask(&snapshot, &json!({}))["lineDiscountPercent"], "20");
     assert_eq!(ask(&snapshot, &json!({}))["trace"]["discounts"].as_array().unwrap().len(), 1);
-    let cheaper = |unit_price: &str| price("P", &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price }));
+    let cheaper =
+        |unit_price: &str| price("P", &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price }));
     snapshot = snapshot.advanced(10, [cheaper("50")]).advanced(11, [cheaper("60")]);
     assert_eq!(ask(&snapshot, &json!({}))["unitPrice"], "60");
 }
 
 #[test]
 fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
-    let snapshot = shop([price("P", &by_campaign(&json!({ "unitPrice": "90", "minimumQuantity": "5" })))]);
+    let snapshot =
+        shop([price("P", &by_campaign(&json!({ "unitPrice": "90", "minimumQuantity": "5" })))]);
     let table = [
         ("2031-05-09", "5", json!("2031-05-10")),
         ("2031-05-10", "5", json!("2031-05-21")),
@@ -164,23 +193,39 @@ fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
     }
     let foreign = json!({ "currencyCode": "USD", "date": "2031-05-01" });
     assert_eq!(ask(&snapshot, &foreign)["validUntil"], "2031-05-25");
-    assert_eq!(ask(&snapshot, &json!({ "currencyCode": "USD", "date": "2031-05-25" }))["validUntil"], json!(null));
+    assert_eq!(
+        ask(&snapshot, &json!({ "currencyCode": "USD", "date": "2031-05-25" }))["validUntil"],
+        json!(null)
+    );
 }
 
 #[test]
 fn the_next_break_is_the_next_that_makes_a_unit_cheaper() {
     let at = |key: &str, minimum: &str, unit_price: &str| {
-        price(key, &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "minimumQuantity": minimum }))
+        price(
+            key,
+            &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "minimumQuantity": minimum }),
+        )
     };
-    let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "4", "minimumQuantity": "30" });
-    let snapshot = shop([at("A", "10", "110"), at("B", "20", "90"), at("C", "25", "95"), discount("D", &percent)]);
+    let percent =
+        json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "4", "minimumQuantity": "30" });
+    let snapshot = shop([
+        at("A", "10", "110"),
+        at("B", "20", "90"),
+        at("C", "25", "95"),
+        discount("D", &percent),
+    ]);
     let next = |quantity: &str, unit: &str| {
-        ask(&snapshot, &json!({ "quantity": quantity, "unitOfMeasureCode": unit }))["nextBreak"].clone()
+        ask(&snapshot, &json!({ "quantity": quantity, "unitOfMeasureCode": unit }))["nextBreak"]
+            .clone()
     };
     let chair = json!({ "quantity": "20", "unitPrice": "90", "lineDiscountPercent": "0" });
     assert_eq!(next("1", "PCS"), chair);
     assert_eq!(next("19.99999", "PCS"), chair);
-    assert_eq!(next("20", "PCS"), json!({ "quantity": "30", "unitPrice": "90", "lineDiscountPercent": "4" }));
+    assert_eq!(
+        next("20", "PCS"),
+        json!({ "quantity": "30", "unitPrice": "90", "lineDiscountPercent": "4" })
+    );
     assert_eq!(next("30", "PCS"), json!(null));
     let boxes = json!({ "quantity": "1.66667", "unitPrice": "1080", "lineDiscountPercent": "0" });
     assert_eq!(next("1", "BOX"), boxes);
@@ -202,11 +247,15 @@ fn a_named_campaign_that_grants_nothing_says_why() {
     ];
     for (number, verdict) in table {
         let answer = ask(&snapshot, &json!({ "contactNumber": "FIRM", "campaignNumber": number }));
-        assert_eq!(answer["trace"]["campaign"], json!({ "campaignNumber": number, "verdict": verdict }));
+        assert_eq!(
+            answer["trace"]["campaign"],
+            json!({ "campaignNumber": number, "verdict": verdict })
+        );
         let of_line = if number == "SPRING" { "CHOSEN" } else { "OTHER_CAMPAIGN" };
         assert_eq!(answer["trace"]["prices"][0]["verdict"], of_line, "{number}");
     }
-    let withdrawn = snapshot.advanced(8, [Change::Remove { kind: FactKind::Campaign, key: "SPRING".to_owned() }]);
+    let withdrawn = snapshot
+        .advanced(8, [Change::Remove { kind: FactKind::Campaign, key: "SPRING".to_owned() }]);
     let answer = ask(&withdrawn, &json!({ "contactNumber": "FIRM", "campaignNumber": "SPRING" }));
     assert_eq!(answer["trace"]["prices"][0]["verdict"], "NOT_PUBLISHED");
 }
@@ -236,7 +285,10 @@ fn an_account_reads_its_own_lines_and_the_number_of_the_others() {
         ),
     ]);
     let counts = |counts: &[(&str, u32)]| -> Value {
-        counts.iter().map(|(verdict, count)| json!({ "verdict": verdict, "count": count })).collect()
+        counts
+            .iter()
+            .map(|(verdict, count)| json!({ "verdict": verdict, "count": count }))
+            .collect()
     };
     let (other, unpublished, outside) = ("OTHER_SOURCE", "NOT_PUBLISHED", "NOT_IN_AUDIENCE");
     for (members, listed, counted) in [
@@ -260,7 +312,8 @@ fn an_account_reads_its_own_lines_and_the_number_of_the_others() {
         let request = QuoteRequest { explain: Visibility::of_quotes(true), ..request(&members) };
         let answer = quote(&snapshot, &request).unwrap();
         let trace = serde_json::to_value(&answer.lines[0]).unwrap()["trace"].take();
-        let ids = ["discounts", "prices"].into_iter().flat_map(|kind| trace[kind].as_array().unwrap());
+        let ids =
+            ["discounts", "prices"].into_iter().flat_map(|kind| trace[kind].as_array().unwrap());
         let mut ids: Vec<&str> = ids.map(|line| line["id"].as_str().unwrap()).collect();
         let mut expected: Vec<String> = listed.iter().map(|key| line_id(key).to_string()).collect();
         ids.sort_unstable();
@@ -279,7 +332,10 @@ fn a_forbidden_discount_stays_chosen_and_the_trace_says_it_does_not_count() {
     let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "10" });
     let snapshot = shop([price("P", &forbids), discount("R", &percent)]);
     let answer = ask(&snapshot, &json!({}));
-    assert_eq!((&answer["lineDiscountPercent"], &answer["discountLine"]), (&json!("0"), &json!(null)));
+    assert_eq!(
+        (&answer["lineDiscountPercent"], &answer["discountLine"]),
+        (&json!("0"), &json!(null))
+    );
     assert_eq!(answer["trace"]["lineDiscountAllowed"], false);
     assert_eq!(answer["trace"]["discounts"][0]["verdict"], "CHOSEN");
 }
@@ -287,7 +343,10 @@ fn a_forbidden_discount_stays_chosen_and_the_trace_says_it_does_not_count() {
 #[test]
 fn the_trace_shows_price_net_version_and_source() {
     let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "33.33333" });
-    let snapshot = shop([price("P", &by_campaign(&json!({ "unitPrice": "0.00007" }))), discount("R", &percent)]);
+    let snapshot = shop([
+        price("P", &by_campaign(&json!({ "unitPrice": "0.00007" }))),
+        discount("R", &percent),
+    ]);
     let answer = ask(&snapshot, &json!({ "contactNumber": "FIRM", "pricesIncludeTax": false }));
     let source = json!({ "type": "CAMPAIGN", "campaignNumber": "SPRING" });
     let id = line_id("P").to_string();
@@ -302,7 +361,10 @@ fn the_trace_shows_price_net_version_and_source() {
 #[test]
 fn the_code_of_the_local_currency_fixes_nothing() {
     let line = |key: &str, unit_price: &str, currency: Value| {
-        price(key, &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "currencyCode": currency }))
+        price(
+            key,
+            &json!({ "itemNumber": "CHAIR", "unitPrice": unit_price, "currencyCode": currency }),
+        )
     };
     let snapshot = shop([line("A", "90", json!("EUR")), line("B", "80", json!(null))]);
     for members in [json!({}), json!({ "currencyCode": "EUR" })] {
@@ -337,7 +399,10 @@ fn totals_are_the_sums_of_the_priced_lines() {
     let quote = quote(&snapshot, &request).unwrap();
     assert!(matches!(quote.lines[1], QuoteLine::Unpriced(_)));
     let totals = serde_json::to_value(quote.totals).unwrap();
-    assert_eq!(totals, json!({ "grossAmount": "600", "discountAmount": "60", "lineAmount": "540" }));
+    assert_eq!(
+        totals,
+        json!({ "grossAmount": "600", "discountAmount": "60", "lineAmount": "540" })
+    );
 }
 
 #[test]
@@ -390,13 +455,21 @@ fn verdicts_are_ordered_as_they_are_tried() {
 #[test]
 fn facts_go_through_json_and_back() {
     let facts = [
-        put(FactKind::Currency, "USD", json!({}), &json!({ "unitAmountPrecision": "0.01", "amountPrecision": "1" })),
+        put(
+            FactKind::Currency,
+            "USD",
+            json!({}),
+            &json!({ "unitAmountPrecision": "0.01", "amountPrecision": "1" }),
+        ),
         price("P", &by_campaign(&json!({ "unitPrice": "84.50", "taxPercent": "19" }))),
         settings(&json!({ "pricePolicy": "HIERARCHY", "priceHierarchy": ["CONTACT", "CAMPAIGN"] })),
     ];
     for change in facts {
         let Change::Put { fact, .. } = change else { unreachable!() };
-        assert_eq!(Fact::from_text(fact.kind(), &fact.to_json().unwrap().to_string()).unwrap(), fact);
+        assert_eq!(
+            Fact::from_text(fact.kind(), &fact.to_json().unwrap().to_string()).unwrap(),
+            fact
+        );
     }
     assert!(Fact::from_text(FactKind::PriceLine, r#"{"unitPrice": 84.5}"#).is_err());
     assert_eq!(day("2031-05-01").to_string(), "2031-05-01");
@@ -404,10 +477,22 @@ fn facts_go_through_json_and_back() {
 
 #[test]
 fn amounts_are_described_as_strings_with_a_pattern() {
-    let schema = serde_json::to_value(<PricedLine<'static> as utoipa::PartialSchema>::schema()).unwrap();
-    for name in ["unitPrice", "lineDiscountPercent", "grossAmount", "discountAmount", "lineAmount", "listPrice"] {
+    let schema =
+        serde_json::to_value(<PricedLine<'static> as utoipa::PartialSchema>::schema()).unwrap();
+    for name in [
+        "unitPrice",
+        "lineDiscountPercent",
+        "grossAmount",
+        "discountAmount",
+        "lineAmount",
+        "listPrice",
+    ] {
         let property = &schema["properties"][name];
-        let is_string = property["type"] == "string" || property["type"] == json!(["string", "null"]);
-        assert!(is_string && property["pattern"].is_string() && property["example"].is_string(), "{name}: {property}");
+        let is_string =
+            property["type"] == "string" || property["type"] == json!(["string", "null"]);
+        assert!(
+            is_string && property["pattern"].is_string() && property["example"].is_string(),
+            "{name}: {property}"
+        );
     }
 }

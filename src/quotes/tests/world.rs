@@ -23,13 +23,18 @@ pub fn line_id(key: &str) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// A fact with these members; those of `defaults` count where it has none, null for whatever else may be blank.
+/// A fact with these members; those of `defaults` count where it has none, null for whatever else
+/// may be blank.
 pub fn put(kind: FactKind, key: &str, defaults: Value, members: &Value) -> Change {
     let mut all = defaults;
     for (name, value) in members.as_object().unwrap() {
         all[name] = value.clone();
     }
-    Change::Put { key: key.to_owned(), fact: Fact::from_text(kind, &all.to_string()).unwrap(), version: 7 }
+    Change::Put {
+        key: key.to_owned(),
+        fact: Fact::from_text(kind, &all.to_string()).unwrap(),
+        version: 7,
+    }
 }
 
 /// The company's settings.
@@ -51,17 +56,28 @@ pub fn contact(number: &str, members: &Value) -> Change {
         customer.entry("allowLineDiscount").or_insert(json!(true));
         customer.entry("pricesIncludeTax").or_insert(json!(false));
     }
-    put(FactKind::Contact, number, json!({ "type": "COMPANY", "ordinal": ordinal(number) }), &members)
+    put(
+        FactKind::Contact,
+        number,
+        json!({ "type": "COMPANY", "ordinal": ordinal(number) }),
+        &members,
+    )
 }
 
-/// The ordinal of the contact with a number: any small one, as long as the contacts of a test differ.
+/// The ordinal of the contact with a number: any small one, as long as the contacts of a test
+/// differ.
 pub fn ordinal(number: &str) -> u32 {
     number.bytes().fold(7, |hash: u32, byte| (hash * 31 + u32::from(byte)) % 4_093)
 }
 
 /// A published campaign.
 pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
-    put(FactKind::Campaign, number, json!({}), &json!({ "startingDate": starting, "endingDate": ending }))
+    put(
+        FactKind::Campaign,
+        number,
+        json!({}),
+        &json!({ "startingDate": starting, "endingDate": ending }),
+    )
 }
 
 /// Accounts of a campaign.
@@ -115,7 +131,10 @@ pub fn request(members: &Value) -> QuoteRequest<'static> {
             quantity: text("quantity").unwrap_or_else(|| "1".to_owned()).parse().unwrap(),
             tax_percent: text("taxPercent").map(|percent| percent.parse().unwrap()),
         }],
-        explain: members.get("explain").is_none_or(|explain| explain == true).then_some(Visibility::All),
+        explain: members
+            .get("explain")
+            .is_none_or(|explain| explain == true)
+            .then_some(Visibility::All),
     }
 }
 

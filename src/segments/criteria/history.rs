@@ -1,8 +1,10 @@
-//! Performs criteria actions and undoes them. Whoever does so holds the segment alone: no line comes or goes beside.
+//! Performs criteria actions and undoes them. Whoever does so holds the segment alone: no line
+//! comes or goes beside.
 //!
-//! Going back is exact by construction: a line knows the action that added it, and an action keeps the lines that it removed, as
-//! they were. Lines that were added by hand know no action, so no undoing takes them away; and where somebody has added a
-//! contact by hand in the meantime, the removed line does not come back beside it, as a contact stands on a segment once.
+//! Going back is exact by construction: a line knows the action that added it, and an action keeps
+//! the lines that it removed, as they were. Lines that were added by hand know no action, so no
+//! undoing takes them away; and where somebody has added a contact by hand in the meantime, the
+//! removed line does not come back beside it, as a contact stands on a segment once.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -16,9 +18,9 @@ use uuid::Uuid;
 
 use super::{CriteriaKind, Criterion, select};
 use crate::platform::db::schema::{criteria_actions, segment_lines};
-use crate::platform::effect::Effect;
 use crate::platform::http::list::{Filter, Statement};
 use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
 use crate::values::Text;
 
@@ -83,7 +85,8 @@ pub struct CriteriaPreview {
     /// How many lines would be added.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
     pub lines_added: i64,
-    /// How many contacts would be found that stand on the segment already; 0 without `allowExisting`.
+    /// How many contacts would be found that stand on the segment already; 0 without
+    /// `allowExisting`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lines_existing: i64,
     /// How many lines would be removed.
@@ -116,14 +119,15 @@ impl Counts {
 /// # Errors
 /// 503 when a contact is deleted at the same moment, or when the database fails.
 pub(super) async fn perform(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     scope: &OfSegment,
     criterion: &Criterion,
     filter: &Filter,
 ) -> Result<CriteriaActionView, Problem> {
     use criteria_actions as t;
-    let conn = &mut effect.conn;
-    let last = t::table.filter(t::segment_number.eq(&scope.number)).select(diesel::dsl::max(t::position));
+    let conn = &mut work.conn;
+    let last =
+        t::table.filter(t::segment_number.eq(&scope.number)).select(diesel::dsl::max(t::position));
     let last: Option<i32> = last.first(conn).await?;
     let id = Uuid::now_v7();
     let action = (
@@ -137,7 +141,7 @@ pub(super) async fn perform(
         t::related_companies.eq(criterion.related_companies),
         t::entire_companies.eq(criterion.entire_companies),
         t::ignore_exclusion.eq(criterion.ignore_exclusion),
-        t::performed_by.eq(&effect.author),
+        t::performed_by.eq(&work.author),
     );
     diesel::insert_into(t::table).values(action).execute(conn).await?;
     let segment = scope.number.as_str();
@@ -147,7 +151,8 @@ pub(super) async fn perform(
             .text(segment)
             .sql(", number, ")
             .uuid(id)
-            // In the order of the indexes, which a million rows in any other order would read and write all over.
+            // In the order of the indexes, which a million rows in any other order would read and
+            // write all over.
             .sql(
                 " FROM wanted ORDER BY number ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
                 SELECT (SELECT count(*) FROM added) AS added, 0::bigint AS removed,
@@ -167,9 +172,14 @@ pub(super) async fn perform(
             ),
     };
     let counts = change.get_result::<Counts>(conn).await.map_err(contact_gone)?.of(criterion);
-    let counted =
-        (t::lines_added.eq(counts.added), t::lines_existing.eq(counts.existing), t::lines_removed.eq(counts.removed));
-    let update = diesel::update(t::table.find(id)).set(counted).returning(CriteriaActionView::as_returning());
+    let counted = (
+        t::lines_added.eq(counts.added),
+        t::lines_existing.eq(counts.existing),
+        t::lines_removed.eq(counts.removed),
+    );
+    let update = diesel::update(t::table.find(id))
+        .set(counted)
+        .returning(CriteriaActionView::as_returning());
     Ok(update.get_result(conn).await?)
 }
 
@@ -184,7 +194,7 @@ pub(super) async fn preview(
     filter: &Filter,
 ) -> Result<CriteriaPreview, Problem> {
     let segment = scope.number.as_str();
-    let question = match criterion.action {
+    let query = match criterion.action {
         CriteriaKind::Add => select::wanted(criterion, filter)
             .sql(
                 " SELECT count(*) - count(lines.id) AS added, count(lines.id) AS existing, 0::bigint AS removed
@@ -197,7 +207,7 @@ pub(super) async fn preview(
     };
     let lines = segment_lines::table.filter(segment_lines::segment_number.eq(segment));
     let before: i64 = lines.count().get_result(conn).await?;
-    let Counts { added, existing, removed } = question.get_result::<Counts>(conn).await?.of(criterion);
+    let Counts { added, existing, removed } = query.get_result::<Counts>(conn).await?.of(criterion);
     Ok(CriteriaPreview {
         lines_before: before,
         lines_added: added,
@@ -220,7 +230,8 @@ pub(super) async fn latest(
     Ok(actions.select(CriteriaActionView::as_select()).first(conn).await.optional()?)
 }
 
-/// Undoes the latest action of a segment and takes it out of the history. The segment is held alone.
+/// Undoes the latest action of a segment and takes it out of the history. The segment is held
+/// alone.
 ///
 /// # Errors
 /// 503 when a contact is deleted at the same moment, or when the database fails.
@@ -256,8 +267,8 @@ pub(super) fn nothing_to_undo(scope: &OfSegment) -> Problem {
     Problem::new(ProblemCode::NoCriteriaAction, detail)
 }
 
-/// A contact that was found a moment ago and deleted by somebody else since breaks the foreign key of its line: the same request
-/// finds one contact less a moment later.
+/// A contact that was found a moment ago and deleted by somebody else since breaks the foreign key
+/// of its line: the same request finds one contact less a moment later.
 fn contact_gone(error: Error) -> Problem {
     match error {
         Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again(),

@@ -13,14 +13,14 @@ use super::history::{self, CriteriaActionView, CriteriaPreview};
 use super::{CriteriaKind, Criterion, saved};
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::criteria_actions;
-use crate::platform::effect::{Database, Effect};
-use crate::platform::http::call::{Answer, Call};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Scope, require, with_etag};
 use crate::platform::http::routes::Routes;
+use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::lines::OfSegment;
 use crate::values::Key;
 
@@ -31,7 +31,8 @@ const LIST: ListSpec = ListSpec {
     fields: &[
         Field::new("id", FieldKind::Uuid, "criteria_actions.id").not_null(),
         Field::new("position", FieldKind::Integer, "criteria_actions.position").not_null(),
-        Field::new("action", FieldKind::Enum(CriteriaKind::TEXTS), "criteria_actions.action").not_null(),
+        Field::new("action", FieldKind::Enum(CriteriaKind::TEXTS), "criteria_actions.action")
+            .not_null(),
         Field::new("performedAt", FieldKind::Instant, "criteria_actions.performed_at").not_null(),
         Field::new("performedBy", FieldKind::Text, "criteria_actions.performed_by").not_null(),
     ],
@@ -42,14 +43,20 @@ const LIST: ListSpec = ListSpec {
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
     routes.named_schema(PAGE, page_of(CriteriaActionView::name()));
-    let parameters = OfSegment::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
+    let parameters =
+        OfSegment::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let listing = OperationBuilder::new()
         .operation_id(Some("list_criteria_actions"))
         .tag("Segments")
         .summary(Some("List a segment's criteria actions"))
         .description(Some(list_description(&LIST)))
         .parameters(Some(parameters));
-    routes.operation(HttpMethod::Get, PATH, list_operation(listing, &LIST, "criteria actions", PAGE.into()), list);
+    routes.operation(
+        HttpMethod::Get,
+        PATH,
+        list_operation(listing, &LIST, "criteria actions", PAGE.into()),
+        list,
+    );
     routes.add(__path_create_criteria_action, create_criteria_action);
     routes.add(__path_get_latest_criteria_action, get_latest_criteria_action);
     routes.add(__path_delete_latest_criteria_action, delete_latest_criteria_action);
@@ -63,37 +70,55 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     use criteria_actions as t;
-    let list = ListQuery::parse(request.path(), request.query_string(), &LIST, &cursor_key, calendar.today())?;
+    let list = ListQuery::parse(
+        request.path(),
+        request.query_string(),
+        &LIST,
+        &cursor_key,
+        calendar.today(),
+    )?;
     let mut conn = database.list(&list).await?;
     let scope = OfSegment::find(&request, &mut conn).await?;
     let actions = t::table.filter(t::segment_number.eq(&scope.number));
     let query = actions.select(CriteriaActionView::as_select()).into_boxed();
-    let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+    let query = query
+        .filter(list.condition())
+        .order(list.ordering())
+        .limit(list.limit())
+        .offset(list.offset());
     let rows: Vec<CriteriaActionView> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
-        Some(actions.count().into_boxed().filter(list.filter_condition()).get_result(&mut conn).await?)
+        Some(
+            actions
+                .count()
+                .into_boxed()
+                .filter(list.filter_condition())
+                .get_result(&mut conn)
+                .await?,
+        )
     } else {
         None
     };
     let rows = rows.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
-    Answer::json(StatusCode::OK, &list.page(rows, count))
+    ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
 /// The segment of the path, held alone, its campaign noted as changed.
-async fn hold(request: &HttpRequest, effect: &mut Effect) -> Result<OfSegment, Problem> {
-    let scope = OfSegment::find(request, &mut effect.conn).await?;
-    let campaign = scope.hold_alone(&mut effect.conn).await?;
-    effect.touched.campaigns.extend(campaign.as_ref().map(Key::to_string));
+async fn hold(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
+    let scope = OfSegment::find(request, &mut work.conn).await?;
+    let campaign = scope.hold_alone(&mut work.conn).await?;
+    work.changed_keys.campaigns.extend(campaign.as_ref().map(Key::to_string));
     Ok(scope)
 }
 
 /// Select lines of a segment by criteria
 ///
-/// ADD adds the contacts that match the filter, REDUCE removes the lines of those that match, REFINE keeps only these. Contacts
-/// that are privacy blocked are never added, those that are excluded from segments only with `ignoreExclusion`, and neither by
-/// an expansion. The action stands in the segment's history and can be undone.
+/// ADD adds the contacts that match the filter, REDUCE removes the lines of those that match,
+/// REFINE keeps only these. Contacts that are privacy blocked are never added, those that are
+/// excluded from segments only with `ignoreExclusion`, and neither by an expansion. The action
+/// stands in the segment's history and can be undone.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/criteria-actions",
@@ -106,25 +131,26 @@ async fn hold(request: &HttpRequest, effect: &mut Effect) -> Result<OfSegment, P
 )]
 async fn create_criteria_action(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let criterion: Criterion = call.json()?;
     let filter = criterion.requested(calendar.today())?;
     database
-        .effect(&call, async |effect| {
-            let scope = hold(&request, effect).await?;
-            let action = history::perform(effect, &scope, &criterion, &filter).await?;
-            Answer::resource(StatusCode::CREATED, &action)
+        .transact(&call, async |work| {
+            let scope = hold(&request, work).await?;
+            let action = history::perform(work, &scope, &criterion, &filter).await?;
+            ApiResponse::resource(StatusCode::CREATED, &action)
         })
         .await
 }
 
 /// Get the latest criteria action of a segment
 ///
-/// The one that going back would undo; its ETag is what that asks for. Answers 304 when `If-None-Match` names it.
+/// The one that going back would undo; its ETag is what that asks for. Answers 304 when
+/// `If-None-Match` names it.
 #[utoipa::path(
     get,
     path = "/v1/segments/{segment}/criteria-actions/latest",
@@ -139,22 +165,23 @@ async fn create_criteria_action(
 )]
 async fn get_latest_criteria_action(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let mut conn = database.read().await?;
     let scope = OfSegment::find(&request, &mut conn).await?;
     let action = history::latest(&mut conn, &scope).await?;
-    let action = action.ok_or_else(|| Problem::not_found("criteria action of", scope.number.as_str()))?;
-    Ok(Answer::resource(StatusCode::OK, &action)?.unless_known(call.if_none_match.as_ref()))
+    let action =
+        action.ok_or_else(|| Problem::not_found("criteria action of", scope.number.as_str()))?;
+    Ok(ApiResponse::resource(StatusCode::OK, &action)?.unless_known(call.if_none_match.as_ref()))
 }
 
 /// Go back: undo the latest criteria action of a segment
 ///
-/// The lines that it added go; the lines that it removed come back, with their ids and flags. Lines that were added by hand stay
-/// as they are. Answers 409 `NO_CRITERIA_ACTION` when no action is left. `If-Match` is required, so that two who go back at
-/// once do not undo two actions.
+/// The lines that it added go; the lines that it removed come back, with their ids and flags. Lines
+/// that were added by hand stay as they are. Answers 409 `NO_CRITERIA_ACTION` when no action is
+/// left. `If-Match` is required, so that two who go back at once do not undo two actions.
 #[utoipa::path(
     delete,
     path = "/v1/segments/{segment}/criteria-actions/latest",
@@ -166,18 +193,18 @@ async fn get_latest_criteria_action(
 )]
 async fn delete_latest_criteria_action(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     database
-        .effect(&call, async |effect| {
-            let scope = hold(&request, effect).await?;
-            let latest = history::latest(&mut effect.conn, &scope).await?;
+        .transact(&call, async |work| {
+            let scope = hold(&request, work).await?;
+            let latest = history::latest(&mut work.conn, &scope).await?;
             let latest = latest.ok_or_else(|| history::nothing_to_undo(&scope))?;
-            require(&call, &Answer::resource(StatusCode::OK, &latest)?)?;
-            history::undo(&mut effect.conn, &scope, &latest).await?;
-            Ok(Answer::empty(StatusCode::NO_CONTENT))
+            require(&call, &ApiResponse::resource(StatusCode::OK, &latest)?)?;
+            history::undo(&mut work.conn, &scope, &latest).await?;
+            Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
         })
         .await
 }
@@ -197,19 +224,19 @@ async fn delete_latest_criteria_action(
 )]
 async fn create_criteria_preview(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let criterion: Criterion = call.json()?;
     let filter = criterion.requested(calendar.today())?;
     // A transaction without change, so that an idempotency key is honoured as on every POST.
     database
-        .preview(&call, async |effect| {
-            let scope = OfSegment::find(&request, &mut effect.conn).await?;
-            let preview = history::preview(&mut effect.conn, &scope, &criterion, &filter).await?;
-            Answer::json(StatusCode::OK, &preview)
+        .preview(&call, async |work| {
+            let scope = OfSegment::find(&request, &mut work.conn).await?;
+            let preview = history::preview(&mut work.conn, &scope, &criterion, &filter).await?;
+            ApiResponse::json(StatusCode::OK, &preview)
         })
         .await
 }
@@ -235,8 +262,9 @@ pub struct ReplayView {
 
 /// Replay saved criteria in a segment
 ///
-/// Performs the actions that are kept under the code, one after the other, with the same options and over the contacts as they
-/// are now. All of them are done or none. Each is an action of the segment's own and is undone by itself.
+/// Performs the actions that are kept under the code, one after the other, with the same options
+/// and over the contacts as they are now. All of them are done or none. Each is an action of the
+/// segment's own and is undone by itself.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/criteria-replays",
@@ -249,21 +277,21 @@ pub struct ReplayView {
 )]
 async fn create_criteria_replay(
     request: HttpRequest,
-    call: Call,
+    call: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
-) -> Result<Answer, Problem> {
+) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let ReplayWrite { code } = call.json()?;
     database
-        .effect(&call, async |effect| {
-            let scope = hold(&request, effect).await?;
-            let criteria = saved::replayed(&mut effect.conn, &code, calendar.today()).await?;
+        .transact(&call, async |work| {
+            let scope = hold(&request, work).await?;
+            let criteria = saved::replayed(&mut work.conn, &code, calendar.today()).await?;
             let mut actions = Vec::new();
             for (criterion, filter) in criteria {
-                actions.push(history::perform(effect, &scope, &criterion, &filter).await?);
+                actions.push(history::perform(work, &scope, &criterion, &filter).await?);
             }
-            Answer::json(StatusCode::CREATED, &ReplayView { actions })
+            ApiResponse::json(StatusCode::CREATED, &ReplayView { actions })
         })
         .await
 }

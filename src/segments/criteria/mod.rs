@@ -1,5 +1,5 @@
-//! Criteria actions: a segment's lines selected by a filter over contacts instead of by hand. The rules in plain words are in
-//! docs/segments.md.
+//! Criteria actions: a segment's lines selected by a filter over contacts instead of by hand. The
+//! rules in plain words are in docs/segments.md.
 //!
 //! ```text
 //! select.rs    the SQL: which contacts an action finds, which lines it takes away
@@ -19,10 +19,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::contacts::FIELDS;
-use crate::platform::effect::Effect;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::Filter;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
 use crate::values::wire::text_enum;
 use crate::values::{Key, Text};
@@ -51,8 +51,8 @@ pub struct Criterion {
     /// Which contacts it is about, in the words of the filter of `/v1/contacts`.
     #[schema(value_type = String, max_length = 4096, example = "jobResponsibilities/any(j: j eq 'PURCHASE')")]
     pub filter: Text<4096>,
-    /// Whether contacts that are found and stand on the segment already are counted in `linesExisting`; they keep their line as
-    /// it is either way. Only with ADD.
+    /// Whether contacts that are found and stand on the segment already are counted in
+    /// `linesExisting`; they keep their line as it is either way. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -67,13 +67,14 @@ pub struct Criterion {
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub related_companies: bool,
-    /// Whether all of a company's lines go (REDUCE) or stay (REFINE) when the company or one of its persons matches.
+    /// Whether all of a company's lines go (REDUCE) or stay (REFINE) when the company or one of its
+    /// persons matches.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub entire_companies: bool,
-    /// Whether contacts that match are found although they are excluded from segments; privacy blocked ones never are. Only
-    /// with ADD.
+    /// Whether contacts that match are found although they are excluded from segments; privacy
+    /// blocked ones never are. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -86,7 +87,8 @@ impl Criterion {
     /// # Errors
     /// Everything that is wrong: the filter, and options that mean nothing with the action.
     pub fn filter(&self, pointer: &str, today: NaiveDate) -> Result<Filter, Vec<FieldError>> {
-        let filter = Filter::parse(self.filter.as_str(), FIELDS, &format!("{pointer}/filter"), today);
+        let filter =
+            Filter::parse(self.filter.as_str(), FIELDS, &format!("{pointer}/filter"), today);
         let only_add = self.action == CriteriaKind::Add;
         let options = [
             ("allowExisting", self.allow_existing, only_add),
@@ -125,16 +127,17 @@ impl Criterion {
     }
 }
 
-/// Performs a criterion on a segment that the transaction made, so that nobody else changes it, and answers with the action.
+/// Performs a criterion on a segment that the transaction made, so that nobody else changes it, and
+/// answers with the action.
 ///
 /// # Errors
 /// As a request for it would be refused, or when the database fails.
 pub async fn perform(
-    effect: &mut Effect,
+    work: &mut UnitOfWork,
     segment: &Key,
     criterion: &Criterion,
     today: NaiveDate,
 ) -> Result<history::CriteriaActionView, Problem> {
     let filter = criterion.requested(today)?;
-    history::perform(effect, &OfSegment { number: segment.clone() }, criterion, &filter).await
+    history::perform(work, &OfSegment { number: segment.clone() }, criterion, &filter).await
 }

@@ -14,16 +14,16 @@ use uuid::Uuid;
 
 use super::{Criterion, history::CriteriaActionView};
 use crate::platform::db::schema::{criteria_actions, saved_criteria, segments};
-use crate::platform::effect::Effect;
-use crate::platform::http::constraints::Holder;
+use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::{BodyErrors, decode};
 use crate::platform::http::list::{Field, FieldKind, Filter, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Draft, IfExists, Names, Resource, SaveError, ids_of};
+use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
+use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
 /// The most actions that are kept under one code.
-const MOST_ACTIONS: usize = 100;
+const MAX_ACTIONS: usize = 100;
 
 /// What a client says about saved criteria.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -77,7 +77,8 @@ impl TryFrom<Row> for SavedCriteriaView {
     type Error = Problem;
 
     fn try_from(row: Row) -> Result<Self, Problem> {
-        let actions = decode(row.actions).map_err(|errors| Problem::internal(format!("{errors:?}")))?;
+        let actions =
+            decode(row.actions).map_err(|errors| Problem::internal(format!("{errors:?}")))?;
         Ok(Self { id: row.id, code: row.code, description: row.description, actions })
     }
 }
@@ -93,13 +94,21 @@ pub(super) async fn replayed(
 ) -> Result<Vec<(Criterion, Filter)>, Problem> {
     let saved = SavedCriteria::find(conn, &(), &Reference::Key(code.clone()), false).await?;
     let saved = saved.ok_or_else(|| {
-        Problem::rule("/code", FieldCode::ReferenceNotFound, format!("there are no saved criteria {code}"))
+        Problem::rule(
+            "/code",
+            FieldCode::ReferenceNotFound,
+            format!("there are no saved criteria {code}"),
+        )
     })?;
     let mut criteria = Vec::new();
     for criterion in saved.actions {
         let filter = criterion.filter("", today).map_err(|errors| {
             let details: Vec<String> = errors.into_iter().map(|error| error.detail).collect();
-            let detail = format!("{} of {code} can no longer be performed: {}", criterion.action, details.join("; "));
+            let detail = format!(
+                "{} of {code} can no longer be performed: {}",
+                criterion.action,
+                details.join("; ")
+            );
             Problem::rule("/code", FieldCode::NotAllowed, detail)
         })?;
         criteria.push((criterion, filter));
@@ -128,20 +137,37 @@ impl Resource for SavedCriteria {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Holder] = &[];
+    const HOLDERS: &'static [Dependent] = &[];
     type Scope = ();
     type Write = SavedCriteriaWrite;
     type View = SavedCriteriaView;
 
-    async fn list(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<Vec<Self::View>, Problem> {
+    async fn list(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<Vec<Self::View>, Problem> {
         let query = saved_criteria::table.select(Row::as_select()).into_boxed();
-        let query = query.filter(list.condition()).order(list.ordering()).limit(list.limit()).offset(list.offset());
+        let query = query
+            .filter(list.condition())
+            .order(list.ordering())
+            .limit(list.limit())
+            .offset(list.offset());
         let rows: Vec<Row> = query.load(conn).await?;
         rows.into_iter().map(SavedCriteriaView::try_from).collect()
     }
 
-    async fn count(conn: &mut AsyncPgConnection, (): &(), list: &ListQuery) -> Result<i64, Problem> {
-        Ok(saved_criteria::table.count().into_boxed().filter(list.filter_condition()).get_result(conn).await?)
+    async fn count(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        list: &ListQuery,
+    ) -> Result<i64, Problem> {
+        Ok(saved_criteria::table
+            .count()
+            .into_boxed()
+            .filter(list.filter_condition())
+            .get_result(conn)
+            .await?)
     }
 
     async fn find(
@@ -153,7 +179,11 @@ impl Resource for SavedCriteria {
         use saved_criteria as t;
         let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
         let query = t::table.filter(named).select(Row::as_select());
-        let found = if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
+        let found = if lock {
+            query.for_no_key_update().first(conn).await
+        } else {
+            query.first(conn).await
+        };
         found.optional()?.map(SavedCriteriaView::try_from).transpose()
     }
 
@@ -164,23 +194,24 @@ impl Resource for SavedCriteria {
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         use saved_criteria as t;
         let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
-        let known = t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
+        let known =
+            t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
         Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
     async fn save(
-        effect: &mut Effect,
+        work: &mut UnitOfWork,
         (): &(),
-        rows: &[Draft<SavedCriteriaWrite>],
+        rows: &[RowWrite<SavedCriteriaWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use saved_criteria as t;
-        let of_segments = actions_of(&mut effect.conn, rows).await?;
-        let mut rows: Vec<&Draft<SavedCriteriaWrite>> = rows.iter().collect();
+        let of_segments = actions_of(&mut work.conn, rows).await?;
+        let mut rows: Vec<&RowWrite<SavedCriteriaWrite>> = rows.iter().collect();
         // In one order everywhere, so that two batches do not wait for each other's rows.
         rows.sort_by_key(|row| &row.write.code);
         let mut values = Vec::new();
-        for Draft { id, write } in rows {
+        for RowWrite { id, write } in rows {
             let actions = match (&write.actions, &write.segment_number) {
                 (Some(actions), _) => actions,
                 (None, Some(segment)) => kept(segment, of_segments.get(segment))?,
@@ -195,21 +226,24 @@ impl Resource for SavedCriteria {
         }
         let insert = diesel::insert_into(t::table).values(values);
         match if_exists {
-            IfExists::Refuse => insert.execute(&mut effect.conn).await?,
+            IfExists::Refuse => insert.execute(&mut work.conn).await?,
             IfExists::Replace => {
                 insert
                     .on_conflict(t::code)
                     .do_update()
-                    .set((t::description.eq(excluded(t::description)), t::actions.eq(excluded(t::actions))))
-                    .execute(&mut effect.conn)
+                    .set((
+                        t::description.eq(excluded(t::description)),
+                        t::actions.eq(excluded(t::actions)),
+                    ))
+                    .execute(&mut work.conn)
                     .await?
             }
         };
         Ok(())
     }
 
-    async fn delete(effect: &mut Effect, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(saved_criteria::table.find(view.id)).execute(&mut effect.conn).await?;
+    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
+        diesel::delete(saved_criteria::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
 
@@ -238,8 +272,7 @@ impl Resource for SavedCriteria {
     fn rules(write: &SavedCriteriaWrite, (): &()) -> Vec<FieldError> {
         let actions = match (&write.actions, &write.segment_number) {
             (Some(_), Some(_)) => {
-                let detail =
-                    "either the segment is named whose actions are kept, or the actions are given; the other is null";
+                let detail = "either the segment is named whose actions are kept, or the actions are given; the other is null";
                 return vec![FieldError::new("/segmentNumber", FieldCode::NotAllowed, detail)];
             }
             (None, None) => return neither().errors,
@@ -247,15 +280,18 @@ impl Resource for SavedCriteria {
             (Some(actions), None) => actions,
         };
         let bound = |code| {
-            let detail = format!("1 to {MOST_ACTIONS} actions are kept, not {}", actions.len());
+            let detail = format!("1 to {MAX_ACTIONS} actions are kept, not {}", actions.len());
             vec![FieldError::new("/actions", code, detail)]
         };
         match actions.len() {
             0 => bound(FieldCode::TooShort),
-            1..=MOST_ACTIONS => {
+            1..=MAX_ACTIONS => {
                 let check = |(at, action): (usize, &Criterion)| {
                     // No date stands in what a filter may be, only in what it is asked on.
-                    action.filter(&format!("/actions/{at}"), NaiveDate::default()).err().unwrap_or_default()
+                    action
+                        .filter(&format!("/actions/{at}"), NaiveDate::default())
+                        .err()
+                        .unwrap_or_default()
                 };
                 actions.iter().enumerate().flat_map(check).collect()
             }
@@ -270,27 +306,34 @@ fn neither() -> Problem {
 }
 
 /// The actions of a named segment, if they can be kept.
-fn kept<'a>(segment: &Key, actions: Option<&'a Vec<Criterion>>) -> Result<&'a Vec<Criterion>, Problem> {
+fn kept<'a>(
+    segment: &Key,
+    actions: Option<&'a Vec<Criterion>>,
+) -> Result<&'a Vec<Criterion>, Problem> {
     let refusal = |code, detail| Err(Problem::rule("/segmentNumber", code, detail));
     match actions {
         None => refusal(FieldCode::ReferenceNotFound, format!("there is no segment {segment}")),
-        Some(actions) if actions.is_empty() => {
-            refusal(FieldCode::NotAllowed, format!("{segment} has no criteria action that could be kept"))
-        }
-        Some(actions) if actions.len() > MOST_ACTIONS => {
-            refusal(FieldCode::NotAllowed, format!("{segment} has more than {MOST_ACTIONS} criteria actions"))
-        }
+        Some(actions) if actions.is_empty() => refusal(
+            FieldCode::NotAllowed,
+            format!("{segment} has no criteria action that could be kept"),
+        ),
+        Some(actions) if actions.len() > MAX_ACTIONS => refusal(
+            FieldCode::NotAllowed,
+            format!("{segment} has more than {MAX_ACTIONS} criteria actions"),
+        ),
         Some(actions) => Ok(actions),
     }
 }
 
-/// The actions of the segments that rows name. The segments are held: none comes or goes until the transaction ends.
+/// The actions of the segments that rows name. The segments are held: none comes or goes until the
+/// transaction ends.
 async fn actions_of(
     conn: &mut AsyncPgConnection,
-    rows: &[Draft<SavedCriteriaWrite>],
+    rows: &[RowWrite<SavedCriteriaWrite>],
 ) -> Result<HashMap<Key, Vec<Criterion>>, diesel::result::Error> {
     use criteria_actions as t;
-    let named: Vec<&Key> = rows.iter().filter_map(|row| row.write.segment_number.as_ref()).collect();
+    let named: Vec<&Key> =
+        rows.iter().filter_map(|row| row.write.segment_number.as_ref()).collect();
     if named.is_empty() {
         return Ok(HashMap::new());
     }
@@ -307,7 +350,8 @@ async fn actions_of(
         .select((t::segment_number, CriteriaActionView::as_select()))
         .load(conn)
         .await?;
-    let mut actions: HashMap<Key, Vec<Criterion>> = held.into_iter().map(|number| (number, Vec::new())).collect();
+    let mut actions: HashMap<Key, Vec<Criterion>> =
+        held.into_iter().map(|number| (number, Vec::new())).collect();
     for (segment, action) in performed {
         actions.entry(segment).or_default().push(Criterion::from(action));
     }

@@ -1,11 +1,14 @@
-//! Which contacts a criterion finds and which lines it takes away, in SQL: a million contacts are one statement.
+//! Which contacts a criterion finds and which lines it takes away, in SQL: a million contacts are
+//! one statement.
 //!
-//! A filter's condition names the table `contacts`, so each place where it is asked calls its table that.
+//! A filter's condition names the table `contacts`, so each place where it is asked calls its table
+//! that.
 
 use super::{CriteriaKind, Criterion};
 use crate::platform::http::list::{Filter, Statement};
 
-/// Contacts that an expansion may bring: neither excluded nor privacy blocked, whatever the filter's own finds may be.
+/// Contacts that an expansion may bring: neither excluded nor privacy blocked, whatever the
+/// filter's own finds may be.
 macro_rules! open {
     ($table:literal) => {
         concat!("NOT ", $table, ".exclude_from_segments AND NOT ", $table, ".privacy_blocked")
@@ -14,7 +17,8 @@ macro_rules! open {
 
 /// Begins a statement with the relation `wanted`: the contacts, each once, that an ADD finds.
 pub(super) fn wanted(criterion: &Criterion, filter: &Filter) -> Statement {
-    let found = if criterion.ignore_exclusion { "NOT contacts.privacy_blocked" } else { open!("contacts") };
+    let found =
+        if criterion.ignore_exclusion { "NOT contacts.privacy_blocked" } else { open!("contacts") };
     let mut statement = Statement::default()
         .sql("WITH found AS MATERIALIZED (SELECT number, type, company_number FROM contacts WHERE ")
         .sql(found)
@@ -38,10 +42,11 @@ pub(super) fn wanted(criterion: &Criterion, filter: &Filter) -> Statement {
     statement.sql(")")
 }
 
-/// Begins a statement with the relation `going`: the lines of a segment, as they are, that a REDUCE or REFINE takes away.
+/// Begins a statement with the relation `going`: the lines of a segment, as they are, that a REDUCE
+/// or REFINE takes away.
 ///
-/// With `entireCompanies` an account is asked for, not a contact: it matches when its company or any of its persons does, on
-/// the segment or not.
+/// With `entireCompanies` an account is asked for, not a contact: it matches when its company or
+/// any of its persons does, on the segment or not.
 pub(super) fn going(criterion: &Criterion, filter: &Filter, segment: &str) -> Statement {
     let keeps = criterion.action == CriteriaKind::Refine;
     let statement = Statement::default().sql("WITH ");

@@ -1,4 +1,5 @@
-//! Clients that work while the machines suffer. A writer keeps a journal of what it was told; one that quotes, the answers.
+//! Clients that work while the machines suffer. A writer keeps a journal of what it was told; one
+//! that quotes, the answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,14 +14,15 @@ use crate::book::Dice;
 use crate::support::app::Reply;
 
 /// How long an answer may take before a client gives up, and the test with it.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What the clients count.
 #[derive(Default)]
 pub struct Counts {
     /// Changes that were acknowledged.
     pub acknowledged: Cell<u64>,
-    /// Of these: acknowledged by an answer that was stored before a connection broke or the database went away.
+    /// Of these: acknowledged by an answer that was stored before a connection broke or the
+    /// database went away.
     pub after_a_break: Cell<u64>,
     /// Answers that were asked for again, and were the same.
     pub replays: Cell<u64>,
@@ -87,7 +89,7 @@ impl<'a> Writer<'a> {
             name: name.clone(),
             replicas,
             counts,
-            client: Client::builder().timeout(PATIENCE).build().unwrap(),
+            client: Client::builder().timeout(WAIT_TIMEOUT).build().unwrap(),
             dice: Dice::new(seed.wrapping_add(number).wrapping_add(1)),
             steps: 0,
             prices: BTreeMap::new(),
@@ -101,7 +103,15 @@ impl<'a> Writer<'a> {
         };
         let mut item = writer.now.clone();
         item.list_price = "1000".to_owned();
-        writer.change(Method::PUT, &format!("/v1/items/{name}"), json!({"listPrice": "1000"}), 201, item).await;
+        writer
+            .change(
+                Method::PUT,
+                &format!("/v1/items/{name}"),
+                json!({"listPrice": "1000"}),
+                201,
+                item,
+            )
+            .await;
         for contact in contacts(&name) {
             let body = json!({"type": "COMPANY", "name": contact});
             writer.send(Method::PUT, &format!("/v1/contacts/{contact}"), &body).await.expect(201);
@@ -181,7 +191,13 @@ impl<'a> Writer<'a> {
     async fn change_price(&mut self, fresh: String) {
         let Some((quantity, id)) = self.a_price() else { return };
         self.prices.insert(quantity, fresh.clone());
-        self.change_drafts(Method::PATCH, &format!("prices/{id}"), json!({"unitPrice": fresh}), 200).await;
+        self.change_drafts(
+            Method::PATCH,
+            &format!("prices/{id}"),
+            json!({"unitPrice": fresh}),
+            200,
+        )
+        .await;
     }
 
     async fn remove_price(&mut self) {
@@ -225,7 +241,8 @@ impl<'a> Writer<'a> {
         if !self.accounts.is_empty() {
             let wished = self.activated();
             let status = if wished == self.now { 200 } else { 201 };
-            self.change_campaign("activations", json!({"acknowledge": ["*"]}), status, wished).await;
+            self.change_campaign("activations", json!({"acknowledge": ["*"]}), status, wished)
+                .await;
         }
     }
 
@@ -255,7 +272,13 @@ impl<'a> Writer<'a> {
         self.change(Method::PATCH, &path, json!({"publishing": "AUTOMATIC"}), 200, now).await;
     }
 
-    async fn change_drafts(&mut self, method: Method, path: &str, body: Value, status: u16) -> Value {
+    async fn change_drafts(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Value,
+        status: u16,
+    ) -> Value {
         let wished = self.followed();
         let path = format!("/v1/campaigns/{}/{path}", self.name);
         self.change(method, &path, body, status, wished).await
@@ -267,14 +290,23 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes a change, and notes what its part of the book is from then on.
-    async fn change(&mut self, method: Method, path: &str, body: Value, status: u16, wished: Published) -> Value {
+    async fn change(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Value,
+        status: u16,
+        wished: Published,
+    ) -> Value {
         let reply = self.send(method, path, &body).await;
         let version: Option<i64> = reply.header("publication-version").parse().ok();
         assert_eq!(version.is_some(), wished != self.now, "{path} {body}: {reply:?}");
         if let Some(version) = version {
             assert!(version > self.journal.last().unwrap().0, "{path} {body}: {reply:?}");
             let of_campaign = Published { list_price: String::new(), ..wished.clone() };
-            if wished.active && of_campaign != (Published { list_price: String::new(), ..self.now.clone() }) {
+            if wished.active
+                && of_campaign != (Published { list_price: String::new(), ..self.now.clone() })
+            {
                 self.active_at.push(version);
             }
             self.journal.push((version, wished.clone()));
@@ -283,7 +315,8 @@ impl<'a> Writer<'a> {
         reply.expect(status)
     }
 
-    /// Sends a request under a key of its own until it is answered; now and then once more, for the same answer.
+    /// Sends a request under a key of its own until it is answered; now and then once more, for the
+    /// same answer.
     async fn send(&mut self, method: Method, path: &str, body: &Value) -> Reply {
         let key = format!("{}-{}", self.name, uuid::Uuid::now_v7());
         let (reply, broken) = self.until_answered(&method, path, body, &key).await;
@@ -308,7 +341,13 @@ impl<'a> Writer<'a> {
     }
 
     /// The answer, and whether an earlier attempt may have been carried out without one.
-    async fn until_answered(&mut self, method: &Method, path: &str, body: &Value, key: &str) -> (Reply, bool) {
+    async fn until_answered(
+        &mut self,
+        method: &Method,
+        path: &str,
+        body: &Value,
+        key: &str,
+    ) -> (Reply, bool) {
         let mut broken = false;
         loop {
             let replica = &self.replicas[self.dice.below(2)];
@@ -316,8 +355,10 @@ impl<'a> Writer<'a> {
                 sleep(Duration::from_millis(2)).await;
                 continue;
             };
-            let mut request =
-                self.client.request(method.clone(), format!("{url}{path}")).header("idempotency-key", key);
+            let mut request = self
+                .client
+                .request(method.clone(), format!("{url}{path}"))
+                .header("idempotency-key", key);
             if matches!(*method, Method::PATCH | Method::DELETE) {
                 request = request.header("if-match", "*");
             }
@@ -325,14 +366,21 @@ impl<'a> Writer<'a> {
                 request = request.json(body);
             }
             let Some(reply) = sent(request).await else {
-                assert!(replica.was_killed(number), "{method} {path}: a replica that lives gives no answer");
+                assert!(
+                    replica.was_killed(number),
+                    "{method} {path}: a replica that lives gives no answer"
+                );
                 count(&self.counts.broken);
                 broken = true;
                 continue;
             };
             match reply.status {
                 StatusCode::SERVICE_UNAVAILABLE => {
-                    assert_eq!((reply.code().as_str(), reply.header("retry-after")), ("UNAVAILABLE", "1"), "{reply:?}");
+                    assert_eq!(
+                        (reply.code().as_str(), reply.header("retry-after")),
+                        ("UNAVAILABLE", "1"),
+                        "{reply:?}"
+                    );
                     count(&self.counts.unavailable);
                     broken = true;
                     sleep(Duration::from_millis(20)).await;
@@ -380,20 +428,21 @@ pub async fn quote_all_along(
     (number, writers, kept_every): (u8, usize, i64),
     (working, counts, answers): (&Cell<bool>, &Counts, &RefCell<Answers>),
 ) {
-    let client = Client::builder().timeout(PATIENCE).build().unwrap();
+    let client = Client::builder().timeout(WAIT_TIMEOUT).build().unwrap();
     let mut dice = Dice::new(200 + number);
     let mut seen = (0, 0);
     while working.get() {
         sleep(Duration::from_millis(5)).await;
         let Some((process, url)) = replica.serving() else { continue };
-        let question = (dice.below(writers), dice.below(4));
-        let request = client.post(format!("{url}/v1/price-quotes")).json(&document(question));
+        let query = (dice.below(writers), dice.below(4));
+        let request = client.post(format!("{url}/v1/price-quotes")).json(&document(query));
         let Some(reply) = sent(request).await else {
             assert!(replica.was_killed(process), "a replica that lives gives no answer");
             continue;
         };
         if matches!(reply.status.as_u16(), 422 | 503) && process > 1 && seen.0 < process {
-            // A successor may begin with a copy from before the contacts were there, or, while the database is away, with none.
+            // A successor may begin with a copy from before the contacts were there, or, while the
+            // database is away, with none.
             continue;
         }
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -406,7 +455,7 @@ pub async fn quote_all_along(
         }
         if version % kept_every == 0 {
             let mut texts = answers.borrow_mut();
-            let text = texts.entry((version, question)).or_insert_with(|| reply.text.clone());
+            let text = texts.entry((version, query)).or_insert_with(|| reply.text.clone());
             assert_eq!(*text, reply.text, "two answers to one question at version {version}");
         }
     }

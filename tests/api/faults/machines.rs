@@ -47,8 +47,10 @@ impl Postgres {
     }
 
     async fn start(&self) {
-        let (running, settings) = (self.running.clone(), Settings::new(&self.directory, Durability::Durable));
-        let start = move || *running.lock().unwrap() = Some(EmbeddedPostgres::start(settings).unwrap());
+        let (running, settings) =
+            (self.running.clone(), Settings::new(&self.directory, Durability::Durable));
+        let start =
+            move || *running.lock().unwrap() = Some(EmbeddedPostgres::start(settings).unwrap());
         spawn_blocking(start).await.unwrap();
     }
 
@@ -56,8 +58,12 @@ impl Postgres {
     async fn crash(&self) {
         let pid = |running: &Option<EmbeddedPostgres>| running.as_ref().unwrap().server_pid();
         let killed = pid(&self.running.lock().unwrap()).unwrap();
-        assert!(Command::new("kill").args(["-KILL", &killed.to_string()]).status().unwrap().success());
-        while pid(&self.running.lock().unwrap()).is_none_or(|pid| pid == killed) || connect(&self.url).await.is_err() {
+        assert!(
+            Command::new("kill").args(["-KILL", &killed.to_string()]).status().unwrap().success()
+        );
+        while pid(&self.running.lock().unwrap()).is_none_or(|pid| pid == killed)
+            || connect(&self.url).await.is_err()
+        {
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -90,7 +96,8 @@ impl Replica {
 
     /// The one that serves, by its number, and its URL.
     pub fn serving(&self) -> Option<(u32, String)> {
-        (self.killed.get() < self.number.get()).then(|| (self.number.get(), self.url.borrow().clone()))
+        (self.killed.get() < self.number.get())
+            .then(|| (self.number.get(), self.url.borrow().clone()))
     }
 
     /// Whether this one was killed, or is about to be.
@@ -120,10 +127,17 @@ impl Replica {
     }
 
     fn try_start(&self) -> JoinHandle<Option<Serving>> {
-        let (data_dir, database_url) = (self.data_dir.display().to_string(), self.database_url.clone());
+        let (data_dir, database_url) =
+            (self.data_dir.display().to_string(), self.database_url.clone());
         spawn_blocking(move || {
-            let arguments =
-                ["--log", "error,kampanje::serve=info", "--pool-size", "6", "--data-dir", data_dir.as_str()];
+            let arguments = [
+                "--log",
+                "error,kampanje::serve=info",
+                "--pool-size",
+                "6",
+                "--data-dir",
+                data_dir.as_str(),
+            ];
             Serving::try_start(&arguments, Some(&database_url))
         })
     }
@@ -164,10 +178,16 @@ impl Drop for Directory {
 
 impl Machines {
     pub async fn new() -> Self {
-        let directory = Directory(std::env::temp_dir().join(format!("kampanje-faults-{}", Uuid::now_v7().simple())));
+        let directory = Directory(
+            std::env::temp_dir().join(format!("kampanje-faults-{}", Uuid::now_v7().simple())),
+        );
         let postgres = Postgres::new(directory.0.join("postgres")).await;
         let replica = async |name: &str| Replica::new(directory.0.join(name), postgres.url()).await;
-        Self { replicas: [replica("one").await, replica("other").await], postgres, _directory: directory }
+        Self {
+            replicas: [replica("one").await, replica("other").await],
+            postgres,
+            _directory: directory,
+        }
     }
 
     /// Returns when both answer from the book as it is now.
@@ -175,12 +195,14 @@ impl Machines {
         let [(_, one), (_, other)] = [0, 1].map(|at: usize| self.replicas[at].serving().unwrap());
         let newest = all_rows(&one, "/v1/publications?orderby=version&top=1000").await.len();
         for url in [one, other] {
-            let question = format!("{url}/v1/price-quotes?itemNumber=ANY&minPublicationVersion={newest}");
-            while reqwest::get(&question).await.unwrap().status() != 200 {}
+            let query =
+                format!("{url}/v1/price-quotes?itemNumber=ANY&minPublicationVersion={newest}");
+            while reqwest::get(&query).await.unwrap().status() != 200 {}
         }
     }
 
-    /// What befalls them, one after the other, until there is no more of it; in between some work is done. In the end all are up.
+    /// What befalls them, one after the other, until there is no more of it; in between some work
+    /// is done. In the end all are up.
     pub async fn suffer(&self, size: &Size, counts: &Counts) {
         let mut dice = Dice::new(size.seed);
         let (mut kills, mut restarts) = (size.kills, size.restarts);

@@ -7,18 +7,18 @@ use std::time::Duration;
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::LocalBoxFuture;
-use kampanje::activation::Follower;
+use kampanje::activation::AutoPublisher;
 use kampanje::app::{self, Shared, server};
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
-use kampanje::platform::effect::{Database, Effect, Publisher, Touched};
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::problem::Problem;
 use kampanje::platform::http::stream::Streams;
+use kampanje::platform::unit_of_work::{ChangedKeys, Database, Publisher, UnitOfWork};
 use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -27,18 +27,18 @@ use super::database::TestDatabase;
 
 /// The service's own publisher, and what the latest change touched.
 struct Remembering {
-    follower: Follower,
-    touched: Mutex<Touched>,
+    auto_publisher: AutoPublisher,
+    changed_keys: Mutex<ChangedKeys>,
 }
 
 impl Publisher for Remembering {
-    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>> {
-        *self.touched.lock().unwrap() = effect.touched.clone();
-        self.follower.publish(effect)
+    fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>> {
+        *self.changed_keys.lock().unwrap() = work.changed_keys.clone();
+        self.auto_publisher.publish(work)
     }
 
-    fn reached(&self, version: i64) -> LocalBoxFuture<'_, ()> {
-        self.follower.reached(version)
+    fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()> {
+        self.auto_publisher.wait_for_version(version)
     }
 }
 
@@ -89,7 +89,8 @@ impl Reply {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let body = self.json();
         let errors = body["errors"].as_array().unwrap();
-        let mut found: Vec<_> = errors.iter().map(|error| (text(&error["pointer"]), text(&error["code"]))).collect();
+        let mut found: Vec<_> =
+            errors.iter().map(|error| (text(&error["pointer"]), text(&error["code"]))).collect();
         found.sort();
         found
     }
@@ -117,12 +118,19 @@ impl TestApp {
 
     /// A service with bounds of the test's own for its streams and connections.
     pub async fn with_bounds(streams: Streams, limits: ConnectionLimits) -> Self {
-        Self::sharing(Arc::new(TestDatabase::new().await), Calendar::system(), None, (streams, limits)).await
+        Self::sharing(
+            Arc::new(TestDatabase::new().await),
+            Calendar::system(),
+            None,
+            (streams, limits),
+        )
+        .await
     }
 
     /// Another service over the same database, with a pool and a copy of the book of its own.
     pub async fn replica(&self) -> Self {
-        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None, Default::default()).await
+        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None, Default::default())
+            .await
     }
 
     async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
@@ -147,7 +155,14 @@ impl TestApp {
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
         let pools = Pools::new("postgres://u@127.0.0.1:1/d", MIN_REQUEST_SESSIONS).unwrap();
-        Self::serving(pools, LiveBook::new(calendar.clone()), calendar, None, Default::default(), None)
+        Self::serving(
+            pools,
+            LiveBook::new(calendar.clone()),
+            calendar,
+            None,
+            Default::default(),
+            None,
+        )
     }
 
     fn serving(
@@ -158,8 +173,8 @@ impl TestApp {
         (streams, limits): (Streams, ConnectionLimits),
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
-        let follower = Follower::new(book.clone(), calendar.clone());
-        let publisher = Arc::new(Remembering { follower, touched: Mutex::default() });
+        let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
+        let publisher = Arc::new(Remembering { auto_publisher, changed_keys: Mutex::default() });
         let database = Database::new(pools, publisher.clone());
         database.open();
         let readiness = Readiness::new(book.clone());
@@ -186,7 +201,13 @@ impl TestApp {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Reply {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Reply {
         let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -223,8 +244,8 @@ impl TestApp {
     }
 
     /// What the latest change touched that touched anything; it is forgotten then.
-    pub fn touched(&self) -> Touched {
-        std::mem::take(&mut *self.publisher.touched.lock().unwrap())
+    pub fn changed_keys(&self) -> ChangedKeys {
+        std::mem::take(&mut *self.publisher.changed_keys.lock().unwrap())
     }
 
     /// The URL of its database.
@@ -237,7 +258,8 @@ impl TestApp {
         Pools::new(&self.database_url(), MIN_REQUEST_SESSIONS).unwrap().background
     }
 
-    /// A connection to its database, for what no room makes and for what other transactions do meanwhile.
+    /// A connection to its database, for what no room makes and for what other transactions do
+    /// meanwhile.
     pub async fn connection(&self) -> AsyncPgConnection {
         connect(&self.database_url()).await.unwrap()
     }

@@ -27,6 +27,8 @@ impl Clock {
     /// A calendar that goes by it.
     pub fn calendar(&self) -> Calendar {
         let Self(now) = self.clone();
-        Calendar::new(Arc::new(move || DateTime::from_timestamp_millis(now.load(Ordering::Relaxed)).unwrap()))
+        Calendar::new(Arc::new(move || {
+            DateTime::from_timestamp_millis(now.load(Ordering::Relaxed)).unwrap()
+        }))
     }
 }

@@ -24,7 +24,10 @@ impl DataHash {
         let tables = "SELECT string_agg(format('SELECT %L || md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) AS one FROM %I AS t',
                 relname, relname), ' UNION ALL ') AS hash FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
         let tables: Row = diesel::sql_query(tables).get_result(&mut conn).await.unwrap();
-        let query = format!("SELECT string_agg(one, ' ' ORDER BY one) AS hash FROM ({}) AS tables", tables.hash);
+        let query = format!(
+            "SELECT string_agg(one, ' ' ORDER BY one) AS hash FROM ({}) AS tables",
+            tables.hash
+        );
         Self { conn, query }
     }
 

@@ -1,7 +1,8 @@
 //! A database for each test, copied from one that was migrated once; a copy takes some 40 ms.
 //!
-//! The server is that of `TEST_DATABASE_URL`, whose role has to be allowed to create databases, or else a private one that
-//! lives as long as this process. Processes that share a server share the migrated database too.
+//! The server is that of `TEST_DATABASE_URL`, whose role has to be allowed to create databases, or
+//! else a private one that lives as long as this process. Processes that share a server share the
+//! migrated database too.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -24,7 +25,8 @@ static SERVER: OnceLock<Server> = OnceLock::new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 enum Server {
-    /// Never dropped, as no static is; its watchdog sees this process end, stops it and removes its data.
+    /// Never dropped, as no static is; its watchdog sees this process end, stops it and removes its
+    /// data.
     Own(EmbeddedPostgres),
     Given(String),
 }
@@ -34,8 +36,12 @@ impl Server {
         SERVER.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
             Ok(url) if !url.is_empty() => Self::Given(url),
             _ => {
-                let data_dir = std::env::temp_dir().join(format!("kampanje-test-{}", Uuid::now_v7().simple()));
-                Self::Own(EmbeddedPostgres::start(Settings::new(data_dir, Durability::Throwaway)).unwrap())
+                let data_dir =
+                    std::env::temp_dir().join(format!("kampanje-test-{}", Uuid::now_v7().simple()));
+                Self::Own(
+                    EmbeddedPostgres::start(Settings::new(data_dir, Durability::Throwaway))
+                        .unwrap(),
+                )
             }
         })
     }
@@ -75,14 +81,22 @@ impl TestDatabase {
     /// Ends all sessions, and refuses new ones.
     pub async fn close(&self) {
         let mut conn = orders().await;
-        execute(&mut conn, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name)).await;
-        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+        execute(&mut conn, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name))
+            .await;
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+            self.name
+        );
         execute(&mut conn, &end).await;
     }
 
     /// Takes sessions again.
     pub async fn open(&self) {
-        execute(&mut orders().await, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name)).await;
+        execute(
+            &mut orders().await,
+            &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name),
+        )
+        .await;
     }
 
     pub fn url(&self) -> String {
@@ -93,10 +107,12 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // On a thread of its own, as the test's runtime cannot be waited for from inside. Best effort: a test that has failed
-        // already should not abort the whole process by failing here again.
+        // On a thread of its own, as the test's runtime cannot be waited for from inside. Best
+        // effort: a test that has failed already should not abort the whole process by failing here
+        // again.
         let dropped = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { execute(&mut orders().await, &statement).await });
         });
         if dropped.join().is_err() {
@@ -105,7 +121,8 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The name of the migrated database, which is made if this server has none of these migrations yet.
+/// The name of the migrated database, which is made if this server has none of these migrations
+/// yet.
 async fn template() -> String {
     let mut hasher = DefaultHasher::new();
     hash_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"), &mut hasher);
@@ -114,12 +131,18 @@ async fn template() -> String {
     // Another process may hold the lock for longer than a statement may usually take.
     execute(&mut conn, "SET statement_timeout = 0").await;
     execute(&mut conn, "SET lock_timeout = 0").await;
-    diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut conn).await.unwrap();
-    let exists =
-        diesel::dsl::sql::<Bool>("EXISTS (SELECT FROM pg_database WHERE datname = ").bind::<Text, _>(&name).sql(")");
+    diesel::sql_query("SELECT pg_advisory_lock($1)")
+        .bind::<BigInt, _>(LOCK)
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let exists = diesel::dsl::sql::<Bool>("EXISTS (SELECT FROM pg_database WHERE datname = ")
+        .bind::<Text, _>(&name)
+        .sql(")");
     if !diesel::select(exists).get_result::<bool>(&mut conn).await.unwrap() {
         // It gets its name when it is complete.
-        execute(&mut conn, &format!("DROP DATABASE IF EXISTS {name}_unfinished WITH (FORCE)")).await;
+        execute(&mut conn, &format!("DROP DATABASE IF EXISTS {name}_unfinished WITH (FORCE)"))
+            .await;
         execute(&mut conn, &format!("CREATE DATABASE {name}_unfinished")).await;
         migrate(&Server::get().url(Some(&format!("{name}_unfinished")))).unwrap();
         execute(&mut conn, &format!("ALTER DATABASE {name}_unfinished RENAME TO {name}")).await;
@@ -129,11 +152,16 @@ async fn template() -> String {
 }
 
 fn hash_files(directory: &Path, hasher: &mut impl Hasher) {
-    let mut paths: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
         path.file_name().hash(hasher);
-        if path.is_dir() { hash_files(&path, hasher) } else { std::fs::read(&path).unwrap().hash(hasher) }
+        if path.is_dir() {
+            hash_files(&path, hasher)
+        } else {
+            std::fs::read(&path).unwrap().hash(hasher)
+        }
     }
 }
 
@@ -142,12 +170,16 @@ async fn orders() -> AsyncPgConnection {
 }
 
 async fn execute(conn: &mut AsyncPgConnection, statement: &str) {
-    diesel::sql_query(statement).execute(conn).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    diesel::sql_query(statement)
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
 /// The same server and parameters, another database.
 fn with_database(url: &str, database: &str) -> String {
-    let (address, parameters) = url.split_once('?').map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
+    let (address, parameters) =
+        url.split_once('?').map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
     let (scheme, rest) = address.split_once("://").expect("TEST_DATABASE_URL is a URL");
     let host = rest.split('/').next().unwrap_or_default();
     format!("{scheme}://{host}/{database}{parameters}")

@@ -18,13 +18,17 @@ pub async fn all_rows(url: &str, path: &str) -> Vec<Value> {
     rows
 }
 
-/// Every publication, once it is sure that their versions have no gap and that of each everything is there that it counts.
+/// Every publication, once it is sure that their versions have no gap and that of each everything
+/// is there that it counts.
 pub async fn publications(url: &str) -> Vec<Value> {
     let publications = all_rows(url, "/v1/publications?orderby=version&top=1000").await;
     for (version, publication) in (1_i64..).zip(&publications) {
         assert_eq!(publication["version"], version, "a gap before {publication}");
-        let mut counts =
-            BTreeMap::from([("ADDED".to_owned(), 0), ("CHANGED".to_owned(), 0), ("REMOVED".to_owned(), 0)]);
+        let mut counts = BTreeMap::from([
+            ("ADDED".to_owned(), 0),
+            ("CHANGED".to_owned(), 0),
+            ("REMOVED".to_owned(), 0),
+        ]);
         for row in all_rows(url, &format!("/v1/publications/{version}/changes?top=1000")).await {
             *counts.get_mut(row["change"].as_str().unwrap()).unwrap() += 1;
         }

@@ -1,8 +1,9 @@
 //! What a `nextLink` carries: the sort values of the last row, signed.
 //!
-//! A cursor is `base64url(tag ‖ values)`. The tag is an HMAC-SHA256, cut to 16 bytes, over the values and over the list they belong
-//! to: path, filter and order. So a cursor cannot be made up, changed, or taken to another list, and a place in one order is never
-//! read as a place in another. What it holds is no secret; the client has seen the row.
+//! A cursor is `base64url(tag ‖ values)`. The tag is an HMAC-SHA256, cut to 16 bytes, over the
+//! values and over the list they belong to: path, filter and order. So a cursor cannot be made up,
+//! changed, or taken to another list, and a place in one order is never read as a place in another.
+//! What it holds is no secret; the client has seen the row.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,10 +21,12 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 
 /// The bytes of the tag: 128 bits, as many as one can never guess.
 const TAG_LENGTH: usize = 16;
-/// The first thing signed, so that a tag made for anything else, or for another form of cursor, is none of ours.
+/// The first thing signed, so that a tag made for anything else, or for another form of cursor, is
+/// none of ours.
 const PURPOSE: &str = "kampanje list cursor 1";
 
-/// The secret under which cursors are signed. The same for all processes that serve one address; cloning shares it.
+/// The secret under which cursors are signed. The same for all processes that serve one address;
+/// cloning shares it.
 #[derive(Clone, Default)]
 pub struct CursorKey(Arc<OnceLock<Hmac<Sha256>>>);
 
@@ -38,7 +41,8 @@ impl CursorKey {
 
     /// Gives the key that was made without one its secret, of any length. The first one stays.
     pub fn learn(&self, secret: impl AsRef<[u8]>) {
-        // Hashed to a length HMAC takes as it is, since its own way for any length can fail by its signature.
+        // Hashed to a length HMAC takes as it is, since its own way for any length can fail by its
+        // signature.
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block.iter_mut().zip(Sha256::digest(secret)).for_each(|(into, byte)| *into = byte);
         self.0.get_or_init(|| Mac::new(&block));
@@ -75,7 +79,8 @@ pub struct ListIdentity<'a> {
     pub path: &'a str,
     /// The filter as it was sent, or nothing.
     pub filter: &'a str,
-    /// The order in full, the default one included: a release that changes it lets no old cursor be misread.
+    /// The order in full, the default one included: a release that changes it lets no old cursor be
+    /// misread.
     pub order: &'a str,
 }
 
@@ -104,8 +109,14 @@ pub fn refused() -> Problem {
     Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
 }
 
-/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none of this list.
-pub fn read(key: &CursorKey, list: &ListIdentity<'_>, sorts: &[Sort], cursor: &str) -> Option<Vec<Option<Literal>>> {
+/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none
+/// of this list.
+pub fn read(
+    key: &CursorKey,
+    list: &ListIdentity<'_>,
+    sorts: &[Sort],
+    cursor: &str,
+) -> Option<Vec<Option<Literal>>> {
     let values = open(key, list, cursor)?;
     if values.len() != sorts.len() {
         return None;
@@ -130,10 +141,13 @@ mod tests {
 
     static NAME: Field = Field::new("name", FieldKind::Text, "name");
     static NUMBER: Field = Field::new("number", FieldKind::Integer, "number").not_null();
-    const LIST: ListIdentity<'static> = ListIdentity { path: "/v1/items", filter: "a eq 1", order: "name asc" };
+    const LIST: ListIdentity<'static> =
+        ListIdentity { path: "/v1/items", filter: "a eq 1", order: "name asc" };
 
     fn sorts() -> Vec<Sort> {
-        [&NAME, &NUMBER].map(|field| Sort { field, descending: false, nullable: field.nullable }).to_vec()
+        [&NAME, &NUMBER]
+            .map(|field| Sort { field, descending: false, nullable: field.nullable })
+            .to_vec()
     }
 
     #[test]
@@ -143,7 +157,10 @@ mod tests {
         let place = read(&key, &LIST, &sorts(), &cursor);
         assert_eq!(place, Some(vec![Some(Literal::Text("Äx".into())), Some(Literal::Integer(7))]));
         let cursor = write(&key, &LIST, &[json!(null), json!(7)]);
-        assert_eq!(read(&key, &LIST, &sorts(), &cursor), Some(vec![None, Some(Literal::Integer(7))]));
+        assert_eq!(
+            read(&key, &LIST, &sorts(), &cursor),
+            Some(vec![None, Some(Literal::Integer(7))])
+        );
     }
 
     #[test]
@@ -181,8 +198,14 @@ mod tests {
     #[test]
     fn signed_values_still_have_to_fit() {
         let key = CursorKey::new("secret");
-        for values in [vec![json!("x")], vec![json!("x"), json!(null)], vec![json!(7), json!(7)], vec![]] {
-            assert_eq!(read(&key, &LIST, &sorts(), &write(&key, &LIST, &values)), None, "{values:?}");
+        for values in
+            [vec![json!("x")], vec![json!("x"), json!(null)], vec![json!(7), json!(7)], vec![]]
+        {
+            assert_eq!(
+                read(&key, &LIST, &sorts(), &write(&key, &LIST, &values)),
+                None,
+                "{values:?}"
+            );
         }
     }
 }

@@ -70,16 +70,24 @@ impl Literal {
     /// When the literal has another form.
     pub fn read(kind: FieldKind, written: Written<'_>) -> Result<Self, Unsuitable> {
         match kind {
-            FieldKind::Text | FieldKind::TextList => quoted(written).map(|text| Self::Text(text.to_owned())),
-            FieldKind::Key | FieldKind::KeyList => quoted(written).map(|text| Self::Text(text.to_ascii_uppercase())),
+            FieldKind::Text | FieldKind::TextList => {
+                quoted(written).map(|text| Self::Text(text.to_owned()))
+            }
+            FieldKind::Key | FieldKind::KeyList => {
+                quoted(written).map(|text| Self::Text(text.to_ascii_uppercase()))
+            }
             FieldKind::Enum(allowed) => choice(quoted(written)?, allowed),
             FieldKind::Boolean => match written {
                 Written::Boolean(truth) => Ok(Self::Boolean(truth)),
-                _ => Err(Unsuitable::new(FieldCode::InvalidValue, "true or false is expected, without quotes")),
+                _ => Err(Unsuitable::new(
+                    FieldCode::InvalidValue,
+                    "true or false is expected, without quotes",
+                )),
             },
             FieldKind::Decimal => {
                 let what = "a decimal such as 12.50 is expected";
-                let text = either(written).ok_or_else(|| Unsuitable::new(FieldCode::InvalidDecimal, what))?;
+                let text = either(written)
+                    .ok_or_else(|| Unsuitable::new(FieldCode::InvalidDecimal, what))?;
                 parse_decimal(text, DECIMALS)
                     .map(Self::Decimal)
                     .map_err(|invalid| Unsuitable::new(FieldCode::InvalidDecimal, invalid.detail))
@@ -87,34 +95,46 @@ impl Literal {
             FieldKind::Integer => {
                 let what = "a whole number of at most 18 digits is expected";
                 let number = either(written).and_then(whole);
-                number.map(Self::Integer).ok_or_else(|| Unsuitable::new(FieldCode::InvalidValue, what))
+                number
+                    .map(Self::Integer)
+                    .ok_or_else(|| Unsuitable::new(FieldCode::InvalidValue, what))
             }
             FieldKind::Date => {
                 let what = "a date such as 2031-05-15 is expected";
                 let date = either(written).and_then(|text| Date::parse(text).ok());
-                date.map(|date| Self::Date(date.get())).ok_or_else(|| Unsuitable::new(FieldCode::InvalidDate, what))
+                date.map(|date| Self::Date(date.get()))
+                    .ok_or_else(|| Unsuitable::new(FieldCode::InvalidDate, what))
             }
             FieldKind::Instant => {
                 let what = "an instant such as 2031-05-15T12:00:00Z is expected";
-                either(written).and_then(instant).ok_or_else(|| Unsuitable::new(FieldCode::InvalidDate, what))
+                either(written)
+                    .and_then(instant)
+                    .ok_or_else(|| Unsuitable::new(FieldCode::InvalidDate, what))
             }
             FieldKind::Uuid => {
                 let what = "an id such as 0190b5c2-7d5e-7000-8000-000000000001 is expected";
-                either(written).and_then(id).ok_or_else(|| Unsuitable::new(FieldCode::InvalidValue, what))
+                either(written)
+                    .and_then(id)
+                    .ok_or_else(|| Unsuitable::new(FieldCode::InvalidValue, what))
             }
         }
     }
 
-    /// Takes a value out of a row's JSON as it was written, for the cursor. Nothing when the JSON is of another kind.
+    /// Takes a value out of a row's JSON as it was written, for the cursor. Nothing when the JSON
+    /// is of another kind.
     #[must_use]
     pub fn from_wire(kind: FieldKind, value: &Value) -> Option<Self> {
         match (kind, value) {
             (FieldKind::Text | FieldKind::Key | FieldKind::Enum(_), Value::String(text)) => {
                 Some(Self::Text(text.clone()))
             }
-            (FieldKind::Decimal, Value::String(text)) => Decimal::from_str_exact(text).ok().map(Self::Decimal),
+            (FieldKind::Decimal, Value::String(text)) => {
+                Decimal::from_str_exact(text).ok().map(Self::Decimal)
+            }
             (FieldKind::Integer, Value::Number(number)) => number.as_i64().map(Self::Integer),
-            (FieldKind::Date, Value::String(text)) => Date::parse(text).ok().map(|date| Self::Date(date.get())),
+            (FieldKind::Date, Value::String(text)) => {
+                Date::parse(text).ok().map(|date| Self::Date(date.get()))
+            }
             (FieldKind::Instant, Value::String(text)) => instant(text),
             (FieldKind::Boolean, Value::Bool(truth)) => Some(Self::Boolean(*truth)),
             (FieldKind::Uuid, Value::String(text)) => id(text),
@@ -142,7 +162,10 @@ fn choice(text: &str, allowed: &'static [&'static str]) -> Result<Literal, Unsui
         return Ok(Literal::Text(text.to_owned()));
     }
     let detail = format!("one of {} is expected", allowed.join(", "));
-    Err(Unsuitable { nearest: nearest(text, allowed), ..Unsuitable::new(FieldCode::InvalidValue, detail) })
+    Err(Unsuitable {
+        nearest: nearest(text, allowed),
+        ..Unsuitable::new(FieldCode::InvalidValue, detail)
+    })
 }
 
 /// Strict where `str::parse` is not: no plus sign, and nothing that could overflow.
@@ -168,7 +191,9 @@ impl fmt::Display for Literal {
             Self::Decimal(number) => number.fmt(f),
             Self::Integer(number) => number.fmt(f),
             Self::Date(date) => date.fmt(f),
-            Self::Instant(instant) => f.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::Instant(instant) => {
+                f.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+            }
             Self::Boolean(truth) => truth.fmt(f),
             Self::Uuid(id) => id.fmt(f),
         }

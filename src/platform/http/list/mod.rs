@@ -1,7 +1,8 @@
 //! Lists: filter, order, keyset pages and query parameters, the same for every resource.
 //!
-//! A resource names its [`Field`]s once, as a constant. [`ListQuery`] reads the query string against them and gives back the
-//! parts of a diesel query; [`Filter`] alone reads the same language for segment criteria.
+//! A resource names its [`Field`]s once, as a constant. [`ListQuery`] reads the query string
+//! against them and gives back the parts of a diesel query; [`Filter`] alone reads the same
+//! language for segment criteria.
 //!
 //! ```text
 //! params.rs    the query string, read strictly
@@ -15,8 +16,8 @@
 //! literal.rs   typed values, from filters and from rows
 //! ```
 //!
-//! *Invariant:* nothing a client sends becomes SQL text. Clients choose among the fields' own expressions, and their literals are
-//! bound parameters.
+//! *Invariant:* nothing a client sends becomes SQL text. Clients choose among the fields' own
+//! expressions, and their literals are bound parameters.
 
 pub mod cursor;
 mod filter;
@@ -40,7 +41,8 @@ pub use statement::Statement;
 /// Something a list can be filtered and, unless it is a list itself, ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// The name in the resource's JSON, a path where it lies deeper: `customer.number`. Clients may write `customer/number`.
+    /// The name in the resource's JSON, a path where it lies deeper: `customer.number`. Clients may
+    /// write `customer/number`.
     pub name: &'static str,
     /// What its values are.
     pub kind: FieldKind,
@@ -53,14 +55,15 @@ pub struct Field {
 impl Field {
     /// A field whose expression may be null.
     ///
-    /// Nullable is the default as the mistake on this side costs time only. A nullable expression taken for a not-null one would
-    /// lose rows between pages.
+    /// Nullable is the default as the mistake on this side costs time only. A nullable expression
+    /// taken for a not-null one would lose rows between pages.
     #[must_use]
     pub const fn new(name: &'static str, kind: FieldKind, sql: &'static str) -> Self {
         Self { name, kind, sql, nullable: true }
     }
 
-    /// The same field, its expression never null: comparisons and order become those that a plain index serves.
+    /// The same field, its expression never null: comparisons and order become those that a plain
+    /// index serves.
     #[must_use]
     pub const fn not_null(self) -> Self {
         Self { nullable: false, ..self }
@@ -118,7 +121,10 @@ impl FieldKind {
 
     /// Whether `gt`, `ge`, `lt` and `le` apply.
     const fn is_ordered(self) -> bool {
-        matches!(self, Self::Text | Self::Key | Self::Decimal | Self::Integer | Self::Date | Self::Instant)
+        matches!(
+            self,
+            Self::Text | Self::Key | Self::Decimal | Self::Integer | Self::Date | Self::Instant
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! `orderby`: by which fields, in which direction.
 //!
-//! Null counts as smaller than everything, so it comes first ascending and last descending, and a page can begin after it.
+//! Null counts as smaller than everything, so it comes first ascending and last descending, and a
+//! page can begin after it.
 
 use std::fmt;
 
@@ -41,7 +42,9 @@ pub fn parse(text: &str, spec: &ListSpec) -> Result<Vec<Sort>, Vec<FieldError>> 
     for (index, part) in text.split(',').enumerate() {
         if index == MAX_TERMS {
             let detail = format!("orderby has more than {MAX_TERMS} fields");
-            errors.push(mistake(FieldCode::TooComplex, position, part, detail).param("maximum", MAX_TERMS));
+            errors.push(
+                mistake(FieldCode::TooComplex, position, part, detail).param("maximum", MAX_TERMS),
+            );
             break;
         }
         let at = position + part.chars().take_while(|c| c.is_whitespace()).count();
@@ -83,13 +86,28 @@ fn term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldEr
         (None, _) => false,
         (Some(word), None) if word.eq_ignore_ascii_case("asc") => false,
         (Some(word), None) if word.eq_ignore_ascii_case("desc") => true,
-        _ => return Err(mistake(FieldCode::Syntax, at, part, "a field, then asc, desc or nothing, is expected")),
+        _ => {
+            return Err(mistake(
+                FieldCode::Syntax,
+                at,
+                part,
+                "a field, then asc, desc or nothing, is expected",
+            ));
+        }
     };
     match fields.iter().find(|field| field.name == name) {
-        Some(field) if field.is_scalar() => Ok(Sort { field, descending, nullable: field.nullable }),
-        Some(_) => Err(mistake(FieldCode::NotFilterable, at, part, format!("{name} is a list and has no order"))),
+        Some(field) if field.is_scalar() => {
+            Ok(Sort { field, descending, nullable: field.nullable })
+        }
+        Some(_) => Err(mistake(
+            FieldCode::NotFilterable,
+            at,
+            part,
+            format!("{name} is a list and has no order"),
+        )),
         None => {
-            let names: Vec<&str> = fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
+            let names: Vec<&str> =
+                fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
             let shown: String = name.chars().take(60).collect();
             let detail = format!("{shown} cannot be ordered by");
             let error = mistake(FieldCode::NotFilterable, at, part, detail);
@@ -106,7 +124,8 @@ fn mistake(code: FieldCode, position: usize, part: &str, detail: impl Into<Strin
     FieldError::new("?orderby", code, detail).param("position", position).param("near", near)
 }
 
-/// Writes the order. Where there is no null, nothing is said of it: an index in its default order would not be used otherwise.
+/// Writes the order. Where there is no null, nothing is said of it: an index in its default order
+/// would not be used otherwise.
 pub fn write(sorts: &[Sort], out: &mut Fragment) {
     for (index, sort) in sorts.iter().enumerate() {
         out.sql(if index == 0 { "" } else { ", " }).field(sort.field);
@@ -119,8 +138,8 @@ pub fn write(sorts: &[Sort], out: &mut Fragment) {
     }
 }
 
-/// Writes the condition that a row comes after the one with these values: beyond it in the first field, or level with it there
-/// and after it in the others. Null stands for the smallest value.
+/// Writes the condition that a row comes after the one with these values: beyond it in the first
+/// field, or level with it there and after it in the others. Null stands for the smallest value.
 pub fn write_after(place: &[(Sort, Option<Literal>)], out: &mut Fragment) {
     // Says nothing new, but an index can begin at it, which it cannot at an OR.
     if let Some((sort, Some(value))) = place.first() {
@@ -141,9 +160,13 @@ fn write_beyond_or_level(place: &[(Sort, Option<Literal>)], out: &mut Fragment) 
     out.sql("(");
     match (value, sort.descending) {
         (Some(value), false) => out.field(sort.field).sql(" > ").bind(value.clone()),
-        (Some(value), true) if sort.nullable => {
-            out.field(sort.field).sql(" < ").bind(value.clone()).sql(" OR ").field(sort.field).sql(" IS NULL")
-        }
+        (Some(value), true) if sort.nullable => out
+            .field(sort.field)
+            .sql(" < ")
+            .bind(value.clone())
+            .sql(" OR ")
+            .field(sort.field)
+            .sql(" IS NULL"),
         (Some(value), true) => out.field(sort.field).sql(" < ").bind(value.clone()),
         (None, false) => out.field(sort.field).sql(" IS NOT NULL"),
         (None, true) => out.sql("FALSE"),
@@ -196,7 +219,10 @@ mod tests {
 
     fn errors(text: &str) -> Vec<(FieldCode, u64)> {
         let errors = parse(text, &SPEC).unwrap_err();
-        errors.into_iter().map(|error| (error.code, error.params["position"].as_u64().unwrap())).collect()
+        errors
+            .into_iter()
+            .map(|error| (error.code, error.params["position"].as_u64().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -222,7 +248,10 @@ mod tests {
             (",name", vec![(Syntax, 0)]),
             ("name up", vec![(Syntax, 0)]),
             ("name asc desc", vec![(Syntax, 0)]),
-            ("naem, äpfel desc,groups", vec![(NotFilterable, 0), (NotFilterable, 6), (NotFilterable, 17)]),
+            (
+                "naem, äpfel desc,groups",
+                vec![(NotFilterable, 0), (NotFilterable, 6), (NotFilterable, 17)],
+            ),
             ("name, price, name desc", vec![(Duplicate, 13)]),
             ("customer/number,customer.number", vec![(Duplicate, 16)]),
             ("number,name,price,state,customer/number,name", vec![(TooComplex, 40)]),
@@ -237,14 +266,31 @@ mod tests {
     fn the_place_after_a_row() {
         let number = || Some(Literal::Text("N".into()));
         for (text, value, expected) in [
-            ("price", Some(Literal::Integer(1)), "(p) >= $1 AND ((p) > $2 OR (p) = $3 AND ((n) > $4))"),
-            ("price desc", Some(Literal::Integer(1)), "(p) <= $1 AND ((p) < $2 OR (p) = $3 AND ((n) > $4))"),
-            ("name", Some(Literal::Integer(1)), "(a) >= $1 AND ((a) > $2 OR (a) = $3 AND ((n) > $4))"),
-            ("name desc", Some(Literal::Integer(1)), "((a) < $1 OR (a) IS NULL OR (a) = $2 AND ((n) > $3))"),
+            (
+                "price",
+                Some(Literal::Integer(1)),
+                "(p) >= $1 AND ((p) > $2 OR (p) = $3 AND ((n) > $4))",
+            ),
+            (
+                "price desc",
+                Some(Literal::Integer(1)),
+                "(p) <= $1 AND ((p) < $2 OR (p) = $3 AND ((n) > $4))",
+            ),
+            (
+                "name",
+                Some(Literal::Integer(1)),
+                "(a) >= $1 AND ((a) > $2 OR (a) = $3 AND ((n) > $4))",
+            ),
+            (
+                "name desc",
+                Some(Literal::Integer(1)),
+                "((a) < $1 OR (a) IS NULL OR (a) = $2 AND ((n) > $3))",
+            ),
             ("name", None, "((a) IS NOT NULL OR (a) IS NULL AND ((n) > $1))"),
             ("name desc", None, "(FALSE OR (a) IS NULL AND ((n) > $1))"),
         ] {
-            let place: Vec<_> = parse(text, &SPEC).unwrap().into_iter().zip([value, number()]).collect();
+            let place: Vec<_> =
+                parse(text, &SPEC).unwrap().into_iter().zip([value, number()]).collect();
             let sql = printed(|out| write_after(&place, out));
             assert_eq!(sql.split(" -- ").next(), Some(expected), "{text}");
         }

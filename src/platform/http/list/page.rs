@@ -17,7 +17,8 @@ pub struct Page {
     pub count: Option<i64>,
 }
 
-/// What stands at a field's name in a row, a dot leading into an object. What is not there is null, as is what lies in a null.
+/// What stands at a field's name in a row, a dot leading into an object. What is not there is null,
+/// as is what lies in a null.
 pub fn at<'a>(row: &'a Value, name: &str) -> &'a Value {
     name.split('.').try_fold(row, |inner, part| inner.get(part)).unwrap_or(&Value::Null)
 }
@@ -33,7 +34,10 @@ mod tests {
         let page = Page { value: vec![json!({"a": 1})], next_link: None, count: None };
         assert_eq!(serde_json::to_string(&page).unwrap(), r#"{"value":[{"a":1}]}"#);
         let page = Page { value: vec![], next_link: Some("/v1/x?cursor=y".into()), count: Some(0) };
-        assert_eq!(serde_json::to_string(&page).unwrap(), r#"{"value":[],"nextLink":"/v1/x?cursor=y","count":0}"#);
+        assert_eq!(
+            serde_json::to_string(&page).unwrap(),
+            r#"{"value":[],"nextLink":"/v1/x?cursor=y","count":0}"#
+        );
     }
 
     #[test]

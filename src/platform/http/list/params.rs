@@ -8,7 +8,7 @@ use crate::platform::http::problem::{FieldCode, FieldError};
 use crate::values::wire::Invalid;
 
 /// At most so many mistakes are listed; a query string of thousands of empty names has thousands.
-const MOST_ERRORS: usize = 100;
+const MAX_ERRORS: usize = 100;
 /// So much of an unknown name is repeated to the client.
 const NAME_SHOWN: usize = 60;
 
@@ -19,7 +19,8 @@ pub struct QueryParams {
 }
 
 impl QueryParams {
-    /// Reads a raw query string in which only `known` parameters may stand, each once. `+` is a space.
+    /// Reads a raw query string in which only `known` parameters may stand, each once. `+` is a
+    /// space.
     ///
     /// # Errors
     /// Every unknown, repeated or unreadable parameter.
@@ -29,7 +30,8 @@ impl QueryParams {
         if errors.is_empty() { Ok(params) } else { Err(errors) }
     }
 
-    /// As [`QueryParams::parse`], but goes on with what can be read. Names in `odata` may also be written with a `$`.
+    /// As [`QueryParams::parse`], but goes on with what can be read. Names in `odata` may also be
+    /// written with a `$`.
     pub(super) fn read(
         raw: &str,
         known: &[&'static str],
@@ -38,7 +40,7 @@ impl QueryParams {
     ) -> Self {
         let mut params = Self::default();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            if errors.len() >= MOST_ERRORS {
+            if errors.len() >= MAX_ERRORS {
                 break;
             }
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -56,12 +58,18 @@ impl QueryParams {
         known: &[&'static str],
         odata: &[&'static str],
     ) -> Result<(), FieldError> {
-        let written = decode(raw_name).map_err(|mistake| mistake.at(&shown(raw_name), "name of a parameter"))?;
+        let written = decode(raw_name)
+            .map_err(|mistake| mistake.at(&shown(raw_name), "name of a parameter"))?;
         let plain = known.iter().find(|name| **name == written);
-        let with_dollar = || written.strip_prefix('$').and_then(|bare| odata.iter().find(|name| **name == bare));
+        let with_dollar =
+            || written.strip_prefix('$').and_then(|bare| odata.iter().find(|name| **name == bare));
         let Some(&name) = plain.or_else(with_dollar) else { return Err(unknown(&written, known)) };
         if self.values.iter().any(|(seen, _)| *seen == name) {
-            let also = if odata.contains(&name) { format!(", be it as {name} or ${name}") } else { String::new() };
+            let also = if odata.contains(&name) {
+                format!(", be it as {name} or ${name}")
+            } else {
+                String::new()
+            };
             let detail = format!("the parameter {name} may stand once{also}");
             return Err(FieldError::new(format!("?{name}"), FieldCode::DuplicateField, detail));
         }
@@ -77,7 +85,8 @@ impl QueryParams {
         self.values.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_deref())
     }
 
-    /// The value of a parameter as its type reads it. None when it was not given, or is wrong: then it is among the errors.
+    /// The value of a parameter as its type reads it. None when it was not given, or is wrong: then
+    /// it is among the errors.
     pub fn parsed<T>(
         &self,
         name: &str,
@@ -85,16 +94,25 @@ impl QueryParams {
         errors: &mut Vec<FieldError>,
     ) -> Option<T> {
         let wrong = |invalid: Invalid| {
-            errors.push(FieldError::new(format!("?{name}"), field_code(invalid.kind), invalid.detail));
+            errors.push(FieldError::new(
+                format!("?{name}"),
+                field_code(invalid.kind),
+                invalid.detail,
+            ));
         };
         parse(self.get(name)?).map_err(wrong).ok()
     }
 
-    /// The value of a parameter that is true or false. None when it was not given, or is wrong: then it is among the errors.
+    /// The value of a parameter that is true or false. None when it was not given, or is wrong:
+    /// then it is among the errors.
     pub fn truth(&self, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
         let value = self.get(name)?.parse().ok();
         if value.is_none() {
-            errors.push(FieldError::new(format!("?{name}"), FieldCode::InvalidType, "has to be true or false"));
+            errors.push(FieldError::new(
+                format!("?{name}"),
+                FieldCode::InvalidType,
+                "has to be true or false",
+            ));
         }
         value
     }
@@ -108,7 +126,11 @@ fn unknown(written: &str, known: &[&'static str]) -> FieldError {
             let detail = format!("there is no parameter {name}; the nearest is {near}");
             FieldError::new(pointer, FieldCode::UnknownParameter, detail).param("nearest", near)
         }
-        None => FieldError::new(pointer, FieldCode::UnknownParameter, "this request takes no parameters"),
+        None => FieldError::new(
+            pointer,
+            FieldCode::UnknownParameter,
+            "this request takes no parameters",
+        ),
     }
 }
 
@@ -132,10 +154,16 @@ impl Mistake {
                 let detail = format!("in the {what} a % is not followed by two hexadecimal digits");
                 FieldError::new(pointer, FieldCode::Syntax, detail).param("position", *position)
             }
-            Self::Utf8 => FieldError::new(pointer, FieldCode::Syntax, format!("the {what} is not UTF-8 when decoded")),
-            Self::Control => {
-                FieldError::new(pointer, FieldCode::InvalidCharacter, format!("the {what} holds a control character"))
-            }
+            Self::Utf8 => FieldError::new(
+                pointer,
+                FieldCode::Syntax,
+                format!("the {what} is not UTF-8 when decoded"),
+            ),
+            Self::Control => FieldError::new(
+                pointer,
+                FieldCode::InvalidCharacter,
+                format!("the {what} holds a control character"),
+            ),
         }
     }
 }
@@ -158,7 +186,9 @@ fn decode_bytes(raw: &str) -> Result<Vec<u8>, Mistake> {
         decoded.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let mut digit = || bytes.next().and_then(|(_, byte)| hex(byte)).ok_or(Mistake::Percent(position));
+                let mut digit = || {
+                    bytes.next().and_then(|(_, byte)| hex(byte)).ok_or(Mistake::Percent(position))
+                };
                 digit()? * 16 + digit()?
             }
             other => other,
@@ -241,7 +271,7 @@ mod tests {
             assert_eq!(read(raw).1, [(pointer.to_owned(), code)], "{raw}");
         }
         assert_eq!(read("top=%&top=1&x=1&filter=%ff").1.len(), 4);
-        assert_eq!(read(&"a&".repeat(100_000)).1.len(), MOST_ERRORS);
+        assert_eq!(read(&"a&".repeat(100_000)).1.len(), MAX_ERRORS);
     }
 
     #[test]
@@ -249,7 +279,10 @@ mod tests {
         let errors = QueryParams::parse("$fitler=x", KNOWN).unwrap_err();
         assert_eq!(errors[0].params["nearest"], "filter");
         assert!(QueryParams::parse("a=1", &[]).unwrap_err()[0].params.is_empty());
-        assert!(QueryParams::parse("$top=1", KNOWN).is_err(), "only lists know the spelling of OData");
+        assert!(
+            QueryParams::parse("$top=1", KNOWN).is_err(),
+            "only lists know the spelling of OData"
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! A list request as a whole: read from the query string, turned into the parts of a diesel query, answered by a page.
+//! A list request as a whole: read from the query string, turned into the parts of a diesel query,
+//! answered by a page.
 
 use std::ops::RangeInclusive;
 
@@ -23,7 +24,8 @@ const PARAMETERS: &[&str] = &["top", "skip", "orderby", "filter", "count", "curs
 pub const TOP: RangeInclusive<i64> = 1..=1_000;
 /// How many it has when the request does not say.
 pub const DEFAULT_TOP: i64 = 50;
-/// How many may be skipped; whoever goes further follows the links, which cost the same however far.
+/// How many may be skipped; whoever goes further follows the links, which cost the same however
+/// far.
 const SKIP: RangeInclusive<i64> = 0..=10_000;
 
 /// A list request.
@@ -45,8 +47,9 @@ impl ListQuery {
     /// Reads the query string of a list at `path`.
     ///
     /// # Errors
-    /// `INVALID_FILTER` when filter or order are among what is wrong, else `INVALID_REQUEST`, with everything named; when all else
-    /// is right, `INVALID_CURSOR` for a cursor that was changed or belongs to another list.
+    /// `INVALID_FILTER` when filter or order are among what is wrong, else `INVALID_REQUEST`, with
+    /// everything named; when all else is right, `INVALID_CURSOR` for a cursor that was changed or
+    /// belongs to another list.
     pub fn parse(
         path: &str,
         raw_query: &str,
@@ -57,7 +60,8 @@ impl ListQuery {
         Self::parse_with(path, raw_query, &[], spec, key, today)
     }
 
-    /// As [`ListQuery::parse`], for a list with parameters of its own, which every page's link repeats.
+    /// As [`ListQuery::parse`], for a list with parameters of its own, which every page's link
+    /// repeats.
     ///
     /// # Errors
     /// As [`ListQuery::parse`].
@@ -79,7 +83,10 @@ impl ListQuery {
             errors.push(FieldError::new("?skip", FieldCode::NotAllowed, detail));
         }
         let others = errors.len();
-        let filter = params.get("filter").map(|text| Filter::parse(text, spec.fields, "?filter", today)).transpose();
+        let filter = params
+            .get("filter")
+            .map(|text| Filter::parse(text, spec.fields, "?filter", today))
+            .transpose();
         let filter = filter.unwrap_or_else(|wrong| {
             errors.extend(wrong);
             None
@@ -89,7 +96,11 @@ impl ListQuery {
             Vec::new()
         });
         if !errors.is_empty() {
-            let code = if errors.len() > others { ProblemCode::InvalidFilter } else { ProblemCode::InvalidRequest };
+            let code = if errors.len() > others {
+                ProblemCode::InvalidFilter
+            } else {
+                ProblemCode::InvalidRequest
+            };
             return Err(Problem::with_errors(code, errors));
         }
         let list = Self {
@@ -111,7 +122,9 @@ impl ListQuery {
     fn at_cursor(self) -> Result<Self, Problem> {
         let Some(cursor) = self.params.get("cursor") else { return Ok(self) };
         if !self.key.is_known() {
-            return Err(Problem::unavailable("the secret of list cursors was not read since the start"));
+            return Err(Problem::unavailable(
+                "the secret of list cursors was not read since the start",
+            ));
         }
         let order = self.order_text();
         match cursor::read(&self.key, &self.identity(&order), &self.sorts, cursor) {
@@ -142,8 +155,8 @@ impl ListQuery {
         self.params.get("orderby").is_none()
     }
 
-    /// Returns whether the page takes the rows as they come: all of them, in the resource's own order,
-    /// without a count. An index serves it.
+    /// Returns whether the page takes the rows as they come: all of them, in the resource's own
+    /// order, without a count. An index serves it.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.is_in_default_order() && !self.is_filtered() && !self.counts
@@ -169,7 +182,8 @@ impl ListQuery {
         let mut fragment = Fragment::new(self.today);
         self.write_filter(&mut fragment);
         if let Some(values) = &self.after {
-            let place: Vec<(Sort, Option<Literal>)> = self.sorts.iter().copied().zip(values.iter().cloned()).collect();
+            let place: Vec<(Sort, Option<Literal>)> =
+                self.sorts.iter().copied().zip(values.iter().cloned()).collect();
             fragment.sql(" AND ");
             order::write_after(&place, &mut fragment);
         }
@@ -201,7 +215,8 @@ impl ListQuery {
         SqlOrdering::new(fragment)
     }
 
-    /// How many rows to read: one more than the page holds, which tells whether there is a next one.
+    /// How many rows to read: one more than the page holds, which tells whether there is a next
+    /// one.
     #[must_use]
     pub const fn limit(&self) -> i64 {
         self.top + 1
@@ -213,7 +228,8 @@ impl ListQuery {
         self.skip
     }
 
-    /// Makes the page of the rows that were read, as the client will see them: its cursor is taken from the last one's JSON.
+    /// Makes the page of the rows that were read, as the client will see them: its cursor is taken
+    /// from the last one's JSON.
     #[must_use]
     pub fn page(&self, mut rows: Vec<Value>, count: Option<i64>) -> Page {
         let top = usize::try_from(self.top).unwrap_or(usize::MAX);
@@ -223,7 +239,8 @@ impl ListQuery {
         Page { value: rows, next_link, count }
     }
 
-    /// The link to the page after a row. `skip` is done with; all else the request said, it says again.
+    /// The link to the page after a row. `skip` is done with; all else the request said, it says
+    /// again.
     fn link_after(&self, row: &Value) -> String {
         let values: Vec<Value> = self.sorts.iter().map(|sort| self.sort_value(sort, row)).collect();
         let order = self.order_text();
@@ -244,13 +261,21 @@ impl ListQuery {
         let value = page::at(row, sort.field.name);
         if cursor::place(sort, value).is_none() {
             // Better a link that answers 400 than a list that ends early: the defect shows.
-            tracing::error!(path = self.path, field = sort.field.name, "a row has no sort value of the field's kind");
+            tracing::error!(
+                path = self.path,
+                field = sort.field.name,
+                "a row has no sort value of the field's kind"
+            );
         }
         value.clone()
     }
 
     fn identity<'a>(&'a self, order: &'a str) -> ListIdentity<'a> {
-        ListIdentity { path: &self.path, filter: self.params.get("filter").unwrap_or_default(), order }
+        ListIdentity {
+            path: &self.path,
+            filter: self.params.get("filter").unwrap_or_default(),
+            order,
+        }
     }
 
     fn order_text(&self) -> String {
@@ -258,7 +283,8 @@ impl ListQuery {
     }
 }
 
-/// The path with the list's own parameters, as far as they were given: what the pages have in common.
+/// The path with the list's own parameters, as far as they were given: what the pages have in
+/// common.
 fn with_own(path: &str, own: &[&'static str], params: &QueryParams) -> String {
     let mut text = path.to_owned();
     for name in own {
@@ -271,11 +297,15 @@ fn with_own(path: &str, own: &[&'static str], params: &QueryParams) -> String {
 }
 
 /// The order the request names, or the resource's own. A mistake in the latter is a defect.
-fn order_of(named: Option<&str>, spec: &ListSpec) -> Result<Result<Vec<Sort>, Vec<FieldError>>, Problem> {
+fn order_of(
+    named: Option<&str>,
+    spec: &ListSpec,
+) -> Result<Result<Vec<Sort>, Vec<FieldError>>, Problem> {
     let sorts = match named {
         Some(text) => order::parse(text, spec),
-        None => Ok(order::parse(spec.default_order, spec)
-            .map_err(|_| Problem::internal(format!("the default order {} is wrong", spec.default_order)))?),
+        None => Ok(order::parse(spec.default_order, spec).map_err(|_| {
+            Problem::internal(format!("the default order {} is wrong", spec.default_order))
+        })?),
     };
     match &sorts {
         Ok(sorts) if sorts.last().is_none_or(|last| last.field.name != spec.tie) => {
@@ -293,28 +323,40 @@ fn collect<T>(result: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Op
 ///
 /// # Errors
 /// When it is none, or lies outside the range.
-pub fn number(params: &QueryParams, name: &str, default: i64, range: RangeInclusive<i64>) -> Result<i64, FieldError> {
+pub fn number(
+    params: &QueryParams,
+    name: &str,
+    default: i64,
+    range: RangeInclusive<i64>,
+) -> Result<i64, FieldError> {
     let Some(text) = params.get(name) else { return Ok(default) };
     let (minimum, maximum) = (*range.start(), *range.end());
     let detail = format!("{name} is a whole number from {minimum} to {maximum}");
     let wrong = |code| {
-        FieldError::new(format!("?{name}"), code, detail.clone()).param("minimum", minimum).param("maximum", maximum)
+        FieldError::new(format!("?{name}"), code, detail.clone())
+            .param("minimum", minimum)
+            .param("maximum", maximum)
     };
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong(FieldCode::InvalidValue));
     }
     // What does not fit into 64 bits is out of range as well.
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| wrong(FieldCode::OutOfRange))
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| wrong(FieldCode::OutOfRange))
 }
 
 fn truth(params: &QueryParams, name: &str) -> Result<bool, FieldError> {
     match params.get(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(_) => {
-            Err(FieldError::new(format!("?{name}"), FieldCode::InvalidValue, format!("{name} is true or false")))
-        }
+        Some(_) => Err(FieldError::new(
+            format!("?{name}"),
+            FieldCode::InvalidValue,
+            format!("{name} is true or false"),
+        )),
     }
 }
 
@@ -347,13 +389,18 @@ mod tests {
     }
 
     fn rows(count: usize) -> Vec<Value> {
-        (0..count).map(|n| json!({"number": format!("N{n}"), "price": "1.5", "customer": null})).collect()
+        (0..count)
+            .map(|n| json!({"number": format!("N{n}"), "price": "1.5", "customer": null}))
+            .collect()
     }
 
     /// The problem's code and, of each error, pointer and code.
     fn refused(raw: &str) -> (ProblemCode, Vec<(String, FieldCode)>) {
         let problem = parse(raw).expect_err(raw);
-        (problem.code, problem.errors.into_iter().map(|error| (error.pointer, error.code)).collect())
+        (
+            problem.code,
+            problem.errors.into_iter().map(|error| (error.pointer, error.code)).collect(),
+        )
     }
 
     #[test]
@@ -362,7 +409,10 @@ mod tests {
         assert_eq!((list.limit(), list.offset(), list.wants_count()), (51, 0, false));
         assert_eq!(condition(&list), "TRUE -- binds: []");
         assert_eq!(debug_query::<Pg, _>(&list.ordering()).to_string(), "(n) ASC -- binds: []");
-        assert_eq!(list.page(rows(50), Some(50)), Page { value: rows(50), next_link: None, count: Some(50) });
+        assert_eq!(
+            list.page(rows(50), Some(50)),
+            Page { value: rows(50), next_link: None, count: Some(50) }
+        );
     }
 
     #[test]
@@ -409,24 +459,33 @@ mod tests {
         };
         let plain = cursor("");
         assert!(parse(&format!("cursor={plain}")).is_ok());
-        assert!(parse(&format!("top=7&cursor={plain}&orderby=number")).is_ok(), "the same order, said");
+        assert!(
+            parse(&format!("top=7&cursor={plain}&orderby=number")).is_ok(),
+            "the same order, said"
+        );
         for other in ["orderby=number+desc&", "orderby=price&", "filter=price+eq+1&"] {
             let (code, errors) = refused(&format!("{other}cursor={plain}"));
             assert_eq!((code, errors.len()), (ProblemCode::InvalidCursor, 1), "{other}");
         }
         for wrong in ["", "x", "%C3%84", &plain[1..], &cursor("orderby=price")] {
-            assert_eq!(refused(&format!("cursor={wrong}")).0, ProblemCode::InvalidCursor, "{wrong}");
+            assert_eq!(
+                refused(&format!("cursor={wrong}")).0,
+                ProblemCode::InvalidCursor,
+                "{wrong}"
+            );
         }
         let today = NaiveDate::from_ymd_opt(2031, 5, 15).unwrap();
         let raw = format!("cursor={plain}");
-        let elsewhere = ListQuery::parse("/v1/campaigns", &raw, &SPEC, &CursorKey::new("secret"), today);
+        let elsewhere =
+            ListQuery::parse("/v1/campaigns", &raw, &SPEC, &CursorKey::new("secret"), today);
         assert_eq!(elsewhere.unwrap_err().code, ProblemCode::InvalidCursor);
     }
 
     #[test]
     fn everything_wrong_is_named_at_once() {
         use FieldCode::{
-            DuplicateField, InvalidValue, NotAllowed, NotFilterable, OutOfRange, Syntax, UnknownParameter,
+            DuplicateField, InvalidValue, NotAllowed, NotFilterable, OutOfRange, Syntax,
+            UnknownParameter,
         };
         let named = |errors: &[(&str, FieldCode)]| -> Vec<(String, FieldCode)> {
             errors.iter().map(|(pointer, code)| ((*pointer).to_owned(), *code)).collect()

@@ -1,12 +1,14 @@
 //! SQL with bound parameters, in the shape diesel's `filter` and `order` take.
 //!
-//! The fields' expressions are plain text, so diesel cannot check that their tables are in the query; the rooms' list tests do.
-//! In exchange one parser serves every resource, joined or not.
+//! The fields' expressions are plain text, so diesel cannot check that their tables are in the
+//! query; the rooms' list tests do. In exchange one parser serves every resource, joined or not.
 
 use chrono::NaiveDate;
 use diesel::QueryResult;
 use diesel::expression::expression_types::NotSelectable;
-use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate};
+use diesel::expression::{
+    AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate,
+};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Date, Numeric, Text, Timestamptz, Uuid};
@@ -81,7 +83,9 @@ impl QueryFragment<Pg> for Fragment {
                 Piece::Bind(Literal::Decimal(value)) => out.push_bind_param::<Numeric, _>(value)?,
                 Piece::Bind(Literal::Integer(value)) => out.push_bind_param::<BigInt, _>(value)?,
                 Piece::Bind(Literal::Date(value)) => out.push_bind_param::<Date, _>(value)?,
-                Piece::Bind(Literal::Instant(value)) => out.push_bind_param::<Timestamptz, _>(value)?,
+                Piece::Bind(Literal::Instant(value)) => {
+                    out.push_bind_param::<Timestamptz, _>(value)?
+                }
                 Piece::Bind(Literal::Boolean(value)) => out.push_bind_param::<Bool, _>(value)?,
                 Piece::Bind(Literal::Uuid(value)) => out.push_bind_param::<Uuid, _>(value)?,
             }

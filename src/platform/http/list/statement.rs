@@ -1,5 +1,5 @@
-//! Whole statements with conditions of clients in them, where diesel's own language does not reach: common table expressions,
-//! insertions and deletions from selections.
+//! Whole statements with conditions of clients in them, where diesel's own language does not reach:
+//! common table expressions, insertions and deletions from selections.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -20,8 +20,8 @@ enum Piece {
     Uuid(Uuid),
 }
 
-/// A statement as it is being written; executed, or loaded by the names of its columns. Parameters count from `$1` in the order
-/// in which they are added, so that later text can refer to them.
+/// A statement as it is being written; executed, or loaded by the names of its columns. Parameters
+/// count from `$1` in the order in which they are added, so that later text can refer to them.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
     pieces: Vec<Piece>,
@@ -79,8 +79,12 @@ impl Statement {
             #[diesel(sql_type = BigInt)]
             count: i64,
         }
-        let question = self.sql("SELECT count(*) AS count FROM ").sql(relation).sql(" WHERE ").condition(condition);
-        Ok(question.get_result::<Count>(conn).await?.count)
+        let query = self
+            .sql("SELECT count(*) AS count FROM ")
+            .sql(relation)
+            .sql(" WHERE ")
+            .condition(condition);
+        Ok(query.get_result::<Count>(conn).await?.count)
     }
 
     fn with(mut self, piece: Piece) -> Self {
@@ -91,7 +95,8 @@ impl Statement {
 
 impl QueryFragment<Pg> for Statement {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // The conditions bring another text each time; kept prepared statements would only grow in number.
+        // The conditions bring another text each time; kept prepared statements would only grow in
+        // number.
         out.unsafe_to_cache_prepared();
         for piece in &self.pieces {
             match piece {

@@ -5,10 +5,12 @@ use super::super::literal::Literal;
 use super::super::sql::Fragment;
 use super::tree::{Expr, Op, Part};
 
-/// Writes a condition. Its SQL may be null where the filter is false; a `not` around it puts that right.
+/// Writes a condition. Its SQL may be null where the filter is false; a `not` around it puts that
+/// right.
 ///
-/// SQL's three-valued `AND` and `OR` are true exactly where they would be with false in place of null, so only `NOT` has to make
-/// the difference, and comparisons at the top stay as plain as an index wants them.
+/// SQL's three-valued `AND` and `OR` are true exactly where they would be with false in place of
+/// null, so only `NOT` has to make the difference, and comparisons at the top stay as plain as an
+/// index wants them.
 pub fn write(expr: &Expr, out: &mut Fragment) {
     match expr {
         Expr::And(parts) => joined(parts, " AND ", out),
@@ -43,7 +45,9 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
                 out.field(field).sql(" && ").texts(values);
             }
             None => {
-                out.sql("EXISTS (SELECT FROM unnest(").field(field).sql(") AS element(value) WHERE ");
+                out.sql("EXISTS (SELECT FROM unnest(")
+                    .field(field)
+                    .sql(") AS element(value) WHERE ");
                 write(inner, out);
                 out.sql(")");
             }
@@ -71,8 +75,9 @@ const fn sign(op: Op, nullable: bool) -> &'static str {
     }
 }
 
-/// Keys are upper-case on both sides, so `LIKE` does and can use an index on the "C" collation. Texts need a collation that knows
-/// other letters than ASCII's: the columns' own "C" would leave Ä and ä apart.
+/// Keys are upper-case on both sides, so `LIKE` does and can use an index on the "C" collation.
+/// Texts need a collation that knows other letters than ASCII's: the columns' own "C" would leave Ä
+/// and ä apart.
 fn matching(field: &'static super::super::Field, part: Part, text: &str, out: &mut Fragment) {
     let like = if field.kind == FieldKind::Key { " LIKE " } else { " COLLATE \"default\" ILIKE " };
     out.field(field).sql(like).bind(Literal::Text(pattern(part, text)));
@@ -87,15 +92,18 @@ fn pattern(part: Part, text: &str) -> String {
     }
 }
 
-/// The values, when the condition on an element only says that it is one of them: then the array operator does, which has an
-/// index where `EXISTS` has none.
+/// The values, when the condition on an element only says that it is one of them: then the array
+/// operator does, which has an index where `EXISTS` has none.
 fn plain_values(expr: &Expr) -> Option<Vec<String>> {
     match expr {
         Expr::Compare(_, Op::Eq, Literal::Text(value)) => Some(vec![value.clone()]),
-        Expr::In(_, values) => {
-            values.iter().map(|value| if let Literal::Text(text) = value { Some(text.clone()) } else { None }).collect()
+        Expr::In(_, values) => values
+            .iter()
+            .map(|value| if let Literal::Text(text) = value { Some(text.clone()) } else { None })
+            .collect(),
+        Expr::Or(parts) => {
+            parts.iter().map(plain_values).collect::<Option<Vec<_>>>().map(|all| all.concat())
         }
-        Expr::Or(parts) => parts.iter().map(plain_values).collect::<Option<Vec<_>>>().map(|all| all.concat()),
         _ => None,
     }
 }

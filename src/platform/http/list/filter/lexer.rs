@@ -73,19 +73,28 @@ impl<'a> Lexer<'a> {
                 Ok(Token::Sign(first))
             }
             '0'..='9' | '-' | '+' => {
-                let bare = self.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '+' | '-'));
+                let bare = self.take_while(|c| {
+                    c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '+' | '-')
+                });
                 Ok(Token::Bare(bare.to_owned()))
             }
             _ if is_name(first) => {
-                let word = self.take_while(|c| is_name(c) || c.is_ascii_digit() || matches!(c, '.' | '/'));
+                let word =
+                    self.take_while(|c| is_name(c) || c.is_ascii_digit() || matches!(c, '.' | '/'));
                 Ok(Token::Word(word.replace('/', ".")))
             }
-            _ if forbidden(first) => Err(self.cut(FieldCode::InvalidCharacter, "a control character stands here")),
-            _ => Err(self.cut(FieldCode::Syntax, "this character belongs to nothing the filter knows")),
+            _ if forbidden(first) => {
+                Err(self.cut(FieldCode::InvalidCharacter, "a control character stands here"))
+            }
+            _ => {
+                Err(self
+                    .cut(FieldCode::Syntax, "this character belongs to nothing the filter knows"))
+            }
         }
     }
 
-    /// An id may begin with a letter; it is one only if nothing that could belong to a name follows.
+    /// An id may begin with a letter; it is one only if nothing that could belong to a name
+    /// follows.
     fn id(&mut self) -> Option<&'a str> {
         let (candidate, after) = self.rest.split_at_checked(ID_LENGTH)?;
         let ends = !after.starts_with(|c: char| is_name(c) || c.is_ascii_digit() || c == '-');
@@ -106,7 +115,11 @@ impl<'a> Lexer<'a> {
             match self.rest.chars().next() {
                 None => return Err(open),
                 Some('\'') => self.advance(1),
-                Some(_) => return Err(self.cut(FieldCode::InvalidCharacter, "a control character stands here")),
+                Some(_) => {
+                    return Err(
+                        self.cut(FieldCode::InvalidCharacter, "a control character stands here")
+                    );
+                }
             }
             if !self.rest.starts_with('\'') {
                 return Ok(Token::Quoted(text));

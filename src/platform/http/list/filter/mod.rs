@@ -1,4 +1,5 @@
-//! The filter language, a subset of OData's `$filter`: over the fields of a list, and over contacts for segment criteria.
+//! The filter language, a subset of OData's `$filter`: over the fields of a list, and over contacts
+//! for segment criteria.
 //!
 //! | what | how |
 //! | --- | --- |
@@ -9,9 +10,10 @@
 //! | lists | `field/any(x: x eq 'A' or x eq 'B')`; `field/any()`: not empty |
 //! | together | `not`, then `and`, then `or`; parentheses |
 //!
-//! Logic has two values, as OData's comparisons do: a comparison with null is false, except that `ne` is the opposite of `eq`. So
-//! `not (x gt 5)` holds where x is null, and every row meets either a filter or its negation: what a segment's REDUCE removes and
-//! what REFINE keeps by one filter are complements.
+//! Logic has two values, as OData's comparisons do: a comparison with null is false, except that
+//! `ne` is the opposite of `eq`. So `not (x gt 5)` holds where x is null, and every row meets
+//! either a filter or its negation: what a segment's REDUCE removes and what REFINE keeps by one
+//! filter are complements.
 
 mod compile;
 mod lexer;
@@ -44,10 +46,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter over `fields`; `pointer` says where it stands in the request (`?filter`, `/filter`).
+    /// Reads a filter over `fields`; `pointer` says where it stands in the request (`?filter`,
+    /// `/filter`).
     ///
     /// # Errors
-    /// Everything that is wrong, up to the first mistake of syntax; `params.position` counts characters from 0.
+    /// Everything that is wrong, up to the first mistake of syntax; `params.position` counts
+    /// characters from 0.
     pub fn parse(
         text: &str,
         fields: &'static [Field],

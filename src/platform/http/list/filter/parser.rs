@@ -1,5 +1,5 @@
-//! From tokens to the tree. Mistakes about names and values are collected; one about the structure ends the reading, as what
-//! follows it would be guesses.
+//! From tokens to the tree. Mistakes about names and values are collected; one about the structure
+//! ends the reading, as what follows it would be guesses.
 
 use super::super::literal::{Literal, Written};
 use super::super::{Field, FieldKind};
@@ -28,10 +28,21 @@ pub fn parse(text: &str, fields: &'static [Field], pointer: &str) -> Result<Expr
     let length = text.chars().take(MAX_LENGTH + 1).count();
     if length > MAX_LENGTH {
         let detail = format!("the filter has more than {MAX_LENGTH} characters");
-        return Err(vec![FieldError::new(pointer, FieldCode::TooLong, detail).param("maximum", MAX_LENGTH)]);
+        return Err(vec![
+            FieldError::new(pointer, FieldCode::TooLong, detail).param("maximum", MAX_LENGTH),
+        ]);
     }
-    let mut parser =
-        Parser { tokens: &[], length, text, pointer, fields, variable: None, errors: Vec::new(), terms: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens: &[],
+        length,
+        text,
+        pointer,
+        fields,
+        variable: None,
+        errors: Vec::new(),
+        terms: 0,
+        depth: 0,
+    };
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
         Err(cut) => {
@@ -62,7 +73,11 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn whole(&mut self) -> Parsed {
         let tree = self.either()?;
-        if self.tokens.is_empty() { Ok(tree) } else { Err(self.syntax("and, or, or the end is expected")) }
+        if self.tokens.is_empty() {
+            Ok(tree)
+        } else {
+            Err(self.syntax("and, or, or the end is expected"))
+        }
     }
 
     /// Conditions with `or` between them.
@@ -75,7 +90,12 @@ impl<'a> Parser<'a> {
         self.row("and", Self::one, Expr::And)
     }
 
-    fn row(&mut self, word: &str, item: fn(&mut Self) -> Parsed, join: fn(Vec<Expr>) -> Expr) -> Parsed {
+    fn row(
+        &mut self,
+        word: &str,
+        item: fn(&mut Self) -> Parsed,
+        join: fn(Vec<Expr>) -> Expr,
+    ) -> Parsed {
         let first = item(self)?;
         let mut rest = Vec::new();
         while self.take_word(word) {
@@ -131,13 +151,15 @@ impl<'a> Parser<'a> {
             let field = self.field(word, position);
             return self.comparison(field, position);
         }
-        if let Some((_, part)) = Part::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
+        if let Some((_, part)) = Part::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(word))
+        {
             return self.function(*part);
         }
         match word.rsplit_once('.') {
             Some((list, any)) if any.eq_ignore_ascii_case("any") => self.any(list, position),
             _ => {
-                let detail = "no such function; contains, startswith, endswith and list/any are known";
+                let detail =
+                    "no such function; contains, startswith, endswith and list/any are known";
                 self.note(FieldCode::Syntax, position, detail);
                 Err(Stop)
             }
@@ -153,7 +175,9 @@ impl<'a> Parser<'a> {
         let found = Op::ALL.into_iter().find(|(name, _)| self.take_word(name));
         let Some((name, op)) = found else {
             let ends = self.tokens.first().is_none_or(|next| match &next.token {
-                Token::Word(word) => word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or"),
+                Token::Word(word) => {
+                    word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or")
+                }
                 token => *token == Token::Sign(')'),
             });
             return match field {
@@ -172,17 +196,26 @@ impl<'a> Parser<'a> {
         let Some(written) = self.written() else {
             return Err(self.syntax("a value is expected; texts stand in single quotes"));
         };
-        Ok(field.and_then(|field| Some(Expr::Compare(field, op, self.literal(field, written, at)?))))
+        Ok(field
+            .and_then(|field| Some(Expr::Compare(field, op, self.literal(field, written, at)?))))
     }
 
     /// Whether the operator can be used on the field; a list takes none.
-    fn suits(&mut self, field: &Field, name: &str, op: Op, operator: usize, position: usize) -> bool {
+    fn suits(
+        &mut self,
+        field: &Field,
+        name: &str,
+        op: Op,
+        operator: usize,
+        position: usize,
+    ) -> bool {
         if !self.single(field, position) {
             return false;
         }
         let suits = matches!(op, Op::Eq | Op::Ne) || field.kind.is_ordered();
         if !suits {
-            let detail = format!("{} cannot be compared with {name}; eq, ne and in can be used", field.name);
+            let detail =
+                format!("{} cannot be compared with {name}; eq, ne and in can be used", field.name);
             self.note(FieldCode::NotFilterable, operator, detail);
         }
         suits
@@ -203,7 +236,9 @@ impl<'a> Parser<'a> {
             Op::Eq => Some(Expr::IsNull(field)),
             Op::Ne => Some(Expr::IsNotNull(field)),
             _ => {
-                let detail = format!("null is neither more nor less than anything; {name} cannot be used with it");
+                let detail = format!(
+                    "null is neither more nor less than anything; {name} cannot be used with it"
+                );
                 self.note(FieldCode::InvalidValue, at, detail);
                 None
             }
@@ -253,7 +288,9 @@ impl<'a> Parser<'a> {
             return Err(self.syntax("a text in single quotes is expected"));
         };
         self.expect_sign(')')?;
-        let Some(field) = field.filter(|field| self.single(field, position)) else { return Ok(None) };
+        let Some(field) = field.filter(|field| self.single(field, position)) else {
+            return Ok(None);
+        };
         if !field.kind.is_text() {
             self.note(FieldCode::NotFilterable, position, format!("{} is no text", field.name));
             return Ok(None);
@@ -270,7 +307,11 @@ impl<'a> Parser<'a> {
         let element = match field.map(|field| field.kind.element()) {
             Some(Some(FieldKind::Key)) => &KEY_ELEMENT,
             Some(None) => {
-                self.note(FieldCode::NotFilterable, position, format!("{list} is no list; compare it without any"));
+                self.note(
+                    FieldCode::NotFilterable,
+                    position,
+                    format!("{list} is no list; compare it without any"),
+                );
                 &TEXT_ELEMENT
             }
             _ => &TEXT_ELEMENT,
@@ -279,8 +320,16 @@ impl<'a> Parser<'a> {
             return Ok(field.map(|field| Expr::Any(field, None)));
         }
         let name = match self.tokens.first() {
-            Some(Placed { token: Token::Word(name), .. }) if !is_reserved(name) && !name.contains('.') => name,
-            _ => return Err(self.syntax("a name for the element is expected, as in any(x: x eq 'CODE')")),
+            Some(Placed { token: Token::Word(name), .. })
+                if !is_reserved(name) && !name.contains('.') =>
+            {
+                name
+            }
+            _ => {
+                return Err(
+                    self.syntax("a name for the element is expected, as in any(x: x eq 'CODE')")
+                );
+            }
         };
         self.skip();
         self.expect_sign(':')?;
@@ -300,7 +349,8 @@ impl<'a> Parser<'a> {
             }
             let variable: String = variable.chars().take(NAME_SHOWN).collect();
             let detail = format!("inside any only its element {variable} can be compared");
-            self.note(FieldCode::NotFilterable, position, detail).insert("nearest".to_owned(), variable.into());
+            self.note(FieldCode::NotFilterable, position, detail)
+                .insert("nearest".to_owned(), variable.into());
             return None;
         }
         let found = self.fields.iter().find(|field| field.name == name);
@@ -361,7 +411,11 @@ impl<'a> Parser<'a> {
     }
 
     fn expect_sign(&mut self, wanted: char) -> Result<(), Stop> {
-        if self.take_sign(wanted) { Ok(()) } else { Err(self.syntax(&format!("{wanted} is expected"))) }
+        if self.take_sign(wanted) {
+            Ok(())
+        } else {
+            Err(self.syntax(&format!("{wanted} is expected")))
+        }
     }
 
     fn skip(&mut self) {
@@ -379,7 +433,8 @@ impl<'a> Parser<'a> {
     }
 
     fn too_complex(&mut self, detail: &str, maximum: usize) -> Stop {
-        self.note(FieldCode::TooComplex, self.position(), detail).insert("maximum".to_owned(), maximum.into());
+        self.note(FieldCode::TooComplex, self.position(), detail)
+            .insert("maximum".to_owned(), maximum.into());
         Stop
     }
 
@@ -391,7 +446,9 @@ impl<'a> Parser<'a> {
         detail: impl Into<String>,
     ) -> &mut serde_json::Map<String, serde_json::Value> {
         let near: String = self.text.chars().skip(position).take(NEAR_SHOWN).collect();
-        let error = FieldError::new(self.pointer, code, detail).param("position", position).param("near", near);
+        let error = FieldError::new(self.pointer, code, detail)
+            .param("position", position)
+            .param("near", near);
         &mut self.errors.push_mut(error).params
     }
 }
@@ -399,5 +456,8 @@ impl<'a> Parser<'a> {
 /// Words that cannot name a field.
 fn is_reserved(word: &str) -> bool {
     let words = ["and", "or", "not", "in", "null", "true", "false"];
-    words.into_iter().chain(Op::ALL.map(|(name, _)| name)).any(|reserved| reserved.eq_ignore_ascii_case(word))
+    words
+        .into_iter()
+        .chain(Op::ALL.map(|(name, _)| name))
+        .any(|reserved| reserved.eq_ignore_ascii_case(word))
 }

@@ -55,8 +55,14 @@ pub enum Op {
 
 impl Op {
     /// Every operator with its name.
-    pub const ALL: [(&'static str, Self); 6] =
-        [("eq", Self::Eq), ("ne", Self::Ne), ("gt", Self::Gt), ("ge", Self::Ge), ("lt", Self::Lt), ("le", Self::Le)];
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("eq", Self::Eq),
+        ("ne", Self::Ne),
+        ("gt", Self::Gt),
+        ("ge", Self::Ge),
+        ("lt", Self::Lt),
+        ("le", Self::Le),
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -98,7 +104,9 @@ impl Part {
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::And(parts) => joined(f, parts, " and ", |part| matches!(part, Self::And(_) | Self::Or(_))),
+            Self::And(parts) => {
+                joined(f, parts, " and ", |part| matches!(part, Self::And(_) | Self::Or(_)))
+            }
             Self::Or(parts) => joined(f, parts, " or ", |part| matches!(part, Self::Or(_))),
             Self::Not(inner) => write!(f, "not ({inner})"),
             Self::Compare(field, op, value) => write!(f, "{} {} {value}", field.name, op.name()),
@@ -120,7 +128,12 @@ impl fmt::Display for Expr {
     }
 }
 
-fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str, enclose: fn(&Expr) -> bool) -> fmt::Result {
+fn joined(
+    f: &mut fmt::Formatter<'_>,
+    parts: &[Expr],
+    word: &str,
+    enclose: fn(&Expr) -> bool,
+) -> fmt::Result {
     for (index, part) in parts.iter().enumerate() {
         f.write_str(if index == 0 { "" } else { word })?;
         if enclose(part) { write!(f, "({part})")? } else { write!(f, "{part}")? }

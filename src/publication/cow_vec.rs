@@ -1,23 +1,25 @@
-//! A list in pages that snapshots share: changing one place copies its page, once per step, and nothing else.
+//! A list in pages that snapshots share: changing one place copies its page, once per step, and
+//! nothing else.
 
 use std::sync::Arc;
 
-/// Places in one page: small enough to copy for one change, large enough that the list of pages stays short.
+/// Places in one page: small enough to copy for one change, large enough that the list of pages
+/// stays short.
 const PAGE: usize = 256;
 
 /// A list of values by dense number. Places never set hold the default.
 #[derive(Debug, Clone)]
-pub struct Paged<T> {
+pub struct CowVec<T> {
     pages: Vec<Arc<Vec<T>>>,
 }
 
-impl<T> Default for Paged<T> {
+impl<T> Default for CowVec<T> {
     fn default() -> Self {
         Self { pages: Vec::new() }
     }
 }
 
-impl<T: Clone + Default> Paged<T> {
+impl<T: Clone + Default> CowVec<T> {
     /// The value at a place, if its page was ever written.
     #[must_use]
     pub fn get(&self, index: u32) -> Option<&T> {
@@ -25,8 +27,8 @@ impl<T: Clone + Default> Paged<T> {
         self.pages.get(page)?.get(place)
     }
 
-    /// The value at a place, to be changed; the page is copied if another snapshot shares it. `None` never occurs: the
-    /// pages up to the place are added first.
+    /// The value at a place, to be changed; the page is copied if another snapshot shares it.
+    /// `None` never occurs: the pages up to the place are added first.
     pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         let (page, place) = split(index);
         while self.pages.len() <= page {

@@ -1,7 +1,8 @@
-//! Dense numbers for business keys: everything behind the edge of the snapshot works with the numbers.
+//! Dense numbers for business keys: everything behind the edge of the snapshot works with the
+//! numbers.
 //!
-//! A key keeps its number as long as snapshots are advanced, whether or not anything still bears it; a rebuild numbers anew.
-//! *Invariant:* so the numbers never leave the snapshot.
+//! A key keeps its number as long as snapshots are advanced, whether or not anything still bears
+//! it; a rebuild numbers anew. *Invariant:* so the numbers never leave the snapshot.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
@@ -9,32 +10,33 @@ use std::sync::{Arc, OnceLock};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use smol_str::SmolStr;
 
-use super::paged::Paged;
+use super::cow_vec::CowVec;
 
 /// Parts of the table that are copied on their own: a million keys make parts of four thousand.
 const SHARDS: usize = 256;
 
 /// A numbering of keys.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct Interner {
     hasher: DefaultHashBuilder,
     /// The numbers, by the hash of their keys; the keys themselves lie in `texts` only.
     shards: Vec<Arc<HashTable<u32>>>,
     /// Keys of up to 23 bytes lie in place: nearly all of them.
-    texts: Paged<Option<SmolStr>>,
+    texts: CowVec<Option<SmolStr>>,
     next: u32,
-    /// The numbers in the order of their keys, once somebody has asked. Shared until a key is added: most steps add none.
+    /// The numbers in the order of their keys, once somebody has asked. Shared until a key is
+    /// added: most steps add none.
     order: Arc<OnceLock<Arc<[u32]>>>,
 }
 
-impl Names {
+impl Interner {
     /// No keys; the first number is `first`.
     #[must_use]
     pub fn starting_at(first: u32) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
             shards: (0..SHARDS).map(|_| Arc::default()).collect(),
-            texts: Paged::default(),
+            texts: CowVec::default(),
             next: first,
             order: Arc::default(),
         }
@@ -44,7 +46,10 @@ impl Names {
     #[must_use]
     pub fn find(&self, text: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(text);
-        self.shards.get(shard_of(hash))?.find(hash, |index| self.text(*index) == Some(text)).copied()
+        self.shards
+            .get(shard_of(hash))?
+            .find(hash, |index| self.text(*index) == Some(text))
+            .copied()
     }
 
     /// The key with the number.
@@ -53,7 +58,8 @@ impl Names {
         self.texts.get(index)?.as_deref()
     }
 
-    /// All numbers in the order of their keys. The first to ask waits until they are sorted, about a second for a million keys.
+    /// All numbers in the order of their keys. The first to ask waits until they are sorted, about
+    /// a second for a million keys.
     #[must_use]
     pub fn in_order(&self) -> Arc<[u32]> {
         let sort = || {
@@ -65,7 +71,8 @@ impl Names {
         Arc::clone(self.order.get_or_init(sort))
     }
 
-    /// The number of a key, a new one if need be. Four thousand million keys are more than any book has.
+    /// The number of a key, a new one if need be. Four thousand million keys are more than any book
+    /// has.
     pub fn number(&mut self, text: &str) -> u32 {
         if let Some(index) = self.find(text) {
             return index;
@@ -83,15 +90,17 @@ impl Names {
         let hash = self.hasher.hash_one(text);
         if let Some(shard) = self.shards.get_mut(shard_of(hash)) {
             let (hasher, texts) = (&self.hasher, &self.texts);
-            let rehash =
-                |index: &u32| hasher.hash_one(texts.get(*index).and_then(Option::as_deref).unwrap_or_default());
+            let rehash = |index: &u32| {
+                hasher.hash_one(texts.get(*index).and_then(Option::as_deref).unwrap_or_default())
+            };
             Arc::make_mut(shard).insert_unique(hash, index, rehash);
         }
         index
     }
 }
 
-/// The part of the table; the table itself uses the top and the bottom bits of the hash, so the ones between are taken.
+/// The part of the table; the table itself uses the top and the bottom bits of the hash, so the
+/// ones between are taken.
 fn shard_of(hash: u64) -> usize {
     usize::try_from((hash >> 32) % 256).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A service in front of the app. What it can answer at once never meets the router or an extractor; all else goes on to the app as
-//! if nothing stood before it.
+//! A service in front of the app. What it can answer at once never meets the router or an
+//! extractor; all else goes on to the app as if nothing stood before it.
 
 use std::future::{Ready, poll_fn, ready};
 use std::pin::Pin;
@@ -18,34 +18,40 @@ use futures_util::{FutureExt, Stream, TryFutureExt};
 use super::connections::{Exchange, answered};
 
 /// Answers requests that need no waiting.
-pub trait AtOnce {
+pub trait FastPath {
     /// The whole response to a request without a body, or nothing: then the app answers.
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>>;
 
     /// Whether the request may be one that can be answered once its body is there.
     fn wants_body(&self, request: &Request) -> bool;
 
-    /// The whole response to a request with a body that was wanted, or nothing: then the app answers.
+    /// The whole response to a request with a body that was wanted, or nothing: then the app
+    /// answers.
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>>;
 }
 
 /// An app and what stands before it.
-pub struct Ahead<S, A> {
+pub struct ShortCircuit<S, A> {
     app: Rc<A>,
-    at_once: Rc<S>,
+    fast_path: Rc<S>,
 }
 
-impl<S, A> Ahead<S, A> {
+impl<S, A> ShortCircuit<S, A> {
     /// Puts one before an app: its factory as it is built, its service as it runs.
-    pub fn of(at_once: S, app: A) -> Self {
-        Self { app: Rc::new(app), at_once: Rc::new(at_once) }
+    pub fn of(fast_path: S, app: A) -> Self {
+        Self { app: Rc::new(app), fast_path: Rc::new(fast_path) }
     }
 }
 
-impl<S, A> ServiceFactory<Request> for Ahead<S, A>
+impl<S, A> ServiceFactory<Request> for ShortCircuit<S, A>
 where
-    S: AtOnce + 'static,
-    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S: FastPath + 'static,
+    A: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<BoxBody>,
+            Error = Error,
+        >,
     A::Future: 'static,
     A::InitError: 'static,
     A::Service: 'static,
@@ -53,23 +59,28 @@ where
     type Response = Response<BoxBody>;
     type Error = Error;
     type Config = AppConfig;
-    type Service = Ahead<S, A::Service>;
+    type Service = ShortCircuit<S, A::Service>;
     type InitError = A::InitError;
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, config: AppConfig) -> Self::Future {
-        let at_once = Rc::clone(&self.at_once);
-        self.app.new_service(config).map_ok(|app| Ahead { app: Rc::new(app), at_once }).boxed_local()
+        let fast_path = Rc::clone(&self.fast_path);
+        self.app
+            .new_service(config)
+            .map_ok(|app| ShortCircuit { app: Rc::new(app), fast_path })
+            .boxed_local()
     }
 }
 
 /// The response future: immediate, or after the body was looked at or the app has answered.
-type Responding =
-    Either<Ready<Result<Response<BoxBody>, Error>>, LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>>;
+type Responding = Either<
+    Ready<Result<Response<BoxBody>, Error>>,
+    LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>,
+>;
 
-impl<S, A> Service<Request> for Ahead<S, A>
+impl<S, A> Service<Request> for ShortCircuit<S, A>
 where
-    S: AtOnce + 'static,
+    S: FastPath + 'static,
     A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error> + 'static,
 {
     type Response = Response<BoxBody>;
@@ -79,11 +90,11 @@ where
     actix_web::dev::forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
-        let (app, at_once) = (Rc::clone(&self.app), Rc::clone(&self.at_once));
-        if self.at_once.wants_body(&request) {
-            return Either::Right(with_body(app, at_once, request).boxed_local());
+        let (app, fast_path) = (Rc::clone(&self.app), Rc::clone(&self.fast_path));
+        if self.fast_path.wants_body(&request) {
+            return Either::Right(with_body(app, fast_path, request).boxed_local());
         }
-        match self.at_once.answer(&request) {
+        match self.fast_path.answer(&request) {
             Some(response) => {
                 answered(&request);
                 Either::Left(ready(Ok(response)))
@@ -103,15 +114,22 @@ where
     Ok(exchange.end(Response::from(response)))
 }
 
-/// Answers a request as soon as its body is there; lets the app answer it if that may take longer, or cannot be done.
-async fn with_body<S, A>(app: Rc<A>, at_once: Rc<S>, mut request: Request) -> Result<Response<BoxBody>, Error>
+/// Answers a request as soon as its body is there; lets the app answer it if that may take longer,
+/// or cannot be done.
+async fn with_body<S, A>(
+    app: Rc<A>,
+    fast_path: Rc<S>,
+    mut request: Request,
+) -> Result<Response<BoxBody>, Error>
 where
-    S: AtOnce,
+    S: FastPath,
     A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     let body = arriving(&mut request).await;
-    let response =
-        body.as_ref().filter(|body| is_whole(&request, body)).and_then(|body| at_once.answer_with_body(&request, body));
+    let response = body
+        .as_ref()
+        .filter(|body| is_whole(&request, body))
+        .and_then(|body| fast_path.answer_with_body(&request, body));
     if let Some(response) = response {
         answered(&request);
         return Ok(response);
@@ -122,7 +140,8 @@ where
     from_app(app, request).await
 }
 
-/// What there is of a body now, or with the next packet. Longer waiting is the app's, which knows how long.
+/// What there is of a body now, or with the next packet. Longer waiting is the app's, which knows
+/// how long.
 async fn arriving(request: &mut Request) -> Option<Bytes> {
     let Payload::H1 { payload } = request.payload() else { return None };
     let mut waited = false;

@@ -1,5 +1,5 @@
-//! The one statement that reckons the figures. Each kind of thing is summed up by the keys of its groups, and the sums are laid side
-//! by side; the whole is one group.
+//! The one statement that reckons the figures. Each kind of thing is summed up by the keys of its
+//! groups, and the sums are laid side by side; the whole is one group.
 
 use super::GroupBy;
 
@@ -15,8 +15,7 @@ struct Grouping {
     keys: &'static str,
 }
 
-const EVERY_KEY: &str =
-    "SELECT key FROM acts UNION SELECT key FROM work UNION SELECT key FROM deals UNION SELECT key FROM trade";
+const EVERY_KEY: &str = "SELECT key FROM acts UNION SELECT key FROM work UNION SELECT key FROM deals UNION SELECT key FROM trade";
 
 const WHOLE: Grouping = Grouping {
     interaction: "NULL",
@@ -62,10 +61,19 @@ const SALESPERSON: Grouping = Grouping {
     ..WHOLE
 };
 
-/// The statement; `$1` is the campaign's number. Keys are never empty texts, so that an empty one can stand for none.
+/// The statement; `$1` is the campaign's number. Keys are never empty texts, so that an empty one
+/// can stand for none.
 pub(super) fn figures(group_by: Option<GroupBy>) -> String {
-    let Grouping { interaction, task, opportunity, sale, join_task, join_opportunity, join_sale, keys } = match group_by
-    {
+    let Grouping {
+        interaction,
+        task,
+        opportunity,
+        sale,
+        join_task,
+        join_opportunity,
+        join_sale,
+        keys,
+    } = match group_by {
         None => WHOLE,
         Some(GroupBy::Month) => MONTH,
         Some(GroupBy::Segment) => SEGMENT,

@@ -1,8 +1,9 @@
-//! The days on which published campaigns begin and end. Nobody does anything then, so every replica looks, and whoever comes first
-//! writes the event.
+//! The days on which published campaigns begin and end. Nobody does anything then, so every replica
+//! looks, and whoever comes first writes the event.
 //!
-//! What is looked for is what is missing: campaigns whose first day has come, or whose last day is over, by the dates as published,
-//! and whose event is not there yet. So nothing is lost while no replica runs, and nothing is told twice.
+//! What is looked for is what is missing: campaigns whose first day has come, or whose last day is
+//! over, by the dates as published, and whose event is not there yet. So nothing is lost while no
+//! replica runs, and nothing is told twice.
 
 use std::time::Duration;
 
@@ -14,18 +15,18 @@ use uuid::Uuid;
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
-use crate::platform::outbox::{self, CampaignTurned, Event, EventType};
+use crate::platform::outbox::{self, CampaignLifecycleEvent, Event, EventType};
 
-/// At most so long is nothing looked for: clocks are set, companies move to other time zones, and campaigns are published after
-/// their first day.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// At most so long is nothing looked for: clocks are set, companies move to other time zones, and
+/// campaigns are published after their first day.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
 /// At least so long, so that a clock that is a little behind does not make it a busy one.
-const SHORTEST_REST: Duration = Duration::from_millis(50);
+const MIN_SLEEP: Duration = Duration::from_millis(50);
 /// At most so many are written in one transaction.
-const MOST_AT_ONCE: i64 = 1_000;
+const MAX_EVENTS_PER_TRANSACTION: i64 = 1_000;
 
-/// What is due on day `$1`, in the order in which it fell due: at most `$2`. A campaign that begins and ends before it is looked at
-/// does both.
+/// What is due on day `$1`, in the order in which it fell due: at most `$2`. A campaign that begins
+/// and ends before it is looked at does both.
 const DUE: &str = "
     SELECT campaigns.id, campaigns.number, turn.type, turn.due_date, published_starting_date AS starting_date,
         published_ending_date AS ending_date, publication_version
@@ -58,7 +59,7 @@ struct Due {
 
 impl From<Due> for Event {
     fn from(due: Due) -> Self {
-        let data = CampaignTurned {
+        let data = CampaignLifecycleEvent {
             campaign_number: due.number,
             starting_date: due.starting_date,
             ending_date: due.ending_date,
@@ -77,26 +78,32 @@ async fn due(conn: &mut AsyncPgConnection, today: NaiveDate, most: i64) -> Query
 ///
 /// # Errors
 /// When the database fails.
-pub async fn tell(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<usize> {
-    let mut told: usize = 0;
+pub async fn emit_due(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<usize> {
+    let mut emitted: usize = 0;
     // Without a lock first: on most days nothing is due, and nobody is to wait for that answer.
     while !due(conn, today, 1).await?.is_empty() {
         let written = conn
             .transaction(async |conn| {
-                // Whoever publishes or tells holds the same lock; so what is due now agrees with the events so far.
+                // Whoever publishes or tells holds the same lock; so what is due now agrees with
+                // the events so far.
                 outbox::lock(conn).await?;
-                let events: Vec<Event> = due(conn, today, MOST_AT_ONCE).await?.into_iter().map(Event::from).collect();
+                let events: Vec<Event> = due(conn, today, MAX_EVENTS_PER_TRANSACTION)
+                    .await?
+                    .into_iter()
+                    .map(Event::from)
+                    .collect();
                 outbox::record(conn, &events).await?;
                 QueryResult::Ok(events.len())
             })
             .await?;
-        told = told.saturating_add(written);
+        emitted = emitted.saturating_add(written);
     }
-    Ok(told)
+    Ok(emitted)
 }
 
-/// Tells what time brings for as long as the process lives: at each of the company's midnights, and every minute.
-pub async fn keep_telling(pool: Pool, calendar: Calendar) {
+/// Tells what time brings for as long as the process lives: at each of the company's midnights, and
+/// every minute.
+pub async fn run(pool: Pool, calendar: Calendar) {
     loop {
         if let Err(error) = tell_from(&pool, &calendar).await {
             tracing::warn!(%error, "campaigns that begin or end cannot be told of; the next attempt makes up for it");
@@ -106,9 +113,9 @@ pub async fn keep_telling(pool: Pool, calendar: Calendar) {
 }
 
 async fn tell_from(pool: &Pool, calendar: &Calendar) -> Result<(), TellError> {
-    let told = tell(&mut *pool.get().await?, calendar.today()).await?;
-    if told > 0 {
-        tracing::info!(told, "campaigns have begun or ended");
+    let emitted = emit_due(&mut *pool.get().await?, calendar.today()).await?;
+    if emitted > 0 {
+        tracing::info!(emitted, "campaigns have begun or ended");
     }
     Ok(())
 }
@@ -125,9 +132,10 @@ enum TellError {
 /// How long until the company's next day begins, or a minute.
 fn rest(calendar: &Calendar) -> Duration {
     let tomorrow = calendar.today().checked_add_days(Days::new(1));
-    let midnight = tomorrow.map(|tomorrow| calendar.begins(tomorrow).signed_duration_since(calendar.now()));
-    let until = midnight.and_then(|until| until.to_std().ok()).unwrap_or(LONGEST_REST);
-    until.clamp(SHORTEST_REST, LONGEST_REST)
+    let midnight =
+        tomorrow.map(|tomorrow| calendar.begins(tomorrow).signed_duration_since(calendar.now()));
+    let until = midnight.and_then(|until| until.to_std().ok()).unwrap_or(MAX_SLEEP);
+    until.clamp(MIN_SLEEP, MAX_SLEEP)
 }
 
 #[cfg(test)]
@@ -146,9 +154,9 @@ mod tests {
             calendar.set_zone("Europe/Oslo");
             rest(&calendar)
         };
-        assert_eq!(rest_at("2031-05-14T12:00:00Z"), LONGEST_REST);
+        assert_eq!(rest_at("2031-05-14T12:00:00Z"), MAX_SLEEP);
         assert_eq!(rest_at("2031-05-14T21:59:30Z"), Duration::from_secs(30));
-        assert_eq!(rest_at("2031-05-14T21:59:59.999Z"), SHORTEST_REST);
-        assert_eq!(rest_at("2031-05-14T22:00:00Z"), LONGEST_REST);
+        assert_eq!(rest_at("2031-05-14T21:59:59.999Z"), MIN_SLEEP);
+        assert_eq!(rest_at("2031-05-14T22:00:00Z"), MAX_SLEEP);
     }
 }

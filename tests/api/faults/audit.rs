@@ -11,7 +11,7 @@ use super::machines::Machines;
 use crate::support::history::{all_rows, publications};
 
 /// What it came to.
-pub struct Reckoning {
+pub struct Audit {
     pub versions: usize,
     /// Answers that were asked for again and were the same.
     pub asked_again: usize,
@@ -21,23 +21,34 @@ pub struct Reckoning {
     pub doubles: Vec<String>,
 }
 
-impl Reckoning {
+impl Audit {
     /// Looks everything up.
-    pub async fn of(machines: &Machines, writers: &[Writer<'_>], answers: &Answers, size: &Size) -> Self {
-        let urls: Vec<String> = machines.replicas.iter().map(|replica| replica.serving().unwrap().1).collect();
+    pub async fn of(
+        machines: &Machines,
+        writers: &[Writer<'_>],
+        answers: &Answers,
+        size: &Size,
+    ) -> Self {
+        let urls: Vec<String> =
+            machines.replicas.iter().map(|replica| replica.serving().unwrap().1).collect();
         let history = publications(&urls[0]).await;
-        let mut reckoning = Self { versions: history.len(), asked_again: 0, losses: Vec::new(), doubles: Vec::new() };
-        reckoning.follow_the_book(&urls[1], writers).await;
+        let mut audit = Self {
+            versions: history.len(),
+            asked_again: 0,
+            losses: Vec::new(),
+            doubles: Vec::new(),
+        };
+        audit.follow_the_book(&urls[1], writers).await;
         for writer in writers {
-            reckoning.look_at_the_drafts(&urls[0], writer).await;
+            audit.look_at_the_drafts(&urls[0], writer).await;
         }
-        reckoning.count_what_is_new(&urls[0], writers).await;
-        reckoning.ask_again(&urls, answers, size).await;
-        reckoning
+        audit.count_what_is_new(&urls[0], writers).await;
+        audit.ask_again(&urls, answers, size).await;
+        audit
     }
 
-    /// At every version the book carries of each writer's own just what the writer was told by then. So no change is missing, none
-    /// is there in part, and none came back.
+    /// At every version the book carries of each writer's own just what the writer was told by
+    /// then. So no change is missing, none is there in part, and none came back.
     async fn follow_the_book(&mut self, url: &str, writers: &[Writer<'_>]) {
         let rows = all_rows(url, "/v1/price-changes?since=0&top=1000").await;
         let mut rows = rows.iter().peekable();
@@ -46,7 +57,11 @@ impl Reckoning {
         for version in 1..=i64::try_from(self.versions).unwrap() {
             while let Some(row) = rows.next_if(|row| row["version"].as_i64() == Some(version)) {
                 let owner = row["campaignNumber"].as_str().or(row["key"].as_str());
-                let Some(at) = writers.iter().position(|writer| Some(writer.name.as_str()) == owner) else { continue };
+                let Some(at) =
+                    writers.iter().position(|writer| Some(writer.name.as_str()) == owner)
+                else {
+                    continue;
+                };
                 take_over(&mut books[at], row, &mut quantities);
             }
             for (writer, book) in writers.iter().zip(&books) {
@@ -54,7 +69,9 @@ impl Reckoning {
                 let told = &writer.journal[next - 1];
                 if told.1 != *book {
                     let name = &writer.name;
-                    self.losses.push(format!("{name} at version {version}: told {told:?}, there is {book:?}"));
+                    self.losses.push(format!(
+                        "{name} at version {version}: told {told:?}, there is {book:?}"
+                    ));
                     return;
                 }
             }
@@ -73,12 +90,15 @@ impl Reckoning {
                 self.losses.push(format!("{name} has a price that nobody made: {row}"));
             }
         }
-        self.losses.extend(expected.keys().map(|quantity| format!("{name} has no price from {quantity} on")));
+        self.losses.extend(
+            expected.keys().map(|quantity| format!("{name} has no price from {quantity} on")),
+        );
         let lines = all_rows(url, &format!("/v1/segments/{name}/lines?top=1000")).await;
         let mut lines: Vec<String> = lines.iter().map(|row| text(row, "contactNumber")).collect();
         lines.sort();
         if !lines.iter().eq(&writer.accounts) {
-            self.losses.push(format!("the segment of {name} has {lines:?}, not {:?}", writer.accounts));
+            self.losses
+                .push(format!("the segment of {name} has {lines:?}, not {:?}", writer.accounts));
         }
     }
 
@@ -90,7 +110,9 @@ impl Reckoning {
                 *counts.entry(row[field].as_str().unwrap().to_owned()).or_default() += 1;
             }
         }
-        for name in writers.iter().flat_map(|writer| writer.persons.iter().chain(&writer.interactions)) {
+        for name in
+            writers.iter().flat_map(|writer| writer.persons.iter().chain(&writer.interactions))
+        {
             match counts.get(name) {
                 None => self.losses.push(format!("{name} is not there")),
                 Some(1) => {}
@@ -105,9 +127,10 @@ impl Reckoning {
         let mut kept: Vec<_> = answers.iter().collect();
         kept.sort();
         let step = kept.len().div_ceil(size.asked_again).max(1);
-        for (at, ((version, question), text)) in kept.into_iter().step_by(step).enumerate() {
-            let url = format!("{}/v1/price-quotes?publicationVersion={version}", urls[at % urls.len()]);
-            let answer = client.post(url).json(&document(*question)).send().await.unwrap();
+        for (at, ((version, query), text)) in kept.into_iter().step_by(step).enumerate() {
+            let url =
+                format!("{}/v1/price-quotes?publicationVersion={version}", urls[at % urls.len()]);
+            let answer = client.post(url).json(&document(*query)).send().await.unwrap();
             assert_eq!(answer.status(), 200);
             assert_eq!(answer.text().await.unwrap(), *text, "the answer of version {version}");
             self.asked_again += 1;
@@ -116,9 +139,15 @@ impl Reckoning {
 }
 
 /// Brings a writer's part of the book from one version to the next.
-fn take_over<'r>(book: &mut Published, row: &'r Value, quantities: &mut BTreeMap<&'r str, &'r str>) {
+fn take_over<'r>(
+    book: &mut Published,
+    row: &'r Value,
+    quantities: &mut BTreeMap<&'r str, &'r str>,
+) {
     let is_there = row["change"] == "PUT";
-    let texts = |field: &str| row[field].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned());
+    let texts = |field: &str| {
+        row[field].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned())
+    };
     let key = row["key"].as_str().unwrap();
     match row["kind"].as_str().unwrap() {
         "AUDIENCE" => {
@@ -132,7 +161,10 @@ fn take_over<'r>(book: &mut Published, row: &'r Value, quantities: &mut BTreeMap
         "PRICE_LINE" if is_there => {
             let quantity = row["facts"]["minimumQuantity"].as_str().unwrap();
             quantities.insert(key, quantity);
-            book.prices.insert(quantity.to_owned(), row["facts"]["unitPrice"].as_str().unwrap().to_owned());
+            book.prices.insert(
+                quantity.to_owned(),
+                row["facts"]["unitPrice"].as_str().unwrap().to_owned(),
+            );
         }
         "PRICE_LINE" => {
             book.prices.remove(quantities[key]).unwrap();

@@ -1,7 +1,8 @@
-//! How often a route was asked and how long it took: the counter and the histogram of each method and status, found once.
+//! How often a route was asked and how long it took: the counter and the histogram of each method
+//! and status, found once.
 //!
-//! Finding a figure by its labels costs more than counting; so each worker keeps those it has met at the route itself, which the
-//! router has found anyway.
+//! Finding a figure by its labels costs more than counting; so each worker keeps those it has met
+//! at the route itself, which the router has found anyway.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -18,56 +19,59 @@ pub const REQUEST_SECONDS: &str = "kampanje_http_request_seconds";
 const UNMATCHED: &str = "unmatched";
 
 /// The figures of one route in one worker.
-pub struct RouteFigures {
+pub struct RouteMetrics {
     route: String,
-    met: RefCell<Vec<Met>>,
+    cached: RefCell<Vec<CachedSeries>>,
 }
 
-struct Met {
+struct CachedSeries {
     method: Method,
     status: StatusCode,
     requests: Counter,
     seconds: Histogram,
 }
 
-impl RouteFigures {
+impl RouteMetrics {
     /// The figures of the route with this pattern, none met yet.
     #[must_use]
     pub const fn new(route: String) -> Self {
-        Self { route, met: RefCell::new(Vec::new()) }
+        Self { route, cached: RefCell::new(Vec::new()) }
     }
 
     /// Counts a request that was answered.
     pub fn count(&self, method: &Method, status: StatusCode, took: Duration) {
-        let mut met = self.met.borrow_mut();
-        let known = met.iter().position(|met| met.method == *method && met.status == status);
+        let mut cached = self.cached.borrow_mut();
+        let known =
+            cached.iter().position(|cached| cached.method == *method && cached.status == status);
         let place = known.unwrap_or_else(|| {
-            let (requests, seconds) = figures(&self.route, method, status);
+            let (requests, seconds) = route_metrics(&self.route, method, status);
             // A client can make up methods, but not places to keep them in.
-            met.retain(|met| method_label(&met.method) != method_label(method) || met.status != status);
-            met.push(Met { method: method.clone(), status, requests, seconds });
-            met.len().saturating_sub(1)
+            cached.retain(|cached| {
+                method_label(&cached.method) != method_label(method) || cached.status != status
+            });
+            cached.push(CachedSeries { method: method.clone(), status, requests, seconds });
+            cached.len().saturating_sub(1)
         });
-        if let Some(met) = met.get(place) {
-            met.requests.increment(1);
-            met.seconds.record(took);
+        if let Some(cached) = cached.get(place) {
+            cached.requests.increment(1);
+            cached.seconds.record(took);
         }
     }
 }
 
 /// Counts a request that was answered.
 pub fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
-    match request.app_data::<RouteFigures>() {
-        Some(figures) => figures.count(request.method(), status, took),
+    match request.app_data::<RouteMetrics>() {
+        Some(route_metrics) => route_metrics.count(request.method(), status, took),
         None => {
-            let (requests, seconds) = figures(UNMATCHED, request.method(), status);
+            let (requests, seconds) = route_metrics(UNMATCHED, request.method(), status);
             requests.increment(1);
             seconds.record(took);
         }
     }
 }
 
-fn figures(route: &str, method: &Method, status: StatusCode) -> (Counter, Histogram) {
+fn route_metrics(route: &str, method: &Method, status: StatusCode) -> (Counter, Histogram) {
     let labels = [
         ("method", method_label(method).to_owned()),
         ("route", route.to_owned()),
@@ -78,6 +82,14 @@ fn figures(route: &str, method: &Method, status: StatusCode) -> (Counter, Histog
 
 /// The method as a label: a client can make up methods, but not series of figures.
 fn method_label(method: &Method) -> &str {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     if known.contains(method) { method.as_str() } else { "OTHER" }
 }

@@ -1,8 +1,8 @@
 //! One transaction per effect.
 //!
-//! A handler describes its change as a function on an [`Effect`]; [`Database::effect`] gives it the transaction, lets the
-//! price book follow what was touched, and keeps the answer under its idempotency key, all in the same commit. Nothing else
-//! opens a writing transaction.
+//! A handler describes its change as a function on an [`UnitOfWork`]; [`Database::effect`] gives it
+//! the transaction, lets the price book follow what was touched, and keeps the answer under its
+//! idempotency key, all in the same commit. Nothing else opens a writing transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::db::pool::{Connection, Pool, PoolError, Pools};
 use super::db::schema::idempotency_records;
-use super::http::call::{Answer, Call};
+use super::http::call::{ApiRequest, ApiResponse};
 use super::http::list::ListQuery;
 use super::http::problem::{Problem, ProblemCode};
 use super::outbox::{self, Event};
@@ -34,7 +34,7 @@ pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication
 
 /// Everything that an effect changed and that may count for prices, by key.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Touched {
+pub struct ChangedKeys {
     /// The settings.
     pub settings: bool,
     /// Currencies by code.
@@ -53,28 +53,40 @@ pub struct Touched {
     pub campaigns: BTreeSet<String>,
     /// Campaigns of which only some lines changed: the lines' ids by the campaign's number.
     pub campaign_lines: BTreeMap<String, BTreeSet<Uuid>>,
-    /// Campaigns of which only some lines of segments changed: the numbers of the contacts on these by the campaign's number.
+    /// Campaigns of which only some lines of segments changed: the numbers of the contacts on these
+    /// by the campaign's number.
     pub targets: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Touched {
+impl ChangedKeys {
     /// Whether anything is touched that belongs to no campaign.
     #[must_use]
     pub fn has_base_data(&self) -> bool {
-        let Self { settings, currencies, exchange_rates, items, contacts, price_lines, discount_lines, .. } = self;
+        let Self {
+            settings,
+            currencies,
+            exchange_rates,
+            items,
+            contacts,
+            price_lines,
+            discount_lines,
+            ..
+        } = self;
         let lines = !price_lines.is_empty() || !discount_lines.is_empty();
         *settings
             || lines
-            || [currencies, exchange_rates, items, contacts].into_iter().any(|touched| !touched.is_empty())
+            || [currencies, exchange_rates, items, contacts]
+                .into_iter()
+                .any(|changed_keys| !changed_keys.is_empty())
     }
 }
 
 /// A change under way: the transaction and what it touches.
-pub struct Effect {
+pub struct UnitOfWork {
     /// The connection, inside the transaction.
     pub conn: Connection,
     /// What the change touches; the publisher brings it into the price book before the commit.
-    pub touched: Touched,
+    pub changed_keys: ChangedKeys,
     /// Who makes the change.
     pub author: String,
     /// What others are to hear of, once the work is done; what is published says so itself.
@@ -85,26 +97,27 @@ pub struct Effect {
     pub version: Option<i64>,
 }
 
-impl Effect {
+impl UnitOfWork {
     /// Runs a part of the change that may fail and be undone alone.
     ///
     /// # Errors
-    /// What the part answers; its changes are gone then. Also when the database cannot set or leave the savepoint.
-    pub async fn part<T, E: From<diesel::result::Error>>(
+    /// What the part answers; its changes are gone then. Also when the database cannot set or leave
+    /// the savepoint.
+    pub async fn savepoint<T, E: From<diesel::result::Error>>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+        change: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         Transactions::begin_transaction(&mut *self.conn).await?;
-        let touched = self.touched.clone();
+        let changed_keys = self.changed_keys.clone();
         let events = self.events.len();
-        match work(self).await {
+        match change(self).await {
             Ok(done) => {
                 Transactions::commit_transaction(&mut *self.conn).await?;
                 Ok(done)
             }
             Err(error) => {
                 Transactions::rollback_transaction(&mut *self.conn).await?;
-                self.touched = touched;
+                self.changed_keys = changed_keys;
                 self.events.truncate(events);
                 Err(error)
             }
@@ -115,10 +128,10 @@ impl Effect {
 /// What brings touched things into the price book: the activation room, put in by `app`.
 pub trait Publisher: Send + Sync {
     /// Publishes what the effect touched, inside its transaction.
-    fn publish<'a>(&'a self, effect: &'a mut Effect) -> LocalBoxFuture<'a, Result<(), Problem>>;
+    fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>>;
 
     /// Waits until this process answers from the version, or a little while at most.
-    fn reached(&self, version: i64) -> LocalBoxFuture<'_, ()>;
+    fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()>;
 }
 
 type Transactions = AnsiTransactionManager;
@@ -148,14 +161,14 @@ impl Database {
     /// Lends a session for a read that takes milliseconds.
     ///
     /// # Errors
-    /// 503 when the database is out of reach, was not reached since the start, or has no session free
-    /// for such work.
+    /// 503 when the database is out of reach, was not reached since the start, or has no session
+    /// free for such work.
     pub async fn read(&self) -> Result<Connection, Problem> {
         self.session(&self.pools.reads).await
     }
 
-    /// Lends a session for a list: a plain page is a read like any other; with a filter, an order or a
-    /// count it is a search.
+    /// Lends a session for a list: a plain page is a read like any other; with a filter, an order
+    /// or a count it is a search.
     ///
     /// # Errors
     /// As [`Database::read`].
@@ -184,54 +197,55 @@ impl Database {
     /// Makes a change: all of it, with its publication and its record, or nothing.
     ///
     /// # Errors
-    /// What `work` or the publisher refuse, 409 and 422 of the idempotency key, 503 when the database is out of reach.
-    pub async fn effect(
+    /// What `work` or the publisher refuse, 409 and 422 of the idempotency key, 503 when the
+    /// database is out of reach.
+    pub async fn transact(
         &self,
-        call: &Call,
-        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
-    ) -> Result<Answer, Problem> {
-        self.transact(&self.pools.writes, call, work).await
+        call: &ApiRequest,
+        change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
+    ) -> Result<ApiResponse, Problem> {
+        self.run(&self.pools.writes, call, change).await
     }
 
-    /// Does the same for work that changes nothing but the record under its idempotency key: its session
-    /// is one for reports.
+    /// Does the same for work that changes nothing but the record under its idempotency key: its
+    /// session is one for reports.
     ///
     /// # Errors
     /// As [`Database::effect`].
     pub async fn preview(
         &self,
-        call: &Call,
-        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
-    ) -> Result<Answer, Problem> {
-        self.transact(&self.pools.reports, call, work).await
+        call: &ApiRequest,
+        change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
+    ) -> Result<ApiResponse, Problem> {
+        self.run(&self.pools.reports, call, change).await
     }
 
-    async fn transact(
+    async fn run(
         &self,
         pool: &Pool,
-        call: &Call,
-        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
-    ) -> Result<Answer, Problem> {
-        let mut effect = Effect {
+        call: &ApiRequest,
+        change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
+    ) -> Result<ApiResponse, Problem> {
+        let mut work = UnitOfWork {
             conn: self.session(pool).await?,
-            touched: Touched::default(),
+            changed_keys: ChangedKeys::default(),
             author: call.author.clone(),
             events: Vec::new(),
             warnings: Vec::new(),
             version: None,
         };
-        Transactions::begin_transaction(&mut *effect.conn).await.map_err(Problem::from)?;
-        match self.inside(call, &mut effect, work).await {
+        Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
+        match self.inside(call, &mut work, change).await {
             Ok(answer) => {
-                Transactions::commit_transaction(&mut *effect.conn).await.map_err(Problem::from)?;
-                if let Some(version) = effect.version {
-                    drop(effect);
-                    self.publisher.reached(version).await;
+                Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
+                if let Some(version) = work.version {
+                    drop(work);
+                    self.publisher.wait_for_version(version).await;
                 }
                 Ok(answer)
             }
             Err(problem) => {
-                if let Err(error) = Transactions::rollback_transaction(&mut *effect.conn).await {
+                if let Err(error) = Transactions::rollback_transaction(&mut *work.conn).await {
                     // The connection is thrown away with its transaction; nothing was committed.
                     tracing::warn!(%error, "a transaction could not be rolled back");
                 }
@@ -242,51 +256,53 @@ impl Database {
 
     async fn inside(
         &self,
-        call: &Call,
-        effect: &mut Effect,
-        work: impl AsyncFnOnce(&mut Effect) -> Result<Answer, Problem>,
-    ) -> Result<Answer, Problem> {
+        call: &ApiRequest,
+        work: &mut UnitOfWork,
+        change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
+    ) -> Result<ApiResponse, Problem> {
         if let Some(key) = &call.idempotency_key
-            && let Some(stored) = stored_answer(&mut effect.conn, key, &call.request_hash()).await?
+            && let Some(stored) = stored_answer(&mut work.conn, key, &call.request_hash()).await?
         {
             return Ok(stored);
         }
-        let mut answer = work(effect).await?;
-        if effect.touched != Touched::default() {
-            self.publisher.publish(effect).await?;
+        let mut answer = change(work).await?;
+        if work.changed_keys != ChangedKeys::default() {
+            self.publisher.publish(work).await?;
         }
         // After the book: the counter of the events is the last lock.
-        outbox::record(&mut effect.conn, &effect.events).await?;
-        if let Some(version) = effect.version {
+        outbox::record(&mut work.conn, &work.events).await?;
+        if let Some(version) = work.version {
             answer = answer.header(PUBLICATION_VERSION, &version.to_string());
         }
-        if !effect.warnings.is_empty() {
-            add_warnings(&mut answer, std::mem::take(&mut effect.warnings))?;
+        if !work.warnings.is_empty() {
+            add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;
         }
         if let Some(key) = &call.idempotency_key {
-            keep_answer(&mut effect.conn, key, call.request_hash(), &answer).await?;
+            keep_answer(&mut work.conn, key, call.request_hash(), &answer).await?;
         }
         Ok(answer)
     }
 }
 
 /// Puts the findings of an automatic publication beside the resource that was changed.
-fn add_warnings(answer: &mut Answer, warnings: Vec<Value>) -> Result<(), Problem> {
+fn add_warnings(answer: &mut ApiResponse, warnings: Vec<Value>) -> Result<(), Problem> {
     if answer.body.is_empty() {
         return Ok(());
     }
-    let mut body: Map<String, Value> = serde_json::from_slice(&answer.body).map_err(Problem::internal)?;
+    let mut body: Map<String, Value> =
+        serde_json::from_slice(&answer.body).map_err(Problem::internal)?;
     body.insert("warnings".to_owned(), Value::Array(warnings));
     answer.body = serde_json::to_vec(&body).map_err(Problem::internal)?;
     Ok(())
 }
 
-/// The stored answer of a key, if its request was done before; else the key is ours until the transaction ends.
+/// The stored answer of a key, if its request was done before; else the key is ours until the
+/// transaction ends.
 async fn stored_answer(
     conn: &mut AsyncPgConnection,
     key: &str,
     request_hash: &[u8],
-) -> Result<Option<Answer>, Problem> {
+) -> Result<Option<ApiResponse>, Problem> {
     let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
         .bind::<diesel::sql_types::Text, _>(key)
         .sql(", ")
@@ -317,9 +333,13 @@ async fn stored_answer(
         let detail = "this idempotency key was used for another request";
         return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
     }
-    let status = u16::try_from(status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::OK);
-    let headers: Vec<(String, String)> = serde_json::from_value(headers).map_err(Problem::internal)?;
-    let mut answer = Answer { status, headers: Vec::new(), body };
+    let status = u16::try_from(status)
+        .ok()
+        .and_then(|s| StatusCode::from_u16(s).ok())
+        .unwrap_or(StatusCode::OK);
+    let headers: Vec<(String, String)> =
+        serde_json::from_value(headers).map_err(Problem::internal)?;
+    let mut answer = ApiResponse { status, headers: Vec::new(), body };
     for (name, value) in headers {
         if let Ok(name) = name.parse::<HeaderName>() {
             answer = answer.header(name, &value);
@@ -332,10 +352,13 @@ async fn keep_answer(
     conn: &mut AsyncPgConnection,
     key: &str,
     request_hash: Vec<u8>,
-    answer: &Answer,
+    answer: &ApiResponse,
 ) -> Result<(), Problem> {
-    let headers: Vec<(&str, &str)> =
-        answer.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
+    let headers: Vec<(&str, &str)> = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
     let status = i16::try_from(answer.status.as_u16()).map_err(Problem::internal)?;
     let record = (
         idempotency_records::key.eq(key),
@@ -352,7 +375,7 @@ async fn keep_answer(
 }
 
 /// Removes the answers that are no longer kept, once an hour, for as long as the process lives.
-pub async fn forget_old_answers(pool: Pool) {
+pub async fn purge_idempotency_records(pool: Pool) {
     let mut tick = tokio::time::interval(Duration::from_secs(3_600));
     loop {
         tick.tick().await;

@@ -1,5 +1,6 @@
-//! The usual questions for prices, answered before the router: no waiting, no copies of what was sent, and headers that are written
-//! anew only when what they say has changed. Everything unusual is left to [`http`](super::http), as is every refusal.
+//! The usual questions for prices, answered before the router: no waiting, no copies of what was
+//! sent, and headers that are written anew only when what they say has changed. Everything unusual
+//! is left to [`http`](super::http), as is every refusal.
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -11,19 +12,21 @@ use actix_web::body::BoxBody;
 use actix_web::web::Bytes;
 use chrono::NaiveDate;
 
-use super::fast::{FastBody, FastQuery};
+use super::borrowed::{BorrowedBody, BorrowedQuery};
 use super::http::{PATH, SNAPSHOT_AGE, SNAPSHOT_STALE, etag_of};
 use super::quote::write_quote;
 use super::request::QuoteRequest;
 use crate::platform::clock::Calendar;
-use crate::platform::effect::PUBLICATION_VERSION;
 use crate::platform::http::access::{self, Access, Credentials};
-use crate::platform::http::ahead::AtOnce;
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
-use crate::platform::http::figures::RouteFigures;
 use crate::platform::http::json;
-use crate::platform::http::middleware::{TraceIds, accepts_json, add_common_headers, given_trace_id};
+use crate::platform::http::middleware::{
+    TraceIds, accepts_json, add_common_headers, given_trace_id,
+};
+use crate::platform::http::route_metrics::RouteMetrics;
 use crate::platform::http::routes::Routes;
+use crate::platform::http::short_circuit::FastPath;
+use crate::platform::unit_of_work::PUBLICATION_VERSION;
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 
@@ -38,19 +41,20 @@ static UNUSUAL: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Up to so many bytes an answer is copied out of memory that is used again, so that it is one allocation of its size. A longer one
-/// goes as it was written: its second allocation costs less than its copy.
-const MOST_COPIED: usize = 4_096;
+/// Up to so many bytes an answer is copied out of memory that is used again, so that it is one
+/// allocation of its size. A longer one goes as it was written: its second allocation costs less
+/// than its copy.
+const MAX_COPIED_BYTES: usize = 4_096;
 
 /// Answers such questions in one worker.
-pub struct QuotesAtOnce {
+pub struct QuoteFastPath {
     book: LiveBook,
     calendar: Calendar,
     credentials: Credentials,
     /// The access that the route table declares for GET and POST of the path.
     access: [Access; 2],
     body_limit: BodyLimit,
-    figures: RouteFigures,
+    route_metrics: RouteMetrics,
     reused: RefCell<Reused>,
 }
 
@@ -88,7 +92,7 @@ impl<K: PartialEq + Copy> Header<K> {
     }
 }
 
-impl QuotesAtOnce {
+impl QuoteFastPath {
     /// Answers from a book.
     #[must_use]
     pub fn new(
@@ -105,7 +109,7 @@ impl QuotesAtOnce {
             credentials,
             access,
             body_limit,
-            figures: RouteFigures::new(PATH.to_owned()),
+            route_metrics: RouteMetrics::new(PATH.to_owned()),
             reused: RefCell::default(),
         }
     }
@@ -132,36 +136,55 @@ impl QuotesAtOnce {
     }
 
     /// The answer to a request that began at an instant; nothing if it cannot be given.
-    fn respond(&self, request: &Request, question: &QuoteRequest<'_>, started: Instant) -> Option<Response<BoxBody>> {
+    fn respond(
+        &self,
+        request: &Request,
+        question: &QuoteRequest<'_>,
+        started: Instant,
+    ) -> Option<Response<BoxBody>> {
         let snapshot = self.book.snapshot();
         let mut reused = self.reused.borrow_mut();
         let Reused { scratch, json, .. } = &mut *reused;
         json.clear();
         write_quote(&snapshot, question, scratch, json).ok()?;
-        let body =
-            if json.len() > MOST_COPIED { Bytes::from(std::mem::take(json)) } else { Bytes::copy_from_slice(json) };
+        let body = if json.len() > MAX_COPIED_BYTES {
+            Bytes::from(std::mem::take(json))
+        } else {
+            Bytes::copy_from_slice(json)
+        };
         let mut response = Response::with_body(StatusCode::OK, BoxBody::new(body));
         let method = &request.head().method;
         let headers = response.headers_mut();
         self.add_headers(headers, &mut reused, snapshot.version())?;
         if *method == Method::GET {
             let key = (snapshot.version(), question.date);
-            headers.insert(header::ETAG, reused.etag.value(key, |(version, date)| etag_of(version, date))?);
+            headers.insert(
+                header::ETAG,
+                reused.etag.value(key, |(version, date)| etag_of(version, date))?,
+            );
         }
         let trace_id = match given_trace_id(request.headers()) {
             Some(given) => HeaderValue::from_str(given.text()).ok()?,
             None => reused.trace_ids.take()?,
         };
         add_common_headers(headers, trace_id);
-        self.figures.count(method, StatusCode::OK, started.elapsed());
+        self.route_metrics.count(method, StatusCode::OK, started.elapsed());
         Some(response)
     }
 
-    fn add_headers(&self, headers: &mut HeaderMap, reused: &mut Reused, version: i64) -> Option<()> {
+    fn add_headers(
+        &self,
+        headers: &mut HeaderMap,
+        reused: &mut Reused,
+        version: i64,
+    ) -> Option<()> {
         let age_ms = self.book.age_ms();
         let age = age_ms.checked_div(1_000).unwrap_or_default();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(PUBLICATION_VERSION, reused.version.value(version, |version| version.to_string())?);
+        headers.insert(
+            PUBLICATION_VERSION,
+            reused.version.value(version, |version| version.to_string())?,
+        );
         headers.insert(SNAPSHOT_AGE, reused.age.value(age, |age| age.to_string())?);
         let stale = if self.book.is_stale_at(age_ms) { "true" } else { "false" };
         headers.insert(SNAPSHOT_STALE, HeaderValue::from_static(stale));
@@ -169,14 +192,17 @@ impl QuotesAtOnce {
     }
 }
 
-impl AtOnce for QuotesAtOnce {
+impl FastPath for QuoteFastPath {
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>> {
         let started = Instant::now();
         let head = request.head();
-        if head.method != Method::GET || !self.is_usual(request) || head.headers.contains_key(header::CONTENT_LENGTH) {
+        if head.method != Method::GET
+            || !self.is_usual(request)
+            || head.headers.contains_key(header::CONTENT_LENGTH)
+        {
             return None;
         }
-        let query = FastQuery::read(request.uri().query()?)?;
+        let query = BorrowedQuery::read(request.uri().query()?)?;
         let question = query.into_request(|| self.calendar.today())?;
         self.respond(request, &question, started)
     }
@@ -184,7 +210,10 @@ impl AtOnce for QuotesAtOnce {
     fn wants_body(&self, request: &Request) -> bool {
         let head = request.head();
         head.method == Method::POST
-            && head.headers.get(header::CONTENT_TYPE).is_some_and(|media| media == "application/json")
+            && head
+                .headers
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|media| media == "application/json")
             && explain(request.uri().query()).is_some()
             && self.is_usual(request)
     }
@@ -194,8 +223,9 @@ impl AtOnce for QuotesAtOnce {
         if body.len() > self.body_limit.0 {
             return None;
         }
-        let question = json::object::<FastBody<'_>>(body)?;
-        let question = question.into_request(|| self.calendar.today(), explain(request.uri().query())?)?;
+        let question = json::object::<BorrowedBody<'_>>(body)?;
+        let question =
+            question.into_request(|| self.calendar.today(), explain(request.uri().query())?)?;
         self.respond(request, &question, started)
     }
 }
@@ -224,14 +254,30 @@ mod tests {
         let calendar = Calendar::system();
         let book = LiveBook::new(calendar.clone());
         let known_at = calendar.now().timestamp_millis();
-        book.restore(Copy { identity: Vec::new(), mark: None, known_at, snapshot: Arc::new(Snapshot::empty()) }).await;
-        let quotes = QuotesAtOnce::new(book, calendar, Credentials::new(None), &Routes::default(), BodyLimit(100));
+        book.restore(Copy {
+            identity: Vec::new(),
+            fingerprint: None,
+            known_at,
+            snapshot: Arc::new(Snapshot::empty()),
+        })
+        .await;
+        let quotes = QuoteFastPath::new(
+            book,
+            calendar,
+            Credentials::new(None),
+            &Routes::default(),
+            BodyLimit(100),
+        );
         let mut request = TestRequest::with_uri(PATH);
         request.method(Method::POST);
-        request.insert_header((header::HOST, "localhost")).insert_header((header::CONTENT_TYPE, "application/json"));
+        request
+            .insert_header((header::HOST, "localhost"))
+            .insert_header((header::CONTENT_TYPE, "application/json"));
         let request = request.finish();
         assert!(quotes.wants_body(&request));
-        let body = |length: usize| format!("{:<length$}", r#"{"lines":[{"itemNumber":"DESK"}]}"#).into_bytes();
+        let body = |length: usize| {
+            format!("{:<length$}", r#"{"lines":[{"itemNumber":"DESK"}]}"#).into_bytes()
+        };
         assert!(quotes.answer_with_body(&request, &body(100)).is_some());
         assert!(quotes.answer_with_body(&request, &body(101)).is_none());
     }

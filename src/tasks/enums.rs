@@ -60,7 +60,7 @@ text_enum! {
 }
 
 /// The longest interval, in its unit.
-const LONGEST_INTERVAL: i32 = 999;
+const MAX_INTERVAL: i32 = 999;
 
 /// How a task comes again: closing it creates the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr, Serialize, ToSchema)]
@@ -82,12 +82,13 @@ pub struct Recurrence {
 impl Recurrence {
     /// The rule that it breaks, if it does.
     pub(super) fn rule(self) -> Option<FieldError> {
-        let detail = format!("an interval lies between 1 and {LONGEST_INTERVAL}");
-        let out = !(1..=LONGEST_INTERVAL).contains(&self.interval);
+        let detail = format!("an interval lies between 1 and {MAX_INTERVAL}");
+        let out = !(1..=MAX_INTERVAL).contains(&self.interval);
         out.then(|| FieldError::new("/recurrence/interval", FieldCode::OutOfRange, detail))
     }
 
-    /// The date of the task after the one that was due and is closed on these days; none where the calendar ends before.
+    /// The date of the task after the one that was due and is closed on these days; none where the
+    /// calendar ends before.
     pub(super) fn next(self, due: Date, closing: Date) -> Option<Date> {
         let base = match self.from {
             RecurrenceFrom::DueDate => due,

@@ -1,22 +1,23 @@
-//! Requests for prices, read quickly where nothing is wrong or unusual in them: texts are borrowed from what was sent, and numbers
-//! go straight into the resolver's own. Whatever is read here, [`http`](super::http) reads the same; it also says what is wrong
-//! with all the rest.
+//! Requests for prices, read quickly where nothing is wrong or unusual in them: texts are borrowed
+//! from what was sent, and numbers go straight into the resolver's own. Whatever is read here,
+//! [`http`](super::http) reads the same; it also says what is wrong with all the rest.
 
 use std::borrow::Cow;
 
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::http::MOST_LINES;
+use super::http::MAX_LINES;
 use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
 use crate::platform::http::json::objects;
 use crate::pricing::exact::{Percent, Positive};
 use crate::values::{CurrencyCode, Date, Key};
 
-/// A document as it was sent. A text with an escape in it cannot be borrowed, and is left to others.
+/// A document as it was sent. A text with an escape in it cannot be borrowed, and is left to
+/// others.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct FastBody<'a> {
+pub(super) struct BorrowedBody<'a> {
     contact_number: Option<&'a str>,
     customer_number: Option<&'a str>,
     date: Option<&'a str>,
@@ -26,13 +27,13 @@ pub(super) struct FastBody<'a> {
     #[serde(default)]
     explain: bool,
     #[serde(borrow, deserialize_with = "objects")]
-    lines: Vec<FastLine<'a>>,
+    lines: Vec<BorrowedLine<'a>>,
 }
 
 /// A line as it was sent.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FastLine<'a> {
+struct BorrowedLine<'a> {
     item_number: &'a str,
     variant_code: Option<&'a str>,
     unit_of_measure_code: Option<&'a str>,
@@ -46,17 +47,17 @@ const fn one() -> &'static str {
 }
 
 /// The query of the GET form.
-pub(super) struct FastQuery<'a> {
+pub(super) struct BorrowedQuery<'a> {
     /// What holds for the whole document; without lines.
-    head: FastBody<'a>,
-    line: FastLine<'a>,
+    head: BorrowedBody<'a>,
+    line: BorrowedLine<'a>,
 }
 
-impl<'a> FastQuery<'a> {
-    /// Reads a query; nothing if anything in it is repeated or not known here. What is encoded is left as it is: then the value
-    /// has a `%` or a `+`, with which none can be read.
+impl<'a> BorrowedQuery<'a> {
+    /// Reads a query; nothing if anything in it is repeated or not known here. What is encoded is
+    /// left as it is: then the value has a `%` or a `+`, with which none can be read.
     pub fn read(query: &'a str) -> Option<Self> {
-        let mut head = FastBody {
+        let mut head = BorrowedBody {
             contact_number: None,
             customer_number: None,
             date: None,
@@ -66,11 +67,13 @@ impl<'a> FastQuery<'a> {
             explain: false,
             lines: Vec::new(),
         };
-        let (mut item, mut variant, mut unit, mut quantity, mut tax) = (None, None, None, None, None);
+        let (mut item, mut variant, mut unit, mut quantity, mut tax) =
+            (None, None, None, None, None);
         let mut rest = Some(query);
         while let Some(pairs) = rest {
             let (name, value) = split_at(pairs, b'=')?;
-            let (value, further) = split_at(value, b'&').map_or((value, None), |(value, pairs)| (value, Some(pairs)));
+            let (value, further) =
+                split_at(value, b'&').map_or((value, None), |(value, pairs)| (value, Some(pairs)));
             rest = further;
             let text = match name {
                 "contactNumber" => &mut head.contact_number,
@@ -89,7 +92,7 @@ impl<'a> FastQuery<'a> {
                 return None;
             }
         }
-        let line = FastLine {
+        let line = BorrowedLine {
             item_number: item?,
             variant_code: variant,
             unit_of_measure_code: unit,
@@ -99,17 +102,22 @@ impl<'a> FastQuery<'a> {
         Some(Self { head, line })
     }
 
-    /// The request, as [`FastBody::into_request`] has it.
+    /// The request, as [`BorrowedBody::into_request`] has it.
     pub fn into_request(self, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
         self.head.with_lines(vec![self.line.into_line()?], today)
     }
 }
 
-impl<'a> FastBody<'a> {
-    /// The request; nothing if anything in it is wrong. Today is asked for only if the request names no date.
-    pub fn into_request(mut self, today: impl FnOnce() -> NaiveDate, explain: bool) -> Option<QuoteRequest<'a>> {
+impl<'a> BorrowedBody<'a> {
+    /// The request; nothing if anything in it is wrong. Today is asked for only if the request
+    /// names no date.
+    pub fn into_request(
+        mut self,
+        today: impl FnOnce() -> NaiveDate,
+        explain: bool,
+    ) -> Option<QuoteRequest<'a>> {
         let sent = std::mem::take(&mut self.lines);
-        if !(1..=MOST_LINES).contains(&sent.len()) {
+        if !(1..=MAX_LINES).contains(&sent.len()) {
             return None;
         }
         self.explain |= explain;
@@ -120,7 +128,11 @@ impl<'a> FastBody<'a> {
         self.with_lines(lines, today)
     }
 
-    fn with_lines(self, lines: Vec<RequestLine<'a>>, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
+    fn with_lines(
+        self,
+        lines: Vec<RequestLine<'a>>,
+        today: impl FnOnce() -> NaiveDate,
+    ) -> Option<QuoteRequest<'a>> {
         let asker = match (read(self.contact_number, key)?, read(self.customer_number, key)?) {
             (None, None) => Asker::Anybody,
             (Some(number), None) => Asker::Contact(number),
@@ -139,7 +151,7 @@ impl<'a> FastBody<'a> {
     }
 }
 
-impl<'a> FastLine<'a> {
+impl<'a> BorrowedLine<'a> {
     fn into_line(self) -> Option<RequestLine<'a>> {
         Some(RequestLine {
             item_number: key(self.item_number)?,
@@ -151,7 +163,8 @@ impl<'a> FastLine<'a> {
     }
 }
 
-/// What stands before and behind the first such byte of ASCII. In texts this short a plain loop beats a search for a pattern.
+/// What stands before and behind the first such byte of ASCII. In texts this short a plain loop
+/// beats a search for a pattern.
 fn split_at(text: &str, byte: u8) -> Option<(&str, &str)> {
     let (before, from) = text.split_at_checked(text.bytes().position(|other| other == byte)?)?;
     Some((before, from.get(1..)?))
@@ -162,7 +175,10 @@ fn key(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// What a text says, if it is there; nothing if it is there and cannot be read.
-fn read<'a, T>(text: Option<&'a str>, read: impl FnOnce(&'a str) -> Option<T>) -> Option<Option<T>> {
+fn read<'a, T>(
+    text: Option<&'a str>,
+    read: impl FnOnce(&'a str) -> Option<T>,
+) -> Option<Option<T>> {
     match text {
         Some(text) => read(text).map(Some),
         None => Some(None),
