@@ -7,8 +7,11 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
+COPY crates crates
 COPY migrations migrations
+COPY openapi openapi
 COPY src src
+COPY xtask xtask
 # The caches do not become part of the image, so the binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

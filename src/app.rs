@@ -23,7 +23,7 @@ use crate::interaction_templates::InteractionTemplates;
 use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
 use crate::items::Items;
 use crate::lines::{DiscountLines, PriceLines};
-use crate::openapi::{self, Document};
+use crate::openapi;
 use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
@@ -151,7 +151,6 @@ pub fn server(
     workers: usize,
     limits: ConnectionLimits,
 ) -> io::Result<(Server, SocketAddr)> {
-    let document = web::Data::new(Document::of(&routes()));
     let server =
         Server::build().workers(workers).shutdown_timeout(STOP_TIMEOUT_SECONDS).disable_signals();
     let (server, address) = connections::listen(server, listen, limits, move || {
@@ -174,7 +173,6 @@ pub fn server(
             .app_data(web::Data::new(shared.body_limit))
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
-            .app_data(document.clone())
             .wrap(from_fn(request_context))
             // The documentation's files are the same in every copy of the service, so they need no
             // credentials.

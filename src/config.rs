@@ -43,8 +43,6 @@ pub enum Command {
     Serve(ServeSettings),
     /// Load a small company, activate its campaign, tell what happened, and serve.
     Demo(ServeSettings),
-    /// Print the OpenAPI document.
-    Openapi(OpenapiSettings),
     /// Ask a running service whether it is ready: 0 yes, 1 no. For containers.
     Healthcheck(Listen),
 }
@@ -150,18 +148,6 @@ impl ServeSettings {
         );
         Ok(())
     }
-}
-
-/// What to do with the OpenAPI document.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct OpenapiSettings {
-    /// Print the document derived for OpenAPI 3.0, for tools that do not know 3.1.
-    #[arg(long = "version-3-0", conflicts_with = "write")]
-    pub version_3_0: bool,
-    /// Renew openapi/openapi.json, openapi/openapi-3.0.json and docs/errors.md below the current
-    /// directory.
-    #[arg(long)]
-    pub write: bool,
 }
 
 #[cfg(test)]

@@ -44,3 +44,6 @@ pub mod teams;
 
 pub mod platform;
 pub mod values;
+
+/// The version of the service.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

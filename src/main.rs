@@ -1,15 +1,15 @@
 //! The binary: reads the command line, sets up the log, runs the command, says in one line why it
 //! failed.
 
-use std::io::{IsTerminal, Read, Write, stderr, stdout};
+use std::io::{IsTerminal, Read, Write, stderr};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use kampanje::config::{Cli, Command, LogFormat, OpenapiSettings, from_here};
-use kampanje::{app, openapi, serve};
+use kampanje::config::{Cli, Command, LogFormat, from_here};
+use kampanje::serve;
 use tracing_subscriber::EnvFilter;
 
 /// Many small values are made and dropped on many threads; this allocator is faster at that than
@@ -42,8 +42,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(settings) => {
             actix_web::rt::System::new().block_on(serve::serve(settings, true))
         }
-        Command::Openapi(OpenapiSettings { write: true, .. }) => openapi::write_files(),
-        Command::Openapi(OpenapiSettings { version_3_0, .. }) => print(version_3_0),
         Command::Healthcheck(listen) => check_health(listen.address),
     }
 }
@@ -58,12 +56,6 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
     Ok(())
-}
-
-fn print(version_3_0: bool) -> anyhow::Result<()> {
-    let document = openapi::document(&app::routes());
-    let document = if version_3_0 { openapi::version_3_0(document) } else { document };
-    writeln!(stdout(), "{document:#}").context("the document cannot be printed")
 }
 
 /// Asks a service on this machine whether it is ready.

@@ -8,8 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use embedded_postgres::{Durability, EmbeddedPostgres, Settings, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::activation::AutoPublisher;
 use crate::app::{self, Shared};
@@ -21,9 +23,6 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
 use crate::platform::db::pool::{Pool, PoolError, Pools};
 use crate::platform::db::secrets;
-use crate::platform::embedded_postgres::{
-    self, Durability, EmbeddedPostgres, Settings, StartError,
-};
 use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
@@ -193,25 +192,28 @@ async fn serve_from(
     tokio::spawn(health::keep_metrics());
     let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
     let disk_while_serving = disk.clone();
-    tokio::spawn(async move {
+    let background = tokio::spawn(async move {
         if !opened {
             opening.connect_with_retry().await;
         }
         // What works on the database by itself begins when the database may be used.
         let Opening { pool, book, .. } = opening;
-        tokio::spawn(book.clone().keep_up(pool.clone(), POLL));
-        tokio::spawn(purge_idempotency_records(pool.clone()));
-        tokio::spawn(run(pool.clone(), told_by));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(book.clone().keep_up(pool.clone(), POLL));
+        tasks.spawn(purge_idempotency_records(pool.clone()));
+        tasks.spawn(run(pool.clone(), told_by));
         if let Some(disk) = disk_while_serving {
-            tokio::spawn(disk.keep_up(
+            tasks.spawn(disk.keep_up(
                 book.clone(),
                 kept.unwrap_or_default(),
                 Duration::from_secs(copy_every),
             ));
         }
         if check_every > 0 {
-            tokio::spawn(book.keep_checking(pool, Duration::from_secs(check_every)));
+            tasks.spawn(book.keep_checking(pool, Duration::from_secs(check_every)));
         }
+        // One after the other, so that the panic of one leaves the others running.
+        while tasks.join_next().await.is_some() {}
     });
     let drain = Duration::from_secs(settings.drain_seconds);
     let handle = server.handle();
@@ -240,6 +242,8 @@ async fn serve_from(
     if let Some(disk) = disk {
         disk.keep(&book).await;
     }
+    // A private database server stops next, which these tasks would report as a failure.
+    background.abort();
     served.context("the HTTP server failed")?;
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");

@@ -117,13 +117,13 @@ pub struct EffectivePrices {
     pub average_margin_percent_after: Option<Decimal>,
     /// Some of those that would change.
     #[schema(max_items = 20)]
-    pub sample: Vec<PriceChange>,
+    pub sample: Vec<PriceComparison>,
 }
 
 /// A price before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PriceChange {
+pub struct PriceComparison {
     /// The item.
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: String,
@@ -359,13 +359,13 @@ impl Hypothesis {
     }
 
     /// What an account pays for what is asked, before and after.
-    pub(super) fn change(&self, book: &Snapshot, account: &str, asked: &Asked) -> PriceChange {
+    pub(super) fn change(&self, book: &Snapshot, account: &str, asked: &Asked) -> PriceComparison {
         let [before, after] = [book, &self.snapshot]
             .map(|book| self.price(book, account, asked).map(|(price, _)| price));
         let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } =
             asked.line.clone();
         let currency_code = asked.currency.clone();
-        PriceChange {
+        PriceComparison {
             item_number: item_number.into_owned(),
             variant_code: variant_code.map(Cow::into_owned),
             unit_of_measure_code: unit_of_measure_code.map(Cow::into_owned),

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::activate::current;
 use super::book_view::{BookView, book_view};
 use super::draft::{self, Draft, Scope};
-use super::plan::{Hypothesis, PriceChange, questions};
+use super::plan::{Hypothesis, PriceComparison, questions};
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -48,7 +48,7 @@ pub struct PlannedPriceChange {
     pub account_number: String,
     /// The price.
     #[serde(flatten)]
-    pub change: PriceChange,
+    pub change: PriceComparison,
 }
 
 /// A page of planned prices.

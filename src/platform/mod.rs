@@ -4,7 +4,6 @@
 pub mod background;
 pub mod clock;
 pub mod db;
-pub mod embedded_postgres;
 pub mod http;
 pub mod outbox;
 pub mod unit_of_work;

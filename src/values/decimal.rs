@@ -21,7 +21,7 @@ pub const MAX_DECIMALS: usize = 5;
 ///
 /// # Errors
 /// When the text has another form.
-pub fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid> {
+fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid> {
     let form = || {
         Invalid::new(
             InvalidKind::Decimal,

@@ -46,6 +46,7 @@ mod opportunities;
 mod pool_isolation;
 mod price_quotes;
 mod pricing_cases;
+mod private_database;
 mod process;
 mod readme;
 mod replays;

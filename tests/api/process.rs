@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -147,11 +148,7 @@ impl Serving {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        send_signal(self.child.id(), name);
     }
 
     pub fn ended(&mut self) -> Option<i32> {
@@ -164,6 +161,17 @@ impl Serving {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Sends a signal by its system call: not every machine has the command `kill`.
+pub fn send_signal(pid: u32, name: &str) {
+    let signal = match name {
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "TERM" => Signal::TERM,
+        _ => panic!("unknown signal {name}"),
+    };
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
 /// Kills a process as soon as its own standard input closes, which the kernel sees to when we end.
@@ -201,7 +209,7 @@ fn what_cannot_start_says_why_in_one_line() {
     let wrong_url = run(&["serve", "--database-url", "postgres://u:secret@h:port/d"]);
     assert!(refusal(&wrong_url).contains("database URL"), "{wrong_url:?}");
     assert!(!String::from_utf8_lossy(&wrong_url.stderr).contains("secret"), "{wrong_url:?}");
-    let no_filter = run(&["--log", "info,=", "openapi"]);
+    let no_filter = run(&["--log", "info,=", "healthcheck"]);
     assert!(refusal(&no_filter).contains("log filter"), "{no_filter:?}");
     let closed = run(&["healthcheck", "--listen", "127.0.0.1:1"]);
     assert!(refusal(&closed).contains("does not answer"), "{closed:?}");
@@ -313,9 +321,7 @@ fn played(database: &TestDatabase) -> String {
             None => panic!("the demo ended early: {told}"),
         }
     }
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
+    send_signal(child.id(), "INT");
     assert!(child.wait().unwrap().success());
     told
 }

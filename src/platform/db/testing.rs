@@ -1,6 +1,6 @@
 //! A server of its own for a test of this room; it goes with the value.
 
-use crate::platform::embedded_postgres::{Durability, EmbeddedPostgres, Settings};
+use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 
 pub(super) struct Server(EmbeddedPostgres);
 

@@ -161,6 +161,12 @@ impl Routes {
         self.served.iter().map(|served| (served.method.to_string(), served.path.clone())).collect()
     }
 
+    /// Every schema by its name; one that is used by several operations is there several times.
+    #[must_use]
+    pub fn schemas(&self) -> &[(String, RefOr<Schema>)] {
+        &self.schemas
+    }
+
     /// The bare document: paths and schemas.
     #[must_use]
     pub fn document(&self, info: Info) -> OpenApi {

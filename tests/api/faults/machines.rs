@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 use kampanje::platform::db::pool::connect;
-use kampanje::platform::embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -16,7 +15,7 @@ use uuid::Uuid;
 use super::Size;
 use super::clients::Counts;
 use crate::book::Dice;
-use crate::process::Serving;
+use crate::process::{Serving, send_signal};
 use crate::support::history::all_rows;
 
 const DATABASE: &str = "kampanje";
@@ -58,9 +57,7 @@ impl Postgres {
     async fn crash(&self) {
         let pid = |running: &Option<EmbeddedPostgres>| running.as_ref().unwrap().server_pid();
         let killed = pid(&self.running.lock().unwrap()).unwrap();
-        assert!(
-            Command::new("kill").args(["-KILL", &killed.to_string()]).status().unwrap().success()
-        );
+        send_signal(killed, "KILL");
         while pid(&self.running.lock().unwrap()).is_none_or(|pid| pid == killed)
             || connect(&self.url).await.is_err()
         {

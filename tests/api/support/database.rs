@@ -12,9 +12,9 @@ use std::thread;
 
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 use kampanje::platform::db::migrations::migrate;
 use kampanje::platform::db::pool::connect;
-use kampanje::platform::embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 

@@ -15,8 +15,8 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::literal::Literal;
 use super::order::Sort;
+use super::{FieldKind, Literal};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
 /// The bytes of the tag: 128 bits, as many as one can never guess.
@@ -129,14 +129,24 @@ pub fn place(sort: &Sort, value: &Value) -> Option<Option<Literal>> {
     if value.is_null() {
         return sort.nullable.then_some(None);
     }
-    Literal::from_wire(sort.field.kind, value).map(Some)
+    literal(sort.field.kind, value).map(Some)
+}
+
+/// Returns the typed value of a row's JSON, or `None` if the JSON is of another kind.
+fn literal(kind: FieldKind, value: &Value) -> Option<Literal> {
+    match (kind, value) {
+        (FieldKind::Integer, Value::Number(number)) => number.as_i64().map(Literal::Integer),
+        (FieldKind::Boolean, Value::Bool(value)) => Some(Literal::Boolean(*value)),
+        (kind, Value::String(text)) => Literal::from_text(kind, text),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::{Field, FieldKind};
+    use super::super::Field;
     use super::*;
 
     static NAME: Field = Field::new("name", FieldKind::Text, "name");

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::literal::Literal;
+use super::Literal;
 use super::sql::Fragment;
 use super::{Field, ListSpec};
 use crate::platform::http::json::nearest;

@@ -207,7 +207,7 @@ const fn hex(byte: u8) -> Option<u8> {
 }
 
 /// PostgreSQL cannot hold NUL in a text; the other control characters no text of ours holds.
-pub(super) fn forbidden(c: char) -> bool {
+fn forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }
 

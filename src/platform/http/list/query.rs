@@ -7,9 +7,9 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use super::ListSpec;
+use super::Literal;
 use super::cursor::{self, CursorKey, ListIdentity};
 use super::filter::Filter;
-use super::literal::Literal;
 use super::order::{self, Sort};
 use super::page::{self, Page};
 use super::params::{QueryParams, encode};

@@ -14,7 +14,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Bool, Date, Numeric, Text, Timestamptz, Uuid};
 
 use super::Field;
-use super::literal::Literal;
+use super::Literal;
 
 /// What stands for the company's date in a field's expression.
 const TODAY: &str = "{today}";

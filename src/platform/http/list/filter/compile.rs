@@ -1,9 +1,8 @@
 //! From the tree to SQL.
 
-use super::super::FieldKind;
-use super::super::literal::Literal;
+use list_filter::{Comparison, Expr, Field, FieldKind, Literal, TextMatch};
+
 use super::super::sql::Fragment;
-use super::tree::{Expr, Op, Part};
 
 /// Writes a condition. Its SQL may be null where the filter is false; a `not` around it puts that
 /// right.
@@ -20,8 +19,8 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
             write(inner, out);
             out.sql(") IS NOT TRUE)");
         }
-        Expr::Compare(field, op, value) => {
-            out.field(field).sql(sign(*op, field.nullable)).bind(value.clone());
+        Expr::Compare(field, operator, value) => {
+            out.field(field).sql(sign(*operator, field.nullable)).bind(value.clone());
         }
         Expr::IsNull(field) => {
             out.field(field).sql(" IS NULL");
@@ -36,7 +35,7 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
             }
             out.sql(")");
         }
-        Expr::Match(field, part, text) => matching(field, *part, text, out),
+        Expr::Match(field, function, text) => matching(field, *function, text, out),
         Expr::Any(field, None) => {
             out.sql("cardinality(").field(field).sql(") > 0");
         }
@@ -63,32 +62,32 @@ fn joined(parts: &[Expr], word: &'static str, out: &mut Fragment) {
     out.sql(")");
 }
 
-const fn sign(op: Op, nullable: bool) -> &'static str {
-    match op {
-        Op::Eq => " = ",
-        Op::Ne if nullable => " IS DISTINCT FROM ",
-        Op::Ne => " <> ",
-        Op::Gt => " > ",
-        Op::Ge => " >= ",
-        Op::Lt => " < ",
-        Op::Le => " <= ",
+const fn sign(operator: Comparison, nullable: bool) -> &'static str {
+    match operator {
+        Comparison::Eq => " = ",
+        Comparison::Ne if nullable => " IS DISTINCT FROM ",
+        Comparison::Ne => " <> ",
+        Comparison::Gt => " > ",
+        Comparison::Ge => " >= ",
+        Comparison::Lt => " < ",
+        Comparison::Le => " <= ",
     }
 }
 
 /// Keys are upper-case on both sides, so `LIKE` does and can use an index on the "C" collation.
 /// Texts need a collation that knows other letters than ASCII's: the columns' own "C" would leave Ä
 /// and ä apart.
-fn matching(field: &'static super::super::Field, part: Part, text: &str, out: &mut Fragment) {
+fn matching(field: &Field, function: TextMatch, text: &str, out: &mut Fragment) {
     let like = if field.kind == FieldKind::Key { " LIKE " } else { " COLLATE \"default\" ILIKE " };
-    out.field(field).sql(like).bind(Literal::Text(pattern(part, text)));
+    out.field(field).sql(like).bind(Literal::Text(pattern(function, text)));
 }
 
-fn pattern(part: Part, text: &str) -> String {
+fn pattern(function: TextMatch, text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    match part {
-        Part::Contains => format!("%{escaped}%"),
-        Part::Starts => format!("{escaped}%"),
-        Part::Ends => format!("%{escaped}"),
+    match function {
+        TextMatch::Contains => format!("%{escaped}%"),
+        TextMatch::StartsWith => format!("{escaped}%"),
+        TextMatch::EndsWith => format!("%{escaped}"),
     }
 }
 
@@ -96,7 +95,7 @@ fn pattern(part: Part, text: &str) -> String {
 /// operator does, which has an index where `EXISTS` has none.
 fn plain_values(expr: &Expr) -> Option<Vec<String>> {
     match expr {
-        Expr::Compare(_, Op::Eq, Literal::Text(value)) => Some(vec![value.clone()]),
+        Expr::Compare(_, Comparison::Eq, Literal::Text(value)) => Some(vec![value.clone()]),
         Expr::In(_, values) => values
             .iter()
             .map(|value| if let Literal::Text(text) = value { Some(text.clone()) } else { None })

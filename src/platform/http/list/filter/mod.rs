@@ -1,44 +1,19 @@
-//! The filter language, a subset of OData's `$filter`: over the fields of a list, and over contacts
-//! for segment criteria.
+//! Filters of lists and of segment criteria: the language of [`list_filter`], compiled to SQL.
 //!
-//! | what | how |
-//! | --- | --- |
-//! | comparisons | `eq ne gt ge lt le`, `field in ('A', 'B')` |
-//! | text, without regard to case | `contains(field, 'x')`, `startswith(…)`, `endswith(…)` |
-//! | null | `field eq null`, `field ne null` |
-//! | truth | `field eq true`, or the boolean field alone |
-//! | lists | `field/any(x: x eq 'A' or x eq 'B')`; `field/any()`: not empty |
-//! | together | `not`, then `and`, then `or`; parentheses |
-//!
-//! Logic has two values, as OData's comparisons do: a comparison with null is false, except that
-//! `ne` is the opposite of `eq`. So `not (x gt 5)` holds where x is null, and every row meets
-//! either a filter or its negation: what a segment's REDUCE removes and what REFINE keeps by one
-//! filter are complements.
+//! A filter and its negation split the rows in two. So what a segment's REDUCE removes and what
+//! REFINE keeps by the same filter are complements.
 
 mod compile;
-mod lexer;
-mod parser;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 use chrono::NaiveDate;
+use list_filter::{ErrorKind, Expr, Field, FilterError, Hint};
 
-use super::Field;
 use super::sql::{Fragment, SqlCondition};
-use crate::platform::http::problem::FieldError;
-use tree::Expr;
+use crate::platform::http::problem::{FieldCode, FieldError};
 
-/// The longest filter in characters.
-pub const MAX_LENGTH: usize = 4_096;
-/// The most comparisons in a filter.
-pub const MAX_TERMS: usize = 100;
-/// How deep parentheses, `not` and `any` may lie in each other.
-pub const MAX_DEPTH: usize = 20;
-/// The most values after `in`.
-pub const MAX_VALUES: usize = 100;
-
-/// A filter that was read and found right.
+/// A valid filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     tree: Expr,
@@ -46,22 +21,24 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Reads a filter over `fields`; `pointer` says where it stands in the request (`?filter`,
-    /// `/filter`).
+    /// Parses a filter over `fields`; `pointer` is its place in the request (`?filter`, `/filter`).
     ///
     /// # Errors
-    /// Everything that is wrong, up to the first mistake of syntax; `params.position` counts
-    /// characters from 0.
+    /// All mistakes up to the first one about the structure; `params.position` counts characters
+    /// from 0.
     pub fn parse(
         text: &str,
         fields: &'static [Field],
         pointer: &str,
         today: NaiveDate,
     ) -> Result<Self, Vec<FieldError>> {
-        parser::parse(text, fields, pointer).map(|tree| Self { tree, today })
+        match list_filter::parse(text, fields) {
+            Ok(tree) => Ok(Self { tree, today }),
+            Err(errors) => Err(errors.into_iter().map(|error| at(pointer, error)).collect()),
+        }
     }
 
-    /// The filter as a condition for diesel.
+    /// Returns the filter as a condition for diesel.
     #[must_use]
     pub fn condition(&self) -> SqlCondition {
         let mut fragment = Fragment::new(self.today);
@@ -71,5 +48,28 @@ impl Filter {
 
     pub(super) fn write(&self, fragment: &mut Fragment) {
         compile::write(&self.tree, fragment);
+    }
+}
+
+/// Converts a mistake to the error at its place in the request.
+fn at(pointer: &str, error: FilterError) -> FieldError {
+    let code = match error.kind {
+        ErrorKind::Syntax => FieldCode::Syntax,
+        ErrorKind::InvalidCharacter => FieldCode::InvalidCharacter,
+        ErrorKind::NotFilterable => FieldCode::NotFilterable,
+        ErrorKind::InvalidValue => FieldCode::InvalidValue,
+        ErrorKind::InvalidDecimal => FieldCode::InvalidDecimal,
+        ErrorKind::InvalidDate => FieldCode::InvalidDate,
+        ErrorKind::TooComplex => FieldCode::TooComplex,
+        ErrorKind::TooLong => FieldCode::TooLong,
+    };
+    let mut converted = FieldError::new(pointer, code, error.detail);
+    if let Some(position) = error.position {
+        converted = converted.param("position", position).param("near", error.near);
+    }
+    match error.hint {
+        Some(Hint::Nearest(name)) => converted.param("nearest", name),
+        Some(Hint::Maximum(limit)) => converted.param("maximum", limit),
+        None => converted,
     }
 }

@@ -2,16 +2,13 @@
 
 use uuid::Uuid;
 
-use super::super::params::forbidden;
-use crate::platform::http::problem::FieldCode;
+use crate::ErrorKind;
+use crate::literal::ID_LENGTH;
 
-/// The length of a written id.
-const ID_LENGTH: usize = 36;
-
-/// A piece of a filter.
+/// A token of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
-    /// A name, an operator, `true`, `null` …; paths hold `.`, whichever way they were written.
+    /// A name, an operator, `true`, `null`; paths are normalized to `.`.
     Word(String),
     /// A text in single quotes.
     Quoted(String),
@@ -21,31 +18,24 @@ pub enum Token {
     Sign(char),
 }
 
-/// A token with the position of its first character.
+/// A token with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// The token.
     pub token: Token,
-    /// Counted in characters from 0.
+    /// The position of the first character, counted in characters from 0.
     pub position: usize,
 }
 
-/// Why a text cannot be cut into tokens.
+/// The first mistake that ends tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
-    /// The kind of mistake.
-    pub code: FieldCode,
-    /// Where it is.
+pub struct LexError {
+    pub kind: ErrorKind,
     pub position: usize,
-    /// The mistake in words.
     pub detail: &'static str,
 }
 
-/// Cuts a text into tokens.
-///
-/// # Errors
-/// At the first character that belongs to no token.
-pub fn tokens(text: &str) -> Result<Vec<Placed>, Cut> {
+/// Splits a text into tokens, up to the first character that belongs to none.
+pub fn tokens(text: &str) -> Result<Vec<Placed>, LexError> {
     let mut lexer = Lexer { rest: text, position: 0 };
     let mut tokens = Vec::new();
     loop {
@@ -62,7 +52,7 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    fn token(&mut self, first: char) -> Result<Token, Cut> {
+    fn token(&mut self, first: char) -> Result<Token, LexError> {
         if let Some(id) = self.id() {
             return Ok(Token::Bare(id.to_owned()));
         }
@@ -73,28 +63,20 @@ impl<'a> Lexer<'a> {
                 Ok(Token::Sign(first))
             }
             '0'..='9' | '-' | '+' => {
-                let bare = self.take_while(|c| {
-                    c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '+' | '-')
-                });
-                Ok(Token::Bare(bare.to_owned()))
+                let is_bare =
+                    |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '+' | '-');
+                Ok(Token::Bare(self.take_while(is_bare).to_owned()))
             }
             _ if is_name(first) => {
-                let word =
-                    self.take_while(|c| is_name(c) || c.is_ascii_digit() || matches!(c, '.' | '/'));
-                Ok(Token::Word(word.replace('/', ".")))
+                let is_word = |c: char| is_name(c) || c.is_ascii_digit() || matches!(c, '.' | '/');
+                Ok(Token::Word(self.take_while(is_word).replace('/', ".")))
             }
-            _ if forbidden(first) => {
-                Err(self.cut(FieldCode::InvalidCharacter, "a control character stands here"))
-            }
-            _ => {
-                Err(self
-                    .cut(FieldCode::Syntax, "this character belongs to nothing the filter knows"))
-            }
+            _ if is_forbidden(first) => Err(self.control_character()),
+            _ => Err(self.error(ErrorKind::Syntax, "the character is unexpected here")),
         }
     }
 
-    /// An id may begin with a letter; it is one only if nothing that could belong to a name
-    /// follows.
+    /// Takes an id. It may begin with a letter, but a character of a name must not follow it.
     fn id(&mut self) -> Option<&'a str> {
         let (candidate, after) = self.rest.split_at_checked(ID_LENGTH)?;
         let ends = !after.starts_with(|c: char| is_name(c) || c.is_ascii_digit() || c == '-');
@@ -105,21 +87,17 @@ impl<'a> Lexer<'a> {
         Some(candidate)
     }
 
-    /// A text in single quotes; a quote inside is written twice.
-    fn quoted(&mut self) -> Result<Token, Cut> {
-        let open = self.cut(FieldCode::Syntax, "the text that begins here has no closing quote");
+    /// Takes a text in single quotes, in which a quote is written twice.
+    fn quoted(&mut self) -> Result<Token, LexError> {
+        let unclosed = self.error(ErrorKind::Syntax, "the text has no closing quote");
         let mut text = String::new();
         loop {
             self.advance(1);
-            text.push_str(self.take_while(|c| c != '\'' && !forbidden(c)));
+            text.push_str(self.take_while(|c| c != '\'' && !is_forbidden(c)));
             match self.rest.chars().next() {
-                None => return Err(open),
+                None => return Err(unclosed),
                 Some('\'') => self.advance(1),
-                Some(_) => {
-                    return Err(
-                        self.cut(FieldCode::InvalidCharacter, "a control character stands here")
-                    );
-                }
+                Some(_) => return Err(self.control_character()),
             }
             if !self.rest.starts_with('\'') {
                 return Ok(Token::Quoted(text));
@@ -128,7 +106,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Goes over ASCII characters, of which one is one byte.
+    /// Skips ASCII characters, each one byte long.
     fn advance(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
         self.position += count;
@@ -142,11 +120,21 @@ impl<'a> Lexer<'a> {
         taken
     }
 
-    const fn cut(&self, code: FieldCode, detail: &'static str) -> Cut {
-        Cut { code, position: self.position, detail }
+    const fn control_character(&self) -> LexError {
+        self.error(ErrorKind::InvalidCharacter, "a control character is not allowed")
+    }
+
+    const fn error(&self, kind: ErrorKind, detail: &'static str) -> LexError {
+        LexError { kind, position: self.position, detail }
     }
 }
 
 const fn is_name(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
+}
+
+/// Control characters other than line breaks and tabs. PostgreSQL cannot store NUL, and no text of
+/// the service contains the others.
+fn is_forbidden(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }

@@ -1,21 +1,21 @@
-//! What every operation of a kind has, and no room has to say: the problems it can answer with, its
-//! headers, its conditions, its credentials.
+//! Additions to all operations of a kind, which no room has to repeat: problems, headers,
+//! conditions, security.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
-use crate::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH};
-use crate::platform::http::etag::MAX_CONDITION_LENGTH;
-use crate::platform::http::middleware::TRACE_ID;
-use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::platform::unit_of_work::{PUBLICATION_VERSION, REPLAYED};
+use kampanje::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH};
+use kampanje::platform::http::etag::MAX_CONDITION_LENGTH;
+use kampanje::platform::http::middleware::TRACE_ID;
+use kampanje::platform::http::problem::{Problem, ProblemCode};
+use kampanje::platform::unit_of_work::{PUBLICATION_VERSION, REPLAYED};
 
-/// A trace id for examples.
+/// The trace id of examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
-/// Questions about prices: asked by POST only because they can be long, so there is no effect to
-/// repeat. What they name may be unknown.
-const QUESTIONS: &[&str] = &[
+/// Queries about prices. POST only permits long ones and has no effect, so idempotency keys do not
+/// apply. They are refused with 422 if they name something unknown.
+const QUERIES: &[&str] = &[
     "/v1/price-quotes",
     "/v1/effective-prices",
     "/v1/lowest-prices",
@@ -24,7 +24,7 @@ const QUESTIONS: &[&str] = &[
     "/v1/campaigns/{campaign}/grants",
 ];
 
-/// Every operation of a document: path, method, content.
+/// Returns every operation of a document: path, method, content.
 pub fn of(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths.flat_map(|(path, item)| {
@@ -33,13 +33,14 @@ pub fn of(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     })
 }
 
-/// Adds to each operation what its kind has, and to the document what they refer to.
+/// Adds the shared parts to the operations, and their targets to the components.
 pub fn finish(document: &mut Value) {
     let components = &mut document["components"];
     components["securitySchemes"] = json!({"apiKey": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's API key. A service without one listens on its own machine only and takes any request.",
+        "description": "The service's API key. A service without a key listens on loopback only \
+                        and accepts any request.",
     }});
     components["headers"] = headers();
     components["parameters"] = parameters();
@@ -52,7 +53,7 @@ pub fn finish(document: &mut Value) {
     }
 }
 
-/// What decides what an operation has.
+/// The properties of an operation that decide about its shared parts.
 #[derive(Clone, Copy)]
 struct Kind<'a> {
     path: &'a str,
@@ -64,12 +65,12 @@ impl Kind<'_> {
         self.path.starts_with("/v1/")
     }
 
-    /// Whether it has an effect, which an idempotency key makes safe to repeat.
+    /// Returns true if the operation has an effect, which an idempotency key makes safe to retry.
     fn is_effect(self) -> bool {
-        self.is_business() && self.method != "get" && !QUESTIONS.contains(&self.path)
+        self.is_business() && self.method != "get" && !QUERIES.contains(&self.path)
     }
 
-    /// Whether it changes something that is there.
+    /// Returns true if the operation changes an existing resource.
     fn is_change(self) -> bool {
         self.is_business() && matches!(self.method, "put" | "patch" | "delete")
     }
@@ -150,7 +151,7 @@ impl Kind<'_> {
                 StatusCode::UNPROCESSABLE_ENTITY,
             ]);
         }
-        if QUESTIONS.contains(&self.path) {
+        if QUERIES.contains(&self.path) {
             statuses.push(StatusCode::UNPROCESSABLE_ENTITY);
         }
         if self.is_effect() {
@@ -163,17 +164,18 @@ impl Kind<'_> {
     }
 }
 
-/// The name of the shared response of a status: `NotFound`.
+/// Returns the name of the shared response of a status: `NotFound`.
 fn response_name(status: StatusCode) -> String {
     status.canonical_reason().unwrap_or_default().replace(' ', "")
 }
 
-/// A response for each status that problems have.
+/// Returns a response for each status of problems.
 fn problem_responses() -> Value {
     let mut responses = Map::new();
     for code in ProblemCode::ALL {
-        let status = Problem::new(*code, "").status();
-        // A method that is not there is no operation.
+        let problem = Problem::new(*code, code.meaning());
+        let status = problem.status();
+        // No operation answers with it: it means that the operation does not exist.
         if status == StatusCode::METHOD_NOT_ALLOWED {
             continue;
         }
@@ -193,7 +195,7 @@ fn problem_responses() -> Value {
                 "headers": headers,
                 "content": {"application/problem+json": {
                     "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": Problem::new(*code, code.meaning()).document("/v1/campaigns/CP0001", TRACE),
+                    "example": problem.document("/v1/campaigns/CP0001", TRACE),
                 }},
             })
         });
@@ -206,35 +208,53 @@ fn problem_responses() -> Value {
 }
 
 fn headers() -> Value {
-    let version = json!({"type": "integer", "format": "int64", "minimum": 1, "maximum": i64::MAX, "examples": [418]});
-    let text = |longest: usize, pattern: &str, example: &str| json!({"type": "string", "maxLength": longest, "pattern": pattern, "examples": [example]});
+    let integer = |format: &str, maximum: i64, example: i64| {
+        json!({
+            "type": "integer",
+            "format": format,
+            "minimum": 1,
+            "maximum": maximum,
+            "examples": [example],
+        })
+    };
+    let text = |max_length: usize, pattern: &str, example: &str| {
+        json!({
+            "type": "string",
+            "maxLength": max_length,
+            "pattern": pattern,
+            "examples": [example],
+        })
+    };
     json!({
         canonical(&header::ETAG): {
-            "description": "The strong tag of the representation; goes into `If-Match` and `If-None-Match`.",
+            "description": "The strong entity tag of the representation, for `If-Match` and \
+                            `If-None-Match`.",
             "schema": text(100, "^\"[^\"]*\"$", "\"mJ0nLcBq5v0yCcsVWDm6Tg\""),
         },
         canonical(&header::LOCATION): {
-            "description": "The path of what was created.",
+            "description": "The path of the created resource.",
             "schema": text(4_096, "^/", "/v1/campaigns/CP0001"),
         },
         canonical(&PUBLICATION_VERSION): {
-            "description": "The version of the price book; after a change, the one that holds it. Absent when the change does not count for prices.",
-            "schema": version,
+            "description": "The version of the price book; after a change, the version that \
+                            contains it. Absent if the change does not affect prices.",
+            "schema": integer("int64", i64::MAX, 418),
         },
         canonical(&REPLAYED): {
-            "description": "`true` when the answer is the one that was stored under the idempotency key.",
+            "description": "`true` if this response was stored under the idempotency key.",
             "schema": {"type": "string", "enum": ["true"], "examples": ["true"]},
         },
         canonical(&header::RETRY_AFTER): {
-            "description": "After how many seconds it makes sense to try again.",
-            "schema": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 3_600, "examples": [1]},
+            "description": "The number of seconds to wait before a retry.",
+            "schema": integer("int32", 3_600, 1),
         },
         canonical(&TRACE_ID): {
-            "description": "Leads to the request in the log; the caller's own if it sent `traceparent`.",
+            "description": "Identifies the request in the log; taken from `traceparent` if the \
+                            caller sent it.",
             "schema": text(32, "^[0-9a-f]{32}$", TRACE),
         },
         canonical(&header::WWW_AUTHENTICATE): {
-            "description": "How to authenticate.",
+            "description": "The authentication scheme.",
             "schema": {"type": "string", "enum": ["Bearer"], "examples": ["Bearer"]},
         },
     })
@@ -259,23 +279,25 @@ fn parameters() -> Value {
     json!({
         canonical(&header::IF_MATCH): parameter(
             "If-Match",
-            "The `ETag` of what is to be changed, or `*` for whatever is there. Needed to change what is there (428 without), and has to be current (412).",
+            "The current `ETag` of the resource, or `*` for any. Required to change an existing \
+             resource (428 if absent); an outdated one is refused (412).",
             MAX_CONDITION_LENGTH, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&header::IF_NONE_MATCH): parameter(
             "If-None-Match",
-            "GET: the `ETag` that the caller has; 304 if it is current. PUT: `*` to create only.",
+            "GET: the `ETag` of the caller's copy; 304 if it is current. PUT: `*` to create only.",
             MAX_CONDITION_LENGTH, tags, "\"mJ0nLcBq5v0yCcsVWDm6Tg\"",
         ),
         canonical(&IDEMPOTENCY_KEY): parameter(
             "Idempotency-Key",
-            "Makes the request safe to repeat: the same key and request get the stored answer for 72 hours.",
+            "Makes the request safe to retry: the same key and request get the stored response \
+             for 72 hours.",
             MAX_IDEMPOTENCY_KEY_LENGTH, "^[ -~]+$", "0190b5c2-7d5e-7000-8000-0000000000aa",
         ),
     })
 }
 
-/// A header's name as it is usually written: `If-None-Match`, `ETag`.
+/// Returns the conventional form of a header name: `If-None-Match`, `ETag`.
 fn canonical(name: &header::HeaderName) -> String {
     match name.as_str() {
         "etag" => "ETag".to_owned(),

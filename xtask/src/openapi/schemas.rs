@@ -1,4 +1,4 @@
-//! The schemas, made exact: what the reader refuses is not in them.
+//! Exact schemas: they permit nothing that the service refuses.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,7 @@ pub fn finish(document: &mut Value) {
 
 /// Calls `change` on every object that can be a schema, children first.
 ///
-/// The names below `properties` are names of fields and no keywords; examples and fixed values are
-/// data.
+/// Names below `properties` are fields, not keywords; examples and fixed values are data.
 pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(|value| visit(value, change)),
@@ -46,7 +45,7 @@ pub fn visit(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)
     }
 }
 
-/// A schema's one `example`, which OpenAPI 3.1 has given up, becomes its `examples`.
+/// Converts `example`, which OpenAPI 3.1 deprecates in schemas, to `examples`.
 fn list_examples(schema: &mut Map<String, Value>) {
     let is_schema =
         ["type", "oneOf", "anyOf", "allOf"].iter().any(|keyword| schema.contains_key(*keyword));
@@ -55,8 +54,7 @@ fn list_examples(schema: &mut Map<String, Value>) {
     }
 }
 
-/// The description of a field whose schema is "that or null" stands at the field, not at the
-/// alternative.
+/// Moves the description of an optional field from its alternative to the field.
 fn lift_description(schema: &mut Map<String, Value>) {
     if schema.contains_key("description") {
         return;
@@ -72,7 +70,7 @@ fn lift_description(schema: &mut Map<String, Value>) {
     }
 }
 
-/// The limits that a format has in any case.
+/// Adds the limits that a format implies.
 fn add_limits(schema: &mut Map<String, Value>) {
     let limits: &[(&str, Value)] = match schema.get("format").and_then(Value::as_str) {
         Some("uuid") => &[("minLength", json!(36)), ("maxLength", json!(36))],
@@ -87,17 +85,17 @@ fn add_limits(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Whether the alternatives are one thing and null.
+/// Returns true if the alternatives are a schema and null.
 fn is_optional(alternatives: &[Value]) -> bool {
     alternatives.len() == 2 && alternatives.iter().any(is_null)
 }
 
-/// Whether a schema takes null and nothing else.
+/// Returns true if a schema permits null only.
 pub fn is_null(schema: &Value) -> bool {
     schema["type"] == "null"
 }
 
-/// The name of the schema that a reference leads to.
+/// Returns the name of the schema that a reference points to.
 pub fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(SCHEMAS)
 }
@@ -106,7 +104,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
-/// A body that may be left out is written as "that or null" by the macros; null itself is no body.
+/// Marks optional bodies as not required. The macros describe them as nullable, which they are not.
 fn optional_bodies(document: &mut Value) {
     for_each_operation(document, |operation| {
         let Some(body) = operation.get_mut("requestBody") else { return };
@@ -134,7 +132,7 @@ fn for_each_operation(document: &mut Value, mut change: impl FnMut(&mut Value)) 
     }
 }
 
-/// Gives each PATCH the schema of its merge patch, made from that of the whole.
+/// Replaces the schema of each PATCH by that of its merge patch, derived from the whole resource.
 fn derive_patches(document: &mut Value) {
     let Value::Object(mut schemas) = document["components"]["schemas"].take() else { return };
     for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
@@ -149,21 +147,21 @@ fn derive_patches(document: &mut Value) {
     document["components"]["schemas"] = Value::Object(schemas);
 }
 
-/// Makes the schema of a merge patch on an object, and gives its name.
+/// Derives the schema of a merge patch on an object, and returns its name.
 fn patch_of(whole: &str, schemas: &mut Map<String, Value>) -> String {
     let name = format!("{}Patch", whole.strip_suffix("Write").unwrap_or(whole));
     if schemas.contains_key(&name) {
         return name;
     }
     let Some(mut schema) = schemas.get(whole).cloned() else { return name };
-    // Known before its fields are, should one of them lead back here.
+    // Registered before its fields, for recursive schemas.
     schemas.insert(name.clone(), Value::Null);
     let required =
         schema.as_object_mut().and_then(|schema| schema.remove("required")).unwrap_or_default();
     schema["description"] =
-        "The fields to change: one that is absent stays, null takes its value away.".into();
+        "The fields to change. An absent field keeps its value; null removes it.".into();
     for (field, value) in schema["properties"].as_object_mut().into_iter().flatten() {
-        // Absent means unchanged, so there is no default.
+        // Absent means unchanged, so defaults do not apply.
         value.as_object_mut().map(|value| value.remove("default"));
         patch_inside(value, schemas);
         if !required.as_array().is_some_and(|required| required.contains(&field.as_str().into())) {
@@ -174,7 +172,7 @@ fn patch_of(whole: &str, schemas: &mut Map<String, Value>) -> String {
     name
 }
 
-/// An object inside the object is merged too, while a list is replaced whole.
+/// Derives the patch of a nested object, which is merged too. Lists are replaced as a whole.
 fn patch_inside(field: &mut Value, schemas: &mut Map<String, Value>) {
     if let Some(alternatives) = list_of(field, "oneOf").filter(|of| is_optional(of)) {
         alternatives.iter_mut().for_each(|alternative| patch_inside(alternative, schemas));
@@ -187,7 +185,7 @@ fn patch_inside(field: &mut Value, schemas: &mut Map<String, Value>) {
     }
 }
 
-/// The same schema, null allowed.
+/// Returns the schema with null permitted.
 fn nullable(mut schema: Value) -> Value {
     if let Some(alternatives) = list_of(&mut schema, "oneOf") {
         if !alternatives.iter().any(is_null) {
@@ -197,7 +195,7 @@ fn nullable(mut schema: Value) -> Value {
     }
     match schema.get("type").cloned() {
         Some(Value::String(one)) => schema["type"] = json!([one, "null"]),
-        // More than one type is "that or null" already.
+        // Several types include null already.
         Some(_) => {}
         None => {
             let description =
@@ -215,7 +213,7 @@ fn list_of<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Vec<Value
     schema.get_mut(keyword).and_then(Value::as_array_mut)
 }
 
-/// Forbids in requests what the reader refuses: unknown fields, and control characters in texts.
+/// Forbids unknown fields and control characters in requests, as the service does.
 fn close_requests(document: &mut Value) {
     for_each_operation(document, |operation| {
         operation
@@ -238,7 +236,7 @@ fn close_requests(document: &mut Value) {
     }
 }
 
-/// Closes one schema of a request.
+/// Closes a schema of a request.
 fn close(schema: &mut Map<String, Value>) {
     if schema.contains_key("properties") && !schema.contains_key("additionalProperties") {
         schema.insert("additionalProperties".to_owned(), false.into());
@@ -246,7 +244,7 @@ fn close(schema: &mut Map<String, Value>) {
     forbid_control_characters(schema);
 }
 
-/// A text of a request holds no control characters but line ends and tabs.
+/// Excludes control characters other than line breaks and tabs from texts.
 fn forbid_control_characters(schema: &mut Map<String, Value>) {
     let is_text = schema
         .get("type")
@@ -258,8 +256,8 @@ fn forbid_control_characters(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Takes out the schemas that nothing refers to any longer: the whole of what can only be patched,
-/// and, in the older version, what had to be written where it is used.
+/// Removes unreferenced schemas: those of resources that can only be patched, and those that the
+/// conversion to OpenAPI 3.0 has inlined.
 pub fn drop_unused(document: &mut Value) {
     loop {
         let mut used = BTreeSet::new();
@@ -290,14 +288,20 @@ mod tests {
         let body =
             |name: &str| json!({"content": {"application/json": {"schema": reference(name)}}});
         json!({
-            "paths": {"/x": {"patch": {"requestBody": body("ContactWrite")}, "post": {"requestBody": body("ContactWrite")}}},
+            "paths": {"/x": {
+                "patch": {"requestBody": body("ContactWrite")},
+                "post": {"requestBody": body("ContactWrite")},
+            }},
             "components": {"schemas": {
                 "ContactWrite": {
                     "type": "object",
                     "required": ["name"],
                     "properties": {
                         "name": {"type": "string"},
-                        "customer": {"description": "d", "oneOf": [{"type": "null"}, reference("CustomerWrite")]},
+                        "customer": {
+                            "description": "d",
+                            "oneOf": [{"type": "null"}, reference("CustomerWrite")],
+                        },
                         "rows": {"type": "array", "items": reference("Row"), "default": []},
                         "code": reference("Key"),
                     },
@@ -305,9 +309,16 @@ mod tests {
                 "CustomerWrite": {
                     "type": "object",
                     "required": ["number"],
-                    "properties": {"number": {"type": "string"}, "tax": {"type": "boolean", "default": true}},
+                    "properties": {
+                        "number": {"type": "string"},
+                        "tax": {"type": "boolean", "default": true},
+                    },
                 },
-                "Row": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "format": "int32"}}},
+                "Row": {
+                    "type": "object",
+                    "required": ["id"],
+                    "properties": {"id": {"type": "integer", "format": "int32"}},
+                },
                 "Key": {"type": "string", "pattern": "^[A-Z]$"},
                 "View": {"type": "object", "properties": {"name": {"type": "string"}}},
             }},
@@ -315,29 +326,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_referred_to_from_what_is_dropped_is_dropped_too() {
+    fn schemas_referenced_only_by_removed_ones_are_removed() {
         let part = |name: &str| json!({"$ref": format!("{SCHEMAS}{name}")});
         let mut document = json!({"paths": {"/a": part("A")}, "components": {"schemas": {
-            "A": {"items": part("B")}, "B": {}, "C": {"items": part("D")}, "D": {"items": part("B")}}}});
+            "A": {"items": part("B")}, "B": {},
+            "C": {"items": part("D")}, "D": {"items": part("B")},
+        }}});
         drop_unused(&mut document);
         assert_eq!(document["components"]["schemas"], json!({"A": {"items": part("B")}, "B": {}}));
     }
 
     #[test]
-    fn objects_inside_a_patch_are_merged_and_lists_are_replaced() {
+    fn nested_objects_of_a_patch_are_merged_and_lists_replaced() {
         let mut document = document();
         finish(&mut document);
         let schemas = &document["components"]["schemas"];
         let patch = &schemas["ContactPatch"];
-        assert_eq!(
-            document["paths"]["/x"]["patch"]["requestBody"]["content"]["application/json"]["schema"],
-            reference("ContactPatch")
-        );
+        let body = &document["paths"]["/x"]["patch"]["requestBody"];
+        assert_eq!(body["content"]["application/json"]["schema"], reference("ContactPatch"));
         assert!(
             patch.get("required").is_none() && schemas["CustomerPatch"].get("required").is_none()
         );
         let fields = &patch["properties"];
-        assert_eq!(fields["name"]["type"], "string", "what has to be there cannot be taken away");
+        assert_eq!(fields["name"]["type"], "string", "required fields are not nullable");
         assert_eq!(
             fields["customer"]["oneOf"],
             json!([{"type": "null"}, reference("CustomerPatch")])
@@ -351,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_closed_all_the_way_down_and_answers_are_open() {
+    fn requests_are_closed_at_every_depth_and_responses_open() {
         let mut document = document();
         finish(&mut document);
         let schemas = &document["components"]["schemas"];

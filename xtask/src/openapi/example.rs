@@ -1,13 +1,13 @@
-//! An example of a whole body, put together from the examples of its fields.
+//! Examples of whole bodies, composed from the examples of their fields.
 
 use serde_json::{Map, Value, json};
 
 use super::schemas::{is_null, referred};
 
-/// No schema of ours is nested deeper; one that leads back to itself ends here.
-const DEEPEST: usize = 50;
+/// The deepest nesting in an example. Real schemas are flatter; the limit ends recursive ones.
+const MAX_DEPTH: usize = 50;
 
-/// Gives every body that has none an example.
+/// Adds an example to every body that has none.
 pub fn add_to_bodies(document: &mut Value) {
     let Value::Object(schemas) = document["components"]["schemas"].take() else { return };
     for item in document["paths"].as_object_mut().into_iter().flatten().map(|(_, item)| item) {
@@ -29,7 +29,7 @@ pub fn add_to_bodies(document: &mut Value) {
     document["components"]["schemas"] = Value::Object(schemas);
 }
 
-/// The media types of a body.
+/// Returns the media types of a body.
 fn media_of(body: &mut Value) -> impl Iterator<Item = &mut Value> {
     body.get_mut("content")
         .and_then(Value::as_object_mut)
@@ -44,7 +44,7 @@ fn add(media: &mut Value, schemas: &Map<String, Value>) {
     }
 }
 
-/// A patch that changes one field says more than one that changes all.
+/// Reduces the example of a patch to one field, the typical use of a patch.
 fn shorten(patch: &mut Value) {
     let Value::Object(fields) = patch else { return };
     let field = fields
@@ -55,9 +55,9 @@ fn shorten(patch: &mut Value) {
     fields.retain(|name, _| Some(name) == field.as_ref());
 }
 
-/// An example of a schema.
+/// Returns an example of a schema.
 fn of(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
-    if depth > DEEPEST {
+    if depth > MAX_DEPTH {
         return Value::Null;
     }
     let inside = |schema: &Value| of(schema, schemas, depth.saturating_add(1));
@@ -105,19 +105,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_example_is_put_together_from_those_of_the_fields() {
+    fn example_is_composed_from_the_examples_of_fields() {
+        let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+        let object = |field: &str, schema: Value| json!({"properties": {field: schema}});
         let schemas = json!({
             "Key": {"type": "string", "examples": ["CP0001"]},
-            "Group": {"type": "object", "properties": {"codes": {"type": "array", "items": {"$ref": "#/components/schemas/Key"}}}},
-            "Loop": {"type": "object", "properties": {"again": {"$ref": "#/components/schemas/Loop"}}},
+            "Group": object("codes", json!({"type": "array", "items": reference("Key")})),
+            "Loop": object("again", reference("Loop")),
         });
         let schemas = schemas.as_object().unwrap();
-        let group = json!({"$ref": "#/components/schemas/Group"});
+        let group = reference("Group");
         for (schema, example) in [
             (group.clone(), json!({"codes": ["CP0001"]})),
             (json!({"oneOf": [{"type": "null"}, group.clone()]}), json!({"codes": ["CP0001"]})),
             (
-                json!({"allOf": [group, {"properties": {"etag": {"type": "string", "examples": ["x"]}}}]}),
+                json!({"allOf": [group, object("etag", json!({"examples": ["x"]}))]}),
                 json!({"codes": ["CP0001"], "etag": "x"}),
             ),
             (json!({"type": ["string", "null"], "format": "date"}), json!("2031-05-15")),
@@ -126,11 +128,11 @@ mod tests {
         ] {
             assert_eq!(of(&schema, schemas, 0), example, "{schema}");
         }
-        assert!(of(&json!({"$ref": "#/components/schemas/Loop"}), schemas, 0).is_object(), "ends");
+        assert!(of(&reference("Loop"), schemas, 0).is_object());
     }
 
     #[test]
-    fn the_example_of_a_patch_changes_one_field() {
+    fn example_of_a_patch_changes_one_field() {
         let mut patch = json!({"number": "A", "description": "B", "type": "C"});
         shorten(&mut patch);
         assert_eq!(patch, json!({"description": "B"}));

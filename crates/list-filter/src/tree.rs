@@ -1,44 +1,45 @@
-//! A filter as a tree, every name resolved and every literal typed.
+//! A filter as a tree: every name resolved, every literal typed.
 
 use std::fmt;
 
-use super::super::{Field, FieldKind};
-use crate::platform::http::list::literal::Literal;
+use crate::{Field, FieldKind, Literal};
 
-/// The variable's name when a tree is written as text; the name a client chose does not matter.
+/// The name of the variable of `any` in a printed tree, whatever name the filter used.
 const VARIABLE: &str = "x";
 
-/// A list's key element inside `any`.
+/// The element of a list of keys inside `any`.
 pub static KEY_ELEMENT: Field = Field::new(VARIABLE, FieldKind::Key, "element.value").not_null();
-/// A list's text element inside `any`.
+/// The element of a list of texts inside `any`.
 pub static TEXT_ELEMENT: Field = Field::new(VARIABLE, FieldKind::Text, "element.value").not_null();
 
 /// A condition.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
-    /// All of two or more hold.
-    And(Vec<Expr>),
-    /// One of two or more holds.
-    Or(Vec<Expr>),
+    /// All of two or more conditions hold.
+    And(Vec<Self>),
+    /// At least one of two or more conditions holds.
+    Or(Vec<Self>),
     /// The condition does not hold.
-    Not(Box<Expr>),
+    Not(Box<Self>),
     /// A comparison with a value.
-    Compare(&'static Field, Op, Literal),
+    Compare(&'static Field, Comparison, Literal),
     /// The field is null.
     IsNull(&'static Field),
     /// The field is not null.
     IsNotNull(&'static Field),
-    /// The field is one of the values, of which there is one at least.
+    /// The field has one of these values, at least one.
     In(&'static Field, Vec<Literal>),
-    /// The text has a part.
-    Match(&'static Field, Part, String),
-    /// Some element of the list meets the condition; without one, the list is not empty.
-    Any(&'static Field, Option<Box<Expr>>),
+    /// The field's text contains another text.
+    Match(&'static Field, TextMatch, String),
+    /// An element of the list meets the condition. Without a condition: the list is not empty.
+    ///
+    /// The element is a field whose SQL expression is `element.value`.
+    Any(&'static Field, Option<Box<Self>>),
 }
 
-/// How a field is compared.
+/// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Op {
+pub enum Comparison {
     /// Equal.
     Eq,
     /// Not equal; true where the field is null.
@@ -53,8 +54,8 @@ pub enum Op {
     Le,
 }
 
-impl Op {
-    /// Every operator with its name.
+impl Comparison {
+    /// All operators with their names.
     pub const ALL: [(&'static str, Self); 6] = [
         ("eq", Self::Eq),
         ("ne", Self::Ne),
@@ -76,31 +77,35 @@ impl Op {
     }
 }
 
-/// Which part of a text is looked for.
+/// A function that compares a part of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Anywhere.
+pub enum TextMatch {
+    /// Anywhere in the text.
     Contains,
-    /// At the beginning.
-    Starts,
-    /// At the end.
-    Ends,
+    /// At the start of the text.
+    StartsWith,
+    /// At the end of the text.
+    EndsWith,
 }
 
-impl Part {
-    /// Every function with its name.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("contains", Self::Contains), ("startswith", Self::Starts), ("endswith", Self::Ends)];
+impl TextMatch {
+    /// All functions with their names.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("contains", Self::Contains),
+        ("startswith", Self::StartsWith),
+        ("endswith", Self::EndsWith),
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Contains => "contains",
-            Self::Starts => "startswith",
-            Self::Ends => "endswith",
+            Self::StartsWith => "startswith",
+            Self::EndsWith => "endswith",
         }
     }
 }
 
+/// Writes a filter that parses to the same tree.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,7 +114,9 @@ impl fmt::Display for Expr {
             }
             Self::Or(parts) => joined(f, parts, " or ", |part| matches!(part, Self::Or(_))),
             Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::Compare(field, op, value) => write!(f, "{} {} {value}", field.name, op.name()),
+            Self::Compare(field, operator, value) => {
+                write!(f, "{} {} {value}", field.name, operator.name())
+            }
             Self::IsNull(field) => write!(f, "{} eq null", field.name),
             Self::IsNotNull(field) => write!(f, "{} ne null", field.name),
             Self::In(field, values) => {
@@ -119,8 +126,8 @@ impl fmt::Display for Expr {
                 }
                 f.write_str(")")
             }
-            Self::Match(field, part, text) => {
-                write!(f, "{}({}, '{}')", part.name(), field.name, text.replace('\'', "''"))
+            Self::Match(field, function, text) => {
+                write!(f, "{}({}, '{}')", function.name(), field.name, text.replace('\'', "''"))
             }
             Self::Any(field, None) => write!(f, "{}/any()", field.name),
             Self::Any(field, Some(inner)) => write!(f, "{}/any({VARIABLE}: {inner})", field.name),
@@ -131,12 +138,12 @@ impl fmt::Display for Expr {
 fn joined(
     f: &mut fmt::Formatter<'_>,
     parts: &[Expr],
-    word: &str,
-    enclose: fn(&Expr) -> bool,
+    operator: &str,
+    needs_parentheses: fn(&Expr) -> bool,
 ) -> fmt::Result {
     for (index, part) in parts.iter().enumerate() {
-        f.write_str(if index == 0 { "" } else { word })?;
-        if enclose(part) { write!(f, "({part})")? } else { write!(f, "{part}")? }
+        f.write_str(if index == 0 { "" } else { operator })?;
+        if needs_parentheses(part) { write!(f, "({part})")? } else { write!(f, "{part}")? }
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! The document for tools that know OpenAPI 3.0 only. Derived, so it cannot say anything else.
+//! The document for tools that only support OpenAPI 3.0, converted from the other one.
 
 use serde_json::{Map, Value, json};
 
 use super::schemas::{drop_unused, is_null, referred, visit};
 
-/// The same document in OpenAPI 3.0.3.
+/// Converts a document to OpenAPI 3.0.3.
 #[must_use]
 pub fn version_3_0(mut document: Value) -> Value {
     document["openapi"] = "3.0.3".into();
@@ -27,7 +27,7 @@ pub fn version_3_0(mut document: Value) -> Value {
     document
 }
 
-/// `examples: [x]` is `example: x`; the examples of a body are a map and stay.
+/// Converts `examples: [x]` to `example: x`. The examples of a body are a map, which is valid.
 fn one_example(schema: &mut Map<String, Value>) {
     if schema.get("examples").is_some_and(Value::is_array)
         && let Some(Value::Array(examples)) = schema.remove("examples")
@@ -37,7 +37,7 @@ fn one_example(schema: &mut Map<String, Value>) {
     }
 }
 
-/// `type: [T, null]` is `type: T, nullable: true`.
+/// Converts `type: [T, null]` to `type: T, nullable: true`.
 fn nullable_type(schema: &mut Map<String, Value>) {
     let Some(Value::Array(types)) = schema.get("type") else { return };
     let null = types.contains(&"null".into());
@@ -56,8 +56,8 @@ fn nullable_type(schema: &mut Map<String, Value>) {
     }
 }
 
-/// "That or null" is that, nullable. A reference stays one only to what has fields: null has to be
-/// allowed where the type stands.
+/// Converts an alternative of null to `nullable`. Only references to objects remain references,
+/// because `nullable` must be next to the type.
 fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
     for keyword in ["oneOf", "anyOf"] {
         let Some(Value::Array(alternatives)) = schema.get_mut(keyword) else { continue };
@@ -87,7 +87,7 @@ fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
     }
 }
 
-/// An exclusive bound is a bound with a flag.
+/// Converts exclusive bounds to a bound and a flag, and `const` to `enum`.
 fn exclusive_bounds(schema: &mut Map<String, Value>) {
     for (exclusive, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
         if schema.get(exclusive).is_some_and(Value::is_number)
@@ -101,7 +101,7 @@ fn exclusive_bounds(schema: &mut Map<String, Value>) {
     }
 }
 
-/// What stands beside a reference is not read: the reference moves into an `allOf`.
+/// Moves a reference with siblings, which tools ignore, into an `allOf`.
 fn wrapped_reference(schema: &mut Map<String, Value>) {
     if schema.len() > 1
         && schema.get("$ref").is_some_and(Value::is_string)
@@ -116,17 +116,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_difference_is_derived() {
+    fn each_difference_is_converted() {
+        let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
         for (new, old) in [
             (json!({"type": ["string", "null"]}), json!({"type": "string", "nullable": true})),
             (json!({"type": "integer", "examples": [3]}), json!({"type": "integer", "example": 3})),
             (
-                json!({"oneOf": [{"$ref": "#/components/schemas/Object"}, {"type": "null"}], "description": "d"}),
-                json!({"type": "object", "allOf": [{"$ref": "#/components/schemas/Object"}], "nullable": true, "description": "d"}),
+                json!({"oneOf": [reference("Object"), {"type": "null"}], "description": "d"}),
+                json!({
+                    "type": "object",
+                    "allOf": [reference("Object")],
+                    "nullable": true,
+                    "description": "d",
+                }),
             ),
             (
-                json!({"oneOf": [{"$ref": "#/components/schemas/Text"}, {"type": "null"}], "description": "d"}),
-                json!({"type": "string", "maxLength": 5, "example": "a", "nullable": true, "description": "d"}),
+                json!({"oneOf": [reference("Text"), {"type": "null"}], "description": "d"}),
+                json!({
+                    "type": "string",
+                    "maxLength": 5,
+                    "example": "a",
+                    "nullable": true,
+                    "description": "d",
+                }),
             ),
             (
                 json!({"$ref": "#/x", "description": "d"}),
@@ -142,10 +154,16 @@ mod tests {
                 json!({"type": ["string", "integer", "null"]}),
                 json!({"anyOf": [{"type": "string"}, {"type": "integer"}], "nullable": true}),
             ),
-            // Fields that are called like keywords.
+            // Fields with the names of keywords.
             (
-                json!({"properties": {"type": {"type": ["string", "null"]}, "const": {"type": "string"}}}),
-                json!({"properties": {"type": {"type": "string", "nullable": true}, "const": {"type": "string"}}}),
+                json!({"properties": {
+                    "type": {"type": ["string", "null"]},
+                    "const": {"type": "x"},
+                }}),
+                json!({"properties": {
+                    "type": {"type": "string", "nullable": true},
+                    "const": {"type": "x"},
+                }}),
             ),
             (json!({"examples": {"a": {"value": 1}}}), json!({"examples": {"a": {"value": 1}}})),
         ] {

@@ -1,42 +1,46 @@
-//! From tokens to the tree. Mistakes about names and values are collected; one about the structure
-//! ends the reading, as what follows it would be guesses.
+//! From tokens to the tree.
+//!
+//! Mistakes about names and values are collected. A mistake about the structure ends parsing,
+//! because everything after it would be a guess.
 
-use super::super::literal::{Literal, Written};
-use super::super::{Field, FieldKind};
-use super::lexer::{Placed, Token, tokens};
-use super::tree::{Expr, KEY_ELEMENT, Op, Part, TEXT_ELEMENT};
-use super::{MAX_DEPTH, MAX_LENGTH, MAX_TERMS, MAX_VALUES};
-use crate::platform::http::json::nearest;
-use crate::platform::http::problem::{FieldCode, FieldError};
+use crate::lexer::{Placed, Token, tokens};
+use crate::literal::Written;
+use crate::tree::{KEY_ELEMENT, TEXT_ELEMENT};
+use crate::{
+    Comparison, ErrorKind, Expr, Field, FieldKind, FilterError, Hint, Literal, MAX_DEPTH,
+    MAX_LENGTH, MAX_TERMS, MAX_VALUES, TextMatch,
+};
 
-/// So many characters of the text are shown at a mistake.
-const NEAR_SHOWN: usize = 24;
-/// So many characters of a name that a client chose are repeated.
-const NAME_SHOWN: usize = 60;
+/// The number of characters that a mistake repeats of the text.
+const MAX_NEAR_SHOWN: usize = 24;
+/// The number of characters that a mistake repeats of a name.
+const MAX_NAME_SHOWN: usize = 60;
 
-/// The reading cannot go on; the reason is among the errors.
+/// Parsing cannot continue; the reason is among the errors.
 struct Stop;
 
-/// A condition, or nothing where a mistake about names or values was noted.
+/// A condition, or `None` after a mistake about names or values.
 type Parsed = Result<Option<Expr>, Stop>;
 
-/// Reads a filter.
+/// Parses a filter over `fields`.
 ///
 /// # Errors
-/// Everything that is wrong.
-pub fn parse(text: &str, fields: &'static [Field], pointer: &str) -> Result<Expr, Vec<FieldError>> {
+/// All mistakes up to the first one about the structure.
+pub fn parse(text: &str, fields: &'static [Field]) -> Result<Expr, Vec<FilterError>> {
     let length = text.chars().take(MAX_LENGTH + 1).count();
     if length > MAX_LENGTH {
-        let detail = format!("the filter has more than {MAX_LENGTH} characters");
-        return Err(vec![
-            FieldError::new(pointer, FieldCode::TooLong, detail).param("maximum", MAX_LENGTH),
-        ]);
+        return Err(vec![FilterError {
+            kind: ErrorKind::TooLong,
+            position: None,
+            near: String::new(),
+            detail: format!("the filter has more than {MAX_LENGTH} characters"),
+            hint: Some(Hint::Maximum(MAX_LENGTH)),
+        }]);
     }
     let mut parser = Parser {
         tokens: &[],
         length,
         text,
-        pointer,
         fields,
         variable: None,
         errors: Vec::new(),
@@ -45,13 +49,13 @@ pub fn parse(text: &str, fields: &'static [Field], pointer: &str) -> Result<Expr
     };
     let tokens = match tokens(text) {
         Ok(tokens) => tokens,
-        Err(cut) => {
-            parser.note(cut.code, cut.position, cut.detail);
+        Err(error) => {
+            parser.report(error.kind, error.position, error.detail, None);
             return Err(parser.errors);
         }
     };
     parser.tokens = &tokens;
-    match parser.whole() {
+    match parser.filter() {
         Ok(Some(tree)) if parser.errors.is_empty() => Ok(tree),
         _ => Err(parser.errors),
     }
@@ -61,18 +65,17 @@ struct Parser<'a> {
     tokens: &'a [Placed],
     length: usize,
     text: &'a str,
-    pointer: &'a str,
     fields: &'static [Field],
-    /// Inside `any`: the variable's name and what it stands for.
+    /// Inside `any`: the name of the variable and the element it denotes.
     variable: Option<(&'a str, &'static Field)>,
-    errors: Vec<FieldError>,
+    errors: Vec<FilterError>,
     terms: usize,
     depth: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn whole(&mut self) -> Parsed {
-        let tree = self.either()?;
+    fn filter(&mut self) -> Parsed {
+        let tree = self.disjunction()?;
         if self.tokens.is_empty() {
             Ok(tree)
         } else {
@@ -80,42 +83,41 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Conditions with `or` between them.
-    fn either(&mut self) -> Parsed {
-        self.row("or", Self::all, Expr::Or)
+    fn disjunction(&mut self) -> Parsed {
+        self.chain("or", Self::conjunction, Expr::Or)
     }
 
-    /// Conditions with `and` between them.
-    fn all(&mut self) -> Parsed {
-        self.row("and", Self::one, Expr::And)
+    fn conjunction(&mut self) -> Parsed {
+        self.chain("and", Self::factor, Expr::And)
     }
 
-    fn row(
+    /// Parses operands that are joined by one operator.
+    fn chain(
         &mut self,
-        word: &str,
-        item: fn(&mut Self) -> Parsed,
+        operator: &str,
+        operand: fn(&mut Self) -> Parsed,
         join: fn(Vec<Expr>) -> Expr,
     ) -> Parsed {
-        let first = item(self)?;
+        let first = operand(self)?;
         let mut rest = Vec::new();
-        while self.take_word(word) {
-            rest.push(item(self)?);
+        while self.take_word(operator) {
+            rest.push(operand(self)?);
         }
         if rest.is_empty() {
             return Ok(first);
         }
-        // Nothing as soon as one part is nothing: an error is noted, the tree will not be used.
-        let parts: Option<Vec<Expr>> = std::iter::once(first).chain(rest).collect();
-        Ok(parts.map(join))
+        // `None` if any operand is: an error is reported, and the tree is not used.
+        let operands: Option<Vec<Expr>> = std::iter::once(first).chain(rest).collect();
+        Ok(operands.map(join))
     }
 
-    /// A negation, a parenthesis or a single condition.
-    fn one(&mut self) -> Parsed {
+    /// Parses a negation, a parenthesis or a single condition.
+    fn factor(&mut self) -> Parsed {
         if self.take_word("not") {
-            let inner = self.deeper(Self::one)?;
+            let inner = self.nested(Self::factor)?;
             Ok(inner.map(|inner| Expr::Not(Box::new(inner))))
         } else if self.take_sign('(') {
-            let inner = self.deeper(Self::either)?;
+            let inner = self.nested(Self::disjunction)?;
             self.expect_sign(')')?;
             Ok(inner)
         } else {
@@ -123,7 +125,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn deeper(&mut self, inner: fn(&mut Self) -> Parsed) -> Parsed {
+    fn nested(&mut self, inner: fn(&mut Self) -> Parsed) -> Parsed {
         if self.depth == MAX_DEPTH {
             let detail = format!("the filter is nested deeper than {MAX_DEPTH}");
             return Err(self.too_complex(&detail, MAX_DEPTH));
@@ -134,7 +136,7 @@ impl<'a> Parser<'a> {
         parsed
     }
 
-    /// A comparison, a function, an `any`, or a boolean field alone.
+    /// Parses a comparison, a function, an `any`, or a boolean field alone.
     fn term(&mut self) -> Parsed {
         let position = self.position();
         let word = match self.tokens.first() {
@@ -151,29 +153,29 @@ impl<'a> Parser<'a> {
             let field = self.field(word, position);
             return self.comparison(field, position);
         }
-        if let Some((_, part)) = Part::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(word))
-        {
-            return self.function(*part);
+        let function = TextMatch::ALL.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        if let Some((_, function)) = function {
+            return self.function(*function);
         }
         match word.rsplit_once('.') {
             Some((list, any)) if any.eq_ignore_ascii_case("any") => self.any(list, position),
             _ => {
                 let detail =
-                    "no such function; contains, startswith, endswith and list/any are known";
-                self.note(FieldCode::Syntax, position, detail);
+                    "the function is unknown; use contains, startswith, endswith or list/any";
+                self.report(ErrorKind::Syntax, position, detail, None);
                 Err(Stop)
             }
         }
     }
 
-    /// What follows a field: an operator and its value or values.
+    /// Parses the operator after a field, and its value or values.
     fn comparison(&mut self, field: Option<&'static Field>, position: usize) -> Parsed {
-        let operator = self.position();
+        let operator_position = self.position();
         if self.take_word("in") {
             return self.values(field, position);
         }
-        let found = Op::ALL.into_iter().find(|(name, _)| self.take_word(name));
-        let Some((name, op)) = found else {
+        let found = Comparison::ALL.into_iter().find(|(name, _)| self.take_word(name));
+        let Some((name, operator)) = found else {
             let ends = self.tokens.first().is_none_or(|next| match &next.token {
                 Token::Word(word) => {
                     word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or")
@@ -182,72 +184,78 @@ impl<'a> Parser<'a> {
             });
             return match field {
                 Some(field) if ends && field.kind == FieldKind::Boolean => {
-                    Ok(Some(Expr::Compare(field, Op::Eq, Literal::Boolean(true))))
+                    Ok(Some(Expr::Compare(field, Comparison::Eq, Literal::Boolean(true))))
                 }
                 None if ends => Ok(None),
                 _ => Err(self.syntax("eq, ne, gt, ge, lt, le or in is expected")),
             };
         };
-        let field = field.filter(|field| self.suits(field, name, op, operator, position));
+        let field =
+            field.filter(|field| self.supports(field, name, operator, operator_position, position));
         let at = self.position();
         if self.take_word("null") {
-            return Ok(field.and_then(|field| self.null(field, name, op, at)));
+            return Ok(field.and_then(|field| self.null(field, name, operator, at)));
         }
         let Some(written) = self.written() else {
-            return Err(self.syntax("a value is expected; texts stand in single quotes"));
+            return Err(self.syntax("a value is expected; texts need single quotes"));
         };
-        Ok(field
-            .and_then(|field| Some(Expr::Compare(field, op, self.literal(field, written, at)?))))
+        Ok(field.and_then(|field| {
+            Some(Expr::Compare(field, operator, self.literal(field, written, at)?))
+        }))
     }
 
-    /// Whether the operator can be used on the field; a list takes none.
-    fn suits(
+    /// Checks that the field supports the operator; a list supports none.
+    fn supports(
         &mut self,
         field: &Field,
         name: &str,
-        op: Op,
-        operator: usize,
+        operator: Comparison,
+        operator_position: usize,
         position: usize,
     ) -> bool {
-        if !self.single(field, position) {
+        if !self.is_scalar(field, position) {
             return false;
         }
-        let suits = matches!(op, Op::Eq | Op::Ne) || field.kind.is_ordered();
-        if !suits {
-            let detail =
-                format!("{} cannot be compared with {name}; eq, ne and in can be used", field.name);
-            self.note(FieldCode::NotFilterable, operator, detail);
+        let supports =
+            matches!(operator, Comparison::Eq | Comparison::Ne) || field.kind.is_ordered();
+        if !supports {
+            let detail = format!("{} does not support {name}; use eq, ne or in", field.name);
+            self.report(ErrorKind::NotFilterable, operator_position, detail, None);
         }
-        suits
+        supports
     }
 
-    /// Whether the field has one value.
-    fn single(&mut self, field: &Field, position: usize) -> bool {
+    /// Checks that the field has one value.
+    fn is_scalar(&mut self, field: &Field, position: usize) -> bool {
         if !field.is_scalar() {
-            let asked = field.name.replace('.', "/");
-            let detail = format!("{asked} is a list; ask {asked}/any(x: x eq 'CODE')");
-            self.note(FieldCode::NotFilterable, position, detail);
+            let name = field.name.replace('.', "/");
+            let detail = format!("{name} is a list; use {name}/any(x: x eq 'CODE')");
+            self.report(ErrorKind::NotFilterable, position, detail, None);
         }
         field.is_scalar()
     }
 
-    fn null(&mut self, field: &'static Field, name: &str, op: Op, at: usize) -> Option<Expr> {
-        match op {
-            Op::Eq => Some(Expr::IsNull(field)),
-            Op::Ne => Some(Expr::IsNotNull(field)),
+    fn null(
+        &mut self,
+        field: &'static Field,
+        name: &str,
+        operator: Comparison,
+        at: usize,
+    ) -> Option<Expr> {
+        match operator {
+            Comparison::Eq => Some(Expr::IsNull(field)),
+            Comparison::Ne => Some(Expr::IsNotNull(field)),
             _ => {
-                let detail = format!(
-                    "null is neither more nor less than anything; {name} cannot be used with it"
-                );
-                self.note(FieldCode::InvalidValue, at, detail);
+                let detail = format!("null has no order; use eq or ne instead of {name}");
+                self.report(ErrorKind::InvalidValue, at, detail, None);
                 None
             }
         }
     }
 
-    /// The values after `in`.
+    /// Parses the values after `in`.
     fn values(&mut self, field: Option<&'static Field>, position: usize) -> Parsed {
-        let field = field.filter(|field| self.single(field, position));
+        let field = field.filter(|field| self.is_scalar(field, position));
         self.expect_sign('(')?;
         let mut values = Some(Vec::new());
         for count in 0.. {
@@ -257,7 +265,7 @@ impl<'a> Parser<'a> {
             }
             let at = self.position();
             let Some(written) = self.written() else {
-                return Err(self.syntax("a value is expected; null is asked with eq or ne"));
+                return Err(self.syntax("a value is expected; compare with null by eq or ne"));
             };
             let value = field.and_then(|field| self.literal(field, written, at));
             values = values.zip(value).map(|(mut values, value)| {
@@ -272,8 +280,8 @@ impl<'a> Parser<'a> {
         Ok(field.zip(values).map(|(field, values)| Expr::In(field, values)))
     }
 
-    /// The arguments of `contains`, `startswith` and `endswith`.
-    fn function(&mut self, part: Part) -> Parsed {
+    /// Parses the arguments of `contains`, `startswith` and `endswith`.
+    fn function(&mut self, function: TextMatch) -> Parsed {
         let position = self.position();
         let field = match self.tokens.first() {
             Some(Placed { token: Token::Word(word), .. }) if !is_reserved(word) => {
@@ -288,30 +296,28 @@ impl<'a> Parser<'a> {
             return Err(self.syntax("a text in single quotes is expected"));
         };
         self.expect_sign(')')?;
-        let Some(field) = field.filter(|field| self.single(field, position)) else {
+        let Some(field) = field.filter(|field| self.is_scalar(field, position)) else {
             return Ok(None);
         };
         if !field.kind.is_text() {
-            self.note(FieldCode::NotFilterable, position, format!("{} is no text", field.name));
+            let detail = format!("{} is not a text", field.name);
+            self.report(ErrorKind::NotFilterable, position, detail, None);
             return Ok(None);
         }
         Ok(match self.literal(field, written, at) {
-            Some(Literal::Text(text)) => Some(Expr::Match(field, part, text)),
+            Some(Literal::Text(text)) => Some(Expr::Match(field, function, text)),
             _ => None,
         })
     }
 
-    /// A condition on the elements of a list, its opening parenthesis read.
+    /// Parses a condition on the elements of a list, after its opening parenthesis.
     fn any(&mut self, list: &str, position: usize) -> Parsed {
         let field = self.field(list, position);
         let element = match field.map(|field| field.kind.element()) {
             Some(Some(FieldKind::Key)) => &KEY_ELEMENT,
             Some(None) => {
-                self.note(
-                    FieldCode::NotFilterable,
-                    position,
-                    format!("{list} is no list; compare it without any"),
-                );
+                let detail = format!("{list} is not a list; compare it without any");
+                self.report(ErrorKind::NotFilterable, position, detail, None);
                 &TEXT_ELEMENT
             }
             _ => &TEXT_ELEMENT,
@@ -334,54 +340,53 @@ impl<'a> Parser<'a> {
         self.skip();
         self.expect_sign(':')?;
         self.variable = Some((name, element));
-        let inner = self.deeper(Self::either);
+        let inner = self.nested(Self::disjunction);
         self.variable = None;
         let inner = inner?;
         self.expect_sign(')')?;
         Ok(field.zip(inner).map(|(field, inner)| Expr::Any(field, Some(Box::new(inner)))))
     }
 
-    /// Finds a field by its name, or notes that there is none.
+    /// Finds a field by its name, or reports that there is none.
     fn field(&mut self, name: &str, position: usize) -> Option<&'static Field> {
         if let Some((variable, element)) = self.variable {
             if name == variable {
                 return Some(element);
             }
-            let variable: String = variable.chars().take(NAME_SHOWN).collect();
+            let variable = shown(variable);
             let detail = format!("inside any only its element {variable} can be compared");
-            self.note(FieldCode::NotFilterable, position, detail)
-                .insert("nearest".to_owned(), variable.into());
+            let hint = Hint::Nearest(variable);
+            self.report(ErrorKind::NotFilterable, position, detail, Some(hint));
             return None;
         }
         let found = self.fields.iter().find(|field| field.name == name);
         if found.is_none() {
             let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
-            let hint = nearest(name, &names);
-            let shown: String = name.chars().take(NAME_SHOWN).collect();
-            let detail = match hint {
-                Some(near) => format!("{shown} cannot be filtered by; the nearest field is {near}"),
-                None => format!("{shown} cannot be filtered by"),
+            let (nearest, name) = (nearest(name, &names), shown(name));
+            let detail = match nearest {
+                Some(near) => format!("{name} is no filterable field; the nearest is {near}"),
+                None => format!("{name} is no filterable field"),
             };
-            let params = self.note(FieldCode::NotFilterable, position, detail);
-            params.extend(hint.map(|near| ("nearest".to_owned(), near.into())));
+            let hint = nearest.map(|near| Hint::Nearest(near.to_owned()));
+            self.report(ErrorKind::NotFilterable, position, detail, hint);
         }
         found
     }
 
-    /// Types a literal for its field, or notes why it does not suit.
-    fn literal(&mut self, field: &Field, written: Written<'_>, position: usize) -> Option<Literal> {
+    /// Types a literal for its field, or reports the mismatch.
+    fn literal(&mut self, field: &Field, written: Written<'_>, at: usize) -> Option<Literal> {
         match Literal::read(field.kind, written) {
             Ok(literal) => Some(literal),
-            Err(unsuitable) => {
-                let detail = format!("{}: {}", field.name, unsuitable.detail);
-                let params = self.note(unsuitable.code, position, detail);
-                params.extend(unsuitable.nearest.map(|near| ("nearest".to_owned(), near.into())));
+            Err(error) => {
+                let detail = format!("{}: {}", field.name, error.detail);
+                let hint = error.nearest.map(|near| Hint::Nearest(near.to_owned()));
+                self.report(error.kind, at, detail, hint);
                 None
             }
         }
     }
 
-    /// The literal that is next, if one is.
+    /// Takes the next token if it is a literal.
     fn written(&mut self) -> Option<Written<'a>> {
         let written = match &self.tokens.first()?.token {
             Token::Quoted(text) => Written::Quoted(text),
@@ -395,7 +400,9 @@ impl<'a> Parser<'a> {
     }
 
     fn take_word(&mut self, wanted: &str) -> bool {
-        let is_next = matches!(self.tokens.first(), Some(Placed { token: Token::Word(word), .. }) if word.eq_ignore_ascii_case(wanted));
+        let is_next = self.tokens.first().is_some_and(
+            |next| matches!(&next.token, Token::Word(word) if word.eq_ignore_ascii_case(wanted)),
+        );
         if is_next {
             self.skip();
         }
@@ -422,42 +429,51 @@ impl<'a> Parser<'a> {
         self.tokens = self.tokens.get(1..).unwrap_or_default();
     }
 
-    /// Where the next token begins; the length of the text at its end.
+    /// Returns the position of the next token, or the length of the text at its end.
     fn position(&self) -> usize {
         self.tokens.first().map_or(self.length, |next| next.position)
     }
 
     fn syntax(&mut self, detail: &str) -> Stop {
-        self.note(FieldCode::Syntax, self.position(), detail);
+        self.report(ErrorKind::Syntax, self.position(), detail, None);
         Stop
     }
 
     fn too_complex(&mut self, detail: &str, maximum: usize) -> Stop {
-        self.note(FieldCode::TooComplex, self.position(), detail)
-            .insert("maximum".to_owned(), maximum.into());
+        let hint = Hint::Maximum(maximum);
+        self.report(ErrorKind::TooComplex, self.position(), detail, Some(hint));
         Stop
     }
 
-    /// Notes a mistake with its place; gives its parameters, for more of them.
-    fn note(
+    fn report(
         &mut self,
-        code: FieldCode,
+        kind: ErrorKind,
         position: usize,
         detail: impl Into<String>,
-    ) -> &mut serde_json::Map<String, serde_json::Value> {
-        let near: String = self.text.chars().skip(position).take(NEAR_SHOWN).collect();
-        let error = FieldError::new(self.pointer, code, detail)
-            .param("position", position)
-            .param("near", near);
-        &mut self.errors.push_mut(error).params
+        hint: Option<Hint>,
+    ) {
+        let near = self.text.chars().skip(position).take(MAX_NEAR_SHOWN).collect();
+        let (position, detail) = (Some(position), detail.into());
+        self.errors.push(FilterError { kind, position, near, detail, hint });
     }
 }
 
-/// Words that cannot name a field.
+/// Returns true for words that cannot name a field.
 fn is_reserved(word: &str) -> bool {
     let words = ["and", "or", "not", "in", "null", "true", "false"];
     words
         .into_iter()
-        .chain(Op::ALL.map(|(name, _)| name))
+        .chain(Comparison::ALL.map(|(name, _)| name))
         .any(|reserved| reserved.eq_ignore_ascii_case(word))
+}
+
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_NAME_SHOWN).collect()
+}
+
+/// Returns the known name that is most similar to an unknown one.
+pub fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    let distance =
+        |name: &&str| strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase());
+    known.iter().copied().min_by_key(distance)
 }

@@ -1,4 +1,4 @@
-//! Who the server runs as. PostgreSQL refuses to run as root, and rightly so.
+//! The user that the server runs as. PostgreSQL refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -6,70 +6,70 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::StartError;
+use crate::StartError;
 
-/// As root we look for these, in this order: the first comes with the server's package, the second
-/// with every system.
+/// Users that can run the server for root, in order of preference. The first one is created by the
+/// server's package, the second exists on every system.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// Our own user, and the one of the server where that is another.
+/// The user of this process and, if another, the user of the server.
 #[derive(Debug, Clone)]
-pub(super) struct Account {
-    /// The name of the user that this process runs as; the server lets in only this one.
-    pub(super) our_name: String,
-    /// User and group of the server; none when it runs as we do.
-    other: Option<(u32, u32)>,
+pub struct Account {
+    /// The name of the user that this process runs as; the server accepts only this one.
+    pub client_name: String,
+    /// User id and group id of the server; `None` if it runs as this process does.
+    server_ids: Option<(u32, u32)>,
 }
 
 impl Account {
-    /// Finds the server's user. `cluster` may exist already; then it belongs to the user that has
-    /// to run it.
-    pub(super) fn resolve(cluster: &Path) -> Result<Self, StartError> {
-        let our_name = id(&["-un"])?;
-        if !is_root()? {
-            return Ok(Self { our_name, other: None });
+    /// Chooses the server's user. An existing `cluster` must be run by its owner.
+    pub fn resolve(cluster: &Path) -> Result<Self, StartError> {
+        let client_name = id(&["-un"])?;
+        if !is_root() {
+            return Ok(Self { client_name, server_ids: None });
         }
         if let Ok(existing) = fs::metadata(cluster)
             && existing.uid() != 0
         {
-            return Ok(Self { our_name, other: Some((existing.uid(), existing.gid())) });
+            return Ok(Self { client_name, server_ids: Some((existing.uid(), existing.gid())) });
         }
         for name in UNPRIVILEGED {
             if let (Ok(user), Ok(group)) = (number(&["-u", name]), number(&["-g", name]))
                 && user != 0
             {
-                return Ok(Self { our_name, other: Some((user, group)) });
+                return Ok(Self { client_name, server_ids: Some((user, group)) });
             }
         }
         Err(StartError::NoAccount)
     }
 
     /// Makes the command run as the server's user, in a directory that every user can enter.
-    pub(super) fn apply(&self, command: &mut Command) {
-        if let Some((user, group)) = self.other {
+    pub fn apply(&self, command: &mut Command) {
+        if let Some((user, group)) = self.server_ids {
             command.uid(user).gid(group);
         }
         command.current_dir("/");
     }
 
-    /// Gives a file or directory to the server's user.
-    pub(super) fn give(&self, path: &Path) -> Result<(), StartError> {
-        match self.other {
-            Some((user, group)) => chown(path, Some(user), Some(group))
-                .map_err(|source| StartError::io("give away", path, source)),
+    /// Makes the server's user the owner of a file or directory.
+    pub fn give(&self, path: &Path) -> Result<(), StartError> {
+        match self.server_ids {
+            Some((user, group)) => {
+                let given = chown(path, Some(user), Some(group));
+                given.map_err(StartError::io("change the owner of", path))
+            }
             None => Ok(()),
         }
     }
 
-    /// Makes sure that the server can get to `directory`, an absolute path without symlinks.
+    /// Checks that the server can enter `directory`, an absolute path without symlinks.
     ///
-    /// A home of root is closed to others, and `initdb` would only say that it cannot access a
-    /// directory.
-    pub(super) fn check_reach(&self, directory: &Path) -> Result<(), StartError> {
-        let Some((user, group)) = self.other else { return Ok(()) };
+    /// Root's home is closed to other users, and `initdb` would only report that it cannot access
+    /// a directory.
+    pub fn check_reach(&self, directory: &Path) -> Result<(), StartError> {
+        let Some((user, group)) = self.server_ids else { return Ok(()) };
         for ancestor in directory.ancestors() {
-            let metadata = fs::metadata(ancestor)
-                .map_err(|source| StartError::io("look at", ancestor, source))?;
+            let metadata = fs::metadata(ancestor).map_err(StartError::io("inspect", ancestor))?;
             let needed = match metadata {
                 ref of if of.uid() == user => 0o100,
                 ref of if of.gid() == group => 0o010,
@@ -87,23 +87,24 @@ impl Account {
     }
 }
 
-/// Whether this process runs as root.
-pub(super) fn is_root() -> Result<bool, StartError> {
-    Ok(number(&["-u"])? == 0)
+/// Returns true if this process runs as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 fn number(arguments: &[&str]) -> Result<u32, StartError> {
     id(arguments)?.parse().map_err(|_| StartError::NoAccount)
 }
 
-/// Asks `id`, which knows what the C library knows: passwd, directory services, LDAP. Reading
-/// `/etc/passwd` would not do on macOS, and asking the C library would be unsafe code.
+/// Runs `id`, which knows every source of users that the C library knows: passwd, directory
+/// services, LDAP. `/etc/passwd` is not complete on macOS, and calling the C library would be
+/// unsafe code.
 fn id(arguments: &[&str]) -> Result<String, StartError> {
     let output = Command::new("id")
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| StartError::io("run", Path::new("id"), source))?;
+        .map_err(StartError::io("run", Path::new("id")))?;
     match String::from_utf8(output.stdout) {
         Ok(text) if output.status.success() && !text.trim().is_empty() => {
             Ok(text.trim().to_owned())
@@ -122,7 +123,8 @@ mod tests {
         let inner = outer.join("a/b");
         fs::create_dir_all(&inner).unwrap();
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = Account { our_name: "root".into(), other: Some((4_000_001, 4_000_001)) };
+        let stranger =
+            Account { client_name: "root".into(), server_ids: Some((4_000_001, 4_000_001)) };
         let refused = stranger.check_reach(&inner);
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o711)).unwrap();
         let allowed = stranger.check_reach(&inner);

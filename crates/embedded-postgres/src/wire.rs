@@ -1,38 +1,37 @@
-//! The few messages of PostgreSQL's protocol that a launcher needs: start a session, run one
-//! statement.
+//! The messages of PostgreSQL's protocol that a launcher needs: open a session, run a statement.
 //!
 //! A server that accepts connections may still refuse sessions ("the database system is starting
-//! up"), so only a session that has come up proves readiness. Authentication is `peer`, the
-//! kernel's word for who we are, so there is no password.
+//! up"), so only an open session proves readiness. Authentication is `peer`: the kernel identifies
+//! the user, and there is no password.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// An answer that takes longer than this counts as no answer.
+/// The time for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Errors and notices are short; more than this is not a PostgreSQL server.
-const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Errors and notices are short; a longer message does not come from a PostgreSQL server.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 const PROTOCOL_3_0: u32 = 3 << 16;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub enum WireError {
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
-    /// The server's own words, with the SQLSTATE.
+    /// The server's message and its SQLSTATE.
     #[error("the server answered {code}: {message}")]
     Server { code: String, message: String },
-    #[error("the answer is not understood: {0}")]
+    #[error("unexpected answer: {0}")]
     Protocol(&'static str),
 }
 
 impl WireError {
-    /// Whether the server may simply not be up yet.
-    pub(super) fn may_pass(&self) -> bool {
+    /// Returns true if the error can disappear by itself while the server starts.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Io(_) => true,
-            // Starting up, shutting down, or all slots taken.
+            // Starting up, shutting down, or all slots in use.
             Self::Server { code, .. } => {
                 matches!(code.as_str(), "57P03" | "57P01" | "57P02" | "53300")
             }
@@ -41,15 +40,15 @@ impl WireError {
     }
 }
 
-/// One session.
+/// A session.
 #[derive(Debug)]
-pub(super) struct Session {
+pub struct Session {
     stream: UnixStream,
 }
 
 impl Session {
     /// Opens a session and waits until the server is ready for a statement.
-    pub(super) fn open(socket: &Path, user: &str, database: &str) -> Result<Self, WireError> {
+    pub fn open(socket: &Path, user: &str, database: &str) -> Result<Self, WireError> {
         let stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
@@ -65,8 +64,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Runs one statement and throws its rows away.
-    pub(super) fn execute(&mut self, sql: &str) -> Result<(), WireError> {
+    /// Runs a statement and discards its rows.
+    pub fn execute(&mut self, sql: &str) -> Result<(), WireError> {
         let mut body = sql.as_bytes().to_vec();
         body.push(0);
         self.send(Some(b'Q'), &body)?;
@@ -75,15 +74,15 @@ impl Session {
 
     fn send(&mut self, tag: Option<u8>, body: &[u8]) -> Result<(), WireError> {
         let length = u32::try_from(body.len() + 4)
-            .map_err(|_| WireError::Protocol("a message is too long"))?;
+            .map_err(|_| WireError::Protocol("the message is too long"))?;
         let mut message: Vec<u8> = tag.into_iter().collect();
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(body);
         Ok(self.stream.write_all(&message)?)
     }
 
-    /// Reads up to `ReadyForQuery`; an error on the way is the result, but during start-up nothing
-    /// follows one.
+    /// Reads up to `ReadyForQuery` and returns the error in between, if any. During start-up the
+    /// connection closes after an error instead.
     fn until_ready(&mut self) -> Result<(), WireError> {
         let mut failure = None;
         loop {
@@ -93,7 +92,7 @@ impl Session {
             };
             match tag {
                 b'R' if body != [0; 4] => {
-                    return Err(WireError::Protocol("the server asks for a password"));
+                    return Err(WireError::Protocol("the server requests a password"));
                 }
                 b'E' => failure = Some(server_error(&body)),
                 b'Z' => return failure.map_or(Ok(()), Err),
@@ -110,15 +109,15 @@ impl Session {
         let length = usize::try_from(u32::from_be_bytes(length))
             .ok()
             .and_then(|whole| whole.checked_sub(4))
-            .filter(|rest| *rest <= MESSAGE_BYTES_MAX)
-            .ok_or(WireError::Protocol("a message has an impossible length"))?;
+            .filter(|rest| *rest <= MAX_MESSAGE_BYTES)
+            .ok_or(WireError::Protocol("a message has an invalid length"))?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok((u8::from_be_bytes(tag), body))
     }
 }
 
-/// Reads code and message out of an `ErrorResponse`: fields of one letter and a text that ends in a
+/// Reads code and message of an `ErrorResponse`: fields of one letter and a text, each ended by a
 /// zero byte.
 fn server_error(body: &[u8]) -> WireError {
     let (mut code, mut message) = (String::new(), String::new());
@@ -140,7 +139,7 @@ mod tests {
     fn code_and_message_are_read_from_an_error() {
         let error =
             server_error(b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0");
-        assert!(error.may_pass());
+        assert!(error.is_transient());
         assert_eq!(
             error.to_string(),
             "the server answered 57P03: the database system is starting up"
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_authentication_does_not_pass() {
-        assert!(!server_error(b"SFATAL\0C28000\0Mpeer authentication failed\0\0").may_pass());
+    fn refused_authentication_is_not_transient() {
+        assert!(!server_error(b"SFATAL\0C28000\0Mpeer authentication failed\0\0").is_transient());
     }
 }

@@ -1,0 +1,32 @@
+//! The OpenAPI document, served as it is checked in.
+//!
+//! `cargo xtask openapi` generates it from the route table; a test of xtask fails if it is
+//! outdated.
+
+use actix_web::HttpResponse;
+
+use crate::platform::http::call::ApiRequest;
+use crate::platform::http::problem::{Problem, ProblemDocument, ProblemError};
+use crate::platform::http::routes::Routes;
+
+const DOCUMENT: &str = include_str!("../openapi/openapi.json");
+
+/// Adds the operation that serves the document.
+pub fn mount(routes: &mut Routes) {
+    routes.schema::<ProblemDocument>();
+    routes.schema::<ProblemError>();
+    routes.add(__path_openapi, openapi).public().quiet();
+}
+
+/// Get this document
+///
+/// Returns the OpenAPI 3.1 document of the service.
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "get_openapi", tag = "Service",
+    responses((status = 200, description = "The OpenAPI 3.1 document.", content_type = "application/json", body = Object,
+        example = json!({"openapi": "3.1.0"})))
+)]
+async fn openapi(call: ApiRequest) -> Result<HttpResponse, Problem> {
+    call.expect_nothing()?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(DOCUMENT))
+}
