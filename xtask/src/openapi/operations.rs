@@ -48,7 +48,9 @@ pub fn finish(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            Kind { path, method }.finish(operation);
+            // The route table declares public operations by an empty list.
+            let is_public = operation["security"].as_array().is_some_and(Vec::is_empty);
+            Kind { path, method, is_public }.finish(operation);
         }
     }
 }
@@ -58,30 +60,24 @@ pub fn finish(document: &mut Value) {
 struct Kind<'a> {
     path: &'a str,
     method: &'a str,
+    is_public: bool,
 }
 
 impl Kind<'_> {
-    fn is_business(self) -> bool {
-        self.path.starts_with("/v1/")
-    }
-
     /// Returns true if the operation has an effect, which an idempotency key makes safe to retry.
     fn is_effect(self) -> bool {
-        self.is_business() && self.method != "get" && !QUERIES.contains(&self.path)
+        !self.is_public && self.method != "get" && !QUERIES.contains(&self.path)
     }
 
     /// Returns true if the operation changes an existing resource.
     fn is_change(self) -> bool {
-        self.is_business() && matches!(self.method, "put" | "patch" | "delete")
+        !self.is_public && matches!(self.method, "put" | "patch" | "delete")
     }
 
     fn finish(self, operation: &mut Value) {
         let has = |operation: &Value, status: &str| operation["responses"].get(status).is_some();
         let (has_body, conditional, creates) =
             (operation.get("requestBody").is_some(), has(operation, "304"), has(operation, "201"));
-        if !self.is_business() {
-            operation["security"] = json!([]);
-        }
         let mut parameters = Vec::new();
         if self.is_change() {
             parameters.push("If-Match");
@@ -133,11 +129,15 @@ impl Kind<'_> {
     }
 
     fn problems(self, has_body: bool) -> Vec<StatusCode> {
-        let mut statuses = vec![StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR];
-        if self.is_business() || self.path == "/readyz" {
+        let mut statuses = vec![
+            StatusCode::BAD_REQUEST,
+            StatusCode::FORBIDDEN,
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ];
+        if !self.is_public || self.path == "/readyz" {
             statuses.push(StatusCode::SERVICE_UNAVAILABLE);
         }
-        if self.is_business() {
+        if !self.is_public {
             statuses.extend([StatusCode::UNAUTHORIZED, StatusCode::NOT_ACCEPTABLE]);
         }
         if self.path.contains('{') {
