@@ -1,17 +1,17 @@
-//! What contacts can be filtered by, in their list and in the criteria of segments.
+//! The fields by which contacts can be filtered, in their list and in segment criteria.
 
 use crate::platform::http::list::{Field, FieldKind};
 use crate::values::enums::ContactType;
 
-/// What contacts can be filtered by. The expressions name the table `contacts`, so a query has to
-/// call it that.
+/// The fields by which contacts can be filtered. The expressions refer to the table `contacts`, so
+/// a query must not alias it.
 ///
-/// A person's industry groups and business relations include the company's (api.md section 6). The
-/// company's are read by its number, once for each person the rest of the filter leaves to be
-/// asked; whoever has no company costs nothing.
+/// A person's industry groups and business relations include the company's
+/// (`docs/api-conventions.md` section 6). The subquery reads the company by number, only for
+/// persons that the rest of the filter has not excluded. Contacts without company skip it.
 ///
-/// The last ones do not stand in a contact: they say what was done with it, canceled interactions
-/// left out, and what its account bought by posted invoices.
+/// The last fields are derived: from interactions that are not canceled, and from the items on
+/// posted invoices of the contact's account.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),
@@ -33,46 +33,60 @@ pub const FIELDS: &[Field] = &[
     Field::new(
         "industryGroups",
         FieldKind::KeyList,
-        "CASE WHEN contacts.company_number IS NULL THEN contacts.industry_groups ELSE contacts.industry_groups || \
-         (SELECT company.industry_groups FROM contacts AS company WHERE company.number = contacts.company_number) END",
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.industry_groups \
+         ELSE contacts.industry_groups || \
+         (SELECT company.industry_groups FROM contacts AS company \
+             WHERE company.number = contacts.company_number) END",
     )
     .not_null(),
     Field::new("mailingGroups", FieldKind::KeyList, "contacts.mailing_groups").not_null(),
-    Field::new("jobResponsibilities", FieldKind::KeyList, "contacts.job_responsibilities").not_null(),
+    Field::new("jobResponsibilities", FieldKind::KeyList, "contacts.job_responsibilities")
+        .not_null(),
     Field::new(
         "businessRelations",
         FieldKind::KeyList,
-        "CASE WHEN contacts.company_number IS NULL THEN contacts.business_relations ELSE contacts.business_relations || \
-         (SELECT company.business_relations FROM contacts AS company WHERE company.number = contacts.company_number) END",
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.business_relations \
+         ELSE contacts.business_relations || \
+         (SELECT company.business_relations FROM contacts AS company \
+             WHERE company.number = contacts.company_number) END",
     )
     .not_null(),
-    Field::new("excludeFromSegments", FieldKind::Boolean, "contacts.exclude_from_segments").not_null(),
+    Field::new("excludeFromSegments", FieldKind::Boolean, "contacts.exclude_from_segments")
+        .not_null(),
     Field::new("privacyBlocked", FieldKind::Boolean, "contacts.privacy_blocked").not_null(),
     Field::new("customer.number", FieldKind::Key, "contacts.customer_number"),
     Field::new("customer.priceGroupCode", FieldKind::Key, "contacts.customer_price_group_code"),
-    Field::new("customer.discountGroupCode", FieldKind::Key, "contacts.customer_discount_group_code"),
-    // Columns that are never null, but say nothing of a contact that is no customer.
+    Field::new(
+        "customer.discountGroupCode",
+        FieldKind::Key,
+        "contacts.customer_discount_group_code",
+    ),
+    // The columns are never null, but have no meaning for a contact that is not a customer.
     Field::new(
         "customer.allowLineDiscount",
         FieldKind::Boolean,
-        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_allow_line_discount END",
+        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_allow_line_discount \
+         END",
     ),
     Field::new(
         "customer.pricesIncludeTax",
         FieldKind::Boolean,
-        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_prices_include_tax END",
+        "CASE WHEN contacts.customer_number IS NOT NULL THEN contacts.customer_prices_include_tax \
+         END",
     ),
     Field::new(
         "interactionCampaigns",
         FieldKind::KeyList,
-        "ARRAY(SELECT interactions.campaign_number FROM interactions WHERE interactions.contact_number = contacts.number \
+        "ARRAY(SELECT interactions.campaign_number FROM interactions \
+         WHERE interactions.contact_number = contacts.number \
          AND NOT interactions.canceled AND interactions.campaign_number IS NOT NULL)",
     )
     .not_null(),
     Field::new(
         "respondedCampaigns",
         FieldKind::KeyList,
-        "ARRAY(SELECT interactions.campaign_number FROM interactions WHERE interactions.contact_number = contacts.number \
+        "ARRAY(SELECT interactions.campaign_number FROM interactions \
+         WHERE interactions.contact_number = contacts.number \
          AND NOT interactions.canceled AND interactions.campaign_response)",
     )
     .not_null(),
@@ -87,7 +101,8 @@ pub const FIELDS: &[Field] = &[
     Field::new(
         "loggedSegments",
         FieldKind::KeyList,
-        "ARRAY(SELECT interactions.segment_number FROM interactions WHERE interactions.contact_number = contacts.number \
+        "ARRAY(SELECT interactions.segment_number FROM interactions \
+         WHERE interactions.contact_number = contacts.number \
          AND NOT interactions.canceled AND interactions.segment_number IS NOT NULL)",
     )
     .not_null(),
@@ -102,14 +117,17 @@ pub const FIELDS: &[Field] = &[
         "itemsBoughtIn12Months",
         FieldKind::KeyList,
         "ARRAY(SELECT sales.item_number FROM sales WHERE sales.document_type = 'INVOICE' \
-         AND sales.account_number = coalesce(contacts.company_number, contacts.number) AND sales.posting_date > {today} - interval '12 months' AND sales.posting_date <= {today})",
+         AND sales.account_number = coalesce(contacts.company_number, contacts.number) \
+             AND sales.posting_date > {today} - interval '12 months' \
+             AND sales.posting_date <= {today})",
     )
     .not_null(),
     Field::new(
         "itemsBoughtIn30Days",
         FieldKind::KeyList,
         "ARRAY(SELECT sales.item_number FROM sales WHERE sales.document_type = 'INVOICE' \
-         AND sales.account_number = coalesce(contacts.company_number, contacts.number) AND sales.posting_date > {today} - 30 AND sales.posting_date <= {today})",
+         AND sales.account_number = coalesce(contacts.company_number, contacts.number) \
+             AND sales.posting_date > {today} - 30 AND sales.posting_date <= {today})",
     )
     .not_null(),
 ];

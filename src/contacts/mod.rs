@@ -1,5 +1,5 @@
-//! Contacts: companies and the persons who work there. A company may be a customer, and then has
-//! the groups that prices are granted to.
+//! Contacts: companies and their persons. A company may be a customer; its price group and discount
+//! group then grant it prices.
 
 mod fields;
 
@@ -27,54 +27,54 @@ use crate::settings::series::{Series, next_number};
 use crate::values::enums::ContactType;
 use crate::values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
-/// A company's side as a customer.
+/// The customer data of a company.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
-    /// The customer number; one company only has it.
+    /// The customer number. No other company can have it.
     pub number: Key,
-    /// The group that price lines may be granted to.
+    /// The customer price group, a free code. Price lines can be granted to it.
     #[deserr(default)]
     pub price_group_code: Option<Key>,
-    /// The group that discount lines may be granted to.
+    /// The customer discount group, a free code. Discount lines can be granted to it.
     #[deserr(default)]
     pub discount_group_code: Option<Key>,
-    /// Whether a line discount applies where the list price is taken.
+    /// True if line discounts apply when the list price is used.
     #[deserr(default = true)]
     #[serde(default)]
     #[schema(default = true, example = true)]
     pub allow_line_discount: bool,
-    /// Whether quotes for the customer include tax unless they say otherwise.
+    /// True if quotes for the customer include tax by default.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub prices_include_tax: bool,
 }
 
-/// What a client says about a contact.
+/// The writable fields of a contact.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = ContactWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactWrite {
-    /// The number; absent on `POST`: the next of the series.
+    /// The number. If absent on `POST`, the next number of the series is assigned.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// Company or person. A company with persons stays one.
+    /// Company or person. A company that persons belong to cannot become a person.
     #[deserr(rename = "type")]
     #[serde(rename = "type")]
     pub kind: ContactType,
     /// The name.
     pub name: Name,
-    /// The company a person belongs to.
+    /// The company that a person belongs to.
     #[deserr(default)]
     pub company_number: Option<Key>,
-    /// Street and house.
+    /// Street and house number.
     #[deserr(default)]
     #[serde(default)]
     pub address: Text<100>,
-    /// What else the address needs.
+    /// The second line of the address.
     #[deserr(default)]
     #[serde(default)]
     pub address2: Text<100>,
@@ -93,7 +93,7 @@ pub struct ContactWrite {
     /// The country, a free code.
     #[deserr(default)]
     pub country_code: Option<Key>,
-    /// The telephone number, as it is dialled.
+    /// The telephone number, as free text.
     #[deserr(default)]
     #[serde(default)]
     pub phone: Text<50>,
@@ -104,8 +104,8 @@ pub struct ContactWrite {
     /// The language, a free code.
     #[deserr(default)]
     pub language_code: Option<Key>,
-    /// The currency of the contact's quotes when they name none; null: the company's, else the
-    /// local one.
+    /// The default currency of the contact's quotes. If null, the company's applies, else the local
+    /// currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
@@ -114,33 +114,34 @@ pub struct ContactWrite {
     /// The territory, a free code.
     #[deserr(default)]
     pub territory_code: Option<Key>,
-    /// The industries the contact is in.
+    /// The industry groups of the contact, as free codes.
     #[deserr(default)]
     #[serde(default)]
     pub industry_groups: KeySet,
-    /// The mailings the contact gets.
+    /// The mailing groups that the contact belongs to, as free codes.
     #[deserr(default)]
     #[serde(default)]
     pub mailing_groups: KeySet,
-    /// What the contact is responsible for.
+    /// The contact's areas of decision, as free codes: purchase, sales, stock.
     #[deserr(default)]
     #[serde(default)]
     pub job_responsibilities: KeySet,
-    /// What the contact is to the company: customer, press, bank.
+    /// The contact's relations to the company, as free codes: customer, press, bank.
     #[deserr(default)]
     #[serde(default)]
     pub business_relations: KeySet,
-    /// Whether segments leave the contact out.
+    /// True if audiences omit the contact, and segment criteria do not select it unless they ignore
+    /// exclusion.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub exclude_from_segments: bool,
-    /// Whether the contact objects to being marketed to.
+    /// True if the contact objects to marketing. Criteria do not add it, and audiences omit it.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub privacy_blocked: bool,
-    /// The company as a customer; null: it is none.
+    /// The customer data of a company; null if it is not a customer.
     #[deserr(default)]
     pub customer: Option<Customer>,
 }
@@ -162,11 +163,11 @@ pub struct ContactView {
     pub kind: ContactType,
     /// The name.
     pub name: Name,
-    /// The company a person belongs to.
+    /// The company that a person belongs to.
     pub company_number: Option<Key>,
-    /// Street and house.
+    /// Street and house number.
     pub address: Text<100>,
-    /// What else the address needs.
+    /// The second line of the address.
     pub address2: Text<100>,
     /// The post code.
     pub post_code: Text<20>,
@@ -176,34 +177,35 @@ pub struct ContactView {
     pub county: Text<50>,
     /// The country, a free code.
     pub country_code: Option<Key>,
-    /// The telephone number, as it is dialled.
+    /// The telephone number, as free text.
     pub phone: Text<50>,
     /// The e-mail address.
     pub email: Email,
     /// The language, a free code.
     pub language_code: Option<Key>,
-    /// The currency of the contact's quotes when they name none; null: the company's, else the
-    /// local one.
+    /// The default currency of the contact's quotes. If null, the company's applies, else the local
+    /// currency.
     pub currency_code: Option<CurrencyCode>,
     /// The salesperson in charge.
     pub salesperson_code: Option<Key>,
     /// The territory, a free code.
     pub territory_code: Option<Key>,
-    /// The industries the contact is in.
+    /// The industry groups of the contact, as free codes.
     pub industry_groups: KeySet,
-    /// The mailings the contact gets.
+    /// The mailing groups that the contact belongs to, as free codes.
     pub mailing_groups: KeySet,
-    /// What the contact is responsible for.
+    /// The contact's areas of decision, as free codes: purchase, sales, stock.
     pub job_responsibilities: KeySet,
-    /// What the contact is to the company: customer, press, bank.
+    /// The contact's relations to the company, as free codes: customer, press, bank.
     pub business_relations: KeySet,
-    /// Whether segments leave the contact out.
+    /// True if audiences omit the contact, and segment criteria do not select it unless they ignore
+    /// exclusion.
     #[schema(example = false)]
     pub exclude_from_segments: bool,
-    /// Whether the contact objects to being marketed to.
+    /// True if the contact objects to marketing. Criteria do not add it, and audiences omit it.
     #[schema(example = false)]
     pub privacy_blocked: bool,
-    /// The company as a customer; null: it is none.
+    /// The customer data of a company; null if it is not a customer.
     #[diesel(
         select_expression = <CustomerColumns as Selectable<Pg>>::construct_selection(),
         select_expression_type = <CustomerColumns as Selectable<Pg>>::SelectExpression,
@@ -212,7 +214,8 @@ pub struct ContactView {
     pub customer: Option<Customer>,
 }
 
-/// The columns that only customers fill. Public as the view's derived traits name it.
+/// The columns that only customers fill. Public because the derived traits of the view name the
+/// type.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = contacts, check_for_backend(Pg))]
 pub struct CustomerColumns {
@@ -260,11 +263,13 @@ impl Resource for Contacts {
         },
         Dependent {
             what: "posted sales lines",
-            count: "SELECT count(*) AS count FROM sales WHERE contact_number = $1 OR account_number = $1",
+            count: "SELECT count(*) AS count FROM sales WHERE contact_number = $1 \
+                    OR account_number = $1",
         },
         Dependent {
             what: "open tasks",
-            count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 AND closed_at IS NULL",
+            count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 \
+                    AND closed_at IS NULL",
         },
         Dependent {
             what: "golden quotes",
@@ -279,7 +284,7 @@ impl Resource for Contacts {
             what: "logged targets of active campaigns",
             count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
         },
-        Dependent { what: "audiences of active campaigns", count: AUDIENCES },
+        Dependent { what: "audiences of active campaigns", count: AUDIENCE_COUNT },
         Dependent {
             what: "price lines",
             count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1",
@@ -356,8 +361,8 @@ impl Resource for Contacts {
         rows: &[RowWrite<ContactWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        hold(&mut work.conn, rows).await?;
-        insert(&mut work.conn, rows, if_exists).await.map_err(|error| refused(error, rows))?;
+        lock_existing(&mut work.conn, rows).await?;
+        insert(&mut work.conn, rows, if_exists).await.map_err(|error| save_error(error, rows))?;
         work.changed_keys
             .contacts
             .extend(rows.iter().filter_map(|row| row.write.number.as_ref()).map(Key::to_string));
@@ -365,10 +370,10 @@ impl Resource for Contacts {
     }
 
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        // No foreign key leads from the book, whose history outlives what it tells of. A campaign
-        // that is published by hand may still grant its prices to a contact that no segment holds.
-        let audiences = diesel::sql_query(AUDIENCES).bind::<SqlText, _>(&view.number);
-        if audiences.get_result::<Audiences>(&mut work.conn).await?.count > 0 {
+        // The price book has no foreign key to contacts, since its history outlives them. A
+        // manually published campaign may still grant prices to a contact that no segment contains.
+        let query = diesel::sql_query(AUDIENCE_COUNT).bind::<SqlText, _>(&view.number);
+        if query.get_result::<AudienceCount>(&mut work.conn).await?.count > 0 {
             return Err(in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?.into());
         }
         // Closed tasks stay in the history of their campaign, without the contact.
@@ -379,8 +384,8 @@ impl Resource for Contacts {
             .set(tasks::contact_number.eq(None::<&Key>))
             .execute(&mut work.conn)
             .await?;
-        let left = leave_history(&mut work.conn, &view.number).await?;
-        work.changed_keys.campaigns.extend(left);
+        let campaigns = detach_interactions(&mut work.conn, &view.number).await?;
+        work.changed_keys.campaigns.extend(campaigns);
         diesel::delete(contacts::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.contacts.insert(view.number.to_string());
         Ok(())
@@ -465,57 +470,64 @@ impl Resource for Contacts {
     }
 }
 
-/// In how many audiences contact `$1` is an account, as published. By campaign, since the audience
-/// has its index that way.
-const AUDIENCES: &str = "SELECT count(*) AS count FROM campaigns
+/// Query for the number of published audiences that have contact `$1` as an account. It joins by
+/// campaign, because the index of the audience starts with the campaign.
+const AUDIENCE_COUNT: &str = "SELECT count(*) AS count FROM campaigns
     JOIN contacts ON contacts.number = $1
     JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
         AND chunk = ordinal >> 9 AND ordinal = ANY(ordinals)
     WHERE publication_version IS NOT NULL";
 
 #[derive(QueryableByName)]
-struct Audiences {
+struct AudienceCount {
     #[diesel(sql_type = BigInt)]
     count: i64,
 }
 
-/// Takes a contact out of what was done: its interactions stay, with their cost and flags, but no
-/// longer say with whom. Those by which it is in the audience of an active campaign keep their
-/// contact, and so hold it. Answers with the campaigns whose audience it would be in once they are
-/// active.
-async fn leave_history(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<Vec<String>> {
+/// Clears the contact of its interactions, which stay with their cost and flags. Interactions that
+/// keep the contact in the audience of an active campaign are not changed, so they prevent the
+/// deletion. Returns the campaigns that lose a target.
+async fn detach_interactions(
+    conn: &mut AsyncPgConnection,
+    number: &Key,
+) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
-    struct Left {
+    struct Detached {
         #[diesel(sql_type = Nullable<SqlText>)]
         campaign: Option<String>,
     }
     let query = "UPDATE interactions SET contact_number = NULL
-        WHERE contact_number = $1 AND id NOT IN (SELECT id FROM held_targets WHERE contact_number = $1)
-        RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled THEN campaign_number END
+        WHERE contact_number = $1
+            AND id NOT IN (SELECT id FROM held_targets WHERE contact_number = $1)
+        RETURNING CASE WHEN segment_number IS NOT NULL AND campaign_target AND NOT canceled
+            THEN campaign_number END
             AS campaign";
-    let left: Vec<Left> = diesel::sql_query(query).bind::<SqlText, _>(number).load(conn).await?;
-    Ok(left.into_iter().filter_map(|row| row.campaign).collect())
+    let detached: Vec<Detached> =
+        diesel::sql_query(query).bind::<SqlText, _>(number).load(conn).await?;
+    Ok(detached.into_iter().filter_map(|row| row.campaign).collect())
 }
 
-/// Locks the rows that stand already, in the order of their numbers and against foreign keys too: a
-/// line that puts the contact on a segment in another transaction either is there already when the
-/// price book follows this change, or waits for it. Either way the audience is of the contact as it
-/// is, and nobody who has just objected is published.
-async fn hold(conn: &mut AsyncPgConnection, rows: &[RowWrite<ContactWrite>]) -> QueryResult<()> {
+/// Locks the existing rows in the order of their numbers. `FOR UPDATE` also blocks foreign keys. A
+/// concurrent transaction that adds the contact to a segment has either committed before the
+/// audience is computed, or waits. So no contact is published after it has objected to marketing.
+async fn lock_existing(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<ContactWrite>],
+) -> QueryResult<()> {
     let numbers: Vec<&Key> = rows.iter().filter_map(|row| row.write.number.as_ref()).collect();
-    let standing = contacts::table.filter(contacts::number.eq_any(numbers)).order(contacts::number);
-    standing.select(contacts::id).for_update().load::<Uuid>(conn).await.map(drop)
+    let existing = contacts::table.filter(contacts::number.eq_any(numbers)).order(contacts::number);
+    existing.select(contacts::id).for_update().load::<Uuid>(conn).await.map(drop)
 }
 
-/// Writes contacts in one statement: the foreign key of persons is checked at its end, so companies
-/// may stand after them.
+/// Writes contacts in one statement. The foreign key of persons is checked at its end, so a company
+/// may follow its persons.
 async fn insert(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<ContactWrite>],
     if_exists: IfExists,
 ) -> Result<usize, diesel::result::Error> {
     use contacts as t;
-    // In one order everywhere, so that two batches do not wait for each other's rows.
+    // One order everywhere prevents deadlocks between concurrent batches.
     let mut rows: Vec<&RowWrite<ContactWrite>> = rows.iter().collect();
     rows.sort_by_key(|row| &row.write.number);
     let values: Vec<_> = rows
@@ -555,8 +567,8 @@ async fn insert(
                     .eq(customer.is_none_or(|customer| customer.allow_line_discount)),
                 t::customer_prices_include_tax
                     .eq(customer.is_some_and(|customer| customer.prices_include_tax)),
-                // What an upsert would replace keeps its ordinal, and takes none out of the
-                // sequence: audiences lie densely.
+                // A replaced contact keeps its ordinal and takes none from the sequence, so that
+                // ordinals in audiences stay dense.
                 t::ordinal.eq(diesel::dsl::sql::<Integer>(
                     "coalesce((SELECT ordinal FROM contacts AS known WHERE number = ",
                 )
@@ -606,10 +618,10 @@ async fn insert(
     }
 }
 
-/// The refusal of a write. Where a company without a company of its own breaks the link of persons
-/// to companies, it is the end that persons refer to; that it cannot become a person is said at the
-/// field that asks for it.
-fn refused(error: diesel::result::Error, rows: &[RowWrite<ContactWrite>]) -> SaveError {
+/// Converts a database error of a write into a refusal. If a contact without company violates the
+/// link of persons to companies, it is the company that persons refer to. The error then names
+/// `type`, which cannot become `PERSON`.
+fn save_error(error: diesel::result::Error, rows: &[RowWrite<ContactWrite>]) -> SaveError {
     if let (
         diesel::result::Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, information),
         [row],
