@@ -1,4 +1,4 @@
-//! What is sold: items with their list prices, variants and units of measure.
+//! Items with their list prices, variants and units of measure.
 
 mod parts;
 
@@ -22,58 +22,63 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, Key, Percent, Reference, Text};
 
-/// What a client says about an item.
+/// The writable fields of an item.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = ItemWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemWrite {
-    /// The number, by which lines name it.
+    /// The number that lines refer to.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// What it is.
+    /// A short description.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// What one base unit costs a customer, in local currency; none: only lines give it a price.
+    /// The list price of one base unit in local currency. If null, only price lines give the item a
+    /// price.
     #[deserr(default)]
     pub list_price: Option<Amount>,
-    /// Whether the list price includes tax.
+    /// True if the list price includes tax.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub price_includes_tax: bool,
-    /// The tax rate.
+    /// The tax rate in percent.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = "0")]
     pub tax_percent: Percent,
-    /// What one base unit costs the company, in local currency.
+    /// The cost of one base unit to the company, in local currency.
     #[deserr(default)]
     pub unit_cost: Option<Amount>,
-    /// The group for discount lines; any code.
+    /// The item discount group, a free code. Discount lines can be granted for it.
     #[deserr(default)]
     pub item_discount_group_code: Option<Key>,
-    /// Whether it is not sold.
+    /// True if the item is not for sale. A quote line for it has the problem `ITEM_BLOCKED`.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub blocked: bool,
-    /// The variants. The list replaces the one that stands; a variant that lines use cannot go.
+    /// The variants. A write replaces the whole list. A variant that lines or golden quotes use
+    /// cannot be removed.
     #[deserr(default)]
     #[serde(default)]
     #[schema(max_items = 1000, example = json!([{"code": "RED", "description": "Red"}]))]
     pub variants: Vec<Variant>,
-    /// The unit of the list price, and of lines without a unit.
+    /// The unit of the list price, and of lines without unit of measure.
     #[deserr(default = Key::pieces())]
     #[serde(default)]
     #[schema(default = "PCS")]
     pub base_unit_of_measure_code: Key,
-    /// The units it is sold in. The base unit is added where the list leaves it out, and counts
-    /// among the 100. The list replaces the one that stands; a unit that lines use cannot go.
+    /// The units in which the item is sold. If the list omits the base unit, it is added and counts
+    /// towards the limit of 100. A write replaces the whole list. A unit that lines or golden
+    /// quotes use cannot be removed.
     #[deserr(default)]
     #[serde(default)]
-    #[schema(max_items = 100, example = json!([{"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}]))]
+    #[schema(max_items = 100, example = json!([
+        {"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}
+    ]))]
     pub units_of_measure: Vec<UnitOfMeasure>,
 }
 
@@ -85,35 +90,38 @@ pub struct ItemView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The number, by which lines name it.
+    /// The number that lines refer to.
     pub number: Key,
-    /// What it is.
+    /// A short description.
     pub description: Text<100>,
-    /// What one base unit costs a customer, in local currency; none: only lines give it a price.
+    /// The list price of one base unit in local currency. If null, only price lines give the item a
+    /// price.
     pub list_price: Option<Amount>,
-    /// Whether the list price includes tax.
+    /// True if the list price includes tax.
     #[schema(example = false)]
     pub price_includes_tax: bool,
-    /// The tax rate.
+    /// The tax rate in percent.
     pub tax_percent: Percent,
-    /// What one base unit costs the company, in local currency.
+    /// The cost of one base unit to the company, in local currency.
     pub unit_cost: Option<Amount>,
-    /// The group for discount lines; any code.
+    /// The item discount group, a free code. Discount lines can be granted for it.
     pub item_discount_group_code: Option<Key>,
-    /// Whether it is not sold.
+    /// True if the item is not for sale. A quote line for it has the problem `ITEM_BLOCKED`.
     #[schema(example = false)]
     pub blocked: bool,
     /// The variants, in the order of their codes.
     #[schema(max_items = 1000, example = json!([{"code": "RED", "description": "Red"}]))]
     pub variants: Vec<Variant>,
-    /// The unit of the list price, and of lines without a unit.
+    /// The unit of the list price, and of lines without unit of measure.
     pub base_unit_of_measure_code: Key,
-    /// The units it is sold in, the base unit among them, in the order of their codes.
-    #[schema(max_items = 100, example = json!([{"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}]))]
+    /// The units in which the item is sold, including the base unit, in the order of their codes.
+    #[schema(max_items = 100, example = json!([
+        {"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}
+    ]))]
     pub units_of_measure: Vec<UnitOfMeasure>,
 }
 
-/// An item's own row.
+/// The row of an item, without variants and units.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = items, check_for_backend(Pg))]
 struct Row {
@@ -129,7 +137,7 @@ struct Row {
     base_unit_of_measure_code: Key,
 }
 
-/// The rows with their variants and units.
+/// Builds the views of rows, with their variants and units.
 async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Vec<ItemView>, Problem> {
     let numbers: Vec<Key> = rows.iter().map(|row| row.number.clone()).collect();
     let mut parts = parts::load(conn, &numbers).await?;
@@ -272,8 +280,7 @@ impl Resource for Items {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use items as t;
-        // In the order of the numbers, so that of two batches with the same items one waits, and
-        // neither dies of a deadlock.
+        // The order of numbers prevents deadlocks between concurrent batches with the same items.
         let mut ordered: Vec<_> = rows.iter().collect();
         ordered.sort_by_key(|row| &row.write.number);
         let values: Vec<_> = ordered

@@ -1,5 +1,5 @@
-//! An item's variants and units of measure. A write replaces them by difference: what stays is not
-//! deleted, so lines that refer to it are not disturbed.
+//! Variants and units of measure of items. A write replaces them by difference: unchanged rows are
+//! not deleted, so lines that refer to them are not affected.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +19,9 @@ use crate::platform::http::resource::{IfExists, RowWrite, SaveError};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Quantity, Text};
 
-/// The most variants of one item.
+/// The maximum number of variants of an item.
 const MAX_VARIANTS: usize = 1_000;
-/// The most units of one item, its base unit included.
+/// The maximum number of units of an item, including the base unit.
 const MAX_UNITS: usize = 100;
 
 /// A variant of an item, such as a colour.
@@ -30,27 +30,27 @@ const MAX_UNITS: usize = 100;
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Variant {
-    /// The code, by which lines name it.
+    /// The code that lines refer to.
     pub code: Key,
-    /// What it is.
+    /// A short description.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
 }
 
-/// A unit that an item is sold in.
+/// A unit of measure in which an item is sold.
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, ToSchema)]
 #[schema(as = ItemUnitOfMeasure)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct UnitOfMeasure {
-    /// The code, by which lines name it.
+    /// The code that lines refer to.
     pub code: Key,
-    /// How many base units one such unit holds; 1 for the base unit.
+    /// The number of base units in this unit; 1 for the base unit.
     pub quantity_per_unit: Quantity,
 }
 
-/// The rules about variants and units that an item breaks.
+/// Returns the errors of an item's variants and units.
 pub(super) fn rules(write: &ItemWrite) -> Vec<FieldError> {
     let mut errors = Vec::new();
     check_codes(
@@ -59,14 +59,14 @@ pub(super) fn rules(write: &ItemWrite) -> Vec<FieldError> {
         MAX_VARIANTS,
         &mut errors,
     );
-    let most = if lists_base_unit(write) { MAX_UNITS } else { MAX_UNITS.saturating_sub(1) };
+    let max_entries = if lists_base_unit(write) { MAX_UNITS } else { MAX_UNITS.saturating_sub(1) };
     check_codes(
         "/unitsOfMeasure",
         write.units_of_measure.iter().map(|unit| &unit.code),
-        most,
+        max_entries,
         &mut errors,
     );
-    for (at, unit) in write.units_of_measure.iter().enumerate().take(most) {
+    for (at, unit) in write.units_of_measure.iter().enumerate().take(max_entries) {
         if unit.code == write.base_unit_of_measure_code && unit.quantity_per_unit != Quantity::ONE {
             let pointer = format!("/unitsOfMeasure/{at}/quantityPerUnit");
             let detail = format!("{} is the base unit, of which one holds 1", unit.code);
@@ -80,15 +80,15 @@ fn lists_base_unit(write: &ItemWrite) -> bool {
     write.units_of_measure.iter().any(|unit| unit.code == write.base_unit_of_measure_code)
 }
 
-/// Each code once, and not more of them than allowed.
+/// Checks that no code occurs twice and that there are at most `max_entries`.
 fn check_codes<'a>(
     pointer: &str,
     codes: impl ExactSizeIterator<Item = &'a Key>,
-    most: usize,
+    max_entries: usize,
     errors: &mut Vec<FieldError>,
 ) {
-    if codes.len() > most {
-        let detail = format!("has at most {most} entries, not {}", codes.len());
+    if codes.len() > max_entries {
+        let detail = format!("has at most {max_entries} entries, not {}", codes.len());
         errors.push(FieldError::new(pointer, FieldCode::TooLong, detail));
         return;
     }
@@ -105,7 +105,7 @@ fn check_codes<'a>(
     }
 }
 
-/// The variants and units of items by the items' numbers, in the order of their codes.
+/// Loads the variants and units of items, by item number and in the order of their codes.
 pub(super) async fn load(
     conn: &mut AsyncPgConnection,
     numbers: &[Key],
@@ -131,10 +131,10 @@ pub(super) async fn load(
     Ok(parts)
 }
 
-/// The wanted variants and units of all rows, as columns: a thousand items may have more of them
-/// than one statement has places for bound values.
+/// The desired variants and units of all rows, as columns. A batch may have more of them than a
+/// statement can have bound parameters.
 #[derive(Default)]
-struct Wanted<'a> {
+struct DesiredParts<'a> {
     items: Vec<&'a Key>,
     variant_items: Vec<&'a Key>,
     variant_codes: Vec<&'a Key>,
@@ -144,25 +144,25 @@ struct Wanted<'a> {
     unit_quantities: Vec<Quantity>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> DesiredParts<'a> {
     fn of(rows: &'a [RowWrite<ItemWrite>]) -> Self {
-        let mut wanted = Self::default();
+        let mut desired = Self::default();
         for RowWrite { write, .. } in rows {
             let Some(item) = &write.number else { continue };
-            wanted.items.push(item);
+            desired.items.push(item);
             for Variant { code, description } in &write.variants {
-                wanted.variant_items.push(item);
-                wanted.variant_codes.push(code);
-                wanted.variant_descriptions.push(description);
+                desired.variant_items.push(item);
+                desired.variant_codes.push(code);
+                desired.variant_descriptions.push(description);
             }
             for UnitOfMeasure { code, quantity_per_unit } in &write.units_of_measure {
-                wanted.add_unit(item, code, *quantity_per_unit);
+                desired.add_unit(item, code, *quantity_per_unit);
             }
             if !lists_base_unit(write) {
-                wanted.add_unit(item, &write.base_unit_of_measure_code, Quantity::ONE);
+                desired.add_unit(item, &write.base_unit_of_measure_code, Quantity::ONE);
             }
         }
-        wanted
+        desired
     }
 
     fn add_unit(&mut self, item: &'a Key, code: &'a Key, quantity: Quantity) {
@@ -172,66 +172,76 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Makes the variants and units of the rows those that the writes want.
+/// Replaces the variants and units of the rows' items by the desired ones.
 pub(super) async fn save(
     work: &mut UnitOfWork,
     rows: &[RowWrite<ItemWrite>],
     if_exists: IfExists,
 ) -> Result<(), SaveError> {
-    let wanted = Wanted::of(rows);
+    let desired = DesiredParts::of(rows);
     if if_exists == IfExists::Replace {
-        match work.savepoint(async |work| remove_unwanted(&mut work.conn, &wanted).await).await {
+        match work
+            .savepoint(async |work| delete_removed_parts(&mut work.conn, &desired).await)
+            .await
+        {
             Err(Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
-                return Err(in_use(&mut work.conn, &wanted).await?.into());
+                return Err(in_use(&mut work.conn, &desired).await?.into());
             }
             other => other?,
         }
     }
     let conn = &mut *work.conn;
     diesel::sql_query(
-        "INSERT INTO item_variants (item_number, code, description) SELECT * FROM unnest($1, $2, $3) \
+        "INSERT INTO item_variants (item_number, code, description) \
+         SELECT * FROM unnest($1, $2, $3) \
          ON CONFLICT (item_number, code) DO UPDATE SET description = excluded.description",
     )
-    .bind::<Array<SqlText>, _>(&wanted.variant_items)
-    .bind::<Array<SqlText>, _>(&wanted.variant_codes)
-    .bind::<Array<SqlText>, _>(&wanted.variant_descriptions)
+    .bind::<Array<SqlText>, _>(&desired.variant_items)
+    .bind::<Array<SqlText>, _>(&desired.variant_codes)
+    .bind::<Array<SqlText>, _>(&desired.variant_descriptions)
     .execute(conn)
     .await?;
     diesel::sql_query(
-        "INSERT INTO item_units_of_measure (item_number, code, quantity_per_unit) SELECT * FROM unnest($1, $2, $3) \
-         ON CONFLICT (item_number, code) DO UPDATE SET quantity_per_unit = excluded.quantity_per_unit",
+        "INSERT INTO item_units_of_measure (item_number, code, quantity_per_unit) \
+         SELECT * FROM unnest($1, $2, $3) ON CONFLICT (item_number, code) \
+         DO UPDATE SET quantity_per_unit = excluded.quantity_per_unit",
     )
-    .bind::<Array<SqlText>, _>(&wanted.unit_items)
-    .bind::<Array<SqlText>, _>(&wanted.unit_codes)
-    .bind::<Array<Numeric>, _>(&wanted.unit_quantities)
+    .bind::<Array<SqlText>, _>(&desired.unit_items)
+    .bind::<Array<SqlText>, _>(&desired.unit_codes)
+    .bind::<Array<Numeric>, _>(&desired.unit_quantities)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-async fn remove_unwanted(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<(), Error> {
+async fn delete_removed_parts(
+    conn: &mut AsyncPgConnection,
+    desired: &DesiredParts<'_>,
+) -> Result<(), Error> {
     diesel::sql_query(
         "DELETE FROM item_variants part WHERE item_number = ANY($1) AND NOT EXISTS (SELECT \
-         FROM unnest($2, $3) AS kept (item, code) WHERE kept.item = part.item_number AND kept.code = part.code)",
+         FROM unnest($2, $3) AS kept (item, code) WHERE kept.item = part.item_number \
+             AND kept.code = part.code)",
     )
-    .bind::<Array<SqlText>, _>(&wanted.items)
-    .bind::<Array<SqlText>, _>(&wanted.variant_items)
-    .bind::<Array<SqlText>, _>(&wanted.variant_codes)
+    .bind::<Array<SqlText>, _>(&desired.items)
+    .bind::<Array<SqlText>, _>(&desired.variant_items)
+    .bind::<Array<SqlText>, _>(&desired.variant_codes)
     .execute(conn)
     .await?;
     diesel::sql_query(
         "DELETE FROM item_units_of_measure part WHERE item_number = ANY($1) AND NOT EXISTS (SELECT \
-         FROM unnest($2, $3) AS kept (item, code) WHERE kept.item = part.item_number AND kept.code = part.code)",
+         FROM unnest($2, $3) AS kept (item, code) WHERE kept.item = part.item_number \
+             AND kept.code = part.code)",
     )
-    .bind::<Array<SqlText>, _>(&wanted.items)
-    .bind::<Array<SqlText>, _>(&wanted.unit_items)
-    .bind::<Array<SqlText>, _>(&wanted.unit_codes)
+    .bind::<Array<SqlText>, _>(&desired.items)
+    .bind::<Array<SqlText>, _>(&desired.unit_items)
+    .bind::<Array<SqlText>, _>(&desired.unit_codes)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// A variant or unit that lines or golden quotes use.
+/// A variant or unit that lines or golden quotes refer to.
 #[derive(QueryableByName)]
 struct Used {
     #[diesel(sql_type = SqlText)]
@@ -242,33 +252,43 @@ struct Used {
     count: i64,
 }
 
-/// The refusal that lists the unwanted variants and units that lines or golden quotes use.
-async fn in_use(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Problem, Error> {
+/// Returns the problem that lists the removed variants and units that lines or golden quotes refer
+/// to.
+async fn in_use(
+    conn: &mut AsyncPgConnection,
+    desired: &DesiredParts<'_>,
+) -> Result<Problem, Error> {
     let used: Vec<Used> = diesel::sql_query(
         "SELECT pointer, code, count(*) AS count FROM ( \
-             SELECT '/variants' AS pointer, item_number AS item, variant_code AS code FROM price_lines \
+             SELECT '/variants' AS pointer, item_number AS item, variant_code AS code \
+                 FROM price_lines \
              UNION ALL SELECT '/variants', item_number, variant_code FROM discount_lines \
-             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM price_lines \
-             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM discount_lines \
+             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code \
+                 FROM price_lines \
+             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code \
+                 FROM discount_lines \
              UNION ALL SELECT '/variants', item_number, variant_code FROM golden_quotes \
-             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code FROM golden_quotes \
+             UNION ALL SELECT '/unitsOfMeasure', item_number, unit_of_measure_code \
+                 FROM golden_quotes \
          ) part \
          WHERE item = ANY($1) AND code IS NOT NULL AND NOT EXISTS (SELECT FROM ( \
-             SELECT '/variants', * FROM unnest($2, $3) UNION ALL SELECT '/unitsOfMeasure', * FROM unnest($4, $5) \
+             SELECT '/variants', * FROM unnest($2, $3) \
+             UNION ALL SELECT '/unitsOfMeasure', * FROM unnest($4, $5) \
          ) AS kept (pointer, item, code) \
          WHERE kept.pointer = part.pointer AND kept.item = part.item AND kept.code = part.code) \
          GROUP BY pointer, code ORDER BY pointer, code LIMIT 1000",
     )
-    .bind::<Array<SqlText>, _>(&wanted.items)
-    .bind::<Array<SqlText>, _>(&wanted.variant_items)
-    .bind::<Array<SqlText>, _>(&wanted.variant_codes)
-    .bind::<Array<SqlText>, _>(&wanted.unit_items)
-    .bind::<Array<SqlText>, _>(&wanted.unit_codes)
+    .bind::<Array<SqlText>, _>(&desired.items)
+    .bind::<Array<SqlText>, _>(&desired.variant_items)
+    .bind::<Array<SqlText>, _>(&desired.variant_codes)
+    .bind::<Array<SqlText>, _>(&desired.unit_items)
+    .bind::<Array<SqlText>, _>(&desired.unit_codes)
     .load(conn)
     .await?;
     let error = |Used { pointer, code, count }: Used| {
         let detail = format!(
-            "{count} price lines, discount lines or golden quotes refer to {code}, which would be removed"
+            "{count} price lines, discount lines or golden quotes refer to {code}, \
+             which would be removed"
         );
         FieldError::new(pointer, FieldCode::InUse, detail).param("code", code).param("count", count)
     };
