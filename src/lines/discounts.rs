@@ -1,5 +1,4 @@
-//! Discount lines: a line discount for an item, for the items of a discount group, or for all
-//! items.
+//! Discount lines: a line discount for an item, an item discount group or all items.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -14,7 +13,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::source::DiscountSource;
-use super::{Conditions, Place, Source, Standing, existing, ordered, touch};
+use super::{
+    Conditions, CurrentLines, LineScope, Source, existing, record_changes, record_written,
+    rows_to_write,
+};
 use crate::platform::db::schema::discount_lines;
 use crate::platform::http::constraints::{Dependent, NamedReference};
 use crate::platform::http::json::BodyErrors;
@@ -25,48 +27,49 @@ use crate::platform::unit_of_work::{ChangedKeys, UnitOfWork};
 use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
-/// What a client says about a discount line.
+/// The writable fields of a discount line.
 #[derive(Debug, Clone, PartialEq, Deserr, Serialize, ToSchema)]
 #[schema(as = DiscountLineWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscountLineWrite {
-    /// Whom it is granted to. Has to be sent under `/v1/discounts`; under a campaign it is that
-    /// campaign and is refused. A merge patch that changes the type takes the old type's member
-    /// away by null.
+    /// The source of the line. Required under `/v1/discounts`, refused under a campaign, which is
+    /// then the source. A merge patch that changes the type must set the member of the old type to
+    /// null.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DiscountSource>)]
     pub source: Option<Source>,
-    /// The item. With neither item nor item discount group it is for all items.
+    /// The item. If there is no item and no item discount group, the line is for all items.
     #[deserr(default)]
     pub item_number: Option<Key>,
-    /// The item discount group, instead of an item.
+    /// The item discount group, as an alternative to an item.
     #[deserr(default)]
     pub item_discount_group_code: Option<Key>,
-    /// The variant of the item; any if absent.
+    /// The variant of the item. If absent, the line applies to all variants.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of measure it is for; any if absent.
+    /// The unit of measure that the line applies to; all units if absent.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// The currency it is for; any if absent. Any code named here, the local one too, has to
-    /// exist as a currency.
+    /// The currency that the line applies to; all currencies if absent. A given code must exist as
+    /// a currency, even that of the local currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
-    /// From which quantity on it holds, in the line's unit.
+    /// The quantity from which the line applies, in its unit of measure. Without unit it is in base
+    /// units.
     #[deserr(default)]
     #[serde(default)]
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the
-    /// campaign's dates.
+    /// The first day on which the line applies; open if absent. Refused for a line of a campaign,
+    /// which has the campaign's dates.
     #[deserr(default)]
     pub starting_date: Option<Date>,
-    /// The last day on which it holds; open if absent. Refused on a campaign's line.
+    /// The last day on which the line applies; open if absent. Refused for a line of a campaign.
     #[deserr(default)]
     pub ending_date: Option<Date>,
-    /// The discount, in percent of the line's amount.
+    /// The discount in percent of the line's amount.
     pub line_discount_percent: Percent,
 }
 
@@ -95,43 +98,62 @@ pub struct DiscountLineView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// Whom it is granted to.
+    /// The source of the line.
     #[diesel(select_expression = (
-        discount_lines::source_type, discount_lines::campaign_number, discount_lines::contact_number, discount_lines::group_code
+        discount_lines::source_type, discount_lines::campaign_number,
+        discount_lines::contact_number, discount_lines::group_code
     ))]
     #[schema(value_type = DiscountSource)]
     pub source: Source,
     /// The item.
     pub item_number: Option<Key>,
-    /// The item discount group, instead of an item; with neither it is for all items.
+    /// The item discount group, as an alternative to an item. Without both the line is for all
+    /// items.
     pub item_discount_group_code: Option<Key>,
-    /// The variant of the item; any if null.
+    /// The variant of the item. If null, the line applies to all variants.
     pub variant_code: Option<Key>,
-    /// The unit of measure it is for; any if null.
+    /// The unit of measure that the line applies to; all units if null.
     pub unit_of_measure_code: Option<Key>,
-    /// The currency it is for; any if null.
+    /// The currency that the line applies to; all currencies if null.
     pub currency_code: Option<CurrencyCode>,
-    /// From which quantity on it holds, in the line's unit.
+    /// The quantity from which the line applies, in its unit of measure. Without unit it is in base
+    /// units.
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if null, and on a campaign's line, which has the
-    /// campaign's dates.
+    /// The first day on which the line applies; open if null. Always null for a line of a campaign,
+    /// which has the campaign's dates.
     pub starting_date: Option<Date>,
-    /// The last day on which it holds; open if null, and on a campaign's line.
+    /// The last day on which the line applies; open if null. Always null for a line of a campaign.
     pub ending_date: Option<Date>,
-    /// The discount, in percent of the line's amount.
+    /// The discount in percent of the line's amount.
     pub line_discount_percent: Percent,
 }
 
 /// The resources `/v1/discounts` and `/v1/campaigns/{campaign}/discounts`.
 pub struct DiscountLines<P>(PhantomData<P>);
 
-/// The touched discount lines.
-fn lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
+/// Returns the set of changed discount lines.
+fn changed_lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
     &mut changed_keys.discount_lines
 }
 
-impl<P: Place> Resource for DiscountLines<P> {
+/// Loads the existing lines among the rows.
+async fn current_lines<P: LineScope>(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<DiscountLineWrite>],
+) -> QueryResult<CurrentLines<DiscountLineWrite>> {
+    let views: Vec<DiscountLineView> = discount_lines::table
+        .filter(discount_lines::id.eq_any(rows.iter().map(|row| row.id)))
+        .select(DiscountLineView::as_select())
+        .load(conn)
+        .await?;
+    let current = |view: DiscountLineView| {
+        (view.id, (view.source.campaign_number.clone(), DiscountLines::<P>::write_of(&view)))
+    };
+    Ok(views.into_iter().map(current).collect())
+}
+
+impl<P: LineScope> Resource for DiscountLines<P> {
     const NAMES: Names = P::DISCOUNTS;
     const LIST: ListSpec = ListSpec {
         fields: &[
@@ -175,11 +197,11 @@ impl<P: Place> Resource for DiscountLines<P> {
 
     async fn list(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem> {
         let mut query = discount_lines::table.select(DiscountLineView::as_select()).into_boxed();
-        if let Some(number) = place.campaign() {
+        if let Some(number) = scope.campaign() {
             query = query.filter(discount_lines::campaign_number.eq(number));
         }
         let query = query
@@ -192,11 +214,11 @@ impl<P: Place> Resource for DiscountLines<P> {
 
     async fn count(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         list: &ListQuery,
     ) -> Result<i64, Problem> {
         let mut query = discount_lines::table.count().into_boxed();
-        if let Some(number) = place.campaign() {
+        if let Some(number) = scope.campaign() {
             query = query.filter(discount_lines::campaign_number.eq(number));
         }
         Ok(query.filter(list.filter_condition()).get_result(conn).await?)
@@ -204,7 +226,7 @@ impl<P: Place> Resource for DiscountLines<P> {
 
     async fn find(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
@@ -215,39 +237,32 @@ impl<P: Place> Resource for DiscountLines<P> {
         } else {
             query.first(conn).await
         };
-        let here = |view: &DiscountLineView| {
-            place
+        let in_scope = |view: &DiscountLineView| {
+            scope
                 .campaign()
                 .is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
         };
-        Ok(found.optional()?.filter(here))
+        Ok(found.optional()?.filter(in_scope))
     }
 
     async fn existing(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         writes: &[DiscountLineWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let rows: Vec<Conditions<'_>> = writes.iter().map(DiscountLineWrite::conditions).collect();
-        existing(conn, "discount_lines", place, &rows).await
+        existing(conn, "discount_lines", scope, &rows).await
     }
 
     async fn save(
         work: &mut UnitOfWork,
-        place: &P,
+        scope: &P,
         rows: &[RowWrite<DiscountLineWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use discount_lines as t;
-        let standing: Standing<DiscountLineWrite> = t::table
-            .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
-            .select(DiscountLineView::as_select())
-            .load(&mut work.conn)
-            .await?
-            .into_iter()
-            .map(|view| (view.id, (view.source.campaign_number.clone(), Self::write_of(&view))))
-            .collect();
-        let rows = ordered(place, rows, |write| write.source.as_ref(), &standing)?;
+        let current = current_lines::<P>(&mut work.conn, rows).await?;
+        let rows = rows_to_write(scope, rows, |write| write.source.as_ref(), &current)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -298,18 +313,17 @@ impl<P: Place> Resource for DiscountLines<P> {
                     .await?
             }
         };
-        let now = rows.iter().map(|(source, draft)| (draft.id, source.campaign_number.as_ref()));
-        let before = rows.iter().filter_map(|(_, draft)| {
-            let (campaign_number, _) = standing.get(&draft.id)?;
-            Some((draft.id, campaign_number.as_ref()))
-        });
-        touch(&mut work.changed_keys, lines, now.chain(before));
+        record_written(&mut work.changed_keys, changed_lines, &rows, &current);
         Ok(())
     }
 
     async fn delete(work: &mut UnitOfWork, _: &P, view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(discount_lines::table.find(view.id)).execute(&mut work.conn).await?;
-        touch(&mut work.changed_keys, lines, [(view.id, view.source.campaign_number.as_ref())]);
+        record_changes(
+            &mut work.changed_keys,
+            changed_lines,
+            [(view.id, view.source.campaign_number.as_ref())],
+        );
         Ok(())
     }
 
@@ -319,7 +333,7 @@ impl<P: Place> Resource for DiscountLines<P> {
 
     fn write_of(view: &Self::View) -> DiscountLineWrite {
         DiscountLineWrite {
-            source: P::sent(&view.source),
+            source: P::source_in_write(&view.source),
             item_number: view.item_number.clone(),
             item_discount_group_code: view.item_discount_group_code.clone(),
             variant_code: view.variant_code.clone(),
@@ -342,8 +356,8 @@ impl<P: Place> Resource for DiscountLines<P> {
         Some(write.conditions().identity())
     }
 
-    fn rules(write: &DiscountLineWrite, place: &P) -> Vec<FieldError> {
-        write.conditions().rules(place, SourceType::CustomerPriceGroup)
+    fn rules(write: &DiscountLineWrite, scope: &P) -> Vec<FieldError> {
+        write.conditions().rules(scope, SourceType::CustomerPriceGroup)
     }
 
     fn references(write: &DiscountLineWrite) -> Vec<NamedReference> {

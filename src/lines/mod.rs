@@ -1,7 +1,8 @@
-//! Price lines and discount lines: what is offered, to whom, under which conditions. The two kinds
-//! differ in what they grant and in what they may be for; everything else stands here.
+//! Price lines and discount lines: offers with their source and conditions. This module contains
+//! everything that the two kinds share.
 //!
-//! Each kind has two collections over one table: all lines, and those of one campaign ([`Place`]).
+//! Each kind has two collections over one table: all lines, and the lines of one campaign
+//! ([`LineScope`]).
 
 mod discounts;
 mod prices;
@@ -29,25 +30,25 @@ use crate::platform::unit_of_work::ChangedKeys;
 use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key};
 
-/// Where lines are written: in the collection of all, or in that of a campaign.
-pub trait Place: Scope {
-    /// How the price lines here are called.
+/// The collection that lines are written in: that of all lines, or that of a campaign.
+pub trait LineScope: Scope {
+    /// The names of the collection of price lines.
     const PRICES: Names;
-    /// How the discount lines here are called.
+    /// The names of the collection of discount lines.
     const DISCOUNTS: Names;
 
-    /// The campaign whose lines these are.
+    /// Returns the campaign of the collection, if it is that of a campaign.
     fn campaign(&self) -> Option<&Key>;
-    /// The source of a line, from what was sent.
+    /// Returns the source of a line, given the source in the request.
     ///
     /// # Errors
-    /// When it is missing, or sent where the place says it.
-    fn source<'a>(&self, sent: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError>;
-    /// What a client sends here to make a line with this source.
-    fn sent(source: &Source) -> Option<Source>;
+    /// When the source is missing, or given although the collection determines it.
+    fn source<'a>(&self, given: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError>;
+    /// Returns the source that a write in this collection contains for a line with `source`.
+    fn source_in_write(source: &Source) -> Option<Source>;
 }
 
-impl Place for () {
+impl LineScope for () {
     const PRICES: Names = Names {
         path: "/v1/prices",
         singular: "price",
@@ -69,17 +70,18 @@ impl Place for () {
         None
     }
 
-    fn source<'a>(&self, sent: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError> {
-        sent.map(Cow::Borrowed)
+    fn source<'a>(&self, given: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError> {
+        given
+            .map(Cow::Borrowed)
             .ok_or_else(|| FieldError::new("/source", FieldCode::Required, "source must be given"))
     }
 
-    fn sent(source: &Source) -> Option<Source> {
+    fn source_in_write(source: &Source) -> Option<Source> {
         Some(source.clone())
     }
 }
 
-impl Place for OfCampaign {
+impl LineScope for OfCampaign {
     const PRICES: Names = Names {
         path: "/v1/campaigns/{campaign}/prices",
         singular: "campaign_price",
@@ -101,8 +103,8 @@ impl Place for OfCampaign {
         Some(&self.number)
     }
 
-    fn source<'a>(&self, sent: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError> {
-        match sent {
+    fn source<'a>(&self, given: Option<&'a Source>) -> Result<Cow<'a, Source>, FieldError> {
+        match given {
             None => Ok(Cow::Owned(Source::campaign(self.number.clone()))),
             Some(_) => {
                 let detail = "the campaign in the path is the source";
@@ -111,12 +113,12 @@ impl Place for OfCampaign {
         }
     }
 
-    fn sent(_: &Source) -> Option<Source> {
+    fn source_in_write(_: &Source) -> Option<Source> {
         None
     }
 }
 
-/// For what, when and from how many on a line holds, as it was sent.
+/// The source, subject and conditions of a line in a request.
 struct Conditions<'a> {
     source: Option<&'a Source>,
     item_number: Option<&'a Key>,
@@ -130,8 +132,9 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
-    /// The rules they break in a place; lines of this kind cannot have the `foreign` source.
-    fn rules(&self, place: &impl Place, foreign: SourceType) -> Vec<FieldError> {
+    /// Returns the errors of the conditions. Lines of this kind cannot have the source type
+    /// `foreign`.
+    fn rules(&self, scope: &impl LineScope, foreign: SourceType) -> Vec<FieldError> {
         let mut errors: Vec<FieldError> =
             period_error(self.starting_date, self.ending_date).into_iter().collect();
         if self.item_number.is_some() && self.item_discount_group_code.is_some() {
@@ -142,7 +145,7 @@ impl Conditions<'_> {
             let detail = "a variant is one of an item; itemNumber has to be given with it";
             errors.push(FieldError::new("/variantCode", FieldCode::NotAllowed, detail));
         }
-        match place.source(self.source) {
+        match scope.source(self.source) {
             Err(error) => errors.push(error),
             Ok(source) => {
                 errors.extend(source.rules(foreign));
@@ -161,11 +164,10 @@ impl Conditions<'_> {
         errors
     }
 
-    /// What they refer to.
+    /// Returns the references of the conditions.
     fn references(&self) -> Vec<NamedReference> {
         let item = self.item_number.map(ToString::to_string).unwrap_or_default();
-        // The unit of a line for a group or for all items is a free code: there is no item to have
-        // it.
+        // The unit of a line for a group or for all items is a free code, since no item defines it.
         let unit = self.unit_of_measure_code.filter(|_| self.item_number.is_some());
         let campaign = self.source.and_then(|source| source.campaign_number.as_ref());
         let contact = self.source.and_then(|source| source.contact_number.as_ref());
@@ -182,11 +184,12 @@ impl Conditions<'_> {
         .collect()
     }
 
-    /// What a line is known by, in words; no two rows of a batch can have it alike.
+    /// Returns the identity of a line as text. Two rows of a batch with the same identity are
+    /// refused.
     fn identity(&self) -> String {
-        let mut words = "a line".to_owned();
+        let mut text = "a line".to_owned();
         if let Some(source) = self.source {
-            let _ = write!(words, " of {source}");
+            let _ = write!(text, " of {source}");
         }
         let parts = [
             ("item", self.item_number.map(ToString::to_string)),
@@ -199,14 +202,14 @@ impl Conditions<'_> {
         ];
         for (name, value) in parts {
             if let Some(value) = value {
-                let _ = write!(words, ", {name} {value}");
+                let _ = write!(text, ", {name} {value}");
             }
         }
-        words
+        text
     }
 }
 
-/// A line that exists, and which of the rows asked for it is alike to, from 1.
+/// A line that exists, and the position of the row with the same identity, from 1.
 #[derive(QueryableByName)]
 struct Match {
     #[diesel(sql_type = BigInt)]
@@ -215,26 +218,28 @@ struct Match {
     id: Uuid,
 }
 
-/// The ids of the table's lines that are alike to the rows and begin on the same date.
+/// Returns the ids of the existing lines with the same identity and starting date as the rows.
 async fn existing(
     conn: &mut AsyncPgConnection,
     table: &'static str,
-    place: &impl Place,
+    scope: &impl LineScope,
     rows: &[Conditions<'_>],
 ) -> Result<Vec<Option<Uuid>>, Problem> {
     type Keys = Array<Nullable<Text>>;
-    let sources = rows.iter().map(|row| place.source(row.source)).collect::<Result<Vec<_>, _>>();
+    let sources = rows.iter().map(|row| scope.source(row.source)).collect::<Result<Vec<_>, _>>();
     let sources = sources.map_err(|error| Problem::from_errors(vec![error]))?;
     let keys = |key: fn(&Source) -> Option<&Key>| -> Vec<Option<&Key>> {
         sources.iter().map(|s| key(s)).collect()
     };
     let query = format!(
         "SELECT wanted.at, line.id \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY AS wanted(source_type, campaign_number, \
-             contact_number, group_code, item_number, item_discount_group_code, variant_code, unit_of_measure_code, \
-             currency_code, minimum_quantity, starting_date, at) \
-         JOIN {table} AS line ON line.alike = line_alike(wanted.source_type, wanted.campaign_number, wanted.contact_number, \
-             wanted.group_code, wanted.item_number, wanted.item_discount_group_code, wanted.variant_code, \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY AS wanted( \
+             source_type, campaign_number, contact_number, group_code, item_number, \
+             item_discount_group_code, variant_code, unit_of_measure_code, currency_code, \
+             minimum_quantity, starting_date, at) \
+         JOIN {table} AS line ON line.alike = line_alike(wanted.source_type, \
+             wanted.campaign_number, wanted.contact_number, wanted.group_code, \
+             wanted.item_number, wanted.item_discount_group_code, wanted.variant_code, \
              wanted.unit_of_measure_code, wanted.currency_code, wanted.minimum_quantity) \
          AND line.starting_date IS NOT DISTINCT FROM wanted.starting_date"
     );
@@ -260,42 +265,56 @@ async fn existing(
     Ok((1_i64..).zip(rows).map(|(at, _)| known.get(&at).copied()).collect())
 }
 
-/// The lines among the drafts that stand already: their campaigns, and the writes that would make
+/// The existing lines among the rows by id: their campaigns, and the writes that would produce
 /// them.
-type Standing<W> = HashMap<Uuid, (Option<Key>, W)>;
+type CurrentLines<W> = HashMap<Uuid, (Option<Key>, W)>;
 
-/// A draft with its source.
-type Placed<'a, W> = (Cow<'a, Source>, &'a RowWrite<W>);
+/// A row with its source.
+type SourcedRow<'a, W> = (Cow<'a, Source>, &'a RowWrite<W>);
 
-/// The drafts with their sources, those that replace a line first: a line that ends earlier than
-/// before makes room for the one that follows it. Lines that stand come in the order of their ids,
-/// so that two batches do not wait for each other.
+/// Returns the rows to write with their sources. Rows that replace a line come first, because a
+/// line that ends earlier makes room for its successor. They are in the order of their ids, which
+/// prevents deadlocks between concurrent batches.
 ///
-/// Lines that stand just as they were sent are left out. They change nothing, and an active
-/// campaign, which may have many lines, is not to be compared whole each time that somebody sends
-/// them again.
-fn ordered<'a, W: PartialEq>(
-    place: &impl Place,
+/// Omits rows that are equal to the existing line. An unchanged row would otherwise cause a
+/// comparison of the whole campaign if that is active.
+fn rows_to_write<'a, W: PartialEq>(
+    scope: &impl LineScope,
     rows: &'a [RowWrite<W>],
-    sent: impl Fn(&'a W) -> Option<&'a Source>,
-    standing: &Standing<W>,
-) -> Result<Vec<Placed<'a, W>>, SaveError> {
-    let mut ordered = Vec::new();
-    for draft in rows {
-        if standing.get(&draft.id).is_some_and(|(_, write)| *write == draft.write) {
+    source_of: impl Fn(&'a W) -> Option<&'a Source>,
+    current: &CurrentLines<W>,
+) -> Result<Vec<SourcedRow<'a, W>>, SaveError> {
+    let mut to_write = Vec::new();
+    for row in rows {
+        if current.get(&row.id).is_some_and(|(_, write)| *write == row.write) {
             continue;
         }
-        let source =
-            place.source(sent(&draft.write)).map_err(|error| Problem::from_errors(vec![error]))?;
-        ordered.push((source, draft));
+        let source = scope
+            .source(source_of(&row.write))
+            .map_err(|error| Problem::from_errors(vec![error]))?;
+        to_write.push((source, row));
     }
-    ordered.sort_by_key(|(_, draft)| (!standing.contains_key(&draft.id), draft.id));
-    Ok(ordered)
+    to_write.sort_by_key(|(_, row)| (!current.contains_key(&row.id), row.id));
+    Ok(to_write)
 }
 
-/// Notes that lines came, changed or went: a campaign's line counts with its campaign, any other
-/// for itself.
-fn touch<'a>(
+/// Records the written lines as changed, under their campaigns before and after the write.
+fn record_written<W>(
+    changed_keys: &mut ChangedKeys,
+    lines: fn(&mut ChangedKeys) -> &mut BTreeSet<Uuid>,
+    rows: &[SourcedRow<'_, W>],
+    current: &CurrentLines<W>,
+) {
+    let now = rows.iter().map(|(source, row)| (row.id, source.campaign_number.as_ref()));
+    let before = rows.iter().filter_map(|(_, row)| {
+        let (campaign_number, _) = current.get(&row.id)?;
+        Some((row.id, campaign_number.as_ref()))
+    });
+    record_changes(changed_keys, lines, now.chain(before));
+}
+
+/// Records lines as changed: those of a campaign under the campaign, all others by id.
+fn record_changes<'a>(
     changed_keys: &mut ChangedKeys,
     lines: fn(&mut ChangedKeys) -> &mut BTreeSet<Uuid>,
     rows: impl IntoIterator<Item = (Uuid, Option<&'a Key>)>,

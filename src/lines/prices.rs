@@ -13,7 +13,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::source::PriceSource;
-use super::{Conditions, Place, Source, Standing, existing, ordered, touch};
+use super::{
+    Conditions, CurrentLines, LineScope, Source, existing, record_changes, record_written,
+    rows_to_write,
+};
 use crate::platform::db::schema::price_lines;
 use crate::platform::http::constraints::{Dependent, NamedReference};
 use crate::platform::http::json::BodyErrors;
@@ -24,57 +27,58 @@ use crate::platform::unit_of_work::{ChangedKeys, UnitOfWork};
 use crate::values::enums::SourceType;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
-/// What a client says about a price line.
+/// The writable fields of a price line.
 #[derive(Debug, Clone, PartialEq, Deserr, Serialize, ToSchema)]
 #[schema(as = PriceLineWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceLineWrite {
-    /// Whom it is granted to. Has to be sent under `/v1/prices`; under a campaign it is that
-    /// campaign and is refused. A merge patch that changes the type takes the old type's member
-    /// away by null.
+    /// The source of the line. Required under `/v1/prices`, refused under a campaign, which is then
+    /// the source. A merge patch that changes the type must set the member of the old type to null.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<PriceSource>)]
     pub source: Option<Source>,
     /// The item.
     pub item_number: Key,
-    /// The variant of the item; any if absent.
+    /// The variant of the item. If absent, the line applies to all variants.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of measure of the item that the price is for; the base unit's price, for any unit,
-    /// if absent.
+    /// The unit of measure that the price is for. If absent, the price is for one base unit and the
+    /// line applies to all units.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// The currency of the price; local and offered in every currency if absent. Any code named
-    /// here, the local one too, has to exist as a currency.
+    /// The currency of the price. If absent, the price is in local currency and is converted for
+    /// requests in other currencies. A given code must exist as a currency, even that of the local
+    /// currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
-    /// From which quantity on it holds, in the line's unit.
+    /// The quantity from which the line applies, in its unit of measure. Without unit it is in base
+    /// units.
     #[deserr(default)]
     #[serde(default)]
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if absent. Refused on a campaign's line, which has the
-    /// campaign's dates.
+    /// The first day on which the line applies; open if absent. Refused for a line of a campaign,
+    /// which has the campaign's dates.
     #[deserr(default)]
     pub starting_date: Option<Date>,
-    /// The last day on which it holds; open if absent. Refused on a campaign's line.
+    /// The last day on which the line applies; open if absent. Refused for a line of a campaign.
     #[deserr(default)]
     pub ending_date: Option<Date>,
     /// The price of one unit.
     pub unit_price: Amount,
-    /// Whether line discounts apply to the price.
+    /// True if line discounts apply to the price.
     #[deserr(default = true)]
     #[serde(default)]
     #[schema(default = true, example = true)]
     pub allow_line_discount: bool,
-    /// Whether the price includes tax.
+    /// True if the price includes tax.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub price_includes_tax: bool,
-    /// The tax that the price includes, in percent; the item's if absent.
+    /// The tax rate that the price includes, in percent; the item's if absent.
     #[deserr(default)]
     pub tax_percent: Option<Percent>,
 }
@@ -104,50 +108,69 @@ pub struct PriceLineView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// Whom it is granted to.
+    /// The source of the line.
     #[diesel(select_expression = (
-        price_lines::source_type, price_lines::campaign_number, price_lines::contact_number, price_lines::group_code
+        price_lines::source_type, price_lines::campaign_number,
+        price_lines::contact_number, price_lines::group_code
     ))]
     #[schema(value_type = PriceSource)]
     pub source: Source,
     /// The item.
     pub item_number: Key,
-    /// The variant of the item; any if null.
+    /// The variant of the item. If null, the line applies to all variants.
     pub variant_code: Option<Key>,
-    /// The unit of measure of the item that the price is for; the base unit's price, for any unit,
-    /// if null.
+    /// The unit of measure that the price is for. If null, the price is for one base unit and the
+    /// line applies to all units.
     pub unit_of_measure_code: Option<Key>,
-    /// The currency of the price; local and offered in every currency if null.
+    /// The currency of the price. If null, the price is in local currency and is converted for
+    /// requests in other currencies.
     pub currency_code: Option<CurrencyCode>,
-    /// From which quantity on it holds, in the line's unit.
+    /// The quantity from which the line applies, in its unit of measure. Without unit it is in base
+    /// units.
     #[schema(example = "10")]
     pub minimum_quantity: Amount,
-    /// The first day on which it holds; open if null, and on a campaign's line, which has the
-    /// campaign's dates.
+    /// The first day on which the line applies; open if null. Always null for a line of a campaign,
+    /// which has the campaign's dates.
     pub starting_date: Option<Date>,
-    /// The last day on which it holds; open if null, and on a campaign's line.
+    /// The last day on which the line applies; open if null. Always null for a line of a campaign.
     pub ending_date: Option<Date>,
     /// The price of one unit.
     pub unit_price: Amount,
-    /// Whether line discounts apply to the price.
+    /// True if line discounts apply to the price.
     #[schema(example = true)]
     pub allow_line_discount: bool,
-    /// Whether the price includes tax.
+    /// True if the price includes tax.
     #[schema(example = false)]
     pub price_includes_tax: bool,
-    /// The tax that the price includes, in percent; the item's if null.
+    /// The tax rate that the price includes, in percent; the item's if null.
     pub tax_percent: Option<Percent>,
 }
 
 /// The resources `/v1/prices` and `/v1/campaigns/{campaign}/prices`.
 pub struct PriceLines<P>(PhantomData<P>);
 
-/// The touched price lines.
-fn lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
+/// Returns the set of changed price lines.
+fn changed_lines(changed_keys: &mut ChangedKeys) -> &mut BTreeSet<Uuid> {
     &mut changed_keys.price_lines
 }
 
-impl<P: Place> Resource for PriceLines<P> {
+/// Loads the existing lines among the rows.
+async fn current_lines<P: LineScope>(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<PriceLineWrite>],
+) -> QueryResult<CurrentLines<PriceLineWrite>> {
+    let views: Vec<PriceLineView> = price_lines::table
+        .filter(price_lines::id.eq_any(rows.iter().map(|row| row.id)))
+        .select(PriceLineView::as_select())
+        .load(conn)
+        .await?;
+    let current = |view: PriceLineView| {
+        (view.id, (view.source.campaign_number.clone(), PriceLines::<P>::write_of(&view)))
+    };
+    Ok(views.into_iter().map(current).collect())
+}
+
+impl<P: LineScope> Resource for PriceLines<P> {
     const NAMES: Names = P::PRICES;
     const LIST: ListSpec = ListSpec {
         fields: &[
@@ -186,11 +209,11 @@ impl<P: Place> Resource for PriceLines<P> {
 
     async fn list(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem> {
         let mut query = price_lines::table.select(PriceLineView::as_select()).into_boxed();
-        if let Some(number) = place.campaign() {
+        if let Some(number) = scope.campaign() {
             query = query.filter(price_lines::campaign_number.eq(number));
         }
         let query = query
@@ -203,11 +226,11 @@ impl<P: Place> Resource for PriceLines<P> {
 
     async fn count(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         list: &ListQuery,
     ) -> Result<i64, Problem> {
         let mut query = price_lines::table.count().into_boxed();
-        if let Some(number) = place.campaign() {
+        if let Some(number) = scope.campaign() {
             query = query.filter(price_lines::campaign_number.eq(number));
         }
         Ok(query.filter(list.filter_condition()).get_result(conn).await?)
@@ -215,7 +238,7 @@ impl<P: Place> Resource for PriceLines<P> {
 
     async fn find(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
@@ -226,39 +249,32 @@ impl<P: Place> Resource for PriceLines<P> {
         } else {
             query.first(conn).await
         };
-        let here = |view: &PriceLineView| {
-            place
+        let in_scope = |view: &PriceLineView| {
+            scope
                 .campaign()
                 .is_none_or(|number| view.source.campaign_number.as_ref() == Some(number))
         };
-        Ok(found.optional()?.filter(here))
+        Ok(found.optional()?.filter(in_scope))
     }
 
     async fn existing(
         conn: &mut AsyncPgConnection,
-        place: &P,
+        scope: &P,
         writes: &[PriceLineWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let rows: Vec<Conditions<'_>> = writes.iter().map(PriceLineWrite::conditions).collect();
-        existing(conn, "price_lines", place, &rows).await
+        existing(conn, "price_lines", scope, &rows).await
     }
 
     async fn save(
         work: &mut UnitOfWork,
-        place: &P,
+        scope: &P,
         rows: &[RowWrite<PriceLineWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use price_lines as t;
-        let standing: Standing<PriceLineWrite> = t::table
-            .filter(t::id.eq_any(rows.iter().map(|draft| draft.id)))
-            .select(PriceLineView::as_select())
-            .load(&mut work.conn)
-            .await?
-            .into_iter()
-            .map(|view| (view.id, (view.source.campaign_number.clone(), Self::write_of(&view))))
-            .collect();
-        let rows = ordered(place, rows, |write| write.source.as_ref(), &standing)?;
+        let current = current_lines::<P>(&mut work.conn, rows).await?;
+        let rows = rows_to_write(scope, rows, |write| write.source.as_ref(), &current)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -313,18 +329,17 @@ impl<P: Place> Resource for PriceLines<P> {
                     .await?
             }
         };
-        let now = rows.iter().map(|(source, draft)| (draft.id, source.campaign_number.as_ref()));
-        let before = rows.iter().filter_map(|(_, draft)| {
-            let (campaign_number, _) = standing.get(&draft.id)?;
-            Some((draft.id, campaign_number.as_ref()))
-        });
-        touch(&mut work.changed_keys, lines, now.chain(before));
+        record_written(&mut work.changed_keys, changed_lines, &rows, &current);
         Ok(())
     }
 
     async fn delete(work: &mut UnitOfWork, _: &P, view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(price_lines::table.find(view.id)).execute(&mut work.conn).await?;
-        touch(&mut work.changed_keys, lines, [(view.id, view.source.campaign_number.as_ref())]);
+        record_changes(
+            &mut work.changed_keys,
+            changed_lines,
+            [(view.id, view.source.campaign_number.as_ref())],
+        );
         Ok(())
     }
 
@@ -334,7 +349,7 @@ impl<P: Place> Resource for PriceLines<P> {
 
     fn write_of(view: &Self::View) -> PriceLineWrite {
         PriceLineWrite {
-            source: P::sent(&view.source),
+            source: P::source_in_write(&view.source),
             item_number: view.item_number.clone(),
             variant_code: view.variant_code.clone(),
             unit_of_measure_code: view.unit_of_measure_code.clone(),
@@ -359,8 +374,8 @@ impl<P: Place> Resource for PriceLines<P> {
         Some(write.conditions().identity())
     }
 
-    fn rules(write: &PriceLineWrite, place: &P) -> Vec<FieldError> {
-        write.conditions().rules(place, SourceType::CustomerDiscountGroup)
+    fn rules(write: &PriceLineWrite, scope: &P) -> Vec<FieldError> {
+        write.conditions().rules(scope, SourceType::CustomerDiscountGroup)
     }
 
     fn references(write: &PriceLineWrite) -> Vec<NamedReference> {

@@ -1,4 +1,4 @@
-//! Whom a line is granted to.
+//! The source of a line: the grantor of its price or discount.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,30 +17,30 @@ use crate::platform::http::problem::{FieldCode, FieldError};
 use crate::values::Key;
 use crate::values::enums::SourceType;
 
-/// Whom a line is granted to: a type, and the one member that this type wants ([`Source::rules`]).
+/// The source of a line: a type, and the one member that the type requires ([`Source::rules`]).
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, Queryable)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// Of which kind it is.
+    /// The type of the source.
     #[deserr(rename = "type")]
     #[serde(rename = "type")]
     pub type_: SourceType,
-    /// The campaign, of a `CAMPAIGN`.
+    /// The campaign; only for the type `CAMPAIGN`.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub campaign_number: Option<Key>,
-    /// The contact whose account it is, of a `CONTACT`.
+    /// A contact of the account; only for the type `CONTACT`.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contact_number: Option<Key>,
-    /// The group's code, of a `CUSTOMER_PRICE_GROUP` or `CUSTOMER_DISCOUNT_GROUP`.
+    /// The code of the group; only for `CUSTOMER_PRICE_GROUP` and `CUSTOMER_DISCOUNT_GROUP`.
     #[deserr(default)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Key>,
 }
 
-/// The member that a type wants, if it wants one.
+/// Returns the member that a type requires, if any.
 const fn member(type_: SourceType) -> Option<&'static str> {
     match type_ {
         SourceType::Campaign => Some("campaignNumber"),
@@ -51,7 +51,7 @@ const fn member(type_: SourceType) -> Option<&'static str> {
 }
 
 impl Source {
-    /// A campaign.
+    /// Creates the source of a campaign's lines.
     #[must_use]
     pub const fn campaign(number: Key) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Source {
         ]
     }
 
-    /// What is wrong with it, for lines that cannot have the `foreign` type.
+    /// Returns the errors of the source, for lines that cannot have the type `foreign`.
     #[must_use]
     pub fn rules(&self, foreign: SourceType) -> Vec<FieldError> {
         let mut errors = Vec::new();
@@ -78,11 +78,11 @@ impl Source {
             let detail = format!("{foreign} is no source of these lines");
             errors.push(FieldError::new("/source/type", FieldCode::InvalidValue, detail));
         }
-        let wanted = member(self.type_);
+        let required = member(self.type_);
         for (name, value) in self.members() {
             let pointer = format!("/source/{name}");
             let type_ = self.type_;
-            match (wanted == Some(name), value) {
+            match (required == Some(name), value) {
                 (true, None) => {
                     let detail = format!("{name} must be given with the type {type_}");
                     errors.push(FieldError::new(pointer, FieldCode::Required, detail));
@@ -108,8 +108,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// The schemas of the sources: utoipa gives the variants of a tagged enum neither names nor a
-/// discriminator, both of which generated clients need.
+/// Implements the schema of a source. The schema that utoipa derives for a tagged enum lacks
+/// variant names and the discriminator, which generated clients need.
 macro_rules! source_schema {
     ($(#[$doc:meta])* $name:ident, $description:literal, $foreign:expr) => {
         $(#[$doc])*
@@ -128,7 +128,10 @@ macro_rules! source_schema {
 
             fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
                 schemas.push((Key::name().into_owned(), Key::schema()));
-                schemas.extend(types($foreign).map(|type_| (variant_name(type_).to_owned(), variant(type_))));
+                schemas.extend(
+                    types($foreign)
+                        .map(|type_| (variant_name(type_).to_owned(), variant(type_))),
+                );
             }
         }
     };
@@ -136,11 +139,11 @@ macro_rules! source_schema {
 
 source_schema!(
     /// The schema of a price line's source.
-    PriceSource, "Whom a price is granted to.", SourceType::CustomerDiscountGroup
+    PriceSource, "The source of a price line.", SourceType::CustomerDiscountGroup
 );
 source_schema!(
     /// The schema of a discount line's source.
-    DiscountSource, "Whom a discount is granted to.", SourceType::CustomerPriceGroup
+    DiscountSource, "The source of a discount line.", SourceType::CustomerPriceGroup
 );
 
 fn types(foreign: SourceType) -> impl Iterator<Item = SourceType> {
@@ -174,12 +177,12 @@ fn variant(type_: SourceType) -> RefOr<Schema> {
         SourceType::CustomerDiscountGroup => {
             ("The customers of a discount group.", "The group's code.")
         }
-        SourceType::AllCustomers => ("Everybody.", ""),
+        SourceType::AllCustomers => ("All accounts.", ""),
     };
     let tag = ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some([type_.text()]))
-        .description(Some("Of which kind it is."))
+        .description(Some("The type of the source."))
         .examples([type_.text()]);
     let schema = ObjectBuilder::new()
         .description(Some(description))
