@@ -1,5 +1,4 @@
-//! The currencies that amounts may be in besides the local one, and how far amounts in them are
-//! rounded.
+//! Foreign currencies, and the precision to which amounts in them are rounded.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -19,25 +18,25 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{CurrencyCode, Key, Precision, Reference, Text};
 
-/// What a client says about a currency.
+/// The writable fields of a currency.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = CurrencyWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrencyWrite {
-    /// The code, by which contacts, lines and rates name it.
+    /// The code that contacts, lines and rates refer to.
     #[deserr(default)]
     pub code: Option<CurrencyCode>,
-    /// Its name.
+    /// The name of the currency.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// The step that unit prices are rounded to.
+    /// The step to which unit prices are rounded.
     #[deserr(default = Precision::UNIT_AMOUNT)]
     #[serde(default)]
     #[schema(default = "0.00001")]
     pub unit_amount_precision: Precision,
-    /// The step that amounts of lines and documents are rounded to.
+    /// The step to which amounts of lines and documents are rounded.
     #[deserr(default = Precision::AMOUNT)]
     #[serde(default)]
     #[schema(default = "0.01")]
@@ -53,13 +52,13 @@ pub struct CurrencyView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which contacts, lines and rates name it.
+    /// The code that contacts, lines and rates refer to.
     pub code: CurrencyCode,
-    /// Its name.
+    /// The name of the currency.
     pub description: Text<100>,
-    /// The step that unit prices are rounded to.
+    /// The step to which unit prices are rounded.
     pub unit_amount_precision: Precision,
-    /// The step that amounts of lines and documents are rounded to.
+    /// The step to which amounts of lines and documents are rounded.
     pub amount_precision: Precision,
 }
 
@@ -190,7 +189,7 @@ impl Resource for Currencies {
             write: CurrencyWrite { code, description, unit_amount_precision, amount_precision },
         } in rows
         {
-            // A key of the path that is no currency code could not be set (see `set_key`).
+            // `set_key` leaves the code empty if the key in the path is not a currency code.
             let Some(code) = code else {
                 let detail = "a currency code is three letters";
                 let error = FieldError::new("/code", FieldCode::InvalidKey, detail);

@@ -1,4 +1,4 @@
-//! What a unit of local currency is worth in other currencies, and from which date on.
+//! Exchange rates: foreign units for one unit of local currency, from a date on.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{CurrencyCode, Date, ExchangeRate, Key, Reference};
 
-/// What a client says about an exchange rate.
+/// The writable fields of an exchange rate.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = ExchangeRateWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
@@ -28,11 +28,11 @@ use crate::values::{CurrencyCode, Date, ExchangeRate, Key, Reference};
 pub struct ExchangeRateWrite {
     /// The foreign currency.
     pub currency_code: CurrencyCode,
-    /// The first day it holds; it holds until the currency's next one.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The first day on which the rate applies, until the next rate of the currency starts.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub starting_date: Date,
-    /// How many foreign units one local unit is worth.
+    /// The number of foreign units for one unit of local currency.
     pub rate: ExchangeRate,
 }
 
@@ -47,11 +47,11 @@ pub struct ExchangeRateView {
     pub id: Uuid,
     /// The foreign currency.
     pub currency_code: CurrencyCode,
-    /// The first day it holds; it holds until the currency's next one.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The first day on which the rate applies, until the next rate of the currency starts.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub starting_date: Date,
-    /// How many foreign units one local unit is worth.
+    /// The number of foreign units for one unit of local currency.
     pub rate: ExchangeRate,
 }
 
@@ -125,8 +125,9 @@ impl Resource for ExchangeRates {
         Ok(found.optional()?)
     }
 
-    /// By currency and starting date. Of writes that name the same, only the first gets the id: the
-    /// others are then refused by the constraint, rather than that the last one silently wins.
+    /// Matches by currency and starting date. Of several writes with the same pair only the first
+    /// gets the id. The constraint then refuses the others, so that none silently overwrites
+    /// another.
     async fn existing(
         conn: &mut AsyncPgConnection,
         (): &(),
@@ -134,8 +135,8 @@ impl Resource for ExchangeRates {
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let currencies = writes.iter().map(|write| &write.currency_code);
         let dates = writes.iter().map(|write| write.starting_date);
-        // Each date with each currency: more than was asked for, and exactly what is asked for
-        // among it.
+        // The query selects every combination of the currencies and dates, a superset of the
+        // requested pairs.
         let known = exchange_rates::table
             .filter(
                 exchange_rates::currency_code
@@ -186,8 +187,8 @@ impl Resource for ExchangeRates {
         work.changed_keys.exchange_rates.extend(before.load::<String>(&mut work.conn).await?);
         match if_exists {
             IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            // The id says which row is meant, also where currency or date change. A row that
-            // another one has in its way is refused by the constraint on these two.
+            // The id identifies the row even if currency or date change. The constraint on currency
+            // and date refuses a conflict with another row.
             IfExists::Replace => {
                 insert
                     .on_conflict(t::id)
