@@ -1,6 +1,5 @@
-//! Golden quotes: what a campaign's prices have to come to, for whom, in questions whose answers
-//! are known beforehand. An activation asks them all and publishes nothing that answers otherwise
-//! (`activation/golden.rs`).
+//! Golden quotes: quotes with the answers that are expected of a campaign's prices. An activation
+//! that would lead to another answer is refused (`activation/golden.rs`).
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -21,17 +20,17 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
 
-/// What a client says about a golden quote.
+/// The writable fields of a golden quote.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = GoldenQuoteWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct GoldenQuoteWrite {
-    /// The contact that asks; a person asks for its company. Neither contact nor customer: nobody
-    /// in particular.
+    /// The contact of the quote; a person represents the company. Without contact and customer the
+    /// quote is for no particular account.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The customer that asks, instead of a contact.
+    /// The customer of the quote, as an alternative to a contact.
     #[deserr(default)]
     pub customer_number: Option<Key>,
     /// The item.
@@ -39,38 +38,38 @@ pub struct GoldenQuoteWrite {
     /// The variant, if any.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of measure; absent: the item's base unit.
+    /// The unit of measure; the item's base unit if absent.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// How many units.
+    /// The quantity in the unit of measure.
     #[deserr(default)]
     #[schema(required = false, default = "1")]
     pub quantity: Quantity,
-    /// The day that is asked for; absent: the campaign's first, or today if that is later and still
-    /// in its dates.
+    /// The date of the quote. If absent, it is the campaign's first day, or today if that is later
+    /// and within the campaign's dates.
     #[deserr(default)]
     pub date: Option<Date>,
-    /// The currency; absent: the contact's, else the account's, else local.
+    /// The currency; the contact's if absent, else the account's, else local currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
-    /// Whether prices are to include tax; absent: as the customer has it.
+    /// True if prices include tax; the customer's setting if absent.
     #[deserr(default)]
     #[schema(example = false)]
     pub prices_include_tax: Option<bool>,
-    /// What the quote has to say; at least one of its fields.
+    /// The expected answer; at least one field is required.
     pub expected: Expected,
-    /// Whether the campaign has to grant the price or the discount (true), or must not (false);
-    /// absent: either will do.
+    /// True if the campaign must grant the price or the discount, false if it must not. If absent,
+    /// both are accepted.
     #[deserr(default)]
     #[schema(example = true)]
     pub expected_campaign: Option<bool>,
-    /// Why this is expected, for whoever finds it differ.
+    /// The reason for the expectation, for users who see it violated.
     #[deserr(default)]
     #[serde(default)]
     pub note: Text<250>,
 }
 
-/// What a quote has to say. What is absent may be anything.
+/// The expected values of a quote. Absent values are not compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = ExpectedQuote)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
@@ -80,10 +79,10 @@ pub struct Expected {
     /// The price of one unit before the line discount.
     #[deserr(default)]
     pub unit_price: Option<Amount>,
-    /// The line discount.
+    /// The line discount in percent.
     #[deserr(default)]
     pub line_discount_percent: Option<Percent>,
-    /// Quantity × price, less the discount.
+    /// The amount of the line: quantity × unit price, less the line discount.
     #[deserr(default)]
     pub line_amount: Option<Amount>,
 }
@@ -105,38 +104,38 @@ pub struct GoldenQuoteView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The contact that asks; a person asks for its company.
+    /// The contact of the quote; a person represents the company.
     pub contact_number: Option<Key>,
-    /// The customer that asks, instead of a contact.
+    /// The customer of the quote, as an alternative to a contact.
     pub customer_number: Option<Key>,
     /// The item.
     pub item_number: Key,
     /// The variant, if any.
     pub variant_code: Option<Key>,
-    /// The unit of measure; null: the item's base unit.
+    /// The unit of measure; the item's base unit if null.
     pub unit_of_measure_code: Option<Key>,
-    /// How many units.
+    /// The quantity in the unit of measure.
     pub quantity: Quantity,
-    /// The day that is asked for; null: the campaign's first, or today if that is later and still
-    /// in its dates.
+    /// The date of the quote. If null, it is the campaign's first day, or today if that is later
+    /// and within the campaign's dates.
     pub date: Option<Date>,
-    /// The currency; null: the contact's, else the account's, else local.
+    /// The currency; the contact's if null, else the account's, else local currency.
     pub currency_code: Option<CurrencyCode>,
-    /// Whether prices are to include tax; null: as the customer has it.
+    /// True if prices include tax; the customer's setting if null.
     #[schema(example = false)]
     pub prices_include_tax: Option<bool>,
-    /// What the quote has to say.
+    /// The expected answer.
     #[diesel(embed)]
     pub expected: Expected,
-    /// Whether the campaign has to grant the price or the discount, or must not; null: either will
-    /// do.
+    /// True if the campaign must grant the price or the discount, false if it must not. If null,
+    /// both are accepted.
     #[schema(example = true)]
     pub expected_campaign: Option<bool>,
-    /// Why this is expected.
+    /// The reason for the expectation.
     pub note: Text<250>,
 }
 
-/// The golden quotes of a campaign, by id.
+/// Returns the golden quotes of a campaign in the order of their ids.
 ///
 /// # Errors
 /// When the database fails.
@@ -152,14 +151,15 @@ pub async fn of_campaign(
 pub struct GoldenQuotes;
 
 impl GoldenQuotes {
-    /// What a golden quote asks, in words; a campaign has one answer to it.
-    fn question(write: &GoldenQuoteWrite) -> String {
+    /// Returns the request of a golden quote as text. A campaign has at most one golden quote for a
+    /// request.
+    fn identity(write: &GoldenQuoteWrite) -> String {
         let asker = match (&write.contact_number, &write.customer_number) {
             (Some(number), _) => format!("contact {number}"),
             (None, Some(number)) => format!("customer {number}"),
             (None, None) => "nobody in particular".to_owned(),
         };
-        let mut words = format!(
+        let mut text = format!(
             "a golden quote for {asker}, item {}, quantity {}",
             write.item_number, write.quantity
         );
@@ -171,10 +171,10 @@ impl GoldenQuotes {
             ("with tax", write.prices_include_tax.map(|include| include.to_string())),
         ] {
             if let Some(value) = value {
-                words.push_str(&format!(", {name} {value}"));
+                text.push_str(&format!(", {name} {value}"));
             }
         }
-        words
+        text
     }
 }
 
@@ -213,7 +213,7 @@ impl Resource for GoldenQuotes {
         tie: "id",
     };
     const HOLDERS: &'static [Dependent] = &[];
-    const DELETION: &'static str = "From then on nothing is expected of it.";
+    const DELETION: &'static str = "Activations no longer check it.";
     type Scope = OfCampaign;
     type Write = GoldenQuoteWrite;
     type View = GoldenQuoteView;
@@ -268,15 +268,15 @@ impl Resource for GoldenQuotes {
         writes: &[GoldenQuoteWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         let items: Vec<&Key> = writes.iter().map(|write| &write.item_number).collect();
-        let standing: Vec<GoldenQuoteView> = golden_quotes::table
+        let existing: Vec<GoldenQuoteView> = golden_quotes::table
             .filter(golden_quotes::campaign_number.eq(&campaign.number))
             .filter(golden_quotes::item_number.eq_any(items))
             .select(GoldenQuoteView::as_select())
             .load(conn)
             .await?;
         let known: std::collections::HashMap<String, Uuid> =
-            standing.iter().map(|view| (Self::question(&Self::write_of(view)), view.id)).collect();
-        Ok(writes.iter().map(|write| known.get(&Self::question(write)).copied()).collect())
+            existing.iter().map(|view| (Self::identity(&Self::write_of(view)), view.id)).collect();
+        Ok(writes.iter().map(|write| known.get(&Self::identity(write)).copied()).collect())
     }
 
     async fn save(
@@ -336,8 +336,8 @@ impl Resource for GoldenQuotes {
                     .await?
             }
         };
-        // Nothing is touched: what is expected counts for no price, and is asked for when something
-        // is published.
+        // No changed keys are recorded, since golden quotes do not affect prices. Each publication
+        // checks them.
         Ok(())
     }
 
@@ -378,7 +378,7 @@ impl Resource for GoldenQuotes {
     fn set_key(_: &mut GoldenQuoteWrite, _: Key) {}
 
     fn row_identity(write: &GoldenQuoteWrite) -> Option<String> {
-        Some(Self::question(write))
+        Some(Self::identity(write))
     }
 
     fn rules(write: &GoldenQuoteWrite, _: &OfCampaign) -> Vec<FieldError> {
