@@ -1,5 +1,4 @@
-//! Interaction templates: what a kind of interaction is called, and what one of them costs in money
-//! and time.
+//! Interaction templates: the name, cost and duration of one kind of interaction.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -19,36 +18,37 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Amount, Key, Reference, Text};
 
-/// The longest interaction in minutes.
-const MAX_MINUTES: i32 = 1_000_000;
+/// The maximum duration of an interaction, in minutes.
+const MAX_DURATION_MINUTES: i32 = 1_000_000;
 
-/// The error that a duration in minutes lies outside its bounds, if it does.
+/// Returns an error if the duration is outside its bounds.
 #[must_use]
 pub fn duration_error(minutes: i32) -> Option<FieldError> {
-    let detail = format!("has to lie between 0 and {MAX_MINUTES} minutes");
-    let fits = (0..=MAX_MINUTES).contains(&minutes);
+    let detail = format!("has to lie between 0 and {MAX_DURATION_MINUTES} minutes");
+    let fits = (0..=MAX_DURATION_MINUTES).contains(&minutes);
     (!fits).then(|| FieldError::new("/durationMinutes", FieldCode::OutOfRange, detail))
 }
 
-/// What a client says about an interaction template.
+/// The writable fields of an interaction template.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = InteractionTemplateWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct InteractionTemplateWrite {
-    /// The code, by which segments and interactions name it.
+    /// The code that segments and interactions refer to.
     #[deserr(default)]
     pub code: Option<Key>,
-    /// What its interactions are called. A segment can be logged only by a template that has one.
+    /// The description of its interactions. Logging a segment requires a template with a
+    /// description.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// What one interaction costs, in local currency.
+    /// The cost of one interaction, in local currency.
     #[deserr(default)]
     #[serde(default)]
     #[schema(example = "2.5")]
     pub cost: Amount,
-    /// How long one interaction takes, in minutes.
+    /// The duration of one interaction, in minutes.
     #[deserr(default)]
     #[serde(default)]
     #[schema(minimum = 0, maximum = 1_000_000, default = 0, example = 15)]
@@ -64,14 +64,14 @@ pub struct InteractionTemplateView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which segments and interactions name it.
+    /// The code that segments and interactions refer to.
     pub code: Key,
-    /// What its interactions are called.
+    /// The description of its interactions.
     pub description: Text<100>,
-    /// What one interaction costs, in local currency.
+    /// The cost of one interaction, in local currency.
     #[schema(example = "2.5")]
     pub cost: Amount,
-    /// How long one interaction takes, in minutes.
+    /// The duration of one interaction, in minutes.
     #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
     pub duration_minutes: i32,
 }
@@ -112,11 +112,13 @@ impl Resource for InteractionTemplates {
         },
         Dependent {
             what: "logged segments",
-            count: "SELECT count(*) AS count FROM logged_segments WHERE interaction_template_code = $1",
+            count: "SELECT count(*) AS count FROM logged_segments \
+                    WHERE interaction_template_code = $1",
         },
         Dependent {
             what: "interactions",
-            count: "SELECT count(*) AS count FROM interactions WHERE interaction_template_code = $1",
+            count: "SELECT count(*) AS count FROM interactions \
+                    WHERE interaction_template_code = $1",
         },
     ];
     type Scope = ();
@@ -176,7 +178,7 @@ impl Resource for InteractionTemplates {
         Ok(ids_of(writes.iter().map(Self::key).collect(), known))
     }
 
-    // Nothing is touched: no price depends on a template.
+    // No changed keys are recorded, since no price depends on a template.
     async fn save(
         work: &mut UnitOfWork,
         (): &(),
@@ -184,7 +186,7 @@ impl Resource for InteractionTemplates {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use interaction_templates as t;
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        // One order everywhere prevents deadlocks between concurrent batches.
         let mut rows: Vec<&RowWrite<InteractionTemplateWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows

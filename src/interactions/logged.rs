@@ -1,5 +1,5 @@
-//! Logged segments, and the entries of campaigns: a logged segment that has a campaign is that
-//! campaign's entry, so the two are one row seen from two sides, and canceling either cancels both.
+//! Logged segments and campaign entries. A logged segment with a campaign is the campaign's entry:
+//! both are views of one row, so canceling either cancels both.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, ResponseBuilder};
 use uuid::Uuid;
 
-use super::deletable;
+use super::check_deletable;
 use crate::campaigns::OfCampaign;
 use crate::platform::db::schema::{interactions, logged_segments};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -31,100 +31,100 @@ use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::{Amount, Date, Key, Reference, Text};
 
-/// What can be changed of a logged segment, or of a campaign's entry.
+/// The writable fields of a logged segment or a campaign entry.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = CancellationWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Cancellation {
-    /// Whether it does not count. Canceling cancels its interactions; taking that back brings back
-    /// those that it canceled.
+    /// True to cancel, which also cancels the interactions. False restores the interactions that
+    /// were canceled with it.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = true)]
     pub canceled: bool,
 }
 
-/// A logged segment: its lines are interactions now.
+/// A logged segment, whose lines have become interactions.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = LoggedSegment)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedSegmentView {
-    /// The id, that of the segment.
+    /// The id, which is that of the segment.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The number, that of the segment.
+    /// The number, which is that of the segment.
     pub number: Key,
-    /// What it is about.
+    /// A short description.
     pub description: Text<100>,
-    /// The campaign it belongs to, whose entry it is.
+    /// The campaign whose entry it is.
     pub campaign_number: Option<Key>,
-    /// Whether its lines were targets of the campaign, save for those that said otherwise.
+    /// True if its lines were targets of the campaign by default; single lines may differ.
     #[schema(example = true)]
     pub campaign_target: bool,
-    /// Whether its lines were responses to the campaign, save for those that said otherwise.
+    /// True if its lines were responses to the campaign by default; single lines may differ.
     #[schema(example = false)]
     pub campaign_response: bool,
     /// The salesperson in charge.
     pub salesperson_code: Option<Key>,
-    /// The subject of what was sent.
+    /// The subject of the mailing.
     pub subject: Text<100>,
-    /// The template of its interactions.
+    /// The interaction template of its interactions.
     pub interaction_template_code: Key,
-    /// The day it was logged.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The day on which it was logged.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub date: Date,
-    /// Whether whoever sends its mailing is to send the attachments.
+    /// True if the system that sends the mailing should send the attachments.
     #[schema(example = false)]
     pub send_attachments: bool,
-    /// How many of its interactions are not canceled.
+    /// The number of its interactions that are not canceled.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
     pub number_of_interactions: i64,
-    /// What they cost, in local currency.
+    /// The total cost of these interactions, in local currency.
     #[schema(example = "300")]
     pub cost: Amount,
-    /// How long they took, in minutes.
+    /// The total duration of these interactions, in minutes.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
     pub duration: i64,
-    /// Whether it does not count.
+    /// True if it is canceled and counts in no figure and no audience.
     #[schema(example = false)]
     pub canceled: bool,
 }
 
-/// An entry of a campaign: a segment of the campaign that was logged.
+/// A campaign entry: a logged segment of the campaign.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = CampaignEntry)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignEntryView {
-    /// The id, that of the logged segment.
+    /// The id, which is that of the logged segment.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The logged segment.
+    /// The number of the logged segment.
     pub segment_number: Key,
-    /// What was done.
+    /// The description of the logged segment.
     pub description: Text<100>,
-    /// The day.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The date of the interactions.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub date: Date,
     /// The salesperson in charge.
     pub salesperson_code: Option<Key>,
-    /// How many of its interactions are not canceled.
+    /// The number of its interactions that are not canceled.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
     pub number_of_interactions: i64,
-    /// What they cost, in local currency.
+    /// The total cost of these interactions, in local currency.
     #[schema(example = "300")]
     pub cost: Amount,
-    /// How long they took, in minutes.
+    /// The total duration of these interactions, in minutes.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
     pub duration: i64,
-    /// Whether it does not count.
+    /// True if it is canceled and counts in no figure and no audience.
     #[schema(example = false)]
     pub canceled: bool,
 }
 
-/// A logged segment as it is stored.
+/// A logged segment as stored.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = logged_segments, check_for_backend(Pg))]
 struct Row {
@@ -142,7 +142,7 @@ struct Row {
     canceled: bool,
 }
 
-/// What the interactions of a logged segment come to.
+/// The totals over the interactions of a logged segment that are not canceled.
 #[derive(Clone, Default, QueryableByName)]
 struct Totals {
     #[diesel(sql_type = SqlText)]
@@ -193,7 +193,7 @@ impl From<(Row, Totals)> for CampaignEntryView {
     }
 }
 
-/// Views of rows, each with what its interactions come to.
+/// Builds the views of rows, with the totals of their interactions.
 async fn views<V: From<(Row, Totals)>>(
     conn: &mut AsyncPgConnection,
     rows: Vec<Row>,
@@ -216,7 +216,7 @@ async fn views<V: From<(Row, Totals)>>(
     Ok(rows.into_iter().map(view).collect())
 }
 
-/// The totals as list fields, as `views` reckons them.
+/// The totals of [`views`] as list fields.
 const NUMBER_OF_INTERACTIONS: Field = Field::new(
     "numberOfInteractions",
     FieldKind::Integer,
@@ -239,8 +239,8 @@ const DURATION: Field = Field::new(
 )
 .not_null();
 
-/// The logged segments of a campaign, or all of them.
-fn within(campaign: Option<&Key>) -> logged_segments::BoxedQuery<'static, Pg> {
+/// Returns the query for the logged segments of a campaign, or for all of them.
+fn in_campaign(campaign: Option<&Key>) -> logged_segments::BoxedQuery<'static, Pg> {
     let all = logged_segments::table.into_boxed();
     match campaign {
         Some(number) => all.filter(logged_segments::campaign_number.eq(number.clone())),
@@ -253,7 +253,7 @@ async fn list<V: From<(Row, Totals)>>(
     campaign: Option<&Key>,
     list: &ListQuery,
 ) -> Result<Vec<V>, Problem> {
-    let query = within(campaign).filter(list.condition()).order(list.ordering());
+    let query = in_campaign(campaign).filter(list.condition()).order(list.ordering());
     let rows =
         query.limit(list.limit()).offset(list.offset()).select(Row::as_select()).load(conn).await?;
     views(conn, rows).await
@@ -264,7 +264,7 @@ async fn count(
     campaign: Option<&Key>,
     list: &ListQuery,
 ) -> Result<i64, Problem> {
-    Ok(within(campaign).filter(list.filter_condition()).count().get_result(conn).await?)
+    Ok(in_campaign(campaign).filter(list.filter_condition()).count().get_result(conn).await?)
 }
 
 async fn find<V: From<(Row, Totals)>>(
@@ -278,32 +278,33 @@ async fn find<V: From<(Row, Totals)>>(
     let query = t::table.filter(named).select(Row::as_select());
     let found: QueryResult<Row> =
         if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
-    let is_within =
+    let is_in_campaign =
         |row: &Row| campaign.is_none_or(|campaign| row.campaign_number.as_ref() == Some(campaign));
-    let rows = found.optional()?.into_iter().filter(is_within).collect();
+    let rows = found.optional()?.into_iter().filter(is_in_campaign).collect();
     Ok(views(conn, rows).await?.pop())
 }
 
-/// What the documentation of their deletion says.
-const DELETION: &str =
-    "Its interactions go with it. Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
+/// The addition to the description of the delete operations.
+const DELETION: &str = "Its interactions are deleted with it. Refused with 409 \
+    `ENTRY_NOT_CANCELED` unless it is canceled.";
 
-/// Cancels logged segments with their interactions, or takes that back. What was canceled alone,
-/// before, stays canceled.
+/// Cancels logged segments with their interactions, or restores them. Interactions that were
+/// canceled individually stay canceled.
 async fn save(work: &mut UnitOfWork, rows: &[RowWrite<Cancellation>]) -> Result<(), SaveError> {
     use {interactions as i, logged_segments as t};
     for canceled in [false, true] {
         let ids = rows.iter().filter(|row| row.write.canceled == canceled).map(|row| row.id);
-        let turned: Vec<(Key, Option<String>)> = diesel::update(t::table)
+        let changed: Vec<(Key, Option<String>)> = diesel::update(t::table)
             .filter(t::id.eq_any(ids).and(t::canceled.ne(canceled)))
             .set(t::canceled.eq(canceled))
             .returning((t::number, t::campaign_number))
             .get_results(&mut work.conn)
             .await?;
-        let (numbers, campaigns): (Vec<Key>, Vec<Option<String>>) = turned.into_iter().unzip();
-        // What comes back was canceled with the segment; what goes counted until now.
-        let mine = i::canceled_with_segment.ne(canceled).and(i::canceled.ne(canceled));
-        diesel::update(i::table.filter(i::segment_number.eq_any(numbers)).filter(mine))
+        let (numbers, campaigns): (Vec<Key>, Vec<Option<String>>) = changed.into_iter().unzip();
+        // Restoring affects the interactions that were canceled with the segment, canceling those
+        // that are not canceled yet.
+        let affected = i::canceled_with_segment.ne(canceled).and(i::canceled.ne(canceled));
+        diesel::update(i::table.filter(i::segment_number.eq_any(numbers)).filter(affected))
             .set((i::canceled.eq(canceled), i::canceled_with_segment.eq(canceled)))
             .execute(&mut work.conn)
             .await?;
@@ -312,15 +313,15 @@ async fn save(work: &mut UnitOfWork, rows: &[RowWrite<Cancellation>]) -> Result<
     Ok(())
 }
 
-/// Deletes a logged segment with its interactions. Nothing is touched: what is canceled is in no
-/// audience.
+/// Deletes a logged segment with its interactions. No changed keys are recorded, since canceled
+/// records are in no audience.
 async fn delete(
     work: &mut UnitOfWork,
     id: Uuid,
     number: &Key,
     canceled: bool,
 ) -> Result<(), SaveError> {
-    deletable(canceled, number.as_str())?;
+    check_deletable(canceled, number.as_str())?;
     diesel::delete(logged_segments::table.find(id)).execute(&mut work.conn).await?;
     Ok(())
 }
@@ -397,7 +398,7 @@ impl Resource for LoggedSegments {
         find(conn, None, reference, lock).await
     }
 
-    /// None: they come from logging alone.
+    /// Returns no ids, since only logging creates these resources.
     async fn existing(
         _: &mut AsyncPgConnection,
         (): &(),
@@ -492,7 +493,7 @@ impl Resource for CampaignEntries {
         find(conn, Some(&scope.number), reference, lock).await
     }
 
-    /// None: they come from logging alone.
+    /// Returns no ids, since only logging creates these resources.
     async fn existing(
         _: &mut AsyncPgConnection,
         _: &OfCampaign,
@@ -544,15 +545,15 @@ pub fn mount_logged(routes: &mut Routes) {
         .tag(CampaignEntries::NAMES.tag)
         .summary(Some("Delete a campaign's canceled entries"))
         .description(Some(
-            "Deletes all entries of the campaign that are canceled, with their interactions; those that are not stay. Takes no \
-             `If-Match`, as it changes nothing that counts.",
+            "Deletes all canceled entries of the campaign with their interactions. Other entries \
+             stay. `If-Match` is not required, since canceled entries do not count.",
         ))
         .parameters(Some(parameters))
         .parameter(parameter(
             ParameterIn::Query,
             Required::True,
             "canceled",
-            "Has to be given, and `true`: nothing else can be deleted.",
+            "Required, and must be `true`: only canceled entries can be deleted.",
             ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([true])),
         ))
         .response("204", ResponseBuilder::new().description("No canceled entry is left."))
@@ -560,7 +561,7 @@ pub fn mount_logged(routes: &mut Routes) {
     routes.operation(HttpMethod::Delete, CampaignEntries::NAMES.path, deleting, delete_canceled);
 }
 
-/// `DELETE` on the collection of entries.
+/// Handles `DELETE` on the collection of entries.
 async fn delete_canceled(
     request: HttpRequest,
     call: ApiRequest,

@@ -1,6 +1,6 @@
-//! Logging a segment: each of its lines becomes an interaction, the segment a logged segment, and,
-//! where it belongs to a campaign, the campaign's entry. All in a few statements, however many
-//! lines there are, and in one transaction.
+//! Logging of a segment. Each line becomes an interaction, and the segment becomes a logged
+//! segment, the entry of its campaign if it has one. One transaction with a fixed number of
+//! statements does all of it.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
@@ -25,71 +25,80 @@ use crate::segments::SegmentView;
 use crate::settings::series::{Series, next_number};
 use crate::values::{Date, Key, Reference};
 
-/// At most so many contacts are named where lines lack something.
-const NAMED: i32 = 100;
+/// The maximum number of contacts that an error names.
+const MAX_NAMED_CONTACTS: i32 = 100;
 
 /// Adds the operation.
 pub fn mount_logging(routes: &mut Routes) {
     routes.add(__path_log_segment, log_segment);
 }
 
-/// How a segment is to be logged.
+/// The options for logging a segment.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[schema(as = SegmentLogWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct SegmentLogWrite {
-    /// Whether to make a segment with the same contacts and the same campaign, for what comes next.
+    /// True to create a follow-up segment with the same contacts and campaign.
     #[deserr(default)]
     #[schema(default = false, example = true)]
     pub create_follow_up: bool,
-    /// Whether attachments are to be sent. The service sends nothing itself: the logged segment
-    /// says it to whoever does.
+    /// True if attachments should be sent. The service sends no mail; it stores the flag on the
+    /// logged segment for the system that does.
     #[deserr(default)]
     #[schema(default = false, example = false)]
     pub send_attachments: bool,
 }
 
-/// What logging a segment made.
+/// The result of logging a segment.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentLog {
-    /// The logged segment; it has the number of the segment.
+    /// The number of the logged segment, which is that of the segment.
     pub segment_number: Key,
     /// The id of the campaign's entry; null without a campaign.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub campaign_entry_id: Option<Uuid>,
-    /// The campaign whose entry that is.
+    /// The campaign of the entry.
     pub campaign_number: Option<Key>,
-    /// The day of the interactions.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The date of the interactions.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub date: Date,
-    /// How many interactions there are: one for each line.
+    /// The number of interactions, one for each line.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 120)]
     pub number_of_interactions: i64,
-    /// The follow-up segment, if one was wanted.
+    /// The number of the follow-up segment, if one was requested.
     pub follow_up_segment_number: Option<Key>,
 }
 
 /// Log a segment
 ///
-/// Records what was done with the segment: one interaction for each line, dated today, with the
-/// template's description, cost and duration, the segment's salesperson (else the campaign's, else
-/// the contact's) and the line's flags (else the segment's). The segment moves to
-/// `/v1/logged-segments` under its number, which is then taken for good, and becomes an entry of
-/// its campaign; its lines are gone, and its targets stay in the campaign's audience. Refused with
-/// 422 and all reasons at once, the contacts concerned named, when there is no line, no template,
-/// no description in the template, no salesperson, or a contact that is privacy blocked.
+/// Creates one interaction for each line, dated today, with the template's description, cost and
+/// duration. Its salesperson is the segment's, else the campaign's, else the contact's. Its flags
+/// are the line's, else the segment's. The segment moves to `/v1/logged-segments` and keeps its
+/// number, which stays taken. If it has a campaign, it becomes an entry of that campaign. The
+/// segment's lines are deleted; its targets stay in the campaign's audience. Refused with 422 if
+/// there is no line, template, template description or salesperson, or if a contact is privacy
+/// blocked. The answer names all reasons together, with the contacts concerned.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/logs",
     operation_id = "log_segment",
     tag = "Interactions",
-    params(("segment" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = inline(Option<SegmentLogWrite>), description = "How; may be left out."),
-    responses((status = 201, description = "Logged; `Location` is the logged segment.", body = SegmentLog))
+    params((
+        "segment" = String, Path, description = "The id or the number.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+    )),
+    request_body(
+        content = inline(Option<SegmentLogWrite>),
+        description = "The options; may be omitted."
+    ),
+    responses((
+        status = 201,
+        description = "Logged; `Location` is the logged segment.",
+        body = SegmentLog
+    ))
 )]
 async fn log_segment(
     request: HttpRequest,
@@ -98,11 +107,11 @@ async fn log_segment(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
-    let wanted: SegmentLogWrite = call.json_or_default()?;
+    let options: SegmentLogWrite = call.json_or_default()?;
     let segment = reference(&request, "segment")?;
     database
         .transact(&call, async |work| {
-            let log = log(work, &segment, &wanted, Date::from(calendar.today())).await?;
+            let log = log(work, &segment, &options, Date::from(calendar.today())).await?;
             let location = format!("/v1/logged-segments/{}", log.segment_number);
             Ok(ApiResponse::json(StatusCode::CREATED, &log)?.header(header::LOCATION, &location))
         })
@@ -112,10 +121,10 @@ async fn log_segment(
 async fn log(
     work: &mut UnitOfWork,
     reference: &Reference,
-    wanted: &SegmentLogWrite,
+    options: &SegmentLogWrite,
     today: Date,
 ) -> Result<SegmentLog, Problem> {
-    // The strongest lock, since the row goes: no line comes to it meanwhile.
+    // `FOR UPDATE` also blocks the foreign keys of new lines, since the row is deleted below.
     let named = segments::id
         .nullable()
         .eq(reference.id())
@@ -128,11 +137,14 @@ async fn log(
         .await
         .optional()?;
     let segment = segment.ok_or_else(|| Problem::not_found("segment", &reference.to_string()))?;
-    let template = ready(work, &segment).await?;
-    move_segment(work, &segment, &template, wanted, today).await?;
-    let lines = move_lines(work, &segment, &template).await?;
-    let follow_up =
-        if wanted.create_follow_up { Some(follow_up(work, &segment, lines).await?) } else { None };
+    let template = check_loggable(work, &segment).await?;
+    insert_logged_segment(work, &segment, &template, options, today).await?;
+    let lines = insert_interactions(work, &segment, &template).await?;
+    let follow_up = if options.create_follow_up {
+        Some(create_follow_up(work, &segment, lines).await?)
+    } else {
+        None
+    };
     diesel::delete(segments::table.find(segment.id)).execute(&mut work.conn).await?;
     work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
     Ok(SegmentLog {
@@ -145,9 +157,9 @@ async fn log(
     })
 }
 
-/// What the lines of a segment have and lack.
+/// The facts about a segment's lines that decide whether it can be logged.
 #[derive(QueryableByName)]
-struct Lines {
+struct LineSummary {
     #[diesel(sql_type = BigInt)]
     lines: i64,
     #[diesel(sql_type = BigInt)]
@@ -160,15 +172,12 @@ struct Lines {
     without_salesperson_numbers: Vec<String>,
 }
 
-/// The template to log by, or everything that stands against logging. The pointers lead into the
-/// segment.
-async fn ready(
-    work: &mut UnitOfWork,
-    segment: &SegmentView,
-) -> Result<InteractionTemplateView, Problem> {
+/// Summarizes the lines of a segment.
+async fn summarize_lines(work: &mut UnitOfWork, segment: &SegmentView) -> QueryResult<LineSummary> {
     let query = "WITH lines AS MATERIALIZED (
             SELECT contacts.number, contacts.privacy_blocked AS blocked,
-                coalesce(segments.salesperson_code, campaigns.salesperson_code, contacts.salesperson_code) AS salesperson
+                coalesce(segments.salesperson_code, campaigns.salesperson_code,
+                    contacts.salesperson_code) AS salesperson
             FROM segment_lines
             JOIN segments ON segments.number = segment_lines.segment_number
             JOIN contacts ON contacts.number = segment_lines.contact_number
@@ -176,15 +185,25 @@ async fn ready(
             WHERE segment_lines.segment_number = $1)
         SELECT (SELECT count(*) FROM lines) AS lines,
             (SELECT count(*) FROM lines WHERE blocked) AS blocked,
-            ARRAY(SELECT number FROM lines WHERE blocked ORDER BY number LIMIT $2) AS blocked_numbers,
+            ARRAY(SELECT number FROM lines WHERE blocked ORDER BY number LIMIT $2)
+                AS blocked_numbers,
             (SELECT count(*) FROM lines WHERE salesperson IS NULL) AS without_salesperson,
             ARRAY(SELECT number FROM lines WHERE salesperson IS NULL ORDER BY number LIMIT $2)
                 AS without_salesperson_numbers";
-    let found: Lines = diesel::sql_query(query)
+    diesel::sql_query(query)
         .bind::<SqlText, _>(&segment.number)
-        .bind::<diesel::sql_types::Integer, _>(NAMED)
+        .bind::<diesel::sql_types::Integer, _>(MAX_NAMED_CONTACTS)
         .get_result(&mut work.conn)
-        .await?;
+        .await
+}
+
+/// Returns the interaction template of the segment, or a problem with all reasons against logging.
+/// Pointers refer to the segment.
+async fn check_loggable(
+    work: &mut UnitOfWork,
+    segment: &SegmentView,
+) -> Result<InteractionTemplateView, Problem> {
+    let found = summarize_lines(work, segment).await?;
     let template = match &segment.interaction_template_code {
         Some(code) => {
             InteractionTemplates::find(&mut work.conn, &(), &Reference::Key(code.clone()), false)
@@ -210,9 +229,10 @@ async fn ready(
         errors.push(FieldError::new("/lines", FieldCode::NoLines, "the segment has no lines"));
     }
     if found.without_salesperson > 0 {
-        let detail = "neither the segment nor its campaign has a salesperson, and contacts on it have none of their own";
+        let detail = "neither the segment nor its campaign has a salesperson, and contacts on it \
+                      have none of their own";
         let error = FieldError::new("/salespersonCode", FieldCode::NoSalesperson, detail);
-        errors.push(concerning(
+        errors.push(with_contacts(
             error,
             found.without_salesperson,
             found.without_salesperson_numbers,
@@ -224,7 +244,7 @@ async fn ready(
             FieldCode::PrivacyBlocked,
             "contacts on the segment are privacy blocked",
         );
-        errors.push(concerning(error, found.blocked, found.blocked_numbers));
+        errors.push(with_contacts(error, found.blocked, found.blocked_numbers));
     }
     match template {
         Some(template) if errors.is_empty() => Ok(template),
@@ -235,49 +255,55 @@ async fn ready(
     }
 }
 
-/// The error with the contacts concerned: how many, and the first of them.
-fn concerning(error: FieldError, count: i64, numbers: Vec<String>) -> FieldError {
+/// Adds the number of contacts concerned and the first of them to an error.
+fn with_contacts(error: FieldError, count: i64, numbers: Vec<String>) -> FieldError {
     error.param("numberOfContacts", count).param("contactNumbers", numbers)
 }
 
-/// Makes the logged segment. It has the segment's id and number, and a description in any case.
-async fn move_segment(
+/// Inserts the logged segment with the segment's id and number. An empty description is replaced by
+/// the template's.
+async fn insert_logged_segment(
     work: &mut UnitOfWork,
     segment: &SegmentView,
     template: &InteractionTemplateView,
-    wanted: &SegmentLogWrite,
+    options: &SegmentLogWrite,
     today: Date,
 ) -> Result<(), Problem> {
-    let query = "INSERT INTO logged_segments (id, number, description, campaign_number, campaign_target,
-            campaign_response, salesperson_code, subject, interaction_template_code, date, send_attachments)
-        SELECT segments.id, segments.number, coalesce(nullif(segments.description, ''), $2), campaign_number,
-            campaign_target, campaign_response, coalesce(segments.salesperson_code, campaigns.salesperson_code), subject,
+    let query = "INSERT INTO logged_segments (id, number, description, campaign_number,
+            campaign_target, campaign_response, salesperson_code, subject,
+            interaction_template_code, date, send_attachments)
+        SELECT segments.id, segments.number, coalesce(nullif(segments.description, ''), $2),
+            campaign_number, campaign_target, campaign_response,
+            coalesce(segments.salesperson_code, campaigns.salesperson_code), subject,
             interaction_template_code, $3, $4
-        FROM segments LEFT JOIN campaigns ON campaigns.number = segments.campaign_number WHERE segments.id = $1";
+        FROM segments LEFT JOIN campaigns ON campaigns.number = segments.campaign_number
+        WHERE segments.id = $1";
     diesel::sql_query(query)
         .bind::<SqlUuid, _>(segment.id)
         .bind::<SqlText, _>(&template.description)
         .bind::<SqlDate, _>(today)
-        .bind::<Bool, _>(wanted.send_attachments)
+        .bind::<Bool, _>(options.send_attachments)
         .execute(&mut work.conn)
         .await?;
     Ok(())
 }
 
-/// Makes an interaction of each line, and answers how many. A line's id goes on as that of its
-/// interaction.
-async fn move_lines(
+/// Inserts an interaction for each line, with the line's id, and returns their number.
+async fn insert_interactions(
     work: &mut UnitOfWork,
     segment: &SegmentView,
     template: &InteractionTemplateView,
 ) -> Result<usize, Problem> {
-    let query = "INSERT INTO interactions (id, date, contact_number, campaign_number, segment_number,
-            interaction_template_code, salesperson_code, campaign_target, campaign_response, cost, duration_minutes,
-            description)
+    let query = "INSERT INTO interactions (id, date, contact_number, campaign_number,
+            segment_number, interaction_template_code, salesperson_code, campaign_target,
+            campaign_response, cost, duration_minutes, description)
         SELECT lines.id, logged.date, lines.contact_number, logged.campaign_number, logged.number,
-            logged.interaction_template_code, coalesce(logged.salesperson_code, contacts.salesperson_code),
-            logged.campaign_number IS NOT NULL AND coalesce(lines.campaign_target, logged.campaign_target),
-            logged.campaign_number IS NOT NULL AND coalesce(lines.campaign_response, logged.campaign_response),
+            logged.interaction_template_code,
+            coalesce(logged.salesperson_code, contacts.salesperson_code),
+            logged.campaign_number IS NOT NULL
+                AND coalesce(lines.campaign_target, logged.campaign_target),
+            logged.campaign_number IS NOT NULL
+                AND coalesce(lines.campaign_response, logged.campaign_response),
             $2, $3, $4
         FROM segment_lines AS lines
         JOIN logged_segments AS logged ON logged.number = lines.segment_number
@@ -291,9 +317,9 @@ async fn move_lines(
     Ok(lines.execute(&mut work.conn).await?)
 }
 
-/// Makes a segment with the same contacts, that many, and the same campaign. Whether they are
-/// targets again, and what is done with them, is for whoever goes on with it to say.
-async fn follow_up(
+/// Creates a follow-up segment with the same contacts, `lines` in number, and the same campaign.
+/// Flags and template are left for the user to set.
+async fn create_follow_up(
     work: &mut UnitOfWork,
     segment: &SegmentView,
     lines: usize,

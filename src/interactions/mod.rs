@@ -1,14 +1,14 @@
-//! What was done: interactions with contacts, one by one or as logged segments.
+//! Interactions with contacts: single ones, and those of logged segments.
 //!
 //! ```text
 //! mod.rs      single interactions, `/v1/interactions`
-//! logging.rs  how a segment becomes a logged segment, with an interaction for each of its lines
-//! logged.rs   logged segments, and the entries of campaigns that they are
-//! reuse.rs    a new segment from the contacts of a logged one
+//! logging.rs  logging of a segment, with an interaction for each of its lines
+//! logged.rs   logged segments and campaign entries
+//! reuse.rs    a new segment with the contacts of a logged one
 //! ```
 //!
-//! What was done is not rewritten: an interaction can be canceled, described and evaluated, and
-//! everything else of it stays. A mistake is canceled and registered anew.
+//! An interaction is not rewritten: only its description, evaluation and cancellation can change. A
+//! mistake is canceled and recorded again.
 
 mod logged;
 mod logging;
@@ -42,70 +42,70 @@ use crate::values::wire::text_enum;
 use crate::values::{Amount, Date, Key, Reference, Text};
 
 text_enum! {
-    /// How an interaction went.
+    /// The outcome of an interaction.
     Evaluation {
-        /// Very well.
+        /// A very good outcome.
         VeryPositive = "VERY_POSITIVE",
-        /// Well.
+        /// A good outcome.
         Positive = "POSITIVE",
-        /// Neither well nor badly.
+        /// Neither good nor bad.
         Neutral = "NEUTRAL",
-        /// Badly.
+        /// A bad outcome.
         Negative = "NEGATIVE",
-        /// Very badly.
+        /// A very bad outcome.
         VeryNegative = "VERY_NEGATIVE",
     }
 }
 
-/// What a client says about an interaction. Once it is registered only `description`, `evaluation`
-/// and `canceled` can be changed.
+/// The writable fields of an interaction. After creation only `description`, `evaluation` and
+/// `canceled` can be changed.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = InteractionWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct InteractionWrite {
-    /// The day; today if absent.
+    /// The date; today if absent.
     #[deserr(default)]
     pub date: Option<Date>,
-    /// The contact; has to be given.
+    /// The contact; required on creation.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The campaign it belongs to.
+    /// The campaign that it belongs to.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
-    /// The template that the description, the cost and the duration come from if they are absent.
+    /// The template that provides description, cost and duration if they are absent.
     #[deserr(default)]
     pub interaction_template_code: Option<Key>,
-    /// Who did it.
+    /// The salesperson who carried it out.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// Whether the contact was a target of the campaign. It counts in the campaign's figures; to
-    /// grant the contact the campaign's prices, put it on a segment.
+    /// True if the contact was a target of the campaign. It counts in the campaign's figures, but
+    /// grants no prices; only segments do.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub campaign_target: bool,
-    /// Whether the contact responded to the campaign.
+    /// True if the contact responded to the campaign.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = true)]
     pub campaign_response: bool,
-    /// What it cost, in local currency; that of the template if absent, else 0.
+    /// The cost in local currency. If absent, the template's, else 0.
     #[deserr(default)]
     #[schema(example = "2.5")]
     pub cost: Option<Amount>,
-    /// How long it took, in minutes; that of the template if absent, else 0.
+    /// The duration in minutes. If absent, the template's, else 0.
     #[deserr(default)]
     #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
     pub duration_minutes: Option<i32>,
-    /// What it was; that of the template if absent.
+    /// The description. If absent, the template's.
     #[deserr(default)]
     pub description: Option<Text<100>>,
-    /// How it went.
+    /// The outcome.
     #[deserr(default)]
     #[schema(example = "POSITIVE")]
     pub evaluation: Option<Evaluation>,
-    /// Whether it does not count: no figure and no audience includes it then.
+    /// True to cancel the interaction. It then counts in no figure and no audience.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -121,38 +121,38 @@ pub struct InteractionView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The day.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The date.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub date: Date,
-    /// The contact; null once it was deleted.
+    /// The contact; null after the contact was deleted.
     pub contact_number: Option<Key>,
-    /// The campaign it belongs to.
+    /// The campaign that it belongs to.
     pub campaign_number: Option<Key>,
-    /// The logged segment it was a line of; null if it was registered alone.
+    /// The logged segment that it comes from; null for a single interaction.
     pub segment_number: Option<Key>,
-    /// The template it was made by.
+    /// The interaction template.
     pub interaction_template_code: Option<Key>,
-    /// Who did it.
+    /// The salesperson who carried it out.
     pub salesperson_code: Option<Key>,
-    /// Whether the contact was a target of the campaign.
+    /// True if the contact was a target of the campaign.
     #[schema(example = true)]
     pub campaign_target: bool,
-    /// Whether the contact responded to the campaign.
+    /// True if the contact responded to the campaign.
     #[schema(example = false)]
     pub campaign_response: bool,
-    /// What it cost, in local currency.
+    /// The cost in local currency.
     #[schema(example = "2.5")]
     pub cost: Amount,
-    /// How long it took, in minutes.
+    /// The duration in minutes.
     #[schema(minimum = 0, maximum = 1_000_000, example = 15)]
     pub duration_minutes: i32,
-    /// What it was.
+    /// The description.
     pub description: Text<100>,
-    /// How it went.
+    /// The outcome.
     #[schema(example = "POSITIVE")]
     pub evaluation: Option<Evaluation>,
-    /// Whether it does not count.
+    /// True if it is canceled and counts in no figure and no audience.
     #[schema(example = false)]
     pub canceled: bool,
 }
@@ -229,7 +229,8 @@ impl Resource for Interactions {
             .await?)
     }
 
-    /// A lock takes that of the logged segment first, as the cancellation of the segment does.
+    /// Locks the logged segment before the interaction, in the same order as the cancellation of a
+    /// segment.
     async fn find(
         conn: &mut AsyncPgConnection,
         _: &Today,
@@ -254,7 +255,7 @@ impl Resource for Interactions {
         Ok(found.optional()?)
     }
 
-    /// None: an interaction has no key to be known by, so a batch registers each of its rows.
+    /// Returns no ids: an interaction has no key, so a batch creates each of its rows.
     async fn existing(
         _: &mut AsyncPgConnection,
         _: &Today,
@@ -270,37 +271,27 @@ impl Resource for Interactions {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use interactions as t;
-        let before = match if_exists {
+        let previous = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => before(&mut work.conn, rows).await?,
+            IfExists::Replace => load_previous(&mut work.conn, rows).await?,
         };
-        let mut errors = Vec::new();
-        for row in rows {
-            match before.get(&row.id) {
-                Some(before) => errors.extend(before.refusals(&row.write)),
-                None if row.write.contact_number.is_none() => {
-                    let detail = "contactNumber must be given";
-                    errors.push(FieldError::new("/contactNumber", FieldCode::Missing, detail));
-                }
-                None => {}
-            }
-        }
-        checked(errors)?;
-        let templates = templates(&mut work.conn, rows).await?;
+        checked(write_errors(rows, &previous))?;
+        let templates = load_templates(&mut work.conn, rows).await?;
         let values: Vec<_> = rows
             .iter()
             .map(|RowWrite { id, write }| {
-                let stood = before.get(id).map(|before| &before.view);
+                let previous_view = previous.get(id).map(|previous| &previous.view);
                 let template =
                     write.interaction_template_code.as_ref().and_then(|code| templates.get(code));
-                let described = || template.map(|template| template.description.clone());
-                let cost = write.cost.or(stood.map(|view| view.cost));
-                let minutes = write.duration_minutes.or(stood.map(|view| view.duration_minutes));
+                let template_description = || template.map(|template| template.description.clone());
+                let cost = write.cost.or(previous_view.map(|view| view.cost));
+                let minutes =
+                    write.duration_minutes.or(previous_view.map(|view| view.duration_minutes));
                 (
                     t::id.eq(*id),
                     t::date.eq(write
                         .date
-                        .or(stood.map(|view| view.date))
+                        .or(previous_view.map(|view| view.date))
                         .unwrap_or_else(|| Date::from(today.0))),
                     t::contact_number.eq(&write.contact_number),
                     t::campaign_number.eq(&write.campaign_number),
@@ -315,7 +306,7 @@ impl Resource for Interactions {
                     t::description.eq(write
                         .description
                         .clone()
-                        .or_else(described)
+                        .or_else(template_description)
                         .unwrap_or_default()),
                     t::evaluation.eq(write.evaluation),
                     t::canceled.eq(write.canceled),
@@ -333,21 +324,13 @@ impl Resource for Interactions {
             ))
             .execute(&mut work.conn)
             .await?;
-        // Only what a segment was logged as counts for audiences.
-        let moved = rows.iter().filter_map(|row| {
-            let Before { view, .. } = before.get(&row.id)?;
-            let counts = view.segment_number.is_some()
-                && view.campaign_target
-                && view.canceled != row.write.canceled;
-            view.campaign_number.as_ref().filter(|_| counts).map(Key::to_string)
-        });
-        work.changed_keys.campaigns.extend(moved);
+        work.changed_keys.campaigns.extend(affected_campaigns(rows, &previous));
         Ok(())
     }
 
     async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
-        // Nothing is touched: what is canceled is in no audience.
-        deletable(view.canceled, "the interaction")?;
+        // No changed keys are recorded, since canceled records are in no audience.
+        check_deletable(view.canceled, "the interaction")?;
         diesel::delete(interactions::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
@@ -412,8 +395,8 @@ impl Resource for Interactions {
     }
 }
 
-/// Refuses the deletion of what still counts.
-fn deletable(canceled: bool, what: &str) -> Result<(), Problem> {
+/// Refuses the deletion of records that are not canceled.
+fn check_deletable(canceled: bool, what: &str) -> Result<(), Problem> {
     if canceled {
         return Ok(());
     }
@@ -423,16 +406,16 @@ fn deletable(canceled: bool, what: &str) -> Result<(), Problem> {
     ))
 }
 
-/// An interaction as it stood before a change.
-struct Before {
+/// An interaction before a change.
+struct PreviousInteraction {
     view: InteractionView,
-    /// Whether the segment that it was logged with is canceled.
+    /// True if the logged segment of the interaction is canceled.
     segment_canceled: bool,
 }
 
-impl Before {
-    /// What a write would change of it and may not.
-    fn refusals(&self, write: &InteractionWrite) -> Vec<FieldError> {
+impl PreviousInteraction {
+    /// Returns the errors of the changes that are not allowed.
+    fn change_errors(&self, write: &InteractionWrite) -> Vec<FieldError> {
         let Self { view, segment_canceled } = self;
         let changes = [
             ("/date", write.date.is_some_and(|date| date != view.date)),
@@ -466,11 +449,46 @@ impl Before {
     }
 }
 
-/// The rows as they stand.
-async fn before(
+/// Returns the errors of new interactions without contact and of changes that are not allowed.
+fn write_errors(
+    rows: &[RowWrite<InteractionWrite>],
+    previous: &HashMap<Uuid, PreviousInteraction>,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for row in rows {
+        match previous.get(&row.id) {
+            Some(previous) => errors.extend(previous.change_errors(&row.write)),
+            None if row.write.contact_number.is_none() => {
+                let detail = "contactNumber must be given";
+                errors.push(FieldError::new("/contactNumber", FieldCode::Missing, detail));
+            }
+            None => {}
+        }
+    }
+    errors
+}
+
+/// Returns the campaigns whose audience the rows may change. Only interactions of logged segments
+/// count for audiences.
+fn affected_campaigns(
+    rows: &[RowWrite<InteractionWrite>],
+    previous: &HashMap<Uuid, PreviousInteraction>,
+) -> Vec<String> {
+    let affected = |row: &RowWrite<InteractionWrite>| {
+        let PreviousInteraction { view, .. } = previous.get(&row.id)?;
+        let counts = view.segment_number.is_some()
+            && view.campaign_target
+            && view.canceled != row.write.canceled;
+        view.campaign_number.as_ref().filter(|_| counts).map(Key::to_string)
+    };
+    rows.iter().filter_map(affected).collect()
+}
+
+/// Loads the interactions of the rows as stored.
+async fn load_previous(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<InteractionWrite>],
-) -> QueryResult<HashMap<Uuid, Before>> {
+) -> QueryResult<HashMap<Uuid, PreviousInteraction>> {
     let found: Vec<(InteractionView, Option<bool>)> = interactions::table
         .left_join(
             logged_segments::table
@@ -481,13 +499,13 @@ async fn before(
         .load(conn)
         .await?;
     let known = |(view, canceled): (InteractionView, Option<bool>)| {
-        (view.id, Before { view, segment_canceled: canceled.unwrap_or_default() })
+        (view.id, PreviousInteraction { view, segment_canceled: canceled.unwrap_or_default() })
     };
     Ok(found.into_iter().map(known).collect())
 }
 
-/// The templates that the rows name.
-async fn templates(
+/// Loads the interaction templates that the rows name.
+async fn load_templates(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<InteractionWrite>],
 ) -> QueryResult<HashMap<Key, InteractionTemplateView>> {

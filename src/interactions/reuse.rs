@@ -21,21 +21,29 @@ pub fn mount_reuses(routes: &mut Routes) {
 
 /// Reuse a logged segment
 ///
-/// Makes a new segment as `POST /v1/segments` does, which may belong to another campaign or to
-/// none, and adds the contacts of the logged segment's interactions that are not canceled; the
-/// description is that of the logged segment if none is given. They are added by a criteria action,
-/// `loggedSegments/any(s: s eq '…')`: contacts that are excluded or privacy blocked by now stay
-/// out, and going back takes the lines away again. The same filter adds them to a segment that
-/// exists.
+/// Creates a segment as `POST /v1/segments` does, for the same campaign, another one or none. It
+/// adds the contacts of the logged segment's interactions that are not canceled. Without a
+/// description the new segment gets that of the logged one. The contacts are added by the criteria
+/// action `loggedSegments/any(s: s eq '…')`, which also works for existing segments. Contacts that
+/// are excluded or privacy blocked by now are omitted. Going back removes the lines again.
 #[utoipa::path(
     post,
     path = "/v1/logged-segments/{logged_segment}/reuses",
     operation_id = "reuse_logged_segment",
     tag = "Interactions",
-    params(("logged_segment" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = inline(Option<SegmentWrite>), description = "The new segment; may be left out."),
-    responses((status = 201, description = "Made; `Location` is the new segment.", body = SegmentView))
+    params((
+        "logged_segment" = String, Path, description = "The id or the number.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+    )),
+    request_body(
+        content = inline(Option<SegmentWrite>),
+        description = "The new segment; may be omitted."
+    ),
+    responses((
+        status = 201,
+        description = "Created; `Location` is the new segment.",
+        body = SegmentView
+    ))
 )]
 async fn reuse_logged_segment(
     request: HttpRequest,
