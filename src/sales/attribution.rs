@@ -1,8 +1,8 @@
-//! Which campaigns a posted line is owed to: by the quote that it refers to, else as the ERP says,
-//! else by finding the price of its date once more, in the price book as it was when that day
-//! ended.
+//! Attribution of posted lines to campaigns. The first of these that applies decides: the quote
+//! that the line refers to; the campaign that the ERP names; pricing the line again, in the price
+//! book at the end of its posting date.
 //!
-//! A campaign that no longer exists gets nothing.
+//! A campaign that no longer exists gets no attribution.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use diesel::sql_types::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{Basis, Posting, SaleWrite};
+use super::{AttributionContext, Basis, SaleWrite};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::RowWrite;
 use crate::publication::reader;
@@ -24,25 +24,25 @@ use crate::quotes::answer::{AnswerSource, LineUsed, QuoteLine};
 use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
-/// What part of a line came from a campaign.
+/// The part of a sale that a campaign granted.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum GrantedPart {
     Price,
     Discount,
     Both,
 }
 
-/// A line that is owed to a campaign.
+/// A sale that is attributed to a campaign.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(super) struct Attribution {
     sale: Uuid,
     campaign: String,
     basis: Basis,
-    part: Part,
+    part: GrantedPart,
 }
 
 #[derive(QueryableByName)]
-struct Line {
+struct QuotedLine {
     #[diesel(sql_type = SqlUuid)]
     sale: Uuid,
     #[diesel(sql_type = Bool)]
@@ -53,18 +53,19 @@ struct Line {
     campaign_number: Option<String>,
 }
 
-/// By the quotes that lines refer to; and what is wrong with what they refer to.
+/// Attributes the lines that refer to a quote. Also returns the errors of references that do not
+/// exist.
 pub(super) async fn by_reference(
     conn: &mut AsyncPgConnection,
     rows: &[&RowWrite<SaleWrite>],
-) -> QueryResult<(Vec<Owed>, Vec<FieldError>)> {
+) -> QueryResult<(Vec<Attribution>, Vec<FieldError>)> {
     let referring = || rows.iter().filter_map(|row| Some((row, row.write.publication_version?)));
     if referring().next().is_none() {
         return Ok((Vec::new(), Vec::new()));
     }
     let latest = reader::latest(conn).await?;
-    let to_come = referring().filter(|(_, version)| *version > latest);
-    let mut errors: Vec<FieldError> = to_come
+    let future = referring().filter(|(_, version)| *version > latest);
+    let mut errors: Vec<FieldError> = future
         .map(|(_, version)| {
             let detail = format!("there is no publication {version}");
             FieldError::new("/publicationVersion", FieldCode::ReferenceNotFound, detail)
@@ -76,11 +77,13 @@ pub(super) async fn by_reference(
         let discount = row.write.discount_line_id.map(|id| (row.id, false, id, version));
         named.extend(price.into_iter().chain(discount));
     }
-    let query = "SELECT named.sale, named.is_price, book_entries.key IS NOT NULL AS found, book_entries.campaign_number \
+    let query = "SELECT named.sale, named.is_price, book_entries.key IS NOT NULL AS found, \
+            book_entries.campaign_number \
         FROM unnest($1, $2, $3, $4) AS named(sale, is_price, line, version) LEFT JOIN book_entries \
-            ON kind = CASE WHEN is_price THEN 'PRICE_LINE' ELSE 'DISCOUNT_LINE' END AND key = named.line \
+            ON kind = CASE WHEN is_price THEN 'PRICE_LINE' ELSE 'DISCOUNT_LINE' END \
+                AND key = named.line \
             AND from_version <= version AND (to_version IS NULL OR to_version > version)";
-    let lines: Vec<Line> = diesel::sql_query(query)
+    let lines: Vec<QuotedLine> = diesel::sql_query(query)
         .bind::<Array<SqlUuid>, _>(named.iter().map(|(sale, ..)| *sale).collect::<Vec<_>>())
         .bind::<Array<Bool>, _>(named.iter().map(|(_, is_price, ..)| *is_price).collect::<Vec<_>>())
         .bind::<Array<SqlText>, _>(
@@ -97,96 +100,102 @@ pub(super) async fn by_reference(
             "that version of the price book has no such line",
         )
     }));
-    let owed = lines.into_iter().filter_map(|line| {
-        let part = if line.is_price { Part::Price } else { Part::Discount };
-        Some(Owed {
+    let attributions = lines.into_iter().filter_map(|line| {
+        let part = if line.is_price { GrantedPart::Price } else { GrantedPart::Discount };
+        Some(Attribution {
             sale: line.sale,
             campaign: line.campaign_number?,
             basis: Basis::Reference,
             part,
         })
     });
-    Ok((owed.collect(), errors))
+    Ok((attributions.collect(), errors))
 }
 
-/// As the ERP says, of lines that refer to no quote. It says nothing of price and discount, so both
-/// count.
-pub(super) fn as_stated(rows: &[&RowWrite<SaleWrite>]) -> Vec<Owed> {
+/// Attributes the lines without quote to the campaign that the ERP names. The ERP does not
+/// distinguish price and discount, so both count.
+pub(super) fn by_statement(rows: &[&RowWrite<SaleWrite>]) -> Vec<Attribution> {
     let stated =
         rows.iter().filter(|row| row.write.publication_version.is_none()).filter_map(|row| {
             let campaign = row.write.campaign_number.as_ref()?.to_string();
-            Some(Owed { sale: row.id, campaign, basis: Basis::Stated, part: Part::Both })
+            Some(Attribution {
+                sale: row.id,
+                campaign,
+                basis: Basis::Stated,
+                part: GrantedPart::Both,
+            })
         });
     stated.collect()
 }
 
-/// By the price of the date, of lines that know no more.
+/// Attributes the lines without quote and campaign by pricing them again.
 pub(super) async fn by_replay(
     conn: &mut AsyncPgConnection,
-    posting: &Posting,
+    context: &AttributionContext,
     rows: &[&RowWrite<SaleWrite>],
-) -> Result<Vec<Owed>, Problem> {
-    let knows_no_more = |row: &&&RowWrite<SaleWrite>| {
+) -> Result<Vec<Attribution>, Problem> {
+    let needs_replay = |row: &&&RowWrite<SaleWrite>| {
         row.write.publication_version.is_none() && row.write.campaign_number.is_none()
     };
-    let rows: Vec<&RowWrite<SaleWrite>> = rows.iter().filter(knows_no_more).copied().collect();
+    let rows: Vec<&RowWrite<SaleWrite>> = rows.iter().filter(needs_replay).copied().collect();
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let versions = in_force(conn, posting, &rows).await?;
+    let versions = versions_in_force(conn, context, &rows).await?;
     let mut by_version: BTreeMap<i64, Vec<&RowWrite<SaleWrite>>> = BTreeMap::new();
     for row in rows {
         let version = versions.get(&row.write.posting_date.get()).copied().unwrap_or_default();
         by_version.entry(version).or_default().push(row);
     }
-    let mut owed = Vec::new();
+    let mut attributions = Vec::new();
     for (version, rows) in by_version {
-        let book = book_at(conn, posting, version).await?;
-        owed.extend(rows.into_iter().flat_map(|row| replayed(&book, row)));
+        let book = book_at(conn, context, version).await?;
+        attributions.extend(rows.into_iter().flat_map(|row| replay(&book, row)));
     }
-    Ok(owed)
+    Ok(attributions)
 }
 
-/// The book as it was at a version, which is then at hand for the rest of the request: the rows of
-/// a batch that is refused are tried again one by one.
+/// Returns the price book at a version and caches it for the rest of the request. The rows of a
+/// refused batch are retried one by one and need the same versions.
 async fn book_at(
     conn: &mut AsyncPgConnection,
-    posting: &Posting,
+    context: &AttributionContext,
     version: i64,
 ) -> Result<Arc<Snapshot>, Problem> {
-    if let Some(book) = posting.past.borrow().get(&version) {
+    if let Some(book) = context.snapshots.borrow().get(&version) {
         return Ok(book.clone());
     }
-    let book = posting.book.as_of(conn, version).await?;
+    let book = context.book.as_of(conn, version).await?;
     let book = book.ok_or_else(|| {
         Problem::internal(format!("there is no version {version} of the price book"))
     })?;
-    posting.past.borrow_mut().insert(version, book.clone());
+    context.snapshots.borrow_mut().insert(version, book.clone());
     Ok(book)
 }
 
-/// The version that was in force when each posting date ended, where the company is; the present
-/// one for a day that has not.
-async fn in_force(
+/// Returns the version in force at the end of each posting date in the company's time zone. For a
+/// date that has not ended it is the current version.
+async fn versions_in_force(
     conn: &mut AsyncPgConnection,
-    posting: &Posting,
+    context: &AttributionContext,
     rows: &[&RowWrite<SaleWrite>],
 ) -> QueryResult<HashMap<NaiveDate, i64>> {
     #[derive(QueryableByName)]
-    struct InForce {
+    struct VersionInForce {
         #[diesel(sql_type = SqlDate)]
         date: NaiveDate,
         #[diesel(sql_type = BigInt)]
         version: i64,
     }
     let end = |date: NaiveDate| {
-        date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| posting.calendar.begins(next))
+        date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| context.calendar.begins(next))
     };
     let ends: BTreeMap<NaiveDate, DateTime<Utc>> =
         rows.iter().map(|row| row.write.posting_date.get()).map(|date| (date, end(date))).collect();
-    let query = "SELECT day.date, version FROM unnest($1, $2) AS day(date, until), LATERAL (SELECT version FROM publications \
-            WHERE published_at < day.until ORDER BY published_at DESC, version DESC LIMIT 1) AS newest";
-    let found: Vec<InForce> = diesel::sql_query(query)
+    let query = "SELECT day.date, version FROM unnest($1, $2) AS day(date, until), \
+            LATERAL (SELECT version FROM publications WHERE published_at < day.until \
+                ORDER BY published_at DESC, version DESC LIMIT 1) AS newest";
+    let found: Vec<VersionInForce> = diesel::sql_query(query)
         .bind::<Array<SqlDate>, _>(ends.keys().copied().collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(ends.values().copied().collect::<Vec<_>>())
         .load(conn)
@@ -194,9 +203,9 @@ async fn in_force(
     Ok(found.into_iter().map(|row| (row.date, row.version)).collect())
 }
 
-/// What the book says of the line: the campaigns of its price and its discount. What has no price
-/// there is owed to nobody.
-fn replayed(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Owed> {
+/// Prices a line again and returns the campaigns of its price line and discount line. A line
+/// without a price is attributed to no campaign.
+fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
     let write = &row.write;
     let asker = match (&write.contact_number, &write.customer_number) {
         (Some(contact), _) => Asker::Contact(contact.as_str().into()),
@@ -222,8 +231,8 @@ fn replayed(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Owed> {
         explain: None,
     };
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
-    let owed = |line: Option<LineUsed<'_>>, part| match line?.source {
-        AnswerSource::Campaign { campaign_number } => Some(Owed {
+    let attribution = |line: Option<LineUsed<'_>>, part| match line?.source {
+        AnswerSource::Campaign { campaign_number } => Some(Attribution {
             sale: row.id,
             campaign: campaign_number.to_owned(),
             basis: Basis::Replay,
@@ -232,31 +241,46 @@ fn replayed(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Owed> {
         _ => None,
     };
     let of_line = |line: &QuoteLine<'_>| match line {
-        QuoteLine::Priced(line) => {
-            [owed(line.price_line, Part::Price), owed(line.discount_line, Part::Discount)]
-        }
+        QuoteLine::Priced(line) => [
+            attribution(line.price_line, GrantedPart::Price),
+            attribution(line.discount_line, GrantedPart::Discount),
+        ],
         QuoteLine::Unpriced(_) => [None, None],
     };
     answer.lines.iter().flat_map(of_line).flatten().collect()
 }
 
-/// Writes down what is owed: a line once for each campaign, with all that came from it.
-pub(super) async fn record(conn: &mut AsyncPgConnection, owed: &[Owed]) -> QueryResult<()> {
-    let statement = "INSERT INTO sales_attributions (sale_id, campaign_number, basis, price, discount) \
+/// Stores attributions, one row for each sale and campaign.
+pub(super) async fn record(
+    conn: &mut AsyncPgConnection,
+    attributions: &[Attribution],
+) -> QueryResult<()> {
+    let statement = "INSERT INTO sales_attributions (sale_id, campaign_number, basis, price, \
+            discount) \
         SELECT sale, campaign, basis, bool_or(price), bool_or(discount) \
         FROM unnest($1, $2, $3, $4, $5) AS owed(sale, campaign, basis, price, discount) \
         JOIN campaigns ON campaigns.number = owed.campaign GROUP BY sale, campaign, basis";
-    if owed.is_empty() {
+    if attributions.is_empty() {
         return Ok(());
     }
-    let is_price = |owed: &Owed| matches!(owed.part, Part::Price | Part::Both);
-    let is_discount = |owed: &Owed| matches!(owed.part, Part::Discount | Part::Both);
+    let is_price = |attribution: &Attribution| {
+        matches!(attribution.part, GrantedPart::Price | GrantedPart::Both)
+    };
+    let is_discount = |attribution: &Attribution| {
+        matches!(attribution.part, GrantedPart::Discount | GrantedPart::Both)
+    };
     diesel::sql_query(statement)
-        .bind::<Array<SqlUuid>, _>(owed.iter().map(|owed| owed.sale).collect::<Vec<_>>())
-        .bind::<Array<SqlText>, _>(owed.iter().map(|owed| &owed.campaign).collect::<Vec<_>>())
-        .bind::<Array<SqlText>, _>(owed.iter().map(|owed| owed.basis).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(owed.iter().map(is_price).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(owed.iter().map(is_discount).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(
+            attributions.iter().map(|attribution| attribution.sale).collect::<Vec<_>>(),
+        )
+        .bind::<Array<SqlText>, _>(
+            attributions.iter().map(|attribution| &attribution.campaign).collect::<Vec<_>>(),
+        )
+        .bind::<Array<SqlText>, _>(
+            attributions.iter().map(|attribution| attribution.basis).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Bool>, _>(attributions.iter().map(is_price).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(attributions.iter().map(is_discount).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())

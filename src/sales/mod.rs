@@ -1,6 +1,6 @@
-//! Posted sales: the lines of invoices and credit memos as the ERP has posted them, each attributed
-//! to the campaigns whose price or discount it carried. A posted line stays as it is; a wrong one
-//! is taken back by a credit memo.
+//! Posted sales: lines of invoices and credit memos as the ERP has posted them, each attributed to
+//! the campaigns that granted its price or discount. A posted line is immutable; a credit memo
+//! corrects a wrong one.
 
 mod attribution;
 
@@ -37,91 +37,91 @@ use crate::values::wire::text_enum;
 use crate::values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
 
 text_enum! {
-    /// What a posted document is.
+    /// The type of a posted document.
     DocumentType {
-        /// Something was sold.
+        /// An invoice.
         Invoice = "INVOICE",
-        /// A sale was taken back; its amounts count negative.
+        /// A credit memo; its amounts count negative.
         CreditMemo = "CREDIT_MEMO",
     }
 }
 
 text_enum! {
-    /// How it is known that a sale is owed to a campaign.
+    /// The basis of an attribution to a campaign.
     Basis {
-        /// By the quote that the line refers to.
+        /// The quote that the line refers to.
         Reference = "REFERENCE",
-        /// The ERP says so.
+        /// The campaign that the ERP names.
         Stated = "STATED",
-        /// The price of the date was found once more, in the book as it was.
+        /// The price of the posting date, computed again in the price book of that time.
         Replay = "REPLAY",
     }
 }
 
-/// What the ERP says about a posted line.
+/// The writable fields of a posted sales line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, ToSchema)]
 #[schema(as = SaleWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleWrite {
-    /// What the document is.
+    /// The type of the document.
     #[schema(example = "INVOICE")]
     pub document_type: DocumentType,
-    /// The document's number.
+    /// The number of the document.
     pub document_number: Key,
-    /// The line's number in the document.
+    /// The number of the line in the document.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 10000)]
     pub line_number: i32,
-    /// The day it was posted for.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The posting date.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub posting_date: Date,
-    /// The contact who bought; this or `customerNumber`.
+    /// The contact who bought; either this or `customerNumber` is required.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The customer who bought; this or `contactNumber`.
+    /// The customer who bought; either this or `contactNumber` is required.
     #[deserr(default)]
     pub customer_number: Option<Key>,
     /// The item.
     pub item_number: Key,
-    /// Its variant.
+    /// The variant of the item.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of `quantity`; absent: the item's base unit.
+    /// The unit of measure of `quantity`; the item's base unit if absent.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// How many units. Above zero on a credit memo too.
+    /// The quantity. It is above 0 on a credit memo too.
     #[deserr(default)]
     #[schema(required = false, default = "1")]
     pub quantity: Quantity,
-    /// What the line came to without tax, discount taken off, in local currency. Not negative on a
-    /// credit memo either.
+    /// The amount of the line without tax, after the discount, in local currency. It is not
+    /// negative on a credit memo either.
     pub line_amount: Amount,
-    /// The discount that was taken off, in local currency.
+    /// The discount amount in local currency.
     #[deserr(default)]
     #[schema(required = false, default = "0")]
     pub discount_amount: Amount,
-    /// The currency the document was in, for finding its price again; absent: as for a quote. The
-    /// amounts are in local currency in any case.
+    /// The currency of the document, used only to price the line again. If absent, the default of a
+    /// quote applies. All amounts are in local currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
-    /// The campaign, where the ERP knows it. Counts for a line without `publicationVersion`.
+    /// The campaign, if the ERP knows it. Used only for a line without `publicationVersion`.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
-    /// `priceLine.id` of the quote; needs `publicationVersion`.
+    /// The `priceLine.id` of the quote; requires `publicationVersion`.
     #[deserr(default)]
     pub price_line_id: Option<Id>,
-    /// `discountLine.id` of the quote; needs `publicationVersion`.
+    /// The `discountLine.id` of the quote; requires `publicationVersion`.
     #[deserr(default)]
     pub discount_line_id: Option<Id>,
-    /// The quote's `publicationVersion`. Given, the quote says alone which campaigns the sale is
-    /// owed to: those of the two lines, none if there are none.
+    /// The `publicationVersion` of the quote. If given, only the quote decides: the sale is
+    /// attributed to the campaigns of its two lines, or to none.
     #[deserr(default)]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
 }
 
-/// A campaign that a sale is owed to.
+/// An attribution of a sale to a campaign.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = SaleAttribution)]
 #[serde(rename_all = "camelCase")]
@@ -129,31 +129,31 @@ pub struct SaleWrite {
 pub struct AttributionView {
     /// The campaign.
     pub campaign_number: Key,
-    /// How that is known.
+    /// The basis of the attribution.
     #[schema(example = "REFERENCE")]
     pub basis: Basis,
-    /// Whether the price came from the campaign.
+    /// True if the campaign granted the price.
     #[schema(example = false)]
     pub price: bool,
-    /// Whether the discount came from the campaign.
+    /// True if the campaign granted the discount.
     #[schema(example = true)]
     pub discount: bool,
 }
 
-/// A posted line.
+/// A posted sales line.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Sale)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleView {
-    /// What the ERP said.
+    /// The line as the ERP posted it.
     #[serde(flatten)]
     pub row: Row,
-    /// The campaigns that it is owed to.
+    /// The campaigns that the sale is attributed to.
     #[schema(max_items = 2)]
     pub attributions: Vec<AttributionView>,
 }
 
-/// A posted line without what it is owed to.
+/// A posted sales line without its attributions.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = PostedLine)]
 #[serde(rename_all = "camelCase")]
@@ -162,67 +162,71 @@ pub struct Row {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// What the document is.
+    /// The type of the document.
     #[schema(example = "INVOICE")]
     pub document_type: DocumentType,
-    /// The document's number.
+    /// The number of the document.
     pub document_number: Key,
-    /// The line's number in the document.
+    /// The number of the line in the document.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 10000)]
     pub line_number: i32,
-    /// The day it was posted for.
-    // Spelled out, as utoipa takes any type called Date for its own.
+    /// The posting date.
+    // Spelled out because utoipa treats every type named `Date` as its own.
     #[schema(value_type = String, format = Date, max_length = 10, example = "2031-05-15")]
     pub posting_date: Date,
     /// The contact who bought, if the document names one.
     pub contact_number: Option<Key>,
     /// The customer who bought, if the document names one.
     pub customer_number: Option<Key>,
-    /// The account of that contact or customer when the line came.
+    /// The account of the contact or customer at the time when the line arrived.
     pub account_number: Key,
     /// The item.
     pub item_number: Key,
-    /// Its variant.
+    /// The variant of the item.
     pub variant_code: Option<Key>,
-    /// The unit of `quantity`; null: the item's base unit.
+    /// The unit of measure of `quantity`; the item's base unit if null.
     pub unit_of_measure_code: Option<Key>,
-    /// How many units.
+    /// The quantity in the unit of measure.
     pub quantity: Quantity,
-    /// What the line came to without tax, discount taken off, in local currency.
+    /// The amount of the line without tax, after the discount, in local currency.
     pub line_amount: Amount,
-    /// The discount that was taken off, in local currency.
+    /// The discount amount in local currency.
     pub discount_amount: Amount,
-    /// The currency the document was in.
+    /// The currency of the document.
     pub currency_code: Option<CurrencyCode>,
-    /// The campaign, as the ERP said.
+    /// The campaign that the ERP named.
     pub campaign_number: Option<Key>,
     /// The price line of the quote.
     pub price_line_id: Option<Id>,
     /// The discount line of the quote.
     pub discount_line_id: Option<Id>,
-    /// The version of the price book that the quote came from.
+    /// The version of the price book that answered the quote.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
 }
 
-/// What attribution needs beside the database: the present book, and the company's days.
+/// The context of attribution: the current price book, the company's calendar, and the cached
+/// snapshots.
 #[derive(Clone)]
-pub struct Posting {
+pub struct AttributionContext {
     book: LiveBook,
     calendar: Calendar,
-    /// The versions of the book that the request has read so far.
-    past: Rc<RefCell<BTreeMap<i64, Arc<Snapshot>>>>,
+    /// The snapshots of earlier versions that the request has read so far.
+    snapshots: Rc<RefCell<BTreeMap<i64, Arc<Snapshot>>>>,
 }
 
-impl Scope for Posting {
+impl Scope for AttributionContext {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
     async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let book = request.app_data::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
         let calendar =
             request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
-        let both =
-            book.zip(calendar).map(|(book, calendar)| Self { book, calendar, past: Rc::default() });
+        let both = book.zip(calendar).map(|(book, calendar)| Self {
+            book,
+            calendar,
+            snapshots: Rc::default(),
+        });
         both.ok_or_else(|| Problem::internal("the service has no price book or no calendar"))
     }
 }
@@ -266,13 +270,13 @@ impl Resource for Sales {
         tie: "id",
     };
     const HOLDERS: &'static [Dependent] = &[];
-    type Scope = Posting;
+    type Scope = AttributionContext;
     type Write = SaleWrite;
     type View = SaleView;
 
     async fn list(
         conn: &mut AsyncPgConnection,
-        _: &Posting,
+        _: &AttributionContext,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem> {
         let query = sales::table.select(Row::as_select()).into_boxed();
@@ -287,7 +291,7 @@ impl Resource for Sales {
 
     async fn count(
         conn: &mut AsyncPgConnection,
-        _: &Posting,
+        _: &AttributionContext,
         list: &ListQuery,
     ) -> Result<i64, Problem> {
         Ok(sales::table
@@ -298,10 +302,10 @@ impl Resource for Sales {
             .await?)
     }
 
-    // Nothing is locked: a posted line never changes.
+    // The row is not locked, since a posted line never changes.
     async fn find(
         conn: &mut AsyncPgConnection,
-        _: &Posting,
+        _: &AttributionContext,
         reference: &Reference,
         _: bool,
     ) -> Result<Option<Self::View>, Problem> {
@@ -312,12 +316,14 @@ impl Resource for Sales {
 
     async fn existing(
         conn: &mut AsyncPgConnection,
-        _: &Posting,
+        _: &AttributionContext,
         writes: &[SaleWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let query = "SELECT sales.document_type, sales.document_number, sales.line_number, sales.id \
+        let query = "SELECT \
+                sales.document_type, sales.document_number, sales.line_number, sales.id \
             FROM unnest($1, $2, $3) AS wanted(type, number, line) JOIN sales \
-                ON document_number = wanted.number AND document_type = wanted.type AND line_number = wanted.line";
+                ON document_number = wanted.number AND document_type = wanted.type \
+                    AND line_number = wanted.line";
         #[derive(QueryableByName)]
         struct Known {
             #[diesel(sql_type = SqlText)]
@@ -344,40 +350,48 @@ impl Resource for Sales {
         Ok(ids_of(keys.collect(), known.collect()))
     }
 
-    // Nothing is touched: no price depends on a sale.
+    // No changed keys are recorded, since no price depends on a sale.
     async fn save(
         work: &mut UnitOfWork,
-        posting: &Posting,
+        context: &AttributionContext,
         rows: &[RowWrite<SaleWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        let standing = match if_exists {
+        let existing = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut work.conn, rows).await?,
+            IfExists::Replace => load_existing(&mut work.conn, rows).await?,
         };
         if let Some(other) =
-            rows.iter().find(|row| standing.get(&row.id).is_some_and(|was| *was != row.write))
+            rows.iter().find(|row| existing.get(&row.id).is_some_and(|was| *was != row.write))
         {
-            return Err(posted_otherwise(&other.write).into());
+            return Err(content_conflict(&other.write).into());
         }
-        let new: Vec<&RowWrite<SaleWrite>> =
-            rows.iter().filter(|row| !standing.contains_key(&row.id)).collect();
-        if new.is_empty() {
+        let new_rows: Vec<&RowWrite<SaleWrite>> =
+            rows.iter().filter(|row| !existing.contains_key(&row.id)).collect();
+        if new_rows.is_empty() {
             return Ok(());
         }
-        let (mut owed, wrong) = attribution::by_reference(&mut work.conn, &new).await?;
-        owed.extend(attribution::as_stated(&new));
-        // Before anything is written, so that what it reads is at hand should the rows be tried
-        // again one by one.
-        owed.extend(attribution::by_replay(&mut work.conn, posting, &new).await?);
-        if !wrong.is_empty() || insert(&mut work.conn, &new).await? < new.len() {
-            return Err(all_wrong(&mut work.conn, &new, wrong).await?.into());
+        let (mut attributions, reference_errors) =
+            attribution::by_reference(&mut work.conn, &new_rows).await?;
+        attributions.extend(attribution::by_statement(&new_rows));
+        // Replay runs before any write, so that its snapshots stay cached if the rows are retried
+        // one by one.
+        attributions.extend(attribution::by_replay(&mut work.conn, context, &new_rows).await?);
+        if !reference_errors.is_empty() || insert(&mut work.conn, &new_rows).await? < new_rows.len()
+        {
+            return Err(reference_problem(&mut work.conn, &new_rows, reference_errors)
+                .await?
+                .into());
         }
-        attribution::record(&mut work.conn, &owed).await?;
+        attribution::record(&mut work.conn, &attributions).await?;
         Ok(())
     }
 
-    async fn delete(_: &mut UnitOfWork, _: &Posting, _: &Self::View) -> Result<(), SaveError> {
+    async fn delete(
+        _: &mut UnitOfWork,
+        _: &AttributionContext,
+        _: &Self::View,
+    ) -> Result<(), SaveError> {
         Err(Problem::new(ProblemCode::Conflict, "a posted line stays; a credit memo takes it back")
             .into())
     }
@@ -387,7 +401,7 @@ impl Resource for Sales {
     }
 
     fn write_of(view: &Self::View) -> SaleWrite {
-        written(view.row.clone())
+        write_of_row(view.row.clone())
     }
 
     fn key(_: &SaleWrite) -> Option<Key> {
@@ -397,18 +411,18 @@ impl Resource for Sales {
     fn set_key(_: &mut SaleWrite, _: Key) {}
 
     fn row_identity(write: &SaleWrite) -> Option<String> {
-        Some(name(write))
+        Some(identity(write))
     }
 
-    fn rules(write: &SaleWrite, _: &Posting) -> Vec<FieldError> {
+    fn rules(write: &SaleWrite, _: &AttributionContext) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        let mut wrong =
+        let mut add_error =
             |pointer: &str, code, detail: &str| errors.push(FieldError::new(pointer, code, detail));
         if write.line_number < 1 {
-            wrong("/lineNumber", FieldCode::OutOfRange, "has to be 1 or more");
+            add_error("/lineNumber", FieldCode::OutOfRange, "has to be 1 or more");
         }
         match (&write.contact_number, &write.customer_number) {
-            (None, None) => wrong(
+            (None, None) => add_error(
                 "/contactNumber",
                 FieldCode::Missing,
                 "contactNumber or customerNumber must be given",
@@ -416,18 +430,18 @@ impl Resource for Sales {
             (Some(_), Some(_)) => {
                 let detail =
                     "contactNumber and customerNumber both say who bought; give one of them";
-                wrong("/customerNumber", FieldCode::NotAllowed, detail);
+                add_error("/customerNumber", FieldCode::NotAllowed, detail);
             }
             _ => {}
         }
         if write.publication_version.is_some_and(|version| version < 1) {
-            wrong("/publicationVersion", FieldCode::OutOfRange, "has to be 1 or more");
+            add_error("/publicationVersion", FieldCode::OutOfRange, "has to be 1 or more");
         }
         if write.publication_version.is_none()
             && (write.price_line_id.is_some() || write.discount_line_id.is_some())
         {
             let detail = "publicationVersion must be given with the lines of a quote";
-            wrong("/publicationVersion", FieldCode::Missing, detail);
+            add_error("/publicationVersion", FieldCode::Missing, detail);
         }
         errors
     }
@@ -452,19 +466,19 @@ impl Resource for Sales {
     }
 }
 
-/// How people call a line.
-fn name(write: &SaleWrite) -> String {
+/// Returns the identity of a line as text.
+fn identity(write: &SaleWrite) -> String {
     format!("{} {} line {}", write.document_type, write.document_number, write.line_number)
 }
 
-fn posted_otherwise(write: &SaleWrite) -> Problem {
+fn content_conflict(write: &SaleWrite) -> Problem {
     let detail =
-        format!("{} was posted with another content; a credit memo takes it back", name(write));
+        format!("{} was posted with another content; a credit memo takes it back", identity(write));
     let error = FieldError::new("", FieldCode::AlreadyExists, detail.clone());
     Problem { detail, ..Problem::with_errors(ProblemCode::Conflict, vec![error]) }
 }
 
-/// One field of all writes, for `unnest`.
+/// Collects one field of all writes, for `unnest`.
 fn column<'a, T>(
     writes: impl IntoIterator<Item = &'a SaleWrite>,
     field: impl Fn(&'a SaleWrite) -> T,
@@ -472,7 +486,7 @@ fn column<'a, T>(
     writes.into_iter().map(field).collect()
 }
 
-fn written(row: Row) -> SaleWrite {
+fn write_of_row(row: Row) -> SaleWrite {
     SaleWrite {
         document_type: row.document_type,
         document_number: row.document_number,
@@ -494,55 +508,60 @@ fn written(row: Row) -> SaleWrite {
     }
 }
 
-/// What stands of the rows already.
-async fn present(
+/// Loads the writes that would produce the existing rows.
+async fn load_existing(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<SaleWrite>],
 ) -> QueryResult<HashMap<Uuid, SaleWrite>> {
     let query = sales::table.filter(sales::id.eq_any(rows.iter().map(|row| row.id)));
     let rows: Vec<Row> = query.select(Row::as_select()).load(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.id, written(row))).collect())
+    Ok(rows.into_iter().map(|row| (row.id, write_of_row(row))).collect())
 }
 
-/// Views of rows, each with the campaigns that it is owed to.
+/// Builds the views of rows, with their attributions.
 async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> QueryResult<Vec<SaleView>> {
     use sales_attributions as t;
     let query =
         t::table.filter(t::sale_id.eq_any(rows.iter().map(|row| row.id))).order(t::campaign_number);
     let found: Vec<(Uuid, AttributionView)> =
         query.select((t::sale_id, AttributionView::as_select())).load(conn).await?;
-    let mut owed: HashMap<Uuid, Vec<AttributionView>> = HashMap::new();
+    let mut attributions: HashMap<Uuid, Vec<AttributionView>> = HashMap::new();
     for (sale, attribution) in found {
-        owed.entry(sale).or_default().push(attribution);
+        attributions.entry(sale).or_default().push(attribution);
     }
     Ok(rows
         .into_iter()
-        .map(|row| SaleView { attributions: owed.remove(&row.id).unwrap_or_default(), row })
+        .map(|row| SaleView { attributions: attributions.remove(&row.id).unwrap_or_default(), row })
         .collect())
 }
 
-/// Writes lines with their account and their cost: how many were written. A line is left out whose
-/// contact, customer, variant or unit does not exist; the foreign keys refuse the rest.
+/// Inserts lines with their account and cost, and returns the number of inserted rows. It omits
+/// lines whose contact, customer, variant or unit does not exist; the foreign keys refuse the rest.
 async fn insert(conn: &mut AsyncPgConnection, rows: &[&RowWrite<SaleWrite>]) -> QueryResult<usize> {
-    let statement = "INSERT INTO sales (id, document_type, document_number, line_number, posting_date, contact_number, \
-            customer_number, account_number, item_number, variant_code, unit_of_measure_code, quantity, base_quantity, \
-            line_amount, discount_amount, cost, currency_code, campaign_number, price_line_id, discount_line_id, \
-            publication_version) \
+    let statement = "INSERT INTO sales (id, document_type, document_number, line_number, \
+            posting_date, contact_number, customer_number, account_number, item_number, \
+            variant_code, unit_of_measure_code, quantity, base_quantity, line_amount, \
+            discount_amount, cost, currency_code, campaign_number, price_line_id, \
+            discount_line_id, publication_version) \
         SELECT new.id, new.type, new.document, new.line, new.date, new.contact, new.customer, \
-            coalesce(named.company_number, named.number, customer.number), new.item, new.variant, new.unit, new.quantity, \
+            coalesce(named.company_number, named.number, customer.number), new.item, \
+            new.variant, new.unit, new.quantity, \
             new.quantity * coalesce(quantity_per_unit, 1), new.amount, new.discount, \
-            round(new.quantity * coalesce(quantity_per_unit, 1) * unit_cost, 5), new.currency, new.campaign, new.price_line, \
-            new.discount_line, new.version \
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS new(id, type, \
-            document, line, date, contact, customer, item, variant, unit, quantity, amount, discount, currency, campaign, \
-            price_line, discount_line, version) \
+            round(new.quantity * coalesce(quantity_per_unit, 1) * unit_cost, 5), new.currency, \
+            new.campaign, new.price_line, new.discount_line, new.version \
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+            $18) AS new(id, type, document, line, date, contact, customer, item, variant, unit, \
+            quantity, amount, discount, currency, campaign, price_line, discount_line, version) \
         LEFT JOIN contacts AS named ON named.number = new.contact \
         LEFT JOIN contacts AS customer ON customer.customer_number = new.customer \
         LEFT JOIN items ON items.number = new.item \
-        LEFT JOIN item_variants ON item_variants.item_number = new.item AND item_variants.code = new.variant \
-        LEFT JOIN item_units_of_measure AS units ON units.item_number = new.item AND units.code = new.unit \
+        LEFT JOIN item_variants ON item_variants.item_number = new.item \
+            AND item_variants.code = new.variant \
+        LEFT JOIN item_units_of_measure AS units ON units.item_number = new.item \
+            AND units.code = new.unit \
         WHERE coalesce(named.number, customer.number) IS NOT NULL \
-            AND (new.variant IS NULL OR item_variants.code IS NOT NULL) AND (new.unit IS NULL OR units.code IS NOT NULL)";
+            AND (new.variant IS NULL OR item_variants.code IS NOT NULL) \
+            AND (new.unit IS NULL OR units.code IS NOT NULL)";
     let writes = || rows.iter().map(|row| &row.write);
     diesel::sql_query(statement)
         .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
@@ -575,17 +594,17 @@ async fn insert(conn: &mut AsyncPgConnection, rows: &[&RowWrite<SaleWrite>]) -> 
         .await
 }
 
-/// Everything that the lines refer to in vain. Several lines are refused as a whole only to be
-/// tried one by one, so then nobody reads what is wrong with them.
-async fn all_wrong(
+/// Returns the problem with all missing references of a single line. For several lines it omits
+/// them, because the rows are then retried one by one.
+async fn reference_problem(
     conn: &mut AsyncPgConnection,
     rows: &[&RowWrite<SaleWrite>],
-    wrong: Vec<FieldError>,
+    reference_errors: Vec<FieldError>,
 ) -> QueryResult<Problem> {
     let mut errors = match rows {
         [row] => constraints::missing(conn, &Sales::references(&row.write)).await?,
         _ => Vec::new(),
     };
-    errors.extend(wrong);
+    errors.extend(reference_errors);
     Ok(Problem::with_errors(ProblemCode::ValidationFailed, errors))
 }
