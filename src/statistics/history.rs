@@ -1,5 +1,4 @@
-//! What happened to a campaign, in words: its publications and its steps from status to status, as
-//! one list.
+//! The history of a campaign: its publications and status changes as one list.
 
 use std::collections::HashMap;
 
@@ -45,15 +44,15 @@ const LIST: ListSpec = ListSpec {
 };
 
 text_enum! {
-    /// What happened to a campaign.
+    /// The kind of an event in the history of a campaign.
     HistoryEvent {
-        /// Its prices came into force.
+        /// The prices came into force.
         Activation = "ACTIVATION",
-        /// It was active, and changed.
+        /// The active campaign changed.
         Change = "CHANGE",
-        /// Its prices were withdrawn.
+        /// The prices were withdrawn.
         Deactivation = "DEACTIVATION",
-        /// It moved to another status.
+        /// The campaign moved to another status.
         StatusChange = "STATUS_CHANGE",
     }
 }
@@ -89,27 +88,27 @@ struct Row {
     removed: i64,
 }
 
-/// Something that happened to a campaign.
+/// An entry in the history of a campaign.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CampaignHistoryEntry)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryView {
-    /// Tells it from the others.
+    /// The identifier of the entry.
     #[schema(max_length = 50, example = "PUBLICATION:418")]
     pub id: String,
-    /// When.
+    /// The time of the event.
     #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
     pub at: DateTime<Utc>,
-    /// What happened.
+    /// The kind of the event.
     #[schema(example = "ACTIVATION")]
     pub event: HistoryEvent,
-    /// Who did it.
+    /// The author of the change.
     #[schema(max_length = 200, example = "local")]
     pub author: String,
-    /// The version of the price book that carries it; null for a change of status.
+    /// The version of the price book that contains the change; null for a change of status.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
-    /// It in words.
+    /// A description of the event.
     #[schema(max_length = 1000, example = "activated: 1,200 accounts, 40 lines")]
     pub words: String,
 }
@@ -120,7 +119,8 @@ pub(super) fn mount(routes: &mut Routes) {
     routes.schema::<HistoryView>();
     routes.named_schema(page, page_of(HistoryView::name()));
     let description = format!(
-        "What was published of the campaign, and how it moved from status to status: when, by whom, and in words what. {}",
+        "The publications and status changes of the campaign, each with its time, author and \
+         description. {}",
         list_description(&LIST)
     );
     let parameters =
@@ -128,7 +128,7 @@ pub(super) fn mount(routes: &mut Routes) {
     let listing = OperationBuilder::new()
         .operation_id(Some("list_campaign_activation_history"))
         .tag("Results")
-        .summary(Some("List what happened to a campaign"))
+        .summary(Some("List the history of a campaign"))
         .description(Some(description))
         .parameters(Some(parameters));
     routes.operation(
@@ -175,16 +175,18 @@ async fn list(
     } else {
         None
     };
-    let mut changes =
-        facts_changed(&mut conn, rows.iter().filter_map(|row| row.publication_version).collect())
-            .await?;
+    let mut changes = count_changed_facts(
+        &mut conn,
+        rows.iter().filter_map(|row| row.publication_version).collect(),
+    )
+    .await?;
     let mut view = |row: Row| {
         let facts = row
             .publication_version
             .and_then(|version| changes.remove(&version))
             .unwrap_or_default();
         HistoryView {
-            words: words(&row, &facts),
+            words: describe(&row, &facts),
             id: row.id,
             at: row.at,
             event: row.event,
@@ -196,9 +198,9 @@ async fn list(
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
-/// What a publication changed, accounts aside.
+/// The numbers of facts that a publication changed, except accounts.
 #[derive(Debug, Default)]
-struct Facts {
+struct FactCounts {
     lines_added: i64,
     lines_changed: i64,
     lines_removed: i64,
@@ -207,13 +209,12 @@ struct Facts {
     others_removed: i64,
 }
 
-/// What each of the versions changed, accounts aside: a campaign has thousands of lines, but may
-/// have millions of accounts, and how many of these came or went follows from the publication's own
-/// totals.
-async fn facts_changed(
+/// Counts the changed facts of each version, except accounts. A campaign may have millions of
+/// accounts, whose number follows from the totals of the publication.
+async fn count_changed_facts(
     conn: &mut AsyncPgConnection,
     versions: Vec<i64>,
-) -> QueryResult<HashMap<i64, Facts>> {
+) -> QueryResult<HashMap<i64, FactCounts>> {
     #[derive(QueryableByName)]
     struct Counted {
         #[diesel(sql_type = BigInt)]
@@ -229,7 +230,7 @@ async fn facts_changed(
         WHERE version = ANY($1) AND kind <> 'ACCOUNT' GROUP BY version, kind, change";
     let counted: Vec<Counted> =
         diesel::sql_query(query).bind::<Array<BigInt>, _>(versions).load(conn).await?;
-    let mut changes: HashMap<i64, Facts> = HashMap::new();
+    let mut changes: HashMap<i64, FactCounts> = HashMap::new();
     for Counted { version, kind, change, count } in counted {
         let facts = changes.entry(version).or_default();
         let is_line = matches!(kind.as_str(), "PRICE_LINE" | "DISCOUNT_LINE");
@@ -246,8 +247,8 @@ async fn facts_changed(
     Ok(changes)
 }
 
-/// The event in words.
-fn words(row: &Row, facts: &Facts) -> String {
+/// Returns the description of an event.
+fn describe(row: &Row, facts: &FactCounts) -> String {
     let accounts =
         |all: i64, lines: i64, others: i64| all.saturating_sub(lines).saturating_sub(others).max(0);
     let joined = accounts(row.added, facts.lines_added, facts.others_added);
@@ -256,15 +257,15 @@ fn words(row: &Row, facts: &Facts) -> String {
         HistoryEvent::Activation => {
             format!(
                 "activated: {}, {}",
-                counted(joined, "account"),
-                counted(facts.lines_added, "line")
+                format_count(joined, "account"),
+                format_count(facts.lines_added, "line")
             )
         }
         HistoryEvent::Deactivation => {
             format!(
                 "deactivated: {}, {}",
-                counted(left, "account"),
-                counted(facts.lines_removed, "line")
+                format_count(left, "account"),
+                format_count(facts.lines_removed, "line")
             )
         }
         HistoryEvent::Change => {
@@ -276,9 +277,10 @@ fn words(row: &Row, facts: &Facts) -> String {
                 (facts.lines_removed, "line", "removed"),
             ];
             let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
-            let mut parts: Vec<String> =
-                parts.map(|(count, what, how)| format!("{} {how}", counted(count, what))).collect();
-            // Beside its lines a campaign has one fact: its dates.
+            let mut parts: Vec<String> = parts
+                .map(|(count, what, how)| format!("{} {how}", format_count(count, what)))
+                .collect();
+            // Apart from its lines a campaign has one fact: its dates.
             if facts.others_changed > 0 {
                 parts.push("dates changed".to_owned());
             }
@@ -291,8 +293,8 @@ fn words(row: &Row, facts: &Facts) -> String {
     }
 }
 
-/// A number of things: `1 line`, `1,200 accounts`.
-fn counted(count: i64, what: &str) -> String {
+/// Formats a number of things: `1 line`, `1,200 accounts`.
+fn format_count(count: i64, what: &str) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -311,10 +313,10 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        assert_eq!(counted(0, "line"), "0 lines");
-        assert_eq!(counted(1, "line"), "1 line");
-        assert_eq!(counted(999, "line"), "999 lines");
-        assert_eq!(counted(1_200, "account"), "1,200 accounts");
-        assert_eq!(counted(1_234_567, "account"), "1,234,567 accounts");
+        assert_eq!(format_count(0, "line"), "0 lines");
+        assert_eq!(format_count(1, "line"), "1 line");
+        assert_eq!(format_count(999, "line"), "999 lines");
+        assert_eq!(format_count(1_200, "account"), "1,200 accounts");
+        assert_eq!(format_count(1_234_567, "account"), "1,234,567 accounts");
     }
 }

@@ -1,5 +1,4 @@
-//! What came of a campaign, in figures. Every figure is defined in docs/statistics.md; the names
-//! here are those of that table.
+//! The figures of a campaign. `docs/statistics.md` defines every figure under the names used here.
 
 mod history;
 mod query;
@@ -30,18 +29,18 @@ pub fn mount(routes: &mut Routes) {
 }
 
 text_enum! {
-    /// By what the figures are told apart.
+    /// The criterion by which figures are grouped.
     GroupBy {
-        /// By the month in which it happened.
+        /// By the month of the event.
         Month = "month",
-        /// By the segment by which the account came into the campaign.
+        /// By the segment through which the account joined the campaign.
         Segment = "segment",
         /// By the salesperson in charge.
         Salesperson = "salesperson",
     }
 }
 
-/// A sum or a quotient of amounts: it may be negative, and longer than any one amount.
+/// A sum or quotient of amounts. It may be negative and may have more digits than an amount.
 #[derive(
     Debug,
     Clone,
@@ -52,14 +51,19 @@ text_enum! {
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,10})?$", max_length = 100, example = "1094.4")]
+#[schema(
+    value_type = String,
+    pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,10})?$",
+    max_length = 100,
+    example = "1094.4"
+)]
 pub struct Figure(String);
 
 impl Figure {
-    /// Takes a figure as the database writes it.
+    /// Parses a figure as the database formats it.
     ///
     /// # Errors
-    /// When it is no number.
+    /// When it is not a decimal.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let has_form =
             text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
@@ -83,73 +87,74 @@ stored_as!(Figure, SqlText, String, |figure: &Figure| figure.0.clone(), |stored:
     Figure::parse(&stored).map_err(Into::into)
 });
 
-/// The figures of a campaign, or of a part of it.
+/// The figures of a campaign, or of one group.
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[schema(as = CampaignFigures)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
-    /// Interactions that were targets.
+    /// Number of interactions that were targets.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
     pub contacts_targeted: i64,
-    /// Interactions that were responses.
+    /// Number of interactions that were responses.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 18)]
     pub contacts_responded: i64,
-    /// Contacts that were targets at least once.
+    /// Number of contacts that were targets at least once.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 100)]
     pub distinct_contacts_targeted: i64,
-    /// Contacts that responded at least once.
+    /// Number of contacts that responded at least once.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 15)]
     pub distinct_contacts_responded: i64,
     /// Responses in percent of targets; null without targets.
     #[diesel(sql_type = Nullable<SqlText>)]
     pub response_rate: Option<Figure>,
-    /// What the interactions cost, in local currency.
+    /// The total cost of the interactions, in local currency.
     #[diesel(sql_type = SqlText)]
     pub cost: Figure,
-    /// How long they took, in minutes.
+    /// The total duration of the interactions, in minutes.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1800)]
     pub duration: i64,
     /// Cost per response, in local currency; null without responses.
     #[diesel(sql_type = Nullable<SqlText>)]
     pub cost_per_response: Option<Figure>,
-    /// Tasks that are not closed.
+    /// Number of tasks that are not closed.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 3)]
     pub tasks_open: i64,
-    /// Tasks that are closed.
+    /// Number of tasks that are closed.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 9)]
     pub tasks_closed: i64,
-    /// The opportunities.
+    /// The figures of the opportunities.
     #[diesel(embed)]
     pub opportunities: OpportunityFigures,
-    /// Sales lines owed to the campaign, invoices and credit memos alike.
+    /// Number of sales lines attributed to the campaign, including credit memos.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 240)]
     pub sales_lines: i64,
-    /// What they came to without tax, in local currency.
+    /// The total amount of these lines without tax, in local currency.
     #[diesel(sql_type = SqlText)]
     pub sales_amount: Figure,
-    /// The discounts of the campaign on them, in local currency.
+    /// The total discount that the campaign granted on these lines, in local currency.
     #[diesel(sql_type = SqlText)]
     pub discount_given: Figure,
-    /// Accounts that bought and did not give everything back.
+    /// Number of accounts that bought and did not return everything.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 60)]
     pub customers_who_bought: i64,
-    /// Sales lines of which it is known what the item cost.
+    /// Number of sales lines whose item had a unit cost.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 240)]
     pub sales_lines_with_cost: i64,
-    /// Amount less cost of those lines, in local currency; null if there are none.
+    /// The total amount less cost of the lines with cost, in local currency; null if there are
+    /// none.
     #[diesel(sql_type = Nullable<SqlText>)]
     pub margin: Option<Figure>,
-    /// Margin less cost of the interactions, in percent of that cost; null without either.
+    /// Margin less cost of the interactions, in percent of that cost; null if either is missing.
     #[diesel(sql_type = Nullable<SqlText>)]
     pub return_on_cost: Option<Figure>,
 }
@@ -158,34 +163,34 @@ pub struct Figures {
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OpportunityFigures {
-    /// How many there are.
+    /// The number of opportunities.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 4)]
     pub number: i64,
-    /// The sum of their values, in local currency.
+    /// The sum of their estimated values, in local currency.
     #[diesel(sql_type = SqlText)]
     pub estimated_value: Figure,
-    /// The sum of their values, each by its chance, in local currency.
+    /// The sum of their estimated values, weighted by their chances, in local currency.
     #[diesel(sql_type = SqlText)]
     pub weighted_value: Figure,
 }
 
-/// A part of a campaign's figures.
+/// A group of a campaign's figures.
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[schema(as = CampaignFiguresGroup)]
 #[serde(rename_all = "camelCase")]
 pub struct Group {
-    /// The month (`2031-05`), segment number or salesperson code; null for what has none.
+    /// The month (`2031-05`), segment number or salesperson code; null for records without one.
     #[diesel(sql_type = Nullable<SqlText>)]
     #[schema(max_length = 50, example = "2031-05")]
     pub key: Option<String>,
-    /// Its figures.
+    /// The figures of the group.
     #[serde(flatten)]
     #[diesel(embed)]
     pub figures: Figures,
 }
 
-/// What came of a campaign.
+/// The statistics of a campaign.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CampaignStatistics)]
 #[serde(rename_all = "camelCase")]
@@ -195,27 +200,33 @@ pub struct Statistics {
     /// The figures of the whole campaign.
     #[serde(flatten)]
     pub figures: Figures,
-    /// By what `groups` are told apart; null if nobody asked for groups.
+    /// The criterion of `groups`; null if no groups were requested.
     #[schema(example = "month")]
     pub group_by: Option<GroupBy>,
-    /// The figures of its parts in the order of their keys, those without key first. Distinct
-    /// figures of parts may add up to more than the whole's.
+    /// The groups in the order of their keys, the one without key first. Distinct figures of groups
+    /// may add up to more than those of the whole campaign.
     #[schema(max_items = 10000)]
     pub groups: Vec<Group>,
 }
 
 /// Get the statistics of a campaign
 ///
-/// docs/statistics.md defines every figure. What is canceled does not count. With `groupBy` also by
-/// month, by segment or by salesperson.
+/// Returns the figures of a campaign, as defined in `docs/statistics.md`. Canceled records do not
+/// count. With `groupBy` the answer also has the figures by month, segment or salesperson.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/statistics",
     operation_id = "get_campaign_statistics",
     tag = "Results",
     params(
-        ("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-        ("groupBy" = Option<GroupBy>, Query, description = "By what the figures are told apart, beside those of the whole."),
+        (
+            "campaign" = String, Path, description = "The campaign's id or number.",
+            min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+        ),
+        (
+            "groupBy" = Option<GroupBy>, Query,
+            description = "The criterion of the groups, in addition to the whole campaign."
+        ),
     ),
     responses((status = 200, description = "The figures.", body = Statistics))
 )]
