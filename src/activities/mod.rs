@@ -1,5 +1,5 @@
-//! Activities: templates of dated steps, such as what has to be done around a trade fair. Applied
-//! to a campaign, each step becomes a task.
+//! Activities: templates of dated steps, such as the work around a trade fair. Applied to a
+//! campaign, each step becomes a task.
 
 mod of_campaign;
 
@@ -27,51 +27,53 @@ use crate::platform::unit_of_work::UnitOfWork;
 use crate::tasks::TaskPriority;
 use crate::values::{Key, Reference, Text};
 
-/// The most steps of one activity.
+/// The maximum number of steps of an activity.
 const MAX_STEPS: usize = 100;
-/// How far from its date an activity reaches, in days.
-const FARTHEST_OFFSET: i32 = 3_650;
+/// The maximum distance of a step from the date of its activity, in days.
+const MAX_OFFSET_DAYS: i32 = 3_650;
 
-/// A step of an activity: a task to be.
+/// A step of an activity, which becomes a task.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = activity_steps, check_for_backend(Pg))]
 pub struct ActivityStep {
-    /// What kind of task it is, a code of the user's own: call, meeting, letter.
+    /// The type of the task, a free code: call, meeting, letter.
     #[deserr(default, rename = "type")]
     #[serde(rename = "type")]
     pub type_: Option<Key>,
-    /// What has to be done.
+    /// A short description of the work.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// How urgent it is.
+    /// The priority.
     #[deserr(default = TaskPriority::Normal)]
     #[schema(default = "NORMAL", required = false, example = "HIGH")]
     pub priority: TaskPriority,
-    /// How many days after the activity's date it is due; before it, if negative.
+    /// The number of days from the activity's date to the due date; negative before the date.
     #[deserr(default)]
     #[serde(default)]
     #[schema(minimum = -3650, maximum = 3650, default = 0, example = -14)]
     pub offset_days: i32,
 }
 
-/// What a client says about an activity.
+/// The writable fields of an activity.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = ActivityWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivityWrite {
-    /// The code, by which it is applied.
+    /// The code that identifies the activity.
     #[deserr(default)]
     pub code: Option<Key>,
-    /// What it is for.
+    /// A short description.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// The steps, in the order in which they are shown. The list replaces the one that stands.
-    #[schema(min_items = 1, max_items = 100, example = json!([{"type": "LETTER", "description": "Invite", "priority": "HIGH", "offsetDays": -14}]))]
+    /// The steps in display order. A write replaces the whole list.
+    #[schema(min_items = 1, max_items = 100, example = json!([
+        {"type": "LETTER", "description": "Invite", "priority": "HIGH", "offsetDays": -14}
+    ]))]
     pub steps: Vec<ActivityStep>,
 }
 
@@ -83,12 +85,14 @@ pub struct ActivityView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which it is applied.
+    /// The code that identifies the activity.
     pub code: Key,
-    /// What it is for.
+    /// A short description.
     pub description: Text<100>,
     /// The steps.
-    #[schema(min_items = 1, max_items = 100, example = json!([{"type": "LETTER", "description": "Invite", "priority": "HIGH", "offsetDays": -14}]))]
+    #[schema(min_items = 1, max_items = 100, example = json!([
+        {"type": "LETTER", "description": "Invite", "priority": "HIGH", "offsetDays": -14}
+    ]))]
     pub steps: Vec<ActivityStep>,
 }
 
@@ -178,7 +182,7 @@ impl Resource for Activities {
         Ok(ids_of(codes, known))
     }
 
-    // Nothing is touched: no price depends on an activity.
+    // No changed keys are recorded, since no price depends on an activity.
     async fn save(
         work: &mut UnitOfWork,
         (): &(),
@@ -187,7 +191,7 @@ impl Resource for Activities {
     ) -> Result<(), SaveError> {
         use activities as t;
         let conn = &mut *work.conn;
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        // One order everywhere prevents deadlocks between concurrent batches.
         let mut rows: Vec<&RowWrite<ActivityWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows
@@ -241,18 +245,18 @@ impl Resource for Activities {
             let detail = format!("an activity has 1 to {MAX_STEPS} steps, not {count}");
             return vec![FieldError::new("/steps", code, detail)];
         }
-        let far =
-            |step: &ActivityStep| !(-FARTHEST_OFFSET..=FARTHEST_OFFSET).contains(&step.offset_days);
+        let out_of_bounds =
+            |step: &ActivityStep| !(-MAX_OFFSET_DAYS..=MAX_OFFSET_DAYS).contains(&step.offset_days);
         let error = |(at, _)| {
             let detail =
-                format!("a step lies at most {FARTHEST_OFFSET} days before or after the date");
+                format!("a step lies at most {MAX_OFFSET_DAYS} days before or after the date");
             FieldError::new(format!("/steps/{at}/offsetDays"), FieldCode::OutOfRange, detail)
         };
-        write.steps.iter().enumerate().filter(|(_, step)| far(step)).map(error).collect()
+        write.steps.iter().enumerate().filter(|(_, step)| out_of_bounds(step)).map(error).collect()
     }
 }
 
-/// Makes the steps of the rows those that the writes want.
+/// Replaces the steps of the rows' activities.
 async fn save_steps(
     conn: &mut AsyncPgConnection,
     rows: &[&RowWrite<ActivityWrite>],
@@ -260,8 +264,8 @@ async fn save_steps(
     use activity_steps as t;
     let codes: Vec<&Key> = rows.iter().filter_map(|row| row.write.code.as_ref()).collect();
     diesel::delete(t::table.filter(t::activity_code.eq_any(&codes))).execute(conn).await?;
-    // As columns: a thousand activities may have more steps than one statement has places for bound
-    // values.
+    // Steps are bound as columns. A batch may have more of them than a statement can have bound
+    // parameters.
     let (mut activities, mut positions, mut types) = (Vec::new(), Vec::new(), Vec::new());
     let (mut descriptions, mut priorities, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
     for write in rows.iter().map(|row| &row.write) {
@@ -275,7 +279,8 @@ async fn save_steps(
         }
     }
     diesel::sql_query(
-        "INSERT INTO activity_steps (activity_code, position, type, description, priority, offset_days) \
+        "INSERT INTO activity_steps (activity_code, position, type, description, priority, \
+         offset_days) \
          SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
     )
     .bind::<Array<SqlText>, _>(activities)
@@ -289,7 +294,7 @@ async fn save_steps(
     Ok(())
 }
 
-/// The rows with their steps.
+/// Builds the views of rows, with their steps.
 async fn views(
     conn: &mut AsyncPgConnection,
     rows: Vec<(Uuid, Key, Text<100>)>,

@@ -1,4 +1,4 @@
-//! Applying an activity to a campaign: all its tasks, or none.
+//! Application of an activity to a campaign, which creates all of its tasks or none.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -18,25 +18,27 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{Resource, RowWrite, Scope, checked, refusal, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::tasks::{Moment, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
+use crate::tasks::{RequestTime, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
 use crate::values::{Date, Key, Reference};
 
 const PATH: &str = "/v1/campaigns/{campaign}/activities";
 
-/// Which activity, when, and who has to do it.
+/// An application of an activity: the activity, its date, and the assignee.
 #[derive(Debug, Clone, Deserr, ToSchema)]
-#[schema(as = CampaignActivityWrite, example = json!({"code": "FAIR", "date": "2031-05-15", "teamCode": "NORTH"}))]
+#[schema(as = CampaignActivityWrite, example = json!({
+    "code": "FAIR", "date": "2031-05-15", "teamCode": "NORTH"
+}))]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct CampaignActivityWrite {
-    /// The activity.
+    /// The code of the activity.
     pub code: Key,
-    /// The date from which its steps are reckoned.
+    /// The date from which the offsets of the steps are counted.
     pub date: Date,
-    /// The salesperson who has to do it all; either this or `teamCode` is given.
+    /// The salesperson who does all tasks; exactly one of this and `teamCode` is required.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// The team that has to do it all.
+    /// The team that does all tasks.
     #[deserr(default)]
     pub team_code: Option<Key>,
 }
@@ -50,59 +52,72 @@ pub fn mount_campaign_activities(routes: &mut Routes) {
         .operation_id(Some("create_campaign_activity"))
         .tag(Tasks::NAMES.tag)
         .summary(Some("Apply an activity to a campaign"))
-        .description(Some("Creates a task of each step, all or none, and answers with them in the order of the steps."))
+        .description(Some(
+            "Creates a task for each step, all or none, and returns the tasks in the order of the \
+             steps.",
+        ))
         .parameters(Some(parameters))
-        .request_body(Some(json_body("Which activity, when and for whom.", CampaignActivityWrite::name())))
+        .request_body(Some(json_body(
+            "The activity, its date and the assignee.",
+            CampaignActivityWrite::name(),
+        )))
         .response("201", json_response("The tasks.", "TaskPage".into()))
         .build();
     routes.operation(HttpMethod::Post, PATH, operation, create);
 }
 
-/// `POST`: creates the tasks.
+/// Handles `POST`: creates the tasks.
 async fn create(
     request: HttpRequest,
     call: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
-    let wanted: CampaignActivityWrite = call.json()?;
-    database.transact(&call, async |work| apply(work, &request, &wanted).await).await
+    let application: CampaignActivityWrite = call.json()?;
+    database.transact(&call, async |work| apply(work, &request, &application).await).await
 }
 
 async fn apply(
     work: &mut UnitOfWork,
     request: &HttpRequest,
-    wanted: &CampaignActivityWrite,
+    application: &CampaignActivityWrite,
 ) -> Result<ApiResponse, Problem> {
     let campaign = OfCampaign::find(request, &mut work.conn).await?;
-    let moment = Moment::find(request, &mut work.conn).await?;
-    let (salesperson, team) = (wanted.salesperson_code.as_ref(), wanted.team_code.as_ref());
-    // Locked, so that it neither changes nor goes before its tasks are there.
+    let time = RequestTime::find(request, &mut work.conn).await?;
+    let (salesperson, team) =
+        (application.salesperson_code.as_ref(), application.team_code.as_ref());
+    // The lock keeps the activity from being changed or deleted before its tasks exist.
     let activity =
-        Activities::find(&mut work.conn, &(), &Reference::Key(wanted.code.clone()), true).await?;
+        Activities::find(&mut work.conn, &(), &Reference::Key(application.code.clone()), true)
+            .await?;
     let mut errors: Vec<FieldError> = assignee_error(salesperson, team).into_iter().collect();
-    let drafts = match &activity {
-        Some(activity) => drafts(&campaign.number, activity, wanted).unwrap_or_else(|error| {
-            errors.push(error);
-            Vec::new()
-        }),
+    let task_rows = match &activity {
+        Some(activity) => {
+            task_rows(&campaign.number, activity, application).unwrap_or_else(|error| {
+                errors.push(error);
+                Vec::new()
+            })
+        }
         None => Vec::new(),
     };
     if activity.is_none() || !errors.is_empty() {
-        let activity = named("/code", ReferenceKind::Activity, Some(&wanted.code));
+        let activity = named("/code", ReferenceKind::Activity, Some(&application.code));
         let references: Vec<_> = activity.into_iter().chain(assignee(salesperson, team)).collect();
         errors.extend(constraints::missing(&mut work.conn, &references).await?);
     }
     checked(errors)?;
     let created = work
-        .savepoint(async |work| create_of_activity(work, &moment, &wanted.code, &drafts).await)
+        .savepoint(async |work| {
+            create_of_activity(work, &time, &application.code, &task_rows).await
+        })
         .await;
-    match (created, drafts.first()) {
+    match (created, task_rows.first()) {
         (Ok(tasks), _) => {
             let rows = tasks.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
             ApiResponse::json(StatusCode::CREATED, &json!({ "value": rows }))
         }
-        // The tasks are alike in all that can be refused, so the first one speaks for them.
+        // The tasks can be refused only for properties that they share, so the first one represents
+        // all.
         (Err(error), Some(first)) => {
             Err(refusal::<Tasks>(work, error, &first.write, first.id).await?)
         }
@@ -110,14 +125,14 @@ async fn apply(
     }
 }
 
-/// A task of each step, or the error that one of them lies beyond the calendar.
-fn drafts(
+/// Returns a task for each step, or the error of a step outside the calendar.
+fn task_rows(
     campaign: &Key,
     activity: &ActivityView,
-    wanted: &CampaignActivityWrite,
+    application: &CampaignActivityWrite,
 ) -> Result<Vec<RowWrite<TaskWrite>>, FieldError> {
-    let draft = |step: &super::ActivityStep| {
-        let date = wanted.date.plus_days(i64::from(step.offset_days)).ok_or_else(|| {
+    let task_row = |step: &super::ActivityStep| {
+        let date = application.date.plus_days(i64::from(step.offset_days)).ok_or_else(|| {
             let detail =
                 format!("a step {} days from this date lies beyond the calendar", step.offset_days);
             FieldError::new("/date", FieldCode::OutOfRange, detail)
@@ -125,8 +140,8 @@ fn drafts(
         let write = TaskWrite {
             campaign_number: campaign.clone(),
             contact_number: None,
-            salesperson_code: wanted.salesperson_code.clone(),
-            team_code: wanted.team_code.clone(),
+            salesperson_code: application.salesperson_code.clone(),
+            team_code: application.team_code.clone(),
             type_: step.type_.clone(),
             description: step.description.clone(),
             date,
@@ -138,5 +153,5 @@ fn drafts(
         };
         Ok(RowWrite { id: Uuid::now_v7(), write })
     };
-    activity.steps.iter().map(draft).collect()
+    activity.steps.iter().map(task_row).collect()
 }

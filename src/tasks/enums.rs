@@ -1,4 +1,4 @@
-//! The fixed words of tasks, and when a recurring task comes again.
+//! The enumerations of tasks, and the recurrence of tasks.
 
 use deserr::Deserr;
 use serde::Serialize;
@@ -10,85 +10,86 @@ use crate::values::Date;
 use crate::values::wire::text_enum;
 
 text_enum! {
-    /// How urgent a task is.
+    /// The priority of a task.
     TaskPriority {
-        /// It can wait.
+        /// Low priority.
         Low = "LOW",
-        /// As usual.
+        /// Normal priority.
         Normal = "NORMAL",
-        /// Before others.
+        /// High priority.
         High = "HIGH",
     }
 }
 
 text_enum! {
-    /// How far a task is.
+    /// The progress of a task.
     TaskState {
-        /// Nobody has begun.
+        /// Work has not started.
         NotStarted = "NOT_STARTED",
-        /// Somebody is at it.
+        /// Work has started.
         InProgress = "IN_PROGRESS",
-        /// It is done, and closed.
+        /// The task is done and closed.
         Completed = "COMPLETED",
-        /// It waits for somebody else.
+        /// The task waits for somebody else.
         Waiting = "WAITING",
-        /// It was put off.
+        /// The task was postponed.
         Postponed = "POSTPONED",
     }
 }
 
 text_enum! {
-    /// What the interval of a recurring task counts.
+    /// The unit of a recurrence interval.
     RecurrenceUnit {
         /// Days.
         Days = "DAYS",
         /// Weeks of seven days.
         Weeks = "WEEKS",
-        /// Months; a day that a month does not have is its last one.
+        /// Months. In a month without that day, the last day is taken.
         Months = "MONTHS",
     }
 }
 
 text_enum! {
-    /// From which day on the interval of a recurring task is counted.
+    /// The day from which a recurrence interval is counted.
     RecurrenceFrom {
-        /// From the date of the task that is closed.
+        /// The date of the closed task.
         DueDate = "DUE_DATE",
-        /// From the day on which it is closed.
+        /// The day on which the task is closed.
         ClosingDate = "CLOSING_DATE",
     }
 }
 
-/// The longest interval, in its unit.
+/// The maximum interval, in its unit.
 const MAX_INTERVAL: i32 = 999;
 
-/// How a task comes again: closing it creates the next one.
+/// The recurrence of a task: closing the task creates the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr, Serialize, ToSchema)]
 #[schema(as = TaskRecurrence)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Recurrence {
-    /// After how many of the unit it comes again.
+    /// The number of units between two tasks.
     #[schema(minimum = 1, maximum = 999, example = 2)]
     pub interval: i32,
-    /// What the interval counts.
+    /// The unit of the interval.
     #[schema(example = "WEEKS")]
     pub unit: RecurrenceUnit,
-    /// From which day on it is counted.
+    /// The day from which the interval is counted.
     #[schema(example = "DUE_DATE")]
     pub from: RecurrenceFrom,
 }
 
 impl Recurrence {
-    /// The rule that it breaks, if it does.
+    /// Returns an error if the interval is outside its bounds.
     pub(super) fn rule(self) -> Option<FieldError> {
         let detail = format!("an interval lies between 1 and {MAX_INTERVAL}");
-        let out = !(1..=MAX_INTERVAL).contains(&self.interval);
-        out.then(|| FieldError::new("/recurrence/interval", FieldCode::OutOfRange, detail))
+        let is_out_of_bounds = !(1..=MAX_INTERVAL).contains(&self.interval);
+        is_out_of_bounds
+            .then(|| FieldError::new("/recurrence/interval", FieldCode::OutOfRange, detail))
     }
 
-    /// The date of the task after the one that was due and is closed on these days; none where the
-    /// calendar ends before.
+    /// Returns the date of the next task, given the due date and the closing date. Returns `None`
+    /// if it exceeds the calendar.
     pub(super) fn next(self, due: Date, closing: Date) -> Option<Date> {
         let base = match self.from {
             RecurrenceFrom::DueDate => due,
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_task_comes_an_interval_after_its_base() {
+    fn next_date_is_one_interval_after_its_base() {
         let date = |text| Date::parse(text).unwrap();
         let (due, closing) = (date("2031-01-31"), date("2031-02-10"));
         for (interval, unit, from, next) in [

@@ -1,7 +1,7 @@
-//! Tasks: what a salesperson or a team has to do for a campaign, and when.
+//! Tasks of salespeople and teams for a campaign, due on a date.
 //!
-//! A task is *closed* when it is done; its state is `COMPLETED` then and at no other time, so
-//! either word closes it. Closing a recurring task creates the next one in the same transaction.
+//! A task is *closed* exactly while its state is `COMPLETED`, so setting either closes it. Closing
+//! a recurring task creates the next one in the same transaction.
 
 mod enums;
 
@@ -30,55 +30,56 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Date, Key, Reference, Text, TimeOfDay};
 
-/// What a client says about a task.
+/// The writable fields of a task.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = TaskWrite, example = json!({
-    "campaignNumber": "CP0001", "contactNumber": "CT000001", "salespersonCode": "PB", "type": "CALL",
-    "description": "Ask what they thought of the fair", "date": "2031-05-15", "startingTime": "14:30", "priority": "HIGH",
+    "campaignNumber": "CP0001", "contactNumber": "CT000001", "salespersonCode": "PB",
+    "type": "CALL", "description": "Ask what they thought of the fair", "date": "2031-05-15",
+    "startingTime": "14:30", "priority": "HIGH",
     "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}
 }))]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskWrite {
-    /// The campaign it is for.
+    /// The campaign of the task.
     pub campaign_number: Key,
-    /// The contact it is about.
+    /// The contact that the task concerns.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The salesperson who has to do it; either this or `teamCode` is given.
+    /// The salesperson who does the task; exactly one of this and `teamCode` is required.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// The team that has to do it.
+    /// The team that does the task.
     #[deserr(default)]
     pub team_code: Option<Key>,
-    /// What kind of task it is, a code of the user's own: call, meeting, letter.
+    /// The type of the task, a free code: call, meeting, letter.
     #[deserr(default, rename = "type")]
     #[serde(rename = "type")]
     pub type_: Option<Key>,
-    /// What has to be done.
+    /// A short description of the work.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// The day on which it is due.
+    /// The day on which the task is due.
     pub date: Date,
-    /// When it begins on that day.
+    /// The time at which it starts on that day.
     #[deserr(default)]
     pub starting_time: Option<TimeOfDay>,
-    /// How urgent it is.
+    /// The priority.
     #[deserr(default = TaskPriority::Normal)]
     #[schema(default = "NORMAL", required = false, example = "HIGH")]
     pub priority: TaskPriority,
-    /// How far it is. Absent: `COMPLETED` if `closed` is true, else `NOT_STARTED`. `COMPLETED`
-    /// closes the task.
+    /// The progress. If absent, it is `COMPLETED` if `closed` is true, else `NOT_STARTED`.
+    /// `COMPLETED` closes the task.
     #[deserr(default)]
     #[schema(example = "IN_PROGRESS")]
     pub state: Option<TaskState>,
-    /// Whether it is done. Closing makes the state `COMPLETED`. A closed task is opened again by
-    /// `false` and another state.
+    /// True if the task is done. Closing sets the state to `COMPLETED`. To reopen a closed task,
+    /// send `false` and another state.
     #[deserr(default)]
     #[schema(example = false)]
     pub closed: Option<bool>,
-    /// How it comes again: closing it creates the next one.
+    /// The recurrence: closing the task creates the next one.
     #[deserr(default)]
     pub recurrence: Option<Recurrence>,
 }
@@ -91,45 +92,46 @@ pub struct TaskView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The campaign it is for.
+    /// The campaign of the task.
     pub campaign_number: Key,
-    /// The contact it is about.
+    /// The contact that the task concerns.
     pub contact_number: Option<Key>,
-    /// The salesperson who has to do it; null if a team has to.
+    /// The salesperson who does the task; null if a team does.
     pub salesperson_code: Option<Key>,
-    /// The team that has to do it; null if a salesperson has to.
+    /// The team that does the task; null if a salesperson does.
     pub team_code: Option<Key>,
-    /// What kind of task it is, a code of the user's own.
+    /// The type of the task, a free code.
     #[serde(rename = "type")]
     pub type_: Option<Key>,
-    /// What has to be done.
+    /// A short description of the work.
     pub description: Text<100>,
-    /// The day on which it is due.
+    /// The day on which the task is due.
     pub date: Date,
-    /// When it begins on that day.
+    /// The time at which it starts on that day.
     pub starting_time: Option<TimeOfDay>,
-    /// How urgent it is.
+    /// The priority.
     #[schema(example = "HIGH")]
     pub priority: TaskPriority,
-    /// How far it is.
+    /// The progress.
     #[schema(example = "IN_PROGRESS")]
     pub state: TaskState,
-    /// Whether it is done.
+    /// True if the task is done.
     #[schema(example = false)]
     pub closed: bool,
-    /// When it was closed; null while it is open.
+    /// The time at which it was closed; null while it is open.
     #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
     pub closed_at: Option<DateTime<Utc>>,
-    /// How it comes again; null: it does not.
+    /// The recurrence; null if the task does not recur.
     pub recurrence: Option<Recurrence>,
-    /// The activity whose step it was made of; null if it was not.
+    /// The activity that the task was created from, if any.
     pub activity_code: Option<Key>,
-    /// The task that its closing created; null if it created none, or if that one was deleted.
+    /// The task that was created when this one was closed. Null if there is none, or if it was
+    /// deleted.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000002")]
     pub next_task_id: Option<Uuid>,
 }
 
-/// A task as it is stored.
+/// A task as stored.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = tasks, check_for_backend(Pg))]
 struct TaskRow {
@@ -179,14 +181,14 @@ impl From<TaskRow> for TaskView {
     }
 }
 
-/// The instant at which tasks are read or written, and the company's date then.
+/// The time of the request, and the company's date at that time.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct RequestTime {
     now: DateTime<Utc>,
     today: Date,
 }
 
-impl Scope for Moment {
+impl Scope for RequestTime {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
     async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
@@ -231,13 +233,13 @@ impl Resource for Tasks {
         tie: "id",
     };
     const HOLDERS: &'static [Dependent] = &[];
-    type Scope = Moment;
+    type Scope = RequestTime;
     type Write = TaskWrite;
     type View = TaskView;
 
     async fn list(
         conn: &mut AsyncPgConnection,
-        _: &Moment,
+        _: &RequestTime,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem> {
         let query = tasks::table.select(TaskRow::as_select()).into_boxed();
@@ -252,7 +254,7 @@ impl Resource for Tasks {
 
     async fn count(
         conn: &mut AsyncPgConnection,
-        _: &Moment,
+        _: &RequestTime,
         list: &ListQuery,
     ) -> Result<i64, Problem> {
         Ok(tasks::table
@@ -265,7 +267,7 @@ impl Resource for Tasks {
 
     async fn find(
         conn: &mut AsyncPgConnection,
-        _: &Moment,
+        _: &RequestTime,
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
@@ -281,32 +283,36 @@ impl Resource for Tasks {
 
     async fn existing(
         _: &mut AsyncPgConnection,
-        _: &Moment,
+        _: &RequestTime,
         writes: &[TaskWrite],
     ) -> Result<Vec<Option<Uuid>>, Problem> {
         Ok(vec![None; writes.len()])
     }
 
-    // Nothing is touched: no price depends on a task.
+    // No changed keys are recorded, since no price depends on a task.
     async fn save(
         work: &mut UnitOfWork,
-        moment: &Moment,
+        time: &RequestTime,
         rows: &[RowWrite<TaskWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let mut before = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut work.conn, rows).await?,
+            IfExists::Replace => lock_existing(&mut work.conn, rows).await?,
         };
-        let mut wanted = Vec::new();
+        let mut to_write = Vec::new();
         for RowWrite { id, write } in rows {
-            wanted.extend(rows_of(*id, write, before.remove(id), moment)?);
+            to_write.extend(task_rows(*id, write, before.remove(id), time)?);
         }
-        write(&mut work.conn, &wanted).await?;
+        upsert(&mut work.conn, &to_write).await?;
         Ok(())
     }
 
-    async fn delete(work: &mut UnitOfWork, _: &Moment, view: &Self::View) -> Result<(), SaveError> {
+    async fn delete(
+        work: &mut UnitOfWork,
+        _: &RequestTime,
+        view: &Self::View,
+    ) -> Result<(), SaveError> {
         diesel::delete(tasks::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
@@ -339,7 +345,7 @@ impl Resource for Tasks {
 
     fn set_key(_: &mut TaskWrite, _: Key) {}
 
-    fn rules(write: &TaskWrite, _: &Moment) -> Vec<FieldError> {
+    fn rules(write: &TaskWrite, _: &RequestTime) -> Vec<FieldError> {
         let assignee = assignee_error(write.salesperson_code.as_ref(), write.team_code.as_ref());
         assignee.into_iter().chain(write.recurrence.and_then(Recurrence::rule)).collect()
     }
@@ -356,7 +362,7 @@ impl Resource for Tasks {
     }
 }
 
-/// The error that not exactly one of salesperson and team is given, if so.
+/// Returns an error unless exactly one of salesperson and team is given.
 #[must_use]
 pub fn assignee_error(salesperson: Option<&Key>, team: Option<&Key>) -> Option<FieldError> {
     match (salesperson, team) {
@@ -372,7 +378,7 @@ pub fn assignee_error(salesperson: Option<&Key>, team: Option<&Key>) -> Option<F
     }
 }
 
-/// Salesperson and team as references.
+/// Returns salesperson and team as references.
 pub fn assignee(
     salesperson: Option<&Key>,
     team: Option<&Key>,
@@ -381,8 +387,8 @@ pub fn assignee(
     salesperson.into_iter().chain(named("/teamCode", ReferenceKind::Team, team))
 }
 
-/// The tasks that stand where the rows will, locked until the transaction ends.
-async fn present(
+/// Loads the existing tasks of the rows, locked until the transaction ends.
+async fn lock_existing(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<TaskWrite>],
 ) -> Result<HashMap<Uuid, TaskRow>, diesel::result::Error> {
@@ -393,13 +399,12 @@ async fn present(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The row that a write makes of what stands there, and the next task if that closes a recurring
-/// one.
-fn rows_of(
+/// Returns the row to store, and the next task if the write closes a recurring task.
+fn task_rows(
     id: Uuid,
     write: &TaskWrite,
     before: Option<TaskRow>,
-    moment: &Moment,
+    time: &RequestTime,
 ) -> Result<impl Iterator<Item = TaskRow>, Problem> {
     let closed_at = before.as_ref().and_then(|before| before.closed_at);
     let closed = is_closed(write, closed_at.is_some())?;
@@ -418,7 +423,7 @@ fn rows_of(
         starting_time: write.starting_time,
         priority: write.priority,
         state,
-        closed_at: closed.then(|| closed_at.unwrap_or(moment.now)),
+        closed_at: closed.then(|| closed_at.unwrap_or(time.now)),
         recurrence_interval: recurrence.map(|recurrence| recurrence.interval),
         recurrence_unit: recurrence.map(|recurrence| recurrence.unit),
         recurrence_from: recurrence.map(|recurrence| recurrence.from),
@@ -431,7 +436,7 @@ fn rows_of(
         && row.next_task_id.is_none()
         && let Some(recurrence) = recurrence
     {
-        let date = recurrence.next(row.date, moment.today).ok_or_else(|| {
+        let date = recurrence.next(row.date, time.today).ok_or_else(|| {
             let detail = "the next task would lie beyond the end of the calendar";
             Problem::rule("/recurrence/interval", FieldCode::OutOfRange, detail)
         })?;
@@ -444,8 +449,9 @@ fn rows_of(
     Ok([Some(row), next].into_iter().flatten())
 }
 
-/// Whether a write leaves the task closed, given whether it is so far. Either word closes an open
-/// task; to open a closed one, both have to say so, since a patch of only one leaves them at odds.
+/// Returns whether the task is closed after a write, given whether it was `closed` before. Either
+/// field closes an open task. Reopening requires both, since a patch of one alone contradicts the
+/// other.
 fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
     let completed = write.state.map(|state| state == TaskState::Completed);
     let (by_closed, by_state) = match (write.closed, completed) {
@@ -460,30 +466,31 @@ fn is_closed(write: &TaskWrite, closed: bool) -> Result<bool, Problem> {
     Ok(by_closed || by_state)
 }
 
-/// Creates open tasks of an activity's steps, in one statement; they come back in the order given.
+/// Creates open tasks for the steps of an activity in one statement, and returns them in the order
+/// of the rows.
 ///
 /// # Errors
 /// When the database refuses or fails.
 pub async fn create_of_activity(
     work: &mut UnitOfWork,
-    moment: &Moment,
+    time: &RequestTime,
     activity: &Key,
     rows: &[RowWrite<TaskWrite>],
 ) -> Result<Vec<TaskView>, SaveError> {
-    let mut wanted = Vec::new();
+    let mut to_write = Vec::new();
     for RowWrite { id, write } in rows {
-        wanted.extend(rows_of(*id, write, None, moment)?);
+        to_write.extend(task_rows(*id, write, None, time)?);
     }
-    for row in &mut wanted {
+    for row in &mut to_write {
         row.activity_code = Some(activity.clone());
     }
-    write(&mut work.conn, &wanted).await?;
-    Ok(wanted.into_iter().map(TaskView::from).collect())
+    upsert(&mut work.conn, &to_write).await?;
+    Ok(to_write.into_iter().map(TaskView::from).collect())
 }
 
-/// Writes rows in one statement: a row may name another as its next task, as the foreign key is
+/// Upserts rows in one statement. A row may name another as its next task, since the foreign key is
 /// checked at the end.
-async fn write(
+async fn upsert(
     conn: &mut AsyncPgConnection,
     rows: &[TaskRow],
 ) -> Result<(), diesel::result::Error> {
