@@ -1,6 +1,5 @@
-//! The people who look after contacts, campaigns, segments, tasks and opportunities. That a blocked
-//! one is given nothing new, the database says for all of them (`refuse_blocked_salesperson` in the
-//! migration of tasks).
+//! Salespeople, who are in charge of contacts, campaigns, segments, tasks and opportunities. The
+//! database function `refuse_blocked_salesperson` refuses new assignments to blocked ones.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -20,25 +19,25 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
-/// What a client says about a salesperson.
+/// The writable fields of a salesperson.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = SalespersonWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct SalespersonWrite {
-    /// The code, by which contacts, campaigns and segments name the salesperson.
+    /// The code that contacts, campaigns and segments refer to.
     #[deserr(default)]
     pub code: Option<Key>,
     /// The name.
     #[deserr(default)]
     #[serde(default)]
     pub name: Text<100>,
-    /// The e-mail address, as the ERP has it.
+    /// The e-mail address. Its form is not checked.
     #[deserr(default)]
     #[serde(default)]
     pub email: Text<254>,
-    /// Whether the salesperson can be given nothing new: no contact, campaign, segment, task or
-    /// opportunity. What was given before stays.
+    /// True if nothing new can be assigned to the salesperson: no contact, campaign, segment, task
+    /// or opportunity. Existing assignments stay.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -54,13 +53,13 @@ pub struct SalespersonView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which contacts, campaigns and segments name the salesperson.
+    /// The code that contacts, campaigns and segments refer to.
     pub code: Key,
     /// The name.
     pub name: Text<100>,
-    /// The e-mail address, as the ERP has it.
+    /// The e-mail address. Its form is not checked.
     pub email: Text<254>,
-    /// Whether the salesperson can be given nothing new.
+    /// True if nothing new can be assigned to the salesperson.
     #[schema(example = false)]
     pub blocked: bool,
 }
@@ -185,7 +184,7 @@ impl Resource for Salespeople {
         Ok(ids_of(codes, known))
     }
 
-    // Nothing is touched: no price depends on a salesperson.
+    // No changed keys are recorded, since no price depends on a salesperson.
     async fn save(
         work: &mut UnitOfWork,
         (): &(),

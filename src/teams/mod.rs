@@ -1,4 +1,4 @@
-//! Teams of salespeople, to whom tasks can be given.
+//! Teams of salespeople, to which tasks can be assigned.
 
 use std::collections::HashMap;
 
@@ -20,20 +20,20 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, KeySet, Reference, Text};
 
-/// What a client says about a team.
+/// The writable fields of a team.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = TeamWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct TeamWrite {
-    /// The code, by which tasks name it.
+    /// The code that tasks refer to.
     #[deserr(default)]
     pub code: Option<Key>,
     /// The name.
     #[deserr(default)]
     #[serde(default)]
     pub name: Text<100>,
-    /// The codes of the salespeople in it. The list replaces the one that stands.
+    /// The codes of the salespeople in the team. A write replaces the whole list.
     #[deserr(default)]
     #[serde(default)]
     pub members: KeySet,
@@ -47,11 +47,11 @@ pub struct TeamView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which tasks name it.
+    /// The code that tasks refer to.
     pub code: Key,
     /// The name.
     pub name: Text<100>,
-    /// The codes of the salespeople in it, in their order.
+    /// The codes of the salespeople in the team, in ascending order.
     pub members: KeySet,
 }
 
@@ -147,7 +147,7 @@ impl Resource for Teams {
         Ok(ids_of(codes, known))
     }
 
-    // Nothing is touched: no price depends on a team.
+    // No changed keys are recorded, since no price depends on a team.
     async fn save(
         work: &mut UnitOfWork,
         (): &(),
@@ -155,7 +155,7 @@ impl Resource for Teams {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let conn = &mut *work.conn;
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        // One order everywhere prevents deadlocks between concurrent batches.
         let mut rows: Vec<&RowWrite<TeamWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.code);
         let values: Vec<_> = rows
@@ -230,7 +230,7 @@ impl Resource for Teams {
     }
 }
 
-/// The rows with their members.
+/// Builds the views of rows, with their members.
 async fn views(
     conn: &mut AsyncPgConnection,
     rows: Vec<(Uuid, Key, Text<100>)>,
