@@ -1,4 +1,4 @@
-//! Opportunities: what a contact may buy, how likely it is, and what became of it.
+//! Opportunities: possible sales to contacts, with their value, chance and outcome.
 
 use std::collections::HashMap;
 
@@ -26,66 +26,66 @@ use crate::values::wire::text_enum;
 use crate::values::{Amount, Date, Key, Percent, Reference, Text};
 
 text_enum! {
-    /// Where an opportunity stands.
+    /// The state of an opportunity.
     OpportunityState {
-        /// Nobody has begun.
+        /// Work has not started.
         NotStarted = "NOT_STARTED",
-        /// Somebody is at it.
+        /// Work has started.
         InProgress = "IN_PROGRESS",
         /// The contact bought.
         Won = "WON",
-        /// The contact did not.
+        /// The contact did not buy.
         Lost = "LOST",
     }
 }
 
 impl OpportunityState {
-    /// Whether nothing more is expected.
+    /// Returns whether the state closes the opportunity.
     const fn is_closed(self) -> bool {
         matches!(self, Self::Won | Self::Lost)
     }
 }
 
-/// What a client says about an opportunity.
+/// The writable fields of an opportunity.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = OpportunityWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct OpportunityWrite {
-    /// The number; absent on `POST`: the next of the series.
+    /// The number. If absent on `POST`, the next number of the series is assigned.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// What it is about.
+    /// A short description.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
     /// The contact who may buy.
     pub contact_number: Key,
-    /// The campaign that it came of; `creationDate` lies inside its dates.
+    /// The campaign that led to it. `creationDate` must be within the campaign's dates.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
     /// The salesperson in charge.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// What it is worth if it is won, in local currency.
+    /// The estimated value in local currency, if it is won.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = "0")]
     pub estimated_value: Amount,
-    /// How likely it is won.
+    /// The chance of winning it, in percent.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = "0")]
     pub chance_percent: Percent,
-    /// How far it is, in the user's own words.
+    /// The stage, as free text.
     #[deserr(default)]
     #[serde(default)]
     pub stage: Text<50>,
-    /// Where it stands; `WON` and `LOST` close it.
+    /// The state; `WON` and `LOST` close the opportunity.
     #[deserr(default = OpportunityState::NotStarted)]
     #[schema(default = "NOT_STARTED", required = false, example = "IN_PROGRESS")]
     pub state: OpportunityState,
-    /// When it came up. Absent: as it stands, at first today.
+    /// The date of its creation. If absent, it is unchanged, or today for a new opportunity.
     #[deserr(default)]
     pub creation_date: Option<Date>,
 }
@@ -101,26 +101,26 @@ pub struct OpportunityView {
     pub id: Uuid,
     /// The number.
     pub number: Key,
-    /// What it is about.
+    /// A short description.
     pub description: Text<100>,
     /// The contact who may buy.
     pub contact_number: Key,
-    /// The campaign that it came of.
+    /// The campaign that led to it.
     pub campaign_number: Option<Key>,
     /// The salesperson in charge.
     pub salesperson_code: Option<Key>,
-    /// What it is worth if it is won, in local currency.
+    /// The estimated value in local currency, if it is won.
     pub estimated_value: Amount,
-    /// How likely it is won.
+    /// The chance of winning it, in percent.
     pub chance_percent: Percent,
-    /// How far it is, in the user's own words.
+    /// The stage, as free text.
     pub stage: Text<50>,
-    /// Where it stands.
+    /// The state.
     #[schema(example = "IN_PROGRESS")]
     pub state: OpportunityState,
-    /// When it came up.
+    /// The date of its creation.
     pub creation_date: Date,
-    /// The day on which it was won or lost; null while it is neither.
+    /// The day on which it was won or lost; null while it is open.
     pub closed_date: Option<Date>,
 }
 
@@ -220,7 +220,7 @@ impl Resource for Opportunities {
         Ok(ids_of(numbers, known))
     }
 
-    // Nothing is touched: no price depends on an opportunity.
+    // No changed keys are recorded, since no price depends on an opportunity.
     async fn save(
         work: &mut UnitOfWork,
         today: &Today,
@@ -229,23 +229,22 @@ impl Resource for Opportunities {
     ) -> Result<(), SaveError> {
         let before = match if_exists {
             IfExists::Refuse => HashMap::new(),
-            IfExists::Replace => present(&mut work.conn, rows).await?,
+            IfExists::Replace => lock_existing(&mut work.conn, rows).await?,
         };
-        let dated = dated(rows, &before, today.0.into());
-        let outside = outside_campaign(&mut work.conn, &dated).await?;
+        let dated = with_dates(rows, &before, today.0.into());
+        let date_errors = check_dates(&mut work.conn, &dated).await?;
         let written =
             work.savepoint(async |work| insert(&mut work.conn, &dated, if_exists).await).await;
         match (written, rows) {
-            (Ok(()), _) if outside.is_empty() => Ok(()),
-            (Err(error), [row]) if !outside.is_empty() => {
-                // What the database refuses stands beside the dates, so that everything wrong is
-                // named at once.
+            (Ok(()), _) if date_errors.is_empty() => Ok(()),
+            (Err(error), [row]) if !date_errors.is_empty() => {
+                // The answer names the database's errors and those of the dates together.
                 let mut problem = refusal::<Self>(work, error.into(), &row.write, row.id).await?;
-                problem.errors.extend(outside);
+                problem.errors.extend(date_errors);
                 Err(problem.into())
             }
             (Err(error), _) => Err(error.into()),
-            (Ok(()), _) => Err(Problem::from_errors(outside).into()),
+            (Ok(()), _) => Err(Problem::from_errors(date_errors).into()),
         }
     }
 
@@ -298,9 +297,9 @@ impl Resource for Opportunities {
     }
 }
 
-/// The opportunities that stand where the rows will, locked in the order of their numbers until the
+/// Loads the existing opportunities of the rows, locked in the order of their numbers until the
 /// transaction ends.
-async fn present(
+async fn lock_existing(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<OpportunityWrite>],
 ) -> Result<HashMap<Uuid, OpportunityView>, diesel::result::Error> {
@@ -310,52 +309,52 @@ async fn present(
     Ok(views.into_iter().map(|view: OpportunityView| (view.id, view)).collect())
 }
 
-/// A row to be written, with its dates.
-struct Dated<'a> {
+/// A row to write, with its dates.
+struct DatedRow<'a> {
     row: &'a RowWrite<OpportunityWrite>,
     creation_date: Date,
     closed_date: Option<Date>,
-    /// Whether it comes to its campaign, or to its creation date, by this write.
-    comes_to_campaign: bool,
+    /// True if the write sets the campaign or changes the creation date.
+    is_date_checked: bool,
 }
 
-/// The rows with their dates, in the order of their numbers, so that two batches do not wait for
-/// each other's rows.
-fn dated<'a>(
+/// Returns the rows with their dates. The order of their numbers prevents deadlocks between
+/// concurrent batches.
+fn with_dates<'a>(
     rows: &'a [RowWrite<OpportunityWrite>],
     before: &HashMap<Uuid, OpportunityView>,
     today: Date,
-) -> Vec<Dated<'a>> {
+) -> Vec<DatedRow<'a>> {
     let date = |row: &'a RowWrite<OpportunityWrite>| {
         let before = before.get(&row.id);
         let creation_date =
             row.write.creation_date.or(before.map(|view| view.creation_date)).unwrap_or(today);
         let closed_date = before.and_then(|view| view.closed_date).unwrap_or(today);
-        let stays = before.is_some_and(|view| {
+        let is_unchanged = before.is_some_and(|view| {
             view.campaign_number == row.write.campaign_number && view.creation_date == creation_date
         });
         let closed_date = row.write.state.is_closed().then_some(closed_date);
-        Dated { row, creation_date, closed_date, comes_to_campaign: !stays }
+        DatedRow { row, creation_date, closed_date, is_date_checked: !is_unchanged }
     };
-    let mut dated: Vec<Dated> = rows.iter().map(date).collect();
+    let mut dated: Vec<DatedRow> = rows.iter().map(date).collect();
     dated.sort_by_key(|dated| &dated.row.write.number);
     dated
 }
 
-/// The errors of those that would come to a campaign on a day outside its dates. Nothing is locked
-/// for it: dates that change at the same time change after it, and later changes of a campaign's
-/// dates leave its opportunities alone.
-async fn outside_campaign(
+/// Returns the errors of rows whose new creation date is outside the dates of their campaign.
+/// Campaigns are not locked: a later change of a campaign's dates does not affect its
+/// opportunities.
+async fn check_dates(
     conn: &mut AsyncPgConnection,
-    rows: &[Dated<'_>],
+    rows: &[DatedRow<'_>],
 ) -> Result<Vec<FieldError>, diesel::result::Error> {
-    let coming: Vec<(&Key, Date)> = rows
+    let to_check: Vec<(&Key, Date)> = rows
         .iter()
-        .filter(|dated| dated.comes_to_campaign)
+        .filter(|dated| dated.is_date_checked)
         .filter_map(|dated| Some((dated.row.write.campaign_number.as_ref()?, dated.creation_date)))
         .collect();
     let periods: Vec<(Key, Option<Date>, Option<Date>)> = campaigns::table
-        .filter(campaigns::number.eq_any(coming.iter().map(|(campaign, _)| campaign)))
+        .filter(campaigns::number.eq_any(to_check.iter().map(|(campaign, _)| campaign)))
         .select((campaigns::number, campaigns::starting_date, campaigns::ending_date))
         .load(conn)
         .await?;
@@ -371,18 +370,18 @@ async fn outside_campaign(
         let error = FieldError::new("/creationDate", FieldCode::OutsideCampaign, detail);
         Some(error.param("startingDate", text(start)).param("endingDate", text(end)))
     };
-    Ok(coming.into_iter().filter_map(error).collect())
+    Ok(to_check.into_iter().filter_map(error).collect())
 }
 
 async fn insert(
     conn: &mut AsyncPgConnection,
-    rows: &[Dated<'_>],
+    rows: &[DatedRow<'_>],
     if_exists: IfExists,
 ) -> Result<(), diesel::result::Error> {
     use opportunities as t;
     let values: Vec<_> = rows
         .iter()
-        .map(|Dated { row: RowWrite { id, write }, creation_date, closed_date, .. }| {
+        .map(|DatedRow { row: RowWrite { id, write }, creation_date, closed_date, .. }| {
             (
                 t::id.eq(*id),
                 write.number.as_ref().map(|number| t::number.eq(number)),
