@@ -249,7 +249,7 @@ impl Resource for Activities {
             |step: &ActivityStep| !(-MAX_OFFSET_DAYS..=MAX_OFFSET_DAYS).contains(&step.offset_days);
         let error = |(at, _)| {
             let detail =
-                format!("a step lies at most {MAX_OFFSET_DAYS} days before or after the date");
+                format!("a step has to be at most {MAX_OFFSET_DAYS} days before or after the date");
             FieldError::new(format!("/steps/{at}/offsetDays"), FieldCode::OutOfRange, detail)
         };
         write.steps.iter().enumerate().filter(|(_, step)| out_of_bounds(step)).map(error).collect()

@@ -134,7 +134,7 @@ fn task_rows(
     let task_row = |step: &super::ActivityStep| {
         let date = application.date.plus_days(i64::from(step.offset_days)).ok_or_else(|| {
             let detail =
-                format!("a step {} days from this date lies beyond the calendar", step.offset_days);
+                format!("a step {} days from this date is beyond the calendar", step.offset_days);
             FieldError::new("/date", FieldCode::OutOfRange, detail)
         })?;
         let write = TaskWrite {

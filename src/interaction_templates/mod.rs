@@ -24,7 +24,7 @@ const MAX_DURATION_MINUTES: i32 = 1_000_000;
 /// Returns an error if the duration is outside its bounds.
 #[must_use]
 pub fn duration_error(minutes: i32) -> Option<FieldError> {
-    let detail = format!("has to lie between 0 and {MAX_DURATION_MINUTES} minutes");
+    let detail = format!("has to be between 0 and {MAX_DURATION_MINUTES} minutes");
     let fits = (0..=MAX_DURATION_MINUTES).contains(&minutes);
     (!fits).then(|| FieldError::new("/durationMinutes", FieldCode::OutOfRange, detail))
 }

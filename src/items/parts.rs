@@ -95,7 +95,7 @@ fn check_codes<'a>(
     let mut seen = HashSet::new();
     for (at, code) in codes.enumerate() {
         if !seen.insert(code) {
-            let detail = format!("{code} stands in the list more than once");
+            let detail = format!("{code} is in the list more than once");
             errors.push(FieldError::new(
                 format!("{pointer}/{at}/code"),
                 FieldCode::Duplicate,

@@ -366,7 +366,7 @@ async fn check_dates(
             return None;
         }
         let text = |date: Option<Date>| date.map(|date| date.to_string());
-        let detail = format!("{day} lies outside the dates of {campaign}");
+        let detail = format!("{day} is outside the dates of {campaign}");
         let error = FieldError::new("/creationDate", FieldCode::OutsideCampaign, detail);
         Some(error.param("startingDate", text(start)).param("endingDate", text(end)))
     };

@@ -82,7 +82,7 @@ pub struct Recurrence {
 impl Recurrence {
     /// Returns an error if the interval is outside its bounds.
     pub(super) fn rule(self) -> Option<FieldError> {
-        let detail = format!("an interval lies between 1 and {MAX_INTERVAL}");
+        let detail = format!("an interval has to be between 1 and {MAX_INTERVAL}");
         let is_out_of_bounds = !(1..=MAX_INTERVAL).contains(&self.interval);
         is_out_of_bounds
             .then(|| FieldError::new("/recurrence/interval", FieldCode::OutOfRange, detail))

@@ -437,7 +437,7 @@ fn task_rows(
         && let Some(recurrence) = recurrence
     {
         let date = recurrence.next(row.date, time.today).ok_or_else(|| {
-            let detail = "the next task would lie beyond the end of the calendar";
+            let detail = "the next task would be beyond the end of the calendar";
             Problem::rule("/recurrence/interval", FieldCode::OutOfRange, detail)
         })?;
         let id = Uuid::now_v7();
