@@ -10,7 +10,7 @@ use super::book_view::BookView;
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
 use super::plan::{self, Hypothesis, Plan};
-use super::rules::{self, Occasion};
+use super::rules::{self, Trigger};
 use super::targeting;
 use crate::golden_quotes::{self, GoldenQuoteView};
 use crate::platform::background::background;
@@ -24,27 +24,27 @@ use crate::publication::reader::{self, Lines, ReadError};
 use crate::publication::snapshot::Snapshot;
 use crate::publication::writer::{self, Publication, PublicationKind};
 
-/// At most so many findings of one code are listed; the last one tells how many more there are.
+/// Maximum number of listed findings per code. The last one says how many are not listed.
 const MAX_FINDINGS_PER_CODE: usize = 50;
 
-/// What an activation is asked to do.
+/// The options of an activation.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Order {
+pub(super) struct ActivationOptions {
     pub acknowledged: Acknowledged,
     pub validate_only: bool,
     pub plan_hash: Option<String>,
 }
 
-/// Which warnings are known and accepted.
+/// The warnings that the caller accepts.
 #[derive(Debug, Clone)]
 pub(super) enum Acknowledged {
     All,
-    These(Vec<FindingCode>),
+    Codes(Vec<FindingCode>),
 }
 
 impl Default for Acknowledged {
     fn default() -> Self {
-        Self::These(Vec::new())
+        Self::Codes(Vec::new())
     }
 }
 
@@ -53,42 +53,42 @@ impl Acknowledged {
         !finding.is_error()
             && match self {
                 Self::All => true,
-                Self::These(codes) => codes.contains(&finding.code),
+                Self::Codes(codes) => codes.contains(&finding.code),
             }
     }
 }
 
-/// What an activation came to.
+/// The result of an activation.
 pub(super) struct Outcome {
-    /// The publication: the new one, or the standing one. None when it was only validated.
+    /// The new publication, or the current one if nothing differs. `None` after a mere validation.
     pub publication: Option<Publication>,
-    /// Whether the publication is new.
+    /// True if the publication is new.
     pub is_new: bool,
     pub findings: Vec<Finding>,
     pub plan_hash: String,
-    /// What would change; only when it was only validated.
+    /// The planned changes; only after a mere validation.
     pub plan: Option<Plan>,
 }
 
-/// Validates a locked campaign and, if it may be, publishes it.
+/// Validates a locked campaign and publishes it, unless findings or the options prevent it.
 pub(super) async fn activate(
     work: &mut UnitOfWork,
     campaign: Campaign,
-    order: &Order,
+    options: &ActivationOptions,
     live: &LiveBook,
-    copy: BookView,
+    view: BookView,
     today: NaiveDate,
 ) -> Result<Outcome, Problem> {
     let number = campaign.number.clone();
-    let standing = campaign.publication_version;
+    let current_version = campaign.publication_version;
     let conn = &mut work.conn;
-    let draft = draft::gather(conn, campaign, Scope::Whole, copy.up_to_date(), today).await?;
-    let current = current(conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
+    let draft = draft::gather(conn, campaign, Scope::Whole, view.up_to_date(), today).await?;
+    let current = current_state(conn, &draft.campaign, &draft.entries, view.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
-    let validate_only = order.validate_only;
-    let copied = copy.clone();
+    let validate_only = options.validate_only;
+    let own_view = view.clone();
     let evaluated =
-        background(move || evaluate(&copied, draft, current, &golden, validate_only)).await;
+        background(move || evaluate(&own_view, draft, current, &golden, validate_only)).await;
     let Evaluation { campaign, hashed, next, findings, plan_hash, plan } = evaluated;
     if let Some(plan) = plan {
         return Ok(Outcome {
@@ -99,12 +99,12 @@ pub(super) async fn activate(
             plan: Some(plan),
         });
     }
-    if let Some(expected) = order.plan_hash.as_ref().filter(|expected| **expected != plan_hash) {
+    if let Some(expected) = options.plan_hash.as_ref().filter(|expected| **expected != plan_hash) {
         let detail =
             format!("the plan {expected} is no longer what would be published; validate again");
         return Err(Problem::new(ProblemCode::PlanChanged, detail));
     }
-    if let Some(version) = standing.filter(|_| hashed.difference.is_none()) {
+    if let Some(version) = current_version.filter(|_| hashed.difference.is_none()) {
         record_publication(&mut work.conn, &campaign, None).await?;
         let publication = find(&mut work.conn, version).await?;
         return Ok(Outcome {
@@ -115,42 +115,42 @@ pub(super) async fn activate(
             plan: None,
         });
     }
-    if findings.iter().any(|finding| !order.acknowledged.covers(finding)) {
+    if findings.iter().any(|finding| !options.acknowledged.covers(finding)) {
         return Err(refusal(&findings));
     }
     let publication = publish(work, &campaign, PublicationKind::Activation, &hashed).await?;
     let publication =
         publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
     if let Some(next) = next {
-        live.prepare(&mut work.conn, copy.book, next).await?;
+        live.prepare(&mut work.conn, view.book, next).await?;
     }
     Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
 }
 
-/// What comes of an activation before anything is written.
+/// The part of an activation that is known before anything is written.
 struct Evaluation {
     campaign: Campaign,
     hashed: HashedDifference,
-    /// The next version of the book as it was reckoned with, if it was reckoned with the newest.
+    /// The next version of the book, if it was computed from the newest one.
     next: Option<Arc<Snapshot>>,
     findings: Vec<Finding>,
     plan_hash: String,
-    /// Only when it is only validated.
+    /// The planned changes; only for a mere validation.
     plan: Option<Plan>,
 }
 
-/// Everything about an activation that needs no database. It may take a tenth of a second.
+/// Evaluates an activation without the database. It may take a tenth of a second.
 fn evaluate(
-    copy: &BookView,
+    view: &BookView,
     mut draft: Draft,
     current: PublishedCampaign,
     golden: &[GoldenQuoteView],
     validate_only: bool,
 ) -> Evaluation {
-    let mut findings = rules::check(&draft, Occasion::Activation);
+    let mut findings = rules::check(&draft, Trigger::Activation);
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let difference = current.difference(draft.desired());
-    let hypothesis = Hypothesis::new(copy, &draft, &difference);
+    let hypothesis = Hypothesis::new(view, &draft, &difference);
     let conflicts =
         hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
     findings.extend(conflicts.iter().map(plan::Conflict::finding));
@@ -158,25 +158,25 @@ fn evaluate(
         hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)),
     );
     let plan = validate_only.then(|| match &hypothesis {
-        Some(hypothesis) => hypothesis.plan(&copy.book, &draft, &difference, conflicts),
-        None => plan::counted(&copy.book, &draft, &difference),
+        Some(hypothesis) => hypothesis.plan(&view.book, &draft, &difference, conflicts),
+        None => plan::counted(&view.book, &draft, &difference),
     });
     let hashed = difference.with_hash();
     let next =
-        hypothesis.filter(|_| copy.is_current).map(|hypothesis| Arc::new(hypothesis.snapshot));
+        hypothesis.filter(|_| view.is_current).map(|hypothesis| Arc::new(hypothesis.snapshot));
     Evaluation {
         campaign: draft.campaign,
         hashed,
         next,
-        findings: bounded(findings),
+        findings: limit_per_code(findings),
         plan_hash,
         plan,
     }
 }
 
-/// What the book carries of a campaign, and of lines among the wished ones that count for somebody
-/// else.
-pub(super) async fn current(
+/// Returns what the book contains of a campaign. Desired lines that currently belong to another
+/// source are included.
+pub(super) async fn current_state(
     conn: &mut AsyncPgConnection,
     campaign: &Campaign,
     desired: &[Entry],
@@ -184,15 +184,15 @@ pub(super) async fn current(
 ) -> Result<PublishedCampaign, ReadError> {
     match campaign.publication_version {
         Some(_) => PublishedCampaign::in_force(conn, campaign.number.as_str(), desired, book).await,
-        // Its history is not looked through for what cannot be there.
+        // A campaign that is not active has nothing in force, so its history is not searched.
         None => {
             PublishedCampaign::while_inactive(conn, campaign.number.as_str(), desired, book).await
         }
     }
 }
 
-/// What is to count of a campaign, as the drafts say.
-pub(super) async fn in_draft(
+/// Returns the state that a campaign's drafts describe.
+pub(super) async fn desired_state(
     conn: &mut AsyncPgConnection,
     campaign: &str,
 ) -> Result<PublishedCampaign, Problem> {
@@ -202,7 +202,7 @@ pub(super) async fn in_draft(
     })
 }
 
-/// Publishes all that differs of a campaign: from then on the book carries what the drafts say.
+/// Publishes a campaign's difference, so that the book agrees with the drafts.
 pub(super) async fn publish(
     work: &mut UnitOfWork,
     campaign: &Campaign,
@@ -218,7 +218,7 @@ pub(super) async fn publish(
     Ok(publication)
 }
 
-/// Notes on the campaign what the book carries of it.
+/// Records on the campaign's row what is published of it.
 async fn record_publication(
     conn: &mut AsyncPgConnection,
     campaign: &Campaign,
@@ -248,8 +248,8 @@ async fn record_publication(
     Ok(())
 }
 
-/// Withdraws a locked campaign: the publication, and whether it is new. None when the campaign was
-/// never active.
+/// Withdraws a locked campaign. Returns the publication and whether it is new, or `None` if the
+/// campaign was never active.
 pub(super) async fn deactivate(
     work: &mut UnitOfWork,
     campaign: &Campaign,
@@ -287,12 +287,12 @@ pub(super) async fn deactivate(
     Ok(Some((publication, true)))
 }
 
-/// The publication with a version.
+/// Returns the publication with a version.
 async fn find(conn: &mut AsyncPgConnection, version: i64) -> Result<Publication, Problem> {
     Ok(publications::table.find(version).select(Publication::as_select()).first(conn).await?)
 }
 
-/// The refusal that lists everything that was found.
+/// Returns the problem that refuses an activation, with all findings.
 pub(super) fn refusal(findings: &[Finding]) -> Problem {
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.len().saturating_sub(errors);
@@ -306,9 +306,9 @@ pub(super) fn refusal(findings: &[Finding]) -> Problem {
     problem
 }
 
-/// Not more findings of each code than anybody reads; the last one of a code tells how many were
-/// left out.
-pub(super) fn bounded(findings: Vec<Finding>) -> Vec<Finding> {
+/// Limits the findings to [`MAX_FINDINGS_PER_CODE`] of each code. The parameter `notListed` of the
+/// last one of a code has the number of those left out.
+pub(super) fn limit_per_code(findings: Vec<Finding>) -> Vec<Finding> {
     let mut listed: Vec<Finding> = Vec::new();
     let mut counts = std::collections::HashMap::<FindingCode, usize>::new();
     for finding in findings {

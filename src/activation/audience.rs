@@ -1,5 +1,5 @@
-//! The audience of a campaign over HTTP: which accounts are in it, as published and as the drafts
-//! say, and why a contact is or is not.
+//! The audience of a campaign over HTTP: its accounts, as published and as drafted, and the reasons
+//! for a contact's membership.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use uuid::Uuid;
 
-use super::targeting::{self, AUDIENCE, Member, Standing};
+use super::targeting::{self, AUDIENCE, Member, MembershipLine};
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::contacts;
@@ -28,7 +28,7 @@ use crate::values::wire::text_enum;
 
 const PATH: &str = "/v1/campaigns/{campaign}/audience";
 const PAGE: &str = "AudienceAccountPage";
-/// The most lines that are named as reasons.
+/// Maximum number of lines that are listed as reasons.
 const MAX_REASONS: i64 = 1_000;
 
 const LIST: ListSpec = ListSpec {
@@ -48,8 +48,8 @@ pub(super) fn mount(routes: &mut Routes) {
     let parameters =
         OfCampaign::PARAMETERS.iter().map(|(name, description)| path_parameter(name, description));
     let description = format!(
-        "The accounts that are in the audience as published, as the drafts say, or both; where the two differ, an activation would \
-         add or remove the account. {}",
+        "Lists the accounts that are in the published audience, in the drafted one, or in both. \
+         If the two differ for an account, an activation would add or remove it. {}",
         list_description(&LIST)
     );
     let listing = OperationBuilder::new()
@@ -67,49 +67,55 @@ pub(super) fn mount(routes: &mut Routes) {
     routes.add(__path_get_campaign_audience_membership, get_campaign_audience_membership);
 }
 
-/// An account of a campaign's audience.
+/// An account in the published or drafted audience of a campaign.
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AudienceAccount {
-    /// The account: a company, or a person without company.
+    /// The contact number of the account: a company, or a person without company.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 50, example = "CT000001")]
     pub account_number: String,
-    /// Its name; null when the contact was deleted since.
+    /// The name of the account; null if the contact has been deleted.
     #[diesel(sql_type = Nullable<Text>)]
     #[schema(max_length = 100, example = "Adatum")]
     pub name: Option<String>,
-    /// Whether it is in the audience as the drafts say: what an activation would publish.
+    /// True if the drafts target the account, so that an activation would publish it.
     #[diesel(sql_type = Bool)]
     #[schema(example = true)]
     pub in_draft: bool,
-    /// Whether it is in the audience as published: whom the campaign's prices are granted to.
+    /// True if the published audience contains the account, so that it gets the campaign's prices.
     #[diesel(sql_type = Bool)]
     #[schema(example = true)]
     pub published: bool,
-    /// The version of the price book that it came with; null when it is not published.
+    /// The version of the price book that added the account; null if it is not published.
     #[diesel(sql_type = Nullable<BigInt>)]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub published_version: Option<i64>,
 }
 
-/// Begins a statement with the relation `audience` of a campaign. The campaign is the first
-/// parameter, which the text of [`AUDIENCE`] counts on.
+/// Begins a statement with the relation `audience` of a campaign. The campaign is bound first,
+/// because [`AUDIENCE`] refers to it as `$1`.
 fn audience(campaign: &str) -> Statement {
     Statement::default()
-        .sql("WITH book AS (SELECT coalesce(number, contact_number_of(member)) AS account_number, member FROM (
-                SELECT unnest(ordinals) AS member FROM book_audience WHERE campaign_number = ")
+        .sql(
+            "WITH book AS (
+                SELECT coalesce(number, contact_number_of(member)) AS account_number, member FROM (
+                SELECT unnest(ordinals) AS member FROM book_audience WHERE campaign_number = ",
+        )
         .text(campaign)
-        .sql(" AND to_version IS NULL) AS members LEFT JOIN contacts ON ordinal = member), draft AS (")
+        .sql(
+            " AND to_version IS NULL) AS members
+                LEFT JOIN contacts ON ordinal = member), draft AS (",
+        )
         .sql(AUDIENCE)
         .sql(
-            "), audience AS (SELECT coalesce(account, account_number) AS account_number, account IS NOT NULL AS in_draft,
-                account_number IS NOT NULL AS published, member
+            "), audience AS (SELECT coalesce(account, account_number) AS account_number,
+                account IS NOT NULL AS in_draft, account_number IS NOT NULL AS published, member
             FROM draft FULL JOIN book ON account = account_number) ",
         )
 }
 
-/// `GET`: the accounts.
+/// Handles `GET` on the audience.
 async fn list(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -123,12 +129,15 @@ async fn list(
         &cursor_key,
         calendar.today(),
     )?;
-    // Each page puts the whole audience together.
+    // A page costs a computation of the whole audience, so it uses the pool for reports.
     let mut conn = database.report().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?;
-    // The names come after the page is cut, so that they are read for its rows only.
+    // The names are joined after the page is cut, so that they are read for its rows only.
     let query = audience(campaign.number.as_str())
-        .sql(", page AS (SELECT row_number() OVER () AS at, audience.* FROM (SELECT * FROM audience WHERE ")
+        .sql(
+            ", page AS (SELECT row_number() OVER () AS at, audience.*
+                FROM (SELECT * FROM audience WHERE ",
+        )
         .condition(list.condition())
         .sql(" ORDER BY ")
         .ordering(list.ordering())
@@ -156,64 +165,64 @@ async fn list(
 }
 
 text_enum! {
-    /// What a line comes to for the audience of its segment's campaign.
+    /// The effect of a line on the audience of its segment's campaign.
     AudienceVerdict {
-        /// It brings the account into the audience.
+        /// The line brings the account into the audience.
         Target = "TARGET",
-        /// The line itself is no target.
+        /// The line itself is not a target.
         LineNoTarget = "LINE_NO_TARGET",
-        /// The line says nothing, and the segment is no target.
+        /// The line leaves the decision to the segment, and the segment is not a target.
         SegmentNoTarget = "SEGMENT_NO_TARGET",
-        /// It was a target, but its interaction or the whole logged segment is canceled.
+        /// The line was a target, but its interaction or the whole logged segment is canceled.
         Canceled = "CANCELED",
-        /// It is a target, but the contact is excluded from segments.
+        /// The line is a target, but the contact is excluded from segments.
         Excluded = "EXCLUDED",
-        /// It is a target, but the contact is privacy blocked.
+        /// The line is a target, but the contact is privacy blocked.
         PrivacyBlocked = "PRIVACY_BLOCKED",
     }
 }
 
-/// A line that speaks for or against an account's being in the audience.
+/// A line that decides for or against an account's membership in the audience.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AudienceReason {
-    /// The contact on the line: the one that was asked for, or another of its account.
+    /// The contact on the line: the requested one, or another contact of its account.
     #[schema(max_length = 50, example = "CT000002")]
     pub contact_number: String,
-    /// The segment.
+    /// The number of the segment.
     #[schema(max_length = 50, example = "SM0001")]
     pub segment_number: String,
-    /// Whether the segment is logged: it stands at `/v1/logged-segments`, and the line is an
-    /// interaction.
+    /// True if the segment is logged. It is then found under `/v1/logged-segments`, and the line is
+    /// an interaction.
     #[schema(example = false)]
     pub logged: bool,
-    /// The line; of a logged segment: the interaction.
+    /// The id of the line; for a logged segment, the id of the interaction.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub line_id: Uuid,
-    /// Whether the segment's lines are targets unless they say otherwise.
+    /// True if the segment's lines are targets by default.
     #[schema(example = true)]
     pub segment_campaign_target: bool,
-    /// What the line itself says; null: as the segment. An interaction keeps what held when it was
-    /// logged.
+    /// The line's own setting; null if the segment decides. An interaction keeps the setting that
+    /// applied when it was logged.
     #[schema(example = true)]
     pub line_campaign_target: Option<bool>,
-    /// Whether the contact is excluded from segments.
+    /// True if the contact is excluded from segments.
     #[schema(example = false)]
     pub exclude_from_segments: bool,
-    /// Whether the contact is privacy blocked.
+    /// True if the contact is privacy blocked.
     #[schema(example = false)]
     pub privacy_blocked: bool,
-    /// What the line comes to.
+    /// The effect of the line.
     #[schema(example = "TARGET")]
     pub verdict: AudienceVerdict,
-    /// The same in words.
+    /// The verdict in words.
     #[schema(max_length = 500, example = "CT000002 stands on SM0001, and the segment is a target")]
     pub detail: String,
 }
 
 impl AudienceReason {
-    fn new(standing: Standing, members: &HashMap<&str, &Member>) -> Self {
-        let Standing {
+    fn new(line: MembershipLine, members: &HashMap<&str, &Member>) -> Self {
+        let MembershipLine {
             contact_number,
             segment_number,
             line_id,
@@ -221,7 +230,7 @@ impl AudienceReason {
             line_target,
             logged,
             canceled,
-        } = standing;
+        } = line;
         let member = members.get(contact_number.as_str());
         let (excluded, blocked) =
             member.map_or((false, false), |member| (member.excluded, member.blocked));
@@ -233,7 +242,7 @@ impl AudienceReason {
             _ if excluded => AudienceVerdict::Excluded,
             _ => AudienceVerdict::Target,
         };
-        let end = match verdict {
+        let ending = match verdict {
             AudienceVerdict::Target if logged => "and the interaction is a target",
             AudienceVerdict::Target if line_target.is_some() => "and the line is a target",
             AudienceVerdict::Target => "and the segment is a target",
@@ -248,7 +257,7 @@ impl AudienceReason {
         };
         let place = if logged { "the logged " } else { "" };
         Self {
-            detail: format!("{contact_number} stands on {place}{segment_number}, {end}"),
+            detail: format!("{contact_number} stands on {place}{segment_number}, {ending}"),
             contact_number,
             segment_number,
             logged,
@@ -262,50 +271,52 @@ impl AudienceReason {
     }
 }
 
-/// Whether a contact is in a campaign's audience, and why.
+/// The membership of a contact in a campaign's audience, with the reasons.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AudienceMembership {
-    /// The contact that was asked for.
+    /// The number of the requested contact.
     #[schema(max_length = 50, example = "CT000002")]
     pub contact_number: String,
-    /// Its account, which is what an audience holds: its company, else the contact itself.
+    /// The account that the audience contains for the contact: its company, else the contact
+    /// itself.
     #[schema(max_length = 50, example = "CT000001")]
     pub account_number: String,
-    /// Whether the account is in the audience as the drafts say: what an activation would publish.
+    /// True if the drafts target the account, so that an activation would publish it.
     #[schema(example = true)]
     pub in_draft: bool,
-    /// Whether the account is in the audience as published: whether the campaign's prices are
-    /// granted to it.
+    /// True if the published audience contains the account, so that it gets the campaign's prices.
     #[schema(example = true)]
     pub published: bool,
-    /// The version of the price book that the account came with; null when it is not published.
+    /// The version of the price book that added the account; null if it is not published.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub published_version: Option<i64>,
-    /// The lines of the campaign's segments, logged ones included, on which the account's contacts
-    /// stand, targets first; none: nobody of the account stands on any. At most 1,000.
+    /// The lines of the account's contacts on the campaign's segments, logged ones included;
+    /// targets come first. Empty if no contact of the account is on any of them. At most 1,000.
     #[schema(max_items = 1000)]
     pub reasons: Vec<AudienceReason>,
 }
 
-/// Say whether and why a contact is in a campaign's audience
+/// Explain a contact's membership in a campaign's audience
 ///
-/// One line that is a target is enough to bring the whole account in. The reasons name every line
-/// of the account's contacts on the campaign's segments, logged ones and those that do not count
-/// included, and say why.
+/// One line that is a target is enough to bring the whole account into the audience. `reasons`
+/// lists every line of the account's contacts on the campaign's segments, each with its verdict.
+/// Logged segments and lines without effect are included.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/audience/{contact}",
     operation_id = "get_campaign_audience_membership",
     tag = "Activation",
     params(
-        ("campaign" = String, Path, description = "The id or the number of the campaign.", min_length = 1,
+        ("campaign" = String, Path, description = "The id or the number of the campaign.",
+            min_length = 1,
             max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-        ("contact" = String, Path, description = "The id or the number of the contact.", min_length = 1,
+        ("contact" = String, Path, description = "The id or the number of the contact.",
+            min_length = 1,
             max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
     ),
     responses(
-        (status = 200, description = "Whether and why.", body = AudienceMembership),
+        (status = 200, description = "The membership and its reasons.", body = AudienceMembership),
         (status = 304, description = "The caller has the current representation."),
     )
 )]
@@ -344,15 +355,16 @@ pub(super) async fn membership(
         #[diesel(sql_type = Nullable<BigInt>)]
         version: Option<i64>,
     }
-    let since = "SELECT audience_member_since($1, (SELECT ordinal FROM contacts WHERE number = $2)) AS version";
+    let since = "SELECT audience_member_since($1, \
+        (SELECT ordinal FROM contacts WHERE number = $2)) AS version";
     let since = diesel::sql_query(since).bind::<Text, _>(campaign).bind::<Text, _>(&account_number);
     let published_version = since.get_result::<Since>(conn).await?.version;
     let members = targeting::members(conn, &account_number).await?;
     let numbers: Vec<&str> = members.iter().map(|member| member.number.as_str()).collect();
-    let fit = members.iter().filter(|member| !member.excluded && !member.blocked);
-    let fit: Vec<&str> = fit.map(|member| member.number.as_str()).collect();
-    let in_draft = !targeting::targets(conn, &[campaign], &fit).await?.is_empty();
-    let standing = targeting::standing(conn, campaign, &numbers, MAX_REASONS).await?;
+    let eligible = members.iter().filter(|member| !member.excluded && !member.blocked);
+    let eligible: Vec<&str> = eligible.map(|member| member.number.as_str()).collect();
+    let in_draft = !targeting::targets(conn, &[campaign], &eligible).await?.is_empty();
+    let lines = targeting::membership_lines(conn, campaign, &numbers, MAX_REASONS).await?;
     let by_number: HashMap<&str, &Member> =
         members.iter().map(|member| (member.number.as_str(), member)).collect();
     Ok(AudienceMembership {
@@ -361,9 +373,6 @@ pub(super) async fn membership(
         in_draft,
         published: published_version.is_some(),
         published_version,
-        reasons: standing
-            .into_iter()
-            .map(|standing| AudienceReason::new(standing, &by_number))
-            .collect(),
+        reasons: lines.into_iter().map(|line| AudienceReason::new(line, &by_number)).collect(),
     })
 }

@@ -1,5 +1,4 @@
-//! The price book follows the drafts: what an effect touched is published in the effect's own
-//! transaction.
+//! Automatic publication: what a unit of work changed is published in its own transaction.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +12,10 @@ use roaring::RoaringBitmap;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::activate::{bounded, in_draft, publish, refusal};
+use super::activate::{desired_state, limit_per_code, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
 use super::golden;
-use super::rules::{self, Occasion};
+use super::rules::{self, Trigger};
 use super::targeting;
 use crate::golden_quotes;
 use crate::platform::clock::Calendar;
@@ -32,11 +31,11 @@ use crate::publication::writer::{self, PublicationKind};
 use crate::values::Key;
 use crate::values::enums::Publishing;
 
-/// How long a change waits for the copy in memory after its commit, so that whoever made it reads
-/// it.
+/// Time limit for the wait after a commit for the in-memory book, so that a client reads its own
+/// write.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Brings what was touched into the book.
+/// Publishes the changes of active campaigns and base data.
 #[derive(Clone)]
 pub struct AutoPublisher {
     book: LiveBook,
@@ -44,21 +43,22 @@ pub struct AutoPublisher {
 }
 
 impl AutoPublisher {
-    /// A follower that waits for this copy of the book.
+    /// Creates a publisher that waits for this in-memory book after a commit.
     #[must_use]
     pub const fn new(book: LiveBook, calendar: Calendar) -> Self {
         Self { book, calendar }
     }
 
-    async fn follow(&self, work: &mut UnitOfWork) -> Result<(), Problem> {
+    async fn publish_changes(&self, work: &mut UnitOfWork) -> Result<(), Problem> {
         let changed_keys = std::mem::take(&mut work.changed_keys);
-        let campaigns = lock(work, &changed_keys).await?;
+        let campaigns = lock_campaigns(work, &changed_keys).await?;
         let active: Vec<Campaign> = campaigns
             .into_iter()
             .filter(|campaign| campaign.publication_version.is_some())
             .collect();
-        // Before the contacts' new facts reach the book, which still knows their accounts so far.
-        let moved = if active.is_empty() || changed_keys.contacts.is_empty() {
+        // Must precede the publication of base data: the book still has the contacts' previous
+        // accounts.
+        let moved_accounts = if active.is_empty() || changed_keys.contacts.is_empty() {
             RoaringBitmap::new()
         } else {
             targeting::accounts_of(&mut work.conn, &changed_keys.contacts).await?
@@ -69,69 +69,71 @@ impl AutoPublisher {
         {
             work.version = Some(publication.version);
         }
-        let (at_once, by_hand): (Vec<_>, Vec<_>) =
+        let (automatic, manual): (Vec<_>, Vec<_>) =
             active.into_iter().partition(|campaign| campaign.publishing == Publishing::Automatic);
-        let parts = at_once
-            .into_iter()
-            .map(|campaign| (Part::of(&campaign, &changed_keys, &moved), campaign));
-        let (changed, met): (Vec<_>, Vec<_>) =
-            parts.partition(|(part, _)| part.is_changed_itself());
-        for (part, campaign) in changed {
-            self.publish(work, &campaign, &part).await?;
+        let with_changes = automatic.into_iter().map(|campaign| {
+            (CampaignChanges::of(&campaign, &changed_keys, &moved_accounts), campaign)
+        });
+        let (changed, audience_only): (Vec<_>, Vec<_>) =
+            with_changes.partition(|(changes, _)| changes.has_own_changes());
+        for (changes, campaign) in changed {
+            self.publish(work, &campaign, &changes).await?;
         }
-        // A contact somewhere in their audiences changed. That can change the audiences only, so
-        // the lines are not looked at, of which a campaign may have many; and the contact's change
-        // is not refused for what is wrong with a campaign.
-        let numbers: Vec<&str> = met.iter().map(|(_, campaign)| campaign.number.as_str()).collect();
-        let mut moves = targeting::moves(&mut work.conn, &numbers, &moved).await?;
-        for (_, campaign) in &met {
+        // Only contacts in the audiences of these campaigns changed. That affects audiences alone,
+        // so the lines, which may be many, are not read. Errors in a campaign do not refuse the
+        // contact's change.
+        let numbers: Vec<&str> =
+            audience_only.iter().map(|(_, campaign)| campaign.number.as_str()).collect();
+        let mut moves =
+            targeting::audience_changes(&mut work.conn, &numbers, &moved_accounts).await?;
+        for (_, campaign) in &audience_only {
             let audience = moves.remove(campaign.number.as_str()).unwrap_or_default();
             let difference = Difference { audience, ..Difference::default() }.with_hash();
             publish(work, campaign, PublicationKind::Change, &difference).await?;
         }
-        // Last: a line that moved to a campaign that publishes at once has left the others' part of
-        // the book by now.
-        for campaign in by_hand {
-            wait(work, campaign, &changed_keys, &moved).await?;
+        // Last, because a line that moved to an automatic campaign must have left the others'
+        // published lines.
+        for campaign in manual {
+            defer(work, campaign, &changed_keys, &moved_accounts).await?;
         }
         Ok(())
     }
 
-    /// Publishes what changed of an active campaign.
+    /// Publishes the changes of one active campaign.
     async fn publish(
         &self,
         work: &mut UnitOfWork,
         campaign: &Campaign,
-        part: &Part<'_>,
+        changes: &CampaignChanges<'_>,
     ) -> Result<(), Problem> {
         let draft = draft::gather(
             &mut work.conn,
             campaign.clone(),
-            part.scope(),
+            changes.scope(),
             None,
             self.calendar.today(),
         )
         .await?;
-        let findings = bounded(rules::check(&draft, Occasion::Change));
+        let findings = limit_per_code(rules::check(&draft, Trigger::Change));
         if findings.iter().any(super::findings::Finding::is_error) {
             return Err(refusal(&findings));
         }
         work.warnings.extend(findings.iter().map(|finding| json!(finding)));
         let day = rules::day_of_comparison(&draft);
-        let difference = part.difference(work, campaign, Some(draft)).await?.with_hash();
+        let difference = changes.difference(work, campaign, Some(draft)).await?.with_hash();
         let publication = publish(work, campaign, PublicationKind::Change, &difference).await?;
         match publication.zip(day) {
             Some((publication, day)) => {
-                self.ask_golden_quotes(work, &campaign.number, day, publication.version).await
+                self.check_golden_quotes(work, &campaign.number, day, publication.version).await
             }
             None => Ok(()),
         }
     }
 
-    /// Refuses what was just published of a campaign when its golden quotes are answered otherwise
-    /// than expected. They are asked of the book as this transaction has written it, which nobody
-    /// else has seen yet.
-    async fn ask_golden_quotes(
+    /// Refuses the publication if the campaign's golden quotes differ from the expected answers.
+    /// They are computed on the book as this transaction has written it, which is not visible to
+    /// others yet.
+    async fn check_golden_quotes(
         &self,
         work: &mut UnitOfWork,
         number: &Key,
@@ -145,34 +147,38 @@ impl AutoPublisher {
         let book = self.book.as_of(&mut work.conn, version).await?;
         let book = book
             .ok_or_else(|| Problem::internal("a version that was just published is not there"))?;
-        let findings = bounded(golden::differences(&book, number, day, &golden));
+        let findings = limit_per_code(golden::differences(&book, number, day, &golden));
         if findings.is_empty() { Ok(()) } else { Err(refusal(&findings)) }
     }
 }
 
-/// What an effect touched of one campaign.
-struct Part<'a> {
+/// The keys of one campaign that a unit of work changed.
+struct CampaignChanges<'a> {
     whole: bool,
     lines: BTreeSet<Uuid>,
-    /// Contacts on its segments' lines that changed.
+    /// Contacts of changed lines of its segments.
     contacts: BTreeSet<String>,
     /// The accounts of contacts that changed themselves.
-    moved: &'a RoaringBitmap,
+    moved_accounts: &'a RoaringBitmap,
 }
 
-impl<'a> Part<'a> {
-    fn of(campaign: &Campaign, changed_keys: &ChangedKeys, moved: &'a RoaringBitmap) -> Self {
+impl<'a> CampaignChanges<'a> {
+    fn of(
+        campaign: &Campaign,
+        changed_keys: &ChangedKeys,
+        moved_accounts: &'a RoaringBitmap,
+    ) -> Self {
         let number = campaign.number.as_str();
         Self {
             whole: changed_keys.campaigns.contains(number),
             lines: changed_keys.campaign_lines.get(number).cloned().unwrap_or_default(),
             contacts: changed_keys.targets.get(number).cloned().unwrap_or_default(),
-            moved,
+            moved_accounts,
         }
     }
 
-    /// Whether anything of the campaign's own changed, and not only contacts that it targets.
-    fn is_changed_itself(&self) -> bool {
+    /// Returns whether the campaign itself changed, and not only contacts that it targets.
+    fn has_own_changes(&self) -> bool {
         self.whole || !self.lines.is_empty() || !self.contacts.is_empty()
     }
 
@@ -184,8 +190,8 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// How the drafts of the part differ from the book. A draft that was gathered already is not
-    /// read again.
+    /// Returns the difference between the changed drafts and the book. A draft that is passed in is
+    /// not read again.
     async fn difference(
         &self,
         work: &mut UnitOfWork,
@@ -199,7 +205,7 @@ impl<'a> Part<'a> {
                 Some(draft) => {
                     PublishedCampaign { entries: draft.entries, accounts: draft.targeting.accounts }
                 }
-                None => in_draft(conn, number).await?,
+                None => desired_state(conn, number).await?,
             };
             return Ok(PublishedCampaign::in_force(conn, number, &desired.entries, None)
                 .await?
@@ -215,16 +221,21 @@ impl<'a> Part<'a> {
             let current = reader::campaign_in_force(conn, number, lines, &desired, None).await?;
             difference = Difference::between(current, desired);
         }
-        let accounts = targeting::accounts_of(conn, &self.contacts).await? | self.moved;
-        difference.audience =
-            targeting::moves(conn, &[number], &accounts).await?.remove(number).unwrap_or_default();
+        let accounts = targeting::accounts_of(conn, &self.contacts).await? | self.moved_accounts;
+        difference.audience = targeting::audience_changes(conn, &[number], &accounts)
+            .await?
+            .remove(number)
+            .unwrap_or_default();
         Ok(difference)
     }
 }
 
-/// Locks every campaign that the effect may concern, active or not: one that is being activated by
-/// somebody else at this moment has to be seen as active afterwards.
-async fn lock(work: &mut UnitOfWork, changed_keys: &ChangedKeys) -> Result<Vec<Campaign>, Problem> {
+/// Locks every campaign that the unit of work may affect, active or not. A concurrent activation is
+/// therefore finished, and visible, before the campaign's state is read.
+async fn lock_campaigns(
+    work: &mut UnitOfWork,
+    changed_keys: &ChangedKeys,
+) -> Result<Vec<Campaign>, Problem> {
     let mut numbers = changed_keys.campaigns.clone();
     numbers.extend(changed_keys.campaign_lines.keys().chain(changed_keys.targets.keys()).cloned());
     if !changed_keys.contacts.is_empty() {
@@ -237,21 +248,21 @@ async fn lock(work: &mut UnitOfWork, changed_keys: &ChangedKeys) -> Result<Vec<C
     Ok(draft::lock(&mut work.conn, &numbers).await?)
 }
 
-/// A campaign that publishes by hand notes that there is something to publish; only contacts that
-/// object leave at once.
-async fn wait(
+/// Records whether a manual campaign has unpublished changes. Only contacts that have become
+/// privacy blocked leave the published audience immediately.
+async fn defer(
     work: &mut UnitOfWork,
     campaign: Campaign,
     changed_keys: &ChangedKeys,
-    moved: &RoaringBitmap,
+    moved_accounts: &RoaringBitmap,
 ) -> Result<(), Problem> {
     let number = campaign.number.as_str();
-    let left = objecting(work, number, &changed_keys.contacts).await?;
+    let left = newly_blocked(work, number, &changed_keys.contacts).await?;
     let audience = AudienceDifference { left, ..AudienceDifference::default() };
-    let leaving = Difference { audience, ..Difference::default() }.with_hash();
+    let withdrawal = Difference { audience, ..Difference::default() }.with_hash();
     let kind = PublicationKind::Change;
     if let Some(publication) =
-        writer::publish(&mut work.conn, kind, Some(number), &leaving, &work.author).await?
+        writer::publish(&mut work.conn, kind, Some(number), &withdrawal, &work.author).await?
     {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::publication_version.eq(publication.version))
@@ -259,12 +270,12 @@ async fn wait(
             .await?;
         work.version = Some(publication.version);
     }
-    let part = Part::of(&campaign, changed_keys, moved);
-    let mut has_changes = !part.difference(work, &campaign, None).await?.is_none();
-    if !has_changes && campaign.has_unpublished_changes && !part.whole {
-        // What was touched is as published; the rest may still wait.
-        let all = Part { whole: true, ..part };
-        has_changes = !all.difference(work, &campaign, None).await?.is_none();
+    let changes = CampaignChanges::of(&campaign, changed_keys, moved_accounts);
+    let mut has_changes = !changes.difference(work, &campaign, None).await?.is_none();
+    if !has_changes && campaign.has_unpublished_changes && !changes.whole {
+        // The changed drafts agrees with the book, but other drafts may still differ.
+        let whole = CampaignChanges { whole: true, ..changes };
+        has_changes = !whole.difference(work, &campaign, None).await?.is_none();
     }
     if has_changes != campaign.has_unpublished_changes {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
@@ -275,15 +286,15 @@ async fn wait(
     Ok(())
 }
 
-/// The accounts of touched contacts that are privacy blocked now and that nobody else holds in the
+/// Returns the accounts of changed, privacy-blocked contacts that no other contact keeps in the
 /// audience.
-async fn objecting(
+async fn newly_blocked(
     work: &mut UnitOfWork,
     campaign: &str,
-    changed_keys: &BTreeSet<String>,
+    contacts_changed: &BTreeSet<String>,
 ) -> Result<RoaringBitmap, Problem> {
     let blocked: Vec<String> = contacts::table
-        .filter(contacts::number.eq_any(changed_keys))
+        .filter(contacts::number.eq_any(contacts_changed))
         .filter(contacts::privacy_blocked)
         .select(contacts::number)
         .load(&mut work.conn)
@@ -292,13 +303,14 @@ async fn objecting(
         return Ok(RoaringBitmap::new());
     }
     let accounts = targeting::accounts_of(&mut work.conn, &blocked.into_iter().collect()).await?;
-    let moves = targeting::moves(&mut work.conn, &[campaign], &accounts).await?.remove(campaign);
+    let moves =
+        targeting::audience_changes(&mut work.conn, &[campaign], &accounts).await?.remove(campaign);
     Ok(moves.unwrap_or_default().left)
 }
 
 impl Publisher for AutoPublisher {
     fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>> {
-        self.follow(work).boxed_local()
+        self.publish_changes(work).boxed_local()
     }
 
     fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()> {

@@ -1,4 +1,4 @@
-//! The copy of the book in memory, as new as the database: what plans are reckoned with.
+//! The in-memory book, as current as the database, from which plans are computed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,27 +10,26 @@ use crate::publication::live::LiveBook;
 use crate::publication::reader;
 use crate::publication::snapshot::Snapshot;
 
-/// How long an activation or a plan waits for the copy in memory to be as new as the database,
-/// before it reckons with it.
+/// Time limit for the wait of an activation or a plan until the in-memory book is current.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The copy in memory, as plans are reckoned with it.
+/// The in-memory book that a plan is computed from.
 #[derive(Clone)]
 pub(super) struct BookView {
     pub book: Arc<Snapshot>,
-    /// Whether it holds what the database did when it was asked.
+    /// True if the book had the database's version when it was compared.
     pub is_current: bool,
 }
 
 impl BookView {
-    /// The copy, where the database can be spared a question.
+    /// Returns the book if it is current, so that facts need not be read from the database.
     pub(super) fn up_to_date(&self) -> Option<&Snapshot> {
         self.is_current.then_some(&*self.book)
     }
 }
 
-/// The copy in memory once it holds what the database does. If that does not come in time the plan
-/// is of an older book; what is published does not depend on it.
+/// Waits up to [`WAIT_TIMEOUT`] for the in-memory book to reach the database's version. On timeout
+/// returns the stale book: the plan may be outdated, the publication is unaffected.
 pub(super) async fn book_view(
     conn: &mut AsyncPgConnection,
     book: &LiveBook,

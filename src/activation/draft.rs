@@ -1,4 +1,4 @@
-//! What the targeting rules look at, gathered from the drafts while the campaign is locked.
+//! The input of the targeting rules, gathered from the drafts while the campaign is locked.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,7 +19,7 @@ use crate::publication::snapshot::Snapshot;
 use crate::values::enums::Publishing;
 use crate::values::{Key, Reference};
 
-/// A campaign's own row, as activation reads it.
+/// The columns of a campaign's row that activation needs.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = campaigns, check_for_backend(diesel::pg::Pg))]
 pub(super) struct Campaign {
@@ -32,24 +32,24 @@ pub(super) struct Campaign {
     pub publication_version: Option<i64>,
 }
 
-/// Everything that the rules look at.
+/// The input of the targeting rules.
 pub(super) struct Draft {
     pub campaign: Campaign,
-    /// Whether the campaign's status allows activation; a campaign without status may be activated.
+    /// True if the campaign's status allows activation, or the campaign has no status.
     pub status_allows: bool,
-    /// Who is targeted; of a part, only as far as the part goes.
+    /// The targeted contacts and accounts; for a part, only those of the part.
     pub targeting: Targeting,
-    /// What is to count, as rows of the book; of a part, its lines.
+    /// The desired rows of the book; for a part, those of its lines.
     pub entries: Vec<Entry>,
-    /// The lines that the rules look at: all, or those beside the lines of a part.
+    /// The lines that the rules check: all, or those comparable with the lines of a part.
     pub prices: Vec<(String, PriceLineFact)>,
     pub discounts: Vec<(String, DiscountLineFact)>,
-    /// Whether the campaign has any line.
+    /// True if the campaign has any line.
     pub has_lines: bool,
-    /// The items that the lines name.
+    /// The facts of the items that the lines name.
     pub items: HashMap<String, ItemFact>,
-    /// The lines' foreign currencies that have an exchange rate by the campaign's first day or
-    /// today, with it.
+    /// The exchange rates of the lines' foreign currencies, as of the campaign's first day or
+    /// today. Currencies without a rate are absent.
     pub rates: HashMap<String, crate::pricing::exact::Rate>,
     pub local_currency: String,
     /// Item discount groups of the lines that no item has.
@@ -58,7 +58,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// What is to count of the campaign; the rows are taken out.
+    /// Returns the desired state of the campaign and moves the rows out of the draft.
     pub(super) fn desired(&mut self) -> PublishedCampaign {
         PublishedCampaign {
             entries: std::mem::take(&mut self.entries),
@@ -67,10 +67,10 @@ impl Draft {
     }
 }
 
-/// Locks campaigns against every other change of what they publish, in the order of their numbers.
+/// Locks campaigns against other changes of what they publish, in the order of their numbers.
 ///
-/// Whoever adds to what an active campaign publishes comes by here before it asks whether the
-/// campaign is active. The lock of a foreign key does not stand in its way.
+/// Every change of an active campaign takes this lock before it reads whether the campaign is
+/// active. The share lock of a foreign key does not conflict with it.
 pub(super) async fn lock(
     conn: &mut AsyncPgConnection,
     numbers: &BTreeSet<String>,
@@ -84,8 +84,8 @@ pub(super) async fn lock(
         .await
 }
 
-/// Locks the campaign that a path names.
-pub(super) async fn find(
+/// Locks and returns the campaign that a path names.
+pub(super) async fn find_for_update(
     conn: &mut AsyncPgConnection,
     reference: &Reference,
 ) -> Result<Campaign, Problem> {
@@ -97,8 +97,8 @@ pub(super) async fn find(
     found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
 }
 
-/// The campaign that a path names, to be looked at only.
-pub(super) async fn look(
+/// Returns the campaign that a path names, without a lock.
+pub(super) async fn find(
     conn: &mut AsyncPgConnection,
     reference: &Reference,
 ) -> Result<Campaign, Problem> {
@@ -110,12 +110,12 @@ pub(super) async fn look(
     found.optional()?.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
 }
 
-/// How much of a campaign is looked at.
+/// The extent of a campaign that is gathered.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'a> {
-    /// All of it.
+    /// The whole campaign.
     Whole,
-    /// Only what changed, so that the cost is that of the change.
+    /// Only what changed, so that the cost is in proportion to the change.
     Part {
         /// Lines by id.
         lines: &'a BTreeSet<Uuid>,
@@ -124,9 +124,9 @@ pub(super) enum Scope<'a> {
     },
 }
 
-/// The draft of a campaign's lines: as rows of the book, and as the rules look at them; and whether
-/// there are any.
-async fn lines(
+/// Returns the drafts of a campaign's lines, as rows of the book and as facts for the rules, and
+/// whether the campaign has any.
+async fn draft_lines(
     conn: &mut AsyncPgConnection,
     number: &str,
     scope: Scope<'_>,
@@ -135,8 +135,8 @@ async fn lines(
     match scope {
         Scope::Whole => {
             let drafted = reader::campaign_in_draft(conn, number, Lines::All).await?;
-            let exist = has_lines(&drafted);
-            Ok((drafted, exist))
+            let has_any = has_lines(&drafted);
+            Ok((drafted, has_any))
         }
         Scope::Part { lines, .. } if lines.is_empty() => Ok((Drafted::default(), true)),
         Scope::Part { lines, .. } => {
@@ -146,17 +146,17 @@ async fn lines(
             let of_prices = price_lines::table.filter(price_lines::campaign_number.eq(number));
             let of_discounts =
                 discount_lines::table.filter(discount_lines::campaign_number.eq(number));
-            let exist = diesel::select(
+            let has_any = diesel::select(
                 diesel::dsl::exists(of_prices).or(diesel::dsl::exists(of_discounts)),
             );
-            let exist = has_lines(&drafted) || exist.get_result(conn).await?;
-            Ok((drafted, exist))
+            let has_any = has_lines(&drafted) || has_any.get_result(conn).await?;
+            Ok((drafted, has_any))
         }
     }
 }
 
-/// Gathers what the rules look at. Items come from a copy of the book, if there is one that is up
-/// to date.
+/// Gathers the input of the rules. Items are taken from `book` if one is given, which must be
+/// current.
 pub(super) async fn gather(
     conn: &mut AsyncPgConnection,
     campaign: Campaign,
@@ -178,10 +178,10 @@ pub(super) async fn gather(
         Scope::Part { contacts, .. } => targeting::find(conn, number, Some(contacts)).await?,
     };
     let (Drafted { entries, mut prices, mut discounts }, has_lines) =
-        lines(conn, number, scope).await?;
-    // As the rules and the plan list them, whatever the database came across first.
-    prices.sort_by(|(one, _), (other, _)| one.cmp(other));
-    discounts.sort_by(|(one, _), (other, _)| one.cmp(other));
+        draft_lines(conn, number, scope).await?;
+    // The order of the rules and the plan must not depend on that of the database.
+    prices.sort_by(|(left, _), (right, _)| left.cmp(right));
+    discounts.sort_by(|(left, _), (right, _)| left.cmp(right));
     let named: BTreeSet<String> = prices
         .iter()
         .map(|(_, line)| line.item_number.clone())
@@ -203,10 +203,11 @@ pub(super) async fn gather(
         .chain(discounts.iter().filter_map(|(_, line)| line.currency_code.clone()))
         .collect();
     let date = campaign.starting_date.map_or(today, |start| start.max(today));
-    let rates = rates(conn, &currencies, date).await?;
+    let rates = exchange_rates(conn, &currencies, date).await?;
     let groups: BTreeSet<String> =
         discounts.iter().filter_map(|(_, line)| line.item_discount_group_code.clone()).collect();
-    let empty_groups = if groups.is_empty() { groups } else { empty(conn, &groups).await? };
+    let empty_groups =
+        if groups.is_empty() { groups } else { unused_groups(conn, &groups).await? };
     Ok(Draft {
         campaign,
         status_allows,
@@ -223,8 +224,8 @@ pub(super) async fn gather(
     })
 }
 
-/// The exchange rates of currencies on a day.
-async fn rates(
+/// Returns the exchange rates of currencies on a day.
+async fn exchange_rates(
     conn: &mut AsyncPgConnection,
     currencies: &BTreeSet<String>,
     date: NaiveDate,
@@ -253,8 +254,8 @@ async fn rates(
         .collect()
 }
 
-/// Those of the item discount groups that no item has.
-async fn empty(
+/// Returns those of the item discount groups that no item has.
+async fn unused_groups(
     conn: &mut AsyncPgConnection,
     groups: &BTreeSet<String>,
 ) -> QueryResult<BTreeSet<String>> {

@@ -1,4 +1,4 @@
-//! What an activation can find, in one table.
+//! The findings of an activation, in one table.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,21 +7,20 @@ use utoipa::ToSchema;
 use crate::values::wire::text_enum;
 
 text_enum! {
-    /// How much a finding weighs.
+    /// The severity of a finding.
     Severity {
-        /// The campaign cannot be published like this.
+        /// The campaign cannot be published in this state.
         Error = "ERROR",
-        /// The campaign can be published when the warning is acknowledged.
+        /// The campaign can be published if the warning is acknowledged.
         Warning = "WARNING",
     }
 }
 
-/// Declares the table: an enum whose variants know their public text, severity and meaning.
+/// Declares an enum whose variants have their public text, severity and meaning.
 macro_rules! findings {
     ($($variant:ident $text:literal $severity:ident $meaning:literal;)+) => {
-        /// What was found. Unknown items, variants, units and currencies, percentages and prices
-        /// out of bounds and duplicate lines are no findings: the database does not let such lines
-        /// come into being.
+        /// The code of a finding. Unknown items, variants, units and currencies, values out of
+        /// bounds and duplicate lines have no code: such lines cannot be created.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
         pub enum FindingCode { $(#[doc = $meaning] #[schema(rename = $text)] $variant),+ }
 
@@ -35,13 +34,13 @@ macro_rules! findings {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// How much it weighs.
+            /// The severity of the code.
             #[must_use]
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$variant => Severity::$severity),+ }
             }
 
-            /// What the code means, for the documentation.
+            /// The meaning of the code, for the documentation.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning),+ }
@@ -52,25 +51,37 @@ macro_rules! findings {
 
 findings! {
     NoStartingDate "NO_STARTING_DATE" Error "The campaign has no starting date.";
-    StatusForbidsActivation "STATUS_FORBIDS_ACTIVATION" Error "The campaign's status does not allow activation.";
+    StatusForbidsActivation "STATUS_FORBIDS_ACTIVATION" Error
+        "The campaign's status does not allow activation.";
     NoSegment "NO_SEGMENT" Error "No segment is attached to the campaign.";
-    NoTargets "NO_TARGETS" Error "No contact is targeted: attach a segment and set `campaignTarget` on it or on its lines.";
-    NobodyLeft "NOBODY_LEFT" Error "Every targeted contact is left out, as excluded from segments or privacy blocked.";
+    NoTargets "NO_TARGETS" Error
+        "No contact is targeted: attach a segment and set `campaignTarget` on it or on its lines.";
+    NobodyLeft "NOBODY_LEFT" Error
+        "Every targeted contact is left out, as excluded from segments or privacy blocked.";
     ItemBlocked "ITEM_BLOCKED" Error "A line is for an item that is blocked.";
-    GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS" Error "A golden quote of the campaign would be answered otherwise than expected; `params` say how.";
+    GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS" Error
+        "A golden quote of the campaign would be answered otherwise than expected; `params` say how.";
     WindowOver "WINDOW_OVER" Warning "The campaign's ending date is past.";
     OpenEnd "OPEN_END" Warning "The campaign has no ending date.";
     NoPrices "NO_PRICES" Warning "The campaign has neither a price nor a discount.";
-    ContactsExcluded "CONTACTS_EXCLUDED" Warning "Targeted contacts are left out, as they are excluded from segments.";
-    ContactsPrivacyBlocked "CONTACTS_PRIVACY_BLOCKED" Warning "Targeted contacts are left out, as they are privacy blocked.";
-    PersonsWithoutCompany "PERSONS_WITHOUT_COMPANY" Warning "Targeted persons have no company: each is an account of its own.";
+    ContactsExcluded "CONTACTS_EXCLUDED" Warning
+        "Targeted contacts are left out, as they are excluded from segments.";
+    ContactsPrivacyBlocked "CONTACTS_PRIVACY_BLOCKED" Warning
+        "Targeted contacts are left out, as they are privacy blocked.";
+    PersonsWithoutCompany "PERSONS_WITHOUT_COMPANY" Warning
+        "Targeted persons have no company: each is an account of its own.";
     PriceAboveList "PRICE_ABOVE_LIST" Warning "A price is above the item's list price.";
     PriceZero "PRICE_ZERO" Warning "A price is zero.";
-    ExchangeRateMissing "EXCHANGE_RATE_MISSING" Warning "A line's currency has no exchange rate yet: it cannot be quoted.";
-    LineShadowed "LINE_SHADOWED" Warning "Another line of the campaign is at least as good under the same conditions: this one changes nothing.";
-    UnreachableBreak "UNREACHABLE_BREAK" Warning "A line with a lower minimum quantity is at least as good: this break changes nothing.";
-    LineWithoutEffect "LINE_WITHOUT_EFFECT" Warning "A discount of 0 %, or one for an item discount group that no item has.";
-    Overlap "OVERLAP" Warning "Another published campaign offers the same items to the same accounts in the same days; `params` say who wins.";
+    ExchangeRateMissing "EXCHANGE_RATE_MISSING" Warning
+        "A line's currency has no exchange rate yet: it cannot be quoted.";
+    LineShadowed "LINE_SHADOWED" Warning
+        "Another line of the campaign is at least as good under the same conditions: this one changes nothing.";
+    UnreachableBreak "UNREACHABLE_BREAK" Warning
+        "A line with a lower minimum quantity is at least as good: this break changes nothing.";
+    LineWithoutEffect "LINE_WITHOUT_EFFECT" Warning
+        "A discount of 0 %, or one for an item discount group that no item has.";
+    Overlap "OVERLAP" Warning
+        "Another published campaign offers the same items to the same accounts in the same days; `params` say who wins.";
 }
 
 impl Serialize for FindingCode {
@@ -79,28 +90,33 @@ impl Serialize for FindingCode {
     }
 }
 
-/// Something that an activation found.
+/// A result of the check of a campaign.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What it is; docs/errors.md lists all.
+    /// The code of the finding; docs/errors.md lists all codes.
     pub code: FindingCode,
-    /// How much it weighs.
+    /// The severity of the finding.
     pub severity: Severity,
-    /// Where: a field of the campaign (`/startingDate`), its segments (`/segments`), one of its
-    /// lines (`/prices/{id}`, `/discounts/{id}`) or of its golden quotes (`/golden-quotes/{id}`).
+    /// The location of the finding: a field of the campaign (`/startingDate`), its segments
+    /// (`/segments`), one of its lines (`/prices/{id}`, `/discounts/{id}`) or golden quotes
+    /// (`/golden-quotes/{id}`).
     #[schema(max_length = 200, example = "/endingDate")]
     pub pointer: String,
     /// The finding in words.
     #[schema(max_length = 4000, example = "the campaign ended on 2031-05-31")]
     pub detail: String,
-    /// The numbers and names concerned.
-    #[schema(value_type = Object, additional_properties, example = json!({"endingDate": "2031-05-31"}))]
+    /// The numbers and names that the finding refers to.
+    #[schema(
+        value_type = Object,
+        additional_properties,
+        example = json!({"endingDate": "2031-05-31"})
+    )]
     pub params: Map<String, Value>,
 }
 
 impl Finding {
-    /// A finding without parameters.
+    /// Creates a finding without parameters.
     pub fn new(code: FindingCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -111,14 +127,14 @@ impl Finding {
         }
     }
 
-    /// The same finding with one more parameter.
+    /// Returns the finding with one more parameter.
     #[must_use]
     pub fn param(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.params.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Whether it stands against publication whatever is acknowledged.
+    /// Returns whether the finding refuses publication even if it is acknowledged.
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error

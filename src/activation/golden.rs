@@ -1,7 +1,6 @@
-//! Asks a campaign's golden quotes of a book that carries the campaign, and finds those that are
-//! answered otherwise.
+//! Compares the golden quotes of a campaign with the answers of a book that contains the campaign.
 //!
-//! The answers are quotes like any other: the one resolver, on the book as it would be or as it was
+//! The answers come from the same resolver as all quotes, on the book as it would be or as it was
 //! just written.
 
 use std::borrow::Cow;
@@ -18,7 +17,8 @@ use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 use crate::values::{Date, Key};
 
-/// What the book answers otherwise than expected. Questions without a date are asked for the day.
+/// Returns a finding for each golden quote whose answer is not the expected one. `day` is the date
+/// of quotes without one.
 pub(super) fn differences(
     book: &Snapshot,
     campaign: &Key,
@@ -35,14 +35,14 @@ fn difference(
     golden: &GoldenQuoteView,
 ) -> Option<Finding> {
     let request = request(golden, day);
-    let (mut actual, words) = match quote(book, &request) {
+    let (mut actual, summary) = match quote(book, &request) {
         Ok(answer) => match answer.lines.as_slice().first()? {
             QuoteLine::Priced(line) => {
-                let wrong = wrong(golden, campaign, line);
-                if wrong.is_empty() {
+                let mismatches = mismatches(golden, campaign, line);
+                if mismatches.is_empty() {
                     return None;
                 }
-                (actual(line), wrong.join(", "))
+                (actual(line), mismatches.join(", "))
             }
             QuoteLine::Unpriced(line) => {
                 let problem = json!({"code": line.problem.code, "detail": line.problem.detail});
@@ -53,14 +53,14 @@ fn difference(
     };
     actual.insert("date".to_owned(), json!(request.date));
     let detail =
-        format!("{} of {} on {}: {words}", golden.quantity, golden.item_number, request.date);
+        format!("{} of {} on {}: {summary}", golden.quantity, golden.item_number, request.date);
     let finding = Finding::new(
         FindingCode::GoldenQuoteDiffers,
         format!("/golden-quotes/{}", golden.id),
         detail,
     );
     let finding = finding.param("itemNumber", golden.item_number.to_string());
-    let expected = given([
+    let expected = without_nulls([
         ("unitPrice", json!(golden.expected.unit_price)),
         ("lineDiscountPercent", json!(golden.expected.line_discount_percent)),
         ("lineAmount", json!(golden.expected.line_amount)),
@@ -97,8 +97,8 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
     }
 }
 
-/// Everything in which an answer is not what was expected, in words.
-fn wrong(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec<String> {
+/// Describes every difference between the expected and the actual answer.
+fn mismatches(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec<String> {
     let expected = &golden.expected;
     let number = |name: &str, expected: Option<Decimal>, actual: Decimal| {
         let expected = expected.filter(|expected| *expected != actual)?;
@@ -112,22 +112,26 @@ fn wrong(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -> Vec
         number("line amount", expected.line_amount.map(|it| it.get()), line.line_amount.into());
     let granted = grants(campaign.as_str(), line);
     let grant = golden.expected_campaign.filter(|expected| *expected != granted).map(|_| {
-        let what = if granted { "the campaign grants" } else { "the campaign grants neither" };
-        format!("{what} price or discount")
+        let actual = if granted { "the campaign grants" } else { "the campaign grants neither" };
+        format!("{actual} price or discount")
     });
     [unit_price, discount, amount, grant].into_iter().flatten().collect()
 }
 
-/// Whether the price or the discount comes from the campaign.
+/// Returns whether the price or the discount comes from the campaign.
 pub(super) fn grants(campaign: &str, line: &PricedLine<'_>) -> bool {
-    [Some(line.source), line.discount_line.map(|line| line.source)]
-        .into_iter()
-        .flatten()
-        .any(|source| matches!(source, AnswerSource::Campaign { campaign_number } if campaign_number == campaign))
+    [Some(line.source), line.discount_line.map(|line| line.source)].into_iter().flatten().any(
+        |source| {
+            matches!(
+                source,
+                AnswerSource::Campaign { campaign_number } if campaign_number == campaign
+            )
+        },
+    )
 }
 
 fn actual(line: &PricedLine<'_>) -> Map<String, Value> {
-    given([
+    without_nulls([
         ("unitPrice", json!(line.unit_price)),
         ("lineDiscountPercent", json!(line.line_discount_percent)),
         ("lineAmount", json!(line.line_amount)),
@@ -137,8 +141,8 @@ fn actual(line: &PricedLine<'_>) -> Map<String, Value> {
     ])
 }
 
-/// An object of the members that are there.
-fn given<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+/// Returns an object of the members that are not null.
+fn without_nulls<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members
         .into_iter()
         .filter(|(_, value)| !value.is_null())

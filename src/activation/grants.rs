@@ -1,5 +1,5 @@
-//! Whether a campaign grants an account its price, and if not, why: in one answer what the price
-//! book, the resolver and the audience have to say. No rule is looked at here a second time.
+//! The price that a campaign grants an account over HTTP, or the reasons why it grants none. The
+//! answer combines price book, resolver and audience, and repeats none of their rules.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -33,8 +33,8 @@ use crate::quotes::request::{Asker, QuoteRequest, Visibility};
 use crate::values::wire::text_enum;
 use crate::values::{CurrencyCode, Key, Quantity};
 
-/// What says something about an item only.
-const OF_ITEM: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantity"];
+/// The parameters that are only allowed together with an item.
+const ITEM_PARAMETERS: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantity"];
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
@@ -42,21 +42,21 @@ pub(super) fn mount(routes: &mut Routes) {
 }
 
 text_enum! {
-    /// Why a campaign grants nothing.
+    /// The reason why a campaign grants nothing.
     GrantReasonCode {
         /// The campaign is not in the price book.
         NotPublished = "NOT_PUBLISHED",
-        /// The day lies outside the dates of the campaign as published.
+        /// The day is outside the published dates of the campaign.
         OutsideDates = "OUTSIDE_DATES",
-        /// The published audience does not hold the account. What follows says why.
+        /// The published audience does not contain the account. Further reasons explain it.
         NotInAudience = "NOT_IN_AUDIENCE",
-        /// The drafts target the account: the next activation brings it in.
+        /// The drafts target the account, so the next activation adds it to the audience.
         WaitsForPublication = "WAITS_FOR_PUBLICATION",
-        /// No contact of the account stands on a segment of the campaign.
+        /// No contact of the account is on a segment of the campaign.
         NotOnSegment = "NOT_ON_SEGMENT",
-        /// A contact of the account stands on a line that is no target itself.
+        /// A contact of the account is on a line that is not a target itself.
         LineNoTarget = "LINE_NO_TARGET",
-        /// A contact of the account stands on a segment that is no target.
+        /// A contact of the account is on a segment that is not a target.
         SegmentNoTarget = "SEGMENT_NO_TARGET",
         /// A contact of the account was a target, but the interaction is canceled.
         Canceled = "CANCELED",
@@ -64,13 +64,14 @@ text_enum! {
         Excluded = "EXCLUDED",
         /// A contact of the account is targeted, but privacy blocked.
         PrivacyBlocked = "PRIVACY_BLOCKED",
-        /// The question has no price at all, as `problem` says.
+        /// The request cannot be priced; `problem` has the reason.
         NotPriced = "NOT_PRICED",
-        /// The campaign as published has no line for the item.
+        /// The published campaign has no line for the item.
         NoLineForItem = "NO_LINE_FOR_ITEM",
-        /// The campaign's discount is the best, but the price that was taken allows none.
+        /// The campaign's discount is the best one, but the winning price does not allow a
+        /// discount.
         LineDiscountNotAllowed = "LINE_DISCOUNT_NOT_ALLOWED",
-        /// Other lines won; the verdicts of the campaign's lines say why.
+        /// Other lines won; the verdicts of the campaign's lines have the reasons.
         NoLineWins = "NO_LINE_WINS",
     }
 }
@@ -79,10 +80,10 @@ text_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantReason {
-    /// The reason.
+    /// The code of the reason.
     #[schema(example = "NOT_IN_AUDIENCE")]
     pub code: GrantReasonCode,
-    /// The same in words.
+    /// The reason in words.
     #[schema(
         max_length = 4000,
         example = "the published audience of SPRING does not hold CT000001"
@@ -90,87 +91,108 @@ pub struct GrantReason {
     pub detail: String,
 }
 
-/// What won instead of the campaign, or with it.
+/// The price and the discount that the account gets.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantWinner<'a> {
-    /// Who grants the price; `LIST_PRICE` when no line won.
+    /// The source of the price; `LIST_PRICE` if no line won.
     pub source: AnswerSource<'a>,
     /// The price of one unit of measure before the line discount.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "57"
+    )]
     pub unit_price: Amount,
-    /// The line discount.
-    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    /// The line discount in percent.
+    #[schema(
+        value_type = String,
+        max_length = 9,
+        pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$",
+        example = "4"
+    )]
     pub line_discount_percent: Percent,
-    /// The price less the discount, as it was compared; null with the list price, which is not
-    /// compared.
-    #[schema(value_type = Option<String>, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    /// The net unit price by which the line was chosen; null for the list price, which does not
+    /// compete.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 28,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$",
+        example = "54.72"
+    )]
     pub net_unit_price: Option<Shown<12>>,
-    /// The line that the price comes from; null with the list price.
+    /// The line that provides the price; null for the list price.
     pub price_line: Option<LineUsed<'a>>,
-    /// The line that the discount comes from; null without one.
+    /// The line that provides the discount; null without one.
     pub discount_line: Option<LineUsed<'a>>,
 }
 
-/// Whether a campaign grants an account its price, and why not.
+/// The result of the question whether a campaign grants an account its price.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignGrant<'a> {
-    /// The campaign.
+    /// The number of the campaign.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
-    /// The day that was asked for.
+    /// The requested day.
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
-    /// The version of the price book that the answer comes from.
+    /// The version of the price book that was used.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: i64,
-    /// With an item: whether the price or the discount comes from the campaign. Without: whether
-    /// its prices are open to the account on that day.
+    /// With an item, true if the price or the discount comes from the campaign. Without one, true
+    /// if the campaign's prices apply to the account on the day.
     #[schema(example = false)]
     pub granted: bool,
-    /// Everything that stands against it, the campaign first, then the audience, then the item;
-    /// none when it is granted.
+    /// All reasons why nothing is granted: those of the campaign first, then of the audience, then
+    /// of the item. Empty if the price is granted.
     #[schema(max_items = 20)]
     pub reasons: Vec<GrantReason>,
-    /// The account, and the lines by which it is or is not in the audience.
+    /// The account, and the lines that decide its membership in the audience.
     pub audience: AudienceMembership,
-    /// What became of the campaign's price lines for the item, by id.
+    /// The campaign's price lines for the item with their verdicts, ordered by id.
     #[schema(max_items = 1_000_000)]
     pub prices: Vec<PriceTrace<'a>>,
-    /// What became of the campaign's discount lines for the item, by id.
+    /// The campaign's discount lines for the item with their verdicts, ordered by id.
     #[schema(max_items = 1_000_000)]
     pub discounts: Vec<DiscountTrace<'a>>,
-    /// What the account gets for the item; null without item, and when there is no price.
+    /// The price and discount for the item; null without an item, or if there is no price.
     pub winner: Option<GrantWinner<'a>>,
-    /// Why the item has no price; null when it has one, and without item.
+    /// The reason why the item has no price; null if it has one, or without an item.
     pub problem: Option<LineProblem>,
 }
 
-/// Say whether and why a campaign grants an account its price
+/// Explain whether a campaign grants an account its price
 ///
-/// Looks at the campaign as published, at the account's place in the audience, and, with an item,
-/// at every line of the campaign and at what won, by the same rules that quotes go by. `reasons`
-/// names everything that stands against it at once.
+/// Checks the published campaign and the account's place in its audience. With an item it also
+/// checks every line of the campaign and the lines that win, by the rules of price quotes. If
+/// nothing is granted, `reasons` lists all obstacles together.
 #[utoipa::path(
     get,
     path = "/v1/campaigns/{campaign}/grants",
     operation_id = "get_campaign_grant",
     tag = "Price quotes",
     params(
-        ("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1, max_length = 50,
-            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
-        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for its company. This or `customerNumber`."),
-        ("customerNumber" = Option<Key>, Query, description = "The customer that asks. This or `contactNumber`."),
-        ("itemNumber" = Option<Key>, Query, description = "The item; absent: only the campaign and its audience are looked at."),
+        ("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1,
+            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        ("contactNumber" = Option<Key>, Query,
+            description = "The contact; persons get their company's prices."),
+        ("customerNumber" = Option<Key>, Query,
+            description = "The customer. One of the two numbers is required."),
+        ("itemNumber" = Option<Key>, Query,
+            description = "The item. Without it only campaign and audience are checked."),
         ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
-        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
-        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
-        ("date" = Option<Date>, Query, description = "The company's calendar date; absent: today."),
-        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
+        ("unitOfMeasureCode" = Option<Key>, Query,
+            description = "The unit of measure. Default: the item's base unit."),
+        ("quantity" = Option<Quantity>, Query, description = "The quantity. Default: 1."),
+        ("date" = Option<Date>, Query,
+            description = "The date in the company's time zone. Default: today."),
+        ("currencyCode" = Option<CurrencyCode>, Query,
+            description = "The currency. Default: the contact's, else the account's, else local."),
     ),
     responses(
-        (status = 200, description = "Whether and why.", body = CampaignGrant<'_>),
+        (status = 200, description = "The result and its reasons.", body = CampaignGrant<'_>),
         (status = 304, description = "The caller has the current representation."),
     )
 )]
@@ -191,7 +213,7 @@ async fn get_campaign_grant(
         "date",
         "currencyCode",
     ])?;
-    let asked = read(&params, calendar.today())?;
+    let asked = read_request(&params, calendar.today())?;
     let mut conn = database.read().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?.number;
     let (contact, account) = account(&mut conn, &asked.asker).await?;
@@ -207,19 +229,23 @@ async fn get_campaign_grant(
     Ok(ApiResponse::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
 }
 
-/// The query: a quote's, save that the item may be left out and somebody has to ask.
-fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>, Problem> {
+/// Reads the query: that of a quote, but the item is optional, and a contact or customer is
+/// required.
+fn read_request(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>, Problem> {
     let mut errors = Vec::new();
     if params.get("contactNumber").or_else(|| params.get("customerNumber")).is_none() {
         let detail = "contactNumber or customerNumber must be given";
         errors.push(FieldError::new("?contactNumber", FieldCode::Missing, detail));
     }
     if params.get("itemNumber").is_none() {
-        errors.extend(OF_ITEM.into_iter().filter(|name| params.get(name).is_some()).map(|name| {
-            let detail =
-                format!("{name} says something about an item; itemNumber has to be given with it");
-            FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
-        }));
+        errors.extend(ITEM_PARAMETERS.into_iter().filter(|name| params.get(name).is_some()).map(
+            |name| {
+                let detail = format!(
+                    "{name} says something about an item; itemNumber has to be given with it"
+                );
+                FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
+            },
+        ));
     }
     match read_query(params, today, false) {
         Ok(asked) if errors.is_empty() => Ok(asked),
@@ -229,7 +255,7 @@ fn read(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>,
     }
 }
 
-/// The contact that asks, and its account.
+/// Returns the requested contact and its account.
 async fn account(
     conn: &mut AsyncPgConnection,
     asker: &Asker<'_>,
@@ -254,8 +280,7 @@ async fn account(
     Ok((contact, account))
 }
 
-/// Puts together what is to be said. `named` is the same question as `asked`, with the campaign
-/// named.
+/// Builds the result. `named` is the same request as `asked`, with the campaign named.
 fn grant<'a>(
     snapshot: &'a Snapshot,
     campaign: &Key,
@@ -263,11 +288,11 @@ fn grant<'a>(
     named: &QuoteRequest<'_>,
     audience: AudienceMembership,
 ) -> Result<CampaignGrant<'a>, Problem> {
-    // The contact is in the database, but the copy of the book may not know it yet.
-    let behind = |_| Problem::again();
-    let against = against_campaign(snapshot, named).map_err(behind)?;
-    let mut reasons = of_campaign(campaign, asked.date, &against, &audience);
-    let line = quote(snapshot, asked).map_err(behind)?.lines.pop();
+    // The database knows the contact, but the in-memory book may not have it yet.
+    let retry_later = |_| Problem::again();
+    let against = against_campaign(snapshot, named).map_err(retry_later)?;
+    let mut reasons = campaign_reasons(campaign, asked.date, &against, &audience);
+    let line = quote(snapshot, asked).map_err(retry_later)?.lines.pop();
     let mut grant = CampaignGrant {
         campaign_number: campaign.to_string(),
         date: asked.date,
@@ -298,11 +323,14 @@ fn grant<'a>(
     if let Some(trace) = trace {
         let allowed = trace.line_discount_allowed;
         grant.prices =
-            trace.prices.into_iter().filter(|price| is_of(campaign, price.line.source)).collect();
-        grant.discounts =
-            trace.discounts.into_iter().filter(|line| is_of(campaign, line.line.source)).collect();
+            trace.prices.into_iter().filter(|price| is_from(campaign, price.line.source)).collect();
+        grant.discounts = trace
+            .discounts
+            .into_iter()
+            .filter(|line| is_from(campaign, line.line.source))
+            .collect();
         if against.is_empty() && !grant.granted && grant.problem.is_none() {
-            reasons.push(of_lines(&grant, asked, allowed));
+            reasons.push(line_reason(&grant, asked, allowed));
         }
     }
     if !grant.granted {
@@ -315,8 +343,8 @@ fn reason(code: GrantReasonCode, detail: impl Into<String>) -> GrantReason {
     GrantReason { code, detail: detail.into() }
 }
 
-/// What stands against the campaign and the account's place in its audience.
-fn of_campaign(
+/// Returns the reasons of the campaign and of the account's place in its audience.
+fn campaign_reasons(
     campaign: &Key,
     date: NaiveDate,
     against: &[Verdict],
@@ -355,8 +383,8 @@ fn of_campaign(
             AudienceVerdict::Excluded => GrantReasonCode::Excluded,
             AudienceVerdict::PrivacyBlocked => GrantReasonCode::PrivacyBlocked,
         };
-        // One line is enough to bring the account in, so that what is said of others stands against
-        // nothing; and of each kind one is told, as all are in `audience`.
+        // One target is enough, so other lines are no obstacle for a drafted account. One reason of
+        // each kind suffices, because `audience` lists all lines.
         if !audience.in_draft && !reasons.iter().any(|known| known.code == code) {
             reasons.push(reason(code, line.detail.clone()));
         }
@@ -364,8 +392,8 @@ fn of_campaign(
     reasons
 }
 
-/// What stands against the lines of a campaign that is open to the account.
-fn of_lines(
+/// Returns the reason why no line wins although the campaign's prices apply to the account.
+fn line_reason(
     grant: &CampaignGrant<'_>,
     asked: &QuoteRequest<'_>,
     discount_allowed: bool,
@@ -404,6 +432,9 @@ fn winner<'a>(line: &PricedLine<'a>, trace: Option<&Trace<'a>>) -> GrantWinner<'
     }
 }
 
-fn is_of(campaign: &Key, source: AnswerSource<'_>) -> bool {
-    matches!(source, AnswerSource::Campaign { campaign_number } if campaign_number == campaign.as_str())
+fn is_from(campaign: &Key, source: AnswerSource<'_>) -> bool {
+    matches!(
+        source,
+        AnswerSource::Campaign { campaign_number } if campaign_number == campaign.as_str()
+    )
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::activate::{self, Acknowledged, Order, Outcome};
+use super::activate::{self, Acknowledged, ActivationOptions, Outcome};
 use super::book_view::book_view;
 use super::draft;
 use super::findings::{Finding, FindingCode};
@@ -26,7 +26,7 @@ use crate::publication::live::LiveBook;
 use crate::publication::writer::PublicationKind;
 use crate::values::Text;
 
-/// Stands for every warning.
+/// The value of `acknowledge` that accepts every warning.
 const ALL: &str = "*";
 
 /// Adds the operations.
@@ -39,27 +39,36 @@ pub fn mount(routes: &mut Routes) {
     super::grants::mount(routes);
 }
 
-/// What an activation is asked to do.
+/// The options of an activation.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct ActivationRequest {
-    /// The codes of warnings that are known and accepted; `*` stands for all.
+    /// The codes of warnings to accept; `*` accepts all warnings.
     #[deserr(default)]
-    #[schema(value_type = Vec<AcknowledgedCode>, required = false, max_items = 100, example = json!(["OPEN_END"]))]
+    #[schema(
+        value_type = Vec<AcknowledgedCode>,
+        required = false,
+        max_items = 100,
+        example = json!(["OPEN_END"])
+    )]
     pub acknowledge: Vec<Text<50>>,
-    /// Whether to only validate and plan.
+    /// True to validate and plan without publishing.
     #[deserr(default)]
     #[schema(required = false, default = false, example = false)]
     pub validate_only: bool,
-    /// The hash of the plan that is to be published; another plan is refused with 409
+    /// The hash of the plan to publish. If the plan has changed, the activation is refused with 409
     /// `PLAN_CHANGED`.
     #[deserr(default)]
-    #[schema(value_type = Option<String>, max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
+    #[schema(
+        value_type = Option<String>,
+        max_length = 64,
+        example = "8f14e45fceea167a5a36dedd4bea2543"
+    )]
     pub plan_hash: Option<Text<64>>,
 }
 
-/// What `acknowledge` holds: the code of a finding, or `*`.
+/// The schema of an entry of `acknowledge`: the code of a finding, or `*`.
 struct AcknowledgedCode;
 
 impl PartialSchema for AcknowledgedCode {
@@ -76,7 +85,7 @@ impl PartialSchema for AcknowledgedCode {
 impl ToSchema for AcknowledgedCode {}
 
 impl ActivationRequest {
-    fn into_order(self) -> Result<Order, Problem> {
+    fn into_options(self) -> Result<ActivationOptions, Problem> {
         let mut errors = Vec::new();
         let mut codes = Vec::new();
         let mut all = false;
@@ -97,59 +106,60 @@ impl ActivationRequest {
         if !errors.is_empty() {
             return Err(Problem::from_errors(errors));
         }
-        Ok(Order {
-            acknowledged: if all { Acknowledged::All } else { Acknowledged::These(codes) },
+        Ok(ActivationOptions {
+            acknowledged: if all { Acknowledged::All } else { Acknowledged::Codes(codes) },
             validate_only: self.validate_only,
             plan_hash: self.plan_hash.map(|hash| hash.to_string()),
         })
     }
 }
 
-/// What an activation came to: the publication, or, when it was only validated, the plan.
+/// The result of an activation: the publication, or the plan if `validateOnly` is set.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActivationResult {
-    /// The version that carries the campaign; absent when it was only validated.
+    /// The version of the price book that contains the campaign; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: Option<i64>,
-    /// What the publication does; absent when it was only validated.
+    /// The kind of the publication; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<PublicationKind>,
-    /// The campaign.
+    /// The number of the campaign.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
-    /// Who published it; absent when it was only validated.
+    /// The author of the publication; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 100, example = "local")]
     pub author: Option<String>,
-    /// When it was published; absent when it was only validated.
+    /// The time of the publication; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "2031-05-01T08:30:00Z")]
     pub published_at: Option<DateTime<Utc>>,
-    /// Facts and accounts that came; absent when it was only validated.
+    /// Number of facts and accounts added; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
     pub added: Option<i64>,
-    /// Facts that took the place of others; absent when it was only validated.
+    /// Number of facts changed; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub changed: Option<i64>,
-    /// Facts and accounts that went; absent when it was only validated.
+    /// Number of facts and accounts removed; absent with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub removed: Option<i64>,
-    /// A hash of all that came and went, whatever the order; absent when it was only validated.
+    /// The hash of everything that was added and removed, independent of the order; absent with
+    /// `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
     pub content_hash: Option<String>,
-    /// The hash of what is, or would be, published.
+    /// The hash of the content that is, or would be, published.
     #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
     pub plan_hash: String,
-    /// Everything that was found, errors first.
+    /// All findings, errors first.
     #[schema(max_items = 1000)]
     pub findings: Vec<Finding>,
-    /// What would change; only when it was only validated.
+    /// The changes that an activation would make; present only with `validateOnly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
 }
@@ -177,21 +187,26 @@ impl ActivationResult {
 /// Activate a campaign
 ///
 /// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new
-/// version of the price book. All findings are reported at once: errors, and warnings that are not
-/// named in `acknowledge`, refuse the activation with 422 and nothing changes. With `validateOnly`
-/// nothing changes either, and the answer holds the findings and the plan. Activating again
-/// publishes what has changed since; if nothing has, the answer is the standing publication.
+/// version of the price book. Errors refuse the activation with 422, and so do warnings that are
+/// not named in `acknowledge`. The answer then lists all findings together, and nothing changes.
+///
+/// With `validateOnly` nothing changes either, and the answer has the findings and the plan.
+/// Activating an active campaign publishes its changes. If there are none, the answer is the
+/// current publication.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/activations",
     operation_id = "activate_campaign",
     tag = "Activation",
-    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = Option<ActivationRequest>, description = "What is to be done; nothing: validate and publish."),
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
+        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = Option<ActivationRequest>,
+        description = "The options. Without a body the campaign is validated and published."),
     responses(
-        (status = 201, description = "Published: a new version of the price book.", body = ActivationResult),
-        (status = 200, description = "Published before as it is, or only validated.", body = ActivationResult),
+        (status = 201, description = "Published: a new version of the price book.",
+            body = ActivationResult),
+        (status = 200, description = "Already published without changes, or only validated.",
+            body = ActivationResult),
     )
 )]
 async fn activate_campaign(
@@ -203,17 +218,17 @@ async fn activate_campaign(
 ) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
     let campaign = reference(&request, "campaign")?;
-    let order = call.json_or_default::<ActivationRequest>()?.into_order()?;
+    let options = call.json_or_default::<ActivationRequest>()?.into_options()?;
     let activating = async |work: &mut UnitOfWork| {
-        let campaign = draft::find(&mut work.conn, &campaign).await?;
+        let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
         let number = campaign.number.to_string();
         let copy = book_view(&mut work.conn, &book).await?;
         let outcome =
-            activate::activate(work, campaign, &order, &book, copy, calendar.today()).await?;
+            activate::activate(work, campaign, &options, &book, copy, calendar.today()).await?;
         let status = if outcome.is_new { StatusCode::CREATED } else { StatusCode::OK };
         ApiResponse::json(status, &ActivationResult::new(number, outcome))
     };
-    if order.validate_only {
+    if options.validate_only {
         database.preview(&call, activating).await
     } else {
         database.transact(&call, activating).await
@@ -222,18 +237,20 @@ async fn activate_campaign(
 
 /// Deactivate a campaign
 ///
-/// Withdraws the campaign's dates, lines and audience from the price book, as a new version. Again:
-/// the same answer with 200.
+/// Withdraws the campaign's dates, lines and audience from the price book, as a new version. If the
+/// campaign is not active, the answer is its latest deactivation with 200.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/deactivations",
     operation_id = "deactivate_campaign",
     tag = "Activation",
-    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
+        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
     responses(
-        (status = 201, description = "Withdrawn: a new version of the price book.", body = PublicationView),
-        (status = 200, description = "Withdrawn before: that publication.", body = PublicationView),
+        (status = 201, description = "Withdrawn: a new version of the price book.",
+            body = PublicationView),
+        (status = 200, description = "Withdrawn before; the earlier publication.",
+            body = PublicationView),
         (status = 204, description = "The campaign was never active."),
     )
 )]
@@ -250,7 +267,7 @@ async fn deactivate_campaign(
     let campaign = reference(&request, "campaign")?;
     database
         .transact(&call, async |work| {
-            let campaign = draft::find(&mut work.conn, &campaign).await?;
+            let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             match activate::deactivate(work, &campaign).await? {
                 Some((publication, true)) => {
                     ApiResponse::json(StatusCode::CREATED, &PublicationView::from(publication))

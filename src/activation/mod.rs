@@ -1,22 +1,22 @@
-//! The door between the drafts and the price book: what an activation checks, what it publishes,
-//! and how the book follows changes of active campaigns afterwards.
+//! Activation: checks a campaign's drafts and publishes them into the price book. Later changes of
+//! an active campaign are published in the transaction that makes them.
 //!
 //! ```text
-//! targeting.rs   who is in the audience: the one query, and who is left out
-//! findings.rs    the table of what can be found, and how a finding looks
-//! rules.rs       the targeting rules: pure, from what was gathered to findings
-//! shadowed_lines.rs      lines that can never win
-//! draft.rs       gathers what the rules look at, under the campaign's lock
-//! plan.rs        what an activation would change: counts, sample prices, conflicts
-//! planned_prices.rs  the prices of a plan in full, over HTTP
-//! golden.rs      asks the golden quotes, of the book as it would be
-//! activate.rs    activates and deactivates
-//! book_view.rs   the copy in memory that plans are reckoned with
-//! rollback.rs    brings an earlier publication back
-//! auto_publish.rs      brings what an effect touched into the book, in its transaction
-//! audience.rs    who is in the audience and why, over HTTP
-//! grants.rs      whether and why a campaign grants an account its price, over HTTP
-//! http.rs        the operations
+//! targeting.rs       the audience: the one query, and the contacts that are left out
+//! findings.rs        the table of findings, and the form of a finding
+//! rules.rs           the targeting rules, pure: from the gathered drafts to findings
+//! shadowed_lines.rs  lines that another line of the campaign dominates
+//! draft.rs           gathers the input of the rules, under the campaign's lock
+//! plan.rs            the planned changes: counts, sample prices, conflicts
+//! planned_prices.rs  all prices of a plan, over HTTP
+//! golden.rs          compares golden quotes with the book as it would be
+//! activate.rs        activates and deactivates
+//! book_view.rs       the in-memory book that plans are computed from
+//! rollback.rs        publishes an earlier publication again
+//! auto_publish.rs    publishes what a unit of work changed, in its transaction
+//! audience.rs        the audience and the reasons for a membership, over HTTP
+//! grants.rs          the price that a campaign grants an account, with reasons, over HTTP
+//! http.rs            activation and deactivation over HTTP
 //! ```
 
 mod activate;

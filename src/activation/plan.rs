@@ -1,7 +1,6 @@
-//! What an activation would change, before it does: accounts, lines, prices for a sample, and the
-//! campaigns it meets.
+//! The planned changes of an activation: accounts, lines, sample prices and conflicting campaigns.
 //!
-//! Prices are quotes: the same resolver, asked on the book as it is and on the book as it would be.
+//! Prices are quotes from the same resolver, on the book as it is and on the book as it would be.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -29,161 +28,192 @@ use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
 use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
-/// At most so many lines are priced for the comparison.
+/// Maximum number of lines that are priced for the comparison.
 const MAX_COMPARED: usize = 1_000;
-/// At most so many of them are shown.
+/// Maximum number of price changes in the sample.
 const MAX_SHOWN: usize = 20;
-/// At most so many accounts are named.
+/// Maximum number of accounts in the sample.
 const MAX_ACCOUNTS: usize = 10;
 
-/// What an activation would change.
+/// The changes that an activation would make.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ActivationPlan)]
 pub struct Plan {
-    /// The audience.
+    /// The changes of the audience.
     pub accounts: PlannedAccounts,
-    /// The lines.
+    /// The changes of the lines.
     pub lines: PlannedLines,
-    /// What one account of the audience pays before and after; null while the campaign has no
-    /// starting date or nobody is targeted.
+    /// The prices of one account of the audience before and after the activation. Null if the
+    /// campaign has no starting date, or no account is targeted.
     pub effective_prices: Option<EffectivePrices>,
-    /// The published campaigns that offer the same items to the same accounts in the same days.
+    /// The published campaigns that offer the same items to the same accounts on the same days.
     #[schema(max_items = 1000)]
     pub conflicts: Vec<Conflict>,
 }
 
-/// How the audience would change.
+/// The changes of a campaign's audience.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedAccounts {
-    /// How many accounts it would hold.
+    /// Number of accounts in the audience after the activation.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
     pub total: u64,
-    /// How many of them it does not hold now.
+    /// Number of accounts that the activation would add.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
     pub gained: u64,
-    /// How many it holds now would leave.
+    /// Number of accounts that the activation would remove.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lost: u64,
-    /// Some of the accounts by contact number; those gained, if there are any.
+    /// The first accounts by contact number: those added, or those of the audience if none is.
     #[schema(value_type = Vec<crate::values::Key>, max_items = 10, example = json!(["CT000042"]))]
     pub sample: Vec<String>,
 }
 
-/// How the published lines would change.
+/// The changes of a campaign's published lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedLines {
-    /// Lines that would come.
+    /// Number of lines that the activation would add.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 40)]
     pub added: i64,
-    /// Lines that would change.
+    /// Number of lines that the activation would change.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub changed: i64,
-    /// Lines that would go.
+    /// Number of lines that the activation would remove.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub removed: i64,
 }
 
-/// What one account pays before and after.
+/// The prices of one account before and after an activation.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePrices {
-    /// The account, by contact number.
+    /// The contact number of the account.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: String,
-    /// The day the prices are for: the campaign's first, or today if that is later.
+    /// The date of the prices: the campaign's first day, or today if that is later.
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
-    /// How many lines were priced, each at its own minimum quantity; at most 1,000.
+    /// Number of lines that were priced, each at its own minimum quantity; at most 1,000.
     #[schema(value_type = i32, minimum = 0, maximum = 1000, example = 40)]
     pub compared: usize,
-    /// How many of them would cost something else.
+    /// Number of these lines whose price would change.
     #[schema(value_type = i32, minimum = 0, maximum = 1000, example = 38)]
     pub changed: usize,
-    /// What the account saves on the list prices on average, in percent of each, over the lines
-    /// that have a list price; to two decimals, below zero where it pays more. Null without such
-    /// lines.
-    #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "12.5")]
+    /// The account's average saving on the list prices, in percent with up to two decimals.
+    /// Negative if the account pays more. Lines without a list price do not count; null if there
+    /// are no others.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 30,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$",
+        example = "12.5"
+    )]
     pub average_discount_percent: Option<Decimal>,
-    /// What is left of the net price once the item's unit cost is paid, before, on average over the
-    /// lines whose item has a unit cost and that fix no foreign currency; in percent of the net
-    /// price without tax, to two decimals, below zero where it costs more. Null without such lines.
-    #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "41.2")]
+    /// The average margin before the activation: the net price without tax less the item's unit
+    /// cost, in percent of the net price. It has up to two decimals, and is negative for a loss.
+    /// Only lines whose item has a unit cost and that fix no foreign currency count; null if there
+    /// are none.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 30,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$",
+        example = "41.2"
+    )]
     pub average_margin_percent_before: Option<Decimal>,
-    /// The same after.
-    #[schema(value_type = Option<String>, max_length = 30, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "33.75")]
+    /// The average margin after the activation, computed in the same way.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 30,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$",
+        example = "33.75"
+    )]
     pub average_margin_percent_after: Option<Decimal>,
-    /// Some of those that would change.
+    /// The first of the prices that would change.
     #[schema(max_items = 20)]
     pub sample: Vec<PriceComparison>,
 }
 
-/// A price before and after.
+/// A price before and after an activation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceComparison {
-    /// The item.
+    /// The number of the item.
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: String,
-    /// The variant.
+    /// The code of the variant.
     #[schema(max_length = 50, example = "RED")]
     pub variant_code: Option<String>,
-    /// The unit of measure; null: the base unit.
+    /// The code of the unit of measure; null for the base unit.
     #[schema(max_length = 50, example = "PCS")]
     pub unit_of_measure_code: Option<String>,
-    /// The currency; null: the account's.
+    /// The code of the currency; null for the account's currency.
     #[schema(max_length = 3, example = "EUR")]
     pub currency_code: Option<String>,
-    /// The quantity.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1")]
+    /// The quantity that was priced.
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "1"
+    )]
     pub quantity: Positive,
-    /// Before; null: no price.
+    /// The price before; null if there is none.
     pub before: Option<PlannedPrice>,
-    /// After; null: no price.
+    /// The price after; null if there is none.
     pub after: Option<PlannedPrice>,
 }
 
-/// A price and its discount.
+/// A unit price and its line discount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedPrice {
-    /// The unit price.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    /// The price of one unit of measure before the line discount.
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "57"
+    )]
     pub unit_price: Amount,
-    /// The line discount.
-    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    /// The line discount in percent.
+    #[schema(
+        value_type = String,
+        max_length = 9,
+        pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$",
+        example = "4"
+    )]
     pub line_discount_percent: Percent,
 }
 
-/// Another campaign that meets this one.
+/// A published campaign that overlaps with this one in items, accounts and days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Conflict {
-    /// The other campaign.
+    /// The number of the other campaign.
     #[schema(max_length = 50, example = "CP0002")]
     pub campaign_number: String,
-    /// How many items both offer.
+    /// Number of items that both campaigns offer.
     #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 3)]
     pub items: usize,
-    /// One of them.
+    /// The number of one of these items.
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: String,
-    /// How many accounts both are for.
+    /// Number of accounts in both audiences.
     #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 120)]
     pub accounts: u64,
-    /// One of them, by contact number.
+    /// The contact number of one of these accounts.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: String,
-    /// The campaign that this account's price for one of this item would come from, in the first
-    /// day both hold; null: from neither.
+    /// The campaign that would provide this account's price for this item on the first day that
+    /// both cover; null if neither does.
     #[schema(max_length = 50, example = "CP0001")]
     pub winner: Option<String>,
 }
 
 impl Conflict {
-    /// The warning about it.
+    /// Returns the warning about the conflict.
     pub(super) fn finding(&self) -> Finding {
         let detail = format!(
             "campaign {} offers {} of the items to {} of the accounts too; {} wins for {}",
@@ -202,16 +232,16 @@ impl Conflict {
     }
 }
 
-/// The book as it would be.
+/// The book as it would be after an activation.
 pub(super) struct Hypothesis {
     pub snapshot: Snapshot,
     day: NaiveDate,
 }
 
 impl Hypothesis {
-    /// The next version of the book, if it has the campaign as the drafts say: what differs of the
-    /// whole draft takes effect; all of the draft, if the copy may lack some of what counts
-    /// already. None while the campaign has no starting date.
+    /// Creates the next version of the book, with the campaign as the drafts describe it. A current
+    /// book takes only the difference. A stale book may lack published rows, so it takes the whole
+    /// draft. Returns `None` if the campaign has no starting date.
     pub(super) fn new(copy: &BookView, draft: &Draft, difference: &Difference) -> Option<Self> {
         let BookView { book, is_current } = copy;
         let starting_date = draft.campaign.starting_date?;
@@ -249,7 +279,7 @@ impl Hypothesis {
         Some(Self { snapshot: book.advanced(version, gone.chain(desired).chain(audience)), day })
     }
 
-    /// The golden quotes that would be answered otherwise than expected.
+    /// Returns a finding for each golden quote whose answer would not be the expected one.
     pub(super) fn golden_differences(
         &self,
         draft: &Draft,
@@ -258,7 +288,7 @@ impl Hypothesis {
         golden::differences(&self.snapshot, &draft.campaign.number, self.day, golden)
     }
 
-    /// The published campaigns that this one meets.
+    /// Returns the published campaigns that overlap with this one.
     pub(super) fn conflicts(&self, draft: &Draft) -> Vec<Conflict> {
         let own = draft.campaign.number.as_str();
         let rivals = self.rivals(draft);
@@ -306,7 +336,7 @@ impl Hypothesis {
         conflicts.collect()
     }
 
-    /// Published campaigns with lines for the items that ours name, in days that ours has too.
+    /// Returns the published campaigns that share items and days with this one.
     fn rivals(&self, draft: &Draft) -> BTreeMap<String, Rival> {
         use crate::pricing::resolve::Book;
         let mut rivals: BTreeMap<String, Rival> = BTreeMap::new();
@@ -342,7 +372,7 @@ impl Hypothesis {
         rivals
     }
 
-    /// The whole plan.
+    /// Returns the whole plan.
     pub(super) fn plan(
         &self,
         book: &Snapshot,
@@ -358,8 +388,8 @@ impl Hypothesis {
         Plan { effective_prices, conflicts, ..counted }
     }
 
-    /// What an account pays for what is asked, before and after.
-    pub(super) fn change(&self, book: &Snapshot, account: &str, asked: &Asked) -> PriceComparison {
+    /// Returns the price of an account for a query, before and after the activation.
+    pub(super) fn change(&self, book: &Snapshot, account: &str, query: &PriceQuery) -> PriceComparison {
         let [before, after] = [book, &self.snapshot]
             .map(|book| self.price(book, account, asked).map(|(price, _)| price));
         let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } =
@@ -376,12 +406,12 @@ impl Hypothesis {
         }
     }
 
-    /// The price in a book, and the list price beside it.
+    /// Returns the price in a book, and the list price.
     fn price(
         &self,
         book: &Snapshot,
         account: &str,
-        asked: &Asked,
+        query: &PriceQuery,
     ) -> Option<(PlannedPrice, Option<Amount>)> {
         let terms = Terms { currency: asked.currency.as_ref(), prices_include_tax: None };
         priced(book, account, self.day, terms, asked.line.clone(), |line| {
@@ -399,7 +429,7 @@ impl Hypothesis {
         let mut sample = Vec::new();
         let mut savings = Vec::new();
         let (mut margins_before, mut margins_after) = (Vec::new(), Vec::new());
-        for asked in questions(draft).into_iter().take(MAX_COMPARED) {
+        for asked in price_queries(draft).into_iter().take(MAX_COMPARED) {
             compared = compared.saturating_add(1);
             savings.extend(
                 self.price(&self.snapshot, &account, &asked)
@@ -446,13 +476,13 @@ impl Hypothesis {
     }
 }
 
-/// The accounts that examples are taken from: those gained, if there are any.
+/// Returns the accounts for samples: those gained if there are any, else the audience.
 fn examples<'a>(draft: &'a Draft, difference: &'a Difference) -> &'a RoaringBitmap {
     let gained = &difference.audience.joined;
     if gained.is_empty() { &draft.targeting.accounts } else { gained }
 }
 
-/// The plan without prices, as it is while there is no starting date.
+/// Returns the plan without prices, the only one for a campaign without a starting date.
 pub(super) fn counted(book: &Snapshot, draft: &Draft, difference: &Difference) -> Plan {
     let lines = difference.counts_of(|kind| kind != FactKind::Campaign);
     let sample =
@@ -470,23 +500,23 @@ pub(super) fn counted(book: &Snapshot, draft: &Draft, difference: &Difference) -
     }
 }
 
-/// What two campaigns have in common.
+/// A published campaign that shares items and days with this one.
 struct Rival {
     first_day: NaiveDate,
     items: BTreeSet<String>,
 }
 
-/// A price that a plan compares.
+/// A price that the plan compares.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(super) struct PriceQuery {
     line: RequestLine<'static>,
-    /// None: the account's.
+    /// The currency code; `None` for the account's currency.
     currency: Option<String>,
 }
 
-/// What the lines of a draft that name an item are for: each item at the line's own conditions,
-/// prices first.
-pub(super) fn questions(draft: &Draft) -> Vec<Asked> {
+/// Returns a query for each line of a draft that names an item, at the line's own conditions; price
+/// lines come first.
+pub(super) fn price_queries(draft: &Draft) -> Vec<PriceQuery> {
     let of_prices = draft.prices.iter().map(|(_, line)| {
         let item = Some(&line.item_number);
         (
@@ -521,20 +551,19 @@ pub(super) fn questions(draft: &Draft) -> Vec<Asked> {
             quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
             tax_percent: None,
         };
-        Some(Asked { line, currency: currency.clone() })
+        Some(PriceQuery { line, currency: currency.clone() })
     };
     of_prices.chain(of_discounts).filter_map(asked).collect()
 }
 
-/// In what a price is asked for; none: as the account has it.
+/// The currency and tax of a price; `None` for those of the account.
 #[derive(Debug, Clone, Copy, Default)]
 struct Terms<'a> {
     currency: Option<&'a String>,
     prices_include_tax: Option<bool>,
 }
 
-/// Asks a book for one price, and takes from the answer what is wanted; none when there is no
-/// price.
+/// Prices one line in a book and maps the answer. Returns `None` if there is no price.
 fn priced<T>(
     book: &Snapshot,
     account: &str,
@@ -558,7 +587,7 @@ fn priced<T>(
     }
 }
 
-/// What a price saves on the list price, in percent.
+/// Returns the saving of a price on the list price, in percent.
 fn saved(price: PlannedPrice, list_price: Amount) -> Option<Decimal> {
     let list_price = Decimal::from(list_price);
     let percent = Decimal::from(price.line_discount_percent);
@@ -567,7 +596,7 @@ fn saved(price: PlannedPrice, list_price: Amount) -> Option<Decimal> {
     list_price.checked_sub(net)?.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(list_price)
 }
 
-/// What one unit of an item costs, in local currency.
+/// Returns the cost of one unit of an item in local currency.
 fn cost_of(item: &ItemFact, line: &RequestLine) -> Option<Decimal> {
     let unit = line.unit_of_measure_code.as_ref();
     let named =
@@ -576,7 +605,7 @@ fn cost_of(item: &ItemFact, line: &RequestLine) -> Option<Decimal> {
     Decimal::from(item.unit_cost?).checked_mul(base_units)
 }
 
-/// What is left of a net price after the cost, in percent of it.
+/// Returns the margin of a net price over the cost, in percent of the net price.
 fn margin(line: &PricedLine<'_>, cost: Decimal) -> Option<Decimal> {
     let rest = Decimal::ONE_HUNDRED.checked_sub(Decimal::from(line.line_discount_percent))?;
     let net =

@@ -1,8 +1,8 @@
-//! Brings back an earlier publication of a campaign, as a new version.
+//! Rollback: publishes an earlier publication of a campaign again, as a new version.
 //!
-//! The drafts stay as they are. Where they say something else than what is brought back, the
-//! campaign waits to be published by hand from now on; else the next change would publish the
-//! drafts and undo the rollback.
+//! The drafts stay as they are. If they differ from the restored publication, the campaign's
+//! publishing becomes manual; otherwise the next change would publish the drafts and undo the
+//! rollback.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -14,7 +14,7 @@ use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::activate::{current, in_draft};
+use super::activate::{current_state, desired_state};
 use super::draft::{self, Campaign};
 use super::targeting;
 use crate::platform::background::background;
@@ -33,61 +33,65 @@ use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::writer::{self, Publication, PublicationKind};
 use crate::values::enums::Publishing;
 
-/// At most so many lines are named.
-const NAMED: usize = 10;
+/// Maximum number of lines that a refusal names.
+const MAX_NAMED_LINES: usize = 10;
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
     routes.add(__path_roll_back_campaign, roll_back_campaign);
 }
 
-/// Which publication is to count again.
+/// The publication to restore.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct RollbackRequest {
-    /// The version of a publication of this campaign.
+    /// The version of one of this campaign's publications.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub version: u64,
 }
 
-/// What a rollback came to.
+/// The result of a rollback.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackResult {
-    /// The publication that brings the earlier one back; the standing one if that says the same.
+    /// The publication that restores the earlier one, or the current one if it has the same
+    /// content.
     #[serde(flatten)]
     pub publication: PublicationView,
-    /// The version that was brought back.
+    /// The version that was restored.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub restored_version: i64,
-    /// How many of its accounts stay out, because their contact was deleted or somebody of theirs
-    /// objects to marketing.
+    /// Number of accounts that were not restored, because their contact was deleted or one of their
+    /// contacts is privacy blocked.
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub accounts_left_out: u64,
-    /// Whether the drafts say something else now. Then `publishing` is `MANUAL` from now on.
+    /// True if the drafts differ from the restored publication. `publishing` is then `MANUAL`.
     #[schema(example = true)]
     pub has_unpublished_changes: bool,
 }
 
-/// Bring back an earlier publication of a campaign
+/// Restore an earlier publication of a campaign
 ///
-/// Publishes the dates, lines and audience that the campaign had as of `version` as a new version
-/// of the price book, also when the campaign was deactivated since. The drafts stay as they are;
-/// where they differ, the campaign's `publishing` becomes `MANUAL`, since the next change would
-/// otherwise undo the rollback. Contacts that were deleted or object to marketing since do not come
-/// back.
+/// Publishes the campaign's dates, lines and audience as of `version` as a new version of the price
+/// book, even if the campaign has been deactivated since. Contacts that were deleted or privacy
+/// blocked since are not restored.
+///
+/// The drafts stay as they are. If they differ, the campaign's `publishing` becomes `MANUAL`,
+/// because the next change would otherwise undo the rollback.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/rollbacks",
     operation_id = "roll_back_campaign",
     tag = "Activation",
-    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = RollbackRequest, description = "Which publication is to count again."),
+    params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
+        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = RollbackRequest, description = "The publication to restore."),
     responses(
-        (status = 201, description = "Brought back: a new version of the price book.", body = RollbackResult),
-        (status = 200, description = "The book carries just that already.", body = RollbackResult),
+        (status = 201, description = "Restored: a new version of the price book.",
+            body = RollbackResult),
+        (status = 200, description = "The price book has this content already.",
+            body = RollbackResult),
     )
 )]
 async fn roll_back_campaign(
@@ -96,19 +100,19 @@ async fn roll_back_campaign(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     call.query(&[])?;
-    let asked: RollbackRequest = call.json()?;
+    let body: RollbackRequest = call.json()?;
     let campaign = reference(&request, "campaign")?;
     database
         .transact(&call, async |work| {
-            let campaign = draft::find(&mut work.conn, &campaign).await?;
-            let version = i64::try_from(asked.version).unwrap_or(i64::MAX);
+            let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
+            let version = i64::try_from(body.version).unwrap_or(i64::MAX);
             let (result, is_new) = roll_back(work, &campaign, version).await?;
             ApiResponse::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
         })
         .await
 }
 
-fn wrong(detail: String) -> Problem {
+fn invalid_version(detail: String) -> Problem {
     Problem::rule("/version", FieldCode::ReferenceNotFound, detail)
 }
 
@@ -122,17 +126,19 @@ async fn roll_back(
     let of_campaign =
         publications::table.find(version).filter(publications::campaign_number.eq(number));
     if of_campaign.count().get_result::<i64>(conn).await? == 0 {
-        return Err(wrong(format!("{version} is no publication of campaign {number}")));
+        return Err(invalid_version(format!("{version} is no publication of campaign {number}")));
     }
-    let then = PublishedCampaign::as_of(conn, number, version).await?;
-    let Some(dates) = dates(&then.entries)? else {
-        return Err(wrong(format!("as of {version} nothing of campaign {number} is published")));
+    let earlier = PublishedCampaign::as_of(conn, number, version).await?;
+    let Some(dates) = dates(&earlier.entries)? else {
+        return Err(invalid_version(format!(
+            "as of {version} nothing of campaign {number} is published"
+        )));
     };
-    let current = current(conn, campaign, &then.entries, None).await?;
-    refuse_moved(number, &current.entries)?;
-    let accounts = still_there(conn, number, &then.accounts).await?;
-    let accounts_left_out = (&then.accounts - &accounts).len();
-    let desired = PublishedCampaign { accounts, ..then };
+    let current = current_state(conn, campaign, &earlier.entries, None).await?;
+    refuse_moved_lines(number, &current.entries)?;
+    let accounts = restorable(conn, number, &earlier.accounts).await?;
+    let accounts_left_out = (&earlier.accounts - &accounts).len();
+    let desired = PublishedCampaign { accounts, ..earlier };
     let (hashed, desired) =
         background(move || (current.difference(desired.clone()).with_hash(), desired)).await;
 
@@ -141,14 +147,18 @@ async fn roll_back(
     let is_new = new.is_some();
     let publication = match (new, campaign.publication_version) {
         (Some(publication), _) => publication,
-        (None, Some(standing)) => {
-            publications::table.find(standing).select(Publication::as_select()).first(conn).await?
+        (None, Some(current_version)) => {
+            publications::table
+                .find(current_version)
+                .select(Publication::as_select())
+                .first(conn)
+                .await?
         }
         (None, None) => {
             return Err(Problem::internal("a campaign that is not active is as it was published"));
         }
     };
-    let has_unpublished_changes = !desired.difference(in_draft(conn, number).await?).is_none();
+    let has_unpublished_changes = !desired.difference(desired_state(conn, number).await?).is_none();
     let publishing = if has_unpublished_changes { Publishing::Manual } else { campaign.publishing };
     diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
         .set((
@@ -172,7 +182,7 @@ async fn roll_back(
     Ok((result, is_new))
 }
 
-/// The dates among the rows of a campaign.
+/// Returns the dates among the entries of a campaign.
 fn dates(entries: &[Entry]) -> Result<Option<CampaignFact>, Problem> {
     for entry in entries {
         if let Fact::Campaign(dates) = entry.fact()? {
@@ -182,22 +192,23 @@ fn dates(entries: &[Entry]) -> Result<Option<CampaignFact>, Problem> {
     Ok(None)
 }
 
-/// Lines that count for somebody else now cannot count for this campaign again.
-fn refuse_moved(number: &str, current: &[Entry]) -> Result<(), Problem> {
+/// Refuses a rollback if some of the lines belong to another source by now.
+fn refuse_moved_lines(number: &str, current: &[Entry]) -> Result<(), Problem> {
     let moved: Vec<&Entry> =
         current.iter().filter(|entry| entry.campaign_number.as_deref() != Some(number)).collect();
     if moved.is_empty() {
         return Ok(());
     }
-    let named: Vec<&str> = moved.iter().take(NAMED).map(|entry| entry.key.as_str()).collect();
+    let named: Vec<&str> =
+        moved.iter().take(MAX_NAMED_LINES).map(|entry| entry.key.as_str()).collect();
     let detail =
         format!("{} of its lines belong to somebody else now: {}", moved.len(), named.join(", "));
     Err(Problem::rule("/version", FieldCode::NotAllowed, detail))
 }
 
-/// Those of some accounts whose contacts still exist, and of which nobody objects to marketing
-/// unless the drafts target the account all the same, by somebody else.
-async fn still_there(
+/// Returns those of the accounts that can be restored. Their contacts still exist, and none is
+/// privacy blocked unless the drafts target the account by another contact.
+async fn restorable(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     accounts: &RoaringBitmap,
@@ -205,19 +216,20 @@ async fn still_there(
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Array<Integer>)]
-        there: Vec<i32>,
+        existing: Vec<i32>,
         #[diesel(sql_type = Array<Integer>)]
-        objecting: Vec<i32>,
+        blocked: Vec<i32>,
     }
     let query = "WITH accounts AS MATERIALIZED (
             SELECT number, ordinal, privacy_blocked FROM contacts WHERE ordinal = ANY($1))
-        SELECT ARRAY(SELECT ordinal FROM accounts) AS there,
+        SELECT ARRAY(SELECT ordinal FROM accounts) AS existing,
             ARRAY(SELECT ordinal FROM accounts WHERE privacy_blocked
-                UNION SELECT accounts.ordinal FROM contacts JOIN accounts ON accounts.number = contacts.company_number
-                    WHERE contacts.privacy_blocked) AS objecting";
+                UNION SELECT accounts.ordinal FROM contacts
+                    JOIN accounts ON accounts.number = contacts.company_number
+                    WHERE contacts.privacy_blocked) AS blocked";
     let query = diesel::sql_query(query).bind::<Array<Integer>, _>(audience::array(accounts));
-    let Row { there, objecting } = query.get_result(conn).await?;
-    let (there, objecting) = (audience::ordinals(there), audience::ordinals(objecting));
-    let targeted = targeting::targeted_of(conn, &[campaign], &objecting).await?.remove(campaign);
-    Ok(there - (objecting - targeted.unwrap_or_default()))
+    let Row { existing, blocked } = query.get_result(conn).await?;
+    let (existing, blocked) = (audience::ordinals(existing), audience::ordinals(blocked));
+    let targeted = targeting::targeted_of(conn, &[campaign], &blocked).await?.remove(campaign);
+    Ok(existing - (blocked - targeted.unwrap_or_default()))
 }

@@ -1,5 +1,5 @@
-//! The targeting rules (api.md section 3): from what was gathered to everything that is found,
-//! errors and warnings alike.
+//! The targeting rules, as a pure function from the gathered drafts to all findings. docs/errors.md
+//! lists the findings.
 
 use chrono::NaiveDate;
 
@@ -11,21 +11,20 @@ use crate::pricing::convert::{Given, Target};
 use crate::pricing::exact::{Percent, Positive};
 use crate::publication::facts::PriceLineFact;
 
-/// Why the rules are asked.
+/// The event that causes a check of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Occasion {
-    /// Somebody activates the campaign.
+pub(super) enum Trigger {
+    /// A request to activate the campaign.
     Activation,
-    /// The campaign is active, and something of it changed. Its status and its audience do not
-    /// matter then: a status may close a campaign against activation while it still runs, and an
-    /// audience may become empty and fill again.
+    /// A change of an active campaign. Status and empty audience do not matter then: a status may
+    /// forbid activation while the campaign runs, and an audience may become empty for a time.
     Change,
 }
 
-/// Everything that the rules find, in the order of the table.
-pub(super) fn check(draft: &Draft, occasion: Occasion) -> Vec<Finding> {
+/// Returns all findings, in the order of their codes.
+pub(super) fn check(draft: &Draft, trigger: Trigger) -> Vec<Finding> {
     let mut findings = dates(draft);
-    if occasion == Occasion::Activation {
+    if trigger == Trigger::Activation {
         findings.extend(status(draft));
         findings.extend(targets(draft));
     }
@@ -98,10 +97,10 @@ fn targets(draft: &Draft) -> Vec<Finding> {
 
 fn left_out(draft: &Draft) -> Vec<Finding> {
     let found = &draft.targeting;
-    let finding = |code, contacts: &Named, words: &str| {
+    let finding = |code, contacts: &Named, text: &str| {
         let count = contacts.count;
         (count > 0).then(|| {
-            Finding::new(code, "/segments", format!("{count} of the targeted contacts: {words}"))
+            Finding::new(code, "/segments", format!("{count} of the targeted contacts: {text}"))
                 .param("numberOfContacts", count)
                 .param("contactNumbers", contacts.numbers.clone())
         })
@@ -137,13 +136,13 @@ fn lines(draft: &Draft) -> Vec<Finding> {
     for (id, line) in &draft.prices {
         let pointer = format!("/prices/{id}");
         findings.extend(blocked(draft, &pointer, Some(&line.item_number)));
-        findings.extend(without_rate(draft, &pointer, line.currency_code.as_ref()));
+        findings.extend(missing_rate(draft, &pointer, line.currency_code.as_ref()));
         findings.extend(price(draft, &pointer, line));
     }
     for (id, line) in &draft.discounts {
         let pointer = format!("/discounts/{id}");
         findings.extend(blocked(draft, &pointer, line.item_number.as_ref()));
-        findings.extend(without_rate(draft, &pointer, line.currency_code.as_ref()));
+        findings.extend(missing_rate(draft, &pointer, line.currency_code.as_ref()));
         let empty_group = line
             .item_discount_group_code
             .as_ref()
@@ -158,7 +157,7 @@ fn lines(draft: &Draft) -> Vec<Finding> {
             && line.variant_code.is_none()
             && line.currency_code.is_none()
         {
-            // One that fixes variant or currency still drops less specific discounts.
+            // A discount of 0 % that fixes variant or currency still drops less specific ones.
             findings.push(Finding::new(
                 FindingCode::LineWithoutEffect,
                 pointer,
@@ -166,8 +165,8 @@ fn lines(draft: &Draft) -> Vec<Finding> {
             ));
         }
     }
-    findings.extend(shadowed_lines::idle_prices(&draft.prices, &draft.items));
-    findings.extend(shadowed_lines::idle_discounts(&draft.discounts, &draft.items));
+    findings.extend(shadowed_lines::shadowed_prices(&draft.prices, &draft.items));
+    findings.extend(shadowed_lines::shadowed_discounts(&draft.discounts, &draft.items));
     findings
 }
 
@@ -180,9 +179,9 @@ fn blocked(draft: &Draft, pointer: &str, item: Option<&String>) -> Option<Findin
     )
 }
 
-/// A foreign currency whose rate is missing on the campaign's first day (or today, if that is
-/// later).
-fn without_rate(draft: &Draft, pointer: &str, currency: Option<&String>) -> Option<Finding> {
+/// Returns a finding for a foreign currency without exchange rate on the campaign's first day, or
+/// today if that is later.
+fn missing_rate(draft: &Draft, pointer: &str, currency: Option<&String>) -> Option<Finding> {
     let code = currency
         .filter(|code| **code != draft.local_currency && !draft.rates.contains_key(*code))?;
     let detail = format!("{code} has no exchange rate that has begun");
@@ -208,8 +207,8 @@ fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> 
     )
 }
 
-/// The item's list price in the tax, unit and currency of the line; none if there is none, or no
-/// rate.
+/// Returns the item's list price in the tax, unit and currency of the line, or `None` if it has
+/// none or the exchange rate is missing.
 fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing::exact::Amount> {
     let item = draft.items.get(&line.item_number)?;
     let foreign = line.currency_code.as_ref().filter(|code| **code != draft.local_currency);
@@ -236,8 +235,8 @@ fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing:
     target.convert_to_amount(item.list_price?, given)
 }
 
-/// The day for which an activation looks at prices: the campaign's first, or today if that is later
-/// and still in its dates.
+/// Returns the day for which an activation compares prices: the campaign's first day, or today if
+/// that is later, but never after the last day.
 pub(super) fn day_of_comparison(draft: &Draft) -> Option<NaiveDate> {
     let start = draft.campaign.starting_date?;
     let day = start.max(draft.today);

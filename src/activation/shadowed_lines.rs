@@ -1,7 +1,8 @@
-//! Lines of a campaign that another line of it makes idle: whenever the one is a candidate the
-//! other is too, no less specific and at least as good. Only what holds for every question is said;
-//! lines that differ in what they fix (variant, currency), or in how they are taxed, are not
-//! compared.
+//! Lines of a campaign that another of its lines dominates. The other is then a candidate whenever
+//! the line is, no less specific and at least as good.
+//!
+//! Only what holds for every quote is reported. Lines that differ in variant, currency or tax are
+//! not compared.
 
 use std::collections::HashMap;
 
@@ -11,58 +12,58 @@ use super::findings::{Finding, FindingCode};
 use crate::pricing::exact::Positive;
 use crate::publication::facts::{DiscountLineFact, ItemFact, PriceLineFact};
 
-/// What is compared of a line: from which quantity on it holds, for which unit, and how good it is.
+/// The comparable parts of a line: its quantity, unit and price.
 struct Rival<'a> {
     id: &'a str,
-    /// None: holds for every unit.
+    /// The unit of measure; `None` if the line holds for every unit.
     unit: Option<&'a str>,
-    /// Units of `quantity_per_unit` in the unit of the line; one base unit where it has none.
+    /// Base units in one unit of the line; one if the line has no unit.
     base_units: Positive,
     minimum: u128,
-    /// The lower the better.
+    /// The price, or what a discount leaves to pay; lower is better.
     price: u128,
     allows_discount: bool,
     is_price_per_unit: bool,
 }
 
 impl Rival<'_> {
-    /// Whether this line is there and at least as good whenever the other is a candidate.
+    /// Returns whether this line is a candidate and at least as good whenever the other is one.
     fn dominates(&self, other: &Self) -> bool {
         let covers_unit = self.unit.is_none() || self.unit == other.unit;
         let covers_discount = self.allows_discount || !other.allows_discount;
         covers_unit
             && covers_discount
-            && self.from() <= other.from()
+            && self.minimum_in_base_units() <= other.minimum_in_base_units()
             && self.per_base_unit(other) <= other.per_base_unit(self)
     }
 
-    /// The minimum quantity in base units.
-    fn from(&self) -> U256 {
+    /// Returns the minimum quantity in base units.
+    fn minimum_in_base_units(&self) -> U256 {
         U256::from(self.minimum) * U256::from(self.base_units.units())
     }
 
-    /// The price, made comparable with that of another line: each times the other's base units.
+    /// Returns the price scaled by the other line's base units, so that the two are comparable.
     fn per_base_unit(&self, other: &Self) -> U256 {
         let factor = if self.is_price_per_unit { other.base_units.units() } else { 1 };
         U256::from(self.price) * U256::from(factor)
     }
 }
 
-/// The price lines that change nothing. `items` are the facts of the items that the lines name.
-pub(super) fn idle_prices(
+/// Returns the dominated price lines. `items` has the facts of the items that the lines name.
+pub(super) fn shadowed_prices(
     lines: &[(String, PriceLineFact)],
     items: &HashMap<String, ItemFact>,
 ) -> Vec<Finding> {
     let mut groups: HashMap<_, Vec<Rival<'_>>> = HashMap::new();
     for (id, line) in lines {
-        let alike = (
+        let key = (
             &line.item_number,
             &line.variant_code,
             &line.currency_code,
             line.price_includes_tax,
             line.tax_percent,
         );
-        groups.entry(alike).or_default().push(Rival {
+        groups.entry(key).or_default().push(Rival {
             id,
             unit: line.unit_of_measure_code.as_deref(),
             base_units: base_units(
@@ -75,39 +76,39 @@ pub(super) fn idle_prices(
             is_price_per_unit: true,
         });
     }
-    groups.into_values().flat_map(|group| idle(&group, "prices")).collect()
+    groups.into_values().flat_map(|group| shadowed(&group, "prices")).collect()
 }
 
-/// The discount lines that change nothing.
-pub(super) fn idle_discounts(
+/// Returns the dominated discount lines.
+pub(super) fn shadowed_discounts(
     lines: &[(String, DiscountLineFact)],
     items: &HashMap<String, ItemFact>,
 ) -> Vec<Finding> {
     let mut groups: HashMap<_, Vec<Rival<'_>>> = HashMap::new();
     for (id, line) in lines {
-        let alike = (
+        let key = (
             &line.item_number,
             &line.item_discount_group_code,
             &line.variant_code,
             &line.currency_code,
         );
         let item = line.item_number.as_ref().and_then(|number| items.get(number));
-        groups.entry(alike).or_default().push(Rival {
+        groups.entry(key).or_default().push(Rival {
             id,
             unit: line.unit_of_measure_code.as_deref(),
             base_units: base_units(item, line.unit_of_measure_code.as_deref()),
             minimum: line.minimum_quantity.units(),
-            // The higher the better, so what is left to pay counts.
+            // A higher discount is better, so the rest to pay is compared.
             price: line.line_discount_percent.rest().into(),
             allows_discount: true,
             is_price_per_unit: false,
         });
     }
-    groups.into_values().flat_map(|group| idle(&group, "discounts")).collect()
+    groups.into_values().flat_map(|group| shadowed(&group, "discounts")).collect()
 }
 
-/// The base units in a line's unit. Without an item its units are unknown: then only lines of the
-/// same unit are comparable, and for these any factor will do.
+/// Returns the base units in a line's unit. Without an item they are unknown: then only lines of
+/// the same unit are comparable, for which any factor is right.
 fn base_units(item: Option<&ItemFact>, unit: Option<&str>) -> Positive {
     let found = item
         .zip(unit)
@@ -115,15 +116,15 @@ fn base_units(item: Option<&ItemFact>, unit: Option<&str>) -> Positive {
     found.map_or(Positive::ONE, |unit| unit.quantity_per_unit)
 }
 
-fn idle(group: &[Rival<'_>], kind: &str) -> Vec<Finding> {
+fn shadowed(group: &[Rival<'_>], kind: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (place, line) in group.iter().enumerate() {
         let better = group.iter().enumerate().find(|(at, other)| {
-            // Of two lines that outdo each other the first one stays.
+            // Of two lines that dominate each other the first one is kept.
             *at != place && other.dominates(line) && (!line.dominates(other) || *at < place)
         });
         if let Some((_, better)) = better {
-            let (code, words) = if better.from() < line.from() {
+            let (code, reason) = if better.minimum_in_base_units() < line.minimum_in_base_units() {
                 (
                     FindingCode::UnreachableBreak,
                     "holds from a lower quantity on and is at least as good",
@@ -134,7 +135,7 @@ fn idle(group: &[Rival<'_>], kind: &str) -> Vec<Finding> {
                     "holds under the same conditions and is at least as good",
                 )
             };
-            let detail = format!("line {} {words}", better.id);
+            let detail = format!("line {} {reason}", better.id);
             findings.push(
                 Finding::new(code, format!("/{kind}/{}", line.id), detail)
                     .param("lineId", better.id),
@@ -151,22 +152,23 @@ mod tests {
 
     fn items() -> HashMap<String, ItemFact> {
         let item = json!({"listPrice": "10", "taxPercent": "0", "baseUnitOfMeasureCode": "PCS",
-            "unitsOfMeasure": [{"code": "PCS", "quantityPerUnit": "1"}, {"code": "BOX", "quantityPerUnit": "12"}]});
+            "unitsOfMeasure": [{"code": "PCS", "quantityPerUnit": "1"},
+                {"code": "BOX", "quantityPerUnit": "12"}]});
         HashMap::from([("A".to_owned(), serde_json::from_value(item).unwrap())])
     }
 
     fn price(minimum: &str, unit: Option<&str>, price: &str, allows: bool) -> PriceLineFact {
-        serde_json::from_value(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "C"}, "itemNumber": "A",
-            "unitOfMeasureCode": unit, "minimumQuantity": minimum, "unitPrice": price, "allowLineDiscount": allows,
-            "priceIncludesTax": false}))
+        serde_json::from_value(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "C"},
+            "itemNumber": "A", "unitOfMeasureCode": unit, "minimumQuantity": minimum,
+            "unitPrice": price, "allowLineDiscount": allows, "priceIncludesTax": false}))
         .unwrap()
     }
 
-    /// The lines found idle with their codes, by place.
+    /// Returns the positions of the dominated lines with the codes of their findings.
     fn found(lines: &[PriceLineFact]) -> Vec<(usize, &'static str)> {
         let named: Vec<_> =
             lines.iter().enumerate().map(|(at, line)| (at.to_string(), line.clone())).collect();
-        let mut found: Vec<_> = idle_prices(&named, &items())
+        let mut found: Vec<_> = shadowed_prices(&named, &items())
             .iter()
             .map(|finding| {
                 (
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_has_to_be_cheaper() {
+    fn break_must_be_cheaper() {
         assert_eq!(found(&[price("0", None, "9", true), price("10", None, "8.99999", true)]), []);
         assert_eq!(
             found(&[price("0", None, "9", true), price("10", None, "9", true)]),
@@ -201,9 +203,9 @@ mod tests {
             found(&[price("0", None, "9", true), price("0", Some("BOX"), "108", true)]),
             [(1, "LINE_SHADOWED")]
         );
-        // A box line says nothing about single pieces, however cheap it is.
+        // A line for boxes does not apply to single pieces, however cheap it is.
         assert_eq!(found(&[price("0", Some("BOX"), "1", true), price("0", None, "9", true)]), []);
-        // From one box on is from twelve pieces on.
+        // The minimum of one box is one of twelve pieces.
         assert_eq!(
             found(&[price("12", None, "9", true), price("1", Some("BOX"), "108", true)]),
             [(1, "LINE_SHADOWED")]
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_that_allows_a_discount_may_still_win() {
+    fn price_that_allows_discount_is_kept() {
         assert_eq!(found(&[price("0", None, "8", false), price("0", Some("PCS"), "9", true)]), []);
         assert_eq!(
             found(&[price("0", None, "8", true), price("0", Some("PCS"), "9", false)]),
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_equal_lines_one_stays() {
+    fn one_of_two_equal_lines_is_kept() {
         assert_eq!(
             found(&[price("0", Some("PCS"), "9", true), price("0", Some("PCS"), "9", true)]).len(),
             1

@@ -1,11 +1,12 @@
-//! Who a campaign is for.
+//! The audience of a campaign.
 //!
-//! A contact is targeted when it stands on a line of one of the campaign's segments and is a target
-//! there: the line's own `campaignTarget` decides, and where it says nothing that of the segment.
-//! Once the segment is logged, its interactions that are targets and not canceled stand for its
-//! lines (the view `logged_targets`). Contacts that are excluded from segments or privacy blocked
-//! are left out. What is left counts as accounts: a person's company, else the contact itself
-//! (pricing rules, section 1), each once.
+//! A contact is targeted if it is on a line of one of the campaign's segments and is a target
+//! there. The line's own `campaignTarget` decides, else that of the segment. Interactions that are
+//! targets and not canceled replace the lines of a logged segment (the view `logged_targets`).
+//!
+//! Contacts that are excluded from segments or privacy blocked are left out. The others count as
+//! accounts, each once: a person's company, else the contact itself (`docs/pricing-rules.md`
+//! section 1).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,14 +19,14 @@ use roaring::RoaringBitmap;
 use crate::platform::db::schema::{contacts, logged_segments, segments};
 use crate::publication::audience::{self, AudienceDifference};
 
-/// At most so many contacts come in one row: a million would take the processor from whoever waits
-/// for a quote meanwhile.
-const SLICE: i32 = 8_192;
-/// At most so many contacts are named where contacts are left out.
-const NAMED: i64 = 10;
+/// Maximum number of ordinals in one result row. Decoding a million in one row would block the
+/// thread, and with it the requests that it serves.
+const MAX_ORDINALS: i32 = 8_192;
+/// Maximum number of contacts that a finding names.
+const MAX_NAMED: i64 = 10;
 
-/// The contacts that are targeted by campaign `$1`, those left out included, of which `$lines` are
-/// the lines of its segments.
+/// The contacts that campaign `$1` targets, including those that are left out. `$lines` selects the
+/// lines of its segments.
 macro_rules! targeted {
     ($lines:literal) => {
         concat!(
@@ -42,26 +43,28 @@ macro_rules! targeted {
     };
 }
 
-/// The accounts (`account`) of the audience of campaign `$1`, by contact number.
+/// Query for the accounts (`account`) of the audience of campaign `$1`, by contact number.
 pub(super) const AUDIENCE: &str = concat!(
     "SELECT DISTINCT coalesce(company_number, number) AS account FROM (",
     targeted!(
         "segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
             JOIN contacts ON contacts.number = lines.contact_number
-            WHERE segments.campaign_number = $1 AND coalesce(lines.campaign_target, segments.campaign_target)"
+            WHERE segments.campaign_number = $1
+                AND coalesce(lines.campaign_target, segments.campaign_target)"
     ),
     ") AS targeted WHERE NOT excluded AND NOT blocked"
 );
 
-/// The same contacts, where `$2` are the campaign's segments and `$3` those of them that are
-/// targets as a whole: named like this, the database knows how many lines to expect, ten or a
-/// million, and goes to work accordingly.
+/// The targeted contacts for known segments: `$2` are the campaign's segments, `$3` those that are
+/// targets as a whole. With the segment numbers as parameters the planner can estimate the number
+/// of lines, ten or a million, and choose its plan accordingly.
 const TARGETED: &str = targeted!(
     "segment_lines AS lines JOIN contacts ON contacts.number = lines.contact_number
-        WHERE lines.segment_number = ANY($2) AND coalesce(lines.campaign_target, lines.segment_number = ANY($3))"
+        WHERE lines.segment_number = ANY($2)
+            AND coalesce(lines.campaign_target, lines.segment_number = ANY($3))"
 );
 
-/// The segments of a campaign, and those of them that are targets as a whole.
+/// The segments of a campaign, and those that are targets as a whole.
 #[derive(Debug, Default)]
 struct Segments {
     all: Vec<String>,
@@ -78,42 +81,42 @@ async fn segments(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<S
     Ok(Segments { targets, all: rows.into_iter().map(|(number, _)| number).collect() })
 }
 
-/// Who is targeted, and who is left. Contacts and accounts are sets of ordinals.
+/// The targeted contacts and the resulting accounts, as sets of ordinals.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Targeting {
-    /// Segments of the campaign, logged ones included unless they are canceled.
+    /// Number of segments of the campaign, including logged ones that are not canceled.
     pub segments: i64,
-    /// Contacts that are targeted.
+    /// The targeted contacts, including those that are left out.
     pub contacts: RoaringBitmap,
-    /// Of them: left out, as they are excluded from segments.
+    /// Targeted contacts that are left out because they are excluded from segments.
     pub excluded: Named,
-    /// Of them: left out, as they are privacy blocked.
+    /// Targeted contacts that are left out because they are privacy blocked.
     pub blocked: Named,
-    /// Persons without company that are not left out: accounts of their own.
+    /// Targeted persons without company, each an account of its own.
     pub alone: Named,
-    /// The accounts that are left.
+    /// The accounts of the audience.
     pub accounts: RoaringBitmap,
 }
 
-/// Some contacts, of whom the first are named.
+/// The number of some contacts, and the first of them by number.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Named {
-    /// How many.
+    /// The number of contacts.
     pub count: u64,
-    /// The first of them, by number.
+    /// The numbers of the first contacts, in order.
     pub numbers: Vec<String>,
 }
 
-/// Some contacts of one class, each as often as it is targeted.
+/// A slice of the contacts of one class; a contact occurs as often as it is targeted.
 #[derive(QueryableByName)]
-struct Classed {
+struct ClassSlice {
     #[diesel(sql_type = Text)]
     class: String,
     #[diesel(sql_type = Array<Integer>)]
     ordinals: Vec<i32>,
 }
 
-/// Contacts by what becomes of them.
+/// Targeted contacts by class.
 #[derive(Default)]
 struct Classes {
     blocked: RoaringBitmap,
@@ -122,12 +125,12 @@ struct Classes {
     companies: RoaringBitmap,
     /// Persons of companies.
     persons: RoaringBitmap,
-    /// The companies of the persons.
+    /// The companies of these persons.
     of_persons: RoaringBitmap,
 }
 
 impl Classes {
-    fn add(&mut self, Classed { class, ordinals }: Classed) {
+    fn add(&mut self, ClassSlice { class, ordinals }: ClassSlice) {
         let contacts = match class.as_str() {
             "BLOCKED" => &mut self.blocked,
             "EXCLUDED" => &mut self.excluded,
@@ -140,11 +143,10 @@ impl Classes {
     }
 }
 
-/// Finds whom a campaign is for; only these of the contacts, if any are named. Read in one pass,
-/// since a campaign may target a million.
+/// Finds the targeted contacts and the audience of a campaign, restricted to the contacts of `only`
+/// if it is given. Reads them in one pass, since a campaign may target a million.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn find(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -160,17 +162,21 @@ pub async fn find(
             SELECT *, NOT blocked AND NOT excluded AS fit FROM ({TARGETED}) AS lines {only_some}),
         classes AS (SELECT array_agg(ordinal) FILTER (WHERE blocked) AS blocked,
                 array_agg(ordinal) FILTER (WHERE excluded AND NOT blocked) AS excluded,
-                array_agg(ordinal) FILTER (WHERE fit AND type = 'PERSON' AND company_number IS NULL) AS alone,
+                array_agg(ordinal)
+                    FILTER (WHERE fit AND type = 'PERSON' AND company_number IS NULL) AS alone,
                 array_agg(ordinal) FILTER (WHERE fit AND type = 'COMPANY') AS companies,
                 array_agg(ordinal) FILTER (WHERE fit AND company_number IS NOT NULL) AS persons
             FROM targeted)
-        SELECT class, ordinals[part * {SLICE} + 1:(part + 1) * {SLICE}] AS ordinals
-        FROM classes CROSS JOIN LATERAL (VALUES ('BLOCKED', blocked), ('EXCLUDED', excluded), ('ALONE', alone),
+        SELECT class, ordinals[part * {MAX_ORDINALS} + 1:(part + 1) * {MAX_ORDINALS}] AS ordinals
+        FROM classes CROSS JOIN LATERAL (VALUES
+            ('BLOCKED', blocked), ('EXCLUDED', excluded), ('ALONE', alone),
             ('COMPANY', companies), ('PERSON', persons),
             ('OF_PERSON', ARRAY(SELECT company.ordinal
-                FROM (SELECT DISTINCT company_number FROM targeted WHERE fit AND company_number IS NOT NULL) AS of
-                JOIN contacts AS company ON company.number = of.company_number))) AS of (class, ordinals)
-        CROSS JOIN LATERAL generate_series(0, (cardinality(ordinals) - 1) / {SLICE}) AS part"
+                FROM (SELECT DISTINCT company_number FROM targeted
+                    WHERE fit AND company_number IS NOT NULL) AS of
+                JOIN contacts AS company ON company.number = of.company_number)))
+            AS of (class, ordinals)
+        CROSS JOIN LATERAL generate_series(0, (cardinality(ordinals) - 1) / {MAX_ORDINALS}) AS part"
     );
     let query = diesel::sql_query(query)
         .bind::<Text, _>(campaign)
@@ -198,22 +204,21 @@ pub async fn find(
     })
 }
 
-/// Names the first of some contacts.
+/// Returns the number of some contacts, and the first of them.
 async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryResult<Named> {
     if ordinals.is_empty() {
         return Ok(Named::default());
     }
     let first = contacts::table.filter(contacts::ordinal.eq_any(audience::array(ordinals)));
     let numbers =
-        first.order(contacts::number).limit(NAMED).select(contacts::number).load(conn).await?;
+        first.order(contacts::number).limit(MAX_NAMED).select(contacts::number).load(conn).await?;
     Ok(Named { count: ordinals.len(), numbers })
 }
 
-/// The accounts that contacts belong to, as the book says and as the drafts say: one that has moved
-/// may count for both.
+/// Returns the accounts of contacts, according to both the book and the drafts. A contact that has
+/// moved to another company has two.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn accounts_of(
     conn: &mut AsyncPgConnection,
     contacts: &BTreeSet<String>,
@@ -226,21 +231,22 @@ pub async fn accounts_of(
     let query = "SELECT company.ordinal FROM contacts JOIN contacts AS company
                 ON company.number = coalesce(contacts.company_number, contacts.number)
             WHERE contacts.number = ANY($1)
-        UNION SELECT (company.facts ->> 'ordinal')::integer FROM book_entries AS contact JOIN book_entries AS company
+        UNION SELECT (company.facts ->> 'ordinal')::integer FROM book_entries AS contact
+            JOIN book_entries AS company
                 ON company.kind = 'CONTACT' AND company.to_version IS NULL
                     AND company.key = coalesce(contact.facts ->> 'companyNumber', contact.key)
-            WHERE contact.kind = 'CONTACT' AND contact.to_version IS NULL AND contact.key = ANY($1)";
+            WHERE contact.kind = 'CONTACT' AND contact.to_version IS NULL
+                AND contact.key = ANY($1)";
     let contacts: Vec<&String> = contacts.iter().collect();
     let rows: Vec<Row> =
         diesel::sql_query(query).bind::<Array<Text>, _>(contacts).load(conn).await?;
     Ok(audience::ordinals(rows.into_iter().map(|row| row.ordinal).collect()))
 }
 
-/// Which of some accounts are in the audiences of campaigns, by campaign; campaigns without any are
-/// left out.
+/// Returns those of some accounts that are in the drafted audiences of campaigns, by campaign.
+/// Campaigns without any are absent.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn targeted_of(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -249,12 +255,14 @@ pub async fn targeted_of(
     if accounts.is_empty() || campaigns.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // A person of a company is no account, even if it was one until now.
+    // A person of a company is not an account, even if it was one before.
     let members = "SELECT number, ordinal AS account FROM contacts
-            WHERE ordinal = ANY($1) AND company_number IS NULL AND NOT exclude_from_segments AND NOT privacy_blocked
+            WHERE ordinal = ANY($1) AND company_number IS NULL AND NOT exclude_from_segments
+                AND NOT privacy_blocked
         UNION ALL SELECT person.number, company.ordinal FROM contacts AS company
             JOIN contacts AS person ON person.company_number = company.number
-            WHERE company.ordinal = ANY($1) AND NOT person.exclude_from_segments AND NOT person.privacy_blocked";
+            WHERE company.ordinal = ANY($1) AND NOT person.exclude_from_segments
+                AND NOT person.privacy_blocked";
     let members: Vec<MemberOf> = diesel::sql_query(members)
         .bind::<Array<Integer>, _>(audience::array(accounts))
         .load(conn)
@@ -262,11 +270,11 @@ pub async fn targeted_of(
     let members: HashMap<String, i32> =
         members.into_iter().map(|member| (member.number, member.account)).collect();
     let numbers: Vec<&str> = members.keys().map(String::as_str).collect();
-    let mut of: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    let mut audiences: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for Target { campaign_number, contact_number } in targets(conn, campaigns, &numbers).await? {
-        of.entry(campaign_number).or_default().extend(members.get(&contact_number));
+        audiences.entry(campaign_number).or_default().extend(members.get(&contact_number));
     }
-    Ok(of
+    Ok(audiences
         .into_iter()
         .map(|(campaign, accounts)| (campaign, audience::ordinals(accounts)))
         .collect())
@@ -281,11 +289,10 @@ pub struct Target {
     contact_number: String,
 }
 
-/// Which of some contacts campaigns target, those that are left out included. Only the contacts'
-/// own lines are read, however many the campaigns have.
+/// Returns those of some contacts that campaigns target, including those that are left out. Only
+/// the contacts' own lines are read, so the cost does not depend on the size of the campaigns.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn targets(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -302,12 +309,11 @@ pub async fn targets(
     query.load(conn).await
 }
 
-/// How the audiences of campaigns differ from what is published of them, as far as some accounts
-/// go; campaigns where none comes or goes are left out.
+/// Returns the differences between the drafted and the published audiences of campaigns, restricted
+/// to some accounts. Campaigns without a difference are absent.
 ///
-/// # Errors
-/// When the database fails.
-pub async fn moves(
+/// # Errors If the database fails.
+pub async fn audience_changes(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
     accounts: &RoaringBitmap,
@@ -317,12 +323,12 @@ pub async fn moves(
     }
     let mut desired = targeted_of(conn, campaigns, accounts).await?;
     let mut published = audience::in_force_of(conn, campaigns, accounts).await?;
-    let moves = campaigns.iter().map(|campaign| {
+    let changes = campaigns.iter().map(|campaign| {
         let [published, desired] =
             [&mut published, &mut desired].map(|of| of.remove(*campaign).unwrap_or_default());
         ((*campaign).to_owned(), AudienceDifference::between(&published, &desired))
     });
-    Ok(moves.filter(|(_, moves)| !moves.is_none()).collect())
+    Ok(changes.filter(|(_, changes)| !changes.is_none()).collect())
 }
 
 /// A contact by which an account can be in an audience.
@@ -334,12 +340,11 @@ struct MemberOf {
     account: i32,
 }
 
-/// The campaigns on whose segments, logged ones included, any of these contacts stand; and those
-/// that grant their prices to the account of one, although it may be on their segments no more, as
-/// they wait to be published by hand.
+/// Returns the campaigns on whose segments, logged ones included, any of the contacts are.
+/// Campaigns with unpublished changes are added if their published audience contains the account of
+/// a contact, which may have left their segments.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn campaigns_of(
     conn: &mut AsyncPgConnection,
     contacts: &[String],
@@ -349,13 +354,16 @@ pub async fn campaigns_of(
         #[diesel(sql_type = Text)]
         campaign_number: String,
     }
-    let query = "SELECT campaign_number FROM segments JOIN segment_lines ON segment_number = segments.number
+    let query = "SELECT campaign_number FROM segments
+            JOIN segment_lines ON segment_number = segments.number
             WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
         UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)
         UNION SELECT campaigns.number FROM campaigns
             JOIN contacts ON contacts.number = ANY($1)
-            JOIN contacts AS company ON company.number = coalesce(contacts.company_number, contacts.number)
-            JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
+            JOIN contacts AS company ON company.number =
+                coalesce(contacts.company_number, contacts.number)
+            JOIN book_audience ON book_audience.campaign_number = campaigns.number
+                AND to_version IS NULL
                 AND chunk = company.ordinal >> 9 AND company.ordinal = ANY(ordinals)
             WHERE has_unpublished_changes";
     let rows: Vec<Row> =
@@ -366,84 +374,87 @@ pub async fn campaigns_of(
 /// A contact of an account: the account's own contact, or a person of the company.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Member {
-    /// The contact.
+    /// The contact number.
     #[diesel(sql_type = Text)]
     pub number: String,
-    /// Whether it is excluded from segments.
+    /// True if the contact is excluded from segments.
     #[diesel(sql_type = Bool)]
     pub excluded: bool,
-    /// Whether it is privacy blocked.
+    /// True if the contact is privacy blocked.
     #[diesel(sql_type = Bool)]
     pub blocked: bool,
 }
 
-/// The contacts by which an account can be in an audience.
+/// Returns the contacts by which an account can be in an audience.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn members(conn: &mut AsyncPgConnection, account: &str) -> QueryResult<Vec<Member>> {
-    let query = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked FROM contacts
+    let query = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked
+            FROM contacts
             WHERE number = $1
-        UNION ALL SELECT number, exclude_from_segments, privacy_blocked FROM contacts WHERE company_number = $1";
+        UNION ALL SELECT number, exclude_from_segments, privacy_blocked FROM contacts
+            WHERE company_number = $1";
     diesel::sql_query(query).bind::<Text, _>(account).load(conn).await
 }
 
-/// A line of one of a campaign's segments on which a contact stands, or the interaction that it was
-/// logged as.
+/// A contact's line on one of a campaign's segments, or the interaction that it was logged as.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub struct Standing {
-    /// The contact.
+pub struct MembershipLine {
+    /// The number of the contact.
     #[diesel(sql_type = Text)]
     pub contact_number: String,
-    /// The segment.
+    /// The number of the segment.
     #[diesel(sql_type = Text)]
     pub segment_number: String,
-    /// The line.
+    /// The id of the line or interaction.
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub line_id: uuid::Uuid,
-    /// Whether the segment's lines are targets unless they say otherwise.
+    /// True if the segment's lines are targets by default.
     #[diesel(sql_type = Bool)]
     pub segment_target: bool,
-    /// What the line itself says; an interaction always says something.
+    /// The line's own setting; an interaction always has one.
     #[diesel(sql_type = Nullable<Bool>)]
     pub line_target: Option<bool>,
-    /// Whether the segment is logged, and the line an interaction.
+    /// True if the segment is logged and the line is an interaction.
     #[diesel(sql_type = Bool)]
     pub logged: bool,
-    /// Whether the interaction is canceled.
+    /// True if the interaction is canceled.
     #[diesel(sql_type = Bool)]
     pub canceled: bool,
 }
 
-/// The lines on which these contacts stand in the segments of a campaign, logged ones included,
-/// targets or not; at most `most`, targets first.
+/// Returns the lines of some contacts on the segments of a campaign, logged ones included, targets
+/// or not. At most `limit` are returned, targets first.
 ///
-/// # Errors
-/// When the database fails.
-pub async fn standing(
+/// # Errors If the database fails.
+pub async fn membership_lines(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     contacts: &[&str],
-    most: i64,
-) -> QueryResult<Vec<Standing>> {
+    limit: i64,
+) -> QueryResult<Vec<MembershipLine>> {
     let query = "SELECT * FROM (
             SELECT lines.contact_number, lines.segment_number, lines.id AS line_id,
-                segments.campaign_target AS segment_target, lines.campaign_target AS line_target, false AS logged,
+                segments.campaign_target AS segment_target, lines.campaign_target AS line_target,
+                false AS logged,
                 false AS canceled
             FROM segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
             WHERE segments.campaign_number = $1 AND lines.contact_number = ANY($2)
             UNION ALL
-            SELECT interactions.contact_number, logged.number, interactions.id, logged.campaign_target,
+            SELECT interactions.contact_number, logged.number, interactions.id,
+                logged.campaign_target,
                 interactions.campaign_target, true, interactions.canceled
-            FROM interactions JOIN logged_segments AS logged ON logged.number = interactions.segment_number
+            FROM interactions JOIN logged_segments AS logged
+                ON logged.number = interactions.segment_number
             WHERE interactions.campaign_number = $1 AND interactions.contact_number = ANY($2)
         ) AS standing
-        ORDER BY coalesce(line_target, segment_target) AND NOT canceled DESC, contact_number, segment_number
+        ORDER BY coalesce(line_target, segment_target) AND NOT canceled DESC,
+            contact_number, segment_number
         LIMIT $3";
     diesel::sql_query(query)
         .bind::<Text, _>(campaign)
         .bind::<Array<Text>, _>(contacts)
-        .bind::<BigInt, _>(most)
+        .bind::<BigInt, _>(limit)
         .load(conn)
         .await
 }
