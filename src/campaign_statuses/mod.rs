@@ -1,5 +1,5 @@
-//! The statuses that users give their campaigns, in the order of the phases. A status is the user's
-//! word; where a campaign stands in its life is its *state*, which is not kept here.
+//! Campaign statuses: the user's labels for the phases of a campaign, in order. The *state* of a
+//! campaign is something else and is derived.
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -19,28 +19,28 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
-/// What a client says about a campaign status.
+/// The writable fields of a campaign status.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = CampaignStatusWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStatusWrite {
-    /// The code, by which campaigns name it.
+    /// The code by which campaigns refer to the status.
     #[deserr(default)]
     pub code: Option<Key>,
-    /// What it means.
+    /// The meaning of the status.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// Its place in the order of the phases; among equals the code decides.
+    /// The position in the order of the phases. Statuses with equal positions are ordered by code.
     #[schema(minimum = -2_147_483_648, example = 3)]
     pub sequence: i32,
-    /// Whether a campaign at this status may be activated.
+    /// True if campaigns with this status can be activated.
     #[deserr(default = true)]
     #[serde(default)]
     #[schema(default = true, example = true)]
     pub allows_activation: bool,
-    /// Whether no other status follows.
+    /// True if no other status follows.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -56,17 +56,17 @@ pub struct CampaignStatusView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The code, by which campaigns name it.
+    /// The code by which campaigns refer to the status.
     pub code: Key,
-    /// What it means.
+    /// The meaning of the status.
     pub description: Text<100>,
-    /// Its place in the order of the phases.
+    /// The position in the order of the phases.
     #[schema(example = 3)]
     pub sequence: i32,
-    /// Whether a campaign at this status may be activated.
+    /// True if campaigns with this status can be activated.
     #[schema(example = true)]
     pub allows_activation: bool,
-    /// Whether no other status follows.
+    /// True if no other status follows.
     #[schema(example = false)]
     pub is_final: bool,
 }

@@ -1,4 +1,4 @@
-//! Copies of campaigns: last year's as the start of this year's.
+//! Copies of campaigns, for example of last year's for this year.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
@@ -24,82 +24,87 @@ use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
 use crate::values::{Date, Key, Reference, Text};
 
-/// The lines of campaign `$1`, as lines of campaign `$2`. Their dates are those of their campaign,
-/// so they have none.
-const PRICES: &str = "INSERT INTO price_lines (id, source_type, campaign_number, item_number, variant_code,
-        unit_of_measure_code, currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
+/// Copies the lines of campaign `$1` to campaign `$2`. Dates are not copied, because the lines of a
+/// campaign have those of the campaign.
+const PRICES: &str = "INSERT INTO price_lines
+        (id, source_type, campaign_number, item_number, variant_code, unit_of_measure_code,
+        currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
         tax_percent)
-    SELECT uuid_v7(), source_type, $2, item_number, variant_code, unit_of_measure_code, currency_code,
-        minimum_quantity, unit_price, allow_line_discount, price_includes_tax, tax_percent
+    SELECT uuid_v7(), source_type, $2, item_number, variant_code, unit_of_measure_code,
+        currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
+        tax_percent
     FROM price_lines WHERE campaign_number = $1";
-const DISCOUNTS: &str = "INSERT INTO discount_lines (id, source_type, campaign_number, item_number,
-        item_discount_group_code, variant_code, unit_of_measure_code, currency_code, minimum_quantity,
-        line_discount_percent)
-    SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code, unit_of_measure_code,
-        currency_code, minimum_quantity, line_discount_percent
+const DISCOUNTS: &str = "INSERT INTO discount_lines
+        (id, source_type, campaign_number, item_number, item_discount_group_code, variant_code,
+        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent)
+    SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code,
+        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent
     FROM discount_lines WHERE campaign_number = $1";
-/// What is expected of campaign `$1`, expected of campaign `$2`: a question for a day is asked as
-/// many days after its campaign's first as before, and is left out where one of the two has no
-/// first day, or the calendar ends.
-const GOLDEN_QUOTES: &str =
-    "INSERT INTO golden_quotes (id, campaign_number, contact_number, customer_number, item_number,
-        variant_code, unit_of_measure_code, quantity, date, currency_code, prices_include_tax, unit_price,
+/// Copies the golden quotes of campaign `$1` to campaign `$2`. A date keeps its distance from the
+/// first day of the campaign. Dated quotes are omitted if one of the campaigns has no first day, or
+/// if the new date is outside the calendar.
+const GOLDEN_QUOTES: &str = "INSERT INTO golden_quotes
+        (id, campaign_number, contact_number, customer_number, item_number, variant_code,
+        unit_of_measure_code, quantity, date, currency_code, prices_include_tax, unit_price,
         line_discount_percent, line_amount, expected_campaign, note)
-    SELECT uuid_v7(), $2, contact_number, customer_number, item_number, variant_code, unit_of_measure_code, quantity,
-        moved.date, currency_code, prices_include_tax, unit_price, line_discount_percent, line_amount,
-        expected_campaign, note
+    SELECT uuid_v7(), $2, contact_number, customer_number, item_number, variant_code,
+        unit_of_measure_code, quantity, moved.date, currency_code, prices_include_tax, unit_price,
+        line_discount_percent, line_amount, expected_campaign, note
     FROM golden_quotes AS golden, LATERAL (
         SELECT golden.date + (copy.starting_date - original.starting_date) AS date
-        FROM campaigns AS original, campaigns AS copy WHERE original.number = $1 AND copy.number = $2) AS moved
+        FROM campaigns AS original, campaigns AS copy
+        WHERE original.number = $1 AND copy.number = $2) AS moved
     WHERE campaign_number = $1
         AND (golden.date IS NULL OR moved.date BETWEEN date '0001-01-01' AND date '9999-12-31')";
-/// The lines of the segments `$1`, each on the segment at the same place in `$2`. Who added them is
-/// not copied: the copy has no history to go back in.
+/// Copies the lines of the segments `$1` to the segments at the same positions in `$2`. `added_by`
+/// is not copied, because the copies have no criteria actions to undo.
 const SEGMENT_LINES: &str = "INSERT INTO segment_lines
         (id, segment_number, contact_number, campaign_target, campaign_response)
     SELECT uuid_v7(), pair.copy, contact_number, campaign_target, campaign_response
-    FROM unnest($1, $2) AS pair(original, copy) JOIN segment_lines ON segment_number = pair.original";
+    FROM unnest($1, $2) AS pair(original, copy)
+        JOIN segment_lines ON segment_number = pair.original";
 
 /// Adds the operation to the route table.
 pub fn mount_copies(routes: &mut Routes) {
     routes.add(__path_copy_campaign, copy_campaign);
 }
 
-/// What is different about a campaign's copy.
+/// The fields in which a copy differs from its original.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[schema(as = CampaignCopyWrite, rename_all = "camelCase")]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 pub struct CopyWrite {
-    /// The copy's number; the next of the series if it is not given.
+    /// The number of the copy. If absent, the next one of the series is taken.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// What it is about; as the original if it is not given.
+    /// A short description of the copy. If absent, that of the original is taken.
     #[deserr(default)]
     pub description: Option<Text<100>>,
-    /// The first day on which its prices are to hold; none yet if it is not given.
+    /// The first day on which the copy's prices apply. If absent, the copy has none yet.
     #[deserr(default)]
     pub starting_date: Option<Date>,
-    /// The last day on which they are to hold; none yet if it is not given.
+    /// The last day on which the copy's prices apply. If absent, the copy has none yet.
     #[deserr(default)]
     pub ending_date: Option<Date>,
 }
 
 /// Copy a campaign
 ///
-/// Makes a new campaign with the original's type, salesperson, way of publishing, price and
-/// discount lines, golden quotes, and a copy of each of its segments, with new numbers and all
-/// lines. A golden quote for a day of its own is asked for the day that lies as far from the copy's
-/// first day, and is left out while either campaign has none. Dates are the request's, never the
-/// original's. The copy is not active, is at no status and has no history, neither of statuses nor
-/// of criteria actions.
+/// Creates a campaign with the original's type, salesperson, `publishing`, price and discount lines
+/// and golden quotes. Each segment is copied with all its lines and gets a new number.
+///
+/// Dates come from the request, never from the original. A golden quote with a date keeps its
+/// distance from the first day, and is omitted if either campaign has no first day. The copy is not
+/// active. It has no status, no status history and no criteria actions.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/copies",
     operation_id = "copy_campaign",
     tag = "Campaigns",
-    params(("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1, max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = inline(Option<CopyWrite>), description = "What is different about the copy; may be left out."),
+    params(("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1,
+        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = inline(Option<CopyWrite>),
+        description = "The fields in which the copy differs; optional."),
     responses((status = 201, description = "Copied.", body = CampaignView))
 )]
 async fn copy_campaign(
@@ -135,7 +140,7 @@ async fn copy_campaign(
         .await
 }
 
-/// The campaign that is to be made.
+/// Returns the row of the campaign to create.
 async fn draft(
     work: &mut UnitOfWork,
     original: &CampaignView,
@@ -157,7 +162,7 @@ async fn draft(
     Ok(RowWrite { id: Uuid::now_v7(), write })
 }
 
-/// Makes the campaign with its lines and segments.
+/// Creates the campaign with its lines, golden quotes and segments.
 async fn copy(
     work: &mut UnitOfWork,
     today: &Today,
@@ -171,7 +176,7 @@ async fn copy(
             .bind::<SqlText, _>(draft.write.number.as_ref().map_or("", Key::as_str))
             .execute(&mut work.conn)
             .await
-            .map_err(gone)?;
+            .map_err(retry_if_gone)?;
     }
     let segments: Vec<SegmentView> = segments::table
         .filter(segments::campaign_number.eq(original))
@@ -194,13 +199,17 @@ async fn copy(
     }
     Segments::save(work, &(), &drafts, IfExists::Refuse).await?;
     let insert = diesel::sql_query(SEGMENT_LINES).bind::<Array<SqlText>, _>(originals);
-    insert.bind::<Array<SqlText>, _>(copies).execute(&mut work.conn).await.map_err(gone)?;
+    insert
+        .bind::<Array<SqlText>, _>(copies)
+        .execute(&mut work.conn)
+        .await
+        .map_err(retry_if_gone)?;
     Ok(())
 }
 
-/// A line whose item or contact is deleted by somebody else at this moment breaks a foreign key:
-/// the same request copies without it a moment later.
-fn gone(error: Error) -> SaveError {
+/// Converts an error. A line whose item or contact was deleted concurrently violates a foreign key;
+/// a retry of the request no longer copies it.
+fn retry_if_gone(error: Error) -> SaveError {
     match error {
         Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again().into(),
         other => other.into(),

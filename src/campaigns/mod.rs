@@ -1,8 +1,7 @@
-//! Campaigns: what is offered, when, and in which phase of its preparation it is. Prices and
-//! targets lie in rooms of their own; what of them is in force lies in the price book.
+//! Campaigns: the offer, its dates, its status and its copies. Prices and targets have modules of
+//! their own, and the price book has what is published of them.
 //!
-//! Where a campaign stands in its life, its *state*, follows from its publication and today's date;
-//! it is kept nowhere.
+//! The *state* of a campaign is derived from its publication and today's date and is not stored.
 
 mod copies;
 mod status_changes;
@@ -40,42 +39,42 @@ use crate::values::{Date, Key, Reference, Text};
 use status_changes::StatusChange;
 use view::CampaignRow;
 
-/// What a client says about a campaign.
+/// The writable fields of a campaign.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = CampaignWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignWrite {
-    /// The number; the next of the series if it is not given.
+    /// The number. If absent on `POST`, the next one of the series is taken.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// What it is about.
+    /// A short description of the campaign.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// What kind of campaign it is, a code of the user's own: trade fair, direct mail.
+    /// A free code for the kind of campaign: trade fair, direct mail.
     #[deserr(default, rename = "type")]
     #[serde(rename = "type")]
     pub type_: Option<Key>,
-    /// Who is responsible.
+    /// The code of the salesperson in charge.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// The status it is at; a change goes into the history of `status-changes`.
+    /// The code of the status. A change is recorded in the history at `status-changes`.
     #[deserr(default)]
     pub status_code: Option<Key>,
-    /// The first day on which its prices hold.
+    /// The first day on which its prices apply.
     #[deserr(default)]
     pub starting_date: Option<Date>,
-    /// The last day on which they hold; open if absent.
+    /// The last day on which its prices apply; open if absent.
     #[deserr(default)]
     pub ending_date: Option<Date>,
-    /// When changes reach the price book, once it is active.
+    /// The way in which changes of the active campaign reach the price book.
     #[deserr(default = Publishing::Automatic)]
     #[schema(default = "AUTOMATIC", required = false, example = "AUTOMATIC")]
     pub publishing: Publishing,
 }
 
-/// The error that a period ends before it begins, if it does.
+/// Returns an error if a period ends before it starts.
 #[must_use]
 pub fn period_error(starting_date: Option<Date>, ending_date: Option<Date>) -> Option<FieldError> {
     let (start, end) = starting_date.zip(ending_date)?;
@@ -83,7 +82,7 @@ pub fn period_error(starting_date: Option<Date>, ending_date: Option<Date>) -> O
     (end < start).then(|| FieldError::new("/endingDate", FieldCode::EndBeforeStart, detail))
 }
 
-/// All campaigns, as they are on the company's present date.
+/// The scope of all campaigns, with today's date in the company's time zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Today(pub NaiveDate);
 
@@ -98,10 +97,10 @@ impl Scope for Today {
     }
 }
 
-/// What lies below one campaign.
+/// The scope of one campaign's subresources.
 #[derive(Debug, Clone)]
 pub struct OfCampaign {
-    /// The campaign's number.
+    /// The number of the campaign.
     pub number: Key,
 }
 
@@ -112,16 +111,16 @@ impl Scope for OfCampaign {
     async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
         let reference = reference(request, "campaign")?;
         let number: Option<Key> =
-            at(&reference).select(campaigns::number).first(conn).await.optional()?;
+            referenced(&reference).select(campaigns::number).first(conn).await.optional()?;
         number
             .map(|number| Self { number })
             .ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))
     }
 }
 
-/// The campaign that a path names.
+/// Returns the query for the campaign that a path names.
 #[diesel::dsl::auto_type(no_type_alias)]
-fn at(reference: &Reference) -> _ {
+fn referenced(reference: &Reference) -> _ {
     let id: Option<Uuid> = reference.id();
     let number: Option<Key> = reference.key().cloned();
     campaigns::table
@@ -153,7 +152,7 @@ impl Resource for Campaigns {
             Field::new("endingDate", FieldKind::Date, "campaigns.ending_date"),
             Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing")
                 .not_null(),
-            // As view.rs derives it.
+            // Must agree with `state` in view.rs.
             Field::new(
                 "state",
                 FieldKind::Enum(CampaignState::TEXTS),
@@ -186,15 +185,18 @@ impl Resource for Campaigns {
         },
         Dependent {
             what: "open tasks",
-            count: "SELECT count(*) AS count FROM tasks WHERE campaign_number = $1 AND closed_at IS NULL",
+            count: "SELECT count(*) AS count FROM tasks
+                WHERE campaign_number = $1 AND closed_at IS NULL",
         },
         Dependent {
             what: "running opportunities",
-            count: "SELECT count(*) AS count FROM opportunities WHERE campaign_number = $1 AND closed_date IS NULL",
+            count: "SELECT count(*) AS count FROM opportunities
+                WHERE campaign_number = $1 AND closed_date IS NULL",
         },
         Dependent {
             what: "uncanceled entries",
-            count: "SELECT count(*) AS count FROM logged_segments WHERE campaign_number = $1 AND NOT canceled",
+            count: "SELECT count(*) AS count FROM logged_segments
+                WHERE campaign_number = $1 AND NOT canceled",
         },
         Dependent {
             what: "uncanceled single interactions",
@@ -203,8 +205,10 @@ impl Resource for Campaigns {
         },
         Dependent {
             what: "posted sales lines",
-            count: "SELECT count(*) AS count FROM sales WHERE campaign_number = $1 OR EXISTS (SELECT \
-                    FROM sales_attributions WHERE sale_id = sales.id AND sales_attributions.campaign_number = $1)",
+            count: "SELECT count(*) AS count FROM sales \
+                    WHERE campaign_number = $1 OR EXISTS (SELECT \
+                    FROM sales_attributions WHERE sale_id = sales.id \
+                    AND sales_attributions.campaign_number = $1)",
         },
     ];
     type Scope = Today;
@@ -245,7 +249,7 @@ impl Resource for Campaigns {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem> {
-        let query = at(reference).select(CampaignRow::as_select());
+        let query = referenced(reference).select(CampaignRow::as_select());
         let found = if lock {
             query.for_no_key_update().first(conn).await
         } else {
@@ -323,16 +327,16 @@ impl Resource for Campaigns {
     async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
         if view.publication_version.is_some() {
             let detail = format!("{} is active; deactivate it first", view.number);
-            let held =
+            let in_use =
                 constraints::in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?;
             return Err(Problem {
-                errors: held.errors,
+                errors: in_use.errors,
                 ..Problem::new(ProblemCode::CampaignActive, detail)
             }
             .into());
         }
-        let_go(&mut work.conn, &view.number).await?;
-        // What is canceled goes with it; what is not holds it.
+        release_closed(&mut work.conn, &view.number).await?;
+        // Canceled records are deleted together with the campaign; others prevent the deletion.
         let entries =
             logged_segments::table.filter(logged_segments::campaign_number.eq(&view.number));
         diesel::delete(entries.filter(logged_segments::canceled)).execute(&mut work.conn).await?;
@@ -387,9 +391,12 @@ impl Resource for Campaigns {
     }
 }
 
-/// Lets go of what does not hold a campaign: its closed tasks go with it, opportunities that are
-/// won or lost stay with their contacts.
-async fn let_go(conn: &mut AsyncPgConnection, number: &Key) -> Result<(), diesel::result::Error> {
+/// Removes the references that do not prevent a deletion: closed tasks are deleted, and
+/// opportunities that are won or lost stay without the campaign.
+async fn release_closed(
+    conn: &mut AsyncPgConnection,
+    number: &Key,
+) -> Result<(), diesel::result::Error> {
     let closed = tasks::table
         .filter(tasks::campaign_number.eq(number))
         .filter(tasks::closed_at.is_not_null());
@@ -402,8 +409,8 @@ async fn let_go(conn: &mut AsyncPgConnection, number: &Key) -> Result<(), diesel
     Ok(())
 }
 
-/// The changes of status that the writes make. The campaigns that exist are locked until the
-/// transaction ends, so that each change begins where the one before it ended.
+/// Returns the changes of status that the writes make. Existing campaigns are locked until the
+/// transaction ends, so that each change starts where the previous one ended.
 async fn status_changes(
     work: &mut UnitOfWork,
     rows: &[RowWrite<CampaignWrite>],

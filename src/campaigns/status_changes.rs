@@ -1,4 +1,4 @@
-//! How a campaign moves along its statuses, and the history of that.
+//! Changes of a campaign's status, and their history.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -46,18 +46,18 @@ const LIST: ListSpec = ListSpec {
     tie: "id",
 };
 
-/// Where a campaign is to move.
+/// The status to move a campaign to.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[schema(as = CampaignStatusChangeWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct StatusChangeWrite {
-    /// The status to move to; the next one if it is not given.
+    /// The code of the new status. If absent, the next status is taken.
     #[deserr(default)]
     pub status_code: Option<Key>,
 }
 
-/// A campaign's step from one status to another.
+/// A change of a campaign's status.
 #[derive(Debug, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = CampaignStatusChange)]
 #[serde(rename_all = "camelCase")]
@@ -66,19 +66,19 @@ pub struct StatusChangeView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The status before; null if there was none.
+    /// The code of the previous status; null if there was none.
     pub from_status_code: Option<Key>,
-    /// The status after; null if it was taken away.
+    /// The code of the new status; null if it was removed.
     pub to_status_code: Option<Key>,
-    /// When it was changed.
+    /// The time of the change.
     #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
     pub changed_at: DateTime<Utc>,
-    /// Who changed it.
+    /// The author of the change.
     #[schema(max_length = 200, example = "local")]
     pub changed_by: String,
 }
 
-/// A change of status to be recorded.
+/// A change of status to record.
 #[derive(Debug)]
 pub(super) struct StatusChange {
     pub(super) campaign_number: Key,
@@ -99,8 +99,8 @@ impl From<&StatusChange> for Event {
     }
 }
 
-/// Records changes. The campaigns are locked, and the clock is asked now, not when the transaction
-/// began: so the order of the instants is that of the changes.
+/// Records changes of locked campaigns. The time is that of the statement, not of the transaction's
+/// start, so that the times have the order of the changes.
 pub(super) async fn record(
     work: &mut UnitOfWork,
     changes: &[StatusChange],
@@ -156,13 +156,14 @@ pub fn mount_status_changes(routes: &mut Routes) {
         list_operation(listing, &LIST, "status changes", page.into()),
         list,
     );
-    let mut body = json_body("Where to; may be left out.", StatusChangeWrite::name());
+    let mut body = json_body("The new status; optional.", StatusChangeWrite::name());
     body.required = Some(Required::False);
     let moving = operation(
         "create_campaign_status_change",
         "Move a campaign to a status",
-        "Moves to the status that is named, else to the next one. Refused with 422 when there is no next one, or when the campaign \
-         is at the status already. Prices do not depend on it.",
+        "Moves the campaign to the named status, or to the next one if none is named. Refused \
+         with 422 if there is no next status, or if the campaign has the status already. The \
+         status does not affect prices.",
     )
     .request_body(Some(body))
     .response("201", json_response("Moved.", StatusChangeView::name()))
@@ -170,7 +171,7 @@ pub fn mount_status_changes(routes: &mut Routes) {
     routes.operation(HttpMethod::Post, PATH, moving, create);
 }
 
-/// `GET`: the history.
+/// Handles `GET` on the history.
 async fn list(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -211,7 +212,7 @@ async fn list(
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
-/// `POST`: moves the campaign.
+/// Handles `POST`: moves the campaign.
 async fn create(
     request: HttpRequest,
     call: ApiRequest,
@@ -222,12 +223,12 @@ async fn create(
     let reference = reference(&request, Campaigns::NAMES.singular)?;
     database
         .transact(&call, async |work| {
-            move_along(work, &request, &reference, wanted.status_code.clone()).await
+            move_campaign(work, &request, &reference, wanted.status_code.clone()).await
         })
         .await
 }
 
-async fn move_along(
+async fn move_campaign(
     work: &mut UnitOfWork,
     request: &HttpRequest,
     reference: &Reference,

@@ -1,4 +1,4 @@
-//! A campaign as clients see it: its row, its status and the one that follows, its state today.
+//! The representation of a campaign: its row, its current and next status, and its state today.
 
 use chrono::NaiveDate;
 use diesel::pg::Pg;
@@ -24,44 +24,44 @@ pub struct CampaignView {
     pub id: Uuid,
     /// The number.
     pub number: Key,
-    /// What it is about.
+    /// A short description of the campaign.
     pub description: Text<100>,
-    /// What kind of campaign it is, a code of the user's own.
+    /// A free code for the kind of campaign.
     #[serde(rename = "type")]
     pub type_: Option<Key>,
-    /// Who is responsible.
+    /// The code of the salesperson in charge.
     pub salesperson_code: Option<Key>,
-    /// The status it is at.
+    /// The code of the status.
     pub status_code: Option<Key>,
-    /// The status it is at, in full.
+    /// The status.
     pub status: Option<CampaignStatusView>,
-    /// The status that follows, by sequence and code; without a status the first, after a final or
-    /// the last status none.
+    /// The next status by sequence and code. Without a status it is the first; null after a final
+    /// or the last status.
     pub next_status: Option<CampaignStatusView>,
-    /// The first day on which its prices hold.
+    /// The first day on which its prices apply.
     pub starting_date: Option<Date>,
-    /// The last day on which they hold; open if null.
+    /// The last day on which its prices apply; open if null.
     pub ending_date: Option<Date>,
-    /// When changes reach the price book, once it is active.
+    /// The way in which changes of the active campaign reach the price book.
     #[schema(example = "AUTOMATIC")]
     pub publishing: Publishing,
-    /// Where it stands today, by what is published of it.
+    /// The state today, derived from the publication and its dates.
     #[schema(example = "RUNNING")]
     pub state: CampaignState,
-    /// Whether it differs from what is published of it.
+    /// True if the drafts differ from what is published.
     #[schema(example = false)]
     pub has_unpublished_changes: bool,
-    /// The version of the price book that its present publication made; null while it is not
+    /// The version of the price book of the current publication; null if the campaign is not
     /// active.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub publication_version: Option<i64>,
-    /// The first day as it is published.
+    /// The published first day.
     pub published_starting_date: Option<Date>,
-    /// The last day as it is published.
+    /// The published last day.
     pub published_ending_date: Option<Date>,
 }
 
-/// A campaign as it is stored.
+/// The row of a campaign.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = campaigns, check_for_backend(Pg))]
 pub(super) struct CampaignRow {
@@ -80,7 +80,7 @@ pub(super) struct CampaignRow {
     published_ending_date: Option<Date>,
 }
 
-/// The rows as clients see them on a day. The statuses are few, so they are read as a whole.
+/// Returns the representations of rows on a day. All statuses are read, since there are few.
 pub(super) async fn views(
     conn: &mut AsyncPgConnection,
     today: NaiveDate,
@@ -125,7 +125,7 @@ fn view(row: CampaignRow, today: NaiveDate, statuses: &[CampaignStatusView]) -> 
     }
 }
 
-/// The state, as the list's field `state` derives it in SQL.
+/// Returns the state, as the list's field `state` derives it in SQL.
 fn state(row: &CampaignRow, today: Date) -> CampaignState {
     if row.publication_version.is_none() {
         CampaignState::Draft

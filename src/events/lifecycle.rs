@@ -1,9 +1,9 @@
-//! The days on which published campaigns begin and end. Nobody does anything then, so every replica
-//! looks, and whoever comes first writes the event.
+//! Events for the first and last days of published campaigns. No request happens then, so every
+//! replica polls, and the first one writes the event.
 //!
-//! What is looked for is what is missing: campaigns whose first day has come, or whose last day is
-//! over, by the dates as published, and whose event is not there yet. So nothing is lost while no
-//! replica runs, and nothing is told twice.
+//! A poll looks for missing events: campaigns that have begun or ended by their published dates,
+//! without an event for it. So nothing is lost while no replica runs, and no event is written
+//! twice.
 
 use std::time::Duration;
 
@@ -17,27 +17,30 @@ use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::outbox::{self, CampaignLifecycleEvent, Event, EventType};
 
-/// At most so long is nothing looked for: clocks are set, companies move to other time zones, and
+/// Maximum time between two polls. Clocks are adjusted, companies change their time zone, and
 /// campaigns are published after their first day.
 const MAX_SLEEP: Duration = Duration::from_secs(60);
-/// At least so long, so that a clock that is a little behind does not make it a busy one.
+/// Minimum time between two polls, so that a slow clock does not cause a busy loop.
 const MIN_SLEEP: Duration = Duration::from_millis(50);
-/// At most so many are written in one transaction.
+/// Maximum number of events in one transaction.
 const MAX_EVENTS_PER_TRANSACTION: i64 = 1_000;
 
-/// What is due on day `$1`, in the order in which it fell due: at most `$2`. A campaign that begins
-/// and ends before it is looked at does both.
+/// The events that are due on day `$1`, oldest first, at most `$2`. A campaign that has begun and
+/// ended since the last poll has both.
 const DUE: &str = "
-    SELECT campaigns.id, campaigns.number, turn.type, turn.due_date, published_starting_date AS starting_date,
+    SELECT campaigns.id, campaigns.number, due.type, due.due_date,
+        published_starting_date AS starting_date,
         published_ending_date AS ending_date, publication_version
     FROM campaigns CROSS JOIN LATERAL (VALUES
         ('kampanje.campaign.started', 1, published_starting_date),
-        ('kampanje.campaign.ended', 2, published_ending_date + 1)) AS turn (type, place, due_date)
-    WHERE publication_version IS NOT NULL AND published_starting_date IS NOT NULL AND turn.due_date <= $1
-        AND NOT EXISTS (SELECT FROM events WHERE events.campaign_id = campaigns.id AND events.type = turn.type
+        ('kampanje.campaign.ended', 2, published_ending_date + 1)) AS due (type, place, due_date)
+    WHERE publication_version IS NOT NULL AND published_starting_date IS NOT NULL
+        AND due.due_date <= $1
+        AND NOT EXISTS (SELECT FROM events WHERE events.campaign_id = campaigns.id
+            AND events.type = due.type
             AND events.starting_date = published_starting_date
             AND events.ending_date IS NOT DISTINCT FROM published_ending_date)
-    ORDER BY turn.due_date, turn.place, campaigns.number LIMIT $2";
+    ORDER BY due.due_date, due.place, campaigns.number LIMIT $2";
 
 #[derive(QueryableByName)]
 struct Due {
@@ -70,22 +73,22 @@ impl From<Due> for Event {
     }
 }
 
-async fn due(conn: &mut AsyncPgConnection, today: NaiveDate, most: i64) -> QueryResult<Vec<Due>> {
-    diesel::sql_query(DUE).bind::<Date, _>(today).bind::<BigInt, _>(most).load(conn).await
+async fn due(conn: &mut AsyncPgConnection, today: NaiveDate, limit: i64) -> QueryResult<Vec<Due>> {
+    diesel::sql_query(DUE).bind::<Date, _>(today).bind::<BigInt, _>(limit).load(conn).await
 }
 
-/// Writes the events of the campaigns that have begun and ended by today: how many.
+/// Writes the events of the campaigns that have begun or ended by today. Returns their number.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub async fn emit_due(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<usize> {
     let mut emitted: usize = 0;
-    // Without a lock first: on most days nothing is due, and nobody is to wait for that answer.
+    // Checked without a lock first: on most days nothing is due, and publications must not wait for
+    // that.
     while !due(conn, today, 1).await?.is_empty() {
         let written = conn
             .transaction(async |conn| {
-                // Whoever publishes or tells holds the same lock; so what is due now agrees with
-                // the events so far.
+                // Publications take the same lock, and so does every writer of events. What is due
+                // now therefore agrees with the recorded events.
                 outbox::lock(conn).await?;
                 let events: Vec<Event> = due(conn, today, MAX_EVENTS_PER_TRANSACTION)
                     .await?
@@ -101,36 +104,36 @@ pub async fn emit_due(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryRe
     Ok(emitted)
 }
 
-/// Tells what time brings for as long as the process lives: at each of the company's midnights, and
-/// every minute.
+/// Writes due events for as long as the process lives: at each midnight of the company, and at
+/// least every minute.
 pub async fn run(pool: Pool, calendar: Calendar) {
     loop {
-        if let Err(error) = tell_from(&pool, &calendar).await {
-            tracing::warn!(%error, "campaigns that begin or end cannot be told of; the next attempt makes up for it");
+        if let Err(error) = poll(&pool, &calendar).await {
+            tracing::warn!(%error, "lifecycle events cannot be written; retrying later");
         }
-        tokio::time::sleep(rest(&calendar)).await;
+        tokio::time::sleep(time_until_poll(&calendar)).await;
     }
 }
 
-async fn tell_from(pool: &Pool, calendar: &Calendar) -> Result<(), TellError> {
+async fn poll(pool: &Pool, calendar: &Calendar) -> Result<(), PollError> {
     let emitted = emit_due(&mut *pool.get().await?, calendar.today()).await?;
     if emitted > 0 {
-        tracing::info!(emitted, "campaigns have begun or ended");
+        tracing::info!(emitted, "lifecycle events written");
     }
     Ok(())
 }
 
-/// Why nothing could be told.
+/// The reason why events could not be written.
 #[derive(Debug, thiserror::Error)]
-enum TellError {
+enum PollError {
     #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
     Database(#[from] diesel::result::Error),
 }
 
-/// How long until the company's next day begins, or a minute.
-fn rest(calendar: &Calendar) -> Duration {
+/// Returns the time until the next poll: the company's midnight, but at most a minute.
+fn time_until_poll(calendar: &Calendar) -> Duration {
     let tomorrow = calendar.today().checked_add_days(Days::new(1));
     let midnight =
         tomorrow.map(|tomorrow| calendar.begins(tomorrow).signed_duration_since(calendar.now()));
@@ -147,16 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_wakes_at_the_company_s_midnight_and_every_minute() {
-        let rest_at = |instant: &str| {
+    fn polls_at_company_midnight_and_every_minute() {
+        let time_at = |instant: &str| {
             let at: DateTime<Utc> = instant.parse().unwrap();
             let calendar = Calendar::new(Arc::new(move || at));
             calendar.set_zone("Europe/Oslo");
-            rest(&calendar)
+            time_until_poll(&calendar)
         };
-        assert_eq!(rest_at("2031-05-14T12:00:00Z"), MAX_SLEEP);
-        assert_eq!(rest_at("2031-05-14T21:59:30Z"), Duration::from_secs(30));
-        assert_eq!(rest_at("2031-05-14T21:59:59.999Z"), MIN_SLEEP);
-        assert_eq!(rest_at("2031-05-14T22:00:00Z"), MAX_SLEEP);
+        assert_eq!(time_at("2031-05-14T12:00:00Z"), MAX_SLEEP);
+        assert_eq!(time_at("2031-05-14T21:59:30Z"), Duration::from_secs(30));
+        assert_eq!(time_at("2031-05-14T21:59:59.999Z"), MIN_SLEEP);
+        assert_eq!(time_at("2031-05-14T22:00:00Z"), MAX_SLEEP);
     }
 }

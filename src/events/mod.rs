@@ -1,9 +1,7 @@
-//! What happened, for others to hear of: the events of the outbox as a list, and those that time
-//! brings.
+//! Events for other systems: the outbox as a list, and the first and last days of campaigns.
 //!
-//! Who changes something writes its event in the change's own transaction
-//! ([`outbox`](crate::platform::outbox)); nobody changes anything when a day begins, so [`turns`]
-//! looks for it.
+//! A change writes its event in its own transaction ([`outbox`](crate::platform::outbox)). The
+//! start of a day is no change, so [`lifecycle`] looks for campaigns that begin or end.
 
 pub mod lifecycle;
 
@@ -32,11 +30,11 @@ use crate::platform::outbox::{EventData, EventType};
 use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/events";
-/// The version of CloudEvents that the events keep to.
+/// The version of CloudEvents that the events conform to.
 const SPECVERSION: &str = "1.0";
-/// Whose events they are; the subjects are paths below it.
+/// The source of all events; subjects are paths below it.
 const SOURCE: &str = "/v1";
-/// Of what kind `data` is.
+/// The media type of `data`.
 const CONTENT_TYPE: &str = "application/json";
 
 const LIST: ListSpec = ListSpec {
@@ -55,8 +53,8 @@ const LIST: ListSpec = ListSpec {
 pub fn mount(routes: &mut Routes) {
     routes.schema::<EventPage>();
     let description = format!(
-        "What happened, in the order in which it was committed, without a gap. Whoever has seen the event with sequence N reads on with \
-         `after=N` and misses none. {}",
+        "Lists all events in the order in which they were committed, without gaps. After the event \
+         with sequence N continue with `after=N`; no event is skipped. {}",
         list_description(&LIST)
     );
     let operation = OperationBuilder::new()
@@ -76,7 +74,8 @@ pub fn mount(routes: &mut Routes) {
 
 fn after_parameter() -> Parameter {
     let schema = whole_number(0).default(Some(0.into()));
-    query_parameter("after", "The sequence of the last event that is known; 0: none yet.", schema)
+    let description = "The sequence of the last event that was received; 0 if none was.";
+    query_parameter("after", description, schema)
 }
 
 fn type_parameter() -> Parameter {
@@ -86,40 +85,40 @@ fn type_parameter() -> Parameter {
     query_parameter("type", "Only events of this type.", schema)
 }
 
-/// Something that happened, as a CloudEvent 1.0.
+/// An event in the form of CloudEvents 1.0.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CloudEvent {
     /// The version of CloudEvents.
     #[schema(max_length = 5, example = "1.0")]
     pub specversion: &'static str,
-    /// The id: the same wherever and however often the event is delivered.
+    /// The id, which is the same for every delivery of the event.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: uuid::Uuid,
-    /// Whose event it is. `subject` is a path below it.
+    /// The source of the event; `subject` is a path below it.
     #[schema(max_length = 20, example = "/v1")]
     pub source: &'static str,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     #[schema(value_type = EventType, example = "kampanje.publication.created")]
     pub type_: String,
-    /// To what it happened: a campaign, or the publication of base data.
+    /// The subject: a campaign, or the publication of base data.
     #[schema(max_length = 100, example = "campaigns/CP0001")]
     pub subject: String,
-    /// When it was written.
+    /// The time at which the event was recorded.
     #[schema(max_length = 35, example = "2031-05-01T08:30:00.123456Z")]
     pub time: DateTime<Utc>,
-    /// Of what kind `data` is.
+    /// The media type of `data`.
     #[schema(max_length = 50, example = "application/json")]
     pub datacontenttype: &'static str,
-    /// The place in the order of all events: one more than that of the event before it.
+    /// The position in the order of all events, one more than that of the previous event.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1042)]
     pub sequence: i64,
-    /// What there is to tell, by the type.
+    /// The payload, depending on the type.
     #[schema(value_type = EventData)]
     pub data: Value,
 }
 
-/// An event as it is stored.
+/// The row of an event.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = events, check_for_backend(Pg))]
 struct EventRow {
@@ -155,18 +154,18 @@ pub struct EventPage {
     /// The events.
     #[schema(max_items = 1000)]
     value: Vec<CloudEvent>,
-    /// Where the next page is; absent on the last. Opaque.
+    /// The link to the next page; absent on the last page. Opaque.
     #[schema(
         max_length = 16384,
         example = "/v1/events?after=1041&cursor=eyJrIjpbIjEwNDIiXX0.c2ln"
     )]
     next_link: Option<String>,
-    /// How many the filter leaves; only with `count=true`.
+    /// Number of events that the filter leaves; only with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1042)]
     count: Option<i64>,
 }
 
-/// `GET`: the events.
+/// Handles `GET` on the events.
 async fn list(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -209,10 +208,10 @@ async fn list(
     ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }
 
-/// The list's own parameters: after which event, and of which type.
+/// Parses the list's own parameters: the last known sequence, and the type.
 fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
     let mut errors = Vec::new();
-    // No further than JSON numbers are exact, as the document says.
+    // The largest integer that JSON numbers represent exactly, as the API documentation says.
     let exact = 0..=9_007_199_254_740_991_i64;
     let after = list
         .own("after")

@@ -1,4 +1,4 @@
-//! The lines of a segment: which contacts are on it.
+//! The lines of a segment, each for one contact.
 
 use actix_web::HttpRequest;
 use deserr::Deserr;
@@ -24,7 +24,7 @@ use crate::values::{Key, Reference};
 /// The segment that a path names.
 #[derive(Debug, Clone)]
 pub struct OfSegment {
-    /// Its number.
+    /// The number of the segment.
     pub number: Key,
 }
 
@@ -47,15 +47,14 @@ impl Scope for OfSegment {
 }
 
 impl OfSegment {
-    /// Holds the segment for a change of its lines: it is neither deleted nor moved to another
-    /// campaign until the transaction ends, while other lines may come and go beside. Answers with
+    /// Locks the segment in share mode for a change of its lines. Until the transaction ends it can
+    /// be neither deleted nor attached to another campaign; others can still change lines. Returns
     /// its campaign.
     ///
-    /// Whoever changes lines calls this before it locks any, since a deletion of the segment takes
-    /// the locks in this order.
+    /// Must be called before any line is locked, because a deletion of the segment takes its locks
+    /// in this order.
     ///
-    /// # Errors
-    /// 404 when the segment was deleted meanwhile, or when the database fails.
+    /// # Errors 404 if the segment has been deleted, or if the database fails.
     pub async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))
@@ -64,11 +63,10 @@ impl OfSegment {
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
-    /// Holds the segment as [`OfSegment::hold`] does, and its lines with it: nobody else changes
-    /// any until the transaction ends.
+    /// Locks the segment and all its lines, so that no other transaction changes them. Returns its
+    /// campaign.
     ///
-    /// # Errors
-    /// As [`OfSegment::hold`].
+    /// # Errors The same as [`OfSegment::hold`].
     pub async fn hold_alone(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))
@@ -77,8 +75,8 @@ impl OfSegment {
         campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
-    /// Notes that the segment's lines with these contacts changed; it is held.
-    async fn touch<'a>(
+    /// Locks the segment and records the changed contacts as targets of its campaign.
+    async fn record_changed_contacts<'a>(
         &self,
         work: &mut UnitOfWork,
         contacts: impl Iterator<Item = &'a Key>,
@@ -91,20 +89,20 @@ impl OfSegment {
     }
 }
 
-/// What a client says about a segment's line.
+/// The writable fields of a segment's line.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = SegmentLineWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentLineWrite {
-    /// The contact; it stands on a segment once.
+    /// The number of the contact. A contact is on a segment at most once.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// Whether the contact is a target of the segment's campaign; null: as the segment says.
+    /// True if the contact is a target of the segment's campaign; null if the segment decides.
     #[deserr(default)]
     #[schema(example = false)]
     pub campaign_target: Option<bool>,
-    /// Whether the contact is a response to the segment's campaign; null: as the segment says.
+    /// True if the contact is a response to the segment's campaign; null if the segment decides.
     #[deserr(default)]
     #[schema(example = false)]
     pub campaign_response: Option<bool>,
@@ -119,12 +117,12 @@ pub struct SegmentLineView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// The contact.
+    /// The number of the contact.
     pub contact_number: Key,
-    /// Whether the contact is a target of the segment's campaign; null: as the segment says.
+    /// True if the contact is a target of the segment's campaign; null if the segment decides.
     #[schema(example = false)]
     pub campaign_target: Option<bool>,
-    /// Whether the contact is a response to the segment's campaign; null: as the segment says.
+    /// True if the contact is a response to the segment's campaign; null if the segment decides.
     #[schema(example = false)]
     pub campaign_response: Option<bool>,
 }
@@ -230,8 +228,13 @@ impl Resource for SegmentLines {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segment_lines as t;
-        scope.touch(work, rows.iter().filter_map(|row| row.write.contact_number.as_ref())).await?;
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        scope
+            .record_changed_contacts(
+                work,
+                rows.iter().filter_map(|row| row.write.contact_number.as_ref()),
+            )
+            .await?;
+        // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
         let values: Vec<_> = rows
@@ -269,7 +272,7 @@ impl Resource for SegmentLines {
         scope: &OfSegment,
         view: &Self::View,
     ) -> Result<(), SaveError> {
-        scope.touch(work, std::iter::once(&view.contact_number)).await?;
+        scope.record_changed_contacts(work, std::iter::once(&view.contact_number)).await?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }

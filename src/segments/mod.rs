@@ -1,5 +1,5 @@
-//! Segments: lists of contacts, gathered for one purpose. A segment may belong to a campaign, and
-//! then says whether its lines are the campaign's targets.
+//! Segments: lists of contacts. A segment can be attached to a campaign and then determines whether
+//! its lines are the campaign's targets.
 
 pub mod criteria;
 pub mod lines;
@@ -25,45 +25,46 @@ use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
 use crate::values::{Key, Reference, Text};
 
-/// What a client says about a segment.
+/// The writable fields of a segment.
 #[derive(Debug, Clone, Default, Deserr, Serialize, ToSchema)]
 #[schema(as = SegmentWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct SegmentWrite {
-    /// The number; absent on `POST`: the next of the series.
+    /// The number. If absent on `POST`, the next one of the series is taken.
     #[deserr(default)]
     pub number: Option<Key>,
-    /// What it is about.
+    /// A short description of the segment.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// The campaign it belongs to.
+    /// The number of the campaign that the segment is attached to.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
-    /// Whether its lines are targets of the campaign, save for those that say otherwise.
+    /// True if the lines are targets of the campaign, unless a line sets its own `campaignTarget`.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = true)]
     pub campaign_target: bool,
-    /// Whether its lines are responses to the campaign, save for those that say otherwise.
+    /// True if the lines are responses to the campaign, unless a line sets its own
+    /// `campaignResponse`.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub campaign_response: bool,
-    /// The salesperson in charge.
+    /// The code of the salesperson in charge.
     #[deserr(default)]
     pub salesperson_code: Option<Key>,
-    /// The subject of what is sent.
+    /// The subject of the mailing.
     #[deserr(default)]
     #[serde(default)]
     pub subject: Text<100>,
-    /// The template of the interactions that it is logged as.
+    /// The code of the template for the interactions that logging creates.
     #[deserr(default)]
     pub interaction_template_code: Option<Key>,
 }
 
-/// A segment. How many lines it has, the list of its lines says with `count=true`.
+/// A segment. The list of its lines gives their number with `count=true`.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = Segment)]
 #[serde(rename_all = "camelCase")]
@@ -74,21 +75,22 @@ pub struct SegmentView {
     pub id: Uuid,
     /// The number.
     pub number: Key,
-    /// What it is about.
+    /// A short description of the segment.
     pub description: Text<100>,
-    /// The campaign it belongs to.
+    /// The number of the campaign that the segment is attached to.
     pub campaign_number: Option<Key>,
-    /// Whether its lines are targets of the campaign, save for those that say otherwise.
+    /// True if the lines are targets of the campaign, unless a line sets its own `campaignTarget`.
     #[schema(example = true)]
     pub campaign_target: bool,
-    /// Whether its lines are responses to the campaign, save for those that say otherwise.
+    /// True if the lines are responses to the campaign, unless a line sets its own
+    /// `campaignResponse`.
     #[schema(example = false)]
     pub campaign_response: bool,
-    /// The salesperson in charge.
+    /// The code of the salesperson in charge.
     pub salesperson_code: Option<Key>,
-    /// The subject of what is sent.
+    /// The subject of the mailing.
     pub subject: Text<100>,
-    /// The template of the interactions that it is logged as.
+    /// The code of the template for the interactions that logging creates.
     pub interaction_template_code: Option<Key>,
 }
 
@@ -198,7 +200,7 @@ impl Resource for Segments {
             let left = campaigns_of(&mut work.conn, rows).await?;
             work.changed_keys.campaigns.extend(left.into_iter().flatten());
         }
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut in_order: Vec<&RowWrite<SegmentWrite>> = rows.iter().collect();
         in_order.sort_by_key(|row| &row.write.number);
         let values: Vec<_> = in_order
@@ -240,8 +242,8 @@ impl Resource for Segments {
         };
         let ids: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
         if !written.iter().all(|id| ids.contains(id)) {
-            // Another transaction created the segment in between: its campaign was not asked for,
-            // and must not be left unaware.
+            // Another transaction created the segment after the lookup. Its campaign is unknown
+            // here, so its changes could not be published.
             return Err(Problem::again().into());
         }
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
@@ -301,9 +303,9 @@ impl Resource for Segments {
     }
 }
 
-/// The campaigns that the rows' segments belong to before the change. The segments are locked, in
-/// the order of their numbers: no line comes to them and no other change moves them until the
-/// transaction ends.
+/// Returns the campaigns that the rows' segments are attached to before the change. The segments
+/// are locked in the order of their numbers. Until the transaction ends, no line is added to them
+/// and no other change attaches them elsewhere.
 async fn campaigns_of(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<SegmentWrite>],

@@ -1,4 +1,5 @@
-//! The company's settings: one row that decides what local currency, today and the next number are.
+//! The company's settings: a single row with the local currency, the time zone, the price policy
+//! and the number series.
 
 pub mod series;
 
@@ -43,14 +44,19 @@ const PATH: &str = "/v1/settings";
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = "^[A-Za-z0-9_+/-]+$", min_length = 1, max_length = 64, example = "Europe/Oslo")]
+#[schema(
+    value_type = String,
+    pattern = "^[A-Za-z0-9_+/-]+$",
+    min_length = 1,
+    max_length = 64,
+    example = "Europe/Oslo"
+)]
 pub struct TimeZone(Tz);
 
 impl TimeZone {
-    /// Reads a zone's name, as the IANA database writes it.
+    /// Parses the name of a time zone, as the IANA database writes it.
     ///
-    /// # Errors
-    /// When no zone has this name.
+    /// # Errors If no time zone has this name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.parse().map(Self).map_err(|_| {
             Invalid::new(
@@ -72,38 +78,42 @@ travels_as_string!(TimeZone);
 stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
     .map_err(Into::into));
 
-/// The company's settings. There is always a value for each, so each has to be given.
+/// The company's settings. All fields are required.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable, AsChangeset)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = settings, check_for_backend(Pg))]
 pub struct Settings {
-    /// The currency of list prices, costs and all amounts that name none. It needs no entry among
-    /// the currencies; without one, the usual precisions hold.
+    /// The currency of list prices, costs and all amounts without a currency code. It need not
+    /// exist as a currency; the default precisions apply then.
     pub local_currency_code: CurrencyCode,
-    /// Where the company is: decides which day is today.
+    /// The time zone of the company, which determines today's date.
     pub time_zone: TimeZone,
-    /// Which price and discount lines compete.
+    /// The policy for the choice among price and discount lines.
     #[schema(example = "LOWEST_NET")]
     pub price_policy: PricePolicy,
     /// The order of the sources for the policy `HIERARCHY`: all five, each once.
     #[schema(min_items = 5, max_items = 5, example = json!(SourceType::TEXTS))]
     pub price_hierarchy: Vec<SourceType>,
-    /// Whether nobody pays more than the list price.
+    /// True to cap prices at the list price.
     #[schema(example = false)]
     pub never_above_list_price: bool,
-    /// The number of the next campaign that is created without one; its last digits count up.
+    /// The number for the next campaign that is created without one. Its last digits are
+    /// incremented.
     pub next_campaign_number: Key,
-    /// The number of the next segment that is created without one; its last digits count up.
+    /// The number for the next segment that is created without one. Its last digits are
+    /// incremented.
     pub next_segment_number: Key,
-    /// The number of the next contact that is created without one; its last digits count up.
+    /// The number for the next contact that is created without one. Its last digits are
+    /// incremented.
     pub next_contact_number: Key,
-    /// The number of the next opportunity that is created without one; its last digits count up.
+    /// The number for the next opportunity that is created without one. Its last digits are
+    /// incremented.
     pub next_opportunity_number: Key,
 }
 
 impl Settings {
-    /// The rules that the settings break.
+    /// Returns the violated rules.
     fn rules(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for source in SourceType::ALL {
@@ -153,7 +163,7 @@ pub fn mount(routes: &mut Routes) {
     let documented = operation(
         "get_settings",
         "Get the company's settings",
-        "Answers 304 when `If-None-Match` names the current ETag.",
+        "Answers 304 if `If-None-Match` has the current ETag.",
     )
     .response("200", json_response("The settings.", Settings::name()))
     .response(
@@ -161,22 +171,25 @@ pub fn mount(routes: &mut Routes) {
         ResponseBuilder::new().description("The caller has the current representation."),
     );
     routes.operation(HttpMethod::Get, PATH, documented.build(), get);
-    let documented =
-        operation("put_settings", "Replace the company's settings", "Replaces them whole.")
-            .request_body(Some(json_body("All settings.", Settings::name())))
-            .response("200", json_response("Replaced.", Settings::name()));
+    let documented = operation(
+        "put_settings",
+        "Replace the company's settings",
+        "Replaces all settings; every field is required.",
+    )
+    .request_body(Some(json_body("All settings.", Settings::name())))
+    .response("200", json_response("Replaced.", Settings::name()));
     routes.operation(HttpMethod::Put, PATH, documented.build(), put);
     let documented = operation(
         "update_settings",
         "Change the company's settings",
-        "A JSON merge patch: a field that is absent stays. No setting can be taken away.",
+        "A JSON merge patch: absent fields do not change. No setting can be removed.",
     )
     .request_body(Some(patch_body("The settings to change.", Settings::name())))
     .response("200", json_response("Changed.", Settings::name()));
     routes.operation(HttpMethod::Patch, PATH, documented.build(), patch);
 }
 
-/// `GET` on the settings.
+/// Handles `GET` on the settings.
 async fn get(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     call.expect_nothing()?;
     let current =
@@ -184,19 +197,19 @@ async fn get(call: ApiRequest, database: web::Data<Database>) -> Result<ApiRespo
     Ok(ApiResponse::resource(StatusCode::OK, &current)?.unless_known(call.if_none_match.as_ref()))
 }
 
-/// `PUT` on the settings.
+/// Handles `PUT` on the settings.
 async fn put(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     let write: Settings = call.json()?;
     change(&call, &database, |_| Ok(write)).await
 }
 
-/// `PATCH` on the settings.
+/// Handles `PATCH` on the settings.
 async fn patch(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
     let changes = call.merge_patch()?;
     change(&call, &database, |current| patched(current, changes)).await
 }
 
-/// Puts new settings in the place of the current ones, which the call's condition has to name.
+/// Replaces the settings, if the condition of the request holds for the current ones.
 async fn change(
     call: &ApiRequest,
     database: &Database,

@@ -1,4 +1,4 @@
-//! Number series: the number that a resource created without one gets.
+//! Number series for resources that are created without a number.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -23,13 +23,14 @@ pub enum Series {
 }
 
 impl Series {
-    /// The question whether a number is taken.
+    /// Returns the start of the SQL condition that a number is taken.
     const fn taken(self) -> &'static str {
         match self {
             Self::Campaign => "EXISTS (SELECT FROM campaigns WHERE number = ",
             // A logged segment keeps its number.
             Self::Segment => {
-                "EXISTS (SELECT FROM (SELECT number FROM segments UNION ALL SELECT number FROM logged_segments) AS segments \
+                "EXISTS (SELECT FROM (SELECT number FROM segments UNION ALL SELECT number \
+                 FROM logged_segments) AS segments \
                  WHERE number = "
             }
             Self::Contact => "EXISTS (SELECT FROM contacts WHERE number = ",
@@ -38,12 +39,10 @@ impl Series {
     }
 }
 
-/// Takes the next free number of a series; numbers that were given by hand are passed over. The
-/// series is locked until the transaction ends, so no number is given twice, and one that is not
-/// used after all is given again.
+/// Takes the next free number of a series and skips numbers that were given by hand. The series is
+/// locked until the transaction ends, so that no number is used twice. A rollback frees the number.
 ///
-/// # Errors
-/// 422 when the series is at its end, or when the database fails.
+/// # Errors 422 if the series is exhausted, or if the database fails.
 pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result<Key, Problem> {
     let columns = (
         settings::next_campaign_number,
@@ -88,8 +87,8 @@ fn exhausted(number: &Key) -> Problem {
     )
 }
 
-/// The number after a number: its last run of digits counts up, and grows by a digit when it is all
-/// nines. None when it has no digits or would become too long for a key.
+/// Returns the number after a number. The last run of digits is incremented, and grows by a digit
+/// if it is all nines. `None` if there are no digits or the result is too long for a key.
 #[must_use]
 pub fn after(number: &Key) -> Option<Key> {
     let text = number.as_str();
@@ -121,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_digits_count_up() {
+    fn last_digits_are_incremented() {
         for (number, next) in [
             ("CP0001", "CP0002"),
             ("CP9999", "CP10000"),
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_ends_where_no_key_follows() {
+    fn series_ends_without_next_key() {
         assert_eq!(after(&Key::parse("ABC").unwrap()), None);
         assert_eq!(after(&Key::parse(&"9".repeat(50)).unwrap()), None);
     }

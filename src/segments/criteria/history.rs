@@ -1,10 +1,10 @@
-//! Performs criteria actions and undoes them. Whoever does so holds the segment alone: no line
-//! comes or goes beside.
+//! Performs and undoes criteria actions. The caller must hold the exclusive lock of the segment, so
+//! that its lines do not change meanwhile.
 //!
-//! Going back is exact by construction: a line knows the action that added it, and an action keeps
-//! the lines that it removed, as they were. Lines that were added by hand know no action, so no
-//! undoing takes them away; and where somebody has added a contact by hand in the meantime, the
-//! removed line does not come back beside it, as a contact stands on a segment once.
+//! Undoing is exact by construction: a line references the action that added it, and an action
+//! stores the lines that it removed. Lines that were added by hand reference no action, so undoing
+//! never removes them. If a removed contact has been added by hand meanwhile, its old line is not
+//! restored, because a contact is on a segment at most once.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -24,7 +24,7 @@ use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
 use crate::values::Text;
 
-/// An action that was performed on a segment.
+/// A criteria action that was performed on a segment.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
 #[schema(as = CriteriaAction)]
 #[serde(rename_all = "camelCase")]
@@ -33,71 +33,75 @@ pub struct CriteriaActionView {
     /// The id.
     #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: Uuid,
-    /// Its place in the segment's history, from 1.
+    /// The position in the segment's history, from 1.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 1)]
     pub position: i32,
-    /// What was done.
+    /// The kind of the action.
     #[schema(example = "ADD")]
     pub action: CriteriaKind,
-    /// Which contacts it was about.
-    #[schema(value_type = String, max_length = 4096, example = "jobResponsibilities/any(j: j eq 'PURCHASE')")]
+    /// The filter over contacts.
+    #[schema(
+        value_type = String,
+        max_length = 4096,
+        example = "jobResponsibilities/any(j: j eq 'PURCHASE')"
+    )]
     pub filter: Text<4096>,
-    /// Whether contacts that stood on the segment already were counted.
+    /// True if found contacts that were on the segment already were counted.
     #[schema(example = false)]
     pub allow_existing: bool,
-    /// Whether the persons of each company that was found were added too.
+    /// True if the persons of each company found were added as well.
     #[schema(example = true)]
     pub expand_companies: bool,
-    /// Whether the company of each person that was found was added too.
+    /// True if the company of each person found was added as well.
     #[schema(example = false)]
     pub related_companies: bool,
-    /// Whether companies went or stayed as a whole.
+    /// True if companies were removed or kept as a whole.
     #[schema(example = false)]
     pub entire_companies: bool,
-    /// Whether contacts were found although they are excluded from segments.
+    /// True if matching contacts that are excluded from segments were included.
     #[schema(example = false)]
     pub ignore_exclusion: bool,
-    /// How many lines it added.
+    /// Number of lines that were added.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
     pub lines_added: i64,
-    /// How many contacts it found that stood on the segment already; 0 without `allowExisting`.
+    /// Number of found contacts that were on the segment already; 0 without `allowExisting`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lines_existing: i64,
-    /// How many lines it removed.
+    /// Number of lines that were removed.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lines_removed: i64,
-    /// When it was performed.
+    /// The time of the action.
     #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
     pub performed_at: DateTime<Utc>,
-    /// Who performed it.
+    /// The author of the action.
     #[schema(max_length = 200, example = "local")]
     pub performed_by: String,
 }
 
-/// What an action would do.
+/// The effect that an action would have.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = CriteriaPreview)]
 #[serde(rename_all = "camelCase")]
 pub struct CriteriaPreview {
-    /// How many lines the segment has.
+    /// Number of lines before the action.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 300)]
     pub lines_before: i64,
-    /// How many lines would be added.
+    /// Number of lines that the action would add.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1200)]
     pub lines_added: i64,
-    /// How many contacts would be found that stand on the segment already; 0 without
+    /// Number of contacts that the action would find on the segment already; 0 without
     /// `allowExisting`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lines_existing: i64,
-    /// How many lines would be removed.
+    /// Number of lines that the action would remove.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lines_removed: i64,
-    /// How many lines the segment would have.
+    /// Number of lines after the action.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1500)]
     pub lines_after: i64,
 }
 
-/// What an action does to the lines, in numbers.
+/// The numbers of lines that an action affects.
 #[derive(Debug, Clone, Copy, QueryableByName)]
 struct Counts {
     #[diesel(sql_type = BigInt)]
@@ -109,15 +113,14 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(self, criterion: &Criterion) -> Self {
+    fn reported_for(self, criterion: &Criterion) -> Self {
         Self { existing: if criterion.allow_existing { self.existing } else { 0 }, ..self }
     }
 }
 
-/// Performs an action and puts it into the history. The segment is held alone.
+/// Performs an action and appends it to the history. The segment must be locked exclusively.
 ///
-/// # Errors
-/// 503 when a contact is deleted at the same moment, or when the database fails.
+/// # Errors 503 if a contact is deleted concurrently, or if the database fails.
 pub(super) async fn perform(
     work: &mut UnitOfWork,
     scope: &OfSegment,
@@ -146,32 +149,42 @@ pub(super) async fn perform(
     diesel::insert_into(t::table).values(action).execute(conn).await?;
     let segment = scope.number.as_str();
     let change = match criterion.action {
-        CriteriaKind::Add => select::wanted(criterion, filter)
-            .sql(", added AS (INSERT INTO segment_lines (id, segment_number, contact_number, added_by) SELECT uuid_v7(), ")
+        CriteriaKind::Add => select::with_found_contacts(criterion, filter)
+            .sql(
+                ", added AS (INSERT INTO segment_lines
+                    (id, segment_number, contact_number, added_by) SELECT uuid_v7(), ",
+            )
             .text(segment)
             .sql(", number, ")
             .uuid(id)
-            // In the order of the indexes, which a million rows in any other order would read and
-            // write all over.
+            // In the order of the indexes: a million rows in another order would touch every index
+            // page many times.
             .sql(
-                " FROM wanted ORDER BY number ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
+                " FROM wanted ORDER BY number
+                    ON CONFLICT (segment_number, contact_number) DO NOTHING RETURNING id)
                 SELECT (SELECT count(*) FROM added) AS added, 0::bigint AS removed,
                     (SELECT count(*) FROM wanted) - (SELECT count(*) FROM added) AS existing",
             ),
-        CriteriaKind::Reduce | CriteriaKind::Refine => select::going(criterion, filter, segment)
-            .sql(
-                ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
+        CriteriaKind::Reduce | CriteriaKind::Refine => select::with_removed_lines(
+            criterion, filter, segment,
+        )
+        .sql(
+            ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
                     RETURNING segment_lines.*),
                 kept AS (INSERT INTO criteria_removed_lines
-                    (action_id, line_id, contact_number, campaign_target, campaign_response, added_by) SELECT ",
-            )
-            .uuid(id)
-            .sql(
-                ", id, contact_number, campaign_target, campaign_response, added_by FROM gone RETURNING line_id)
-                SELECT 0::bigint AS added, 0::bigint AS existing, (SELECT count(*) FROM kept) AS removed",
-            ),
+                    (action_id, line_id, contact_number, campaign_target, campaign_response,
+                    added_by) SELECT ",
+        )
+        .uuid(id)
+        .sql(
+            ", id, contact_number, campaign_target, campaign_response, added_by
+                    FROM gone RETURNING line_id)
+                SELECT 0::bigint AS added, 0::bigint AS existing,
+                    (SELECT count(*) FROM kept) AS removed",
+        ),
     };
-    let counts = change.get_result::<Counts>(conn).await.map_err(contact_gone)?.of(criterion);
+    let counts =
+        change.get_result::<Counts>(conn).await.map_err(retry_if_gone)?.reported_for(criterion);
     let counted = (
         t::lines_added.eq(counts.added),
         t::lines_existing.eq(counts.existing),
@@ -183,10 +196,9 @@ pub(super) async fn perform(
     Ok(update.get_result(conn).await?)
 }
 
-/// What an action would do to the segment as it stands.
+/// Returns the effect that an action would have on the segment.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub(super) async fn preview(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,
@@ -195,19 +207,25 @@ pub(super) async fn preview(
 ) -> Result<CriteriaPreview, Problem> {
     let segment = scope.number.as_str();
     let query = match criterion.action {
-        CriteriaKind::Add => select::wanted(criterion, filter)
+        CriteriaKind::Add => select::with_found_contacts(criterion, filter)
             .sql(
-                " SELECT count(*) - count(lines.id) AS added, count(lines.id) AS existing, 0::bigint AS removed
+                " SELECT count(*) - count(lines.id) AS added, count(lines.id) AS existing,
+                    0::bigint AS removed
                 FROM wanted LEFT JOIN segment_lines AS lines
                     ON lines.contact_number = wanted.number AND lines.segment_number = ",
             )
             .text(segment),
-        CriteriaKind::Reduce | CriteriaKind::Refine => select::going(criterion, filter, segment)
-            .sql(" SELECT 0::bigint AS added, 0::bigint AS existing, count(*) AS removed FROM going"),
+        CriteriaKind::Reduce | CriteriaKind::Refine => {
+            select::with_removed_lines(criterion, filter, segment).sql(
+                " SELECT 0::bigint AS added, 0::bigint AS existing, count(*) AS removed
+                FROM going",
+            )
+        }
     };
     let lines = segment_lines::table.filter(segment_lines::segment_number.eq(segment));
     let before: i64 = lines.count().get_result(conn).await?;
-    let Counts { added, existing, removed } = query.get_result::<Counts>(conn).await?.of(criterion);
+    let Counts { added, existing, removed } =
+        query.get_result::<Counts>(conn).await?.reported_for(criterion);
     Ok(CriteriaPreview {
         lines_before: before,
         lines_added: added,
@@ -217,10 +235,9 @@ pub(super) async fn preview(
     })
 }
 
-/// The latest action of a segment.
+/// Returns the latest action of a segment.
 ///
-/// # Errors
-/// When the database fails.
+/// # Errors If the database fails.
 pub(super) async fn latest(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,
@@ -230,11 +247,10 @@ pub(super) async fn latest(
     Ok(actions.select(CriteriaActionView::as_select()).first(conn).await.optional()?)
 }
 
-/// Undoes the latest action of a segment and takes it out of the history. The segment is held
-/// alone.
+/// Undoes the latest action of a segment and removes it from the history. The segment must be
+/// locked exclusively.
 ///
-/// # Errors
-/// 503 when a contact is deleted at the same moment, or when the database fails.
+/// # Errors 503 if a contact is deleted concurrently, or if the database fails.
 pub(super) async fn undo(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,
@@ -244,7 +260,8 @@ pub(super) async fn undo(
     diesel::delete(of_segment.filter(segment_lines::added_by.eq(action.id))).execute(conn).await?;
     Statement::default()
         .sql(
-            "INSERT INTO segment_lines (id, segment_number, contact_number, campaign_target, campaign_response, added_by)
+            "INSERT INTO segment_lines
+                (id, segment_number, contact_number, campaign_target, campaign_response, added_by)
             SELECT line_id, ",
         )
         .text(&scope.number)
@@ -256,20 +273,20 @@ pub(super) async fn undo(
         .sql(" ON CONFLICT (segment_number, contact_number) DO NOTHING")
         .execute(conn)
         .await
-        .map_err(contact_gone)?;
+        .map_err(retry_if_gone)?;
     diesel::delete(criteria_actions::table.find(action.id)).execute(conn).await?;
     Ok(())
 }
 
-/// The refusal to go back where nothing was done.
+/// Returns the refusal of an undo without an action.
 pub(super) fn nothing_to_undo(scope: &OfSegment) -> Problem {
     let detail = format!("no criteria action of {} is left to go back from", scope.number);
     Problem::new(ProblemCode::NoCriteriaAction, detail)
 }
 
-/// A contact that was found a moment ago and deleted by somebody else since breaks the foreign key
-/// of its line: the same request finds one contact less a moment later.
-fn contact_gone(error: Error) -> Problem {
+/// Converts an error. A contact that was deleted after it was found violates the foreign key of its
+/// line; a retry of the request no longer finds it.
+fn retry_if_gone(error: Error) -> Problem {
     match error {
         Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again(),
         other => other.into(),

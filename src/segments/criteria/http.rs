@@ -64,7 +64,7 @@ pub fn mount(routes: &mut Routes) {
     routes.add(__path_create_criteria_replay, create_criteria_replay);
 }
 
-/// `GET`: the history.
+/// Handles `GET` on the history.
 async fn list(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -105,8 +105,8 @@ async fn list(
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
-/// The segment of the path, held alone, its campaign noted as changed.
-async fn hold(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
+/// Locks the segment of the path exclusively and records its campaign as changed.
+async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
     let scope = OfSegment::find(request, &mut work.conn).await?;
     let campaign = scope.hold_alone(&mut work.conn).await?;
     work.changed_keys.campaigns.extend(campaign.as_ref().map(Key::to_string));
@@ -115,19 +115,21 @@ async fn hold(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment,
 
 /// Select lines of a segment by criteria
 ///
-/// ADD adds the contacts that match the filter, REDUCE removes the lines of those that match,
-/// REFINE keeps only these. Contacts that are privacy blocked are never added, those that are
-/// excluded from segments only with `ignoreExclusion`, and neither by an expansion. The action
-/// stands in the segment's history and can be undone.
+/// ADD adds lines for the contacts that match the filter. REDUCE removes the lines of matching
+/// contacts. REFINE removes all other lines.
+///
+/// Privacy-blocked contacts are never added. Contacts that are excluded from segments are added
+/// only with `ignoreExclusion`, and never by an expansion. The action is recorded in the segment's
+/// history and can be undone.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/criteria-actions",
     operation_id = "create_criteria_action",
     tag = "Segments",
-    params(("segment" = String, Path, description = "The id or the number of the segment.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = Criterion, description = "What is to be done."),
-    responses((status = 201, description = "Done.", body = CriteriaActionView))
+    params(("segment" = String, Path, description = "The id or the number of the segment.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = Criterion, description = "The action to perform."),
+    responses((status = 201, description = "Performed.", body = CriteriaActionView))
 )]
 async fn create_criteria_action(
     request: HttpRequest,
@@ -140,7 +142,7 @@ async fn create_criteria_action(
     let filter = criterion.requested(calendar.today())?;
     database
         .transact(&call, async |work| {
-            let scope = hold(&request, work).await?;
+            let scope = lock_segment(&request, work).await?;
             let action = history::perform(work, &scope, &criterion, &filter).await?;
             ApiResponse::resource(StatusCode::CREATED, &action)
         })
@@ -149,15 +151,15 @@ async fn create_criteria_action(
 
 /// Get the latest criteria action of a segment
 ///
-/// The one that going back would undo; its ETag is what that asks for. Answers 304 when
-/// `If-None-Match` names it.
+/// Returns the action that an undo would revert. Its ETag is the `If-Match` of that request.
+/// Answers 304 if `If-None-Match` has the current ETag.
 #[utoipa::path(
     get,
     path = "/v1/segments/{segment}/criteria-actions/latest",
     operation_id = "get_latest_criteria_action",
     tag = "Segments",
-    params(("segment" = String, Path, description = "The id or the number of the segment.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    params(("segment" = String, Path, description = "The id or the number of the segment.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
     responses(
         (status = 200, description = "The latest action.", body = CriteriaActionView),
         (status = 304, description = "The caller has the current representation."),
@@ -177,18 +179,20 @@ async fn get_latest_criteria_action(
     Ok(ApiResponse::resource(StatusCode::OK, &action)?.unless_known(call.if_none_match.as_ref()))
 }
 
-/// Go back: undo the latest criteria action of a segment
+/// Undo the latest criteria action of a segment
 ///
-/// The lines that it added go; the lines that it removed come back, with their ids and flags. Lines
-/// that were added by hand stay as they are. Answers 409 `NO_CRITERIA_ACTION` when no action is
-/// left. `If-Match` is required, so that two who go back at once do not undo two actions.
+/// Removes the lines that the action added, and restores the lines that it removed, with their ids
+/// and flags. Lines that were added by hand do not change.
+///
+/// `If-Match` is required, so that two concurrent requests do not undo two actions. Answers 409
+/// `NO_CRITERIA_ACTION` if no action is left.
 #[utoipa::path(
     delete,
     path = "/v1/segments/{segment}/criteria-actions/latest",
     operation_id = "delete_latest_criteria_action",
     tag = "Segments",
-    params(("segment" = String, Path, description = "The id or the number of the segment.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    params(("segment" = String, Path, description = "The id or the number of the segment.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
     responses((status = 204, description = "Undone."))
 )]
 async fn delete_latest_criteria_action(
@@ -199,7 +203,7 @@ async fn delete_latest_criteria_action(
     call.expect_nothing()?;
     database
         .transact(&call, async |work| {
-            let scope = hold(&request, work).await?;
+            let scope = lock_segment(&request, work).await?;
             let latest = history::latest(&mut work.conn, &scope).await?;
             let latest = latest.ok_or_else(|| history::nothing_to_undo(&scope))?;
             require(&call, &ApiResponse::resource(StatusCode::OK, &latest)?)?;
@@ -211,16 +215,16 @@ async fn delete_latest_criteria_action(
 
 /// Preview a criteria action
 ///
-/// Says how many lines the action would add or remove. Nothing changes.
+/// Returns the numbers of lines that the action would add and remove. Nothing changes.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/criteria-previews",
     operation_id = "create_criteria_preview",
     tag = "Segments",
-    params(("segment" = String, Path, description = "The id or the number of the segment.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = Criterion, description = "The action in question."),
-    responses((status = 200, description = "What it would do.", body = CriteriaPreview))
+    params(("segment" = String, Path, description = "The id or the number of the segment.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = Criterion, description = "The action to preview."),
+    responses((status = 200, description = "The effect of the action.", body = CriteriaPreview))
 )]
 async fn create_criteria_preview(
     request: HttpRequest,
@@ -231,7 +235,7 @@ async fn create_criteria_preview(
     call.query(&[])?;
     let criterion: Criterion = call.json()?;
     let filter = criterion.requested(calendar.today())?;
-    // A transaction without change, so that an idempotency key is honoured as on every POST.
+    // A transaction without changes, so that an idempotency key is honoured as on every POST.
     database
         .preview(&call, async |work| {
             let scope = OfSegment::find(&request, &mut work.conn).await?;
@@ -241,7 +245,7 @@ async fn create_criteria_preview(
         .await
 }
 
-/// Which saved criteria are to be replayed.
+/// The saved criteria to replay.
 #[derive(Debug, Deserr, ToSchema)]
 #[schema(as = CriteriaReplayWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
@@ -250,30 +254,30 @@ pub struct ReplayWrite {
     pub code: Key,
 }
 
-/// The actions of a replay.
+/// The actions that a replay performed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CriteriaReplay)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayView {
-    /// What was done, in order; each can be undone by itself.
+    /// The actions in order; each can be undone by itself.
     #[schema(max_items = 100)]
     pub actions: Vec<CriteriaActionView>,
 }
 
 /// Replay saved criteria in a segment
 ///
-/// Performs the actions that are kept under the code, one after the other, with the same options
-/// and over the contacts as they are now. All of them are done or none. Each is an action of the
-/// segment's own and is undone by itself.
+/// Performs the actions that are saved under the code, one after the other, with their options and
+/// over the current contacts. Either all are performed or none. Each becomes an action of the
+/// segment and can be undone by itself.
 #[utoipa::path(
     post,
     path = "/v1/segments/{segment}/criteria-replays",
     operation_id = "create_criteria_replay",
     tag = "Segments",
-    params(("segment" = String, Path, description = "The id or the number of the segment.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
-    request_body(content = ReplayWrite, description = "Which saved criteria."),
-    responses((status = 201, description = "Done.", body = ReplayView))
+    params(("segment" = String, Path, description = "The id or the number of the segment.",
+        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+    request_body(content = ReplayWrite, description = "The saved criteria to replay."),
+    responses((status = 201, description = "Performed.", body = ReplayView))
 )]
 async fn create_criteria_replay(
     request: HttpRequest,
@@ -285,8 +289,8 @@ async fn create_criteria_replay(
     let ReplayWrite { code } = call.json()?;
     database
         .transact(&call, async |work| {
-            let scope = hold(&request, work).await?;
-            let criteria = saved::replayed(&mut work.conn, &code, calendar.today()).await?;
+            let scope = lock_segment(&request, work).await?;
+            let criteria = saved::find_for_replay(&mut work.conn, &code, calendar.today()).await?;
             let mut actions = Vec::new();
             for (criterion, filter) in criteria {
                 actions.push(history::perform(work, &scope, &criterion, &filter).await?);

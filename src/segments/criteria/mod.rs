@@ -1,10 +1,10 @@
-//! Criteria actions: a segment's lines selected by a filter over contacts instead of by hand. The
-//! rules in plain words are in docs/segments.md.
+//! Criteria actions: the selection of a segment's lines by a filter over contacts. docs/segments.md
+//! explains the rules.
 //!
 //! ```text
-//! select.rs    the SQL: which contacts an action finds, which lines it takes away
-//! history.rs   performs actions and undoes them, under the segment's lock
-//! saved.rs     actions that are kept under a code
+//! select.rs    the SQL for the contacts that an action finds and the lines that it removes
+//! history.rs   performs and undoes actions, under the segment's lock
+//! saved.rs     actions that are saved under a code
 //! http.rs      the operations
 //! ```
 
@@ -28,53 +28,57 @@ use crate::values::wire::text_enum;
 use crate::values::{Key, Text};
 
 text_enum! {
-    /// What a criteria action does with a segment's lines.
+    /// The effect of a criteria action on a segment's lines.
     CriteriaKind {
-        /// Adds the contacts that match.
+        /// Adds lines for the matching contacts.
         Add = "ADD",
-        /// Removes those that match.
+        /// Removes the lines of the matching contacts.
         Reduce = "REDUCE",
-        /// Keeps those that match.
+        /// Keeps only the lines of the matching contacts.
         Refine = "REFINE",
     }
 }
 
-/// What a client wants done with a segment's lines.
+/// A criteria action to perform on a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, ToSchema)]
 #[schema(as = CriteriaActionWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Criterion {
-    /// What is done.
+    /// The kind of the action.
     #[schema(example = "ADD")]
     pub action: CriteriaKind,
-    /// Which contacts it is about, in the words of the filter of `/v1/contacts`.
-    #[schema(value_type = String, max_length = 4096, example = "jobResponsibilities/any(j: j eq 'PURCHASE')")]
+    /// The filter over contacts, in the syntax of the parameter `filter` of `/v1/contacts`.
+    #[schema(
+        value_type = String,
+        max_length = 4096,
+        example = "jobResponsibilities/any(j: j eq 'PURCHASE')"
+    )]
     pub filter: Text<4096>,
-    /// Whether contacts that are found and stand on the segment already are counted in
-    /// `linesExisting`; they keep their line as it is either way. Only with ADD.
+    /// True to count the found contacts that are on the segment already in `linesExisting`. Their
+    /// lines do not change in either case. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub allow_existing: bool,
-    /// Whether the persons of each company that is found are added too. Only with ADD.
+    /// True to add the persons of each company found as well. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = true)]
     pub expand_companies: bool,
-    /// Whether the company of each person that is found is added too. Only with ADD.
+    /// True to add the company of each person found as well. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub related_companies: bool,
-    /// Whether all of a company's lines go (REDUCE) or stay (REFINE) when the company or one of its
-    /// persons matches.
+    /// True to treat companies as a whole: all lines of a company are removed (REDUCE) or kept
+    /// (REFINE) if the company or one of its persons matches. Not with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub entire_companies: bool,
-    /// Whether contacts that match are found although they are excluded from segments; privacy
-    /// blocked ones never are. Only with ADD.
+    /// True to include matching contacts that are excluded from segments. Privacy-blocked contacts
+    /// are never included. Only with ADD.
     #[deserr(default)]
     #[serde(default)]
     #[schema(default = false, example = false)]
@@ -82,10 +86,10 @@ pub struct Criterion {
 }
 
 impl Criterion {
-    /// The filter, ready to be asked; `pointer` is where the criterion stands in the request.
+    /// Parses the filter. `pointer` is the location of the criterion in the request.
     ///
-    /// # Errors
-    /// Everything that is wrong: the filter, and options that mean nothing with the action.
+    /// # Errors All errors together: those of the filter, and options that the action does not
+    /// allow.
     pub fn filter(&self, pointer: &str, today: NaiveDate) -> Result<Filter, Vec<FieldError>> {
         let filter =
             Filter::parse(self.filter.as_str(), FIELDS, &format!("{pointer}/filter"), today);
@@ -112,10 +116,9 @@ impl Criterion {
         }
     }
 
-    /// The same, as the one criterion of a request.
+    /// Parses the filter of the only criterion of a request.
     ///
-    /// # Errors
-    /// 400 `INVALID_FILTER` when the filter is wrong, 422 when only options are.
+    /// # Errors 400 `INVALID_FILTER` if the filter is invalid, 422 if only options are.
     fn requested(&self, today: NaiveDate) -> Result<Filter, Problem> {
         self.filter("", today).map_err(|errors| {
             let malformed = errors.iter().any(|error| error.code.is_form());
@@ -127,11 +130,10 @@ impl Criterion {
     }
 }
 
-/// Performs a criterion on a segment that the transaction made, so that nobody else changes it, and
-/// answers with the action.
+/// Performs a criterion on a segment that this transaction created, and returns the action. The
+/// segment needs no lock, because it is not visible to others yet.
 ///
-/// # Errors
-/// As a request for it would be refused, or when the database fails.
+/// # Errors The errors of a request for the same action, or a failure of the database.
 pub async fn perform(
     work: &mut UnitOfWork,
     segment: &Key,

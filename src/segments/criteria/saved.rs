@@ -1,4 +1,4 @@
-//! Saved criteria: the actions of a segment, kept under a code to be replayed in others.
+//! Saved criteria: the actions of a segment, saved under a code to be replayed in other segments.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,10 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::values::{Key, Reference, Text};
 
-/// The most actions that are kept under one code.
+/// Maximum number of actions under one code.
 const MAX_ACTIONS: usize = 100;
 
-/// What a client says about saved criteria.
+/// The writable fields of saved criteria.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[schema(as = SavedCriteriaWrite)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
@@ -34,14 +34,14 @@ pub struct SavedCriteriaWrite {
     /// The code.
     #[deserr(default)]
     pub code: Option<Key>,
-    /// What they select.
+    /// A short description of the criteria.
     #[deserr(default)]
     #[serde(default)]
     pub description: Text<100>,
-    /// The segment whose actions, as they stand now, are kept. Either this or `actions`.
+    /// The segment whose current actions are saved. Either this or `actions`.
     #[deserr(default)]
     pub segment_number: Option<Key>,
-    /// The actions themselves, 1 to 100. Either these or `segmentNumber`.
+    /// The actions, 1 to 100. Either these or `segmentNumber`.
     #[deserr(default)]
     #[schema(min_items = 1, max_items = 100)]
     pub actions: Option<Vec<Criterion>>,
@@ -57,9 +57,9 @@ pub struct SavedCriteriaView {
     pub id: Uuid,
     /// The code.
     pub code: Key,
-    /// What they select.
+    /// A short description of the criteria.
     pub description: Text<100>,
-    /// The actions, in their order.
+    /// The actions, in the order in which they are performed.
     #[schema(min_items = 1, max_items = 100)]
     pub actions: Vec<Criterion>,
 }
@@ -83,11 +83,10 @@ impl TryFrom<Row> for SavedCriteriaView {
     }
 }
 
-/// The saved criteria with a code, ready to be performed.
+/// Returns saved criteria with their parsed filters.
 ///
-/// # Errors
-/// 422 when there are none, or when their filters can no longer be asked.
-pub(super) async fn replayed(
+/// # Errors 422 if there are none under the code, or if a filter is no longer valid.
+pub(super) async fn find_for_replay(
     conn: &mut AsyncPgConnection,
     code: &Key,
     today: NaiveDate,
@@ -208,14 +207,14 @@ impl Resource for SavedCriteria {
         use saved_criteria as t;
         let of_segments = actions_of(&mut work.conn, rows).await?;
         let mut rows: Vec<&RowWrite<SavedCriteriaWrite>> = rows.iter().collect();
-        // In one order everywhere, so that two batches do not wait for each other's rows.
+        // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         rows.sort_by_key(|row| &row.write.code);
         let mut values = Vec::new();
         for RowWrite { id, write } in rows {
             let actions = match (&write.actions, &write.segment_number) {
                 (Some(actions), _) => actions,
-                (None, Some(segment)) => kept(segment, of_segments.get(segment))?,
-                (None, None) => return Err(neither().into()),
+                (None, Some(segment)) => savable_actions(segment, of_segments.get(segment))?,
+                (None, None) => return Err(missing_actions().into()),
             };
             values.push((
                 t::id.eq(*id),
@@ -272,10 +271,11 @@ impl Resource for SavedCriteria {
     fn rules(write: &SavedCriteriaWrite, (): &()) -> Vec<FieldError> {
         let actions = match (&write.actions, &write.segment_number) {
             (Some(_), Some(_)) => {
-                let detail = "either the segment is named whose actions are kept, or the actions are given; the other is null";
+                let detail = "either the segment is named whose actions are kept, or the actions \
+                    are given; the other is null";
                 return vec![FieldError::new("/segmentNumber", FieldCode::NotAllowed, detail)];
             }
-            (None, None) => return neither().errors,
+            (None, None) => return missing_actions().errors,
             (None, Some(_)) => return Vec::new(),
             (Some(actions), None) => actions,
         };
@@ -287,7 +287,8 @@ impl Resource for SavedCriteria {
             0 => bound(FieldCode::TooShort),
             1..=MAX_ACTIONS => {
                 let check = |(at, action): (usize, &Criterion)| {
-                    // No date stands in what a filter may be, only in what it is asked on.
+                    // A filter is valid for every date or for none; the date matters only when it
+                    // is evaluated.
                     action
                         .filter(&format!("/actions/{at}"), NaiveDate::default())
                         .err()
@@ -300,13 +301,13 @@ impl Resource for SavedCriteria {
     }
 }
 
-fn neither() -> Problem {
+fn missing_actions() -> Problem {
     let detail = "the segment whose actions are kept must be named, or the actions given";
     Problem::from_errors(vec![FieldError::new("/segmentNumber", FieldCode::Missing, detail)])
 }
 
-/// The actions of a named segment, if they can be kept.
-fn kept<'a>(
+/// Returns the actions of a named segment, if they can be saved.
+fn savable_actions<'a>(
     segment: &Key,
     actions: Option<&'a Vec<Criterion>>,
 ) -> Result<&'a Vec<Criterion>, Problem> {
@@ -325,8 +326,8 @@ fn kept<'a>(
     }
 }
 
-/// The actions of the segments that rows name. The segments are held: none comes or goes until the
-/// transaction ends.
+/// Returns the actions of the segments that the rows name. The segments are locked in share mode,
+/// so that their actions do not change until the transaction ends.
 async fn actions_of(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<SavedCriteriaWrite>],
@@ -337,7 +338,7 @@ async fn actions_of(
     if named.is_empty() {
         return Ok(HashMap::new());
     }
-    let held: Vec<Key> = segments::table
+    let locked: Vec<Key> = segments::table
         .filter(segments::number.eq_any(named))
         .order(segments::number)
         .select(segments::number)
@@ -345,13 +346,13 @@ async fn actions_of(
         .load(conn)
         .await?;
     let performed: Vec<(Key, CriteriaActionView)> = t::table
-        .filter(t::segment_number.eq_any(&held))
+        .filter(t::segment_number.eq_any(&locked))
         .order((t::segment_number, t::position))
         .select((t::segment_number, CriteriaActionView::as_select()))
         .load(conn)
         .await?;
     let mut actions: HashMap<Key, Vec<Criterion>> =
-        held.into_iter().map(|number| (number, Vec::new())).collect();
+        locked.into_iter().map(|number| (number, Vec::new())).collect();
     for (segment, action) in performed {
         actions.entry(segment).or_default().push(Criterion::from(action));
     }
