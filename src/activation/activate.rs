@@ -1,4 +1,4 @@
-//! Activates and deactivates a campaign, inside the transaction of an effect.
+//! Activates and deactivates a campaign, inside the transaction of a unit of work.
 
 use std::sync::Arc;
 
@@ -60,13 +60,13 @@ impl Acknowledged {
 
 /// The result of an activation.
 pub(super) struct Outcome {
-    /// The new publication, or the current one if nothing differs. `None` after a mere validation.
+    /// The new publication, or the current one if nothing differs. `None` with `validate_only`.
     pub publication: Option<Publication>,
     /// True if the publication is new.
     pub is_new: bool,
     pub findings: Vec<Finding>,
     pub plan_hash: String,
-    /// The planned changes; only after a mere validation.
+    /// The planned changes; only with `validate_only`.
     pub plan: Option<Plan>,
 }
 
@@ -135,7 +135,7 @@ struct Evaluation {
     next: Option<Arc<Snapshot>>,
     findings: Vec<Finding>,
     plan_hash: String,
-    /// The planned changes; only for a mere validation.
+    /// The planned changes; only with `validate_only`.
     plan: Option<Plan>,
 }
 
@@ -297,9 +297,9 @@ pub(super) fn refusal(findings: &[Finding]) -> Problem {
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
     let warnings = findings.len().saturating_sub(errors);
     let detail = if errors > 0 {
-        format!("{errors} errors and {warnings} warnings stand against it; all are in findings")
+        format!("{errors} errors and {warnings} warnings refuse it; all are in findings")
     } else {
-        format!("{warnings} warnings stand against it; name their codes in acknowledge to go on")
+        format!("{warnings} warnings refuse it; name their codes in acknowledge to go on")
     };
     let mut problem = Problem::new(ProblemCode::ActivationRefused, detail);
     problem.extensions.insert("findings".to_owned(), serde_json::json!(findings));

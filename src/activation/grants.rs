@@ -356,7 +356,7 @@ fn campaign_reasons(
         reasons.push(reason(GrantReasonCode::NotPublished, format!("{campaign} is not published")));
     }
     if against.contains(&Verdict::OutsideDates) {
-        let detail = format!("{date} lies outside the dates of {campaign} as published");
+        let detail = format!("{date} is outside the dates of {campaign} as published");
         reasons.push(reason(GrantReasonCode::OutsideDates, detail));
     }
     let account = &audience.account_number;
@@ -371,7 +371,7 @@ fn campaign_reasons(
             format!("{account} is targeted; the next activation of {campaign} brings it in");
         reasons.push(reason(GrantReasonCode::WaitsForPublication, detail));
     } else if audience.reasons.is_empty() {
-        let detail = format!("no contact of {account} stands on a segment of {campaign}");
+        let detail = format!("no contact of {account} is on a segment of {campaign}");
         reasons.push(reason(GrantReasonCode::NotOnSegment, detail));
     }
     for line in &audience.reasons {

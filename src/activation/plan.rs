@@ -297,7 +297,7 @@ impl Hypothesis {
             let accounts = shared.len();
             let account = self.snapshot.number_of_ordinal(shared.min()?)?.to_owned();
             let item = rival.items.iter().next()?;
-            let asked = RequestLine {
+            let query = RequestLine {
                 item_number: item.as_str().into(),
                 variant_code: None,
                 unit_of_measure_code: None,
@@ -309,7 +309,7 @@ impl Hypothesis {
                 &account,
                 rival.first_day,
                 Terms::default(),
-                asked,
+                query,
                 |line| {
                     [Some(line.source), line.discount_line.map(|line| line.source)]
                         .into_iter()
@@ -391,10 +391,10 @@ impl Hypothesis {
     /// Returns the price of an account for a query, before and after the activation.
     pub(super) fn change(&self, book: &Snapshot, account: &str, query: &PriceQuery) -> PriceComparison {
         let [before, after] = [book, &self.snapshot]
-            .map(|book| self.price(book, account, asked).map(|(price, _)| price));
+            .map(|book| self.price(book, account, query).map(|(price, _)| price));
         let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } =
-            asked.line.clone();
-        let currency_code = asked.currency.clone();
+            query.line.clone();
+        let currency_code = query.currency.clone();
         PriceComparison {
             item_number: item_number.into_owned(),
             variant_code: variant_code.map(Cow::into_owned),
@@ -413,8 +413,8 @@ impl Hypothesis {
         account: &str,
         query: &PriceQuery,
     ) -> Option<(PlannedPrice, Option<Amount>)> {
-        let terms = Terms { currency: asked.currency.as_ref(), prices_include_tax: None };
-        priced(book, account, self.day, terms, asked.line.clone(), |line| {
+        let terms = Terms { currency: query.currency.as_ref(), prices_include_tax: None };
+        priced(book, account, self.day, terms, query.line.clone(), |line| {
             let price = PlannedPrice {
                 unit_price: line.unit_price,
                 line_discount_percent: line.line_discount_percent,
@@ -429,32 +429,32 @@ impl Hypothesis {
         let mut sample = Vec::new();
         let mut savings = Vec::new();
         let (mut margins_before, mut margins_after) = (Vec::new(), Vec::new());
-        for asked in price_queries(draft).into_iter().take(MAX_COMPARED) {
+        for query in price_queries(draft).into_iter().take(MAX_COMPARED) {
             compared = compared.saturating_add(1);
             savings.extend(
-                self.price(&self.snapshot, &account, &asked)
+                self.price(&self.snapshot, &account, &query)
                     .and_then(|(price, list_price)| saved(price, list_price?)),
             );
-            if asked.currency.as_ref().is_none_or(|code| *code == draft.local_currency)
+            if query.currency.as_ref().is_none_or(|code| *code == draft.local_currency)
                 && let Some(cost) = draft
                     .items
-                    .get(asked.line.item_number.as_ref())
-                    .and_then(|item| cost_of(item, &asked.line))
+                    .get(query.line.item_number.as_ref())
+                    .and_then(|item| cost_of(item, &query.line))
             {
-                let ask = |book: &Snapshot| {
+                let margin_in = |book: &Snapshot| {
                     let local = Terms {
                         currency: Some(&draft.local_currency),
                         prices_include_tax: Some(false),
                     };
-                    priced(book, &account, self.day, local, asked.line.clone(), |line| {
+                    priced(book, &account, self.day, local, query.line.clone(), |line| {
                         margin(line, cost)
                     })
                     .flatten()
                 };
-                margins_before.extend(ask(book));
-                margins_after.extend(ask(&self.snapshot));
+                margins_before.extend(margin_in(book));
+                margins_after.extend(margin_in(&self.snapshot));
             }
-            let change = self.change(book, &account, &asked);
+            let change = self.change(book, &account, &query);
             if change.before == change.after {
                 continue;
             }
@@ -537,7 +537,7 @@ pub(super) fn price_queries(draft: &Draft) -> Vec<PriceQuery> {
             line.minimum_quantity,
         )
     });
-    let asked = |(item, variant, unit, currency, minimum): (
+    let to_query = |(item, variant, unit, currency, minimum): (
         Option<&String>,
         &Option<String>,
         &Option<String>,
@@ -553,7 +553,7 @@ pub(super) fn price_queries(draft: &Draft) -> Vec<PriceQuery> {
         };
         Some(PriceQuery { line, currency: currency.clone() })
     };
-    of_prices.chain(of_discounts).filter_map(asked).collect()
+    of_prices.chain(of_discounts).filter_map(to_query).collect()
 }
 
 /// The currency and tax of a price; `None` for those of the account.

@@ -153,13 +153,13 @@ fn page(
         Some(cursor) => position_in(cursor::open(cursor_key, &identity, cursor), &plan_hash)?,
         None => PagePosition { account: 0, line: 0 },
     };
-    let asked = price_queries(&draft);
+    let price_queries = price_queries(&draft);
     let mut page = PlannedPricePage {
         value: Vec::new(),
         next_link: None,
         plan_hash,
         accounts: draft.targeting.accounts.len(),
-        lines: asked.len(),
+        lines: price_queries.len(),
     };
     let snapshot = &copy.book;
     // Without a starting date there is no day to price.
@@ -173,7 +173,7 @@ fn page(
             continue;
         };
         let first = if account == position.account { position.line } else { 0 };
-        for (line, asked) in asked.iter().enumerate().skip(first) {
+        for (line, price_query) in price_queries.iter().enumerate().skip(first) {
             if page.value.len() == query.top || compared == MAX_COMPARED {
                 let position = [json!(page.plan_hash), json!(account), json!(line)];
                 let cursor = cursor::write(cursor_key, &identity, &position);
@@ -181,7 +181,7 @@ fn page(
                 return Ok(page);
             }
             compared = compared.saturating_add(1);
-            let change = hypothesis.change(snapshot, number, asked);
+            let change = hypothesis.change(snapshot, number, price_query);
             if !query.changed_only || change.before != change.after {
                 page.value.push(PlannedPriceChange { account_number: number.to_owned(), change });
             }

@@ -74,7 +74,7 @@ pub struct RollbackResult {
 /// Restore an earlier publication of a campaign
 ///
 /// Publishes the campaign's dates, lines and audience as of `version` as a new version of the price
-/// book, even if the campaign has been deactivated since. Contacts that were deleted or privacy
+/// book. The campaign may have been deactivated since. Contacts that were deleted or privacy
 /// blocked since are not restored.
 ///
 /// The drafts stay as they are. If they differ, the campaign's `publishing` becomes `MANUAL`,

@@ -16,8 +16,8 @@ use crate::publication::facts::PriceLineFact;
 pub(super) enum Trigger {
     /// A request to activate the campaign.
     Activation,
-    /// A change of an active campaign. Status and empty audience do not matter then: a status may
-    /// forbid activation while the campaign runs, and an audience may become empty for a time.
+    /// A change of an active campaign. Its status is not checked, because a status may forbid
+    /// activation while the campaign runs. Nor is its audience, which may be empty for a time.
     Change,
 }
 
@@ -207,8 +207,8 @@ fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> 
     )
 }
 
-/// Returns the item's list price in the tax, unit and currency of the line, or `None` if it has
-/// none or the exchange rate is missing.
+/// Returns the item's list price in the tax, unit and currency of the line. `None` if there is no
+/// list price or no exchange rate.
 fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing::exact::Amount> {
     let item = draft.items.get(&line.item_number)?;
     let foreign = line.currency_code.as_ref().filter(|code| **code != draft.local_currency);

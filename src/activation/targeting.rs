@@ -146,7 +146,8 @@ impl Classes {
 /// Finds the targeted contacts and the audience of a campaign, restricted to the contacts of `only`
 /// if it is given. Reads them in one pass, since a campaign may target a million.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn find(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -218,7 +219,8 @@ async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryR
 /// Returns the accounts of contacts, according to both the book and the drafts. A contact that has
 /// moved to another company has two.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn accounts_of(
     conn: &mut AsyncPgConnection,
     contacts: &BTreeSet<String>,
@@ -246,7 +248,8 @@ pub async fn accounts_of(
 /// Returns those of some accounts that are in the drafted audiences of campaigns, by campaign.
 /// Campaigns without any are absent.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn targeted_of(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -292,7 +295,8 @@ pub struct Target {
 /// Returns those of some contacts that campaigns target, including those that are left out. Only
 /// the contacts' own lines are read, so the cost does not depend on the size of the campaigns.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn targets(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -312,7 +316,8 @@ pub async fn targets(
 /// Returns the differences between the drafted and the published audiences of campaigns, restricted
 /// to some accounts. Campaigns without a difference are absent.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn audience_changes(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -344,7 +349,8 @@ struct MemberOf {
 /// Campaigns with unpublished changes are added if their published audience contains the account of
 /// a contact, which may have left their segments.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn campaigns_of(
     conn: &mut AsyncPgConnection,
     contacts: &[String],
@@ -387,7 +393,8 @@ pub struct Member {
 
 /// Returns the contacts by which an account can be in an audience.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn members(conn: &mut AsyncPgConnection, account: &str) -> QueryResult<Vec<Member>> {
     let query = "SELECT number, exclude_from_segments AS excluded, privacy_blocked AS blocked
             FROM contacts
@@ -426,7 +433,8 @@ pub struct MembershipLine {
 /// Returns the lines of some contacts on the segments of a campaign, logged ones included, targets
 /// or not. At most `limit` are returned, targets first.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn membership_lines(
     conn: &mut AsyncPgConnection,
     campaign: &str,

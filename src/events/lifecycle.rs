@@ -79,7 +79,8 @@ async fn due(conn: &mut AsyncPgConnection, today: NaiveDate, limit: i64) -> Quer
 
 /// Writes the events of the campaigns that have begun or ended by today. Returns their number.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub async fn emit_due(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<usize> {
     let mut emitted: usize = 0;
     // Checked without a lock first: on most days nothing is due, and publications must not wait for

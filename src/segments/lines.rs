@@ -54,7 +54,8 @@ impl OfSegment {
     /// Must be called before any line is locked, because a deletion of the segment takes its locks
     /// in this order.
     ///
-    /// # Errors 404 if the segment has been deleted, or if the database fails.
+    /// # Errors
+    /// 404 if the segment has been deleted, or if the database fails.
     pub async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))
@@ -66,7 +67,8 @@ impl OfSegment {
     /// Locks the segment and all its lines, so that no other transaction changes them. Returns its
     /// campaign.
     ///
-    /// # Errors The same as [`OfSegment::hold`].
+    /// # Errors
+    /// The same as [`OfSegment::hold`].
     pub async fn hold_alone(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))

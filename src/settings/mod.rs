@@ -56,7 +56,8 @@ pub struct TimeZone(Tz);
 impl TimeZone {
     /// Parses the name of a time zone, as the IANA database writes it.
     ///
-    /// # Errors If no time zone has this name.
+    /// # Errors
+    /// If no time zone has this name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         text.parse().map(Self).map_err(|_| {
             Invalid::new(
@@ -125,7 +126,7 @@ impl Settings {
                     errors.push(FieldError::new("/priceHierarchy", FieldCode::Incomplete, detail));
                 }
                 (_, Some((at, _))) => {
-                    let detail = format!("{source} stands in the list more than once");
+                    let detail = format!("{source} is in the list more than once");
                     errors.push(FieldError::new(
                         format!("/priceHierarchy/{at}"),
                         FieldCode::Duplicate,

@@ -42,7 +42,8 @@ impl Series {
 /// Takes the next free number of a series and skips numbers that were given by hand. The series is
 /// locked until the transaction ends, so that no number is used twice. A rollback frees the number.
 ///
-/// # Errors 422 if the series is exhausted, or if the database fails.
+/// # Errors
+/// 422 if the series is exhausted, or if the database fails.
 pub async fn next_number(conn: &mut AsyncPgConnection, series: Series) -> Result<Key, Problem> {
     let columns = (
         settings::next_campaign_number,

@@ -3,8 +3,8 @@
 //!
 //! Undoing is exact by construction: a line references the action that added it, and an action
 //! stores the lines that it removed. Lines that were added by hand reference no action, so undoing
-//! never removes them. If a removed contact has been added by hand meanwhile, its old line is not
-//! restored, because a contact is on a segment at most once.
+//! never removes them. A contact is on a segment at most once, so undoing does not restore the line
+//! of a contact that was added by hand meanwhile.
 
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
@@ -120,7 +120,8 @@ impl Counts {
 
 /// Performs an action and appends it to the history. The segment must be locked exclusively.
 ///
-/// # Errors 503 if a contact is deleted concurrently, or if the database fails.
+/// # Errors
+/// 503 if a contact is deleted concurrently, or if the database fails.
 pub(super) async fn perform(
     work: &mut UnitOfWork,
     scope: &OfSegment,
@@ -147,9 +148,24 @@ pub(super) async fn perform(
         t::performed_by.eq(&work.author),
     );
     diesel::insert_into(t::table).values(action).execute(conn).await?;
-    let segment = scope.number.as_str();
-    let change = match criterion.action {
-        CriteriaKind::Add => select::with_found_contacts(criterion, filter)
+    let change = change_statement(criterion, filter, scope.number.as_str(), id);
+    let counts =
+        change.get_result::<Counts>(conn).await.map_err(retry_if_gone)?.reported_for(criterion);
+    let counted = (
+        t::lines_added.eq(counts.added),
+        t::lines_existing.eq(counts.existing),
+        t::lines_removed.eq(counts.removed),
+    );
+    let update = diesel::update(t::table.find(id))
+        .set(counted)
+        .returning(CriteriaActionView::as_returning());
+    Ok(update.get_result(conn).await?)
+}
+
+/// Returns the statement that changes the lines of a segment as action `id` and returns [`Counts`].
+fn change_statement(criterion: &Criterion, filter: &Filter, segment: &str, id: Uuid) -> Statement {
+    match criterion.action {
+        CriteriaKind::Add => select::addition(criterion, filter)
             .sql(
                 ", added AS (INSERT INTO segment_lines
                     (id, segment_number, contact_number, added_by) SELECT uuid_v7(), ",
@@ -165,40 +181,28 @@ pub(super) async fn perform(
                 SELECT (SELECT count(*) FROM added) AS added, 0::bigint AS removed,
                     (SELECT count(*) FROM wanted) - (SELECT count(*) FROM added) AS existing",
             ),
-        CriteriaKind::Reduce | CriteriaKind::Refine => select::with_removed_lines(
-            criterion, filter, segment,
-        )
-        .sql(
-            ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
+        CriteriaKind::Reduce | CriteriaKind::Refine => select::removal(criterion, filter, segment)
+            .sql(
+                ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
                     RETURNING segment_lines.*),
                 kept AS (INSERT INTO criteria_removed_lines
                     (action_id, line_id, contact_number, campaign_target, campaign_response,
                     added_by) SELECT ",
-        )
-        .uuid(id)
-        .sql(
-            ", id, contact_number, campaign_target, campaign_response, added_by
+            )
+            .uuid(id)
+            .sql(
+                ", id, contact_number, campaign_target, campaign_response, added_by
                     FROM gone RETURNING line_id)
                 SELECT 0::bigint AS added, 0::bigint AS existing,
                     (SELECT count(*) FROM kept) AS removed",
-        ),
-    };
-    let counts =
-        change.get_result::<Counts>(conn).await.map_err(retry_if_gone)?.reported_for(criterion);
-    let counted = (
-        t::lines_added.eq(counts.added),
-        t::lines_existing.eq(counts.existing),
-        t::lines_removed.eq(counts.removed),
-    );
-    let update = diesel::update(t::table.find(id))
-        .set(counted)
-        .returning(CriteriaActionView::as_returning());
-    Ok(update.get_result(conn).await?)
+            ),
+    }
 }
 
 /// Returns the effect that an action would have on the segment.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub(super) async fn preview(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,
@@ -207,7 +211,7 @@ pub(super) async fn preview(
 ) -> Result<CriteriaPreview, Problem> {
     let segment = scope.number.as_str();
     let query = match criterion.action {
-        CriteriaKind::Add => select::with_found_contacts(criterion, filter)
+        CriteriaKind::Add => select::addition(criterion, filter)
             .sql(
                 " SELECT count(*) - count(lines.id) AS added, count(lines.id) AS existing,
                     0::bigint AS removed
@@ -215,12 +219,11 @@ pub(super) async fn preview(
                     ON lines.contact_number = wanted.number AND lines.segment_number = ",
             )
             .text(segment),
-        CriteriaKind::Reduce | CriteriaKind::Refine => {
-            select::with_removed_lines(criterion, filter, segment).sql(
+        CriteriaKind::Reduce | CriteriaKind::Refine => select::removal(criterion, filter, segment)
+            .sql(
                 " SELECT 0::bigint AS added, 0::bigint AS existing, count(*) AS removed
                 FROM going",
-            )
-        }
+            ),
     };
     let lines = segment_lines::table.filter(segment_lines::segment_number.eq(segment));
     let before: i64 = lines.count().get_result(conn).await?;
@@ -237,7 +240,8 @@ pub(super) async fn preview(
 
 /// Returns the latest action of a segment.
 ///
-/// # Errors If the database fails.
+/// # Errors
+/// If the database fails.
 pub(super) async fn latest(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,
@@ -250,7 +254,8 @@ pub(super) async fn latest(
 /// Undoes the latest action of a segment and removes it from the history. The segment must be
 /// locked exclusively.
 ///
-/// # Errors 503 if a contact is deleted concurrently, or if the database fails.
+/// # Errors
+/// 503 if a contact is deleted concurrently, or if the database fails.
 pub(super) async fn undo(
     conn: &mut AsyncPgConnection,
     scope: &OfSegment,

@@ -71,7 +71,7 @@ pub struct Criterion {
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub related_companies: bool,
-    /// True to treat companies as a whole: all lines of a company are removed (REDUCE) or kept
+    /// True to treat companies as a whole. All lines of a company are removed (REDUCE) or kept
     /// (REFINE) if the company or one of its persons matches. Not with ADD.
     #[deserr(default)]
     #[serde(default)]
@@ -88,8 +88,8 @@ pub struct Criterion {
 impl Criterion {
     /// Parses the filter. `pointer` is the location of the criterion in the request.
     ///
-    /// # Errors All errors together: those of the filter, and options that the action does not
-    /// allow.
+    /// # Errors
+    /// All errors together: those of the filter, and options that the action does not allow.
     pub fn filter(&self, pointer: &str, today: NaiveDate) -> Result<Filter, Vec<FieldError>> {
         let filter =
             Filter::parse(self.filter.as_str(), FIELDS, &format!("{pointer}/filter"), today);
@@ -118,7 +118,8 @@ impl Criterion {
 
     /// Parses the filter of the only criterion of a request.
     ///
-    /// # Errors 400 `INVALID_FILTER` if the filter is invalid, 422 if only options are.
+    /// # Errors
+    /// 400 `INVALID_FILTER` if the filter is invalid, 422 if only options are.
     fn requested(&self, today: NaiveDate) -> Result<Filter, Problem> {
         self.filter("", today).map_err(|errors| {
             let malformed = errors.iter().any(|error| error.code.is_form());
@@ -133,7 +134,8 @@ impl Criterion {
 /// Performs a criterion on a segment that this transaction created, and returns the action. The
 /// segment needs no lock, because it is not visible to others yet.
 ///
-/// # Errors The errors of a request for the same action, or a failure of the database.
+/// # Errors
+/// The errors of a request for the same action, or a failure of the database.
 pub async fn perform(
     work: &mut UnitOfWork,
     segment: &Key,

@@ -85,7 +85,8 @@ impl TryFrom<Row> for SavedCriteriaView {
 
 /// Returns saved criteria with their parsed filters.
 ///
-/// # Errors 422 if there are none under the code, or if a filter is no longer valid.
+/// # Errors
+/// 422 if there are none under the code, or if a filter is no longer valid.
 pub(super) async fn find_for_replay(
     conn: &mut AsyncPgConnection,
     code: &Key,

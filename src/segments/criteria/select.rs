@@ -15,7 +15,7 @@ macro_rules! reachable {
 }
 
 /// Begins a statement with the relation `wanted`: the distinct contacts that an ADD finds.
-pub(super) fn with_found_contacts(criterion: &Criterion, filter: &Filter) -> Statement {
+pub(super) fn addition(criterion: &Criterion, filter: &Filter) -> Statement {
     let found = if criterion.ignore_exclusion {
         "NOT contacts.privacy_blocked"
     } else {
@@ -50,11 +50,7 @@ pub(super) fn with_found_contacts(criterion: &Criterion, filter: &Filter) -> Sta
 ///
 /// With `entireCompanies` accounts are matched instead of contacts. An account matches if its
 /// company or any of its persons does, whether on the segment or not.
-pub(super) fn with_removed_lines(
-    criterion: &Criterion,
-    filter: &Filter,
-    segment: &str,
-) -> Statement {
+pub(super) fn removal(criterion: &Criterion, filter: &Filter, segment: &str) -> Statement {
     let is_refine = criterion.action == CriteriaKind::Refine;
     let statement = Statement::default().sql("WITH ");
     let statement = if criterion.entire_companies {
