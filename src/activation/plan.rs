@@ -92,7 +92,7 @@ pub struct EffectivePrices {
     /// The contact number of the account.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: String,
-    /// The date of the prices: the campaign's first day, or today if that is later.
+    /// The date of the prices: the campaign's first day, or today if later, but not after its end.
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
     /// Number of lines that were priced, each at its own minimum quantity; at most 1,000.
