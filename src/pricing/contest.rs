@@ -1,9 +1,9 @@
-//! The contest between the lines that fit a question but for its quantity (pricing rules, section
-//! 2.7 and section 4).
+//! The contest among the lines that fit a question in all but its quantity (`docs/pricing-rules.md`
+//! sections 2.7 and 4).
 //!
-//! Prices and discounts go through the same contest: what is compared is a score, the net of a
-//! price or what a discount leaves. It writes each line's verdict as it goes; an explanation has
-//! only to read them.
+//! Prices and discounts use the same contest. It compares scores: the net of a price, or the
+//! remainder after a discount. It also writes each line's verdict, which an explanation only has to
+//! read.
 
 use chrono::NaiveDate;
 
@@ -13,24 +13,25 @@ use super::policy::{Policy, SourceSet};
 use super::verdict::Verdict;
 use crate::values::enums::SourceType;
 
-/// What a line fixes of currency and variant: the set that makes it more or less specific.
+/// The set of currency and variant that a line fixes, which decides if one line is more specific
+/// than another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Specificity(u8);
 
 impl Specificity {
-    /// The set of what is fixed.
+    /// Builds the set from its two members.
     #[must_use]
     pub fn new(currency: bool, variant: bool) -> Self {
         Self(u8::from(currency) | (u8::from(variant) << 1))
     }
 
-    /// Whether this is a proper subset of the other.
+    /// Returns whether this is a proper subset of the other.
     const fn is_less_than(self, other: Self) -> bool {
         self.0 & other.0 == self.0 && self.0 != other.0
     }
 }
 
-/// The specificities that occur.
+/// The set of specificities that occur among the candidates.
 #[derive(Default)]
 struct Specificities(u8);
 
@@ -39,12 +40,12 @@ impl Specificities {
         self.0 |= 1 << one.0;
     }
 
-    /// Whether there is more than one, so that one may be above another.
+    /// Returns whether there are several specificities, so that one can exceed another.
     const fn are_mixed(&self) -> bool {
         self.0.count_ones() > 1
     }
 
-    /// Whether one of them is strictly more specific.
+    /// Returns whether one of them is strictly more specific.
     fn any_above(&self, one: Specificity) -> bool {
         (0..4_u8).any(|other| self.0 & (1 << other) != 0 && one.is_less_than(Specificity(other)))
     }
@@ -53,39 +54,40 @@ impl Specificities {
 /// A line in the contest.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<N> {
-    /// The place of the line in the list it was found in.
+    /// The index of the line in the list that it comes from.
     pub place: usize,
-    /// What is compared first; the lower wins.
+    /// The number that is compared first. The lower one wins.
     pub score: N,
     /// The converted price of a price line.
     pub unit_price: N,
-    /// The least quantity, in units of 0.00001 of the question's unit of measure.
+    /// The quantity from which the line counts, in units of 0.00001 of the question's unit of
+    /// measure.
     pub threshold: u128,
-    /// The first day: the line's, or its campaign's.
+    /// The first day of the line, or of its campaign.
     pub starting: Option<NaiveDate>,
     /// The kind of source.
     pub source: SourceType,
-    /// The campaign, if that is the source. Any other source occurs once among the lines that fit:
-    /// there is one account.
+    /// The campaign, if that is the source. Every other source occurs once among the lines that
+    /// fit, because there is only one account.
     pub campaign: Option<CampaignIndex>,
-    /// What the line fixes of currency and variant.
+    /// The currency and variant that the line fixes.
     pub specificity: Specificity,
-    /// Whether it is a discount for all items.
+    /// If set, the line is a discount for all items.
     pub for_all_items: bool,
-    /// Whether a price line allows a discount.
+    /// If set, the price line allows a line discount.
     pub allows_discount: bool,
-    /// What became of it in the latest contest.
+    /// The result of the latest contest for this line.
     pub verdict: Verdict,
 }
 
 impl<N: Ord> Entry<N> {
-    /// Whether no rule has dropped the line so far.
-    fn is_in(&self) -> bool {
+    /// Returns whether no rule has dropped the line so far.
+    fn is_candidate(&self) -> bool {
         self.verdict == Verdict::Chosen
     }
 
     fn drop_if(&mut self, dropped: bool, verdict: Verdict) {
-        if dropped && self.is_in() {
+        if dropped && self.is_candidate() {
             self.verdict = verdict;
         }
     }
@@ -94,8 +96,8 @@ impl<N: Ord> Entry<N> {
         self.source == other.source && self.campaign == other.campaign
     }
 
-    /// The order of section 4: by score, then as ties are decided (4.5), for which `at` finds a
-    /// line by its place.
+    /// Returns whether this line precedes the other in the order of section 4: by score, then by
+    /// the tie rules of section 4.5. `at` returns the line at an index.
     fn is_before<'a, L: Line + 'a>(
         &self,
         other: &Self,
@@ -113,19 +115,18 @@ impl<N: Ord> Entry<N> {
     }
 }
 
-/// Decides among the lines at a quantity. The place of the winner among the entries, if there is
-/// one.
+/// Chooses among the lines at a quantity. Returns the index of the winning entry, if there is one.
 ///
-/// `at` finds the line of an entry by its place. If the verdicts are `told`, each entry has its own
-/// in the end: `beaten` is that of those whose score is worse. If nobody asks for them, losers of
-/// the contest are left as if they had won.
+/// `at` returns the line at an entry's `place`. With `with_verdicts` each entry gets its verdict,
+/// and `loser_verdict` is that of a worse score. Without it the losers keep `Chosen`, because
+/// nothing reads their verdicts.
 pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
     entries: &mut [Entry<N>],
     at: impl Fn(usize) -> Option<&'a L>,
     quantity: Positive,
     policy: &Policy,
-    beaten: Verdict,
-    told: bool,
+    loser_verdict: Verdict,
+    with_verdicts: bool,
 ) -> Option<usize> {
     let quantity = quantity.units();
     let mut for_all_items = false;
@@ -135,11 +136,14 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
         for_all_items |= enough && entry.for_all_items;
     }
     if for_all_items {
-        drop_hidden(entries);
+        drop_shadowed_discounts(entries);
     }
     if policy.restricts() {
         let mut present = SourceSet::default();
-        entries.iter().filter(|entry| entry.is_in()).for_each(|entry| present.insert(entry.source));
+        entries
+            .iter()
+            .filter(|entry| entry.is_candidate())
+            .for_each(|entry| present.insert(entry.source));
         let competing = policy.competing(present);
         for entry in &mut *entries {
             entry.drop_if(!competing.contains(entry.source), Verdict::Policy);
@@ -148,7 +152,7 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
     let mut specificities = Specificities::default();
     entries
         .iter()
-        .filter(|entry| entry.is_in())
+        .filter(|entry| entry.is_candidate())
         .for_each(|entry| specificities.insert(entry.specificity));
     if specificities.are_mixed() {
         for entry in &mut *entries {
@@ -158,30 +162,32 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
 
     let mut best: Option<(usize, &Entry<N>)> = None;
     for (place, entry) in entries.iter().enumerate() {
-        if entry.is_in() && best.is_none_or(|(_, best)| entry.is_before(best, &at)) {
+        if entry.is_candidate() && best.is_none_or(|(_, best)| entry.is_before(best, &at)) {
             best = Some((place, entry));
         }
     }
     let (winner, score) = best.map(|(place, best)| (place, best.score))?;
-    if told {
+    if with_verdicts {
         for (place, entry) in entries.iter_mut().enumerate() {
-            entry
-                .drop_if(place != winner, if entry.score == score { Verdict::Tie } else { beaten });
+            entry.drop_if(
+                place != winner,
+                if entry.score == score { Verdict::Tie } else { loser_verdict },
+            );
         }
     }
     Some(winner)
 }
 
 /// Drops the discounts for all items whose source has a candidate for the item or its group
-/// (section 2.2).
-fn drop_hidden<N: Ord>(entries: &mut [Entry<N>]) {
+/// (`docs/pricing-rules.md` section 2.2).
+fn drop_shadowed_discounts<N: Ord>(entries: &mut [Entry<N>]) {
     for place in 0..entries.len() {
         let hidden = entries.get(place).is_some_and(|all| {
             all.for_all_items
-                && all.is_in()
-                && entries
-                    .iter()
-                    .any(|entry| !entry.for_all_items && entry.is_in() && entry.has_source_of(all))
+                && all.is_candidate()
+                && entries.iter().any(|entry| {
+                    !entry.for_all_items && entry.is_candidate() && entry.has_source_of(all)
+                })
         });
         if let Some(entry) = entries.get_mut(place) {
             entry.drop_if(hidden, Verdict::ItemLineOfSameSource);

@@ -1,8 +1,8 @@
-//! Conversion of a price into what the question asks for, and the amounts of a quote line (pricing
-//! rules, sections 3 and 5).
+//! Conversion of a price into the terms of a question, and the amounts of a quote line
+//! (`docs/pricing-rules.md` sections 3 and 5).
 //!
-//! A conversion is one fraction, rounded once. How large it can get, in the whole numbers of
-//! [`exact`](super::exact):
+//! A conversion is one fraction, rounded once. These are the bounds of its factors, in the whole
+//! numbers of [`exact`](super::exact):
 //!
 //! | factor | above the line | below the line |
 //! | --- | --- | --- |
@@ -13,9 +13,9 @@
 //! | rounding step (price and step have the same places) | | < 10^20 |
 //! | together | < 2 × 10^72 | < 2 × 10^42 |
 //!
-//! Twice the numerator and one denominator still lie far below 2^256 ≈ 1.15 × 10^77, so 256 bits
-//! never overflow. Nearly all questions fit 128 bits; so each is reckoned with these first, in
-//! checked steps, and again with 256 bits where they are not enough (see [`Number`]).
+//! Twice the numerator and one denominator are far below 2^256 ≈ 1.15 × 10^77, so 256 bits never
+//! overflow. Nearly all questions fit 128 bits. So each is computed in 128 bits first, in checked
+//! steps, and in 256 bits only if these do not suffice (see [`Number`]).
 
 use std::convert::Infallible;
 
@@ -26,42 +26,43 @@ use super::exact::{Amount, Percent, Positive, Rate};
 /// 100 % in the units of [`Percent`].
 pub const WHOLE: u32 = 10_000_000;
 
-/// Units of a [`Positive`] in one.
+/// The number 1 in the units of [`Positive`].
 const ONE: u128 = 100_000;
 
-/// Units of a [`Rate`] in one.
+/// The number 1 in the units of [`Rate`].
 const ONE_RATE: u128 = 10_000_000_000;
 
-/// A whole number that prices and nets are reckoned and compared in: units of 10^-5, and of 10^-12
-/// once a percentage is taken off.
+/// A whole number in which prices and nets are computed and compared. Prices are in units of 10^-5,
+/// nets in units of 10^-12.
 pub trait Number: Copy + Ord + From<u128> {
-    /// What happens to a price that the number cannot hold; [`Infallible`] where there is none.
+    /// The error for a price that the number cannot hold, or [`Infallible`] if it holds every
+    /// price.
     type TooLarge;
-    /// Whether every price that the number holds can be answered.
+    /// True if every price that the number holds can be part of an answer.
     const IS_ANSWERABLE: bool;
 
-    /// The product of `up` over the product of `down`, as a multiple of `step`, half away from zero
-    /// (nothing is negative here).
+    /// Returns the product of `up` divided by the product of `down`, as a multiple of `step`.
+    /// Halves are rounded away from zero; no factor is negative.
     ///
     /// # Errors
-    /// When the number is too small for it, or for a step on the way.
+    /// If the number cannot hold the result or an intermediate product.
     fn rounded(up: [u128; 4], down: [u128; 3], step: u128) -> Result<Self, Self::TooLarge>;
 
-    /// A price less a discount: the price times what is left of 100 %, in units of 0.00001 %. Never
-    /// rounded.
+    /// Returns the price less a discount, without rounding. `rest` is the remainder of 100 % in
+    /// units of 0.00001 %.
     #[must_use]
     fn less(self, rest: u32) -> Self;
 
-    /// The number in 128 bits, if it fits.
+    /// Returns the number in 128 bits, if it fits.
     fn to_u128(self) -> Option<u128>;
 }
 
-/// A price has more than 15 digits before the point, or is reckoned from numbers too large for 128
-/// bits.
+/// Error: the price has more than 15 digits before the point, or its computation needs more than
+/// 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beyond128Bits;
 
-/// Prices that can be answered: below 10^20, so that their nets lie below 10^27.
+/// Prices that an answer can contain: they are below 10^20, so their nets are below 10^27.
 impl Number for u128 {
     type TooLarge = Beyond128Bits;
     const IS_ANSWERABLE: bool = true;
@@ -73,7 +74,7 @@ impl Number for u128 {
     }
 
     fn less(self, rest: u32) -> Self {
-        // Multiplying 64-bit numbers is much faster, and nearly all prices are such.
+        // Multiplying 64-bit numbers is much faster, and nearly all prices fit 64 bits.
         match u64::try_from(self) {
             Ok(price) => Self::from(price) * Self::from(rest),
             Err(_) => self.saturating_mul(rest.into()),
@@ -85,9 +86,8 @@ impl Number for u128 {
     }
 }
 
-/// Any price: one with more than 15 digits is too large to be answered, but still to be compared.
-/// It is below 10^52 (2 × 10^72 over at least 10^22, times its step, at most), so its net stays
-/// within 256 bits.
+/// All prices. One with more than 15 digits cannot be answered, but can still be compared. It is
+/// below 10^52 (at most 2 × 10^72 over at least 10^22, times its step), so its net fits 256 bits.
 impl Number for U256 {
     type TooLarge = Infallible;
     const IS_ANSWERABLE: bool = false;
@@ -105,44 +105,48 @@ impl Number for U256 {
     }
 }
 
-/// What the question asks for.
+/// The terms that a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// Whether the answer includes tax.
+    /// If set, the answer includes tax.
     pub includes_tax: bool,
     /// The tax rate of the sale.
     pub tax: Percent,
-    /// Base units in one unit of the question.
+    /// The number of base units in one unit of the question.
     pub quantity_per_unit: Positive,
-    /// The exchange rate, when the question is in a foreign currency.
+    /// The exchange rate, if the question is in a foreign currency.
     pub rate: Option<Rate>,
-    /// The step of unit prices in the question's currency.
+    /// The rounding step of unit prices in the question's currency.
     pub unit_amount_step: Positive,
-    /// The step of amounts in the question's currency.
+    /// The rounding step of amounts in the question's currency.
     pub amount_step: Positive,
 }
 
-/// What a price is given in.
+/// The terms that a price is given in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Given {
-    /// Whether the price includes tax.
+    /// If set, the price includes tax.
     pub includes_tax: bool,
-    /// The tax rate it includes.
+    /// The tax rate that the price includes.
     pub tax: Percent,
-    /// Whether it is per base unit (otherwise it is for the unit of the question).
+    /// If set, the price is for one base unit, otherwise for the unit of the question.
     pub per_base_unit: bool,
-    /// Whether it is in local currency (otherwise it is in the currency of the question).
+    /// If set, the price is in local currency, otherwise in the currency of the question.
     pub in_local_currency: bool,
 }
 
 impl Target {
-    /// The price in the tax, unit and currency of the question, rounded once.
+    /// Returns the price in the tax, unit and currency of the question, rounded once.
     ///
     /// # Errors
-    /// When the number cannot hold it.
+    /// If the number cannot hold the price.
     #[inline]
     pub fn convert<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
-        if self.keeps(given) { Ok(price.units().into()) } else { self.fraction(price, given) }
+        if self.needs_no_conversion(given) {
+            Ok(price.units().into())
+        } else {
+            self.fraction(price, given)
+        }
     }
 
     fn fraction<N: Number>(&self, price: Amount, given: Given) -> Result<N, N::TooLarge> {
@@ -163,20 +167,20 @@ impl Target {
         )
     }
 
-    /// The converted price, unless it has more than 15 digits before the point.
+    /// Returns the converted price, unless it has more than 15 digits before the point.
     #[must_use]
     pub fn convert_to_amount(&self, price: Amount, given: Given) -> Option<Amount> {
         match self.convert::<u128>(price, given) {
-            Ok(price) => item_history(price),
+            Ok(price) => to_amount(price),
             Err(Beyond128Bits) => {
                 let Ok(price) = self.convert::<U256>(price, given);
-                item_history(price)
+                to_amount(price)
             }
         }
     }
 
-    /// Whether such a price is what the question asks for already, as most are.
-    fn keeps(&self, given: Given) -> bool {
+    /// Returns whether a price in these terms needs no conversion. Most prices need none.
+    fn needs_no_conversion(&self, given: Given) -> bool {
         self.includes_tax == given.includes_tax
             && (!given.includes_tax || self.tax == given.tax)
             && self.quantity_per_unit == Positive::ONE
@@ -184,7 +188,7 @@ impl Target {
             && self.unit_amount_step == Positive::MIN
     }
 
-    /// The factor between the price with its tax and with that of the question.
+    /// Returns the factor of `docs/pricing-rules.md` section 3.1 as numerator and denominator.
     fn tax_factor(&self, given: Given) -> (u128, u128) {
         let whole = u128::from(WHOLE);
         let with = |tax: Percent| whole.saturating_add(tax.units());
@@ -197,14 +201,15 @@ impl Target {
         }
     }
 
-    /// Quantity × unit price in the currency's amount step; `None` above 15 digits.
+    /// Returns quantity × unit price, rounded to the currency's amount step. Returns `None` above
+    /// 15 digits.
     #[must_use]
     pub fn gross(&self, quantity: Positive, unit_price: Amount) -> Option<Amount> {
         self.amount([quantity.units(), unit_price.units(), 1, 1], ONE)
     }
 
-    /// The discount on a gross amount in the currency's amount step. Never above the gross amount,
-    /// which is itself a multiple of the step.
+    /// Returns the discount on a gross amount, rounded to the currency's amount step. It never
+    /// exceeds the gross amount, which is a multiple of the same step.
     #[must_use]
     pub fn discount_amount(&self, gross: Amount, percent: Percent) -> Option<Amount> {
         if percent == Percent::ZERO {
@@ -216,19 +221,19 @@ impl Target {
     fn amount(&self, up: [u128; 4], down: u128) -> Option<Amount> {
         let (down, step) = ([down, 1, 1], self.amount_step.units());
         match rounded_narrow(up, down, step) {
-            Some(amount) => item_history(amount),
-            None => item_history(rounded_wide(up, down, step)),
+            Some(amount) => to_amount(amount),
+            None => to_amount(rounded_wide(up, down, step)),
         }
     }
 }
 
-/// The price as an amount, unless it has more than 15 digits before the point.
+/// Returns the price as an amount, unless it has more than 15 digits before the point.
 #[must_use]
-pub fn item_history(price: impl Number) -> Option<Amount> {
+pub fn to_amount(price: impl Number) -> Option<Amount> {
     price.to_u128().and_then(Amount::from_units)
 }
 
-/// [`Number::rounded`] in 128 bits; `None` when they are not enough.
+/// Computes [`Number::rounded`] in 128 bits. Returns `None` if these do not suffice.
 fn rounded_narrow(up: [u128; 4], down: [u128; 3], step: u128) -> Option<u128> {
     let narrow_product = |factors: &[u128]| {
         factors.iter().try_fold(1_u128, |product, factor| match (product, *factor) {
@@ -245,13 +250,13 @@ fn rounded_narrow(up: [u128; 4], down: [u128; 3], step: u128) -> Option<u128> {
     quotient(numerator, denominator.checked_mul(step)?)?.checked_mul(step)
 }
 
-/// The quotient rounded to a whole number, half up.
+/// Returns the quotient rounded to a whole number, halves up.
 fn quotient(numerator: u128, denominator: u128) -> Option<u128> {
     if denominator == 1 {
         return Some(numerator);
     }
-    // Division by 128-bit numbers costs ten times that of 64-bit ones, and prices are seldom that
-    // large.
+    // Division of 128-bit numbers costs ten times as much as of 64-bit ones, and prices are seldom
+    // that large.
     if let (Ok(numerator), Ok(denominator)) = (u64::try_from(numerator), u64::try_from(denominator))
     {
         let rest = numerator.checked_rem(denominator)?;
@@ -263,8 +268,8 @@ fn quotient(numerator: u128, denominator: u128) -> Option<u128> {
     numerator.checked_div(denominator)?.checked_add(up)
 }
 
-/// The same with 256 bits, which by the table above always suffice. Were it not so, saturation
-/// would end in `AMOUNT_TOO_LARGE`, not in a wrong price.
+/// Computes [`Number::rounded`] in 256 bits, which always suffice by the table of this module. If
+/// they did not, saturation would lead to `AMOUNT_TOO_LARGE`, not to a wrong price.
 fn rounded_wide(up: [u128; 4], down: [u128; 3], step: u128) -> U256 {
     let product = |factors: &[u128]| {
         factors
@@ -307,7 +312,7 @@ mod tests {
     };
 
     #[test]
-    fn the_example_of_the_rules() {
+    fn example_of_pricing_rules_section_3() {
         let target = Target {
             quantity_per_unit: "3.5".parse().unwrap(),
             rate: Some("0.17".parse().unwrap()),
@@ -321,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_of_a_half() {
+    fn halves_are_rounded_away_from_zero() {
         let table = [
             ("0.01", "2.344", "2.34"),
             ("0.01", "2.345", "2.35"),
@@ -343,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_of_fifteen_digits() {
+    fn more_than_fifteen_digits_are_too_large() {
         let target = Target { quantity_per_unit: "10".parse().unwrap(), ..target() };
         let convert = |price: &str| target.convert_to_amount(price.parse().unwrap(), LOCAL);
         assert_eq!(convert("99999999999999.99999").unwrap().to_string(), "999999999999999.9999");
@@ -364,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_of_a_half_in_256_bits() {
+    fn halves_in_256_bits() {
         let wide = 10_u128.pow(19);
         for (price, result) in [(24, 0), (25, 2 * wide), (74, 2 * wide), (75, 4 * wide)] {
             // The value is price / 50 steps.
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_fraction_does_not_saturate() {
+    fn largest_fraction_does_not_saturate() {
         let target = Target {
             includes_tax: true,
             tax: Percent::MAX,
@@ -390,14 +395,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn narrow_and_wide_agree(price in 0u128..10u128.pow(20), tax in 1u128..10u128.pow(7), unit in 1u128..10u128.pow(9), step in 1u128..200_000) {
+        fn narrow_and_wide_agree(
+            price in 0u128..10u128.pow(20),
+            tax in 1u128..10u128.pow(7),
+            unit in 1u128..10u128.pow(9),
+            step in 1u128..200_000,
+        ) {
             let whole = u128::from(WHOLE);
             let up = [price, whole + tax, unit, 1];
             let down = [whole, ONE, 1];
             let wide = rounded_wide(up, down, step);
-            prop_assert!(rounded_narrow(up, down, step).is_none_or(|item_history| U256::from(item_history) == wide));
+            let narrow = rounded_narrow(up, down, step);
+            prop_assert!(narrow.is_none_or(|narrow| U256::from(narrow) == wide));
             match <u128 as Number>::rounded(up, down, step) {
-                Ok(item_history) => prop_assert_eq!(U256::from(item_history), wide),
+                Ok(narrow) => prop_assert_eq!(U256::from(narrow), wide),
                 Err(Beyond128Bits) => prop_assert!(wide > U256::from(Amount::MAX.units())),
             }
         }

@@ -1,9 +1,9 @@
-//! The number types of the pricing rules: decimals with a fixed number of places, held as whole
+//! The number types of the pricing rules: decimals with a fixed number of places, stored as whole
 //! numbers.
 //!
-//! Each type checks its bounds once, where a value comes in; the arithmetic behind it relies on
-//! them (see [`convert`](super::convert) for the sums of digits). In JSON all of them are strings
-//! (api.md section 1), written plainly and without trailing zeros: the one canonical form.
+//! Each type checks its bounds once, when a value is read. The arithmetic relies on these bounds
+//! (see the table of [`convert`](super::convert)). In JSON all of them are strings without exponent
+//! and trailing zeros (`docs/api-conventions.md` section 3), so each value has one form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,51 +12,55 @@ use rust_decimal::Decimal;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
 
-/// Why a decimal cannot be one of the types of this module.
+/// The reason for which a decimal cannot be one of the types of this module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfBounds {
     /// The text is not a plain decimal.
     #[error("not a decimal")]
     NotADecimal,
-    /// More decimal places than the type has.
+    /// The text has more decimal places than the type.
     #[error("more than {0} decimal places")]
     TooManyPlaces(u32),
-    /// Below the smallest or above the largest value.
+    /// The value is below the smallest or above the largest one.
     #[error("out of bounds")]
     OutOfRange,
 }
 
-/// Declares a decimal with fixed places between two bounds, both given in units of the last place.
+/// Declares a decimal with fixed places and two bounds, both in units of the last place.
 macro_rules! decimal {
-    ($(#[$doc:meta])* $name:ident($raw:ty), places $places:literal, $min:literal ..= $max:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident($raw:ty), places $places:literal,
+        $min:literal ..= $max:literal
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name($raw);
 
         impl $name {
-            /// Decimal places.
+            /// The number of decimal places.
             pub const PLACES: u32 = $places;
             /// The smallest value.
             pub const MIN: Self = Self($min);
             /// The largest value.
             pub const MAX: Self = Self($max);
 
-            /// The value in units of the last place, if it is within the bounds.
+            /// Returns the value of a number of units of the last place, if it is within the
+            /// bounds.
             #[must_use]
             pub fn from_units(units: u128) -> Option<Self> {
                 let raw = <$raw>::try_from(units).ok()?;
                 (Self::MIN.0..=Self::MAX.0).contains(&raw).then_some(Self(raw))
             }
 
-            /// The value in units of the last place.
+            /// Returns the value in units of the last place.
             #[must_use]
             pub fn units(self) -> u128 {
                 u128::from(self.0)
             }
 
-            /// Reads a decimal of the one form that the wire has (api.md section 1), if it is
-            /// within the bounds. What is wrong with any other text, the types of
-            /// [`values`](crate::values) say.
+            /// Parses a decimal in the form of the API (`docs/api-conventions.md` section 3), if it
+            /// is within the bounds. For any other text the types of [`values`](crate::values)
+            /// report the error.
             #[must_use]
             pub fn from_wire(text: &str) -> Option<Self> {
                 wire_units(text, $places).and_then(Self::from_units)
@@ -67,13 +71,14 @@ macro_rules! decimal {
             type Error = OutOfBounds;
 
             fn try_from(value: Decimal) -> Result<Self, OutOfBounds> {
-                units_of(value, $places).and_then(|units| Self::from_units(units).ok_or(OutOfBounds::OutOfRange))
+                let units = units_of(value, $places)?;
+                Self::from_units(units).ok_or(OutOfBounds::OutOfRange)
             }
         }
 
         impl From<$name> for Decimal {
-            /// Always exact: the largest value of any of the types has 25 digits, a `Decimal` holds
-            /// 28.
+            /// Converts exactly: the largest value of all types has 25 digits, and a `Decimal`
+            /// holds 28.
             fn from(value: $name) -> Self {
                 i128::try_from(value.units())
                     .ok()
@@ -87,7 +92,8 @@ macro_rules! decimal {
             type Err = OutOfBounds;
 
             fn from_str(text: &str) -> Result<Self, OutOfBounds> {
-                parse_units(text, $places).and_then(|units| Self::from_units(units).ok_or(OutOfBounds::OutOfRange))
+                let units = parse_units(text, $places)?;
+                Self::from_units(units).ok_or(OutOfBounds::OutOfRange)
             }
         }
 
@@ -124,14 +130,13 @@ macro_rules! decimal {
 }
 
 decimal! {
-    /// A price, an amount or a minimum quantity: 15 digits before the point, 5 behind it, never
+    /// A price, an amount or a minimum quantity: 15 digits before the point, 5 after it, never
     /// negative.
     Amount(u128), places 5, 0 ..= 99_999_999_999_999_999_999
 }
 
 decimal! {
-    /// A decimal above zero: an ordered quantity, the base units in one unit of measure, a rounding
-    /// step.
+    /// A decimal above zero: an ordered quantity, a quantity per unit of measure, a rounding step.
     Positive(u128), places 5, 1 ..= 99_999_999_999_999_999_999
 }
 
@@ -141,52 +146,63 @@ decimal! {
 }
 
 decimal! {
-    /// An exchange rate: foreign units for one local unit, 15 digits before the point, 10 behind
+    /// An exchange rate, in foreign units for one local unit: 15 digits before the point, 10 after
     /// it, above zero.
     Rate(u128), places 10, 1 ..= 9_999_999_999_999_999_999_999_999
 }
 
 impl Positive {
-    /// One.
+    /// The number 1.
     pub const ONE: Self = Self(100_000);
-    /// The step of unit prices where a currency names none: 0.00001.
+    /// The rounding step of unit prices of a currency that names none: 0.00001.
     pub const DEFAULT_UNIT_AMOUNT_STEP: Self = Self(1);
-    /// The step of amounts where a currency names none: 0.01.
+    /// The rounding step of amounts of a currency that names none: 0.01.
     pub const DEFAULT_AMOUNT_STEP: Self = Self(1_000);
 }
 
 impl Amount {
-    /// Nothing.
+    /// The amount 0.
     pub const ZERO: Self = Self(0);
 }
 
 impl Percent {
-    /// None.
+    /// The percentage 0.
     pub const ZERO: Self = Self(0);
 
-    /// What a discount of so much leaves of a price, in units of 0.00001 %: 100 % is 10,000,000.
+    /// Returns the remainder of a price after this discount, in units of 0.00001 %. 100 % is
+    /// 10,000,000.
     #[must_use]
     pub fn rest(self) -> u32 {
         Self::MAX.0.saturating_sub(self.0)
     }
 }
 
-/// Takes a value of the wire or of a column over. Its type or the column's constraint has checked
-/// the same bounds.
-macro_rules! taken_over {
+/// Converts wire types and columns into exact types. The wire type or the column's constraint has
+/// checked the same bounds.
+macro_rules! from_values {
     ($($wire:ident => $exact:ident),+) => {
         $(impl From<crate::values::$wire> for $exact {
-            #[allow(clippy::expect_used, reason = "both sides have the same bounds; a wrong price would be worse than a panic")]
+            #[allow(
+                clippy::expect_used,
+                reason = "both sides have the same bounds, and a panic is better than a wrong price"
+            )]
             fn from(value: crate::values::$wire) -> Self {
-                Self::try_from(value.get()).expect("values and columns have the bounds of the exact types")
+                Self::try_from(value.get())
+                    .expect("values and columns have the bounds of the exact types")
             }
         })+
     };
 }
 
-taken_over!(Amount => Amount, Quantity => Positive, Precision => Positive, Percent => Percent, ExchangeRate => Rate);
+from_values!(
+    Amount => Amount,
+    Quantity => Positive,
+    Precision => Positive,
+    Percent => Percent,
+    ExchangeRate => Rate
+);
 
-/// An exact decimal that is only shown: totals, and nets with all their places.
+/// An exact decimal for output only: a total, or a net with all its places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Shown<const PLACES: u32>(pub u128);
 
@@ -202,17 +218,17 @@ impl<const PLACES: u32> Serialize for Shown<PLACES> {
     }
 }
 
-/// A number as plain text, on the stack: amounts are shown far too often to allocate for each.
+/// The text of a number, on the stack: amounts are written too often to allocate for each.
 struct Plain {
     bytes: [u8; Self::CAPACITY],
     length: usize,
 }
 
 impl Plain {
-    /// 39 digits of a `u128`, leading zeros of small fractions, and a point.
+    /// Room for the 39 digits of a `u128`, leading zeros of small fractions, and a point.
     const CAPACITY: usize = 48;
 
-    /// The text of a number in units of the last of its places.
+    /// Formats a number in units of the last of its places.
     fn new<const PLACES: u32>(units: u128) -> Self {
         let mut plain = Self { bytes: [0; Self::CAPACITY], length: 0 };
         write_plain::<PLACES>(units, &mut |byte| {
@@ -232,13 +248,12 @@ impl Plain {
     }
 }
 
-/// Hands out the plain text of a number, in units of the last of its places, from front to back:
-/// digits, and perhaps a point with further digits. Whoever takes them puts them where they stay:
-/// to move bytes on that were just written, the processor has to wait.
+/// Passes the text of a number to `push`, byte by byte from front to back. `units` is in units of
+/// the last place. The caller writes the bytes to their final place. Copying bytes that were just
+/// written would stall the processor.
 pub(crate) fn write_plain<const PLACES: u32>(units: u128, push: &mut impl FnMut(u8)) {
     let one = const { 10_u64.pow(PLACES) };
-    // Division of 128-bit numbers is slow and nearly never needed: all but huge amounts fit 64
-    // bits.
+    // Division of 128-bit numbers is slow, and all but huge amounts fit 64 bits.
     let mut fraction = match u64::try_from(units) {
         Ok(units) => {
             push_whole(units / one, push);
@@ -253,7 +268,7 @@ pub(crate) fn write_plain<const PLACES: u32>(units: u128, push: &mut impl FnMut(
     if fraction != 0 {
         push(b'.');
     }
-    // What is left once a digit is out: nothing, where only zeros would follow.
+    // The remainder is zero as soon as only zeros would follow.
     while fraction != 0 {
         fraction *= 10;
         push_digit(fraction / one, push);
@@ -261,7 +276,7 @@ pub(crate) fn write_plain<const PLACES: u32>(units: u128, push: &mut impl FnMut(
     }
 }
 
-/// Hands out the digits of a whole number, two at each step.
+/// Passes the digits of a whole number to `push`, two in each step.
 pub(crate) fn push_whole(whole: u64, push: &mut impl FnMut(u8)) {
     if whole >= 10 {
         if whole >= 100 {
@@ -292,7 +307,7 @@ impl fmt::Display for Plain {
     }
 }
 
-/// A decimal in units of the last of `places` places.
+/// Returns a decimal in units of the last of `places` places.
 fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
     let value = value.normalize();
     let missing = places.checked_sub(value.scale()).ok_or(OutOfBounds::TooManyPlaces(places))?;
@@ -303,10 +318,10 @@ fn units_of(value: Decimal, places: u32) -> Result<u128, OutOfBounds> {
         .ok_or(OutOfBounds::OutOfRange)
 }
 
-/// `(0|[1-9][0-9]{0,14})(\.[0-9]{1,places})?` in units of the last place.
+/// Parses `(0|[1-9][0-9]{0,14})(\.[0-9]{1,places})?` in units of the last place.
 fn wire_units(text: &str, places: u32) -> Option<u128> {
     let mut units = 0_u64;
-    // Digits before the point, and behind it once there is one.
+    // The digits before the point, and those after it once there is one.
     let (mut whole, mut fraction) = (0_u32, None);
     for byte in text.bytes() {
         match (byte, &mut fraction) {
@@ -318,7 +333,7 @@ fn wire_units(text: &str, places: u32) -> Option<u128> {
             }
             _ => return None,
         }
-        // Beyond 19 digits the whole is refused by the counts; only the largest numbers need more
+        // The digit counts refuse texts of more than 19 digits. Only the largest numbers need more
         // than 64 bits.
         units = units.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
     }
@@ -329,8 +344,7 @@ fn wire_units(text: &str, places: u32) -> Option<u128> {
     u128::from(units).checked_mul(10_u128.checked_pow(missing)?)
 }
 
-/// The text of a decimal in units of the last of `places` places; zeros behind them are no further
-/// places.
+/// Parses a decimal in units of the last of `places` places. Trailing zeros do not count as places.
 fn parse_units(text: &str, places: u32) -> Result<u128, OutOfBounds> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if whole.is_empty() || fraction.is_empty() {
@@ -389,7 +403,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digits_are_those_of_the_standard_library(
+        fn digits_match_the_standard_library(
             units in (any::<u128>(), 0_u32..128).prop_map(|(number, shift)| number >> shift),
         ) {
             let parts = |one: u128, places: usize| {
@@ -403,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_bounds_is_refused() {
+    fn out_of_bounds_is_refused() {
         assert_eq!("1000000000000000".parse::<Amount>(), Err(OutOfBounds::OutOfRange));
         assert_eq!("0.000001".parse::<Amount>(), Err(OutOfBounds::TooManyPlaces(5)));
         assert_eq!("-1".parse::<Amount>(), Err(OutOfBounds::OutOfRange));
@@ -417,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals_go_in_and_out() {
+    fn decimal_round_trip() {
         for text in ["0", "1.5", "999999999999999.99999", "0.00001"] {
             let decimal: Decimal = text.parse().unwrap();
             let amount = Amount::try_from(decimal).unwrap();

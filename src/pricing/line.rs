@@ -1,5 +1,5 @@
-//! Price lines and discount lines as the price book holds them: names are dense numbers here,
-//! decimals whole numbers.
+//! Price lines and discount lines in the form of the price book snapshot: codes are interned as
+//! dense numbers, decimals are whole numbers.
 
 use std::num::NonZeroU32;
 
@@ -9,21 +9,21 @@ use uuid::Uuid;
 use super::exact::{Amount, Percent};
 use crate::values::enums::SourceType;
 
-/// The number of a code (variant, unit of measure, currency, group) in one snapshot; blank is
-/// `None`.
+/// The interned number of a code (variant, unit of measure, currency, group) in one snapshot. A
+/// blank code is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub NonZeroU32);
 
-/// The number of a contact in one snapshot.
+/// The interned number of a contact in one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContactIndex(pub u32);
 
-/// The number of a campaign in one snapshot.
+/// The interned number of a campaign in one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CampaignIndex(pub u32);
 
-/// The place of a source in the order that decides ties (section 4.5): the smaller wins, so a
-/// campaign gets the credit last.
+/// Returns the rank of a source in ties (`docs/pricing-rules.md` section 4.5). The lower rank wins,
+/// so a campaign is credited last.
 #[must_use]
 pub const fn tie_rank(source: SourceType) -> u8 {
     match source {
@@ -34,23 +34,23 @@ pub const fn tie_rank(source: SourceType) -> u8 {
     }
 }
 
-/// Who grants a line.
+/// The grantor of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The campaign, for its audience.
+    /// A campaign, for its audience.
     Campaign(CampaignIndex),
-    /// The contact, for the account it belongs to at the time of the question.
+    /// A contact, for the account that it belongs to in the version that answers.
     Contact(ContactIndex),
-    /// The price group.
+    /// A customer price group.
     PriceGroup(Code),
-    /// The discount group.
+    /// A customer discount group.
     DiscountGroup(Code),
-    /// Everybody.
+    /// All customers.
     AllCustomers,
 }
 
 impl Source {
-    /// The kind of the source.
+    /// Returns the kind of the source.
     #[must_use]
     pub const fn kind(self) -> SourceType {
         match self {
@@ -63,7 +63,7 @@ impl Source {
     }
 }
 
-/// First and last day, both inclusive; `None` is open.
+/// A period with its first and last day, both inclusive. `None` leaves an end open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Period {
     /// The first day.
@@ -73,40 +73,40 @@ pub struct Period {
 }
 
 impl Period {
-    /// Whether the date lies within.
+    /// Returns whether the period contains the date.
     #[must_use]
     pub fn contains(self, date: NaiveDate) -> bool {
         self.starting.is_none_or(|first| first <= date)
             && self.ending.is_none_or(|last| last >= date)
     }
 
-    /// The first date after `date` on which [`contains`](Self::contains) answers otherwise than the
-    /// day before.
+    /// Returns the first date after `date` on which [`contains`](Self::contains) changes its
+    /// result.
     #[must_use]
     pub fn next_change(self, date: NaiveDate) -> Option<NaiveDate> {
         match self.starting.filter(|first| *first > date) {
-            // Also when the period is empty (a last day before the first): then nothing begins, but
-            // saying so is harmless.
+            // An empty period (its last day before its first) never begins. Reporting a change for
+            // it is harmless: the answer is only resolved again too early.
             Some(first) => Some(first),
             None => self.ending.filter(|last| *last >= date).and_then(|last| last.succ_opt()),
         }
     }
 }
 
-/// Under which conditions a line is granted, and by whom.
+/// The source of a line and the conditions under which it is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conditions {
-    /// In units of the line's unit of measure; of the base unit where that is blank.
+    /// The minimum quantity, in the line's unit of measure, or in base units if that is blank.
     pub minimum_quantity: Amount,
-    /// Who grants the line.
+    /// The grantor of the line.
     pub source: Source,
-    /// Only this variant.
+    /// The variant, if the line is limited to one.
     pub variant: Option<Code>,
-    /// Only this unit of measure.
+    /// The unit of measure, if the line is limited to one.
     pub unit: Option<Code>,
-    /// Only this currency.
+    /// The currency, if the line is limited to one.
     pub currency: Option<Code>,
-    /// The line's own dates; those of a campaign line are the campaign's, and this is open.
+    /// The line's own dates. For a campaign line this is open: the campaign's period applies.
     pub period: Period,
 }
 
@@ -117,40 +117,40 @@ pub struct PriceLine {
     pub id: Uuid,
     /// The version of the price book that brought the line.
     pub version: i64,
-    /// Granted by whom, and when.
+    /// The source and conditions of the line.
     pub conditions: Conditions,
-    /// Per unit of the line's unit of measure (base unit where blank), in the line's currency
-    /// (local where blank).
+    /// The price of one unit of measure of the line (base unit if blank), in the line's currency
+    /// (local if blank).
     pub unit_price: Amount,
-    /// The line's own tax rate; `None`: the item's.
+    /// The line's own tax rate. If it is `None`, the item's rate applies.
     pub tax: Option<Percent>,
-    /// Whether a line discount may come on top.
+    /// If set, a line discount can be granted on this price.
     pub allow_line_discount: bool,
-    /// Whether `unit_price` includes tax.
+    /// If set, `unit_price` includes tax.
     pub includes_tax: bool,
 }
 
-/// A line discount for an item, an item discount group or all items: which of them, the place it
-/// lies at says.
+/// A line discount for an item, an item discount group or all items. The list of
+/// [`Lines`](super::resolve::Lines) that contains it determines which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiscountLine {
     /// The line's id.
     pub id: Uuid,
     /// The version of the price book that brought the line.
     pub version: i64,
-    /// Granted by whom, and when.
+    /// The source and conditions of the line.
     pub conditions: Conditions,
-    /// The discount.
+    /// The discount in percent.
     pub percent: Percent,
 }
 
-/// What price lines and discount lines have in common.
+/// The properties that price lines and discount lines have in common.
 pub trait Line {
     /// The kind of group that can grant such a line.
     const GROUP: SourceType;
-    /// The line's id.
+    /// Returns the line's id.
     fn id(&self) -> Uuid;
-    /// Granted by whom, and when.
+    /// Returns the line's source and conditions.
     fn conditions(&self) -> &Conditions;
 }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_belong_to_the_period() {
+    fn period_includes_both_ends() {
         let period = Period { starting: Some(day("2031-05-10")), ending: Some(day("2031-05-20")) };
         let table = [
             ("2031-05-09", false),

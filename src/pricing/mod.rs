@@ -1,12 +1,12 @@
-//! What an effective price is: the pure rules, exact arithmetic included.
+//! The pricing rules: pure functions with exact arithmetic that determine an effective price.
 //!
-//! Reading order: [`exact`] (the number types), [`mod@line`] (what is offered, by whom, under which
-//! conditions), [`policy`], [`verdict`], [`convert`] (section 3 of the pricing rules), [`contest`]
-//! (section 4), [`resolve`] (all of them together).
+//! Reading order: [`exact`] (number types), [`mod@line`] (lines, sources and conditions),
+//! [`policy`], [`verdict`], [`convert`] (`docs/pricing-rules.md` section 3), [`contest`] (section
+//! 4), [`resolve`] (all of them together).
 //!
-//! *Invariants:* no I/O, no clock, no floating point; the result does not depend on the order in
-//! which lines are given; the explanation comes out of the code that chose, because the contest
-//! itself writes the verdicts.
+//! *Invariants:* no I/O, no clock, no floating point. The result does not depend on the order in
+//! which lines are given. The contest that chooses a line also writes the verdicts, so an
+//! explanation cannot deviate from the choice.
 
 pub mod contest;
 pub mod convert;

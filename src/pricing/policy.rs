@@ -1,15 +1,15 @@
-//! The company's one policy: which sources compete at all (pricing rules, section 4.0).
+//! The company's price policy: the sources that compete (`docs/pricing-rules.md` section 4.0).
 
 use crate::values::enums::{PricePolicy, SourceType};
 
-/// The policy as the contest uses it.
+/// The price policy in the form that the contest uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Which policy.
+    /// The kind of policy.
     pub kind: PricePolicy,
-    /// All five sources, best first; only `Hierarchy` reads it.
+    /// All five sources, the preferred one first. Only `Hierarchy` reads it.
     pub hierarchy: Vec<SourceType>,
-    /// Whether the list price caps the result.
+    /// If set, the list price caps the result.
     pub never_above_list_price: bool,
 }
 
@@ -18,10 +18,10 @@ pub struct Policy {
 pub struct SourceSet(u8);
 
 impl SourceSet {
-    /// Every source.
+    /// The set of all sources.
     pub const ALL: Self = Self(0b1_1111);
 
-    /// The set of one.
+    /// Returns the set that contains only `kind`.
     #[must_use]
     pub const fn of(kind: SourceType) -> Self {
         Self(match kind {
@@ -33,12 +33,12 @@ impl SourceSet {
         })
     }
 
-    /// Adds one.
+    /// Adds a source.
     pub fn insert(&mut self, kind: SourceType) {
         self.0 |= Self::of(kind).0;
     }
 
-    /// Whether the set holds it.
+    /// Returns whether the set contains the source.
     #[must_use]
     pub const fn contains(self, kind: SourceType) -> bool {
         self.0 & Self::of(kind).0 != 0
@@ -52,13 +52,13 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether a candidate can keep those of other sources out.
+    /// Returns whether a candidate can exclude those of other sources.
     #[must_use]
     pub fn restricts(&self) -> bool {
         self.kind != PricePolicy::LowestNet
     }
 
-    /// Which sources compete, given those that have a candidate.
+    /// Returns the sources that compete, given the sources that have a candidate.
     #[must_use]
     pub fn competing(&self, present: SourceSet) -> SourceSet {
         match self.kind {
@@ -67,8 +67,8 @@ impl Policy {
                 SourceSet::of(SourceType::Campaign)
             }
             PricePolicy::CampaignFirst => SourceSet::ALL,
-            // A hierarchy always names all five; were it not so, sources without a place would
-            // still be better than none.
+            // A hierarchy always names all five sources. If a source were missing from it, its
+            // candidates would compete rather than be lost.
             PricePolicy::Hierarchy => self
                 .hierarchy
                 .iter()

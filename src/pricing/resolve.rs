@@ -1,14 +1,13 @@
-//! The one resolver: from the lines that lie at an item to the price of a question, with all that
-//! is said about it.
+//! The resolver: determines the price of a question from the lines of its item.
 //!
-//! Quote, explanation, plan and statistics all come here. An [`Observer`] may look on; a plain
-//! quote has none, and the compiler leaves out what would only serve one.
+//! Quotes, explanations, plans and statistics all use it. An [`Observer`] receives the verdicts. A
+//! plain quote has none, and the compiler omits the code that only serves an observer.
 
 use chrono::NaiveDate;
 use ethnum::U256;
 
 use super::contest::{Entry, Specificity, decide};
-use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, item_history};
+use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, to_amount};
 use super::exact::{Amount, Percent, Positive};
 use super::line::{
     CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
@@ -17,57 +16,57 @@ use super::policy::Policy;
 use super::verdict::Verdict;
 use crate::values::enums::SourceType;
 
-/// What the resolver has to know beyond the lines.
+/// The data that the resolver needs in addition to the lines.
 pub trait Book {
-    /// The account that a contact belongs to now.
+    /// Returns the account that a contact belongs to.
     fn account_of(&self, contact: ContactIndex) -> ContactIndex;
-    /// The dates of a campaign; `None` when it is not published.
+    /// Returns the period of a campaign, or `None` if it is not published.
     fn campaign_period(&self, campaign: CampaignIndex) -> Option<Period>;
-    /// Whether the campaign's audience holds the account.
+    /// Returns whether the campaign's audience contains the account.
     fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool;
 }
 
-/// Whose prices are asked for.
+/// The account whose prices are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     /// The account's contact.
     pub contact: ContactIndex,
-    /// The customer's group for prices.
+    /// The customer's price group.
     pub price_group: Option<Code>,
-    /// The customer's group for discounts.
+    /// The customer's discount group.
     pub discount_group: Option<Code>,
-    /// Whether line discounts come on top of the list price.
+    /// If set, the account allows line discounts on the list price.
     pub allows_line_discount: bool,
 }
 
-/// Which campaigns count.
+/// The campaigns that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Campaigns {
-    /// All.
+    /// All campaigns.
     Any,
-    /// Only the one that the request names; `None` when the price book has never heard of it.
+    /// Only the campaign that the request names, or `None` if the price book does not contain it.
     Only(Option<CampaignIndex>),
 }
 
-/// The item, as far as the question needs it.
+/// The properties of the item that determine its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemTerms {
-    /// In local currency, per base unit.
+    /// The list price in local currency for one base unit.
     pub list_price: Option<Amount>,
-    /// Whether the list price includes tax.
+    /// If set, the list price includes tax.
     pub includes_tax: bool,
     /// The item's tax rate.
     pub tax: Percent,
 }
 
-/// One question.
+/// A question for the price of one item.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// Whose prices; `None`: lines for all customers only.
+    /// The account. Without one, only lines for all customers count.
     pub account: Option<Account>,
-    /// Which campaigns count.
+    /// The campaigns that count.
     pub campaigns: Campaigns,
-    /// The date.
+    /// The date for which the price is requested.
     pub date: NaiveDate,
     /// The item.
     pub item: ItemTerms,
@@ -75,21 +74,21 @@ pub struct Question<'a> {
     pub variant: Option<Code>,
     /// The unit of measure of the quantity.
     pub unit: Code,
-    /// How many units.
+    /// The quantity in that unit.
     pub quantity: Positive,
     /// The currency, if it is a foreign one.
     pub foreign_currency: Option<Code>,
-    /// The local currency's own code: on a line it is the same as blank.
+    /// The local currency's own code. On a line it means the same as blank.
     pub local_currency: Option<Code>,
-    /// The date on which the next exchange rate begins, if the question is in a foreign currency.
+    /// The date on which the next exchange rate starts, if the question is in a foreign currency.
     pub next_rate: Option<NaiveDate>,
-    /// What prices are converted to.
+    /// The terms that prices are converted to.
     pub target: Target,
     /// The company's policy.
     pub policy: &'a Policy,
 }
 
-/// The lines that lie at the item.
+/// The price lines and discount lines that concern the item.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lines<'a> {
     /// The item's price lines.
@@ -107,71 +106,71 @@ pub struct Lines<'a> {
 pub struct Answer<'a> {
     /// The price of one unit before the discount.
     pub unit_price: Amount,
-    /// The discount.
+    /// The discount in percent.
     pub percent: Percent,
     /// Quantity × unit price.
     pub gross: Amount,
-    /// The discount on it.
+    /// The discount on the gross amount.
     pub discount_amount: Amount,
-    /// What is to be paid.
+    /// The gross amount less the discount amount.
     pub line_amount: Amount,
     /// The converted list price.
     pub list_price: Option<Amount>,
-    /// The winning price line; `None`: the list price.
+    /// The winning price line, or `None` if the list price applies.
     pub price_line: Option<&'a PriceLine>,
     /// The winning discount line, if the price allows a discount.
     pub discount_line: Option<&'a DiscountLine>,
-    /// The first date after the question's on which the answer can differ.
+    /// The first date after that of the question on which the answer can change.
     pub valid_until: Option<NaiveDate>,
-    /// The next quantity from which the net is lower.
+    /// The next quantity from which one unit has a lower net.
     pub next_break: Option<Break>,
 }
 
-/// A quantity from which the net is lower than at the question's.
+/// A quantity from which the net is lower than at that of the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Break {
     /// The quantity.
     pub quantity: Positive,
-    /// The unit price from there on.
+    /// The unit price from this quantity on.
     pub unit_price: Amount,
-    /// The discount from there on.
+    /// The discount from this quantity on.
     pub percent: Percent,
 }
 
-/// Why a question has no answer.
+/// The reason for which a question has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unpriced {
-    /// No candidate and no list price.
+    /// There is neither a candidate nor a list price.
     NoPrice,
     /// A result has more than 15 digits before the point.
     AmountTooLarge,
 }
 
-/// Looks on while a question is resolved.
+/// Receives the verdicts while a question is resolved.
 pub trait Observer<'a> {
-    /// Whether it wants to be told anything.
-    const LISTENS: bool;
-    /// What became of a price line: its verdict, and its converted price with its net in units of
-    /// 10^-12. There are none for a line in another unit or currency, and for a price that is too
-    /// large to be shown.
+    /// False if the observer ignores everything, so that the resolver can skip the verdicts.
+    const IS_ACTIVE: bool;
+    /// Receives the verdict on a price line, with its converted price and its net in units of
+    /// 10^-12. These are absent for a line in another unit or currency, and for a price that is too
+    /// large.
     fn price(
         &mut self,
         line: &'a PriceLine,
         verdict: Verdict,
         price_and_net: Option<(Amount, u128)>,
     );
-    /// What became of a discount line.
+    /// Receives the verdict on a discount line.
     fn discount(&mut self, line: &'a DiscountLine, verdict: Verdict);
-    /// Whether the price that was taken allows the discount that was chosen.
+    /// Receives whether the chosen price allows the chosen discount.
     fn discount_allowed(&mut self, allowed: bool);
 }
 
-/// Nobody looks on.
+/// An observer that ignores everything.
 #[derive(Debug, Default)]
 pub struct Unobserved;
 
 impl<'a> Observer<'a> for Unobserved {
-    const LISTENS: bool = false;
+    const IS_ACTIVE: bool = false;
 
     fn price(&mut self, _: &'a PriceLine, _: Verdict, _: Option<(Amount, u128)>) {}
 
@@ -180,14 +179,14 @@ impl<'a> Observer<'a> for Unobserved {
     fn discount_allowed(&mut self, _: bool) {}
 }
 
-/// Memory that is used again from question to question, so that a document allocates once.
+/// Buffers that are reused from question to question, so that a document allocates once.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    item_history: Entries<u128>,
+    narrow: Entries<u128>,
     wide: Entries<U256>,
 }
 
-/// The lines that fit a question but for its quantity.
+/// The lines that fit a question in all but its quantity.
 #[derive(Debug)]
 struct Entries<N> {
     prices: Vec<Entry<N>>,
@@ -200,22 +199,23 @@ impl<N> Default for Entries<N> {
     }
 }
 
-/// What is found out about a line on the way to seeing that it fits.
+/// The terms of a line that fits, as the contest needs them.
 struct Fit {
-    /// The least quantity, in units of 0.00001 of the question's unit of measure.
+    /// The quantity from which the line counts, in units of 0.00001 of the question's unit of
+    /// measure.
     threshold: u128,
-    /// The first day: the line's, or its campaign's.
+    /// The first day of the line, or of its campaign.
     starting: Option<NaiveDate>,
     /// The campaign, if that is the source.
     campaign: Option<CampaignIndex>,
 }
 
-/// What comes out at one quantity.
+/// The choice at one quantity.
 struct Outcome<N> {
     unit_price: N,
     /// The discount that is granted.
     percent: Percent,
-    /// The winner among the price entries; `None`: the list price.
+    /// The winner among the price entries, or `None` if the list price applies.
     price: Option<usize>,
     /// The winner among the discount entries, allowed or not.
     discount: Option<usize>,
@@ -223,21 +223,21 @@ struct Outcome<N> {
 }
 
 impl<N: Number> Outcome<N> {
-    /// What one unit costs in the end, in units of 10^-12.
+    /// Returns the net of one unit, in units of 10^-12.
     fn net(&self) -> N {
         self.unit_price.less(self.percent.rest())
     }
 }
 
-/// A price less the discount, if it allows one; in units of 10^-12, not rounded.
+/// Returns the price less the discount if it allows one, in units of 10^-12 and not rounded.
 fn net<N: Number>(price: N, rest: u32, allows_discount: bool) -> N {
     price.less(if allows_discount { rest } else { WHOLE })
 }
 
-/// Resolves a question against the lines at its item.
+/// Resolves a question against the lines of its item.
 ///
 /// # Errors
-/// When there is no price, or one that is too large. The observer has seen the lines nevertheless.
+/// If there is no price, or one that is too large. The observer receives the verdicts nevertheless.
 pub fn resolve<'a, B: Book, O: Observer<'a>>(
     book: &B,
     question: &Question<'_>,
@@ -245,7 +245,7 @@ pub fn resolve<'a, B: Book, O: Observer<'a>>(
     scratch: &mut Scratch,
     observer: &mut O,
 ) -> Result<Answer<'a>, Unpriced> {
-    match resolve_in(book, question, lines, &mut scratch.item_history, observer) {
+    match resolve_in(book, question, lines, &mut scratch.narrow, observer) {
         Ok(result) => result,
         Err(Beyond128Bits) => {
             let Ok(result) = resolve_in(book, question, lines, &mut scratch.wide, observer);
@@ -254,8 +254,8 @@ pub fn resolve<'a, B: Book, O: Observer<'a>>(
     }
 }
 
-/// The same, reckoned in one kind of number. When it cannot hold a price, the observer has been
-/// told nothing.
+/// Resolves a question in one kind of number. If it cannot hold a price, the observer has received
+/// nothing.
 fn resolve_in<'a, N: Number, B: Book, O: Observer<'a>>(
     book: &B,
     question: &Question<'_>,
@@ -270,32 +270,33 @@ fn resolve_in<'a, N: Number, B: Book, O: Observer<'a>>(
         entries,
         list_price: None,
         valid_until: question.next_rate,
-        told: O::LISTENS,
+        with_verdicts: O::IS_ACTIVE,
     };
     resolver.gather()?;
     let outcome = resolver.outcome(question.quantity);
-    if O::LISTENS {
+    if O::IS_ACTIVE {
         resolver.report(outcome.as_ref(), observer);
     }
     Ok(outcome.ok_or(Unpriced::NoPrice).and_then(|outcome| resolver.answer(&outcome)))
 }
 
-/// A question on its way.
+/// The state of one resolution.
 struct Resolver<'r, 'a, B, N> {
     book: &'r B,
     question: &'r Question<'r>,
     lines: Lines<'a>,
     entries: &'r mut Entries<N>,
-    /// The list price in what the question asks for.
+    /// The list price in the terms of the question.
     list_price: Option<N>,
-    /// The earliest date after the question's on which something that matters changes.
+    /// The earliest later date on which a relevant line or rate starts or ends.
     valid_until: Option<NaiveDate>,
-    /// Whether somebody asks for the verdicts.
-    told: bool,
+    /// If set, the contests write all verdicts.
+    with_verdicts: bool,
 }
 
 impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
-    /// Converts the list price, and finds the lines that fit the question but for its quantity.
+    /// Converts the list price and collects the lines that fit the question in all but its
+    /// quantity.
     fn gather(&mut self) -> Result<(), N::TooLarge> {
         self.list_price = self.converted_list_price()?;
         self.entries.prices.clear();
@@ -321,9 +322,9 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Ok(())
     }
 
-    /// Tries the rules of section 2 but for the last, in the order of section 6: what the contest
-    /// has to know, or the verdict of the first rule that drops the line. On the way notes when the
-    /// line's dates will matter.
+    /// Applies the rules of section 2 except the last, in the order of section 6. Returns the terms
+    /// of the line for the contest, or the verdict of the first rule that drops it. Also updates
+    /// `valid_until` by the line's dates.
     #[inline]
     fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
@@ -349,7 +350,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Ok(Fit { threshold, starting: period.starting, campaign })
     }
 
-    /// The entry of a line that fits, as far as prices and discounts have it in common.
+    /// Builds the entry of a line that fits, with the fields that prices and discounts have in
+    /// common.
     #[inline]
     fn entry(&self, conditions: &Conditions, place: usize, fit: Fit) -> Entry<N> {
         Entry {
@@ -370,8 +372,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         }
     }
 
-    /// Whether the line is granted to the account (section 2.1): its campaign, if it has one, and
-    /// the dates that count.
+    /// Applies section 2.1. If the line is granted to the account, returns its campaign, if it has
+    /// one, and the period that counts.
     fn grant<L: Line>(
         &self,
         conditions: &Conditions,
@@ -422,15 +424,16 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             .is_none_or(|currency| self.question.foreign_currency == Some(currency))
     }
 
-    /// The foreign currency that a line fixes; the local one's own code fixes nothing.
+    /// Returns the foreign currency that a line fixes. The code of the local currency fixes
+    /// nothing.
     fn foreign(&self, conditions: &Conditions) -> Option<Code> {
         conditions.currency.filter(|currency| Some(*currency) != self.question.local_currency)
     }
 
-    /// The least quantity of the question's unit at which the line counts (section 2.7). For a line
-    /// per base unit that is its minimum quantity over the quantity per unit. Rounding that up to
-    /// the five places that a quantity has changes nothing: no quantity lies in between. Below
-    /// 10^20 × 10^5 it fits.
+    /// Returns the quantity in the question's unit from which the line counts (section 2.7). For a
+    /// line without unit it is the minimum quantity divided by the quantity per unit, rounded up.
+    /// Rounding to the five places of a quantity changes nothing, because no quantity is in
+    /// between. The product is below 10^20 × 10^5, which fits.
     fn threshold(&self, conditions: &Conditions) -> u128 {
         let minimum = conditions.minimum_quantity.units();
         let per_unit = self.question.target.quantity_per_unit;
@@ -440,7 +443,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         minimum.saturating_mul(Positive::ONE.units()).div_ceil(per_unit.units())
     }
 
-    /// In what the line's price is given.
+    /// Returns the terms that the line's price is given in.
     fn given(&self, line: &PriceLine) -> Given {
         Given {
             includes_tax: line.includes_tax,
@@ -450,24 +453,24 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         }
     }
 
-    /// The line's price in what the question asks for.
+    /// Returns the line's price in the terms of the question.
     fn converted(&self, line: &PriceLine) -> Result<N, N::TooLarge> {
         self.question.target.convert(line.unit_price, self.given(line))
     }
 
-    /// The list price in what the question asks for.
+    /// Returns the list price in the terms of the question.
     fn converted_list_price(&self) -> Result<Option<N>, N::TooLarge> {
         let ItemTerms { list_price, includes_tax, tax } = self.question.item;
         let given = Given { includes_tax, tax, per_base_unit: true, in_local_currency: true };
         list_price.map(|price| self.question.target.convert(price, given)).transpose()
     }
 
-    /// Whether the list price allows a discount: the account's flag says it.
+    /// Returns whether the list price allows a discount, which the account decides.
     fn list_price_allows_discount(&self) -> bool {
         self.question.account.is_none_or(|account| account.allows_line_discount)
     }
 
-    /// Chooses discount and price at a quantity (section 4). `None`: there is no price.
+    /// Chooses discount and price at a quantity (section 4). Returns `None` if there is no price.
     fn outcome(&mut self, quantity: Positive) -> Option<Outcome<N>> {
         let policy = self.question.policy;
         let lines = self.lines;
@@ -477,7 +480,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             quantity,
             policy,
             Verdict::LowerDiscount,
-            self.told,
+            self.with_verdicts,
         );
         let chosen = discount
             .and_then(|winner| self.discount_line(winner))
@@ -492,7 +495,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             quantity,
             policy,
             Verdict::HigherNet,
-            self.told,
+            self.with_verdicts,
         );
         let list_price = self.list_price;
         let list_allows = self.list_price_allows_discount();
@@ -514,13 +517,14 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Some(Outcome { unit_price, percent, price, discount, discount_allowed })
     }
 
-    /// Puts the answer together. The next break comes last: looking for it holds further contests.
+    /// Builds the answer. The next break is computed last, because its contests overwrite the
+    /// entries.
     fn answer(&mut self, outcome: &Outcome<N>) -> Result<Answer<'a>, Unpriced> {
         let too_large = Unpriced::AmountTooLarge;
         let target = &self.question.target;
-        let unit_price = item_history(outcome.unit_price).ok_or(too_large)?;
+        let unit_price = to_amount(outcome.unit_price).ok_or(too_large)?;
         let list_price =
-            self.list_price.map(|price| item_history(price).ok_or(too_large)).transpose()?;
+            self.list_price.map(|price| to_amount(price).ok_or(too_large)).transpose()?;
         let gross = target.gross(self.question.quantity, unit_price).ok_or(too_large)?;
         let discount_amount = target.discount_amount(gross, outcome.percent).ok_or(too_large)?;
         let line_amount = gross
@@ -546,23 +550,22 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         })
     }
 
-    /// The line of a discount entry.
+    /// Returns the line of a discount entry.
     fn discount_line(&self, winner: usize) -> Option<&'a DiscountLine> {
         let place = self.entries.discounts.get(winner)?.place;
         discount_at(self.lines, place)
     }
 
-    /// The next quantity at which a unit costs less: the question is resolved again wherever
-    /// another line begins to count.
+    /// Finds the next quantity at which one unit has a lower net. It resolves the question again at
+    /// each quantity from which another line counts.
     ///
-    /// Not at every such quantity, though. With more quantity, lines are only added, and one that
-    /// was dropped for another stays dropped. So if a unit first costs less at the quantity of a
-    /// price line, this line itself has won there; and it can only do so if its price, less the
-    /// highest discount there is, is lower than what a unit costs now. That holds where every price
-    /// can be answered: one that is too large is passed over, and may give way to another line
-    /// later.
+    /// Most of these quantities can be skipped. A larger quantity only adds lines, and a line that
+    /// was dropped for another stays dropped. So if the net first falls at the quantity of a price
+    /// line, that line has won there. It can only win if its price, less the highest discount, is
+    /// below the current net. This holds only if every price can be answered. A price that is too
+    /// large is skipped, and another line may win later.
     fn next_break(&mut self, now: &Outcome<N>) -> Option<Break> {
-        self.told = false;
+        self.with_verdicts = false;
         let now_net = now.net();
         let of_discounts = self
             .entries
@@ -584,23 +587,23 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             quantity = Positive::from_units(next)?;
             if let Some(then) = self.outcome(quantity)
                 && then.net() < now_net
-                && let Some(unit_price) = item_history(then.unit_price)
+                && let Some(unit_price) = to_amount(then.unit_price)
             {
                 return Some(Break { quantity, unit_price, percent: then.percent });
             }
         }
     }
 
-    /// Tells the observer what became of each line: of those in the contest by the contest's
-    /// verdicts, of the others by the rule that kept them out of it.
+    /// Reports the verdict on each line to the observer. Lines in the contest have its verdicts,
+    /// the others that of the rule that excluded them.
     fn report<O: Observer<'a>>(&mut self, outcome: Option<&Outcome<N>>, observer: &mut O) {
         let lines = self.lines;
         let chosen = self.entries.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
         let percent = chosen
             .and_then(|entry| discount_at(lines, entry.place))
             .map_or(Percent::ZERO, |line| line.percent);
-        // The entries stand in the order of the lines: whatever comes between two of them is not in
-        // the contest.
+        // The entries are in the order of the lines. A line between two of them is not in the
+        // contest.
         let mut place_of_next = 0;
         for (place, line) in discounts(lines).enumerate() {
             match self.entries.discounts.get(place_of_next).filter(|entry| entry.place == place) {
@@ -623,7 +626,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
                     observer.price(
                         line,
                         entry.verdict,
-                        item_history(entry.unit_price).zip(entry.score.to_u128()),
+                        to_amount(entry.unit_price).zip(entry.score.to_u128()),
                     );
                 }
                 None => {
@@ -649,12 +652,12 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     }
 }
 
-/// All discount lines: of the item, of its group, for all items.
+/// Returns all discount lines: of the item, of its group, for all items.
 fn discounts(lines: Lines<'_>) -> impl Iterator<Item = &DiscountLine> {
     lines.item_discounts.iter().chain(lines.group_discounts).chain(lines.all_item_discounts)
 }
 
-/// The discount line at a place in the order of [`discounts`].
+/// Returns the discount line at an index in the order of [`discounts`].
 fn discount_at(lines: Lines<'_>, place: usize) -> Option<&DiscountLine> {
     let Some(place) = place.checked_sub(lines.item_discounts.len()) else {
         return lines.item_discounts.get(place);

@@ -1,5 +1,4 @@
-//! Looks on while the resolver chooses, and keeps what it saw until it is told in the words of the
-//! answer.
+//! The observer that records the resolver's verdicts and converts them into the trace of an answer.
 
 use super::answer::{DiscountTrace, NamedCampaign, OtherLines, PriceTrace, Trace};
 use super::quote::used;
@@ -10,13 +9,12 @@ use crate::pricing::resolve::Observer;
 use crate::pricing::verdict::Verdict;
 use crate::publication::snapshot::Snapshot;
 
-/// What has been seen of one question; used again for the next.
+/// The verdicts for one line of the request. The buffers are reused for the next line.
 pub(super) struct Explanation<'a> {
     snapshot: &'a Snapshot,
     campaign: Option<NamedCampaign<'a>>,
     visibility: Visibility,
-    /// Whether the price that was taken allows the discount; nothing until the resolver has been at
-    /// work.
+    /// True if the chosen price allows the discount. `None` until the resolver has run.
     discount_allowed: Option<bool>,
     prices: Vec<SeenPrice<'a>>,
     discounts: Vec<(&'a DiscountLine, Verdict)>,
@@ -30,8 +28,8 @@ struct SeenPrice<'a> {
 }
 
 impl<'a> Explanation<'a> {
-    /// Nothing yet. What became of the campaign that the request names holds for each of its
-    /// questions.
+    /// Creates an empty explanation. The verdict on the campaign that the request names is the same
+    /// for all lines of the request.
     pub const fn new(
         snapshot: &'a Snapshot,
         campaign: Option<NamedCampaign<'a>>,
@@ -48,7 +46,7 @@ impl<'a> Explanation<'a> {
         }
     }
 
-    /// Forgets the question before.
+    /// Clears the verdicts of the previous line.
     pub fn begin(&mut self) {
         self.discount_allowed = None;
         self.prices.clear();
@@ -56,25 +54,24 @@ impl<'a> Explanation<'a> {
         self.others.clear();
     }
 
-    /// Puts the lines in the order of their ids, because the one in which they lie in the snapshot
-    /// depends on its history.
+    /// Sorts the lines by id, because their order in the snapshot depends on its history.
     pub fn end(&mut self) {
         self.prices.sort_unstable_by_key(|seen| seen.line.id.as_u128());
         self.discounts.sort_unstable_by_key(|(line, _)| line.id.as_u128());
         self.others.sort_unstable_by_key(|other| other.verdict);
     }
 
-    /// What became of the campaign that the request names.
+    /// Returns the verdict on the campaign that the request names.
     pub const fn campaign(&self) -> Option<&NamedCampaign<'a>> {
         self.campaign.as_ref()
     }
 
-    /// Whether the price that was taken allows the discount; nothing if no lines were looked at.
+    /// Returns whether the chosen price allows the discount, or `None` if no lines were examined.
     pub const fn discount_allowed(&self) -> Option<bool> {
         self.discount_allowed
     }
 
-    /// What became of each price line.
+    /// Returns the verdict on each price line.
     pub fn prices(&self) -> impl Iterator<Item = PriceTrace<'a>> {
         self.prices.iter().map(|SeenPrice { line, verdict, price_and_net }| PriceTrace {
             line: used(self.snapshot, line.id, line.conditions.source, line.version),
@@ -85,7 +82,7 @@ impl<'a> Explanation<'a> {
         })
     }
 
-    /// What became of each discount line.
+    /// Returns the verdict on each discount line.
     pub fn discounts(&self) -> impl Iterator<Item = DiscountTrace<'a>> {
         self.discounts.iter().map(|(line, verdict)| DiscountTrace {
             line: used(self.snapshot, line.id, line.conditions.source, line.version),
@@ -95,7 +92,7 @@ impl<'a> Explanation<'a> {
         })
     }
 
-    /// The lines that are only counted.
+    /// Returns the counts of the lines that are not listed.
     pub fn others(&self) -> &[OtherLines] {
         &self.others
     }
@@ -112,7 +109,7 @@ impl<'a> Explanation<'a> {
         false
     }
 
-    /// All of it, if lines were looked at.
+    /// Returns the whole trace, if lines were examined.
     pub fn trace(&self) -> Option<Trace<'a>> {
         Some(Trace {
             campaign: self.campaign,
@@ -125,7 +122,7 @@ impl<'a> Explanation<'a> {
 }
 
 impl<'a> Observer<'a> for Explanation<'a> {
-    const LISTENS: bool = true;
+    const IS_ACTIVE: bool = true;
 
     fn price(
         &mut self,
