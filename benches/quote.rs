@@ -1,12 +1,11 @@
-//! What a quote costs: from a parsed request to the answer, and to the answer as JSON; and from a
-//! request of HTTP whose head has been read to a response that has not been sent.
+//! Benchmarks of quotes: from a parsed request to the answer, to its JSON, and to an HTTP response.
 //!
-//! A book of 10,000 items with ten price lines and two discount lines each, 100,000 contacts and 10
-//! campaigns. Every request asks for another item and contact, so that the caches are no warmer
-//! than they would be. Then the same questions about a hundred items to books of other sizes: what
-//! lies at other items costs them nothing.
+//! The book has 10,000 items with ten price lines and two discount lines each, 100,000 contacts and
+//! 10 campaigns. Each request is for another item and contact, so that CPU caches are as cold as in
+//! production. The same requests for a hundred items are also run on books of other sizes. Lines of
+//! other items must not affect them.
 
-// A benchmark may fail by panicking.
+// A benchmark may panic.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
@@ -21,7 +20,7 @@ use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::short_circuit::FastPath;
 use kampanje::pricing::resolve::Scratch;
-use kampanje::publication::disk::Copy;
+use kampanje::publication::disk::SnapshotFile;
 use kampanje::publication::facts::{Change, Fact, FactKind};
 use kampanje::publication::live::LiveBook;
 use kampanje::publication::snapshot::Snapshot;
@@ -34,7 +33,7 @@ use uuid::Uuid;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How large a book is.
+/// The size of a book.
 #[derive(Clone, Copy)]
 struct Size {
     items: usize,
@@ -57,8 +56,14 @@ fn contact_number(index: usize) -> String {
 }
 
 fn sources(item: usize, size: Size) -> [Value; 10] {
-    let campaign = |index: usize| json!({ "type": "CAMPAIGN", "campaignNumber": format!("CP{:04}", index % size.campaigns) });
-    let contact = |index: usize| json!({ "type": "CONTACT", "contactNumber": contact_number(index % size.contacts) });
+    let campaign = |index: usize| {
+        let number = format!("CP{:04}", index % size.campaigns);
+        json!({ "type": "CAMPAIGN", "campaignNumber": number })
+    };
+    let contact = |index: usize| {
+        let number = contact_number(index % size.contacts);
+        json!({ "type": "CONTACT", "contactNumber": number })
+    };
     let group = |code: &str| json!({ "type": "CUSTOMER_PRICE_GROUP", "code": code });
     let all = json!({ "type": "ALL_CUSTOMERS" });
     [
@@ -78,13 +83,19 @@ fn sources(item: usize, size: Size) -> [Value; 10] {
 fn lines(item: usize, size: Size) -> Vec<Change> {
     let mut changes = Vec::new();
     for (place, source) in sources(item, size).into_iter().enumerate() {
-        let members = json!({ "source": source, "itemNumber": format!("ITEM{item}"), "unitPrice": format!("{}.95", 90 + place),
-            "minimumQuantity": (place % 3 * 10).to_string(), "allowLineDiscount": true, "priceIncludesTax": place == 4 });
+        let members = json!({
+            "source": source, "itemNumber": format!("ITEM{item}"),
+            "unitPrice": format!("{}.95", 90 + place),
+            "minimumQuantity": (place % 3 * 10).to_string(),
+            "allowLineDiscount": true, "priceIncludesTax": place == 4
+        });
         changes.push(put(FactKind::PriceLine, Uuid::new_v4().to_string(), members));
     }
     for source in sources(item, size).into_iter().skip(8) {
-        let members = json!({ "source": source, "itemNumber": format!("ITEM{item}"), "minimumQuantity": "0",
-            "lineDiscountPercent": "7.5" });
+        let members = json!({
+            "source": source, "itemNumber": format!("ITEM{item}"),
+            "minimumQuantity": "0", "lineDiscountPercent": "7.5"
+        });
         changes.push(put(FactKind::DiscountLine, Uuid::new_v4().to_string(), members));
     }
     changes
@@ -104,7 +115,7 @@ fn book(size: Size) -> Snapshot {
         let dates = json!({ "startingDate": "2031-05-01", "endingDate": "2031-05-31" });
         changes.push(put(FactKind::Campaign, format!("CP{index:04}"), dates));
     }
-    // Made one after the other as they are taken: all at once they would be larger than the book.
+    // Built one by one as they are applied: together they would be larger than the book.
     let audiences = (0..size.campaigns).map(|index| Change::AudienceAdd {
         campaign: format!("CP{index:04}"),
         accounts: (0..size.contacts)
@@ -113,7 +124,10 @@ fn book(size: Size) -> Snapshot {
             .collect(),
     });
     let contacts = (0..size.contacts).map(|index| {
-        let customer = json!({ "number": format!("D{index}"), "priceGroupCode": "GOLD", "allowLineDiscount": true, "pricesIncludeTax": false });
+        let customer = json!({
+            "number": format!("D{index}"), "priceGroupCode": "GOLD",
+            "allowLineDiscount": true, "pricesIncludeTax": false
+        });
         let members = json!({ "type": "COMPANY", "ordinal": index, "customer": customer });
         put(FactKind::Contact, contact_number(index), members)
     });
@@ -126,8 +140,8 @@ fn book(size: Size) -> Snapshot {
     Snapshot::empty().advanced(1, changes.into_iter().chain(audiences).chain(contacts).chain(items))
 }
 
-/// Requests for a number of lines each, every one for another contact and other items among the
-/// first so many.
+/// Returns requests with a number of lines each. Each is for another contact and other items, among
+/// the first `items` and `contacts`.
 fn requests(
     lines: usize,
     currency: Option<&str>,
@@ -153,8 +167,8 @@ fn requests(
     (0..1_000).map(request).collect()
 }
 
-/// One after the other, again and again.
-fn turns(count: usize) -> impl FnMut() -> usize {
+/// Returns a function that cycles through the indexes below `count`.
+fn cycle(count: usize) -> impl FnMut() -> usize {
     let mut next = 0;
     move || {
         next = (next + 1) % count;
@@ -168,7 +182,7 @@ fn bench(criterion: &mut Criterion) {
         [("one line", 1, None), ("one line in USD", 1, Some("USD")), ("100 lines", 100, None)];
     for (name, lines, currency) in tables {
         let requests = requests(lines, currency, USUAL.items, USUAL.contacts);
-        let mut turn = turns(requests.len());
+        let mut turn = cycle(requests.len());
         criterion.bench_function(name, |bencher| {
             bencher.iter_batched(
                 &mut turn,
@@ -196,7 +210,7 @@ fn bench(criterion: &mut Criterion) {
         let Size { items, contacts, campaigns } = size;
         let snapshot = book(size);
         let requests = requests(1, None, 100, 1_000);
-        let mut turn = turns(requests.len());
+        let mut turn = cycle(requests.len());
         let name = format!("one line of {items} items, {contacts} contacts, {campaigns} campaigns");
         criterion.bench_function(&name, |bencher| {
             let answer = |at: usize| black_box(quote(&snapshot, &requests[at]).unwrap());
@@ -214,14 +228,14 @@ fn bench(criterion: &mut Criterion) {
     });
 }
 
-/// What stands before the app, with a book as it is in service.
-fn at_once(criterion: &mut Criterion) {
+/// Benchmarks the fast path, with a book as in production.
+fn fast_path(criterion: &mut Criterion) {
     let snapshot = Arc::new(book(USUAL));
     let calendar = Calendar::system();
     let live = LiveBook::new(calendar.clone());
     let known_at = calendar.now().timestamp_millis();
-    let copy = Copy { identity: Vec::new(), fingerprint: None, known_at, snapshot };
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(copy));
+    let file = SnapshotFile { identity: Vec::new(), fingerprint: None, known_at, snapshot };
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(file));
     let quotes =
         QuoteFastPath::new(live, calendar, Credentials::new(None), &routes(), BodyLimit(1 << 20));
     let path = "/v1/price-quotes";
@@ -239,8 +253,8 @@ fn at_once(criterion: &mut Criterion) {
                 .finish()
         })
         .collect();
-    let mut turn = turns(gets.len());
-    criterion.bench_function("GET at once", |bencher| {
+    let mut turn = cycle(gets.len());
+    criterion.bench_function("GET on the fast path", |bencher| {
         bencher.iter_batched(
             &mut turn,
             |at| quotes.answer(&gets[at]).unwrap(),
@@ -266,12 +280,15 @@ fn at_once(criterion: &mut Criterion) {
     for query in ["", "?explain=true"] {
         let mut post = TestRequest::with_uri(&format!("{path}{query}"));
         let post = post.method(Method::POST).insert_header(("host", "127.0.0.1:8080")).finish();
-        criterion.bench_function(&format!("POST of 100 lines at once{query}"), |bencher| {
-            let answer = |at: usize| quotes.answer_with_body(&post, &bodies[at]).unwrap();
-            bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);
-        });
+        criterion.bench_function(
+            &format!("POST of 100 lines on the fast path{query}"),
+            |bencher| {
+                let answer = |at: usize| quotes.answer_with_body(&post, &bodies[at]).unwrap();
+                bencher.iter_batched(&mut turn, answer, BatchSize::SmallInput);
+            },
+        );
     }
 }
 
-criterion_group!(benches, bench, at_once);
+criterion_group!(benches, bench, fast_path);
 criterion_main!(benches);

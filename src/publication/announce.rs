@@ -1,4 +1,4 @@
-//! Tells others that the price book has a new version.
+//! Announces new versions of the price book to other systems.
 
 use diesel::prelude::*;
 use diesel_async::AsyncPgConnection;
@@ -6,8 +6,8 @@ use diesel_async::AsyncPgConnection;
 use super::writer::Publication;
 use crate::platform::outbox::{PublicationCreated, record};
 
-/// Writes the event of a publication, in its transaction. The lock of the book comes before that of
-/// the events, and the caller has it.
+/// Writes the event of a publication, in its transaction. The caller holds the lock of the book,
+/// which comes before that of the events.
 pub(super) async fn created(
     conn: &mut AsyncPgConnection,
     publication: &Publication,

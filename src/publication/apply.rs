@@ -1,7 +1,6 @@
-//! From one version of the price book to the next: a copy on write whose cost is in proportion to
-//! the change.
+//! Advances a snapshot by copy-on-write in O(changes).
 //!
-//! The same function, applied to the whole book, builds it from nothing.
+//! The same function builds a snapshot of the whole book, from the empty one.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,7 +12,9 @@ use super::facts::{
     Change, ContactFact, DiscountLineFact, ExchangeRateFact, Fact, FactKind, ItemFact,
     PriceLineFact, SettingsFact, SourceFact,
 };
-use super::snapshot::{Contact, Customer, Home, Item, RateEntry, Settings, Snapshot, Versioned};
+use super::snapshot::{
+    Contact, Customer, Item, LineList, RateEntry, Settings, Snapshot, Versioned,
+};
 use crate::pricing::line::{
     CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
 };
@@ -21,12 +22,12 @@ use crate::pricing::policy::Policy;
 use crate::values::enums::ContactType;
 
 impl Snapshot {
-    /// The book with the changes, as of the version. Their order does not matter as long as each
-    /// key occurs once.
+    /// Returns the book of the version, with the changes applied. Their order does not matter if
+    /// each key occurs once.
     ///
-    /// Keys are taken as they come: `Put` and `Remove` of lines whose key is no UUID, and of
-    /// exchange rates whose key has another form than [`ExchangeRateFact::key`], cannot have been
-    /// written by this service; they are passed over and logged.
+    /// Lines whose key is no UUID, and exchange rates whose key differs from
+    /// [`ExchangeRateFact::key`], cannot have been written by this service. They are logged and
+    /// ignored.
     #[must_use]
     pub fn advanced(&self, version: i64, changes: impl IntoIterator<Item = Change>) -> Self {
         let mut next = self.clone();
@@ -37,7 +38,7 @@ impl Snapshot {
         next
     }
 
-    /// Makes one change of those that lead to the snapshot's version.
+    /// Applies one of the changes that lead to the snapshot's version.
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Put { key, fact, version } => self.put(&key, fact, version),
@@ -110,7 +111,7 @@ impl Snapshot {
         }
     }
 
-    /// The number of a code. Codes are numbered from one.
+    /// Returns the number of a code. Codes are numbered from one.
     fn intern(&mut self, text: &str) -> Code {
         Code(NonZeroU32::new(self.codes.number(text)).unwrap_or(NonZeroU32::MAX))
     }
@@ -150,7 +151,7 @@ impl Snapshot {
         let Some((code, date)) = parts else {
             return tracing::error!(
                 key,
-                "passed over an exchange rate whose key is not a currency and a date"
+                "ignored an exchange rate whose key is not a currency and a date"
             );
         };
         let Some(code) = self.code(code) else { return };
@@ -209,8 +210,8 @@ impl Snapshot {
         self.set_contact(index, Some(contact));
     }
 
-    /// Sets a contact and the customer number it carries. A number that has moved on to another
-    /// contact stays there.
+    /// Sets a contact and its customer number. A number that has moved to another contact stays
+    /// there.
     fn set_contact(&mut self, index: ContactIndex, contact: Option<Contact>) {
         let number_of = |contact: Option<&Contact>| {
             contact.and_then(|contact| contact.customer).map(|c| c.number)
@@ -226,16 +227,16 @@ impl Snapshot {
         if let Some(owner) = after.and_then(|number| self.customers.get_mut(number)) {
             *owner = Some(index);
         }
-        let (gone, come) = (
+        let (old, new) = (
             self.contact(index).map(|contact| contact.ordinal),
             contact.map(|contact| contact.ordinal),
         );
-        if gone != come
-            && let Some(place) = gone.and_then(|ordinal| self.ordinals.get_mut(ordinal))
+        if old != new
+            && let Some(place) = old.and_then(|ordinal| self.ordinals.get_mut(ordinal))
         {
             *place = None;
         }
-        if let Some(place) = come.and_then(|ordinal| self.ordinals.get_mut(ordinal)) {
+        if let Some(place) = new.and_then(|ordinal| self.ordinals.get_mut(ordinal)) {
             *place = Some(index);
         }
         if let Some(place) = self.contacts.get_mut(index.0) {
@@ -275,9 +276,9 @@ impl Snapshot {
         };
         let item = self.item_names.number(&fact.item_number);
         if let Some(slot) = self.items.get_mut(item) {
-            put_in(Arc::make_mut(&mut slot.prices), line);
+            push_line(Arc::make_mut(&mut slot.prices), line);
         }
-        self.settle(id, Home::PriceOfItem(item));
+        self.record_line(id, LineList::PriceOfItem(item));
     }
 
     fn put_discount_line(&mut self, key: &str, fact: &DiscountLineFact, version: i64) {
@@ -296,15 +297,15 @@ impl Snapshot {
             },
             percent: fact.line_discount_percent,
         };
-        let home = match (&fact.item_number, &fact.item_discount_group_code) {
-            (Some(item), _) => Home::DiscountOfItem(self.item_names.number(item)),
-            (None, Some(group)) => Home::DiscountOfGroup(self.intern(group)),
-            (None, None) => Home::DiscountOfAll,
+        let list = match (&fact.item_number, &fact.item_discount_group_code) {
+            (Some(item), _) => LineList::DiscountOfItem(self.item_names.number(item)),
+            (None, Some(group)) => LineList::DiscountOfGroup(self.intern(group)),
+            (None, None) => LineList::DiscountOfAll,
         };
-        if let Some(lines) = self.discounts_mut(home) {
-            put_in(lines, line);
+        if let Some(lines) = self.discounts_mut(list) {
+            push_line(lines, line);
         }
-        self.settle(id, home);
+        self.record_line(id, list);
     }
 
     fn source(&mut self, source: &SourceFact) -> Source {
@@ -321,71 +322,71 @@ impl Snapshot {
         }
     }
 
-    /// Notes where a line lies.
-    fn settle(&mut self, id: Uuid, home: Home) {
-        if let Some(shard) = self.homes.get_mut(Self::home_shard(id)) {
-            Arc::make_mut(shard).insert(id, home);
+    /// Records the list that contains a line.
+    fn record_line(&mut self, id: Uuid, list: LineList) {
+        if let Some(shard) = self.line_lists.get_mut(Self::line_shard(id)) {
+            Arc::make_mut(shard).insert(id, list);
         }
     }
 
-    /// Takes a line away from wherever it lies.
+    /// Removes a line from the list that contains it.
     fn remove_line(&mut self, id: Uuid) {
-        let Some(shard) = self.homes.get_mut(Self::home_shard(id)) else { return };
+        let Some(shard) = self.line_lists.get_mut(Self::line_shard(id)) else { return };
         if !shard.contains_key(&id) {
             return;
         }
-        let Some(home) = Arc::make_mut(shard).remove(&id) else { return };
-        if let Home::PriceOfItem(item) = home {
+        let Some(list) = Arc::make_mut(shard).remove(&id) else { return };
+        if let LineList::PriceOfItem(item) = list {
             if let Some(slot) = self.items.get_mut(item) {
-                take_out(Arc::make_mut(&mut slot.prices), id);
+                remove_from(Arc::make_mut(&mut slot.prices), id);
             }
             return;
         }
-        let empty = self.discounts_mut(home).is_some_and(|lines| {
-            take_out(lines, id);
+        let empty = self.discounts_mut(list).is_some_and(|lines| {
+            remove_from(lines, id);
             lines.is_empty()
         });
-        if let Home::DiscountOfGroup(group) = home
+        if let LineList::DiscountOfGroup(group) = list
             && empty
         {
             Arc::make_mut(&mut self.group_discounts).remove(&group);
         }
     }
 
-    /// The discount lines at a place, to be changed; `None` for a place of prices.
-    fn discounts_mut(&mut self, home: Home) -> Option<&mut Vec<DiscountLine>> {
-        let lines = match home {
-            Home::PriceOfItem(_) => return None,
-            Home::DiscountOfItem(item) => &mut self.items.get_mut(item)?.discounts,
-            Home::DiscountOfGroup(group) => {
+    /// Returns a list of discount lines for modification, or `None` for a list of price lines.
+    fn discounts_mut(&mut self, list: LineList) -> Option<&mut Vec<DiscountLine>> {
+        let lines = match list {
+            LineList::PriceOfItem(_) => return None,
+            LineList::DiscountOfItem(item) => &mut self.items.get_mut(item)?.discounts,
+            LineList::DiscountOfGroup(group) => {
                 Arc::make_mut(&mut self.group_discounts).entry(group).or_default()
             }
-            Home::DiscountOfAll => &mut self.all_item_discounts,
+            LineList::DiscountOfAll => &mut self.all_item_discounts,
         };
         Some(Arc::make_mut(lines))
     }
 }
 
-/// The id of a line by its key.
+/// Parses the key of a line.
 fn line_id(key: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(key).ok();
     if id.is_none() {
-        tracing::error!(key, "passed over a line whose key is not a UUID");
+        tracing::error!(key, "ignored a line whose key is not a UUID");
     }
     id
 }
 
-/// Puts a line into a list that grows by a quarter: doubling would leave a third of all lines'
-/// memory empty.
-fn put_in<L: Line>(lines: &mut Vec<L>, line: L) {
+/// Adds a line to a list. The capacity grows by a quarter, because doubling would leave a third of
+/// the memory of all lines unused.
+fn push_line<L: Line>(lines: &mut Vec<L>, line: L) {
     if lines.len() == lines.capacity() {
         lines.reserve_exact((lines.len() / 4).max(1));
     }
     lines.push(line);
 }
 
-/// Takes a line out of a list whose order is of no account.
-fn take_out<L: Line>(lines: &mut Vec<L>, id: Uuid) {
+/// Removes a line from a list, without keeping its order.
+fn remove_from<L: Line>(lines: &mut Vec<L>, id: Uuid) {
     if let Some(place) = lines.iter().position(|line| line.id() == id) {
         lines.swap_remove(place);
     }

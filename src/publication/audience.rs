@@ -1,9 +1,8 @@
 //! Audiences in the database: chunks of 512 ordinals, each an ascending array (table
 //! `book_audience`).
 //!
-//! A change ends the chunks in which somebody comes or goes and writes their successors, so that
-//! its cost is that of the chunks it concerns. Rows per account took nine times as long to write,
-//! and a hundred times as long to end (docs/performance.md).
+//! A change ends the chunks that it affects and writes their successors, so its cost depends only
+//! on these chunks. Rows per account were much slower to write and to end (docs/performance.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,44 +14,44 @@ use roaring::RoaringBitmap;
 
 use crate::platform::db::schema::book_audience;
 
-/// At most so many chunks are sent at once: a connection keeps a buffer as large as the largest
-/// message it has seen.
-const CHUNKS_AT_ONCE: usize = 128;
+/// The maximum number of chunks of one statement. A connection keeps a buffer as large as its
+/// largest message.
+const MAX_CHUNKS_PER_STATEMENT: usize = 128;
 
-/// How an audience is to change.
+/// The change of an audience.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AudienceDifference {
-    /// Who comes.
+    /// The accounts that join.
     pub joined: RoaringBitmap,
-    /// Who goes.
+    /// The accounts that leave.
     pub left: RoaringBitmap,
 }
 
 impl AudienceDifference {
-    /// What leads from one audience to another.
+    /// Computes the change from one audience to another.
     #[must_use]
     pub fn between(current: &RoaringBitmap, desired: &RoaringBitmap) -> Self {
         Self { joined: desired - current, left: current - desired }
     }
 
-    /// Whether nobody comes or goes.
+    /// Returns whether no account joins or leaves.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.joined.is_empty() && self.left.is_empty()
     }
 }
 
-/// The chunk of an ordinal.
+/// Returns the number of the chunk that contains an ordinal.
 fn chunk_of(ordinal: u32) -> i32 {
     i32::try_from(ordinal >> 9).unwrap_or(i32::MAX)
 }
 
-/// The ordinals of an array of the database.
+/// Converts a database array into ordinals.
 pub(crate) fn ordinals(array: Vec<i32>) -> RoaringBitmap {
     unsigned(array).collect()
 }
 
-/// Adds those of an array of the database.
+/// Adds the ordinals of a database array.
 pub(crate) fn add(audience: &mut RoaringBitmap, array: Vec<i32>) {
     audience.extend(unsigned(array));
 }
@@ -61,7 +60,7 @@ fn unsigned(array: Vec<i32>) -> impl Iterator<Item = u32> {
     array.into_iter().filter_map(|ordinal| u32::try_from(ordinal).ok())
 }
 
-/// The ordinals of some chunks, taken in as they come: they may be two thousand.
+/// Reads the ordinals of chunks as they arrive, because there can be two thousand chunks.
 macro_rules! ordinals_of {
     ($chunks:expr, $conn:expr) => {{
         let mut chunks =
@@ -74,25 +73,25 @@ macro_rules! ordinals_of {
     }};
 }
 
-/// The array of some ordinals.
+/// Converts ordinals into a database array.
 pub(crate) fn array(ordinals: &RoaringBitmap) -> Vec<i32> {
     ordinals.iter().filter_map(|ordinal| i32::try_from(ordinal).ok()).collect()
 }
 
-/// The audience of a campaign that is in force.
+/// Returns the audience of a campaign that is in force.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn in_force(conn: &mut AsyncPgConnection, campaign: &str) -> QueryResult<RoaringBitmap> {
     use book_audience as t;
     let chunks = t::table.filter(t::campaign_number.eq(campaign)).filter(t::to_version.is_null());
     ordinals_of!(chunks, conn)
 }
 
-/// The audience of a campaign as of a version.
+/// Returns the audience of a campaign as of a version.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn as_of(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -105,11 +104,11 @@ pub async fn as_of(
     ordinals_of!(chunks, conn)
 }
 
-/// Which of some accounts are in the audiences of campaigns that are in force, by campaign;
-/// campaigns without any are left out.
+/// Returns the given accounts that are in the audiences of campaigns in force, by campaign.
+/// Campaigns with none of them are omitted.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn in_force_of(
     conn: &mut AsyncPgConnection,
     campaigns: &[&str],
@@ -127,8 +126,8 @@ pub async fn in_force_of(
     Ok(audiences)
 }
 
-/// The audience that is in force, as far as it lies in some chunks.
-async fn held_in(
+/// Returns the part of the audience in force that is in some chunks.
+async fn in_force_chunks(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     chunks: &BTreeSet<i32>,
@@ -138,11 +137,11 @@ async fn held_in(
     ordinals_of!(current.filter(t::chunk.eq_any(chunks)), conn)
 }
 
-/// Writes a change of a campaign's audience as of a version. The caller has locked the campaign
-/// since before it made the difference.
+/// Writes the change of a campaign's audience as of a version. The caller has to lock the campaign
+/// before it computes the difference.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub(super) async fn write(
     conn: &mut AsyncPgConnection,
     version: i64,
@@ -154,7 +153,7 @@ pub(super) async fn write(
     }
     let chunks: BTreeSet<i32> =
         (&difference.joined | &difference.left).iter().map(chunk_of).collect();
-    let mut audience = held_in(conn, campaign, &chunks).await?;
+    let mut audience = in_force_chunks(conn, campaign, &chunks).await?;
     audience -= &difference.left;
     audience |= &difference.joined;
     let chunks: Vec<i32> = chunks.into_iter().collect();
@@ -162,11 +161,11 @@ pub(super) async fn write(
         WHERE campaign_number = $2 AND chunk = ANY($3) AND to_version IS NULL";
     let end = diesel::sql_query(end).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
     end.bind::<Array<Integer>, _>(chunks).execute(conn).await?;
-    // The numbers are in order already, and so cut where a chunk ends: to group them, the server
+    // The ordinals are sorted, so they are split where a chunk ends. If the server grouped them, it
     // would sort a million of them again.
     let ordinals = array(&audience);
     let begun: Vec<&[i32]> = ordinals.chunk_by(|one, other| one >> 9 == other >> 9).collect();
-    for begun in begun.chunks(CHUNKS_AT_ONCE) {
+    for begun in begun.chunks(MAX_CHUNKS_PER_STATEMENT) {
         let (mut chunks, mut firsts, mut lasts, mut last) =
             (Vec::new(), Vec::new(), Vec::new(), 0_i32);
         for &chunk in begun {
@@ -176,7 +175,8 @@ pub(super) async fn write(
             lasts.push(last);
         }
         let begin = "INSERT INTO book_audience (campaign_number, chunk, ordinals, from_version)
-            SELECT $2, chunk, ($3)[first:last], $1 FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
+            SELECT $2, chunk, ($3)[first:last], $1
+            FROM unnest($4, $5, $6) AS chunks (chunk, first, last)";
         let begin = diesel::sql_query(begin).bind::<BigInt, _>(version).bind::<Text, _>(campaign);
         let begin =
             begin.bind::<Array<Integer>, _>(begun.concat()).bind::<Array<Integer>, _>(chunks);

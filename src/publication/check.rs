@@ -1,8 +1,8 @@
-//! The self-check: whether the copy in memory, made step by step, holds what the database holds.
+//! The self-check: compares the snapshot, which is advanced step by step, with the database.
 //!
-//! Both are hashed as they are walked through, row by row, so that no second copy is needed to
-//! compare with; only when they differ is the book read anew. The hash takes in every fact with its
-//! version and every member of an audience.
+//! Both are hashed row by row as they are read, so that no second copy is needed. Only if the
+//! hashes differ is the whole book read again. The hash covers every fact with its version and
+//! every member of an audience.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,43 +15,44 @@ use super::reader;
 use super::snapshot::Snapshot;
 use crate::platform::db::pool::Pool;
 
-/// The counter of self-checks, by result.
+/// The metric that counts self-checks by result.
 pub const SELF_CHECKS_TOTAL: &str = "kampanje_book_self_checks_total";
-/// After so many changes the check rests for as long as they took: requests come first.
-const REST_AFTER: u32 = 2_000;
+/// The number of changes after which the check pauses for as long as they took, so that requests
+/// take precedence.
+const PAUSE_AFTER_CHANGES: u32 = 2_000;
 
-/// What a self-check found.
+/// The result of a self-check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfCheck {
     /// The version that was compared.
     pub version: i64,
-    /// When the check ended.
+    /// The time at which the check ended.
     pub at: DateTime<Utc>,
-    /// Whether copy and database hold the same.
+    /// True if snapshot and database have the same content.
     pub agrees: bool,
 }
 
 impl LiveBook {
-    /// Compares the copy with what the database holds for its version. A copy that differs is a
-    /// defect; it is read anew.
+    /// Compares the snapshot with the database at the snapshot's version. A difference is a defect,
+    /// and the whole book is read again.
     ///
     /// # Errors
-    /// When the database is out of reach or its book is not of this build's making.
+    /// If the database is unavailable, or a row is not readable by this build.
     pub async fn check(&self, pool: &Pool) -> Result<SelfCheck, RefreshError> {
         let began = Instant::now();
         let snapshot = self.snapshot().clone();
         let version = snapshot.version();
-        let here = tokio::task::spawn_blocking(move || hash_gently(&snapshot));
+        let snapshot_hash = tokio::task::spawn_blocking(move || hash_with_pauses(&snapshot));
         let mut conn = pool.own_session().await?;
-        let mut there = ContentHash::of_version(version);
-        let mut pace = Pace::new();
+        let mut database_hash = ContentHash::of_version(version);
+        let mut throttle = Throttle::new();
         let hash = |change| {
-            there.add(&change);
-            pace.rest()
+            database_hash.add(&change);
+            throttle.pause()
         };
         reader::changes(&mut conn, 0, version, hash).await?;
-        // A walk that panicked agrees with nothing.
-        let agrees = here.await.is_ok_and(|here| here == there.sum());
+        // If the thread panicked, the hashes do not agree.
+        let agrees = snapshot_hash.await.is_ok_and(|hash| hash == database_hash.sum());
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if agrees {
             tracing::info!(version, millis, "the price book in memory is that of the database");
@@ -59,7 +60,7 @@ impl LiveBook {
             tracing::error!(
                 version,
                 millis,
-                "the price book in memory is not that of the database; it is read anew"
+                "the price book in memory differs from that of the database; it is read again"
             );
             self.reload(pool).await?;
         }
@@ -70,7 +71,7 @@ impl LiveBook {
         Ok(check)
     }
 
-    /// Checks so often, for as long as the process lives.
+    /// Runs the check once per interval until the process ends.
     pub async fn keep_checking(self, pool: Pool, every: Duration) {
         loop {
             tokio::time::sleep(every).await;
@@ -82,33 +83,33 @@ impl LiveBook {
     }
 }
 
-/// The hash of a book; the thread rests half of the time.
-fn hash_gently(snapshot: &Snapshot) -> u128 {
+/// Returns the hash of a snapshot. The thread sleeps half of the time.
+fn hash_with_pauses(snapshot: &Snapshot) -> u128 {
     let mut hash = ContentHash::of_version(snapshot.version());
-    let mut pace = Pace::new();
+    let mut throttle = Throttle::new();
     for change in snapshot.changes() {
         hash.add(&change);
-        std::thread::sleep(pace.rest());
+        std::thread::sleep(throttle.pause());
     }
     hash.sum()
 }
 
-/// Says how long to rest.
-struct Pace {
+/// Determines the pauses of the check.
+struct Throttle {
     steps: u32,
-    /// When the last rest was over.
+    /// The end of the last pause.
     since: Instant,
 }
 
-impl Pace {
+impl Throttle {
     fn new() -> Self {
         Self { steps: 0, since: Instant::now() }
     }
 
-    /// How long to rest after another step.
-    fn rest(&mut self) -> Duration {
+    /// Returns the pause after another change.
+    fn pause(&mut self) -> Duration {
         self.steps = self.steps.saturating_add(1);
-        if self.steps < REST_AFTER {
+        if self.steps < PAUSE_AFTER_CHANGES {
             return Duration::ZERO;
         }
         let worked = self.since.elapsed();

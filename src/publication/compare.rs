@@ -1,5 +1,4 @@
-//! Two versions of the price book side by side, whichever is the older: what stands otherwise in
-//! the one than in the other.
+//! The comparison of two versions of the price book, in either order.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -23,12 +22,13 @@ use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/publications/compare";
 
-/// Adds the operation.
+/// Adds the operation to the route table.
 pub(super) fn mount(routes: &mut Routes) {
     routes.schema::<BookDifferencePage>();
     let description = format!(
-        "What stands otherwise in the book of version `to` than in that of version `from`; `from` may be the later one. What changed in \
-         between and is again as it was is no difference. Version 0 is the empty book. {}",
+        "Compares the price book of version `from` with that of version `to`. `from` can be the \
+         later one. Changes in between that were reverted are no differences. Version 0 is the \
+         empty price book. {}",
         list_description(&LIST)
     );
     let operation = OperationBuilder::new()
@@ -42,12 +42,12 @@ pub(super) fn mount(routes: &mut Routes) {
     routes.operation(HttpMethod::Get, PATH, operation, compare);
 }
 
-/// A parameter of the query that has to name a version.
+/// Returns a required query parameter for a version.
 pub(super) fn version_parameter(name: &str, description: &str) -> Parameter {
     parameter(ParameterIn::Query, Required::True, name, description, whole_number(0))
 }
 
-/// The versions that own parameters of a list name; absent ones are 0 unless they are required.
+/// Parses the versions in the list's own parameters, all of which are required.
 pub(super) fn versions<const N: usize>(
     list: &ListQuery,
     names: [&'static str; N],
@@ -71,8 +71,11 @@ pub(super) fn versions<const N: usize>(
     if errors.is_empty() { Ok(versions) } else { Err(Problem::from_errors(errors)) }
 }
 
-/// Refuses versions that are yet to come.
-pub(super) fn known(names: &[(&'static str, i64)], latest: i64) -> Result<(), Problem> {
+/// Refuses versions that do not exist yet.
+pub(super) fn refuse_future_versions(
+    names: &[(&'static str, i64)],
+    latest: i64,
+) -> Result<(), Problem> {
     let unknown = names.iter().filter(|(_, version)| *version > latest).map(|(name, version)| {
         let detail = format!("there is no publication {version} yet; the latest is {latest}");
         FieldError::new(format!("?{name}"), FieldCode::ReferenceNotFound, detail)
@@ -81,38 +84,42 @@ pub(super) fn known(names: &[(&'static str, i64)], latest: i64) -> Result<(), Pr
     if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
 }
 
-/// One thing that stands otherwise in two versions of the book.
+/// A difference between two versions of the price book.
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BookDifference {
-    /// Tells it from the others: kind and key; of an account, its campaign in between.
+    /// The id of the difference: kind and key. For an account, the campaign is between them.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 180, example = "PRICE_LINE:0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: String,
-    /// `ADDED`, `CHANGED` or `REMOVED`, on the way from `from` to `to`.
+    /// `ADDED`, `CHANGED` or `REMOVED`, from version `from` to version `to`.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 10, example = "CHANGED")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`,
-    /// `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
+    /// The kind of the record: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the
+    /// audience), `ITEM`, `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
-    /// Which one: the line's id, the number or code.
+    /// The key of the record: the line's id, the number or the code.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 100, example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub key: String,
-    /// The campaign that a line, dates or an account belong to; null: none.
+    /// The campaign of a line, of a period or of an account. Null if there is none.
     #[diesel(sql_type = Nullable<Text>)]
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: Option<String>,
-    /// What counts in `from`; null: nothing.
+    /// The facts in version `from`. Null if there are none.
     #[diesel(sql_type = Nullable<Jsonb>)]
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "60"}))]
+    #[schema(
+        value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "60"})
+    )]
     pub before: Option<Value>,
-    /// What counts in `to`; null: nothing.
+    /// The facts in version `to`. Null if there are none.
     #[diesel(sql_type = Nullable<Jsonb>)]
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "57"}))]
+    #[schema(
+        value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "57"})
+    )]
     pub after: Option<Value>,
 }
 
@@ -124,13 +131,13 @@ pub struct BookDifferencePage {
     /// The differences.
     #[schema(max_items = 1000)]
     value: Vec<BookDifference>,
-    /// Where the next page is; absent on the last. Opaque.
+    /// The link to the next page, which is opaque. Absent on the last page.
     #[schema(
         max_length = 16384,
         example = "/v1/publications/compare?from=417&to=420&cursor=eyJrIjpbIklURU0iXX0.c2ln"
     )]
     next_link: Option<String>,
-    /// How many the filter leaves; only with `count=true`.
+    /// The number of rows that match the filter. Only present with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 12)]
     count: Option<i64>,
 }
@@ -152,25 +159,30 @@ const LIST: ListSpec = ListSpec {
     tie: "id",
 };
 
-/// Begins a statement with the relation `differences`. Rows of the book that hold at the one
-/// version and not at the other are found by where they end or begin, so that the cost is that of
-/// what happened in between.
+/// Begins a statement with the relation `differences`. Rows in force at only one of the versions
+/// are found by the version in which they begin or end. So the cost depends on the changes in
+/// between, not on the size of the book.
 fn differences(from: i64, to: i64) -> Statement {
     Statement::default()
-        .sql("WITH versions AS (SELECT from_version, to_version, least(from_version, to_version) AS low, greatest(from_version, to_version) AS high
-            FROM (SELECT ")
+        .sql(
+            "WITH versions AS (SELECT from_version, to_version,
+                least(from_version, to_version) AS low, greatest(from_version, to_version) AS high
+            FROM (SELECT ",
+        )
         .integer(from)
         .sql("::bigint AS from_version, ")
         .integer(to)
         .sql(
             "::bigint AS to_version) AS asked),
         early AS (SELECT entries.* FROM book_entries AS entries, versions
-            WHERE entries.to_version > low AND entries.to_version <= high AND entries.from_version <= low),
+            WHERE entries.to_version > low AND entries.to_version <= high
+                AND entries.from_version <= low),
         late AS (SELECT entries.* FROM book_entries AS entries, versions
             WHERE entries.from_version > low AND entries.from_version <= high
                 AND (entries.to_version IS NULL OR entries.to_version > high)),
         early_chunks AS (SELECT chunks.* FROM book_audience AS chunks, versions
-            WHERE chunks.to_version > low AND chunks.to_version <= high AND chunks.from_version <= low),
+            WHERE chunks.to_version > low AND chunks.to_version <= high
+                AND chunks.from_version <= low),
         late_chunks AS (SELECT chunks.* FROM book_audience AS chunks, versions
             WHERE chunks.from_version > low AND chunks.from_version <= high
                 AND (chunks.to_version IS NULL OR chunks.to_version > high)),
@@ -182,32 +194,35 @@ fn differences(from: i64, to: i64) -> Statement {
             WHERE early.facts IS DISTINCT FROM late.facts),
         members AS (
             SELECT campaign_number, ordinal, bool_or(early) AS early, bool_or(late) AS late FROM (
-                SELECT campaign_number, unnest(ordinals) AS ordinal, true AS early, false AS late FROM early_chunks
-                UNION ALL SELECT campaign_number, unnest(ordinals), false, true FROM late_chunks
+                SELECT campaign_number, unnest(ordinals) AS ordinal, true AS early, false AS late
+                FROM early_chunks
+                UNION ALL
+                SELECT campaign_number, unnest(ordinals), false, true FROM late_chunks
             ) AS both_sides
             GROUP BY campaign_number, ordinal HAVING bool_or(early) <> bool_or(late)),
         sides AS (
-            SELECT kind || ':' || key AS id, kind, key, campaign_number, early IS NOT NULL AS stood, late IS NOT NULL AS stands,
-                early, late
+            SELECT kind || ':' || key AS id, kind, key, campaign_number,
+                early IS NOT NULL AS is_in_early, late IS NOT NULL AS is_in_late, early, late
             FROM entries
             UNION ALL
-            SELECT 'ACCOUNT:' || campaign_number || ':' || account, 'ACCOUNT', account, campaign_number, early, late, NULL,
-                NULL
+            SELECT 'ACCOUNT:' || campaign_number || ':' || account, 'ACCOUNT', account,
+                campaign_number, early, late, NULL, NULL
             FROM (
                 SELECT members.*, coalesce(number, contact_number_of(members.ordinal)) AS account
                 FROM members LEFT JOIN contacts ON contacts.ordinal = members.ordinal
             ) AS accounts),
         differences AS (
             SELECT id, kind, key, campaign_number,
-                CASE WHEN stood AND stands THEN 'CHANGED' WHEN stands = (from_version <= to_version) THEN 'ADDED' ELSE 'REMOVED' END
-                    AS change,
+                CASE WHEN is_in_early AND is_in_late THEN 'CHANGED'
+                    WHEN is_in_late = (from_version <= to_version) THEN 'ADDED'
+                    ELSE 'REMOVED' END AS change,
                 CASE WHEN from_version <= to_version THEN early ELSE late END AS before,
                 CASE WHEN from_version <= to_version THEN late ELSE early END AS after
             FROM sides, versions) ",
         )
 }
 
-/// `GET` on the comparison.
+/// Handles `GET /v1/publications/compare`.
 async fn compare(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -218,7 +233,7 @@ async fn compare(
     let list = ListQuery::parse_with(path, query, &["from", "to"], &LIST, &cursor_key, today)?;
     let [from, to] = versions(&list, ["from", "to"])?;
     let mut conn = database.report().await?;
-    known(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
+    refuse_future_versions(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
     let query = differences(from, to)
         .sql("SELECT * FROM differences WHERE ")
         .condition(list.condition())

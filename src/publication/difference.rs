@@ -1,4 +1,4 @@
-//! What the book carries, what it is to carry, and the difference between the two: pure.
+//! The difference between the current and the desired rows of the book; pure.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::audience::AudienceDifference;
 use super::facts::FactKind;
 
-/// A row of the book, or one that is to be.
+/// A row of the book, or a desired one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The kind of the fact.
@@ -20,51 +20,50 @@ pub struct Entry {
     pub facts: String,
 }
 
-/// What has to be written to bring the book from what it carries to what is wished.
+/// The rows to write so that the current rows become the desired ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Difference {
-    /// Rows that end: those without successor, and those that a row in `begin` takes the place of.
+    /// Rows to end: those without successor, and those that a row in `begin` replaces.
     pub end: Vec<Entry>,
-    /// Rows that begin.
+    /// Rows to begin.
     pub begin: Vec<Entry>,
-    /// The audience of the campaign that is published.
+    /// The change of the published campaign's audience.
     pub audience: AudienceDifference,
 }
 
-/// A difference that is ready to be published. To seal one of a million accounts takes a while:
-/// where it may be so large, away from the threads that answer requests
-/// ([`background`](crate::platform::background)).
+/// A difference with its hash, ready to be published. The hash of a million accounts takes long. So
+/// large differences are hashed in the [background](crate::platform::background).
 #[derive(Debug, Clone)]
 pub struct HashedDifference {
-    /// What is to be written.
+    /// The difference to publish.
     pub difference: Difference,
-    /// How much that is.
+    /// The numbers of changed facts and accounts.
     pub counts: Counts,
-    /// A hash of all of it.
+    /// The hash of the difference.
     pub hash: String,
 }
 
-/// How many facts and accounts come, take the place of others, and go.
+/// The numbers of facts and accounts that are added, changed and removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Come.
+    /// The facts and accounts that are added.
     pub added: i64,
-    /// Take the place of others.
+    /// The facts that replace others.
     pub changed: i64,
-    /// Go.
+    /// The facts and accounts that are removed.
     pub removed: i64,
 }
 
 impl Difference {
-    /// The difference between the rows in force and those that are wished; the audience is added by
-    /// whoever knows it.
+    /// Computes the difference between the current and the desired rows. The caller adds the
+    /// audience.
     #[must_use]
     pub fn between(current: Vec<Entry>, desired: Vec<Entry>) -> Self {
-        let mut standing: HashMap<(FactKind, String), Entry> =
+        let mut remaining: HashMap<(FactKind, String), Entry> =
             current.into_iter().map(|entry| ((entry.kind, entry.key.clone()), entry)).collect();
         let mut difference = Self::default();
         for entry in desired {
-            match standing.remove(&(entry.kind, entry.key.clone())) {
+            match remaining.remove(&(entry.kind, entry.key.clone())) {
                 Some(current) if current == entry => {}
                 Some(current) => {
                     difference.end.push(current);
@@ -73,17 +72,17 @@ impl Difference {
                 None => difference.begin.push(entry),
             }
         }
-        difference.end.extend(standing.into_values());
+        difference.end.extend(remaining.into_values());
         difference
     }
 
-    /// Whether the book carries what is wished.
+    /// Returns whether nothing has to be written.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.end.is_empty() && self.begin.is_empty() && self.audience.is_none()
     }
 
-    /// How much it changes.
+    /// Returns the numbers of changed facts and accounts.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let entries = self.counts_of(|_| true);
@@ -95,7 +94,7 @@ impl Difference {
         }
     }
 
-    /// How much it changes of the rows of some kinds.
+    /// Returns the numbers of changed rows of some kinds.
     #[must_use]
     pub fn counts_of(&self, wanted: impl Fn(FactKind) -> bool) -> Counts {
         let ends: HashMap<(FactKind, &str), ()> = self
@@ -117,16 +116,16 @@ impl Difference {
         Counts { added, changed, removed: ended.saturating_sub(changed) }
     }
 
-    /// The difference with what its publication says about it.
+    /// Adds the counts and the hash that the publication records.
     #[must_use]
     pub fn with_hash(self) -> HashedDifference {
         HashedDifference { counts: self.counts(), hash: self.hash(), difference: self }
     }
 
-    /// A hash of all that comes and goes, whatever the order.
+    /// Returns a hash of everything that is added and removed, independent of its order.
     #[must_use]
     pub fn hash(&self) -> String {
-        let mut sum = Sum::default();
+        let mut sum = HashSum::default();
         for entry in &self.end {
             sum.add("END", entry);
         }
@@ -139,10 +138,10 @@ impl Difference {
     }
 }
 
-/// A hash of rows and accounts, whatever their order.
+/// Returns a hash of rows and accounts, independent of their order.
 #[must_use]
 pub fn hash_of(entries: &[Entry], audience: &roaring::RoaringBitmap) -> String {
-    let mut sum = Sum::default();
+    let mut sum = HashSum::default();
     for entry in entries {
         sum.add("", entry);
     }
@@ -150,27 +149,27 @@ pub fn hash_of(entries: &[Entry], audience: &roaring::RoaringBitmap) -> String {
     sum.text()
 }
 
-/// The sum of the hashes of the parts.
+/// The sum of the hashes of all parts, which does not depend on their order.
 #[derive(Default)]
-struct Sum(u128);
+struct HashSum(u128);
 
-impl Sum {
-    fn add(&mut self, what: &str, entry: &Entry) {
+impl HashSum {
+    fn add(&mut self, label: &str, entry: &Entry) {
         let mut hasher = Sha256::new();
-        for text in [what, entry.kind.text(), &entry.key, &entry.facts] {
+        for text in [label, entry.kind.text(), &entry.key, &entry.facts] {
             hasher.update(text.as_bytes());
-            // No byte of UTF-8: so the texts cannot run together.
+            // This byte does not occur in UTF-8, so the texts cannot run together.
             hasher.update([0xff]);
         }
         self.0 = self.0.wrapping_add(first_half(&hasher.finalize()));
     }
 
-    fn add_accounts(&mut self, what: &str, accounts: &roaring::RoaringBitmap) {
+    fn add_accounts(&mut self, label: &str, accounts: &roaring::RoaringBitmap) {
         if accounts.is_empty() {
             return;
         }
         let mut hasher = Sha256::new();
-        hasher.update(what.as_bytes());
+        hasher.update(label.as_bytes());
         for ordinal in accounts {
             hasher.update(ordinal.to_be_bytes());
         }
@@ -182,7 +181,7 @@ impl Sum {
     }
 }
 
-/// The first 16 bytes of a digest as a number.
+/// Returns the first 16 bytes of a digest as a number.
 fn first_half(digest: &[u8]) -> u128 {
     digest.iter().take(16).fold(0, |number, byte| (number << 8) | u128::from(*byte))
 }
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_written() {
+    fn only_differences_are_written() {
         let current = vec![entry("A", "1"), entry("B", "1"), entry("C", "1")];
         let desired = vec![entry("A", "1"), entry("B", "2"), entry("D", "1")];
         let mut difference = Difference::between(current, desired);
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_moves_to_another_campaign_is_another_row() {
+    fn line_of_another_campaign_is_another_row() {
         let of = |campaign: &str| Entry {
             campaign_number: Some(campaign.to_owned()),
             ..entry("A", "1")
@@ -232,13 +231,13 @@ mod tests {
     }
 
     #[test]
-    fn equal_is_no_difference() {
+    fn equal_rows_have_no_difference() {
         assert!(Difference::between(vec![entry("A", "1")], vec![entry("A", "1")]).is_none());
         assert!(AudienceDifference::between(&set(&[5]), &set(&[5])).is_none());
     }
 
     #[test]
-    fn the_hash_does_not_depend_on_the_order() {
+    fn hash_does_not_depend_on_order() {
         let (one, other) = (entry("A", "1"), entry("B", "2"));
         let hash = |end: &[&Entry], begin: &[&Entry], joined: &[u32]| {
             let rows = |rows: &[&Entry]| rows.iter().map(|row| (*row).clone()).collect();

@@ -1,14 +1,15 @@
-//! The copy of the book on disk: what a replica starts from, with or without the database.
+//! The snapshot file: the price book on disk, from which a replica starts with or without the
+//! database.
 //!
 //! ```text
-//! KMPJBOOK, number of the form (u32)
-//! blocks: bytes (u32), records (u32), checksum (u64, XXH3 seeded with the number of the block), the records in MessagePack
+//! KMPJBOOK, format version (u32)
+//! blocks: bytes (u32), records (u32), checksum (u64, XXH3 seeded with the block number), records
 //! ```
 //!
-//! The first record says from where the copy is, the last one how many came before; between them
-//! are the facts, and the audiences as sets of ordinals. A block is checked before it is read, so
-//! what was damaged or cut off is never taken for a price. A copy is made beside the old one and
-//! put in its place when it is whole.
+//! Records are in MessagePack. The first one has the origin of the snapshot, and the last one the
+//! number of records before it. Between them are the facts, and the audiences as sets of ordinals.
+//! The checksum of a block is verified before it is read, so damaged or truncated data is never
+//! used. A new file is written under a temporary name and renamed when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -30,50 +31,50 @@ use super::live::LiveBook;
 use super::snapshot::Snapshot;
 use crate::platform::background::background;
 
-/// What every copy begins with.
+/// The first bytes of the file.
 const MAGIC: &[u8; 8] = b"KMPJBOOK";
-/// The number of the form, here and in `facts`: another one with every change of what is written. A
-/// copy of another form is not read.
+/// The version of the format, here and in `facts`. It changes with every change of what is written.
+/// A file of another version is not read.
 const FORMAT_VERSION: u32 = 1;
-/// A block is written when it has so many bytes.
-const BLOCK: usize = 1 << 20;
-/// Blocks that are read ahead of those that are being applied.
-const BLOCKS_AHEAD: usize = 2;
+/// The size from which a block is written.
+const BLOCK_BYTES: usize = 1 << 20;
+/// The maximum number of blocks that are read ahead of those being applied.
+const MAX_BLOCKS_AHEAD: usize = 2;
 
-/// A copy with what it has to be told about it.
+/// The content of a snapshot file.
 #[derive(Debug, Clone)]
-pub struct Copy {
-    /// Which database the book is from.
+pub struct SnapshotFile {
+    /// The identity of the database that the book is from.
     pub identity: Vec<u8>,
-    /// What the database says of its version.
+    /// The database's fingerprint of the version.
     pub fingerprint: Option<String>,
-    /// When it was last known to be the newest, in milliseconds since 1970.
+    /// The time at which the snapshot was last known to be the newest, in milliseconds since 1970.
     pub known_at: i64,
-    /// The book.
+    /// The price book.
     pub snapshot: Arc<Snapshot>,
 }
 
-/// Why there is no copy to be had from the disk.
+/// The reason for which the snapshot file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     File(#[from] io::Error),
-    /// It is another kind of file, or of another build.
+    /// The file is of another kind, or was written by another build.
     #[error("it is not of the form that this build writes")]
     Form,
-    /// It was damaged or cut off.
+    /// The file is damaged or truncated.
     #[error("block {0} is damaged")]
     Damaged(u64),
-    /// A block that is whole does not hold what this build writes.
+    /// A valid block contains a record that this build cannot read.
     #[error("a record is not of the form that this build writes: {0}")]
     Record(#[from] rmp_serde::decode::Error),
-    /// There is something behind the end, or no end.
+    /// There is data after the last record, or no last record.
     #[error("it does not end where it has to")]
     End,
 }
 
-/// The first record: from where the copy is.
+/// The first record: the origin of the snapshot.
 #[derive(Serialize, Deserialize)]
 struct Head {
     identity: ByteBuf,
@@ -82,40 +83,40 @@ struct Head {
     version: i64,
 }
 
-/// What a record is, when it is no fact; facts have the place of their kind in [`FactKind::ALL`].
+/// The tags of records other than facts. Facts have the index of their kind in [`FactKind::ALL`].
 const AUDIENCE: u8 = 100;
 const END: u8 = 101;
 
-/// A record behind the first one.
+/// A record after the first one.
 enum Record {
     /// A fact.
     Put(Change),
     /// A campaign's audience, as a set of ordinals.
     Audience(String, RoaringBitmap),
-    /// The last record: how many came before it.
+    /// The last record: the number of records before it.
     End(u64),
 }
 
-/// Where a copy is kept; cloning shares it.
+/// The location of the snapshot file. Clones share one lock.
 #[derive(Debug, Clone)]
 pub struct DiskCopy {
     path: PathBuf,
-    /// Held by whoever writes: two at once would take each other's file.
+    /// Held while writing: concurrent writers would replace each other's temporary file.
     writing: Arc<Mutex<()>>,
 }
 
 impl DiskCopy {
-    /// A copy in this file.
+    /// Creates the snapshot file at this path.
     #[must_use]
     pub fn at(path: PathBuf) -> Self {
         Self { path, writing: Arc::default() }
     }
 
-    /// Reads the copy; none if there is no file. It blocks the thread.
+    /// Reads the file, or returns `None` if there is none. Blocks the thread.
     ///
     /// # Errors
-    /// When the file is not a whole copy that a build like this has written.
-    pub fn read(&self) -> Result<Option<Copy>, CopyError> {
+    /// If the file is not a complete snapshot file of this format.
+    pub fn read(&self) -> Result<Option<SnapshotFile>, CopyError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -126,14 +127,14 @@ impl DiskCopy {
         let Head { identity, fingerprint, known_at, version } =
             Head::deserialize(&mut Deserializer::from_read_ref(&head.bytes))?;
         let mut snapshot = Snapshot::empty().advanced(version, []);
-        let (sender, records) = sync_channel(BLOCKS_AHEAD);
-        // One thread takes the records apart while the other puts them into the book.
+        let (sender, records) = sync_channel(MAX_BLOCKS_AHEAD);
+        // One thread parses the records while the other applies them.
         std::thread::scope(|scope| {
             let reading = scope.spawn(move || read_records(blocks, &sender));
             apply_records(&mut snapshot, &records);
             reading.join().unwrap_or(Err(CopyError::End))
         })?;
-        Ok(Some(Copy {
+        Ok(Some(SnapshotFile {
             identity: identity.into_vec(),
             fingerprint,
             known_at,
@@ -141,60 +142,71 @@ impl DiskCopy {
         }))
     }
 
-    /// Writes the copy beside the one that is there, and puts it in its place: how many bytes. It
-    /// blocks the thread, and takes no more memory than a block.
+    /// Writes a temporary file, and renames it over the current one. Returns the number of bytes.
+    /// Blocks the thread, and needs no more memory than a block.
     ///
     /// # Errors
-    /// When the file cannot be written; the old copy stays.
-    pub fn write(&self, copy: &Copy) -> io::Result<u64> {
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let written = write_file(&beside, copy).and_then(|bytes| {
-            fs::rename(&beside, &self.path)?;
-            // The name is safe when the directory is.
+    /// If the file cannot be written. The current file is unchanged.
+    pub fn write(&self, content: &SnapshotFile) -> io::Result<u64> {
+        let mut temporary = self.path.clone().into_os_string();
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let written = write_file(&temporary, content).and_then(|bytes| {
+            fs::rename(&temporary, &self.path)?;
+            // The rename is durable only when the directory is synchronized.
             let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
             File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(bytes)
         });
         if written.is_err() {
-            // It may not even have been made.
-            let _ = fs::remove_file(&beside);
+            // The temporary file may not exist.
+            let _ = fs::remove_file(&temporary);
         }
         written
     }
 
-    /// Fills a book that has nothing yet: with which version. A copy that cannot be used is logged
-    /// and left alone, and the next one takes its place.
+    /// Loads the file into a book that is not loaded yet, and returns its version. A file that
+    /// cannot be used is logged and kept until the next write replaces it.
     pub async fn restore(&self, book: &LiveBook) -> Option<i64> {
         let began = Instant::now();
         let (disk, path) = (self.clone(), self.path.display());
         let read =
             tokio::task::spawn_blocking(move || disk.read()).await.unwrap_or(Err(CopyError::End));
         match read {
-            Ok(Some(copy)) => {
-                let version = copy.snapshot.version();
-                book.restore(copy).await;
-                tracing::info!(%path, version, millis = millis(began), "the price book was read from its copy on disk");
+            Ok(Some(content)) => {
+                let version = content.snapshot.version();
+                book.restore(content).await;
+                tracing::info!(
+                    %path,
+                    version,
+                    millis = millis(began),
+                    "the price book was read from its copy on disk"
+                );
                 return Some(version);
             }
-            Ok(None) => tracing::info!(%path, "there is no copy of the price book on disk yet"),
+            Ok(None) => tracing::info!(%path, "there is no snapshot file yet"),
             Err(error) => {
-                tracing::warn!(%path, %error, "the copy of the price book on disk is passed over")
+                tracing::warn!(%path, %error, "the snapshot file cannot be used and is ignored")
             }
         }
         None
     }
 
-    /// Writes the book as it is now, if it is known where it comes from.
+    /// Writes the current snapshot, if the identity of its database is known.
     pub async fn keep(&self, book: &LiveBook) {
         let _writing = self.writing.lock().await;
-        let Some(copy) = book.copy().await else { return };
+        let Some(content) = book.copy().await else { return };
         let began = Instant::now();
-        let (disk, path, version) = (self.clone(), self.path.display(), copy.snapshot.version());
-        match background(move || disk.write(&copy)).await {
+        let (disk, path, version) = (self.clone(), self.path.display(), content.snapshot.version());
+        match background(move || disk.write(&content)).await {
             Ok(bytes) => {
-                tracing::info!(%path, version, bytes, millis = millis(began), "the price book was copied to disk");
+                tracing::info!(
+                    %path,
+                    version,
+                    bytes,
+                    millis = millis(began),
+                    "the price book was copied to disk"
+                );
             }
             Err(error) => {
                 tracing::warn!(%path, %error, "the price book could not be copied to disk")
@@ -202,11 +214,11 @@ impl DiskCopy {
         }
     }
 
-    /// Writes the book whenever it has another version than the one that was kept last, but so
-    /// often at most, for as long as the process lives.
+    /// Writes the snapshot whenever its version has changed since the last write, at most once per
+    /// interval. Runs until the process ends.
     pub async fn keep_up(self, book: LiveBook, mut kept: i64, at_most_every: Duration) {
         loop {
-            book.differs_from(kept).await;
+            book.wait_for_other_version(kept).await;
             kept = book.snapshot().version();
             self.keep(&book).await;
             tokio::time::sleep(at_most_every).await;
@@ -218,13 +230,13 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A block that is whole.
+/// A block with a valid checksum.
 struct Block {
     records: u32,
     bytes: Vec<u8>,
 }
 
-/// The blocks of a file, in their order.
+/// The blocks of a file, in order.
 struct Blocks {
     file: BufReader<File>,
     number: u64,
@@ -235,9 +247,11 @@ impl Blocks {
     fn open(file: File) -> Result<Self, CopyError> {
         let left = file.metadata()?.len();
         let mut blocks = Self { file: BufReader::new(file), number: 0, left };
-        let (magic, form) = (blocks.take::<8>(), blocks.take::<4>());
-        match (magic, form) {
-            (Ok(magic), Ok(form)) if magic == *MAGIC && form == FORMAT_VERSION.to_le_bytes() => {
+        let (magic, version) = (blocks.take::<8>(), blocks.take::<4>());
+        match (magic, version) {
+            (Ok(magic), Ok(version))
+                if magic == *MAGIC && version == FORMAT_VERSION.to_le_bytes() =>
+            {
                 Ok(blocks)
             }
             _ => Err(CopyError::Form),
@@ -251,7 +265,7 @@ impl Blocks {
         Ok(bytes)
     }
 
-    /// The next block; none at the end of the file.
+    /// Returns the next block, or `None` at the end of the file.
     fn next(&mut self) -> Result<Option<Block>, CopyError> {
         if self.left == 0 {
             return Ok(None);
@@ -260,7 +274,7 @@ impl Blocks {
         let length = u32::from_le_bytes(self.take()?);
         let records = u32::from_le_bytes(self.take()?);
         let checksum = u64::from_le_bytes(self.take()?);
-        // What is not there is not reserved either.
+        // A damaged length must not reserve memory.
         if u64::from(length) > self.left {
             return Err(damaged);
         }
@@ -275,12 +289,13 @@ impl Blocks {
     }
 }
 
-/// Takes in what the frame of a block says too, so that blocks cannot change places.
+/// Returns the checksum of a block. It includes the block's number and record count, so that blocks
+/// cannot be reordered.
 fn checksum_of(number: u64, records: u32, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, number.rotate_left(32) ^ u64::from(records))
 }
 
-/// Reads all records, and hands out all but the last one, block by block.
+/// Reads all records, and sends all but the last one, block by block.
 fn read_records(mut blocks: Blocks, to: &SyncSender<Vec<Record>>) -> Result<(), CopyError> {
     let (mut count, mut ended) = (0_u64, false);
     while let Some(block) = blocks.next()? {
@@ -297,7 +312,7 @@ fn read_records(mut blocks: Blocks, to: &SyncSender<Vec<Record>>) -> Result<(), 
             }
             count = count.saturating_add(1);
         }
-        // Whoever applies them ends after us.
+        // The receiver only ends after this thread, so sending does not fail.
         let _ = to.send(records);
     }
     if ended { Ok(()) } else { Err(CopyError::End) }
@@ -336,21 +351,22 @@ fn apply_records(snapshot: &mut Snapshot, blocks: &Receiver<Vec<Record>>) {
     }
 }
 
-fn write_file(path: &Path, copy: &Copy) -> io::Result<u64> {
-    // What a process of the same number has left; never written through, in case it is a link.
+fn write_file(path: &Path, content: &SnapshotFile) -> io::Result<u64> {
+    // A process with the same id may have left this file. It is removed rather than overwritten, in
+    // case it is a link.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // It holds prices and customers: for nobody else to read.
+    // The file contains prices and customers, so only its owner may read it.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut writer = Writer::begin(file)?;
-    let snapshot = &copy.snapshot;
-    let identity = ByteBuf::from(copy.identity.clone());
+    let snapshot = &content.snapshot;
+    let identity = ByteBuf::from(content.identity.clone());
     let head = Head {
         identity,
-        fingerprint: copy.fingerprint.clone(),
-        known_at: copy.known_at,
+        fingerprint: content.fingerprint.clone(),
+        known_at: content.known_at,
         version: snapshot.version(),
     };
     writer.value(&head)?;
@@ -399,12 +415,12 @@ impl Writer {
     fn end_record(&mut self) -> io::Result<()> {
         self.records = self.records.saturating_add(1);
         self.total = self.total.saturating_add(1);
-        if self.block.len() >= BLOCK { self.end_block() } else { Ok(()) }
+        if self.block.len() >= BLOCK_BYTES { self.end_block() } else { Ok(()) }
     }
 
     fn end_block(&mut self) -> io::Result<()> {
-        // A record is never near four gigabytes: the largest is an audience, of half a gigabyte if
-        // it has all possible accounts.
+        // A record never approaches 4 GiB: the largest is an audience, of 512 MiB with all possible
+        // accounts.
         let length = u32::try_from(self.block.len()).map_err(io::Error::other)?;
         let checksum = checksum_of(self.number, self.records, &self.block);
         self.file.write_all(&length.to_le_bytes())?;
@@ -418,7 +434,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the last record, and waits until all of it is on the disk.
+    /// Writes the last record and waits until the file is durable.
     fn finish(mut self) -> io::Result<u64> {
         self.value(&END)?;
         self.value(&self.total.clone())?;
@@ -436,19 +452,28 @@ mod tests {
 
     use super::*;
 
-    /// One fact of each kind, with every member set, and an audience.
-    fn some_of_everything() -> Vec<Change> {
-        let put = |kind: FactKind, key: &str, facts: serde_json::Value| Change::Put {
-            key: key.to_owned(),
-            fact: Fact::from_text(kind, &facts.to_string()).unwrap(),
-            version: 7,
-        };
+    fn put(kind: FactKind, key: &str, facts: serde_json::Value) -> Change {
+        let fact = Fact::from_text(kind, &facts.to_string()).unwrap();
+        Change::Put { key: key.to_owned(), fact, version: 7 }
+    }
+
+    /// Returns one fact of each kind, with all members set, and an audience.
+    fn one_fact_of_each_kind() -> Vec<Change> {
+        let mut changes = base_facts();
+        changes.extend(campaign_facts());
+        changes
+    }
+
+    fn base_facts() -> Vec<Change> {
         vec![
             put(
                 FactKind::Settings,
                 "",
-                json!({"localCurrencyCode": "NOK", "timeZone": "Europe/Oslo", "pricePolicy": "HIERARCHY",
-                    "priceHierarchy": ["CAMPAIGN", "ALL_CUSTOMERS"], "neverAboveListPrice": true}),
+                json!({
+                    "localCurrencyCode": "NOK", "timeZone": "Europe/Oslo",
+                    "pricePolicy": "HIERARCHY", "priceHierarchy": ["CAMPAIGN", "ALL_CUSTOMERS"],
+                    "neverAboveListPrice": true
+                }),
             ),
             put(
                 FactKind::Currency,
@@ -463,16 +488,29 @@ mod tests {
             put(
                 FactKind::Item,
                 "DESK",
-                json!({"listPrice": "400", "priceIncludesTax": true, "taxPercent": "25", "itemDiscountGroupCode": "WOOD",
-                    "blocked": true, "baseUnitOfMeasureCode": "PCS", "unitCost": "200.5", "variants": ["OAK"],
-                    "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]}),
+                json!({
+                    "listPrice": "400", "priceIncludesTax": true, "taxPercent": "25",
+                    "itemDiscountGroupCode": "WOOD", "blocked": true,
+                    "baseUnitOfMeasureCode": "PCS", "unitCost": "200.5", "variants": ["OAK"],
+                    "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]
+                }),
             ),
             put(
                 FactKind::Contact,
                 "ACME",
-                json!({"ordinal": 3, "type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR", "customer": {"number": "D1",
-                    "priceGroupCode": "A", "discountGroupCode": "B", "allowLineDiscount": true, "pricesIncludeTax": false}}),
+                json!({
+                    "ordinal": 3, "type": "PERSON", "companyNumber": "ACME", "currencyCode": "EUR",
+                    "customer": {
+                        "number": "D1", "priceGroupCode": "A", "discountGroupCode": "B",
+                        "allowLineDiscount": true, "pricesIncludeTax": false
+                    }
+                }),
             ),
+        ]
+    }
+
+    fn campaign_facts() -> Vec<Change> {
+        vec![
             put(
                 FactKind::Campaign,
                 "SPRING",
@@ -481,17 +519,24 @@ mod tests {
             put(
                 FactKind::PriceLine,
                 "0190b5c2-7d5e-7000-8000-000000000001",
-                json!({"source": {"type": "CAMPAIGN", "campaignNumber": "SPRING"}, "itemNumber": "DESK", "variantCode": "OAK",
-                    "unitOfMeasureCode": "SET", "currencyCode": "EUR", "minimumQuantity": "5", "startingDate": "2031-05-01",
-                    "endingDate": "2031-05-31", "unitPrice": "350.12345", "allowLineDiscount": true,
-                    "priceIncludesTax": false, "taxPercent": "15"}),
+                json!({
+                    "source": {"type": "CAMPAIGN", "campaignNumber": "SPRING"},
+                    "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET",
+                    "currencyCode": "EUR",
+                    "minimumQuantity": "5", "startingDate": "2031-05-01",
+                    "endingDate": "2031-05-31", "unitPrice": "350.12345",
+                    "allowLineDiscount": true, "priceIncludesTax": false, "taxPercent": "15"
+                }),
             ),
             put(
                 FactKind::DiscountLine,
                 "0190b5c2-7d5e-7000-8000-000000000002",
-                json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "itemDiscountGroupCode": null,
-                    "variantCode": null, "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0",
-                    "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"}),
+                json!({
+                    "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK",
+                    "itemDiscountGroupCode": null, "variantCode": null, "unitOfMeasureCode": null,
+                    "currencyCode": null, "minimumQuantity": "0", "startingDate": null,
+                    "endingDate": null, "lineDiscountPercent": "12.5"
+                }),
             ),
             Change::AudienceAdd {
                 campaign: "SPRING".to_owned(),
@@ -501,26 +546,27 @@ mod tests {
     }
 
     #[test]
-    fn another_form_has_another_number() {
+    fn format_change_needs_a_new_version() {
         let disk = DiskCopy::at(
             std::env::temp_dir().join(format!("kampanje-form-{}", std::process::id())),
         );
-        let snapshot = Arc::new(Snapshot::empty().advanced(7, some_of_everything()));
-        let copy = Copy {
+        let snapshot = Arc::new(Snapshot::empty().advanced(7, one_fact_of_each_kind()));
+        let content = SnapshotFile {
             identity: vec![1; 32],
             fingerprint: Some("mark".to_owned()),
             known_at: 1,
             snapshot,
         };
-        disk.write(&copy).unwrap();
+        disk.write(&content).unwrap();
         let bytes = fs::read(&disk.path).unwrap();
         let read = disk.read().unwrap().unwrap();
         fs::remove_file(&disk.path).unwrap();
-        assert_eq!(read.snapshot.content_hash(), copy.snapshot.content_hash());
+        assert_eq!(read.snapshot.content_hash(), content.snapshot.content_hash());
         assert_eq!(
             (FORMAT_VERSION, xxh3_64(&bytes)),
             (1, 998_673_673_591_138_455),
-            "what is written has changed: give FORM the next number, so that older copies are not misread, and put both here"
+            "the written form has changed: increase FORMAT_VERSION, so that older files are not \
+                misread, and update both numbers here"
         );
     }
 }

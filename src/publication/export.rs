@@ -1,4 +1,4 @@
-//! The whole book as changes, and its hash: what the copy on disk and the self-check are made of.
+//! The whole book as changes, and its hash. The snapshot file and the self-check use them.
 
 use roaring::RoaringBitmap;
 use serde::Serialize;
@@ -13,16 +13,16 @@ use crate::pricing::line::{Code, DiscountLine, PriceLine, Source};
 use crate::values::enums::ContactType;
 
 impl Snapshot {
-    /// Everything the book holds: applied to the empty book, it makes this one again. In no
-    /// particular order.
+    /// Returns the content of the book as changes, in no particular order. Applied to the empty
+    /// book, they produce this one.
     pub fn changes(&self) -> impl Iterator<Item = Change> + '_ {
         self.facts().chain(self.audience_changes())
     }
 
-    /// A hash of the content, whatever way the book came to it: the same for a book that was
-    /// advanced and one that was rebuilt.
+    /// Returns a hash of the content. It is the same for a book that was advanced and for one that
+    /// was rebuilt.
     ///
-    /// It walks and writes out the whole book: for self-checks, not for requests.
+    /// It serializes the whole book, so it is for self-checks, not for requests.
     #[must_use]
     pub fn content_hash(&self) -> u128 {
         let mut hash = ContentHash::of_version(self.version);
@@ -32,13 +32,13 @@ impl Snapshot {
         hash.sum()
     }
 
-    /// What counts of an item.
+    /// Returns the facts of an item.
     #[must_use]
     pub fn item(&self, number: &str) -> Option<ItemFact> {
         self.find_item(number).map(|found| self.item_fact(found.item))
     }
 
-    /// All facts, without the audiences.
+    /// Returns all facts, without the audiences.
     pub(super) fn facts(&self) -> impl Iterator<Item = Change> + '_ {
         let settings = self.settings.iter().map(|settings| Change::Put {
             key: String::new(),
@@ -58,7 +58,7 @@ impl Snapshot {
             .chain(self.item_changes())
     }
 
-    /// The audiences by campaign, as sets of ordinals.
+    /// Returns the audiences by campaign, as sets of ordinals.
     pub(super) fn audience_sets(&self) -> impl Iterator<Item = (&str, &RoaringBitmap)> {
         self.campaigns.iter().filter(|(_, campaign)| !campaign.audience.is_empty()).filter_map(
             |(index, campaign)| Some((self.campaign_names.text(index)?, &*campaign.audience)),
@@ -257,9 +257,9 @@ impl Snapshot {
     }
 }
 
-/// The hash of a book, taken change by change: the sum of the hashes of all facts and all audience
-/// members, so that their order does not matter. It finds defects, not forgers, so it is a fast
-/// one.
+/// The hash of a book, computed change by change. It is the sum of the hashes of all facts and
+/// audience members, so their order does not matter. It detects defects, not attacks, so a fast
+/// hash suffices.
 #[derive(Debug)]
 pub(super) struct ContentHash {
     sum: u128,
@@ -267,12 +267,12 @@ pub(super) struct ContentHash {
 }
 
 impl ContentHash {
-    /// Of a book at this version that holds nothing yet.
+    /// Creates the hash of an empty book at this version.
     pub(super) fn of_version(version: i64) -> Self {
         Self { sum: u128::from(version.unsigned_abs()), buffer: Vec::new() }
     }
 
-    /// Adds what a change brings; one that takes away is passed over, as a whole book has none.
+    /// Adds the fact or members of a change. Removals are ignored, because a whole book has none.
     pub(super) fn add(&mut self, change: &Change) {
         match change {
             Change::Put { key, fact, version } => {
@@ -290,12 +290,12 @@ impl ContentHash {
     fn add_one(&mut self, value: &impl Serialize) {
         self.buffer.clear();
         if let Err(error) = rmp_serde::encode::write(&mut self.buffer, value) {
-            tracing::error!(%error, "a fact cannot be written out");
+            tracing::error!(%error, "a fact cannot be serialized");
         }
         self.sum = self.sum.wrapping_add(xxh3_128(&self.buffer));
     }
 
-    /// The hash of all that was added.
+    /// Returns the hash of everything that was added.
     pub(super) const fn sum(&self) -> u128 {
         self.sum
     }

@@ -1,9 +1,9 @@
-//! The facts that count for prices, as they stand in the price book's rows, and the changes from
-//! one version to the next.
+//! The facts of the price book, as they are stored in its rows, and the changes from one version to
+//! the next.
 //!
-//! A row is `book_entries(kind, key, facts, from_version, to_version)`; `facts` is one of the
-//! structs below as JSON, camelCase, decimals as strings. All keys are the upper-cased business
-//! keys, those of lines their UUID as text. Audiences lie beside the facts, as rows of their own.
+//! A row is `book_entries(kind, key, facts, from_version, to_version)`. `facts` is one of the
+//! structs below as JSON, in camelCase and with decimals as strings. Keys are the upper-cased
+//! business keys, and those of lines their UUIDs. Audiences have rows of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,30 +16,30 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::pricing::exact::{Amount, Percent, Positive, Rate};
 use crate::values::enums::{ContactType, PricePolicy, SourceType};
 
-/// The kind of a fact; together with the key it names one fact.
+/// The kind of a fact. Kind and key together identify a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FactKind {
-    /// The company's settings; the key is empty.
+    /// The company's settings. The key is empty.
     Settings,
-    /// A currency's rounding; the key is its code.
+    /// The rounding of a currency. The key is the currency code.
     Currency,
-    /// An exchange rate; the key is currency code and starting date, as in `USD|2031-01-01`.
+    /// An exchange rate. The key is currency code and starting date, such as `USD|2031-01-01`.
     ExchangeRate,
-    /// An item; the key is its number.
+    /// An item. The key is its number.
     Item,
-    /// A contact; the key is its number.
+    /// A contact. The key is its number.
     Contact,
-    /// A campaign that is published; the key is its number.
+    /// A published campaign. The key is its number.
     Campaign,
-    /// A price line; the key is its id.
+    /// A price line. The key is its id.
     PriceLine,
-    /// A discount line; the key is its id.
+    /// A discount line. The key is its id.
     DiscountLine,
 }
 
 impl FactKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Settings,
         Self::Currency,
@@ -51,7 +51,7 @@ impl FactKind {
         Self::DiscountLine,
     ];
 
-    /// The text in the column `kind`.
+    /// Returns the text of the column `kind`.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl fmt::Display for FactKind {
     }
 }
 
-/// A row's `kind` is none of those of this build.
+/// Error: a row's `kind` is unknown to this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no kind of fact is called {0}")]
 pub struct UnknownKind(pub String);
@@ -89,13 +89,13 @@ impl FromStr for FactKind {
     }
 }
 
-/// One thing that counts for prices. Without a tag in JSON: the row's `kind` says which it is.
+/// A fact of the price book. The JSON has no tag, because the row has the `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Fact {
     /// The company's settings.
     Settings(SettingsFact),
-    /// A currency's rounding.
+    /// The rounding of a currency.
     Currency(CurrencyFact),
     /// An exchange rate.
     ExchangeRate(ExchangeRateFact),
@@ -112,7 +112,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// The kind of the fact.
+    /// Returns the kind of the fact.
     #[must_use]
     pub const fn kind(&self) -> FactKind {
         match self {
@@ -127,19 +127,19 @@ impl Fact {
         }
     }
 
-    /// Reads the column `facts` of a row of this kind.
+    /// Parses the column `facts` of a row of this kind.
     ///
     /// # Errors
-    /// When the text is not the JSON of a fact of the kind: a member is missing, or a decimal is
-    /// out of its bounds.
+    /// If the text is not the JSON of such a fact: a member is missing, or a decimal is out of
+    /// bounds.
     pub fn from_text(kind: FactKind, facts: &str) -> serde_json::Result<Self> {
         Self::read(kind, &mut serde_json::Deserializer::from_str(facts))
     }
 
-    /// Reads a fact of this kind from whatever form it has.
+    /// Deserializes a fact of this kind from any format.
     ///
     /// # Errors
-    /// When what is read is not a fact of the kind.
+    /// If the input is not a fact of the kind.
     pub fn read<'de, D: Deserializer<'de>>(kind: FactKind, from: D) -> Result<Self, D::Error> {
         Ok(match kind {
             FactKind::Settings => Self::Settings(Deserialize::deserialize(from)?),
@@ -153,89 +153,89 @@ impl Fact {
         })
     }
 
-    /// The column `facts`.
+    /// Returns the content of the column `facts`.
     ///
     /// # Errors
-    /// Never for these types; the signature is serde's.
+    /// Never for these types; serde's signature requires a result.
     pub fn to_json(&self) -> serde_json::Result<serde_json::Value> {
         serde_json::to_value(self)
     }
 }
 
-/// The company's settings, as far as prices depend on them.
+/// The company's settings that determine prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SettingsFact {
     /// The local currency.
     pub local_currency_code: String,
-    /// The IANA name of the company's time zone, which decides what today is.
+    /// The IANA name of the company's time zone, which determines the current date.
     pub time_zone: String,
-    /// Which sources compete.
-    #[serde(default = "lowest_net", deserialize_with = "word")]
+    /// The policy by which sources compete.
+    #[serde(default = "lowest_net", deserialize_with = "enum_text")]
     pub price_policy: PricePolicy,
-    /// All five sources, best first; for the policy `HIERARCHY`.
-    #[serde(default, deserialize_with = "words")]
+    /// All five sources, the preferred one first. Used by the policy `HIERARCHY`.
+    #[serde(default, deserialize_with = "enum_texts")]
     pub price_hierarchy: Vec<SourceType>,
-    /// Whether the list price caps the result.
+    /// If set, the list price caps the result.
     #[serde(default)]
     pub never_above_list_price: bool,
 }
 
-/// How a currency is rounded.
+/// The rounding of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrencyFact {
-    /// The step of unit prices; 0.00001 for currencies without an entry.
+    /// The rounding step of unit prices. Currencies without an entry have 0.00001.
     pub unit_amount_precision: Positive,
-    /// The step of amounts; 0.01 for currencies without an entry.
+    /// The rounding step of amounts. Currencies without an entry have 0.01.
     pub amount_precision: Positive,
 }
 
-/// An exchange rate from a date on.
+/// An exchange rate that starts at a date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExchangeRateFact {
     /// The foreign currency.
     pub currency_code: String,
-    /// The first day of the rate; it holds until a newer one begins.
+    /// The first day of the rate, which applies until a newer one starts.
     pub starting_date: NaiveDate,
-    /// Foreign units for one local unit.
+    /// The foreign units for one local unit.
     pub rate: Rate,
 }
 
 impl ExchangeRateFact {
-    /// The key under which the fact stands.
+    /// Returns the key of the fact.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}|{}", self.currency_code, self.starting_date)
     }
 }
 
-/// An item, as far as its price depends on it.
+/// The properties of an item that determine its price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFact {
-    /// In local currency, per base unit.
+    /// The list price in local currency for one base unit.
     pub list_price: Option<Amount>,
-    /// Whether the list price includes tax.
+    /// If set, the list price includes tax.
     #[serde(default)]
     pub price_includes_tax: bool,
     /// The item's tax rate.
     pub tax_percent: Percent,
-    /// The group for discount lines.
+    /// The item discount group, for discount lines.
     pub item_discount_group_code: Option<String>,
-    /// Whether the item is not sold.
+    /// If set, the item is not sold.
     #[serde(default)]
     pub blocked: bool,
     /// The unit of the list price and of lines without a unit.
     pub base_unit_of_measure_code: String,
-    /// The further units; the base unit may stand among them.
+    /// The other units of measure. The base unit may be among them.
     #[serde(default)]
     pub units_of_measure: Vec<UnitFact>,
     /// The codes of the variants.
     #[serde(default)]
     pub variants: Vec<String>,
-    /// What one base unit costs, in local currency.
+    /// The cost of one base unit, in local currency.
     pub unit_cost: Option<Amount>,
 }
 
@@ -245,40 +245,40 @@ pub struct ItemFact {
 pub struct UnitFact {
     /// The unit's code.
     pub code: String,
-    /// Base units in one such unit.
+    /// The number of base units in one such unit.
     pub quantity_per_unit: Positive,
 }
 
-/// A contact, as far as its prices depend on it.
+/// The properties of a contact that determine its prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactFact {
-    /// The number by which audiences hold the contact; never given to another.
+    /// The number of the contact in audiences. It is never reused.
     pub ordinal: u32,
     /// Company or person.
-    #[serde(rename = "type", deserialize_with = "word")]
+    #[serde(rename = "type", deserialize_with = "enum_text")]
     pub contact_type: ContactType,
     /// The company of a person.
     pub company_number: Option<String>,
-    /// The currency the contact is quoted in; none: local.
+    /// The currency of the contact's quotes. Without it, local currency applies.
     pub currency_code: Option<String>,
     /// The customer of a company.
     pub customer: Option<CustomerFact>,
 }
 
-/// What makes a company a customer.
+/// The terms of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomerFact {
-    /// The customer's number; one company has it.
+    /// The customer number, which only one company has.
     pub number: String,
-    /// The group for prices.
+    /// The customer price group.
     pub price_group_code: Option<String>,
-    /// The group for discounts.
+    /// The customer discount group.
     pub discount_group_code: Option<String>,
-    /// Whether line discounts come on top of the list price.
+    /// If set, line discounts can be granted on the list price.
     pub allow_line_discount: bool,
-    /// Whether prices are quoted with tax unless the request says otherwise.
+    /// If set, prices include tax unless the request says otherwise.
     pub prices_include_tax: bool,
 }
 
@@ -288,35 +288,35 @@ pub struct CustomerFact {
 pub struct CampaignFact {
     /// The first day.
     pub starting_date: NaiveDate,
-    /// The last day; none: open.
+    /// The last day, or none if the campaign is open-ended.
     pub ending_date: Option<NaiveDate>,
 }
 
-/// Who grants a line.
+/// The grantor of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum SourceFact {
     /// A campaign.
     Campaign {
-        /// Which.
+        /// The campaign's number.
         campaign_number: String,
     },
     /// An account.
     Contact {
-        /// The account, or a person whose account it is.
+        /// The number of the account, or of a person that belongs to it.
         contact_number: String,
     },
     /// A price group.
     CustomerPriceGroup {
-        /// Which.
+        /// The group's code.
         code: String,
     },
     /// A discount group.
     CustomerDiscountGroup {
-        /// Which.
+        /// The group's code.
         code: String,
     },
-    /// Everybody.
+    /// All customers.
     AllCustomers,
 }
 
@@ -324,29 +324,30 @@ pub enum SourceFact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceLineFact {
-    /// Who grants it.
+    /// The grantor of the line.
     pub source: SourceFact,
     /// The item.
     pub item_number: String,
-    /// Only this variant.
+    /// The variant, if the line is limited to one.
     pub variant_code: Option<String>,
-    /// Only this unit; none: per base unit, in every unit.
+    /// The unit of measure, if the line is limited to one. Otherwise the price is for one base
+    /// unit.
     pub unit_of_measure_code: Option<String>,
-    /// Only this currency; none, or the local one: in every currency.
+    /// The currency, if the line is limited to one. The local currency means the same as none.
     pub currency_code: Option<String>,
-    /// From this quantity on.
+    /// The minimum quantity.
     pub minimum_quantity: Amount,
-    /// The first day; none for campaign lines.
+    /// The first day. None for campaign lines.
     pub starting_date: Option<NaiveDate>,
-    /// The last day; none for campaign lines.
+    /// The last day. None for campaign lines.
     pub ending_date: Option<NaiveDate>,
-    /// The price.
+    /// The unit price.
     pub unit_price: Amount,
-    /// Whether a line discount may come on top.
+    /// If set, a line discount can be granted on this price.
     pub allow_line_discount: bool,
-    /// Whether the price includes tax.
+    /// If set, the price includes tax.
     pub price_includes_tax: bool,
-    /// The line's own tax rate; none: the item's.
+    /// The line's own tax rate. Without it, the item's rate applies.
     pub tax_percent: Option<Percent>,
 }
 
@@ -354,69 +355,70 @@ pub struct PriceLineFact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscountLineFact {
-    /// Who grants it.
+    /// The grantor of the line.
     pub source: SourceFact,
     /// The item.
     pub item_number: Option<String>,
     /// The item discount group.
     pub item_discount_group_code: Option<String>,
-    /// Only this variant.
+    /// The variant, if the line is limited to one.
     pub variant_code: Option<String>,
-    /// Only this unit.
+    /// The unit of measure, if the line is limited to one.
     pub unit_of_measure_code: Option<String>,
-    /// Only this currency; none, or the local one: in every currency.
+    /// The currency, if the line is limited to one. The local currency means the same as none.
     pub currency_code: Option<String>,
-    /// From this quantity on.
+    /// The minimum quantity.
     pub minimum_quantity: Amount,
-    /// The first day; none for campaign lines.
+    /// The first day. None for campaign lines.
     pub starting_date: Option<NaiveDate>,
-    /// The last day; none for campaign lines.
+    /// The last day. None for campaign lines.
     pub ending_date: Option<NaiveDate>,
-    /// The discount.
+    /// The discount in percent.
     pub line_discount_percent: Percent,
 }
 
-/// The policy of a company that has chosen none.
+/// Returns the policy of a company that has chosen none.
 const fn lowest_net() -> PricePolicy {
     PricePolicy::LowestNet
 }
 
-/// Reads one of the fixed words.
-fn word<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+/// Deserializes a text of an enum.
+fn enum_text<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-/// Reads a list of the fixed words; null is no word.
-fn words<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+/// Deserializes a list of texts of an enum. Null is the empty list.
+fn enum_texts<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     let texts = Option::<Vec<String>>::deserialize(deserializer)?.unwrap_or_default();
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
-/// One step from one version of the price book towards the next. The order of changes to different
-/// keys does not matter.
+/// A change from one version of the price book to the next. The order of changes to different keys
+/// does not matter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// A fact begins to count, or takes the place of the one with the same kind and key.
+    /// A fact comes into force, or replaces the one with the same kind and key.
     Put {
         /// The key within the fact's kind.
         key: String,
-        /// What counts from now on.
+        /// The new fact.
         fact: Fact,
-        /// The version that brings it: the row's `from_version`.
+        /// The version of the change, which is the row's `from_version`.
         version: i64,
     },
-    /// A fact ceases to count.
+    /// A fact ceases to be in force.
     Remove {
         /// The kind of the fact.
         kind: FactKind,
         /// The key within the kind.
         key: String,
     },
-    /// Accounts join a campaign's audience. All at once, because audiences come by the million.
+    /// Accounts join a campaign's audience. They are in one set, because audiences can have a
+    /// million accounts.
     AudienceAdd {
         /// The campaign's number.
         campaign: String,

@@ -1,4 +1,4 @@
-//! The publications over HTTP: the history of the price book.
+//! The history of the price book over HTTP.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -22,7 +22,7 @@ use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
 
-/// Adds the operations.
+/// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.schema::<PublicationPage>();
     routes.schema::<PublicationChangePage>();
@@ -43,7 +43,8 @@ pub fn mount(routes: &mut Routes) {
     routes.add(__path_get_publication, get_publication);
     let version =
         parameter(ParameterIn::Path, Required::True, "version", "The version.", whole_number(1));
-    let changes = listing("list_publication_changes", "List what a publication changed", &CHANGES);
+    let changes =
+        listing("list_publication_changes", "List the changes of a publication", &CHANGES);
     let changes = list_operation(
         changes.parameter(version),
         &CHANGES,
@@ -63,30 +64,30 @@ pub fn mount(routes: &mut Routes) {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Publication)]
 pub struct PublicationView {
-    /// The version: one more than the one before it.
+    /// The version, which is one more than the previous one.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: i64,
-    /// What it does.
+    /// The kind of the publication.
     pub kind: PublicationKind,
-    /// The campaign; null for base data.
+    /// The campaign's number. Null for base data.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: Option<String>,
-    /// Who made it.
+    /// The caller that made the publication.
     #[schema(max_length = 100, example = "local")]
     pub author: String,
-    /// When.
+    /// The time of the publication.
     #[schema(example = "2031-05-01T08:30:00Z")]
     pub published_at: DateTime<Utc>,
-    /// Facts and accounts that came.
+    /// The number of facts and accounts that were added.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
     pub added: i64,
-    /// Facts that took the place of others.
+    /// The number of facts that replaced others.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub changed: i64,
-    /// Facts and accounts that went.
+    /// The number of facts and accounts that were removed.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub removed: i64,
-    /// A hash of all that came and went, whatever the order.
+    /// A hash of everything that was added and removed, independent of its order.
     #[schema(max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
     pub content_hash: String,
 }
@@ -126,10 +127,10 @@ pub struct PublicationPage {
     /// The publications.
     #[schema(max_items = 1000)]
     value: Vec<PublicationView>,
-    /// Where the next page is; absent on the last. Opaque.
+    /// The link to the next page, which is opaque. Absent on the last page.
     #[schema(max_length = 16384, example = "/v1/publications?cursor=eyJrIjpbIjQxOCJdfQ.c2ln")]
     next_link: Option<String>,
-    /// How many the filter leaves; only with `count=true`.
+    /// The number of rows that match the filter. Only present with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
     count: Option<i64>,
 }
@@ -146,7 +147,7 @@ const PUBLICATIONS: ListSpec = ListSpec {
     tie: "version",
 };
 
-/// `GET` on the publications.
+/// Handles `GET /v1/publications`.
 async fn list_publications(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -179,7 +180,7 @@ async fn list_publications(
     ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }
 
-/// The version that a path names.
+/// Parses the version in the path.
 fn version(request: &HttpRequest) -> Result<i64, Problem> {
     let text = request.match_info().get("version").unwrap_or_default();
     text.parse().map_err(|_| Problem::not_found("publication", text))
@@ -200,13 +201,18 @@ async fn find(
 
 /// Get a publication
 ///
-/// It never changes.
+/// A publication never changes.
 #[utoipa::path(
     get,
     path = "/v1/publications/{version}",
     operation_id = "get_publication",
     tag = "Activation",
-    params(("version" = i64, Path, description = "The version.", minimum = 1, maximum = 9_007_199_254_740_991_i64)),
+    params((
+        "version" = i64, Path,
+        description = "The version.",
+        minimum = 1,
+        maximum = 9_007_199_254_740_991_i64
+    )),
     responses(
         (status = 200, description = "The publication.", body = PublicationView),
         (status = 304, description = "The caller has the current representation."),
@@ -225,7 +231,7 @@ async fn get_publication(
 }
 
 diesel::table! {
-    /// What a publication changed, as one list: the view `publication_changes`.
+    /// The view `publication_changes`: everything that a publication changed, as one list.
     publication_changes (version, id) {
         version -> Int8,
         id -> Text,
@@ -237,29 +243,37 @@ diesel::table! {
     }
 }
 
-/// One thing that a publication changed.
+/// A change that a publication made.
 #[derive(Debug, Queryable, Selectable, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = publication_changes, check_for_backend(Pg))]
 pub struct PublicationChange {
-    /// Tells it from the others of the publication: kind and key.
+    /// The id of the change within the publication: kind and key.
     #[schema(max_length = 120, example = "PRICE_LINE:0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: String,
     /// `ADDED`, `CHANGED` or `REMOVED`.
     #[schema(max_length = 10, example = "ADDED")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the audience), `ITEM`,
-    /// `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
+    /// The kind of the changed record: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN`, `ACCOUNT` (of the
+    /// audience), `ITEM`, `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
-    /// Which one: the line's id, the number or code.
+    /// The key of the changed record: the line's id, the number or the code.
     #[schema(max_length = 100, example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub key: String,
-    /// What counted before; null when it is new.
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "60"}))]
+    /// The facts that were in force before. Null if the record is new.
+    #[schema(
+        value_type = Option<Object>,
+        additional_properties,
+        example = json!({"unitPrice": "60"})
+    )]
     pub before: Option<Value>,
-    /// What counts from this version on; null when it is gone.
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"unitPrice": "57"}))]
+    /// The facts that are in force from this version on. Null if the record was removed.
+    #[schema(
+        value_type = Option<Object>,
+        additional_properties,
+        example = json!({"unitPrice": "57"})
+    )]
     pub after: Option<Value>,
 }
 
@@ -271,13 +285,13 @@ pub struct PublicationChangePage {
     /// The changes.
     #[schema(max_items = 1000)]
     value: Vec<PublicationChange>,
-    /// Where the next page is; absent on the last. Opaque.
+    /// The link to the next page, which is opaque. Absent on the last page.
     #[schema(
         max_length = 16384,
         example = "/v1/publications/418/changes?cursor=eyJrIjpbIklURU0iXX0.c2ln"
     )]
     next_link: Option<String>,
-    /// How many the filter leaves; only with `count=true`.
+    /// The number of rows that match the filter. Only present with `count=true`.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
     count: Option<i64>,
 }
@@ -298,7 +312,7 @@ const CHANGES: ListSpec = ListSpec {
     tie: "id",
 };
 
-/// `GET` on the changes of a publication.
+/// Handles `GET /v1/publications/{version}/changes`.
 async fn list_publication_changes(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -313,7 +327,7 @@ async fn list_publication_changes(
         calendar.today(),
     )?;
     let version = version(&request)?;
-    // A publication may have changed a million accounts.
+    // A publication can change a million accounts.
     let mut conn = database.report().await?;
     find(&mut conn, version).await?;
     let of_version = publication_changes::version.eq(version);

@@ -1,8 +1,7 @@
-//! Dense numbers for business keys: everything behind the edge of the snapshot works with the
-//! numbers.
+//! String interning: dense numbers for business keys, which the snapshot uses inside.
 //!
-//! A key keeps its number as long as snapshots are advanced, whether or not anything still bears
-//! it; a rebuild numbers anew. *Invariant:* so the numbers never leave the snapshot.
+//! A key keeps its number while snapshots are advanced, even if it is no longer in use. A rebuilt
+//! snapshot has other numbers. *Invariant:* the numbers never leave the snapshot.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock};
@@ -12,25 +11,26 @@ use smol_str::SmolStr;
 
 use super::cow_vec::CowVec;
 
-/// Parts of the table that are copied on their own: a million keys make parts of four thousand.
+/// The number of shards of the table, which are copied separately. A million keys make shards of
+/// four thousand.
 const SHARDS: usize = 256;
 
 /// A numbering of keys.
 #[derive(Debug, Clone)]
 pub struct Interner {
     hasher: DefaultHashBuilder,
-    /// The numbers, by the hash of their keys; the keys themselves lie in `texts` only.
+    /// The numbers, by the hash of their keys. The keys are only stored in `texts`.
     shards: Vec<Arc<HashTable<u32>>>,
-    /// Keys of up to 23 bytes lie in place: nearly all of them.
+    /// The keys. Keys of up to 23 bytes, which is nearly all, are stored inline.
     texts: CowVec<Option<SmolStr>>,
     next: u32,
-    /// The numbers in the order of their keys, once somebody has asked. Shared until a key is
-    /// added: most steps add none.
+    /// The numbers in the order of their keys, once requested. Shared until a key is added, which
+    /// few versions do.
     order: Arc<OnceLock<Arc<[u32]>>>,
 }
 
 impl Interner {
-    /// No keys; the first number is `first`.
+    /// Creates an interner without keys. The first number is `first`.
     #[must_use]
     pub fn starting_at(first: u32) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Interner {
         }
     }
 
-    /// The number of a key.
+    /// Returns the number of a key, if it has one.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(text);
@@ -52,13 +52,13 @@ impl Interner {
             .copied()
     }
 
-    /// The key with the number.
+    /// Returns the key with the number.
     #[must_use]
     pub fn text(&self, index: u32) -> Option<&str> {
         self.texts.get(index)?.as_deref()
     }
 
-    /// All numbers in the order of their keys. The first to ask waits until they are sorted, about
+    /// Returns all numbers in the order of their keys. The first call sorts them, which takes about
     /// a second for a million keys.
     #[must_use]
     pub fn in_order(&self) -> Arc<[u32]> {
@@ -71,8 +71,8 @@ impl Interner {
         Arc::clone(self.order.get_or_init(sort))
     }
 
-    /// The number of a key, a new one if need be. Four thousand million keys are more than any book
-    /// has.
+    /// Returns the number of a key, which is added if it is new. Numbers are 32 bits wide, which no
+    /// book exceeds.
     pub fn number(&mut self, text: &str) -> u32 {
         if let Some(index) = self.find(text) {
             return index;
@@ -81,7 +81,7 @@ impl Interner {
         self.next = self.next.saturating_add(1);
         match Arc::get_mut(&mut self.order) {
             Some(order) => drop(order.take()),
-            // An older snapshot shares it, and may sort its own keys yet.
+            // An older snapshot shares the cell and can still sort its own keys.
             None => self.order = Arc::default(),
         }
         if let Some(place) = self.texts.get_mut(index) {
@@ -99,8 +99,8 @@ impl Interner {
     }
 }
 
-/// The part of the table; the table itself uses the top and the bottom bits of the hash, so the
-/// ones between are taken.
+/// Returns the shard of a hash. The table uses the highest and lowest bits of the hash, so the
+/// shard is taken from the bits in between.
 fn shard_of(hash: u64) -> usize {
     usize::try_from((hash >> 32) % 256).unwrap_or_default()
 }

@@ -1,9 +1,8 @@
-//! What the book said of one item and one account, version by version: its past without the rest of
-//! it.
+//! The history of the price book for one item and one account.
 //!
-//! Only rows that can matter are read, of all versions from one to another. Their changes, applied
-//! one after the other to the empty book, make a small snapshot of each version in which something
-//! of them changed; the resolver does not know the difference.
+//! It reads only rows that can affect them, of all versions of a range. Their changes, applied to
+//! the empty book one after the other, produce a small snapshot of each version that changed any of
+//! them. The resolver uses it like any other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,30 +17,31 @@ use super::reader::{ReadError, read};
 use super::snapshot::Snapshot;
 use crate::platform::db::schema::publications;
 
-/// Which part of the book is meant.
+/// The item, account and currency of a history.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryScope<'a> {
     /// The item.
     pub item_number: &'a str,
-    /// The contact that asks; none: only what is offered to everybody.
+    /// The contact. Without one, only lines for all customers are read.
     pub contact_number: Option<&'a str>,
-    /// The currency that is asked for; none: whichever the contact, its account and the company
-    /// have.
+    /// The requested currency. Without one, the currencies of the contact, its account and the
+    /// company are read.
     pub currency_code: Option<&'a str>,
 }
 
-/// The part as it was from a version on.
+/// The history's part of the book from a version on.
 #[derive(Debug)]
 pub struct HistoryStep {
     /// The version.
     pub version: i64,
-    /// When it came into force; none for the first step, which has been in force before.
+    /// The time at which the version came into force. `None` for the first step, which was in force
+    /// before.
     pub since: Option<DateTime<Utc>>,
     changes: Vec<Change>,
 }
 
 impl HistoryStep {
-    /// The part in this version, made of the part in the version of the step before; of the empty
+    /// Returns the snapshot of this version. `before` is that of the previous step, or the empty
     /// book for the first step.
     #[must_use]
     pub fn after(&self, before: &Snapshot) -> Snapshot {
@@ -49,37 +49,37 @@ impl HistoryStep {
     }
 }
 
-/// The part after all steps, at once.
+/// Returns the snapshot after all steps.
 #[must_use]
 pub fn after_all(steps: &[HistoryStep]) -> Snapshot {
     let version = steps.last().map_or(0, |step| step.version);
     Snapshot::empty().advanced(version, steps.iter().flat_map(|step| step.changes.iter().cloned()))
 }
 
-/// The version that was in force at an instant; 0 before the first.
+/// Returns the version that was in force at a time, or 0 before the first version.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn version_at(conn: &mut AsyncPgConnection, instant: DateTime<Utc>) -> QueryResult<i64> {
     let published = publications::table.filter(publications::published_at.le(instant));
     let newest = published.order((publications::published_at.desc(), publications::version.desc()));
     newest.select(publications::version).first(conn).await.optional().map(Option::unwrap_or_default)
 }
 
-/// The steps of a part: first the version `from`, then each later one up to `to` in which something
-/// of the part changed.
+/// Returns the steps of a history: the version `from`, then each later version up to `to` that
+/// changed a relevant row.
 ///
 /// # Errors
-/// When the database fails, or a row is not of this build's making.
+/// If the database fails, or a row is not readable by this build.
 pub async fn steps(
     conn: &mut AsyncPgConnection,
-    part: HistoryScope<'_>,
+    scope: HistoryScope<'_>,
     from: i64,
     to: i64,
 ) -> Result<Vec<HistoryStep>, ReadError> {
-    let mut reading = HistoryReader { conn, from, to, changes: BTreeMap::new() };
-    reading.read(part).await?;
-    let HistoryReader { conn, changes, .. } = reading;
+    let mut reader = HistoryReader { conn, from, to, changes: BTreeMap::new() };
+    reader.read(scope).await?;
+    let HistoryReader { conn, changes, .. } = reader;
     let versions: Vec<i64> = changes.keys().copied().collect();
     let instants = publications::table.filter(publications::version.eq_any(&versions));
     let instants: HashMap<i64, DateTime<Utc>> = instants
@@ -91,27 +91,26 @@ pub async fn steps(
     let mut since = None;
     let step = |(version, changes): (i64, Changes)| {
         if version > from {
-            // Versions follow each other even where a clock was set back.
+            // Versions stay in order even if a clock was set back.
             since = since.max(instants.get(&version).copied());
         }
         HistoryStep {
             version,
             since,
-            changes: changes.went.into_iter().chain(changes.came).collect(),
+            changes: changes.removed.into_iter().chain(changes.added).collect(),
         }
     };
     Ok(changes.into_iter().map(step).collect())
 }
 
-/// What goes and what comes with a version. What goes is said first, since a successor has its
-/// predecessor's key.
+/// The changes of a version. Removals come first, because a successor has its predecessor's key.
 #[derive(Debug, Default)]
 struct Changes {
-    went: Vec<Change>,
-    came: Vec<Change>,
+    removed: Vec<Change>,
+    added: Vec<Change>,
 }
 
-/// Steps on their way out of the database.
+/// Reads the rows of a history.
 struct HistoryReader<'c> {
     conn: &'c mut AsyncPgConnection,
     from: i64,
@@ -133,61 +132,66 @@ struct Row {
     to_version: Option<i64>,
 }
 
-/// Rows that were in force in one of the versions from `$1` to `$2`.
+/// Selects rows that were in force in one of the versions from `$1` to `$2`.
 const ROWS: &str =
     "SELECT kind, key, facts::text, from_version, to_version FROM book_entries AS entry
     WHERE from_version <= $2 AND (to_version IS NULL OR to_version > $1) AND ";
 
-/// The rows of a kind (`$3`) with one of the keys (`$4`).
+/// Restricts rows to a kind (`$3`) and to keys (`$4`).
 const BY_KEY: &str = "kind = $3 AND key = ANY($4)";
 
-/// The exchange rates of a currency (`$3`); `}` comes after the `|` behind the currency's code.
+/// Restricts rows to the exchange rates of a currency (`$3`). The key has `|` after the currency
+/// code, and `}` is the next character.
 const RATES: &str = "kind = 'EXCHANGE_RATE' AND key > $3 || '|' AND key < $3 || '}'";
 
-/// Lines that are granted to one of the accounts (`$3`), or to more than one: a line for a contact
-/// counts for the company that the contact belongs to. That is asked of the line's own contact;
-/// with EXISTS the planner would rather read all contacts there are.
+/// Restricts rows to lines that are granted to one of the accounts (`$3`), or to several accounts.
+/// A line for a contact counts for the contact's company, which is looked up by the line's contact.
+/// With EXISTS the planner would read all contacts.
 const GRANTED: &str = "kind IN ('PRICE_LINE', 'DISCOUNT_LINE')
-    AND (facts -> 'source' ->> 'type' <> 'CONTACT' OR facts -> 'source' ->> 'contactNumber' = ANY($3)
-        OR (SELECT bool_or(person.facts ->> 'companyNumber' = ANY($3)) FROM book_entries AS person
-            WHERE person.kind = 'CONTACT' AND person.key = entry.facts -> 'source' ->> 'contactNumber'))";
+    AND (facts -> 'source' ->> 'type' <> 'CONTACT'
+        OR facts -> 'source' ->> 'contactNumber' = ANY($3)
+        OR (SELECT bool_or(person.facts ->> 'companyNumber' = ANY($3))
+            FROM book_entries AS person
+            WHERE person.kind = 'CONTACT'
+                AND person.key = entry.facts -> 'source' ->> 'contactNumber'))";
 
-/// Of these the lines of an item (`$4`).
+/// Restricts these lines to those of an item (`$4`).
 const OF_ITEM: &str = " AND facts ->> 'itemNumber' = $4";
 
-/// Of these the lines of item discount groups (`$4`), and those for all items.
+/// Restricts these lines to those of item discount groups (`$4`) and for all items.
 const OF_GROUPS: &str = " AND facts ->> 'itemNumber' IS NULL
     AND (facts ->> 'itemDiscountGroupCode' IS NULL OR facts ->> 'itemDiscountGroupCode' = ANY($4))";
 
 impl HistoryReader<'_> {
-    async fn read(&mut self, part: HistoryScope<'_>) -> Result<(), ReadError> {
-        // There is a first step even if it brings nothing.
+    async fn read(&mut self, scope: HistoryScope<'_>) -> Result<(), ReadError> {
+        // The first step exists even if it has no changes.
         self.changes.entry(self.from).or_default();
         let mut currencies: BTreeSet<String> =
-            part.currency_code.map(str::to_owned).into_iter().collect();
-        for fact in self.keyed(FactKind::Settings, vec![String::new()]).await? {
+            scope.currency_code.map(str::to_owned).into_iter().collect();
+        for fact in self.read_by_key(FactKind::Settings, vec![String::new()]).await? {
             if let Fact::Settings(settings) = fact {
                 currencies
-                    .extend(part.currency_code.is_none().then_some(settings.local_currency_code));
+                    .extend(scope.currency_code.is_none().then_some(settings.local_currency_code));
             }
         }
         let mut groups = BTreeSet::new();
-        for fact in self.keyed(FactKind::Item, vec![part.item_number.to_owned()]).await? {
+        for fact in self.read_by_key(FactKind::Item, vec![scope.item_number.to_owned()]).await? {
             if let Fact::Item(item) = fact {
                 groups.extend(item.item_discount_group_code);
             }
         }
-        let asking: BTreeSet<String> = part.contact_number.map(str::to_owned).into_iter().collect();
-        let companies = self.contacts(&asking, &mut currencies).await?;
-        self.contacts(&(&companies - &asking), &mut currencies).await?;
-        let accounts: Vec<String> = asking.union(&companies).cloned().collect();
+        let contacts: BTreeSet<String> =
+            scope.contact_number.map(str::to_owned).into_iter().collect();
+        let companies = self.contacts(&contacts, &mut currencies).await?;
+        self.contacts(&(&companies - &contacts), &mut currencies).await?;
+        let accounts: Vec<String> = contacts.union(&companies).cloned().collect();
 
         let groups: Vec<String> = groups.into_iter().collect();
         let granted = |which: &str| format!("{ROWS}{GRANTED}{which}");
         let of_item = self
             .bound(granted(OF_ITEM))
             .bind::<Array<Text>, _>(&accounts)
-            .bind::<Text, _>(part.item_number);
+            .bind::<Text, _>(scope.item_number);
         let mut lines: Vec<Row> = of_item.load(self.conn).await?;
         let of_groups = self
             .bound(granted(OF_GROUPS))
@@ -210,15 +214,15 @@ impl HistoryReader<'_> {
         for account in &accounts {
             persons.remove(account);
         }
-        self.keyed(FactKind::Contact, persons.into_iter().collect()).await?;
+        self.read_by_key(FactKind::Contact, persons.into_iter().collect()).await?;
         let campaigns: Vec<String> = campaigns.into_iter().collect();
-        self.keyed(FactKind::Campaign, campaigns.clone()).await?;
+        self.read_by_key(FactKind::Campaign, campaigns.clone()).await?;
         for (version, change) in
-            membership(self.conn, &campaigns, &accounts, self.from, self.to).await?
+            audience_changes(self.conn, &campaigns, &accounts, self.from, self.to).await?
         {
-            self.note(version, change);
+            self.record(version, change);
         }
-        self.keyed(FactKind::Currency, currencies.iter().cloned().collect()).await?;
+        self.read_by_key(FactKind::Currency, currencies.iter().cloned().collect()).await?;
         for currency in &currencies {
             let rates = self
                 .bound(format!("{ROWS}{RATES}"))
@@ -230,7 +234,7 @@ impl HistoryReader<'_> {
         Ok(())
     }
 
-    /// A query with the two versions bound.
+    /// Returns a query with both versions bound.
     fn bound(&self, query: String) -> BoundVersions {
         diesel::sql_query(query)
             .into_boxed()
@@ -238,14 +242,15 @@ impl HistoryReader<'_> {
             .bind::<BigInt, _>(self.to)
     }
 
-    /// Reads contacts by their numbers, and notes their currencies: the companies they belonged to.
+    /// Reads contacts by number and collects their currencies. Returns the companies that they
+    /// belonged to.
     async fn contacts(
         &mut self,
         numbers: &BTreeSet<String>,
         currencies: &mut BTreeSet<String>,
     ) -> Result<BTreeSet<String>, ReadError> {
         let mut companies = BTreeSet::new();
-        for fact in self.keyed(FactKind::Contact, numbers.iter().cloned().collect()).await? {
+        for fact in self.read_by_key(FactKind::Contact, numbers.iter().cloned().collect()).await? {
             if let Fact::Contact(contact) = fact {
                 currencies.extend(contact.currency_code);
                 companies.extend(contact.company_number);
@@ -254,37 +259,41 @@ impl HistoryReader<'_> {
         Ok(companies)
     }
 
-    async fn keyed(&mut self, kind: FactKind, keys: Vec<String>) -> Result<Vec<Fact>, ReadError> {
+    async fn read_by_key(
+        &mut self,
+        kind: FactKind,
+        keys: Vec<String>,
+    ) -> Result<Vec<Fact>, ReadError> {
         let query = self.bound(format!("{ROWS}{BY_KEY}"));
         let rows =
             query.bind::<Text, _>(kind.text()).bind::<Array<Text>, _>(keys).load(self.conn).await?;
         self.add(rows)
     }
 
-    /// Notes when each row came and went; gives back what the rows say.
+    /// Records the versions in which each row began and ended. Returns the facts of the rows.
     fn add(&mut self, rows: Vec<Row>) -> Result<Vec<Fact>, ReadError> {
         let mut facts = Vec::with_capacity(rows.len());
         for Row { kind, key, facts: json, from_version, to_version } in rows {
             let fact = read(&kind, &key, &json)?;
             facts.push(fact.clone());
             if let Some(version) = to_version {
-                self.note(version, Change::Remove { kind: fact.kind(), key: key.clone() });
+                self.record(version, Change::Remove { kind: fact.kind(), key: key.clone() });
             }
-            self.note(from_version, Change::Put { key, fact, version: from_version });
+            self.record(from_version, Change::Put { key, fact, version: from_version });
         }
         Ok(facts)
     }
 
-    /// Notes a change; what has come before the first version is there in it, and what goes after
-    /// the last is none of ours.
-    fn note(&mut self, version: i64, change: Change) {
+    /// Records a change. Changes before the first version count as part of it, and those after the
+    /// last version are ignored.
+    fn record(&mut self, version: i64, change: Change) {
         if version > self.to {
             return;
         }
-        let Changes { went, came } = self.changes.entry(version.max(self.from)).or_default();
+        let Changes { removed, added } = self.changes.entry(version.max(self.from)).or_default();
         match change {
-            Change::Remove { .. } | Change::AudienceRemove { .. } => went.push(change),
-            Change::Put { .. } | Change::AudienceAdd { .. } => came.push(change),
+            Change::Remove { .. } | Change::AudienceRemove { .. } => removed.push(change),
+            Change::Put { .. } | Change::AudienceAdd { .. } => added.push(change),
         }
     }
 }
@@ -292,9 +301,9 @@ impl HistoryReader<'_> {
 type BoundVersions =
     diesel::query_builder::BoxedSqlQuery<'static, diesel::pg::Pg, diesel::query_builder::SqlQuery>;
 
-/// When accounts joined and left the audiences of campaigns, as changes with the versions that
-/// brought them; of all memberships in force in one of the versions from `from` to `to`.
-async fn membership(
+/// Returns the changes by which accounts joined and left the audiences of campaigns, with their
+/// versions. It includes all memberships in force in one of the versions from `from` to `to`.
+async fn audience_changes(
     conn: &mut AsyncPgConnection,
     campaigns: &[String],
     accounts: &[String],
@@ -302,7 +311,7 @@ async fn membership(
     to: i64,
 ) -> QueryResult<Vec<(i64, Change)>> {
     #[derive(QueryableByName)]
-    struct Stretch {
+    struct Membership {
         #[diesel(sql_type = Text)]
         campaign_number: String,
         #[diesel(sql_type = Integer)]
@@ -312,20 +321,23 @@ async fn membership(
         #[diesel(sql_type = Nullable<BigInt>)]
         to_version: Option<i64>,
     }
-    // A chunk also ends when others come or go; its successor goes on then.
+    // A chunk also ends when other accounts join or leave. Its successor then continues the
+    // membership.
     let query = "WITH accounts AS (
             SELECT DISTINCT (facts ->> 'ordinal')::integer AS account FROM book_entries
             WHERE kind = 'CONTACT' AND key = ANY($2))
         SELECT campaign_number, account, from_version, to_version FROM accounts
-        JOIN book_audience ON campaign_number = ANY($1) AND chunk = account >> 9 AND account = ANY(ordinals)
+        JOIN book_audience ON campaign_number = ANY($1) AND chunk = account >> 9
+            AND account = ANY(ordinals)
         WHERE from_version <= $4 AND (to_version IS NULL OR to_version > $3)
         ORDER BY campaign_number, account, from_version";
     let query =
         diesel::sql_query(query).bind::<Array<Text>, _>(campaigns).bind::<Array<Text>, _>(accounts);
-    let rows: Vec<Stretch> = query.bind::<BigInt, _>(from).bind::<BigInt, _>(to).load(conn).await?;
-    let mut stretches: Vec<Stretch> = Vec::new();
+    let rows: Vec<Membership> =
+        query.bind::<BigInt, _>(from).bind::<BigInt, _>(to).load(conn).await?;
+    let mut memberships: Vec<Membership> = Vec::new();
     for row in rows {
-        match stretches.last_mut() {
+        match memberships.last_mut() {
             Some(last)
                 if last.campaign_number == row.campaign_number
                     && last.account == row.account
@@ -333,11 +345,11 @@ async fn membership(
             {
                 last.to_version = row.to_version;
             }
-            _ => stretches.push(row),
+            _ => memberships.push(row),
         }
     }
     let mut changes = Vec::new();
-    for Stretch { campaign_number: campaign, account, from_version, to_version } in stretches {
+    for Membership { campaign_number: campaign, account, from_version, to_version } in memberships {
         let accounts = audience::ordinals(vec![account]);
         if let Some(version) = to_version {
             let (campaign, accounts) = (campaign.clone(), accounts.clone());

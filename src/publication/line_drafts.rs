@@ -1,9 +1,9 @@
-//! What the drafts say of lines, as facts and as rows of the book.
+//! Builds the facts and book rows of lines from the drafts.
 //!
-//! All other facts are made by the database ([`facts_sql`](super::facts_sql)). A campaign may have
-//! ten thousand lines, and to make JSON of a line takes the database twenty times as long as to
-//! hand out its columns. So their text is written here, letter for letter as the database writes
-//! it: equal facts have to be equal texts.
+//! The database builds all other facts ([`facts_sql`](super::facts_sql)). For lines this would be
+//! too slow: a campaign can have ten thousand, and JSON takes the database twenty times as long as
+//! columns. So their JSON is written here, exactly as the database writes it, because equal facts
+//! must be equal texts.
 
 use std::io;
 
@@ -26,38 +26,38 @@ use crate::platform::db::schema::{discount_lines, price_lines};
 use crate::pricing::exact::{Amount, Percent};
 use crate::values::enums::SourceType;
 
-/// Which lines.
+/// A selection of draft lines.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which<'a> {
-    /// Some that belong to no campaign.
+pub(super) enum LineSelection<'a> {
+    /// The lines with these ids that belong to no campaign.
     Standing(&'a [Uuid]),
-    /// All of a campaign.
+    /// All lines of a campaign.
     OfCampaign(&'a str),
-    /// Some of a campaign.
+    /// The lines of a campaign with these ids.
     These(&'a str, &'a [Uuid]),
-    /// Those of a campaign that are for the same items, groups, or all items, as some of its lines.
-    Beside(&'a str, &'a [Uuid]),
+    /// The lines of a campaign for the same items, groups or all items as its lines with these ids.
+    SameTargets(&'a str, &'a [Uuid]),
 }
 
-/// Reads lines of a table; the last text is what lines have in common that are beside each other.
+/// Reads lines from a table. `$targets` are the columns that lines with the same targets share.
 macro_rules! lines {
-    ($table:ident, $row:ty, $which:expr, $conn:expr, $beside:literal) => {{
+    ($table:ident, $row:ty, $which:expr, $conn:expr, $targets:literal) => {{
         let query = $table::table.select(<$row>::as_select()).into_boxed();
         let of = |campaign| $table::campaign_number.eq(campaign);
         let query = match $which {
-            Which::Standing(ids) => query
+            LineSelection::Standing(ids) => query
                 .filter($table::id.eq_any(ids))
                 .filter($table::source_type.ne(SourceType::Campaign)),
-            Which::OfCampaign(campaign) => query.filter(of(campaign)),
-            Which::These(campaign, ids) => {
+            LineSelection::OfCampaign(campaign) => query.filter(of(campaign)),
+            LineSelection::These(campaign, ids) => {
                 query.filter(of(campaign)).filter($table::id.eq_any(ids))
             }
-            Which::Beside(campaign, ids) => {
+            LineSelection::SameTargets(campaign, ids) => {
                 let same = concat!(
                     "(",
-                    $beside,
+                    $targets,
                     ") IN (SELECT ",
-                    $beside,
+                    $targets,
                     " FROM ",
                     stringify!($table),
                     " WHERE campaign_number = "
@@ -72,18 +72,18 @@ macro_rules! lines {
     }};
 }
 
-/// Price lines in draft: each as a row of the book, and its facts.
+/// Returns draft price lines, each as a row of the book and as a fact.
 pub(super) async fn prices(
     conn: &mut AsyncPgConnection,
-    which: Which<'_>,
+    which: LineSelection<'_>,
 ) -> Result<Vec<(Entry, PriceLineFact)>, ReadError> {
     lines!(price_lines, PriceRow, which, conn, "item_number")
 }
 
-/// Discount lines in draft, likewise.
+/// Returns draft discount lines, each as a row of the book and as a fact.
 pub(super) async fn discounts(
     conn: &mut AsyncPgConnection,
-    which: Which<'_>,
+    which: LineSelection<'_>,
 ) -> Result<Vec<(Entry, DiscountLineFact)>, ReadError> {
     lines!(
         discount_lines,
@@ -103,7 +103,8 @@ struct SourceColumns {
 }
 
 impl SourceColumns {
-    /// None if a column is missing that the type wants; the table's constraints do not let that be.
+    /// Returns the source, or `None` if a column that its type needs is missing. The table's
+    /// constraints prevent this.
     fn fact(self) -> Option<SourceFact> {
         let Self { source_type, campaign_number, contact_number, group_code } = self;
         Some(match source_type {
@@ -123,7 +124,8 @@ impl SourceColumns {
 struct PriceRow {
     id: Uuid,
     #[diesel(select_expression = (
-        price_lines::source_type, price_lines::campaign_number, price_lines::contact_number, price_lines::group_code
+        price_lines::source_type, price_lines::campaign_number,
+        price_lines::contact_number, price_lines::group_code
     ))]
     source: SourceColumns,
     item_number: String,
@@ -144,8 +146,8 @@ struct PriceRow {
 struct DiscountRow {
     id: Uuid,
     #[diesel(select_expression = (
-        discount_lines::source_type, discount_lines::campaign_number, discount_lines::contact_number,
-        discount_lines::group_code
+        discount_lines::source_type, discount_lines::campaign_number,
+        discount_lines::contact_number, discount_lines::group_code
     ))]
     source: SourceColumns,
     item_number: Option<String>,
@@ -159,12 +161,12 @@ struct DiscountRow {
     line_discount_percent: Decimal,
 }
 
-/// What a row says that the book cannot hold.
-fn wrong(kind: FactKind, id: Uuid, cause: &impl ToString) -> ReadError {
+/// Returns the error for a row that the book cannot contain.
+fn invalid_row(kind: FactKind, id: Uuid, cause: &impl ToString) -> ReadError {
     unreadable(kind.text(), &id.to_string(), cause)
 }
 
-/// The row of the book.
+/// Builds a row of the book.
 fn entry(
     kind: FactKind,
     id: Uuid,
@@ -175,7 +177,7 @@ fn entry(
         SourceFact::Campaign { campaign_number } => Some(campaign_number.clone()),
         _ => None,
     };
-    let facts = text(facts).map_err(|error| wrong(kind, id, &error))?;
+    let facts = text(facts).map_err(|error| invalid_row(kind, id, &error))?;
     Ok(Entry { kind, key: id.to_string(), campaign_number, facts })
 }
 
@@ -183,13 +185,13 @@ impl PriceRow {
     fn drafted(self) -> Result<(Entry, PriceLineFact), ReadError> {
         let (kind, id) = (FactKind::PriceLine, self.id);
         let amount =
-            |value: Decimal| Amount::try_from(value).map_err(|error| wrong(kind, id, &error));
+            |value: Decimal| Amount::try_from(value).map_err(|error| invalid_row(kind, id, &error));
         let tax_percent = self.tax_percent.map(Percent::try_from).transpose();
         let fact = PriceLineFact {
             source: self
                 .source
                 .fact()
-                .ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+                .ok_or_else(|| invalid_row(kind, id, &"its source is not whole"))?,
             item_number: self.item_number,
             variant_code: self.variant_code,
             unit_of_measure_code: self.unit_of_measure_code,
@@ -200,24 +202,24 @@ impl PriceRow {
             unit_price: amount(self.unit_price)?,
             allow_line_discount: self.allow_line_discount,
             price_includes_tax: self.price_includes_tax,
-            tax_percent: tax_percent.map_err(|error| wrong(kind, id, &error))?,
+            tax_percent: tax_percent.map_err(|error| invalid_row(kind, id, &error))?,
         };
-        Ok((entry(kind, id, &fact.source, &AsKept(&fact))?, fact))
+        Ok((entry(kind, id, &fact.source, &JsonbOrder(&fact))?, fact))
     }
 }
 
 impl DiscountRow {
     fn drafted(self) -> Result<(Entry, DiscountLineFact), ReadError> {
         let (kind, id) = (FactKind::DiscountLine, self.id);
-        let minimum_quantity =
-            Amount::try_from(self.minimum_quantity).map_err(|error| wrong(kind, id, &error))?;
+        let minimum_quantity = Amount::try_from(self.minimum_quantity)
+            .map_err(|error| invalid_row(kind, id, &error))?;
         let percent = Percent::try_from(self.line_discount_percent)
-            .map_err(|error| wrong(kind, id, &error))?;
+            .map_err(|error| invalid_row(kind, id, &error))?;
         let fact = DiscountLineFact {
             source: self
                 .source
                 .fact()
-                .ok_or_else(|| wrong(kind, id, &"its source is not whole"))?,
+                .ok_or_else(|| invalid_row(kind, id, &"its source is not whole"))?,
             item_number: self.item_number,
             item_discount_group_code: self.item_discount_group_code,
             variant_code: self.variant_code,
@@ -228,15 +230,15 @@ impl DiscountRow {
             ending_date: self.ending_date,
             line_discount_percent: percent,
         };
-        Ok((entry(kind, id, &fact.source, &AsKept(&fact))?, fact))
+        Ok((entry(kind, id, &fact.source, &JsonbOrder(&fact))?, fact))
     }
 }
 
-/// A fact that is written with its members in the order in which the database keeps them: the
-/// shorter name first, and of two that are equally long the one that is first by its bytes.
-struct AsKept<'a, F>(&'a F);
+/// A fact that is serialized with its members in the order of the database's `jsonb`: shorter names
+/// first, names of equal length by their bytes.
+struct JsonbOrder<'a, F>(&'a F);
 
-impl Serialize for AsKept<'_, SourceFact> {
+impl Serialize for JsonbOrder<'_, SourceFact> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let members = |before: Option<&str>,
                        source_type: SourceType,
@@ -269,11 +271,11 @@ impl Serialize for AsKept<'_, SourceFact> {
     }
 }
 
-impl Serialize for AsKept<'_, PriceLineFact> {
+impl Serialize for JsonbOrder<'_, PriceLineFact> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(line) = self;
         let mut members = serializer.serialize_struct("PriceLineFact", 12)?;
-        members.serialize_field("source", &AsKept(&line.source))?;
+        members.serialize_field("source", &JsonbOrder(&line.source))?;
         members.serialize_field("unitPrice", &line.unit_price)?;
         members.serialize_field("endingDate", &line.ending_date)?;
         members.serialize_field("itemNumber", &line.item_number)?;
@@ -289,11 +291,11 @@ impl Serialize for AsKept<'_, PriceLineFact> {
     }
 }
 
-impl Serialize for AsKept<'_, DiscountLineFact> {
+impl Serialize for JsonbOrder<'_, DiscountLineFact> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(line) = self;
         let mut members = serializer.serialize_struct("DiscountLineFact", 10)?;
-        members.serialize_field("source", &AsKept(&line.source))?;
+        members.serialize_field("source", &JsonbOrder(&line.source))?;
         members.serialize_field("endingDate", &line.ending_date)?;
         members.serialize_field("itemNumber", &line.item_number)?;
         members.serialize_field("variantCode", &line.variant_code)?;
@@ -307,10 +309,10 @@ impl Serialize for AsKept<'_, DiscountLineFact> {
     }
 }
 
-/// JSON with a space behind each comma and colon.
-struct Spaced;
+/// A JSON formatter that writes a space after each comma and colon.
+struct SpacedFormatter;
 
-impl Formatter for Spaced {
+impl Formatter for SpacedFormatter {
     fn begin_object_key<W: io::Write + ?Sized>(
         &mut self,
         writer: &mut W,
@@ -324,9 +326,9 @@ impl Formatter for Spaced {
     }
 }
 
-/// A fact as text.
+/// Serializes a fact.
 fn text(fact: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
     let mut bytes = Vec::with_capacity(512);
-    fact.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced))?;
+    fact.serialize(&mut Serializer::with_formatter(&mut bytes, SpacedFormatter))?;
     Ok(String::from_utf8(bytes)?)
 }

@@ -1,4 +1,4 @@
-//! The book in the order of its numbers: items one by one, for everybody or for each account of a
+//! Iteration over the book in order of numbers: over items, once or for each account of a
 //! campaign's audience.
 
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use crate::pricing::line::{
 };
 use crate::pricing::resolve::{Book, Lines};
 
-/// A walk over the items of one snapshot in the order of their numbers; with a campaign, for one
-/// account of its audience after the other, in the order of theirs.
+/// A walk over the items of one snapshot in the order of their numbers. With a campaign, it visits
+/// the items for each account of the audience, in the order of the accounts' numbers.
 ///
-/// It holds places only: each step is given the snapshot, which has to be the same all the way.
+/// The walk only stores positions. Each step is given the snapshot, which must be the same in all
+/// steps.
 #[derive(Debug, Clone)]
 pub struct Walk {
     audience: Option<Audience>,
@@ -27,12 +28,12 @@ pub struct Walk {
 #[derive(Debug, Clone)]
 struct Audience {
     campaign: CampaignIndex,
-    /// All contacts: whether one belongs to the audience is asked when its turn comes.
+    /// All contacts. A contact's membership is checked when it is visited.
     contacts: Arc<[u32]>,
     next_contact: usize,
 }
 
-/// What lies at a place of the walk.
+/// The content of a position of the walk.
 #[derive(Debug, Clone, Copy)]
 pub enum Visit<'a> {
     /// An item, for an account if the walk is over a campaign's audience.
@@ -44,21 +45,22 @@ pub enum Visit<'a> {
         /// The item and its lines.
         found: FoundItem<'a>,
     },
-    /// Nothing; there may be more to come.
+    /// Nothing. There may be further positions.
     Nothing,
-    /// The walk is over.
+    /// The end of the walk.
     End,
 }
 
 impl Walk {
-    /// Over all items. The first walk over a snapshot sorts the numbers, which takes its time.
+    /// Creates a walk over all items. The first walk over a snapshot sorts the numbers, which takes
+    /// long.
     #[must_use]
     pub fn over_items(book: &Snapshot) -> Self {
         Self { audience: None, items: book.item_names.in_order(), next_item: 0 }
     }
 
-    /// Over the items that a campaign's lines cover, for each account of its audience. Looks at all
-    /// lines once.
+    /// Creates a walk over the items that a campaign's lines cover, for each account of its
+    /// audience. It examines all lines once.
     #[must_use]
     pub fn over_campaign(book: &Snapshot, campaign: CampaignIndex) -> Self {
         let audience =
@@ -66,8 +68,8 @@ impl Walk {
         Self { audience: Some(audience), items: covered(book, campaign), next_item: 0 }
     }
 
-    /// Moves to an item, of an account if the walk is over an audience. Whatever is not there any
-    /// more is passed over.
+    /// Moves to an item, and to an account if the walk is over an audience. If they no longer
+    /// exist, the walk continues with their successors.
     pub fn move_to(&mut self, book: &Snapshot, account: Option<&str>, item_number: &str) {
         if let (Some(audience), Some(account)) = (&mut self.audience, account) {
             let is_before = |index: &u32| book.contact_names.text(*index) < Some(account);
@@ -77,7 +79,7 @@ impl Walk {
             self.items.partition_point(|index| book.item_names.text(*index) < Some(item_number));
     }
 
-    /// What lies at the next place.
+    /// Returns the content of the next position.
     pub fn next<'a>(&mut self, book: &'a Snapshot) -> Visit<'a> {
         let mut account = None;
         if let Some(audience) = &mut self.audience {
@@ -86,7 +88,7 @@ impl Walk {
             else {
                 return Visit::End;
             };
-            // A person who has come to a company since is not an account of its own any more.
+            // A person that has joined a company is no longer an account of its own.
             let is_account = book.contact(contact).is_some() && book.account_of(contact) == contact;
             if !is_account
                 || self.next_item >= self.items.len()
@@ -108,7 +110,7 @@ impl Walk {
     }
 }
 
-/// The items for which a campaign has a price or a discount, in the order of their numbers.
+/// Returns the items for which a campaign has a price or a discount, in the order of their numbers.
 fn covered(book: &Snapshot, campaign: CampaignIndex) -> Arc<[u32]> {
     let source = Source::Campaign(campaign);
     let gives_price =
@@ -132,8 +134,8 @@ fn covered(book: &Snapshot, campaign: CampaignIndex) -> Arc<[u32]> {
 }
 
 impl Snapshot {
-    /// Under which conditions an account may be granted something for an item: those of all lines
-    /// but the ones for others. More than will hold, as dates and groups are not looked at.
+    /// Returns the conditions of all lines that can be granted to an account for an item. Dates and
+    /// groups are not checked, so not all of the lines apply.
     pub fn conditions_for<'a>(
         &'a self,
         lines: Lines<'a>,
@@ -163,8 +165,8 @@ impl Snapshot {
 }
 
 impl Item {
-    /// The units of measure the item is sold in, and the base units in one of each: first the base
-    /// unit, then the others.
+    /// Returns the units of measure of the item with the base units in each. The base unit is the
+    /// first.
     pub fn units_of_measure(&self) -> impl Iterator<Item = (Code, Positive)> {
         let others = self.units.iter().copied().filter(|(unit, _)| *unit != self.base_unit);
         std::iter::once((self.base_unit, Positive::ONE)).chain(others)

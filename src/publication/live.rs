@@ -1,9 +1,9 @@
-//! The copy of the book that quotes read: an immutable snapshot behind an atomic pointer, advanced
-//! by what was published since.
+//! The snapshot that quotes read: immutable, behind an atomic pointer, and advanced by each
+//! publication.
 //!
-//! It is filled from the copy on disk ([`disk`](super::disk)) or from the database, and follows the
-//! database from then on: a notification is only a hint, the poll is what counts. While the
-//! database is away it stays what it is, and says how old it is.
+//! It is loaded from the file on disk ([`disk`](super::disk)) or from the database. Then it follows
+//! the database by polling; notifications only make it poll earlier. While the database is
+//! unavailable the snapshot stays in use and reports its age.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -17,25 +17,25 @@ use futures_util::StreamExt;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::check::SelfCheck;
-use super::disk::Copy;
+use super::disk::SnapshotFile;
 use super::reader::{self, Fingerprints, ReadError};
 use super::snapshot::Snapshot;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::http::problem::Problem;
 
-/// How often the database is asked whether there is a newer version.
+/// The interval at which the database is polled for a newer version.
 pub const POLL: Duration = Duration::from_secs(1);
-/// From which age on, in milliseconds, the copy says that it is stale: several polls have failed.
+/// The age in milliseconds from which the snapshot is stale. By then several polls have failed.
 const STALE_AFTER_MS: i64 = 5_000;
-/// The channel on which each publication is announced, with its version.
+/// The notification channel on which each publication is announced, with its version.
 const CHANNEL: &str = "kampanje_publications";
-/// How long a session that listens may be silent before it is asked whether it is still there.
+/// The time without notifications after which the listening session is tested.
 const LISTEN_SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest wait before another try to listen.
-const LISTEN_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
+/// The maximum delay between two attempts to listen.
+const MAX_LISTEN_DELAY: Duration = Duration::from_secs(30);
 
-/// The live copy; cloning shares it.
+/// The live book. Clones share one state.
 #[derive(Clone)]
 pub struct LiveBook {
     pub(super) shared: Arc<Shared>,
@@ -45,43 +45,43 @@ pub(super) struct Shared {
     snapshot: ArcSwap<Snapshot>,
     version: watch::Sender<i64>,
     nudge: Notify,
-    /// When the copy was last known to be the newest, in milliseconds since 1970; 0 while there is
-    /// none.
+    /// The time at which the snapshot was last known to be the newest, in milliseconds since 1970.
+    /// 0 while no book is loaded.
     known_at: AtomicI64,
-    /// Whether the database was asked since the copy was restored from disk.
+    /// True if the database was polled since the snapshot was restored from disk.
     confirmed: AtomicBool,
-    /// Whether the database answered the last time it was asked.
+    /// True if the latest poll of the database succeeded.
     database_answers: AtomicBool,
-    /// Held by whoever changes the snapshot.
-    history: Mutex<History>,
-    /// What may be the next version.
+    /// The origin of the snapshot. The lock is held while the snapshot is replaced.
+    history: Mutex<Origin>,
+    /// The prepared next version, if there is one.
     prepared: ArcSwapOption<Prepared>,
     pub(super) last_check: ArcSwapOption<SelfCheck>,
     calendar: Calendar,
 }
 
-/// The next version of the book as the publication that writes it has made it, before its commit.
+/// The next version of the book, prepared by the publication that writes it, before its commit.
 struct Prepared {
     before: Arc<Snapshot>,
     next: Arc<Snapshot>,
-    /// What the database says of the version once it is committed; of another one it says something
-    /// else.
+    /// The fingerprint that the version will have. If another version is committed instead, its
+    /// fingerprint differs.
     fingerprint: Option<String>,
 }
 
-/// What the snapshot was taken from.
+/// The origin of the snapshot.
 #[derive(Debug, Clone, Default)]
-struct History {
-    /// Which database.
+struct Origin {
+    /// The identity of the database.
     identity: Vec<u8>,
-    /// What the database says of the snapshot's version.
+    /// The database's fingerprint of the snapshot's version.
     fingerprint: Option<String>,
 }
 
-/// Why the copy could not be brought up to date.
+/// The reason for which the snapshot could not be refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// There was no connection.
+    /// No connection was available.
     #[error(transparent)]
     Pool(#[from] PoolError),
     /// The book could not be read.
@@ -96,7 +96,7 @@ impl From<diesel::result::Error> for RefreshError {
 }
 
 impl LiveBook {
-    /// A copy without content; [`LiveBook::restore`] and [`LiveBook::refresh`] fill it.
+    /// Creates a book without content. [`LiveBook::restore`] and [`LiveBook::refresh`] load it.
     #[must_use]
     pub fn new(calendar: Calendar) -> Self {
         let shared = Shared {
@@ -114,22 +114,22 @@ impl LiveBook {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The present snapshot; it stays whole for as long as the guard is held.
+    /// Returns the current snapshot. It does not change while the guard is held.
     #[must_use]
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.shared.snapshot.load()
     }
 
-    /// Whether there is a book to answer from.
+    /// Returns whether a book is loaded.
     #[must_use]
     pub fn is_loaded(&self) -> bool {
         self.shared.known_at.load(Ordering::Relaxed) > 0
     }
 
-    /// The present snapshot to answer from.
+    /// Returns the current snapshot, if a book is loaded.
     ///
     /// # Errors
-    /// 503 while no book was ever loaded.
+    /// 503 before the first load.
     pub fn loaded(&self) -> Result<Guard<Arc<Snapshot>>, Problem> {
         if self.is_loaded() {
             Ok(self.snapshot())
@@ -138,38 +138,38 @@ impl LiveBook {
         }
     }
 
-    /// Since when, in milliseconds, nothing is known of newer versions.
+    /// Returns the time in milliseconds since the snapshot was last known to be the newest.
     #[must_use]
     pub fn age_ms(&self) -> i64 {
         self.now().saturating_sub(self.shared.known_at.load(Ordering::Relaxed)).max(0)
     }
 
-    /// The same in whole seconds.
+    /// Returns the age of the snapshot in whole seconds.
     #[must_use]
     pub fn age_seconds(&self) -> i64 {
         self.age_ms().checked_div(1_000).unwrap_or_default()
     }
 
-    /// Whether the copy may have missed versions: the database has not answered for a while, or not
-    /// at all since the start.
+    /// Returns whether the snapshot may have missed versions. This is so if the database has not
+    /// answered for a while, or not since the start.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.is_stale_at(self.age_ms())
     }
 
-    /// Whether a copy of this age, in milliseconds, may have missed versions.
+    /// Returns whether a snapshot of this age, in milliseconds, may have missed versions.
     #[must_use]
     pub fn is_stale_at(&self, age_ms: i64) -> bool {
         age_ms > STALE_AFTER_MS || !self.shared.confirmed.load(Ordering::Relaxed)
     }
 
-    /// Whether the database answered when it was last asked for the newest version.
+    /// Returns whether the latest poll of the database succeeded.
     #[must_use]
     pub fn database_answers(&self) -> bool {
         self.shared.database_answers.load(Ordering::Relaxed)
     }
 
-    /// The last self-check, if there was one.
+    /// Returns the last self-check, if there was one.
     #[must_use]
     pub fn last_check(&self) -> Option<Arc<SelfCheck>> {
         self.shared.last_check.load_full()
@@ -179,21 +179,21 @@ impl LiveBook {
         self.shared.calendar.now().timestamp_millis()
     }
 
-    /// Waits until the copy has a version, for so long at most: whether it has.
-    pub async fn wait_for_version(&self, version: i64, patience: Duration) -> bool {
+    /// Waits until the snapshot has reached a version, at most for `timeout`. Returns whether it
+    /// has.
+    pub async fn wait_for_version(&self, version: i64, timeout: Duration) -> bool {
         self.shared.nudge.notify_one();
         let mut versions = self.shared.version.subscribe();
         let reached = versions.wait_for(|current| *current >= version);
-        tokio::time::timeout(patience, reached).await.is_ok_and(|reached| reached.is_ok())
+        tokio::time::timeout(timeout, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
-    /// Hands over what the book will be once this transaction is committed, so that what was made
-    /// and written here is not read back and made again. Only a hint: it is taken if the database
-    /// then says that its newest version is this publication, and if the copy is still what it was
-    /// made from.
+    /// Offers the snapshot that this transaction will produce, so that the refresher need not
+    /// rebuild it. It is used only if the committed version has the same fingerprint and the base
+    /// snapshot is unchanged.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub(crate) async fn prepare(
         &self,
         conn: &mut AsyncPgConnection,
@@ -208,11 +208,11 @@ impl LiveBook {
         Ok(())
     }
 
-    /// The book as of a version, present or past; none if there is no such version yet. Made from
-    /// the present copy by what differs between the two, so its cost is that of the difference.
+    /// Returns the book as of a version, or `None` if there is no such version yet. It applies the
+    /// differences to the current snapshot, so the cost is proportional to them.
     ///
     /// # Errors
-    /// When the database fails or its book is not of this build's making.
+    /// If the database fails, or a row is not readable by this build.
     pub async fn as_of(
         &self,
         conn: &mut AsyncPgConnection,
@@ -225,27 +225,28 @@ impl LiveBook {
         if version > reader::latest(conn).await? {
             return Ok(None);
         }
-        Ok(Some(Arc::new(at(conn, &present, version).await?)))
+        Ok(Some(Arc::new(snapshot_at(conn, &present, version).await?)))
     }
 
-    /// Takes over a copy that was kept. Only for a book that has nothing yet; how old it is counts
-    /// from when it was last known to be the newest.
-    pub async fn restore(&self, copy: Copy) {
+    /// Loads a snapshot that was read from disk, if no book is loaded yet. Its age counts from the
+    /// time at which it was last known to be the newest.
+    pub async fn restore(&self, file: SnapshotFile) {
         let mut history = self.shared.history.lock().await;
         if self.is_loaded() {
             return;
         }
-        *history = History { identity: copy.identity, fingerprint: copy.fingerprint };
-        self.swap(copy.snapshot);
-        self.shared.known_at.store(copy.known_at, Ordering::Relaxed);
+        *history = Origin { identity: file.identity, fingerprint: file.fingerprint };
+        self.swap(file.snapshot);
+        self.shared.known_at.store(file.known_at, Ordering::Relaxed);
     }
 
-    /// What is to be kept of the copy; nothing while it is not known from which database it is.
-    pub async fn copy(&self) -> Option<Copy> {
+    /// Returns the content of the snapshot file, or `None` while the identity of the database is
+    /// unknown.
+    pub async fn copy(&self) -> Option<SnapshotFile> {
         let history = self.shared.history.lock().await;
         let known_at = self.shared.known_at.load(Ordering::Relaxed);
-        let History { identity, fingerprint } = history.clone();
-        (known_at > 0 && !identity.is_empty()).then(|| Copy {
+        let Origin { identity, fingerprint } = history.clone();
+        (known_at > 0 && !identity.is_empty()).then(|| SnapshotFile {
             identity,
             fingerprint,
             known_at,
@@ -253,49 +254,51 @@ impl LiveBook {
         })
     }
 
-    /// Tells from which database the book is read. A copy of another one is given up: it is read
-    /// anew.
+    /// Sets the identity of the database. A snapshot of another database is discarded at the next
+    /// refresh, which reads the whole book.
     pub async fn set_database_identity(&self, identity: Vec<u8>) {
         let mut history = self.shared.history.lock().await;
         if !history.identity.is_empty() && history.identity != identity {
-            tracing::error!("the price book was kept from another database; it is read anew");
+            tracing::error!("the price book on disk is of another database; it is read again");
             history.fingerprint = Some("of another database".to_owned());
         }
         history.identity = identity;
     }
 
-    /// Waits until the copy has another version than this one.
-    pub(super) async fn differs_from(&self, version: i64) {
+    /// Waits until the snapshot has a version other than this one.
+    pub(super) async fn wait_for_other_version(&self, version: i64) {
         let mut versions = self.shared.version.subscribe();
-        // The sender lives as long as the book, so it does not fail.
+        // The sender lives as long as the book, so waiting does not fail.
         let _ = versions.wait_for(|current| *current != version).await;
     }
 
-    /// Keeps the copy up to date for as long as the process lives, asking for newer versions at
-    /// least so often.
+    /// Refreshes the snapshot until the process ends, at least once per interval.
     pub async fn keep_up(self, pool: Pool, poll: Duration) {
         tokio::spawn(self.clone().listen(pool.clone()));
         let mut failed = false;
         loop {
-            // A nudge is only a hint; the clock brings what it misses.
+            // A nudge is only a hint; polling finds what it misses.
             let _ = tokio::time::timeout(poll, self.shared.nudge.notified()).await;
             match self.refresh(&pool).await {
                 Ok(()) if failed => {
                     failed = false;
-                    tracing::info!("the price book is followed again");
+                    tracing::info!("the price book is refreshed again");
                 }
                 Ok(()) => {}
                 Err(error) if !failed => {
                     failed = true;
-                    tracing::warn!(%error, "the price book cannot be followed; quotes go on from the last copy");
+                    tracing::warn!(
+                        %error,
+                        "the price book cannot be refreshed; quotes use the last snapshot"
+                    );
                 }
                 Err(_) => {}
             }
         }
     }
 
-    /// Nudges the refresher whenever a publication is announced. Without the session, or through a
-    /// pooler that shares sessions, the poll alone goes on.
+    /// Triggers a refresh for each announced publication. Without the session, or behind a pooler
+    /// that shares sessions, only polling remains.
     async fn listen(self, pool: Pool) {
         let mut wait = POLL;
         loop {
@@ -303,23 +306,23 @@ impl LiveBook {
                 && conn.batch_execute(&format!("LISTEN {CHANNEL}")).await.is_ok()
             {
                 wait = POLL;
-                // What was announced before.
+                // Publications may have been announced before the session listened.
                 self.shared.nudge.notify_one();
-                self.hear(&mut conn).await;
+                self.receive_announcements(&mut conn).await;
             }
             tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LISTEN_AGAIN_AT_MOST);
+            wait = wait.saturating_mul(2).min(MAX_LISTEN_DELAY);
         }
     }
 
-    /// Hears announcements until the session is lost.
-    async fn hear(&self, conn: &mut AsyncPgConnection) {
+    /// Processes announcements until the session is lost.
+    async fn receive_announcements(&self, conn: &mut AsyncPgConnection) {
         loop {
-            let heard = {
+            let received = {
                 let mut announcements = std::pin::pin!(conn.notifications_stream());
                 tokio::time::timeout(LISTEN_SILENCE_TIMEOUT, announcements.next()).await
             };
-            match heard {
+            match received {
                 Ok(Some(Ok(announced))) => {
                     let known = self.snapshot().version();
                     if announced.payload.parse().is_ok_and(|version: i64| version > known) {
@@ -327,7 +330,7 @@ impl LiveBook {
                     }
                 }
                 Ok(Some(Err(_)) | None) => return,
-                // A host that vanished would be silent too.
+                // A host that disappeared sends nothing either, so the session is tested.
                 Err(_) => match tokio::time::timeout(
                     LISTEN_SILENCE_TIMEOUT,
                     conn.batch_execute("SELECT 1"),
@@ -341,13 +344,13 @@ impl LiveBook {
         }
     }
 
-    /// Brings the copy to the newest version; a copy without content, or one that is not of this
-    /// database's history, reads the whole book. One at a time, so within one history a version
-    /// never goes backwards.
+    /// Advances the snapshot to the newest version. A book that is not loaded, or whose history
+    /// differs from the database's, is read in whole. Refreshes are serialized, so within one
+    /// history the version never decreases.
     ///
     /// # Errors
-    /// When the database is out of reach or its book is not of this build's making; the copy stays
-    /// what it is.
+    /// If the database is unavailable, or a row is not readable by this build. The snapshot stays
+    /// unchanged.
     pub async fn refresh(&self, pool: &Pool) -> Result<(), RefreshError> {
         let mut history = self.shared.history.lock().await;
         let refreshed = self.refreshed(pool, &mut history).await;
@@ -355,7 +358,7 @@ impl LiveBook {
         refreshed
     }
 
-    async fn refreshed(&self, pool: &Pool, history: &mut History) -> Result<(), RefreshError> {
+    async fn refreshed(&self, pool: &Pool, history: &mut Origin) -> Result<(), RefreshError> {
         let asked_at = self.now();
         let mut conn = pool.get().await?;
         let current = self.snapshot().clone();
@@ -368,14 +371,14 @@ impl LiveBook {
                 tracing::error!(
                     version,
                     latest,
-                    "the database has another history than the price book here; it is read anew"
+                    "the database has a different history than the snapshot; the book is read again"
                 );
             }
             self.read_whole(pool, latest).await?;
         } else if latest > current.version() {
             let next = match self.prepared(&current, latest, of_latest.as_ref()) {
                 Some(next) => next,
-                None => Arc::new(at(&mut conn, &current, latest).await?),
+                None => Arc::new(snapshot_at(&mut conn, &current, latest).await?),
             };
             self.swap(next);
         }
@@ -384,8 +387,8 @@ impl LiveBook {
         Ok(())
     }
 
-    /// The newest version, if it is what was prepared here. What was prepared for a version that
-    /// came otherwise is given up.
+    /// Returns the prepared snapshot, if it is the newest version. A prepared snapshot of an older
+    /// or different version is discarded.
     fn prepared(
         &self,
         current: &Arc<Snapshot>,
@@ -403,7 +406,7 @@ impl LiveBook {
         (is_newest && Arc::ptr_eq(&prepared.before, current)).then(|| prepared.next.clone())
     }
 
-    /// Reads the whole book anew, whatever the copy holds.
+    /// Reads the whole book from the database and replaces the snapshot.
     pub(super) async fn reload(&self, pool: &Pool) -> Result<(), RefreshError> {
         let mut history = self.shared.history.lock().await;
         let asked_at = self.now();
@@ -414,7 +417,7 @@ impl LiveBook {
         Ok(())
     }
 
-    /// The copy was the newest when the database was asked.
+    /// Records that the snapshot was the newest when the database was polled.
     fn confirm(&self, asked_at: i64) {
         self.shared.known_at.store(asked_at, Ordering::Relaxed);
         self.shared.confirmed.store(true, Ordering::Relaxed);
@@ -423,7 +426,7 @@ impl LiveBook {
     async fn read_whole(&self, pool: &Pool, version: i64) -> Result<(), RefreshError> {
         let began = std::time::Instant::now();
         let mut conn = pool.own_session().await?;
-        self.swap(Arc::new(at(&mut conn, &Snapshot::empty(), version).await?));
+        self.swap(Arc::new(snapshot_at(&mut conn, &Snapshot::empty(), version).await?));
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(version, millis, "the price book was read from the database");
         Ok(())
@@ -439,16 +442,16 @@ impl LiveBook {
     }
 }
 
-/// Announces a version to all replicas; they hear of it when the transaction commits.
+/// Announces a version to all replicas. They are notified when the transaction commits.
 pub(super) async fn announce(conn: &mut AsyncPgConnection, version: i64) -> QueryResult<()> {
     let notify = diesel::sql_query("SELECT pg_notify($1, $2)");
     let notify = notify.bind::<Text, _>(CHANNEL).bind::<Text, _>(version.to_string());
-    // Named in full: with the trait in scope, `load` of the atomics above would be a query.
+    // Written in full: with the trait in scope, `load` of the atomics above would be a query.
     diesel_async::RunQueryDsl::execute(notify, conn).await.map(drop)
 }
 
-/// The book at a version, made from another of its versions.
-async fn at(
+/// Returns the book at a version, derived from another version.
+async fn snapshot_at(
     conn: &mut AsyncPgConnection,
     other: &Snapshot,
     version: i64,

@@ -1,19 +1,21 @@
-//! The price book: what counts, as versions, and its copy in memory.
+//! The price book: its versions in the database, and the snapshot of it in memory.
 //!
 //! ```text
-//! facts.rs        what can stand in the book, and what a step changes
-//! facts_sql.rs    the same, made from the drafts by the database; line_drafts.rs those of lines, of which there are many
-//! difference.rs   what the book carries against what is wished: pure
-//! published_campaign.rs        all that is carried of one campaign: in force, as of a version
-//! writer.rs       a difference → one version, in the transaction of the change
-//! announce.rs     tells others of it, in the same transaction
-//! audience.rs     who a campaign is for, in the database
-//! reader.rs       drafts and book → rows and changes: the way out of the database
-//! item_history.rs       the same, for one item and account and all versions of a time
-//! snapshot.rs     the copy in memory; apply.rs advances it, export.rs lists it
-//! listing.rs      items and accounts of a snapshot in the order of their numbers
-//! http.rs         the history over HTTP; compare.rs two versions of it, price_changes.rs what a copy elsewhere has to follow
-//! live.rs         the copy that quotes read, kept up to date; disk.rs keeps it on disk, check.rs compares it with the database
+//! facts.rs               the facts of the book, and the changes between versions
+//! facts_sql.rs           queries that build facts from the drafts; line_drafts.rs for lines
+//! difference.rs          the difference between the current and the desired rows; pure
+//! published_campaign.rs  the rows and accounts of one campaign: in force, or as of a version
+//! writer.rs              publishes a difference as one version, in the transaction of the change
+//! announce.rs            writes the event of a publication, in the same transaction
+//! audience.rs            audiences in the database
+//! reader.rs              reads drafts and book as rows and changes
+//! item_history.rs        reads all versions of a period for one item and one account
+//! snapshot.rs            the snapshot in memory; apply.rs advances it, export.rs iterates over it
+//! listing.rs             iterates over items and accounts of a snapshot in order
+//! http.rs                the history over HTTP; compare.rs compares two versions,
+//!                        price_changes.rs lists the changes for external copies
+//! live.rs                the snapshot that quotes read, and its refresher; disk.rs writes it to
+//!                        disk, check.rs compares it with the database
 //! ```
 
 mod announce;

@@ -1,8 +1,8 @@
-//! What changed in the price book since a version, in order: for a shop, a till or an ERP that
-//! keeps a copy of its own.
+//! The changes of the price book since a version, in order. A shop, a till or an ERP can keep a
+//! copy of the book with them.
 //!
-//! A line comes with the days on which it counts, so a line of a campaign comes again when its
-//! campaign's dates move. An audience comes in chunks of at most 512 accounts.
+//! A line has the period in which it applies. So the lines of a campaign are repeated when the
+//! campaign's dates change. An audience is returned in chunks of at most 512 accounts.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
-use super::compare::{known, version_parameter, versions};
+use super::compare::{refuse_future_versions, version_parameter, versions};
 use super::reader;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::ApiResponse;
@@ -29,21 +29,23 @@ use crate::platform::unit_of_work::Database;
 
 const PATH: &str = "/v1/price-changes";
 
-/// Adds the operation.
+/// Adds the operation to the route table.
 pub(super) fn mount(routes: &mut Routes) {
     routes.schema::<PriceChangePage>();
     let description = format!(
-        "What changed in the price book after version `since`, in the order of its versions: whoever applies all pages in this order has \
-         the book of `throughVersion`, and asks on with that as `since`. `PUT` puts in what is given in place of whatever stands under \
-         the same kind and key, `REMOVE` takes that away. From 0 on it is the whole book. {}",
+        "Returns the changes of the price book after version `since`, in the order of its versions. \
+         Applying all pages in this order to the book of `since` yields the book of \
+         `throughVersion`; pass it as the next `since`. `PUT` adds a record or replaces the one \
+         with the same kind and key, `REMOVE` deletes it. From 0 on the changes are the whole \
+         book. {}",
         list_description(&LIST)
     );
     let operation = OperationBuilder::new()
         .operation_id(Some("list_price_changes"))
         .tag("Price quotes")
-        .summary(Some("List what changed in the price book"))
+        .summary(Some("List the changes of the price book"))
         .description(Some(description))
-        .parameter(version_parameter("since", "The version that the copy has; 0: none yet."));
+        .parameter(version_parameter("since", "The version of the copy, or 0 without a copy."));
     let operation = list_operation(operation, &LIST, "changes", PriceChangePage::name());
     routes.operation(HttpMethod::Get, PATH, operation, list_price_changes);
 }
@@ -52,11 +54,11 @@ pub(super) fn mount(routes: &mut Routes) {
 #[derive(Debug, QueryableByName, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceChange {
-    /// The version that brings it.
+    /// The version that made the change.
     #[diesel(sql_type = BigInt)]
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: i64,
-    /// Tells it from the others of the version: kind and key.
+    /// The id of the change within the version: kind and key.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 120, example = "PRICE_LINE:0190b5c2-7d5e-7000-8000-000000000001")]
     pub id: String,
@@ -64,39 +66,53 @@ pub struct PriceChange {
     #[diesel(sql_type = Text)]
     #[schema(max_length = 10, example = "PUT")]
     pub change: String,
-    /// What it is: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN` (its dates), `AUDIENCE` (a part of
-    /// it), `ITEM`, `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
+    /// The kind of the record: `PRICE_LINE`, `DISCOUNT_LINE`, `CAMPAIGN` (its dates), `AUDIENCE` (a
+    /// chunk of it), `ITEM`, `CONTACT`, `CURRENCY`, `EXCHANGE_RATE` or `SETTINGS`.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 20, example = "PRICE_LINE")]
     pub kind: String,
-    /// Which one: the line's id, the number or code.
+    /// The key of the record: the line's id, the number or the code.
     #[diesel(sql_type = Text)]
     #[schema(max_length = 100, example = "0190b5c2-7d5e-7000-8000-000000000001")]
     pub key: String,
-    /// The campaign that a line, dates or accounts belong to; null: none.
+    /// The campaign of a line, of a period or of accounts. Null if there is none.
     #[diesel(sql_type = Nullable<Text>)]
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: Option<String>,
-    /// The first day on which a line or campaign counts, its campaign's included; null: open.
+    /// The first day of a line or campaign. For a campaign's line it is the campaign's. Null if it
+    /// is open.
     #[diesel(sql_type = Nullable<Date>)]
     #[schema(example = "2031-05-01")]
     pub starting_date: Option<NaiveDate>,
-    /// The last day; null: open.
+    /// The last day of a line or campaign. Null if it is open.
     #[diesel(sql_type = Nullable<Date>)]
     #[schema(example = "2031-05-31")]
     pub ending_date: Option<NaiveDate>,
-    /// All that counts from this version on; null with `REMOVE` and of an audience.
+    /// The facts in force from this version on. Null with `REMOVE` and for an audience.
     #[diesel(sql_type = Nullable<Jsonb>)]
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"itemNumber": "1896-S", "unitPrice": "57"}))]
+    #[schema(
+        value_type = Option<Object>,
+        additional_properties,
+        example = json!({"itemNumber": "1896-S", "unitPrice": "57"})
+    )]
     pub facts: Option<Value>,
-    /// The accounts, by contact number, that come to the campaign's audience; null but of an
+    /// The contact numbers of the accounts that join the campaign's audience. Null unless the
+    /// record is an audience.
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    #[schema(
+        value_type = Option<Vec<crate::values::Key>>,
+        max_items = 512,
+        example = json!(["CT000042"])
+    )]
+    pub joined: Option<Vec<String>>,
+    /// The contact numbers of the accounts that leave the audience. Null unless the record is an
     /// audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
-    #[schema(value_type = Option<Vec<crate::values::Key>>, max_items = 512, example = json!(["CT000042"]))]
-    pub joined: Option<Vec<String>>,
-    /// The accounts that leave it; null but of an audience.
-    #[diesel(sql_type = Nullable<Array<Text>>)]
-    #[schema(value_type = Option<Vec<crate::values::Key>>, max_items = 512, example = json!(["CT000043"]))]
+    #[schema(
+        value_type = Option<Vec<crate::values::Key>>,
+        max_items = 512,
+        example = json!(["CT000043"])
+    )]
     pub left: Option<Vec<String>>,
 }
 
@@ -107,18 +123,18 @@ pub struct PriceChangePage {
     /// The changes.
     #[schema(value_type = Vec<PriceChange>, max_items = 1000)]
     value: Vec<Value>,
-    /// Where the next page is; absent when the copy has all there is. Opaque.
+    /// The link to the next page, which is opaque. Absent if there are no further changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(
         max_length = 16384,
         example = "/v1/price-changes?since=417&cursor=eyJrIjpbIklURU0iXX0.c2ln"
     )]
     next_link: Option<String>,
-    /// How many the filter leaves; only with `count=true`.
+    /// The number of rows that match the filter. Only present with `count=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 12)]
     count: Option<i64>,
-    /// The version of which a copy has everything once this page is applied.
+    /// The version of the copy after this page was applied completely.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
     through_version: i64,
 }
@@ -134,7 +150,7 @@ const LIST: ListSpec = ListSpec {
     tie: "id",
 };
 
-/// Begins a statement with the relation `changes` of the versions after one until another.
+/// Begins a statement with the relation `changes` of the versions after `after` up to `until`.
 fn changes(after: i64, until: i64) -> Statement {
     Statement::default()
         .sql("WITH span AS (SELECT ")
@@ -143,19 +159,24 @@ fn changes(after: i64, until: i64) -> Statement {
         .integer(until)
         .sql(
             "::bigint AS until),
-        began AS (SELECT entries.* FROM book_entries AS entries, span WHERE from_version > after AND from_version <= until),
-        ended AS (SELECT entries.* FROM book_entries AS entries, span WHERE to_version > after AND to_version <= until),
+        began AS (SELECT entries.* FROM book_entries AS entries, span
+            WHERE from_version > after AND from_version <= until),
+        ended AS (SELECT entries.* FROM book_entries AS entries, span
+            WHERE to_version > after AND to_version <= until),
         entries AS (
             SELECT from_version AS version, kind, key, campaign_number, facts FROM began
             UNION ALL
             SELECT ended.to_version, ended.kind, ended.key, ended.campaign_number, NULL FROM ended
-            WHERE NOT EXISTS (SELECT FROM began WHERE began.kind = ended.kind AND began.key = ended.key
-                AND began.from_version = ended.to_version)
+            WHERE NOT EXISTS (SELECT FROM began
+                WHERE began.kind = ended.kind AND began.key = ended.key
+                    AND began.from_version = ended.to_version)
             UNION ALL
             SELECT period.from_version, line.kind, line.key, line.campaign_number, line.facts
-            FROM began AS period JOIN ended AS before ON before.kind = period.kind AND before.key = period.key
+            FROM began AS period
+            JOIN ended AS before ON before.kind = period.kind AND before.key = period.key
                 AND before.to_version = period.from_version
-            JOIN book_entries AS line ON line.campaign_number = period.key AND line.from_version < period.from_version
+            JOIN book_entries AS line ON line.campaign_number = period.key
+                AND line.from_version < period.from_version
                 AND (line.to_version IS NULL OR line.to_version > period.from_version)
             WHERE period.kind = 'CAMPAIGN' AND line.kind <> 'CAMPAIGN'),
         chunks AS (
@@ -170,24 +191,26 @@ fn changes(after: i64, until: i64) -> Statement {
                 ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk
                     AND went.to_version = came.from_version),
         changes AS (
-            SELECT version, kind || ':' || key AS id, kind, key, campaign_number, facts, NULL::integer[] AS came,
-                NULL::integer[] AS went
+            SELECT version, kind || ':' || key AS id, kind, key, campaign_number, facts,
+                NULL::integer[] AS came, NULL::integer[] AS went
             FROM entries
             UNION ALL
-            SELECT version, 'AUDIENCE:' || campaign_number || ':' || chunk, 'AUDIENCE', campaign_number || ':' || chunk,
-                campaign_number, NULL, came, went
+            SELECT version, 'AUDIENCE:' || campaign_number || ':' || chunk, 'AUDIENCE',
+                campaign_number || ':' || chunk, campaign_number, NULL, came, went
             FROM chunks) ",
         )
 }
 
-/// Ends the statement: what is shown of the relation `page`, in its order.
-const SHOWN: &str = "
+/// Ends the statement: the columns of the relation `page`, in its order.
+const PAGE_COLUMNS: &str = "
     SELECT page.version, page.id, page.kind, page.key, page.campaign_number,
         CASE WHEN facts IS NULL AND came IS NULL THEN 'REMOVE' ELSE 'PUT' END AS change,
         facts,
-        (CASE WHEN page.kind IN ('PRICE_LINE', 'DISCOUNT_LINE', 'CAMPAIGN') THEN coalesce(period ->> 'startingDate', facts ->> 'startingDate') END)::date
+        (CASE WHEN page.kind IN ('PRICE_LINE', 'DISCOUNT_LINE', 'CAMPAIGN')
+            THEN coalesce(period ->> 'startingDate', facts ->> 'startingDate') END)::date
             AS starting_date,
-        (CASE WHEN page.kind IN ('PRICE_LINE', 'DISCOUNT_LINE', 'CAMPAIGN') THEN coalesce(period ->> 'endingDate', facts ->> 'endingDate') END)::date
+        (CASE WHEN page.kind IN ('PRICE_LINE', 'DISCOUNT_LINE', 'CAMPAIGN')
+            THEN coalesce(period ->> 'endingDate', facts ->> 'endingDate') END)::date
             AS ending_date,
         CASE WHEN came IS NOT NULL THEN ARRAY(
             SELECT coalesce(number, contact_number_of(member)) AS account
@@ -200,14 +223,15 @@ const SHOWN: &str = "
     FROM page LEFT JOIN LATERAL (
         SELECT period.facts FROM book_entries AS period
         WHERE page.facts IS NOT NULL AND page.kind IN ('PRICE_LINE', 'DISCOUNT_LINE')
-            AND period.kind = 'CAMPAIGN' AND period.key = page.campaign_number AND period.from_version <= page.version
+            AND period.kind = 'CAMPAIGN' AND period.key = page.campaign_number
+            AND period.from_version <= page.version
             AND (period.to_version IS NULL OR period.to_version > page.version)
         ) AS of_campaign (period) ON true
     ORDER BY at";
 
-/// The version until which a page has to look: a page of the first versions is not to sort all that
-/// came after. Of publications of campaigns it is only known that each has a change for every 512
-/// things that it counts, or one.
+/// Returns the last version that a page has to read, so that a page of early versions does not sort
+/// all later ones. A publication of a campaign has at least one change per 512 records that it
+/// counts. Its exact number is unknown.
 async fn until(
     conn: &mut AsyncPgConnection,
     after: i64,
@@ -221,14 +245,16 @@ async fn until(
     }
     let query = "SELECT coalesce(min(version), $2) AS until FROM (
             SELECT version, sum(CASE WHEN kind = 'BASE_DATA' THEN added + changed + removed
-                ELSE greatest(1, (added + changed + removed) / 512) END) OVER (ORDER BY version) AS changes
-            FROM publications WHERE version > $1 AND version <= least($2, $1 + $3)) AS counted
+                    ELSE greatest(1, (added + changed + removed) / 512) END)
+                    OVER (ORDER BY version) AS changes
+                FROM publications
+                WHERE version > $1 AND version <= least($2, $1 + $3)) AS counted
         WHERE changes >= $3";
     let query = diesel::sql_query(query).bind::<BigInt, _>(after).bind::<BigInt, _>(latest);
     Ok(query.bind::<BigInt, _>(rows).get_result::<Until>(conn).await?.until)
 }
 
-/// `GET` on the changes.
+/// Handles `GET /v1/price-changes`.
 async fn list_price_changes(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -240,7 +266,7 @@ async fn list_price_changes(
     let [since] = versions(&list, ["since"])?;
     let mut conn = database.report().await?;
     let latest = reader::latest(&mut conn).await?;
-    known(&[("since", since)], latest)?;
+    refuse_future_versions(&[("since", since)], latest)?;
     let in_order = list.is_in_default_order();
     let after = match list.begins_after("version") {
         Some(Literal::Integer(version)) if in_order => version.saturating_sub(1).max(since),
@@ -249,13 +275,16 @@ async fn list_price_changes(
     let until = if list.is_filtered() || !in_order || list.offset() > 0 {
         latest
     } else {
-        // Of the version that the page begins in, all changes may be behind it; so those after it
-        // have to fill the page.
+        // All changes of the version that the page begins in may be on earlier pages. So later
+        // versions have to fill the page.
         let rows = list.limit();
         until(&mut conn, after.saturating_add(i64::from(after > since)), latest, rows).await?
     };
     let query = changes(after, until)
-        .sql(", page AS (SELECT row_number() OVER () AS at, changes.* FROM (SELECT * FROM changes WHERE ")
+        .sql(
+            ", page AS (SELECT row_number() OVER () AS at, changes.* FROM (
+                SELECT * FROM changes WHERE ",
+        )
         .condition(list.condition())
         .sql(" ORDER BY ")
         .ordering(list.ordering())
@@ -264,7 +293,7 @@ async fn list_price_changes(
         .sql(" OFFSET ")
         .integer(list.offset())
         .sql(") AS changes)")
-        .sql(SHOWN);
+        .sql(PAGE_COLUMNS);
     let rows: Vec<PriceChange> = query.load(&mut conn).await?;
     let count = if list.wants_count() {
         Some(changes(since, latest).count("changes", list.filter_condition(), &mut conn).await?)
@@ -273,7 +302,7 @@ async fn list_price_changes(
     };
     let rows: Result<Vec<Value>, _> = rows.into_iter().map(serde_json::to_value).collect();
     let Page { value, next_link, count } = list.page(rows.map_err(Problem::internal)?, count);
-    // More of the last version may come on the next page.
+    // Further changes of the last version may be on the next page.
     let last = value.last().and_then(|row| row.get("version")).and_then(Value::as_i64);
     let through_version = match (&next_link, last) {
         (Some(_), Some(last)) => last.saturating_sub(1).max(since),

@@ -1,5 +1,5 @@
-//! All that the price book carries of one campaign, or is to carry, and the difference between two
-//! such states.
+//! The content of the price book for one campaign, current or desired, and the difference between
+//! the two.
 
 use diesel_async::AsyncPgConnection;
 use roaring::RoaringBitmap;
@@ -9,7 +9,7 @@ use super::difference::{Difference, Entry};
 use super::reader::{self, Lines, ReadError};
 use super::snapshot::Snapshot;
 
-/// The dates and lines of a campaign, and the accounts it is for.
+/// The dates and lines of a campaign, and its accounts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PublishedCampaign {
     /// The rows of its dates and lines.
@@ -19,8 +19,8 @@ pub(crate) struct PublishedCampaign {
 }
 
 impl PublishedCampaign {
-    /// What counts of a campaign, and of lines among the wished ones that count for somebody else.
-    /// A copy of the book that is up to date spares the search for these.
+    /// Returns the content in force of a campaign, and desired lines in force with another source.
+    /// A current snapshot makes the query for these lines unnecessary.
     pub(crate) async fn in_force(
         conn: &mut AsyncPgConnection,
         campaign: &str,
@@ -33,7 +33,8 @@ impl PublishedCampaign {
         })
     }
 
-    /// The same of a campaign that is not active: nothing counts of it.
+    /// Returns the content of a campaign that is not active: only desired lines in force with
+    /// another source.
     pub(crate) async fn while_inactive(
         conn: &mut AsyncPgConnection,
         campaign: &str,
@@ -44,7 +45,7 @@ impl PublishedCampaign {
         Ok(Self { entries, ..Self::default() })
     }
 
-    /// What counted of a campaign as of a version.
+    /// Returns the content of a campaign as of a version.
     pub(crate) async fn as_of(
         conn: &mut AsyncPgConnection,
         campaign: &str,
@@ -56,7 +57,7 @@ impl PublishedCampaign {
         })
     }
 
-    /// What leads from this state to the wished one.
+    /// Computes the difference to the desired content.
     pub(crate) fn difference(self, desired: Self) -> Difference {
         let audience = AudienceDifference::between(&self.accounts, &desired.accounts);
         Difference { audience, ..Difference::between(self.entries, desired.entries) }

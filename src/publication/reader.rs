@@ -1,6 +1,5 @@
-//! Reads the book's rows as the changes from one version to a later one. Rows are never changed but
-//! for the version they end with, and versions commit in their order, so what is read for a version
-//! is the same whenever it is read.
+//! Reads the rows of the book as changes from one version to another. Only the end version of a row
+//! is ever updated, and versions commit in order. So a version always reads the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,35 +14,35 @@ use uuid::Uuid;
 
 use super::difference::Entry;
 use super::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
-use super::line_drafts::{self, Which};
+use super::line_drafts::{self, LineSelection};
 use super::snapshot::Snapshot;
 use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
 use crate::platform::http::problem::Problem;
 
-/// Rows after which other tasks of the thread have their turn: some hundred microseconds.
+/// The number of rows after which other tasks of the thread run: a few hundred microseconds.
 const ROWS_BETWEEN_YIELDS: usize = 100;
 
-/// A step from one version to another, in four queries of which `$1` is the version one comes from
-/// and `$2` the one one goes to.
+/// The queries for the changes from version `$1` to version `$2`.
 struct Step {
-    /// The facts in force at `$2` that are not at `$1`.
+    /// Selects the facts in force at `$2` that are not in force at `$1`.
     came: &'static str,
-    /// The facts in force at `$1` of which nothing is at `$2`.
+    /// Selects the facts in force at `$1` that have no successor at `$2`.
     went: &'static str,
-    /// The chunks of audiences that are otherwise at `$2`, as they are there and as they are at
-    /// `$1`.
+    /// Selects the chunks of audiences that differ, as they are at `$2` and at `$1`.
     chunks: &'static str,
 }
 
-/// The step of which `$came` holds for the rows that are in force at `$2` only, and `$went` for
-/// those that are at `$1` only; `$next` holds for a row `next` of the same fact that is in force at
-/// `$2`; where it can, it says on which side of the row that went that one lies, so that not all
-/// there ever were are looked at.
+/// Builds a step from three conditions. `$came` selects rows in force only at `$2`, `$went` rows in
+/// force only at `$1`. `$next` selects the row `next` of the same fact at `$2`. It restricts the
+/// versions of `next` where it can, so that not all rows of the fact are read.
 macro_rules! step {
     (came: $came:literal, went: $went:literal, next: $next:literal) => {
         Step {
-            came: concat!("SELECT kind, key, facts::text, from_version FROM book_entries WHERE ", $came),
+            came: concat!(
+                "SELECT kind, key, facts::text, from_version FROM book_entries WHERE ",
+                $came
+            ),
             went: concat!(
                 "SELECT kind, key FROM book_entries AS gone WHERE ",
                 $went,
@@ -59,13 +58,14 @@ macro_rules! step {
                 $came,
                 ") AS came FULL JOIN (SELECT * FROM book_audience WHERE ",
                 $went,
-                ") AS went ON went.campaign_number = came.campaign_number AND went.chunk = came.chunk"
+                ") AS went ON went.campaign_number = came.campaign_number
+                    AND went.chunk = came.chunk"
             ),
         }
     };
 }
 
-/// To a later version: what came begins after `$1`, what went ends after it.
+/// To a later version: new rows begin after `$1`, old rows end after it.
 const FORWARD: Step = step! {
     came: "from_version > $1 AND from_version <= $2 AND (to_version IS NULL OR to_version > $2)",
     went: "to_version > $1 AND to_version <= $2 AND from_version <= $1",
@@ -73,7 +73,7 @@ const FORWARD: Step = step! {
         AND (next.to_version IS NULL OR next.to_version > $2)"
 };
 
-/// To an earlier version: what comes back has ended since, what goes has begun since.
+/// To an earlier version: rows to restore have ended since, rows to remove have begun since.
 const BACKWARD: Step = step! {
     came: "to_version > $2 AND to_version <= $1 AND from_version <= $2",
     went: "from_version > $2 AND from_version <= $1 AND (to_version IS NULL OR to_version > $1)",
@@ -110,20 +110,20 @@ struct Chunk {
     went: Vec<i32>,
 }
 
-/// Why the book could not be read.
+/// The reason for which the book could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The database failed.
     #[error("the price book could not be read: {0}")]
     Database(#[from] diesel::result::Error),
-    /// A row is not of this build's making.
+    /// A row is not readable by this build.
     #[error("the price book holds {kind} {key}, which this build cannot read: {cause}")]
     Unknown {
         /// The row's kind.
         kind: String,
         /// The row's key.
         key: String,
-        /// What is wrong with it.
+        /// The error of the row.
         cause: String,
     },
 }
@@ -137,65 +137,66 @@ impl From<ReadError> for Problem {
     }
 }
 
-/// The newest version.
+/// Returns the newest version.
 pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).first(conn).await
 }
 
-/// What tells one history of the book from another that has the same versions, as after a restore
-/// from a backup.
+/// The fingerprints that distinguish histories with the same versions, as after a restore from a
+/// backup.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub(super) struct Fingerprints {
     /// The newest version.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
-    /// When the newest version was published, and its hash.
+    /// The publication time and hash of the newest version.
     #[diesel(sql_type = Nullable<Text>)]
     pub of_latest: Option<String>,
-    /// The same of the version that was asked for.
+    /// The same for the requested version.
     #[diesel(sql_type = Nullable<Text>)]
     pub of_known: Option<String>,
 }
 
-/// The newest version, and the marks of it and of a version that is known already.
+/// Returns the newest version, with its fingerprint and that of a known version.
 pub(super) async fn fingerprints(
     conn: &mut AsyncPgConnection,
     known: i64,
 ) -> QueryResult<Fingerprints> {
-    let query = "SELECT book.version AS latest, extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
+    let query = "SELECT book.version AS latest,
+            extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
             extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
         FROM book LEFT JOIN publications AS newest ON newest.version = book.version
         LEFT JOIN publications AS known ON known.version = $1";
     diesel::sql_query(query).bind::<BigInt, _>(known).get_result(conn).await
 }
 
-/// Hands out the changes that lead from one version to another, which may be an earlier one, as
-/// they come from the database. From 0 on: the whole book. Their number is that of the differences
-/// between the two. Whoever takes a change says how long to rest then.
+/// Passes the changes from one version to another to `apply`, as they arrive from the database.
+/// `to` can be the earlier version. From 0 on they are the whole book. Their number is that of the
+/// differences between the two versions. `apply` returns the pause that follows the change.
 ///
 /// # Errors
-/// When the database fails, or a row is not of this build's making.
+/// If the database fails, or a row is not readable by this build.
 pub(super) async fn changes(
     conn: &mut AsyncPgConnection,
     from: i64,
     to: i64,
-    mut take: impl FnMut(Change) -> Duration,
+    mut apply: impl FnMut(Change) -> Duration,
 ) -> Result<(), ReadError> {
     let step = if from <= to { FORWARD } else { BACKWARD };
-    let mut pace = Pace::default();
+    let mut throttle = Throttle::default();
     let range = |query: &'static str| {
         diesel::sql_query(query).bind::<BigInt, _>(from).bind::<BigInt, _>(to)
     };
     if from > 0 {
         for Went { kind, key } in range(step.went).load(conn).await? {
             let kind = known(&kind, &key)?;
-            pace.rest(take(Change::Remove { kind, key })).await;
+            throttle.pause(apply(Change::Remove { kind, key })).await;
         }
     }
     let mut rows = range(step.came).load_stream::<Came>(conn).await?;
     while let Some(Came { kind, key, facts, from_version }) = rows.try_next().await? {
         let fact = read(&kind, &key, &facts)?;
-        pace.rest(take(Change::Put { key, fact, version: from_version })).await;
+        throttle.pause(apply(Change::Put { key, fact, version: from_version })).await;
     }
     drop(rows);
     let mut audiences: BTreeMap<String, (RoaringBitmap, RoaringBitmap)> = BTreeMap::new();
@@ -207,23 +208,23 @@ pub(super) async fn changes(
         *left |= went - came;
     }
     for (campaign, (joined, left)) in audiences {
-        pace.rest(take(Change::AudienceRemove { campaign: campaign.clone(), accounts: left }))
+        throttle
+            .pause(apply(Change::AudienceRemove { campaign: campaign.clone(), accounts: left }))
             .await;
-        pace.rest(take(Change::AudienceAdd { campaign, accounts: joined })).await;
+        throttle.pause(apply(Change::AudienceAdd { campaign, accounts: joined })).await;
     }
     Ok(())
 }
 
-/// Lets others go on: after each row for as long as its taker says, and from time to time in any
-/// case. Rows that have arrived are read without a pause, and a replay of an early version reads
-/// most of the book.
+/// Yields to other tasks: after each row for the requested pause, and regularly in any case.
+/// Buffered rows are read without waiting, and a replay of an early version reads most of the book.
 #[derive(Default)]
-struct Pace {
+struct Throttle {
     rows: usize,
 }
 
-impl Pace {
-    async fn rest(&mut self, time: Duration) {
+impl Throttle {
+    async fn pause(&mut self, time: Duration) {
         self.rows = self.rows.saturating_add(1);
         if !time.is_zero() {
             tokio::time::sleep(time).await;
@@ -260,14 +261,14 @@ impl Row {
     }
 }
 
-/// The question for the rows of the book that a condition leaves.
+/// Returns the query for the rows of the book that fulfil a condition.
 fn current(condition: &str) -> SqlQuery {
     diesel::sql_query(format!(
         "SELECT kind, key, campaign_number, facts::text FROM book_entries WHERE {condition}"
     ))
 }
 
-/// Rows of the book, or of what it is to carry.
+/// Converts rows of the book, or of the drafts.
 async fn entries(
     rows: impl Future<Output = QueryResult<Vec<Row>>>,
 ) -> Result<Vec<Entry>, ReadError> {
@@ -275,38 +276,41 @@ async fn entries(
 }
 
 impl Entry {
-    /// The facts of the row.
+    /// Returns the fact of the row.
     ///
     /// # Errors
-    /// When they are not of this build's making.
+    /// If the row is not readable by this build.
     pub fn fact(&self) -> Result<Fact, ReadError> {
         Fact::from_text(self.kind, &self.facts)
             .map_err(|error| unreadable(self.kind.text(), &self.key, &error))
     }
 }
 
-/// Which lines of a campaign.
+/// A selection of a campaign's lines.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lines<'a> {
-    /// All, and its dates.
+    /// All lines, and the campaign's dates.
     All,
-    /// Some, by their ids.
+    /// The lines with these ids.
     These(&'a BTreeSet<Uuid>),
 }
 
-/// Rows as the drafts say, with the facts of the lines among them.
+/// Rows built from the drafts, with the facts of the lines among them.
 #[derive(Debug, Default)]
 pub(crate) struct Drafted {
     /// The rows.
     pub entries: Vec<Entry>,
-    /// The price lines by their keys.
+    /// The price lines, with their keys.
     pub prices: Vec<(String, PriceLineFact)>,
-    /// The discount lines by their keys.
+    /// The discount lines, with their keys.
     pub discounts: Vec<(String, DiscountLineFact)>,
 }
 
 impl Drafted {
-    async fn lines(conn: &mut AsyncPgConnection, which: Which<'_>) -> Result<Self, ReadError> {
+    async fn lines(
+        conn: &mut AsyncPgConnection,
+        which: LineSelection<'_>,
+    ) -> Result<Self, ReadError> {
         let mut drafted = Self::default();
         for (entry, fact) in line_drafts::prices(conn, which).await? {
             drafted.prices.push((entry.key.clone(), fact));
@@ -320,7 +324,7 @@ impl Drafted {
     }
 }
 
-/// What is to count of a campaign, as the drafts say.
+/// Returns the rows of a campaign, built from the drafts.
 pub(crate) async fn campaign_in_draft(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -328,31 +332,31 @@ pub(crate) async fn campaign_in_draft(
 ) -> Result<Drafted, ReadError> {
     match lines {
         Lines::All => {
-            let mut drafted = Drafted::lines(conn, Which::OfCampaign(campaign)).await?;
+            let mut drafted = Drafted::lines(conn, LineSelection::OfCampaign(campaign)).await?;
             let dates = standing_in_draft(conn, FactKind::Campaign, &[campaign.to_owned()]).await?;
             drafted.entries.extend(dates);
             Ok(drafted)
         }
         Lines::These(ids) => {
             let ids: Vec<Uuid> = ids.iter().copied().collect();
-            Drafted::lines(conn, Which::These(campaign, &ids)).await
+            Drafted::lines(conn, LineSelection::These(campaign, &ids)).await
         }
     }
 }
 
-/// The lines of a campaign in draft that may be alike to some of its lines: those of the same items
-/// or groups, or for all items.
+/// Returns the draft lines of a campaign that can duplicate some of its lines: those for the same
+/// items, groups, or for all items.
 pub(crate) async fn lines_beside(
     conn: &mut AsyncPgConnection,
     campaign: &str,
     ids: &BTreeSet<Uuid>,
 ) -> Result<Drafted, ReadError> {
     let ids: Vec<Uuid> = ids.iter().copied().collect();
-    Drafted::lines(conn, Which::Beside(campaign, &ids)).await
+    Drafted::lines(conn, LineSelection::SameTargets(campaign, &ids)).await
 }
 
-/// Lines that are to be a campaign's own but count for somebody else. With a copy of the book that
-/// is up to date, only those are asked for that it has: of a campaign that is new, none.
+/// Returns lines in force with another source that are to become lines of the campaign. If `book`
+/// is current, only lines that it contains are queried: none for a new campaign.
 pub(crate) async fn elsewhere_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -368,7 +372,8 @@ pub(crate) async fn elsewhere_in_force(
         let keys: Vec<&str> = keys.filter(|key| may_count(key)).collect();
         if !keys.is_empty() {
             let moved = current(
-                "to_version IS NULL AND kind = $2 AND key = ANY($3) AND campaign_number IS DISTINCT FROM $1",
+                "to_version IS NULL AND kind = $2 AND key = ANY($3)
+                    AND campaign_number IS DISTINCT FROM $1",
             );
             let moved = moved
                 .bind::<Text, _>(campaign)
@@ -380,7 +385,7 @@ pub(crate) async fn elsewhere_in_force(
     Ok(found)
 }
 
-/// What counts of a campaign, and of lines that are to be its own but count for somebody else.
+/// Returns the rows in force of a campaign, and those of other sources that are to become its own.
 pub(crate) async fn campaign_in_force(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -396,8 +401,8 @@ pub(crate) async fn campaign_in_force(
         }
         Lines::These(ids) => {
             let some = current(
-                "to_version IS NULL AND campaign_number = $1 AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE')
-                    AND key = ANY($2)",
+                "to_version IS NULL AND campaign_number = $1
+                    AND kind IN ('PRICE_LINE', 'DISCOUNT_LINE') AND key = ANY($2)",
             );
             let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
             entries(some.bind::<Text, _>(campaign).bind::<Array<Text>, _>(ids).load(conn)).await?
@@ -406,7 +411,7 @@ pub(crate) async fn campaign_in_force(
     Ok(found)
 }
 
-/// What counted of a campaign as of a version.
+/// Returns the rows of a campaign that were in force at a version.
 pub(super) async fn campaign_as_of(
     conn: &mut AsyncPgConnection,
     campaign: &str,
@@ -418,7 +423,8 @@ pub(super) async fn campaign_as_of(
     entries(then.bind::<Text, _>(campaign).bind::<BigInt, _>(version).load(conn)).await
 }
 
-/// Facts of one kind, as the drafts say; lines only if they belong to no campaign.
+/// Returns facts of one kind, built from the drafts. Lines are only included if they belong to no
+/// campaign.
 pub(super) async fn standing_in_draft(
     conn: &mut AsyncPgConnection,
     kind: FactKind,
@@ -426,7 +432,7 @@ pub(super) async fn standing_in_draft(
 ) -> Result<Vec<Entry>, ReadError> {
     let Some(facts) = facts_sql::of(kind) else {
         let ids: Vec<Uuid> = keys.iter().filter_map(|key| key.parse().ok()).collect();
-        let which = Which::Standing(&ids);
+        let which = LineSelection::Standing(&ids);
         return Ok(if kind == FactKind::PriceLine {
             line_drafts::prices(conn, which).await?.into_iter().map(|(entry, _)| entry).collect()
         } else {
@@ -439,13 +445,13 @@ pub(super) async fn standing_in_draft(
     entries(query.load(conn)).await
 }
 
-/// Facts of one kind that count, whether they belong to a campaign or not.
+/// Returns facts of one kind that are in force, in a campaign or not.
 pub(super) async fn standing_in_force(
     conn: &mut AsyncPgConnection,
     kind: FactKind,
     keys: &[String],
 ) -> Result<Vec<Entry>, ReadError> {
-    // A currency's rates are told apart by the date behind its code.
+    // The rates of a currency have the date after the currency code in their key.
     let concerned = if kind == FactKind::ExchangeRate {
         "split_part(key, '|', 1) = ANY($1)"
     } else {
@@ -456,8 +462,8 @@ pub(super) async fn standing_in_force(
     entries(query.load(conn)).await
 }
 
-/// The items that count, by their numbers. Items reach the book in the transaction that changes
-/// them, so these are the drafts too.
+/// Returns the items in force, by number. Items are published in the transaction that changes them,
+/// so these are the drafts as well.
 pub(crate) async fn items_in_force(
     conn: &mut AsyncPgConnection,
     numbers: &BTreeSet<String>,
@@ -472,7 +478,7 @@ pub(crate) async fn items_in_force(
     Ok(items)
 }
 
-/// What a row of the book says.
+/// Parses a row of the book.
 pub(super) fn read(kind: &str, key: &str, facts: &str) -> Result<Fact, ReadError> {
     Fact::from_text(known(kind, key)?, facts).map_err(|error| unreadable(kind, key, &error))
 }

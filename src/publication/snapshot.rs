@@ -1,10 +1,10 @@
-//! The price book in memory: one version of it, immutable and shared.
+//! One version of the price book in memory, immutable and shared.
 //!
-//! [`Snapshot::advanced`] (in `apply.rs`) makes the next version; what has not changed is shared
-//! with this one. Names are dense numbers inside (see `names.rs`); contacts lie as 40 bytes each,
-//! price lines as 112, an audience is a compressed bitmap over the contacts' ordinals. Lines lie at
-//! their item, so that a quote's cost depends on that item only; their order there is of no
-//! account, because the contest between them has a total order of its own.
+//! [`Snapshot::advanced`] (in `apply.rs`) creates the next version, and unchanged parts are shared.
+//! Texts are interned as dense numbers (see `interner.rs`). A contact takes 40 bytes and a price
+//! line 112. An audience is a compressed bitmap of contact ordinals. Lines are stored with their
+//! item, so the cost of a quote depends only on that item. Their order does not matter, because the
+//! contest has a total order of its own.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::pricing::line::{CampaignIndex, Code, ContactIndex, DiscountLine, Peri
 use crate::pricing::policy::Policy;
 use crate::pricing::resolve::{Book, Lines};
 
-/// Parts of the map of lines that are copied on their own: so many that ten thousand lines of a
-/// million copy a few of them each, and not the whole map.
+/// The number of shards of the map of lines, which are copied separately. With this number, a
+/// change of ten thousand lines among a million copies only a few entries for each.
 const LINE_SHARDS: u128 = 65_536;
 
 /// One version of the price book.
@@ -30,19 +30,19 @@ const LINE_SHARDS: u128 = 65_536;
 pub struct Snapshot {
     pub(super) version: i64,
     pub(super) settings: Option<Arc<Settings>>,
-    /// The policy of a company without settings.
+    /// The price policy of a company without settings.
     pub(super) default_policy: Arc<Policy>,
-    /// Codes of variants, units, currencies and groups, in one numbering.
+    /// The codes of variants, units, currencies and groups, with one numbering.
     pub(super) codes: Interner,
     pub(super) currencies: Arc<HashMap<Code, Versioned<CurrencyFact>>>,
-    /// By currency, oldest first.
+    /// The exchange rates by currency, the oldest first.
     pub(super) rates: Arc<HashMap<Code, Vec<RateEntry>>>,
     pub(super) contact_names: Interner,
     pub(super) contacts: CowVec<Option<Contact>>,
-    /// The contact that bears an ordinal.
+    /// The contact of each ordinal.
     pub(super) ordinals: CowVec<Option<ContactIndex>>,
     pub(super) customer_names: Interner,
-    /// The contact that is the customer.
+    /// The contact of each customer.
     pub(super) customers: CowVec<Option<ContactIndex>>,
     pub(super) campaign_names: Interner,
     pub(super) campaigns: CowVec<Campaign>,
@@ -50,18 +50,18 @@ pub struct Snapshot {
     pub(super) items: CowVec<ItemSlot>,
     pub(super) group_discounts: Arc<HashMap<Code, Arc<Vec<DiscountLine>>>>,
     pub(super) all_item_discounts: Arc<Vec<DiscountLine>>,
-    /// Where each line lies, by parts.
-    pub(super) homes: CowVec<Arc<HashMap<Uuid, Home>>>,
+    /// The list that contains each line, in shards.
+    pub(super) line_lists: CowVec<Arc<HashMap<Uuid, LineList>>>,
 }
 
-/// A fact with the version that brought it.
+/// A fact with the version in which it was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Versioned<T> {
     pub version: i64,
     pub fact: T,
 }
 
-/// The settings, and what the resolver reads of them.
+/// The settings, with the properties that the resolver reads.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub version: i64,
@@ -82,33 +82,32 @@ pub(super) struct RateEntry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact {
     pub(super) version: i64,
-    /// The number by which audiences hold the contact.
+    /// The number of the contact in audiences.
     pub(super) ordinal: u32,
     pub(super) is_person: bool,
     pub(super) company: Option<ContactIndex>,
-    /// The currency the contact is quoted in.
+    /// The currency of the contact's quotes.
     pub currency: Option<Code>,
-    /// The customer, if the contact is one.
+    /// The customer terms, if the contact is a customer.
     pub customer: Option<Customer>,
 }
 
-/// What makes a contact a customer.
+/// The terms of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Customer {
-    /// In the numbering of customers.
+    /// The interned customer number.
     pub(super) number: u32,
-    /// The group for prices.
+    /// The customer price group.
     pub price_group: Option<Code>,
-    /// The group for discounts.
+    /// The customer discount group.
     pub discount_group: Option<Code>,
-    /// Whether line discounts come on top of the list price.
+    /// If set, line discounts can be granted on the list price.
     pub allow_line_discount: bool,
-    /// Whether prices include tax unless the request says otherwise.
+    /// If set, prices include tax unless the request says otherwise.
     pub prices_include_tax: bool,
 }
 
-/// A campaign: its dates if it is published, and its audience. Either may come first, and stay when
-/// the other goes.
+/// A campaign: its dates if it is published, and its audience. The two are changed independently.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Campaign {
     pub published: Option<Versioned<CampaignFact>>,
@@ -116,7 +115,7 @@ pub(super) struct Campaign {
     pub audience: Arc<RoaringBitmap>,
 }
 
-/// What lies under an item number: the item, if there is one, and the lines that name it.
+/// The item with a number, if there is one, and the lines that name it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ItemSlot {
     pub item: Option<Arc<Item>>,
@@ -128,27 +127,27 @@ pub(super) struct ItemSlot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     pub(super) version: i64,
-    /// In local currency, per base unit.
+    /// The list price in local currency for one base unit.
     pub list_price: Option<Amount>,
-    /// Whether the list price includes tax.
+    /// If set, the list price includes tax.
     pub price_includes_tax: bool,
     /// The item's tax rate.
     pub tax: Percent,
-    /// The group for discount lines.
+    /// The item discount group, for discount lines.
     pub discount_group: Option<Code>,
-    /// Whether the item is not sold.
+    /// If set, the item is not sold.
     pub blocked: bool,
     /// The unit of the list price.
     pub base_unit: Code,
     pub(super) units: Vec<(Code, Positive)>,
     pub(super) variants: Vec<Code>,
-    /// What one base unit costs, in local currency.
+    /// The cost of one base unit, in local currency.
     pub unit_cost: Option<Amount>,
 }
 
 impl Item {
-    /// Base units in one of the unit; `None` when the item does not have it. The base unit is
-    /// always one.
+    /// Returns the number of base units in one unit, or `None` if the item does not have the unit.
+    /// For the base unit it is 1.
     #[must_use]
     pub fn quantity_per_unit(&self, unit: Code) -> Option<Positive> {
         if unit == self.base_unit {
@@ -157,33 +156,33 @@ impl Item {
         self.units.iter().find(|(code, _)| *code == unit).map(|(_, quantity)| *quantity)
     }
 
-    /// Whether the item has the variant.
+    /// Returns whether the item has the variant.
     #[must_use]
     pub fn has_variant(&self, variant: Code) -> bool {
         self.variants.contains(&variant)
     }
 }
 
-/// Where a line lies, and of which kind it is.
+/// The list that contains a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Home {
+pub(super) enum LineList {
     PriceOfItem(u32),
     DiscountOfItem(u32),
     DiscountOfGroup(Code),
     DiscountOfAll,
 }
 
-/// An item as it was found by its number.
+/// An item that was found by its number.
 #[derive(Debug, Clone, Copy)]
 pub struct FoundItem<'a> {
     /// The item.
     pub item: &'a Item,
-    /// All lines that are looked at for it.
+    /// All lines that are candidates for the item.
     pub lines: Lines<'a>,
 }
 
 impl Snapshot {
-    /// The book before its first version.
+    /// Returns the book before its first version.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -204,47 +203,47 @@ impl Snapshot {
             items: CowVec::default(),
             group_discounts: Arc::default(),
             all_item_discounts: Arc::default(),
-            homes: CowVec::default(),
+            line_lists: CowVec::default(),
         }
     }
 
-    /// The version of the book.
+    /// Returns the version of the book.
     #[must_use]
     pub const fn version(&self) -> i64 {
         self.version
     }
 
-    /// The company's settings, once there are any.
+    /// Returns the company's settings, if there are any.
     #[must_use]
     pub fn settings(&self) -> Option<&SettingsFact> {
         self.settings.as_deref().map(|settings| &settings.fact)
     }
 
-    /// The company's price policy.
+    /// Returns the company's price policy.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         self.settings.as_deref().map_or(&*self.default_policy, |settings| &settings.policy)
     }
 
-    /// The local currency.
+    /// Returns the local currency.
     #[must_use]
     pub fn local_currency(&self) -> Option<Code> {
         self.settings.as_deref().map(|settings| settings.local_currency)
     }
 
-    /// The number of a code, if it occurs anywhere in the book.
+    /// Returns the number of a code, if the book contains it.
     #[must_use]
     pub fn code(&self, text: &str) -> Option<Code> {
         self.codes.find(text).and_then(|index| index.try_into().ok()).map(Code)
     }
 
-    /// The text of a code.
+    /// Returns the text of a code.
     #[must_use]
     pub fn code_text(&self, code: Code) -> &str {
         self.codes.text(code.0.get()).unwrap_or_default()
     }
 
-    /// The rounding steps of a currency: of unit prices, and of amounts.
+    /// Returns the rounding steps of unit prices and of amounts in a currency.
     #[must_use]
     pub fn rounding(&self, currency: Option<Code>) -> (Positive, Positive) {
         let entry = currency.and_then(|currency| self.currencies.get(&currency));
@@ -253,7 +252,7 @@ impl Snapshot {
         })
     }
 
-    /// The exchange rate in force at a date, and the date on which the next one begins.
+    /// Returns the exchange rate in force at a date, and the date on which the next one starts.
     #[must_use]
     pub fn rate(&self, currency: Code, date: NaiveDate) -> (Option<Rate>, Option<NaiveDate>) {
         let rates = self.rates.get(&currency).map(Vec::as_slice).unwrap_or_default();
@@ -262,51 +261,52 @@ impl Snapshot {
         (begun.last().map(|entry| entry.rate), to_come.first().map(|entry| entry.starting))
     }
 
-    /// The contact with the number.
+    /// Returns the contact with the number.
     #[must_use]
     pub fn find_contact(&self, number: &str) -> Option<ContactIndex> {
         let index = ContactIndex(self.contact_names.find(number)?);
         self.contact(index).map(|_| index)
     }
 
-    /// The company that is the customer with the number.
+    /// Returns the company with the customer number.
     #[must_use]
     pub fn find_customer(&self, number: &str) -> Option<ContactIndex> {
         *self.customers.get(self.customer_names.find(number)?)?
     }
 
-    /// What counts of a contact.
+    /// Returns a contact, if it exists.
     #[must_use]
     pub fn contact(&self, index: ContactIndex) -> Option<&Contact> {
         self.contacts.get(index.0)?.as_ref()
     }
 
-    /// A contact's number.
+    /// Returns a contact's number.
     #[must_use]
     pub fn contact_number(&self, index: ContactIndex) -> &str {
         self.contact_names.text(index.0).unwrap_or_default()
     }
 
-    /// The campaign with the number, published or not, if the book has ever heard of it.
+    /// Returns the campaign with the number. It may be unpublished, if the book has seen its
+    /// number.
     #[must_use]
     pub fn find_campaign(&self, number: &str) -> Option<CampaignIndex> {
         self.campaign_names.find(number).map(CampaignIndex)
     }
 
-    /// A campaign's number.
+    /// Returns a campaign's number.
     #[must_use]
     pub fn campaign_number(&self, index: CampaignIndex) -> &str {
         self.campaign_names.text(index.0).unwrap_or_default()
     }
 
-    /// The ordinals of the accounts of a campaign's audience.
+    /// Returns the ordinals of the accounts in a campaign's audience.
     #[must_use]
     pub fn audience(&self, campaign: &str) -> Option<&RoaringBitmap> {
         let index = self.campaign_names.find(campaign)?;
         self.campaigns.get(index).map(|campaign| &*campaign.audience)
     }
 
-    /// The audiences: the numbers of each campaign's accounts, as far as their contacts exist.
+    /// Returns the audiences, as the numbers of each campaign's accounts whose contacts exist.
     pub fn audiences(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         self.audience_sets().map(|(campaign, audience)| {
             (
@@ -316,14 +316,14 @@ impl Snapshot {
         })
     }
 
-    /// The number of the contact that bears an ordinal now.
+    /// Returns the number of the contact with an ordinal.
     #[must_use]
     pub fn number_of_ordinal(&self, ordinal: u32) -> Option<&str> {
         let index = (*self.ordinals.get(ordinal)?)?;
         self.contact_names.text(index.0)
     }
 
-    /// The item with the number, and all lines that are looked at for it.
+    /// Returns the item with the number, and all lines that are candidates for it.
     #[must_use]
     pub fn find_item(&self, number: &str) -> Option<FoundItem<'_>> {
         let slot = self.items.get(self.item_names.find(number)?)?;
@@ -338,14 +338,14 @@ impl Snapshot {
         Some(FoundItem { item, lines })
     }
 
-    /// Whether a line counts for anybody.
+    /// Returns whether the line is in force.
     #[must_use]
     pub fn has_line(&self, id: Uuid) -> bool {
-        self.homes.get(Self::home_shard(id)).is_some_and(|shard| shard.contains_key(&id))
+        self.line_lists.get(Self::line_shard(id)).is_some_and(|shard| shard.contains_key(&id))
     }
 
-    /// The part of the map of lines that an id belongs to: UUIDs of version 7 differ at their ends.
-    pub(super) fn home_shard(id: Uuid) -> u32 {
+    /// Returns the shard of a line. The last bits of a UUID of version 7 are random.
+    pub(super) fn line_shard(id: Uuid) -> u32 {
         u32::try_from(id.as_u128() % LINE_SHARDS).unwrap_or_default()
     }
 }

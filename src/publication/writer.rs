@@ -1,9 +1,9 @@
-//! Writes the price book: brings what it carries to what the drafts say, as one new version.
+//! Writes the price book: publishes the difference between drafts and book as one new version.
 //!
-//! Rows that no longer say what is wished end with the new version, and what is wished anew begins
-//! with it ([`Difference`]). Where nothing differs there is no version. The row of the counter is
-//! locked before the first row is written, and until the transaction ends; so versions have no gap,
-//! and they are in the order of the commits.
+//! Rows that are no longer desired end with the new version, and new rows begin with it
+//! ([`Difference`]). Without a difference there is no version. The counter is locked before the
+//! first row is written and until the transaction ends. So versions have no gaps, and they are in
+//! the order of the commits.
 
 use std::collections::BTreeSet;
 
@@ -23,63 +23,64 @@ use crate::platform::db::schema::{book, publications};
 use crate::platform::unit_of_work::ChangedKeys;
 use crate::values::wire::text_enum;
 
-/// At most so many rows are sent at once: a connection keeps a buffer as large as the largest
-/// message it has seen.
-const ROWS_AT_ONCE: usize = 1_000;
-/// While the server writes so many parts but one, the next is on its way.
-const PARTS_UNDER_WAY: usize = 2;
+/// The maximum number of rows of one statement. A connection keeps a buffer as large as its largest
+/// message.
+const MAX_ROWS_PER_STATEMENT: usize = 1_000;
+/// The maximum number of statements in flight, so that the server always has the next one.
+const MAX_STATEMENTS_IN_FLIGHT: usize = 2;
 
 text_enum! {
-    /// What a publication does.
+    /// The kind of a publication.
     PublicationKind {
-        /// A campaign is activated, or activated again.
+        /// The activation of a campaign, or its repetition.
         Activation = "ACTIVATION",
         /// A change of an active campaign.
         Change = "CHANGE",
-        /// A campaign's prices are withdrawn.
+        /// The withdrawal of a campaign's prices.
         Deactivation = "DEACTIVATION",
-        /// An earlier publication of a campaign counts again.
+        /// The return to an earlier publication of a campaign.
         Rollback = "ROLLBACK",
-        /// Settings, currencies, rates, items, contacts or lines that belong to no campaign.
+        /// A change of settings, currencies, rates, items, contacts or lines of no campaign.
         BaseData = "BASE_DATA",
     }
 }
 
-/// One version of the price book, as it was written.
+/// A version of the price book, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = publications, check_for_backend(diesel::pg::Pg))]
 pub struct Publication {
     /// The version.
     pub version: i64,
-    /// What it does.
+    /// The kind of the publication.
     pub kind: PublicationKind,
-    /// The campaign; none for base data.
+    /// The campaign's number. `None` for base data.
     pub campaign_number: Option<String>,
-    /// Who made it.
+    /// The caller that made the publication.
     pub author: String,
-    /// When.
+    /// The time of the publication.
     pub published_at: DateTime<Utc>,
-    /// Facts and accounts that came.
+    /// The number of facts and accounts that were added.
     pub added: i64,
-    /// Facts that took the place of others.
+    /// The number of facts that replaced others.
     pub changed: i64,
-    /// Facts and accounts that went.
+    /// The number of facts and accounts that were removed.
     pub removed: i64,
-    /// A hash of all that came and went, whatever the order.
+    /// A hash of everything that was added and removed, independent of its order.
     pub content_hash: String,
 }
 
-/// Publishes what touched base data says now, if the book says otherwise: the new version.
+/// Publishes the changed base data, if it differs from the book. Returns the new version, if there
+/// is one.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn publish_base_data(
     conn: &mut AsyncPgConnection,
     changed_keys: &ChangedKeys,
     author: &str,
 ) -> Result<Option<Publication>, ReadError> {
-    // Before anything is read: nobody else publishes in between what this transaction does not see
-    // yet.
+    // The counter is locked before anything is read. Otherwise another transaction could publish a
+    // change that this one does not see.
     lock_counter(conn).await?;
     let (mut current, mut desired) = (Vec::new(), Vec::new());
     for (kind, keys) in base_data(changed_keys) {
@@ -90,11 +91,11 @@ pub async fn publish_base_data(
     Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
 }
 
-/// Writes a difference as a new version, if it is one. The caller has locked the campaign since
-/// before it made the difference.
+/// Publishes a difference as a new version, unless it is empty. The caller has to lock the campaign
+/// before it computes the difference.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn publish(
     conn: &mut AsyncPgConnection,
     kind: PublicationKind,
@@ -131,7 +132,7 @@ pub async fn publish(
     Ok(Some(publication))
 }
 
-/// Locks the counter until the transaction ends: the newest version.
+/// Locks the counter until the transaction ends, and returns the newest version.
 async fn lock_counter(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).for_update().first(conn).await
 }
@@ -143,7 +144,8 @@ async fn write_entries(
 ) -> QueryResult<()> {
     if !difference.end.is_empty() {
         let end = "UPDATE book_entries SET to_version = $1
-            WHERE to_version IS NULL AND (kind, key) IN (SELECT kind, key FROM unnest($2, $3) AS ended (kind, key))";
+            WHERE to_version IS NULL AND (kind, key) IN (
+                SELECT kind, key FROM unnest($2, $3) AS ended (kind, key))";
         diesel::sql_query(end)
             .bind::<BigInt, _>(version)
             .bind::<Array<Text>, _>(
@@ -155,25 +157,24 @@ async fn write_entries(
             .execute(conn)
             .await?;
     }
-    // In the order of the keys, which is how the server writes them fastest.
+    // The server writes rows fastest in the order of their keys.
     let mut begun: Vec<&Entry> = difference.begin.iter().collect();
     begun.sort_unstable_by(|one, other| {
         (one.kind.text(), &one.key).cmp(&(other.kind.text(), &other.key))
     });
-    let mut under_way = FuturesOrdered::new();
-    for rows in begun.chunks(ROWS_AT_ONCE) {
-        if under_way.len() == PARTS_UNDER_WAY {
-            under_way.try_next().await?;
+    let mut in_flight = FuturesOrdered::new();
+    for rows in begun.chunks(MAX_ROWS_PER_STATEMENT) {
+        if in_flight.len() == MAX_STATEMENTS_IN_FLIGHT {
+            in_flight.try_next().await?;
         }
-        under_way.push_back(write_begun(conn, version, rows));
+        in_flight.push_back(insert_entries(conn, version, rows));
     }
-    while under_way.try_next().await?.is_some() {}
+    while in_flight.try_next().await?.is_some() {}
     Ok(())
 }
 
-/// Writes rows that begin. The connection is shared, so that more than one such part can be under
-/// way.
-async fn write_begun(
+/// Inserts rows. The connection is shared, so that several statements can be in flight.
+async fn insert_entries(
     mut conn: &AsyncPgConnection,
     version: i64,
     rows: &[&Entry],
@@ -193,11 +194,10 @@ async fn write_begun(
         .await
 }
 
-/// Publishes the settings as they are, if the book does not carry them yet: quotes need them from
-/// the beginning.
+/// Publishes the settings, if the book does not contain them yet. Quotes need them from the start.
 ///
 /// # Errors
-/// When the database fails.
+/// If the database fails.
 pub async fn ensure_initial_version(conn: &mut AsyncPgConnection) -> Result<(), ReadError> {
     conn.transaction(async |conn| {
         let changed_keys = ChangedKeys { settings: true, ..ChangedKeys::default() };
@@ -206,7 +206,7 @@ pub async fn ensure_initial_version(conn: &mut AsyncPgConnection) -> Result<(), 
     .await
 }
 
-/// The kinds of base data with the keys that were touched.
+/// Returns the kinds of base data with the keys that were changed.
 fn base_data(changed_keys: &ChangedKeys) -> Vec<(FactKind, Vec<String>)> {
     let texts = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>();
     let ids = |keys: &BTreeSet<Uuid>| keys.iter().map(Uuid::to_string).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
-//! The usual questions for prices, answered before the router: no waiting, no copies of what was
-//! sent, and headers that are written anew only when what they say has changed. Everything unusual
-//! is left to [`http`](super::http), as is every refusal.
+//! Fast path for price quotes: answers well-formed requests before routing, without awaiting or
+//! copying the input. Response headers are only formatted again if their values have changed. All
+//! other requests, and all that are refused, fall through to [`http`](super::http).
 
 use std::cell::RefCell;
 use std::time::Instant;
@@ -30,8 +30,8 @@ use crate::platform::unit_of_work::PUBLICATION_VERSION;
 use crate::pricing::resolve::Scratch;
 use crate::publication::live::LiveBook;
 
-/// Headers that make a request more than a question for prices.
-static UNUSUAL: [HeaderName; 7] = [
+/// Headers that exclude a request from the fast path.
+static EXCLUDED_HEADERS: [HeaderName; 7] = [
     IDEMPOTENCY_KEY,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
@@ -41,12 +41,11 @@ static UNUSUAL: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Up to so many bytes an answer is copied out of memory that is used again, so that it is one
-/// allocation of its size. A longer one goes as it was written: its second allocation costs less
-/// than its copy.
+/// Responses up to this size are copied out of the reusable buffer into an allocation of exact
+/// size. For larger ones the copy costs more than a second allocation.
 const MAX_COPIED_BYTES: usize = 4_096;
 
-/// Answers such questions in one worker.
+/// The fast path of one worker.
 pub struct QuoteFastPath {
     book: LiveBook,
     calendar: Calendar,
@@ -55,31 +54,31 @@ pub struct QuoteFastPath {
     access: [Access; 2],
     body_limit: BodyLimit,
     route_metrics: RouteMetrics,
-    reused: RefCell<Reused>,
+    buffers: RefCell<Buffers>,
 }
 
-/// What is used again from one answer to the next.
+/// The buffers and header values that are reused from response to response.
 #[derive(Default)]
-struct Reused {
+struct Buffers {
     scratch: Scratch,
     json: Vec<u8>,
     trace_ids: TraceIds,
-    version: Header<i64>,
-    age: Header<i64>,
-    etag: Header<(i64, NaiveDate)>,
+    version: CachedHeader<i64>,
+    age: CachedHeader<i64>,
+    etag: CachedHeader<(i64, NaiveDate)>,
 }
 
-/// A header's value, and what it was made of.
-struct Header<K>(Option<(K, HeaderValue)>);
+/// A header value, cached with the key that it was formatted from.
+struct CachedHeader<K>(Option<(K, HeaderValue)>);
 
-impl<K> Default for Header<K> {
+impl<K> Default for CachedHeader<K> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<K: PartialEq + Copy> Header<K> {
-    /// The value for a key: the one at hand, or a new one.
+impl<K: PartialEq + Copy> CachedHeader<K> {
+    /// Returns the value for a key, formatting it only if the key has changed.
     fn value(&mut self, key: K, make: impl FnOnce(K) -> String) -> Option<HeaderValue> {
         match &self.0 {
             Some((known, value)) if *known == key => Some(value.clone()),
@@ -93,7 +92,7 @@ impl<K: PartialEq + Copy> Header<K> {
 }
 
 impl QuoteFastPath {
-    /// Answers from a book.
+    /// Creates a fast path that answers from `book`.
     #[must_use]
     pub fn new(
         book: LiveBook,
@@ -110,16 +109,16 @@ impl QuoteFastPath {
             access,
             body_limit,
             route_metrics: RouteMetrics::new(PATH.to_owned()),
-            reused: RefCell::default(),
+            buffers: RefCell::default(),
         }
     }
 
-    fn is_usual(&self, request: &Request) -> bool {
+    fn is_eligible(&self, request: &Request) -> bool {
         let headers = request.headers();
         let [get, post] = self.access;
         let access = if *request.method() == Method::GET { get } else { post };
         request.path() == PATH
-            && !headers.keys().any(|name| UNUSUAL.contains(name))
+            && !headers.keys().any(|name| EXCLUDED_HEADERS.contains(name))
             && self.credentials.admit(
                 access,
                 access::Request {
@@ -131,11 +130,11 @@ impl QuoteFastPath {
             )
             && accepts_json(headers)
             && self.book.is_loaded()
-            // Whoever reads along wants to read of every request.
+            // The fast path does not log, so it is disabled at debug level.
             && !tracing::enabled!(tracing::Level::DEBUG)
     }
 
-    /// The answer to a request that began at an instant; nothing if it cannot be given.
+    /// Responds to a request. Returns `None` if the request has to take the usual path.
     fn respond(
         &self,
         request: &Request,
@@ -143,8 +142,8 @@ impl QuoteFastPath {
         started: Instant,
     ) -> Option<Response<BoxBody>> {
         let snapshot = self.book.snapshot();
-        let mut reused = self.reused.borrow_mut();
-        let Reused { scratch, json, .. } = &mut *reused;
+        let mut buffers = self.buffers.borrow_mut();
+        let Buffers { scratch, json, .. } = &mut *buffers;
         json.clear();
         write_quote(&snapshot, question, scratch, json).ok()?;
         let body = if json.len() > MAX_COPIED_BYTES {
@@ -155,17 +154,17 @@ impl QuoteFastPath {
         let mut response = Response::with_body(StatusCode::OK, BoxBody::new(body));
         let method = &request.head().method;
         let headers = response.headers_mut();
-        self.add_headers(headers, &mut reused, snapshot.version())?;
+        self.add_headers(headers, &mut buffers, snapshot.version())?;
         if *method == Method::GET {
             let key = (snapshot.version(), question.date);
             headers.insert(
                 header::ETAG,
-                reused.etag.value(key, |(version, date)| etag_of(version, date))?,
+                buffers.etag.value(key, |(version, date)| etag_of(version, date))?,
             );
         }
         let trace_id = match given_trace_id(request.headers()) {
             Some(given) => HeaderValue::from_str(given.text()).ok()?,
-            None => reused.trace_ids.take()?,
+            None => buffers.trace_ids.take()?,
         };
         add_common_headers(headers, trace_id);
         self.route_metrics.count(method, StatusCode::OK, started.elapsed());
@@ -175,7 +174,7 @@ impl QuoteFastPath {
     fn add_headers(
         &self,
         headers: &mut HeaderMap,
-        reused: &mut Reused,
+        buffers: &mut Buffers,
         version: i64,
     ) -> Option<()> {
         let age_ms = self.book.age_ms();
@@ -183,9 +182,9 @@ impl QuoteFastPath {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(
             PUBLICATION_VERSION,
-            reused.version.value(version, |version| version.to_string())?,
+            buffers.version.value(version, |version| version.to_string())?,
         );
-        headers.insert(SNAPSHOT_AGE, reused.age.value(age, |age| age.to_string())?);
+        headers.insert(SNAPSHOT_AGE, buffers.age.value(age, |age| age.to_string())?);
         let stale = if self.book.is_stale_at(age_ms) { "true" } else { "false" };
         headers.insert(SNAPSHOT_STALE, HeaderValue::from_static(stale));
         Some(())
@@ -197,7 +196,7 @@ impl FastPath for QuoteFastPath {
         let started = Instant::now();
         let head = request.head();
         if head.method != Method::GET
-            || !self.is_usual(request)
+            || !self.is_eligible(request)
             || head.headers.contains_key(header::CONTENT_LENGTH)
         {
             return None;
@@ -215,7 +214,7 @@ impl FastPath for QuoteFastPath {
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|media| media == "application/json")
             && explain(request.uri().query()).is_some()
-            && self.is_usual(request)
+            && self.is_eligible(request)
     }
 
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
@@ -230,7 +229,7 @@ impl FastPath for QuoteFastPath {
     }
 }
 
-/// Whether a query asks for explanations; nothing if it asks for anything else.
+/// Returns whether a query requests explanations, or `None` if it contains anything else.
 fn explain(query: Option<&str>) -> Option<bool> {
     match query {
         None | Some("" | "explain=false") => Some(false),
@@ -246,15 +245,15 @@ mod tests {
     use actix_http::test::TestRequest;
 
     use super::*;
-    use crate::publication::disk::Copy;
+    use crate::publication::disk::SnapshotFile;
     use crate::publication::snapshot::Snapshot;
 
     #[actix_web::test]
-    async fn a_body_over_the_limit_is_left_to_the_app() {
+    async fn body_over_the_limit_falls_through() {
         let calendar = Calendar::system();
         let book = LiveBook::new(calendar.clone());
         let known_at = calendar.now().timestamp_millis();
-        book.restore(Copy {
+        book.restore(SnapshotFile {
             identity: Vec::new(),
             fingerprint: None,
             known_at,
