@@ -1,6 +1,6 @@
-//! Requests for prices, read quickly where nothing is wrong or unusual in them: texts are borrowed
-//! from what was sent, and numbers go straight into the resolver's own. Whatever is read here,
-//! [`http`](super::http) reads the same; it also says what is wrong with all the rest.
+//! Zero-copy parsing of well-formed requests for prices. Texts are borrowed from the request, and
+//! numbers are parsed directly into the resolver's types. [`http`](super::http) parses the same
+//! requests with the same result, and reports the errors of all others.
 
 use std::borrow::Cow;
 
@@ -13,8 +13,8 @@ use crate::platform::http::json::objects;
 use crate::pricing::exact::{Percent, Positive};
 use crate::values::{CurrencyCode, Date, Key};
 
-/// A document as it was sent. A text with an escape in it cannot be borrowed, and is left to
-/// others.
+/// The body of a request. A text that contains an escape cannot be borrowed, so such a body is left
+/// to [`http`](super::http).
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct BorrowedBody<'a> {
@@ -30,32 +30,32 @@ pub(super) struct BorrowedBody<'a> {
     lines: Vec<BorrowedLine<'a>>,
 }
 
-/// A line as it was sent.
+/// A line of the body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BorrowedLine<'a> {
     item_number: &'a str,
     variant_code: Option<&'a str>,
     unit_of_measure_code: Option<&'a str>,
-    #[serde(default = "one")]
+    #[serde(default = "default_quantity")]
     quantity: &'a str,
     tax_percent: Option<&'a str>,
 }
 
-const fn one() -> &'static str {
+const fn default_quantity() -> &'static str {
     "1"
 }
 
-/// The query of the GET form.
+/// The query of `GET /v1/price-quotes`.
 pub(super) struct BorrowedQuery<'a> {
-    /// What holds for the whole document; without lines.
+    /// The fields of the whole request. It has no lines.
     head: BorrowedBody<'a>,
     line: BorrowedLine<'a>,
 }
 
 impl<'a> BorrowedQuery<'a> {
-    /// Reads a query; nothing if anything in it is repeated or not known here. What is encoded is
-    /// left as it is: then the value has a `%` or a `+`, with which none can be read.
+    /// Parses a query. Returns `None` if a parameter is repeated or unknown. Encoded values are not
+    /// decoded: they contain `%` or `+`, which no valid value does.
     pub fn read(query: &'a str) -> Option<Self> {
         let mut head = BorrowedBody {
             contact_number: None,
@@ -96,21 +96,21 @@ impl<'a> BorrowedQuery<'a> {
             item_number: item?,
             variant_code: variant,
             unit_of_measure_code: unit,
-            quantity: quantity.unwrap_or(one()),
+            quantity: quantity.unwrap_or(default_quantity()),
             tax_percent: tax,
         };
         Some(Self { head, line })
     }
 
-    /// The request, as [`BorrowedBody::into_request`] has it.
+    /// Converts the query into a request, as [`BorrowedBody::into_request`] does.
     pub fn into_request(self, today: impl FnOnce() -> NaiveDate) -> Option<QuoteRequest<'a>> {
         self.head.with_lines(vec![self.line.into_line()?], today)
     }
 }
 
 impl<'a> BorrowedBody<'a> {
-    /// The request; nothing if anything in it is wrong. Today is asked for only if the request
-    /// names no date.
+    /// Converts the body into a request. Returns `None` if anything in it is invalid. `today` is
+    /// only called if the body has no date.
     pub fn into_request(
         mut self,
         today: impl FnOnce() -> NaiveDate,
@@ -133,7 +133,10 @@ impl<'a> BorrowedBody<'a> {
         lines: Vec<RequestLine<'a>>,
         today: impl FnOnce() -> NaiveDate,
     ) -> Option<QuoteRequest<'a>> {
-        let asker = match (read(self.contact_number, key)?, read(self.customer_number, key)?) {
+        let asker = match (
+            parse_optional(self.contact_number, key)?,
+            parse_optional(self.customer_number, key)?,
+        ) {
             (None, None) => Asker::Anybody,
             (Some(number), None) => Asker::Contact(number),
             (None, Some(number)) => Asker::Customer(number),
@@ -141,10 +144,13 @@ impl<'a> BorrowedBody<'a> {
         };
         Some(QuoteRequest {
             asker,
-            date: read(self.date, |text| Date::parse(text).ok())?.map_or_else(today, Date::get),
-            currency_code: read(self.currency_code, |text| CurrencyCode::canonical(text).ok())?,
+            date: parse_optional(self.date, |text| Date::parse(text).ok())?
+                .map_or_else(today, Date::get),
+            currency_code: parse_optional(self.currency_code, |text| {
+                CurrencyCode::canonical(text).ok()
+            })?,
             prices_include_tax: self.prices_include_tax,
-            campaign_number: read(self.campaign_number, key)?,
+            campaign_number: parse_optional(self.campaign_number, key)?,
             lines,
             explain: Visibility::of_quotes(self.explain),
         })
@@ -155,16 +161,16 @@ impl<'a> BorrowedLine<'a> {
     fn into_line(self) -> Option<RequestLine<'a>> {
         Some(RequestLine {
             item_number: key(self.item_number)?,
-            variant_code: read(self.variant_code, key)?,
-            unit_of_measure_code: read(self.unit_of_measure_code, key)?,
+            variant_code: parse_optional(self.variant_code, key)?,
+            unit_of_measure_code: parse_optional(self.unit_of_measure_code, key)?,
             quantity: Positive::from_wire(self.quantity)?,
-            tax_percent: read(self.tax_percent, Percent::from_wire)?,
+            tax_percent: parse_optional(self.tax_percent, Percent::from_wire)?,
         })
     }
 }
 
-/// What stands before and behind the first such byte of ASCII. In texts this short a plain loop
-/// beats a search for a pattern.
+/// Splits a text at the first occurrence of an ASCII byte. In texts this short a plain loop is
+/// faster than a pattern search.
 fn split_at(text: &str, byte: u8) -> Option<(&str, &str)> {
     let (before, from) = text.split_at_checked(text.bytes().position(|other| other == byte)?)?;
     Some((before, from.get(1..)?))
@@ -174,13 +180,13 @@ fn key(text: &str) -> Option<Cow<'_, str>> {
     Key::canonical(text).ok()
 }
 
-/// What a text says, if it is there; nothing if it is there and cannot be read.
-fn read<'a, T>(
+/// Parses an optional text. Returns `None` if it is present and invalid.
+fn parse_optional<'a, T>(
     text: Option<&'a str>,
-    read: impl FnOnce(&'a str) -> Option<T>,
+    parse: impl FnOnce(&'a str) -> Option<T>,
 ) -> Option<Option<T>> {
     match text {
-        Some(text) => read(text).map(Some),
+        Some(text) => parse(text).map(Some),
         None => Some(None),
     }
 }

@@ -1,4 +1,4 @@
-//! Quotes over HTTP: answered from the copy of the price book in memory, never from the database.
+//! Price quotes over HTTP. They are answered from the snapshot in memory, never from the database.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,76 +27,76 @@ use crate::publication::live::LiveBook;
 use crate::publication::snapshot::Snapshot;
 use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
-/// Where prices are asked for.
+/// The path of price quotes.
 pub(super) const PATH: &str = "/v1/price-quotes";
-/// The most lines of one request.
+/// The maximum number of lines of one request.
 pub(super) const MAX_LINES: usize = 1_000;
-/// How long a request waits for the copy to reach `minPublicationVersion`.
+/// The maximum time that a request waits for the snapshot to reach `minPublicationVersion`.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long ago, in seconds, the copy was last known to be the newest.
+/// The header with the seconds since the snapshot was last known to be the newest.
 pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
-/// Whether the copy may have missed versions.
+/// The header that is `true` if the snapshot may have missed versions.
 pub(super) const SNAPSHOT_STALE: HeaderName = HeaderName::from_static("snapshot-stale");
 
-/// Adds the operations.
+/// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.add(__path_get_price_quote, get_price_quote).quiet();
     routes.add(__path_create_price_quote, create_price_quote).quiet();
 }
 
-/// A document whose prices are asked for.
+/// A request for the prices of several lines.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(as = PriceQuoteRequest, rename_all = "camelCase")]
 pub struct QuoteBody {
-    /// The contact that asks; a person asks for its company. Neither contact nor customer: only
-    /// what holds for all customers.
+    /// The contact whose prices are requested. For a person, the prices of its company are
+    /// returned. Without contact and customer, only lines for all customers count.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The customer that asks, instead of a contact.
+    /// The customer whose prices are requested, instead of a contact.
     #[deserr(default)]
     pub customer_number: Option<Key>,
-    /// The company's calendar date for which the prices are to hold; absent: today.
+    /// The company's calendar date for which the prices apply. Default: today.
     #[deserr(default)]
     pub date: Option<Date>,
-    /// The currency; absent: the contact's, else the account's, else local.
+    /// The currency of the prices. Default: the contact's, else the account's, else local currency.
     #[deserr(default)]
     pub currency_code: Option<CurrencyCode>,
-    /// Whether prices are to include tax; absent: as the customer has it.
+    /// If true, the prices include tax. Default: the customer's setting.
     #[deserr(default)]
     #[schema(example = false)]
     pub prices_include_tax: Option<bool>,
-    /// The only campaign that is to count among campaigns.
+    /// The only campaign that counts. Default: all campaigns count.
     #[deserr(default)]
     pub campaign_number: Option<Key>,
-    /// Whether each answer has a `trace`: the lines granted to the account that were looked at, and
-    /// what became of each; other lines are counted.
+    /// If true, each answer has a `trace`. It lists the examined lines that are granted to the
+    /// account, with their verdicts, and counts the others.
     #[deserr(default)]
     #[schema(default = false, required = false, example = false)]
     pub explain: bool,
-    /// What is asked; answered in this order.
+    /// The lines to price. They are answered in this order.
     #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<QuoteBodyLine>,
 }
 
-/// A line whose price is asked for.
+/// A line of a request for prices.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(as = PriceQuoteRequestLine, rename_all = "camelCase")]
 pub struct QuoteBodyLine {
     /// The item.
     pub item_number: Key,
-    /// The variant, if any.
+    /// The variant. Default: none.
     #[deserr(default)]
     pub variant_code: Option<Key>,
-    /// The unit of measure; absent: the item's base unit.
+    /// The unit of measure. Default: the item's base unit.
     #[deserr(default)]
     pub unit_of_measure_code: Option<Key>,
-    /// How many units; absent: 1.
+    /// The quantity in that unit of measure. Default: 1.
     #[deserr(default)]
     #[schema(required = false)]
     pub quantity: Quantity,
-    /// The tax rate of the sale; absent: the item's.
+    /// The tax rate of the sale in percent. Default: the item's rate.
     #[deserr(default)]
     pub tax_percent: Option<Percent>,
 }
@@ -149,7 +149,7 @@ pub(super) fn text(key: Key) -> Cow<'static, str> {
     Cow::Owned(key.into_text())
 }
 
-/// Who asks; not by both names.
+/// Returns the party whose prices are requested. Naming both a contact and a customer is an error.
 pub(super) fn asker(
     contact: Option<Key>,
     customer: Option<Key>,
@@ -172,11 +172,11 @@ pub(super) fn asker(
     }
 }
 
-/// The query of the GET form, read against the same types as the body. Without item, where none is
-/// needed, nothing is asked.
+/// Parses the query of `GET /v1/price-quotes`, with the same types as the body. If `needs_item` is
+/// not set, the item is optional, and the request has no lines without it.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// All invalid parameters together.
 pub fn read_query(
     params: &QueryParams,
     today: NaiveDate,
@@ -228,8 +228,8 @@ fn status_of(errors: &[FieldError]) -> ProblemCode {
     Problem::from_errors(errors.to_vec()).code
 }
 
-/// The snapshot to answer from: that of the version which is replayed, or the present one, once it
-/// has the version that the caller has seen.
+/// Returns the snapshot to answer from: the requested version, or the current one. It waits until
+/// the current one has reached `minPublicationVersion`.
 pub(super) async fn snapshot(
     params: &QueryParams,
     book: &LiveBook,
@@ -256,7 +256,7 @@ pub(super) async fn snapshot(
     })
 }
 
-/// The version of a publication in the query.
+/// Parses a publication version of the query.
 fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
     let Some(text) = params.get(name) else { return Ok(None) };
     let version = text.parse::<i64>().ok().filter(|version| *version >= 0);
@@ -270,7 +270,7 @@ fn version(params: &QueryParams, name: &str) -> Result<Option<i64>, Problem> {
     })
 }
 
-/// The problem of a contact or customer that is not there; `prefix` leads to the field that names
+/// Returns the problem of an unknown contact or customer. `prefix` leads to the field that names
 /// it.
 pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
     let field = match error {
@@ -280,8 +280,9 @@ pub(super) fn unknown_asker(error: &QuoteError, prefix: &str) -> Problem {
     Problem::rule(format!("{prefix}{field}"), FieldCode::ReferenceNotFound, error.to_string())
 }
 
-/// The answer, or why there is none; `prefix` leads to the field that names the unknown.
-fn answered(
+/// Writes the response. If it fails, `prefix` leads to the field that names the unknown contact or
+/// customer.
+fn respond(
     snapshot: &Snapshot,
     request: &QuoteRequest<'_>,
     prefix: &str,
@@ -296,41 +297,87 @@ fn answered(
         .header(SNAPSHOT_STALE, if book.is_stale() { "true" } else { "false" }))
 }
 
-/// The ETag of the answer to a GET. Its query, the version and the date decide all that the answer
-/// says, once the build is the same.
+/// Returns the ETag of the answer to a GET. Query, version, date and build determine the answer.
 pub(super) fn etag_of(version: i64, date: NaiveDate) -> String {
     format!("\"{}-{version}-{date}\"", env!("CARGO_PKG_VERSION"))
 }
 
 /// Quote one line
 ///
-/// The answer has the form of a whole document with one line. Answered from memory: the headers
-/// `Publication-Version`, `Snapshot-Age` (seconds since the copy was known to be the newest) and
-/// `Snapshot-Stale` say how new it is.
+/// The answer has the form of a document with one line. It comes from the price book in memory. The
+/// headers `Publication-Version`, `Snapshot-Age` (seconds since the snapshot was last known to be
+/// the newest) and `Snapshot-Stale` state how current it is.
 #[utoipa::path(
     get,
     path = "/v1/price-quotes",
     operation_id = "get_price_quote",
     tag = "Price quotes",
     params(
-        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for its company."),
-        ("customerNumber" = Option<Key>, Query, description = "The customer that asks, instead of a contact."),
+        (
+            "contactNumber" = Option<Key>, Query,
+            description = "The contact whose prices are requested. For a person, the prices of \
+                its company are returned."
+        ),
+        (
+            "customerNumber" = Option<Key>, Query,
+            description = "The customer whose prices are requested, instead of a contact."
+        ),
         ("itemNumber" = Key, Query, description = "The item."),
-        ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
-        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
-        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
-        ("date" = Option<Date>, Query, description = "The company's calendar date; absent: today."),
-        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
-        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it."),
-        ("taxPercent" = Option<Percent>, Query, description = "The tax rate of the sale; absent: the item's."),
-        ("campaignNumber" = Option<Key>, Query, description = "The only campaign that is to count among campaigns."),
-        ("explain" = Option<bool>, Query, description = "Whether the answer has a `trace`: the lines granted to the account that \
-            were looked at, and what became of each; other lines are counted."),
-        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
-        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+        ("variantCode" = Option<Key>, Query, description = "The variant. Default: none."),
+        (
+            "unitOfMeasureCode" = Option<Key>, Query,
+            description = "The unit of measure. Default: the item's base unit."
+        ),
+        ("quantity" = Option<Quantity>, Query, description = "The quantity. Default: 1."),
+        (
+            "date" = Option<Date>, Query,
+            description = "The company's calendar date. Default: today."
+        ),
+        (
+            "currencyCode" = Option<CurrencyCode>, Query,
+            description = "The currency. Default: the contact's, else the account's, else local \
+                currency."
+        ),
+        (
+            "pricesIncludeTax" = Option<bool>, Query,
+            description = "If true, the prices include tax. Default: the customer's setting."
+        ),
+        (
+            "taxPercent" = Option<Percent>, Query,
+            description = "The tax rate of the sale in percent. Default: the item's rate."
+        ),
+        (
+            "campaignNumber" = Option<Key>, Query,
+            description = "The only campaign that counts. Default: all campaigns count."
+        ),
+        (
+            "explain" = Option<bool>, Query,
+            description = "If true, the answer has a `trace`. It lists the examined lines that \
+                are granted to the account, with their verdicts, and counts the others. Default: \
+                false."
+        ),
+        (
+            "publicationVersion" = Option<i64>, Query,
+            description = "The version of the price book to answer from. With the same `date` the \
+                answer is the same as when that version was current. Default: the current \
+                version.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
+        (
+            "minPublicationVersion" = Option<i64>, Query,
+            description = "The minimum version of the price book to answer from. The request \
+                waits up to one second for it.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
     ),
     responses(
-        (status = 200, description = "The price, or why there is none.", body = Quote<'_>),
+        (
+            status = 200,
+            description = "The price, or the problem for which there is none.",
+            body = Quote<'_>
+        ),
         (status = 304, description = "The caller has the current representation."),
     )
 )]
@@ -358,7 +405,7 @@ async fn get_price_quote(
     ])?;
     let request = read_query(&params, calendar.today(), true)?;
     let snapshot = snapshot(&params, &book, &database).await?;
-    let answer = answered(&snapshot, &request, "?", &book)?;
+    let answer = respond(&snapshot, &request, "?", &book)?;
     Ok(answer
         .header(header::ETAG, &etag_of(snapshot.version(), request.date))
         .unless_known(call.if_none_match.as_ref()))
@@ -366,21 +413,38 @@ async fn get_price_quote(
 
 /// Quote a document
 ///
-/// Up to 1,000 lines, answered in the order of the request. A line that cannot be priced carries
-/// its own `problem`; the others are answered. Nothing is written: the same request can be made as
-/// often as wanted.
+/// Prices up to 1,000 lines, in the order of the request. A line that cannot be priced has its own
+/// `problem`, and the others are answered. Nothing is stored, so the request can be repeated
+/// freely.
 #[utoipa::path(
     post,
     path = "/v1/price-quotes",
     operation_id = "create_price_quote",
     tag = "Price quotes",
     params(
-        ("explain" = Option<bool>, Query, description = "Whether each answer has a `trace`: the lines granted to the account that \
-            were looked at, and what became of each; other lines are counted."),
-        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to answer from; absent: the present one. With the same `date` the answer is that of then.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
-        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the answer has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
+        (
+            "explain" = Option<bool>, Query,
+            description = "If true, each answer has a `trace`. It lists the examined lines that \
+                are granted to the account, with their verdicts, and counts the others. Default: \
+                false."
+        ),
+        (
+            "publicationVersion" = Option<i64>, Query,
+            description = "The version of the price book to answer from. With the same `date` the \
+                answer is the same as when that version was current. Default: the current \
+                version.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
+        (
+            "minPublicationVersion" = Option<i64>, Query,
+            description = "The minimum version of the price book to answer from. The request \
+                waits up to one second for it.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
     ),
-    request_body(content = QuoteBody, description = "What is asked."),
+    request_body(content = QuoteBody, description = "The lines to price, and the account."),
     responses((status = 200, description = "The prices.", body = Quote<'_>))
 )]
 async fn create_price_quote(
@@ -403,5 +467,5 @@ async fn create_price_quote(
         None => call.json::<QuoteBody>()?.into_request(calendar.today(), explain)?,
     };
     let snapshot = snapshot(&params, &book, &database).await?;
-    answered(&snapshot, &request, "/", &book)
+    respond(&snapshot, &request, "/", &book)
 }

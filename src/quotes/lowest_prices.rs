@@ -1,9 +1,9 @@
-//! The lowest price of the last days, as whoever announces a reduction has to name it (Directive
+//! The lowest price of the last days, which has to be indicated with a price reduction (Directive
 //! 98/6/EC, article 6a).
 //!
-//! What was applied on a day is what the book said on that day: each version, for as long as it was
-//! in force, asked for each of its days. The versions come from the database, narrowed to the item
-//! and the account; the prices from the one resolver.
+//! The price of a day is what the price book determined on that day. So each version is evaluated
+//! for each day on which it was in force. The versions are read from the database, limited to the
+//! item and the account. The prices are computed by the resolver.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -36,115 +36,136 @@ use crate::publication::reader;
 use crate::publication::snapshot::Snapshot;
 use crate::values::{CurrencyCode, Date, Key, Quantity};
 
-/// How many days are looked back at.
+/// The bounds of the number of days.
 const DAYS: RangeInclusive<i64> = 1..=366;
-/// How many when the request does not say: the least that the directive allows.
+/// The number of days if the request names none: the minimum that the directive allows.
 const DEFAULT_DAYS: i64 = 30;
-/// At most so many stretches are listed.
+/// The maximum number of periods that an answer lists.
 const MAX_STRETCHES: usize = 1_000;
 
-/// Adds the operation.
+/// Adds the operation to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.add(__path_get_lowest_price, get_lowest_price);
 }
 
-/// The lowest price of some days, and the price that it is to be compared with.
+/// The lowest price of a number of days, with the price that it is compared with.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LowestPrice {
     /// The item.
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: String,
-    /// The variant; null: none.
+    /// The variant. Null if the request names none.
     #[schema(max_length = 50, example = "OAK")]
     pub variant_code: Option<String>,
-    /// The unit of measure; null: the base unit.
+    /// The unit of measure. Null means the item's base unit.
     #[schema(max_length = 50, example = "PCS")]
     pub unit_of_measure_code: Option<String>,
     /// The quantity.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "1")]
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "1"
+    )]
     pub quantity: Positive,
-    /// The contact number of the account on `date`; null when nobody was named.
+    /// The contact number of the account on `date`. Null if the request names neither contact nor
+    /// customer.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: Option<String>,
-    /// The currency of all amounts; null while the company has no settings.
+    /// The currency of all amounts. Null while the company has no settings.
     #[schema(max_length = 3, example = "EUR")]
     pub currency_code: Option<String>,
-    /// Whether all prices include tax.
+    /// True if all prices include tax.
     pub prices_include_tax: bool,
-    /// The day whose price is compared; the days before it are looked back at.
+    /// The day whose price is compared with those of the days before it.
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,
-    /// The first of the days looked back at.
+    /// The first of the days before `date` that are examined.
     #[schema(example = "2031-04-15")]
     pub first_date: NaiveDate,
-    /// The last of them: the day before `date`.
+    /// The last of these days: the day before `date`.
     #[schema(example = "2031-05-14")]
     pub last_date: NaiveDate,
-    /// How many days are looked back at.
+    /// The number of days that are examined.
     #[schema(minimum = 1, maximum = 366, example = 30)]
     pub days: i64,
-    /// On how many of them there was a price. The others do not count: days before the item, the
-    /// contact or the first publication, and those on which the item was blocked or had no price.
+    /// The number of examined days on which there was a price. There is none before the item, the
+    /// contact or the first publication, or while the item is blocked or has no price.
     #[schema(minimum = 0, maximum = 366, example = 30)]
     pub days_covered: i64,
-    /// The lowest price; null if there was none on any of the days.
+    /// The lowest price. Null if there was none on any of the days.
     pub lowest: Option<LowestPriceFound>,
-    /// The price on `date`; null if there is none.
+    /// The price on `date`. Null if there is none.
     pub current: Option<PriceThen>,
-    /// Why there is no price on `date`; absent if there is one.
+    /// The reason for which there is no price on `date`. Absent if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<LineProblem>,
-    /// What the price on `date` is below the lowest, in percent of the lowest, rounded down to two
-    /// decimals; below zero when it is above. Null if either is missing or the lowest is 0.
+    /// The difference between the lowest price and the price on `date`, in percent of the lowest,
+    /// rounded down to two decimals. It is negative if the price on `date` is higher. Null if
+    /// either price is missing or the lowest is 0.
     #[schema(max_length = 45, pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,2})?$", example = "9.5")]
     pub reduction_percent: Option<String>,
-    /// The prices of the days, the newest first. More than one price may have been applied on one
-    /// day.
+    /// The prices of the days, the newest first. More than one price can apply on one day.
     #[schema(max_items = 1000)]
     pub history: Vec<PriceStretch>,
-    /// Whether `history` has all of them, and not only the newest 1,000.
+    /// True if `history` is complete, false if it contains only the newest 1,000 entries.
     #[schema(example = true)]
     pub history_is_complete: bool,
 }
 
-/// A price as it was applied.
+/// A price that applied in the past.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceThen {
     /// The price of one unit of measure before the line discount.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "57"
+    )]
     pub unit_price: Amount,
-    /// The line discount.
-    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    /// The line discount in percent.
+    #[schema(
+        value_type = String,
+        max_length = 9,
+        pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$",
+        example = "4"
+    )]
     pub line_discount_percent: Percent,
-    /// The price less the discount; exact, not rounded.
-    #[schema(value_type = String, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    /// The price less the discount. Exact, not rounded.
+    #[schema(
+        value_type = String,
+        max_length = 28,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$",
+        example = "54.72"
+    )]
     pub net_unit_price: Shown<12>,
-    /// Who granted the price; `LIST_PRICE` when no line won.
+    /// The grantor of the price. `LIST_PRICE` if no line won.
     #[schema(value_type = AnswerSource<'static>)]
     pub source: Value,
-    /// The version of the price book that said so, or the first of several.
+    /// The version of the price book with this price. If there are several, the first of them.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 417)]
     pub publication_version: i64,
 }
 
-/// The lowest price, and when it was applied.
+/// The lowest price, with the days on which it applied.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LowestPriceFound {
-    /// The price, as it was applied last.
+    /// The price, as it last applied.
     #[serde(flatten)]
     pub price: PriceThen,
-    /// The first of the days on which so little was asked for.
+    /// The first of the days on which this price applied.
     #[schema(example = "2031-04-20")]
     pub first_date: NaiveDate,
-    /// The last of them; there may be others between that were dearer.
+    /// The last of these days. On days in between the price may have been higher.
     #[schema(example = "2031-04-30")]
     pub last_date: NaiveDate,
 }
 
-/// A price, and the days on which it was applied.
+/// A price, with the days on which it applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceStretch {
@@ -161,12 +182,14 @@ pub struct PriceStretch {
 
 /// Find the lowest price of the last days
 ///
-/// The lowest price that was applied to the item and the account in the days before `date`,
-/// campaign prices included, as it has to be named beside a reduced price (Directive 98/6/EC,
-/// article 6a). A price counts for each day on which a version of the price book with it was in
-/// force, be it for a minute. All prices are in one currency and with or without tax as that of
-/// `date`, each converted at the rate of its day. Days to come count with what is known of them
-/// now.
+/// Returns the lowest price that applied to the item and the account in the days before `date`,
+/// campaign prices included. The seller has to indicate it with a reduced price (Directive 98/6/EC,
+/// article 6a).
+///
+/// A price counts for each day on which a version of the price book with it was in force, even for
+/// a minute. All prices are in the currency of `date` and include tax or not, as on `date`. Each is
+/// converted at the exchange rate of its day. Future days are evaluated with the present price
+/// book.
 #[utoipa::path(
     get,
     path = "/v1/lowest-prices",
@@ -174,45 +197,81 @@ pub struct PriceStretch {
     tag = "Price quotes",
     params(
         ("itemNumber" = Key, Query, description = "The item."),
-        ("contactNumber" = Option<Key>, Query, description = "The contact that asks; a person asks for the company that it belonged to on each of the days. Neither contact nor customer: what everybody was offered."),
-        ("customerNumber" = Option<Key>, Query, description = "The customer that asks: the company that has the number now."),
-        ("date" = Option<Date>, Query, description = "The day before which the days end, usually that on which the reduction begins; absent: today."),
-        ("days" = Option<i32>, Query, description = "How many days are looked back at; absent: 30.", minimum = 1, maximum = 366),
-        ("variantCode" = Option<Key>, Query, description = "The variant, if any."),
-        ("unitOfMeasureCode" = Option<Key>, Query, description = "The unit of measure; absent: the item's base unit."),
-        ("quantity" = Option<Quantity>, Query, description = "How many units; absent: 1."),
-        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local, each as of `date`."),
-        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it as of `date`."),
+        (
+            "contactNumber" = Option<Key>, Query,
+            description = "The contact whose prices are examined. For a person, the company that \
+                it belonged to on each of the days. Without contact and customer, the prices for \
+                all customers are examined."
+        ),
+        (
+            "customerNumber" = Option<Key>, Query,
+            description = "The customer whose prices are examined: the company that has the \
+                number now."
+        ),
+        (
+            "date" = Option<Date>, Query,
+            description = "The day after the examined days, usually the first day of the \
+                reduction. Default: today."
+        ),
+        (
+            "days" = Option<i32>, Query,
+            description = "The number of days that are examined. Default: 30.",
+            minimum = 1,
+            maximum = 366
+        ),
+        ("variantCode" = Option<Key>, Query, description = "The variant. Default: none."),
+        (
+            "unitOfMeasureCode" = Option<Key>, Query,
+            description = "The unit of measure. Default: the item's base unit."
+        ),
+        ("quantity" = Option<Quantity>, Query, description = "The quantity. Default: 1."),
+        (
+            "currencyCode" = Option<CurrencyCode>, Query,
+            description = "The currency. Default: the contact's, else the account's, else local \
+                currency, each as of `date`."
+        ),
+        (
+            "pricesIncludeTax" = Option<bool>, Query,
+            description = "If true, all prices include tax. Default: the customer's setting as of \
+                `date`."
+        ),
     ),
     responses((
         status = 200,
         description = "The lowest price, if there was one.",
         body = LowestPrice,
         example = json!({
-            "itemNumber": "1896-S", "variantCode": null, "unitOfMeasureCode": null, "quantity": "1", "accountNumber": "CT000042",
-            "currencyCode": "EUR", "pricesIncludeTax": true, "date": "2031-05-15", "firstDate": "2031-04-15",
+            "itemNumber": "1896-S", "variantCode": null, "unitOfMeasureCode": null,
+            "quantity": "1", "accountNumber": "CT000042", "currencyCode": "EUR",
+            "pricesIncludeTax": true, "date": "2031-05-15", "firstDate": "2031-04-15",
             "lastDate": "2031-05-14", "days": 30, "daysCovered": 30,
             "lowest": {
                 "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
-                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417,
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"},
+                "publicationVersion": 417,
                 "firstDate": "2031-04-20", "lastDate": "2031-04-30"
             },
             "current": {
                 "unitPrice": "57", "lineDiscountPercent": "4", "netUnitPrice": "54.72",
-                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0002"}, "publicationVersion": 420
+                "source": {"type": "CAMPAIGN", "campaignNumber": "CP0002"},
+                "publicationVersion": 420
             },
             "reductionPercent": "8.8",
             "history": [
                 {
-                    "from": "2031-05-01", "to": "2031-05-14", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "from": "2031-05-01", "to": "2031-05-14", "unitPrice": "72",
+                    "lineDiscountPercent": "0", "netUnitPrice": "72",
                     "source": {"type": "LIST_PRICE"}, "publicationVersion": 417
                 },
                 {
-                    "from": "2031-04-20", "to": "2031-04-30", "unitPrice": "60", "lineDiscountPercent": "0", "netUnitPrice": "60",
-                    "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"}, "publicationVersion": 417
+                    "from": "2031-04-20", "to": "2031-04-30", "unitPrice": "60",
+                    "lineDiscountPercent": "0", "netUnitPrice": "60",
+                    "source": {"type": "CAMPAIGN", "campaignNumber": "CP0001"},
+                    "publicationVersion": 417
                 },
                 {
-                    "from": "2031-04-15", "to": "2031-04-19", "unitPrice": "72", "lineDiscountPercent": "0", "netUnitPrice": "72",
+                    "from": "2031-04-15", "to": "2031-04-19", "unitPrice": "72",
+                    "lineDiscountPercent": "0", "netUnitPrice": "72",
                     "source": {"type": "LIST_PRICE"}, "publicationVersion": 415
                 }
             ],
@@ -250,10 +309,10 @@ async fn get_lowest_price(
     let (steps, version) =
         steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
-    // A year in which the price changed daily, or hourly, takes a while.
+    // A year in which the price changed every day or hour takes long.
     let answer = background(move || find(&steps, request, window, &calendar)).await?;
     if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
-        && let Some(name) = unknown_name(problem.code)
+        && let Some(name) = reference_param(problem.code)
     {
         return Err(Problem::rule(
             format!("?{name}"),
@@ -265,8 +324,8 @@ async fn get_lowest_price(
         .header(PUBLICATION_VERSION, &version.to_string()))
 }
 
-/// The parameter that names what an item does not have, or that there is no such item.
-const fn unknown_name(code: LineProblemCode) -> Option<&'static str> {
+/// Returns the parameter that refers to a record that does not exist.
+const fn reference_param(code: LineProblemCode) -> Option<&'static str> {
     match code {
         LineProblemCode::UnknownItem => Some("itemNumber"),
         LineProblemCode::UnknownVariant => Some("variantCode"),
@@ -275,7 +334,7 @@ const fn unknown_name(code: LineProblemCode) -> Option<&'static str> {
     }
 }
 
-/// The days that are looked back at, and the one after them.
+/// The days that are examined, and the date that follows them.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     first: NaiveDate,
@@ -285,7 +344,7 @@ struct Window {
 }
 
 impl Window {
-    /// The days before a date; none if the calendar has not so many.
+    /// Returns the days before a date, or `None` if they are before the first date of the calendar.
     fn before(date: NaiveDate, days: i64) -> Option<Self> {
         let first = date.checked_sub_days(Days::new(days.unsigned_abs()))?;
         Some(Self { first, last: date.pred_opt()?, date, days })
@@ -339,8 +398,8 @@ fn read_query(
     Ok((request, window))
 }
 
-/// What the book said of the item and the account, from the first instant of the window on, up to
-/// the end of its date or, if that is still to come, up to now; and the version that this is.
+/// Reads the history of the item and the account from the start of the window to the end of its
+/// date, or up to now. Also returns the newest version that was read.
 async fn steps(
     database: &Database,
     calendar: &Calendar,
@@ -357,7 +416,7 @@ async fn steps(
         }
         _ => reader::latest(&mut conn).await?,
     };
-    let part = HistoryScope {
+    let scope = HistoryScope {
         item_number: request
             .lines
             .first()
@@ -369,12 +428,12 @@ async fn steps(
         },
         currency_code: request.currency_code.as_deref(),
     };
-    // Even where a clock was set back.
+    // Version numbers could decrease here if a clock was set back.
     let to = to.max(from);
-    Ok((item_history::steps(&mut conn, part, from, to).await?, to))
+    Ok((item_history::steps(&mut conn, scope, from, to).await?, to))
 }
 
-/// The answer: the price on the day, and those of the days before.
+/// Computes the answer: the price on the date, and those of the days before it.
 fn find(
     steps: &[HistoryStep],
     mut request: QuoteRequest<'_>,
@@ -392,11 +451,11 @@ fn find(
     let currency_code = now.currency_code.map(str::to_owned);
     let prices_include_tax = now.prices_include_tax;
     drop(now);
-    // Prices in several currencies could not be compared.
+    // Prices in different currencies could not be compared.
     request.currency_code = currency_code.clone().map(Into::into);
     request.prices_include_tax = Some(prices_include_tax);
 
-    let mut history = applied(steps, &mut request, window, calendar);
+    let mut history = price_history(steps, &mut request, window, calendar);
     let days_covered = days_covered(&history);
     let lowest = lowest(&history);
     history.reverse();
@@ -435,15 +494,16 @@ fn price(line: &PricedLine<'_>, version: i64) -> PriceThen {
         unit_price: line.unit_price,
         line_discount_percent: line.line_discount_percent,
         net_unit_price: net_unit_price(line.unit_price, line.line_discount_percent),
-        // Kept when the snapshot it comes from is gone. Writing a source as JSON cannot fail.
+        // The source is stored as JSON because it outlives its snapshot. Writing a source as JSON
+        // cannot fail.
         source: serde_json::to_value(line.source).unwrap_or_default(),
         publication_version: version,
     }
 }
 
-/// The prices in the order of time: each version while it was in force, asked for each day of the
-/// window in that time.
-fn applied(
+/// Returns the prices in chronological order. Each version is evaluated for each day of the window
+/// on which it was in force.
+fn price_history(
     steps: &[HistoryStep],
     request: &mut QuoteRequest<'_>,
     window: Window,
@@ -457,7 +517,8 @@ fn applied(
         if end.is_some() && end <= step.since {
             continue;
         }
-        // The version ends an instant before the next one begins; the database counts microseconds.
+        // A version ends one microsecond before the next one starts, which is the resolution of the
+        // database.
         let last_instant = end.and_then(|end| end.checked_sub_signed(TimeDelta::microseconds(1)));
         let first =
             step.since.map_or(window.first, |since| calendar.date_of(since).max(window.first));
@@ -476,27 +537,26 @@ fn applied(
     history
 }
 
-/// The price on the request's date, and the last day up to `last` on which it is sure to be the
-/// same.
+/// Returns the price on the request's date, with the last day up to `last` for which it is certain.
 fn answer_from(
     book: &Snapshot,
     request: &QuoteRequest<'_>,
     last: NaiveDate,
 ) -> (NaiveDate, Option<PriceThen>) {
     let day = request.date;
-    // Somebody who was not known yet had no price.
+    // A contact that was not known yet had no price.
     let Ok(quote) = quote(book, request) else { return (last, None) };
     match quote.lines.first() {
         Some(QuoteLine::Priced(line)) => {
             let until = line.valid_until.and_then(|until| until.pred_opt()).unwrap_or(last);
             (until.clamp(day, last), Some(price(line, book.version())))
         }
-        // Why there is no price may be over the next day.
+        // The problem may not exist on the next day.
         _ => (day, None),
     }
 }
 
-/// Adds a stretch; one that says the same as the one before goes on with it.
+/// Appends a period. If it continues the last one at the same price, the last one is extended.
 fn add(history: &mut Vec<PriceStretch>, stretch: PriceStretch) {
     if let Some(before) = history.last_mut() {
         let same = PriceThen {
@@ -512,7 +572,7 @@ fn add(history: &mut Vec<PriceStretch>, stretch: PriceStretch) {
     history.push(stretch);
 }
 
-/// On how many days there was a price.
+/// Returns the number of days on which there was a price.
 fn days_covered(history: &[PriceStretch]) -> i64 {
     let mut counted: Option<NaiveDate> = None;
     let mut days = 0_i64;
@@ -527,7 +587,7 @@ fn days_covered(history: &[PriceStretch]) -> i64 {
     days
 }
 
-/// The lowest price; where it was applied more than once, as it was the last time.
+/// Returns the lowest price. If it applied several times, the latest one is returned.
 fn lowest(history: &[PriceStretch]) -> Option<LowestPriceFound> {
     let net = |stretch: &&PriceStretch| stretch.price.net_unit_price;
     let least = history.iter().map(|stretch| stretch.price.net_unit_price).min()?;
@@ -539,8 +599,8 @@ fn lowest(history: &[PriceStretch]) -> Option<LowestPriceFound> {
     })
 }
 
-/// By how many percent a price is below another, rounded down: nobody shall announce more than
-/// there is. Prices have fewer than 28 digits, so that 128 bits hold them with four more.
+/// Returns the percentage by which a price is below another. It is rounded down, so that no
+/// reduction is overstated. Prices have fewer than 28 digits, so 128 bits hold them with four more.
 fn reduction(lowest: &PriceThen, current: &PriceThen) -> Option<String> {
     let [lowest, current] =
         [lowest, current].map(|price| i128::try_from(price.net_unit_price.0).ok());
@@ -566,7 +626,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reduction_is_never_more_than_there_is() {
+    fn reduction_is_rounded_down() {
         for (lowest, current, percent) in [
             (100, 80, Some("20")),
             (100, 100, Some("0")),

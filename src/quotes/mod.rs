@@ -1,7 +1,7 @@
-//! One question, one answer, from the snapshot alone.
+//! Price quotes: answers requests for prices from the price book snapshot alone.
 //!
-//! *Invariant:* no quote waits: no database, no lock, no network. Only questions about other
-//! versions than the present one read the database: replays, and lowest prices.
+//! *Invariant:* no quote waits for a database, a lock or the network. Only requests about earlier
+//! versions read the database: replays and lowest prices.
 
 pub mod answer;
 mod borrowed;

@@ -1,6 +1,6 @@
-//! From a request to its answer: finds what the request names in the snapshot, puts the question to
-//! the resolver, and words the answer. Whose prices count, the currency and the rate are settled
-//! once per document.
+//! From a request to its answer. It finds the referenced records in the snapshot, passes the
+//! question to the resolver, and converts the result. Account, currency and exchange rate are
+//! determined once per request.
 
 use chrono::NaiveDate;
 
@@ -23,8 +23,7 @@ use crate::publication::snapshot::{FoundItem, Item, Snapshot};
 /// Answers a request from one version of the price book.
 ///
 /// # Errors
-/// When the contact or customer that asks is unknown. What is wrong with one line stands at that
-/// line.
+/// If the contact or customer is unknown. The problem of a single line is part of the answer.
 pub fn quote<'a>(
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'_>,
@@ -46,7 +45,7 @@ pub fn quote<'a>(
     Ok(quote)
 }
 
-/// The same answer as JSON, each line written as soon as it is known.
+/// Writes the answer to a request as JSON, each line as soon as it is computed.
 ///
 /// # Errors
 /// As [`quote`].
@@ -70,11 +69,11 @@ pub fn write_quote(
     Ok(())
 }
 
-/// Everything that stands against the campaign that a request names, whatever item it asks for: not
-/// published, or not in the audience and outside the dates.
+/// Returns all reasons for which the named campaign grants nothing, independent of the item. The
+/// reasons are: not published, or not in the audience and outside the dates.
 ///
 /// # Errors
-/// When the contact or customer that asks is unknown.
+/// If the contact or customer is unknown.
 pub fn against_campaign(
     snapshot: &Snapshot,
     request: &QuoteRequest,
@@ -82,14 +81,14 @@ pub fn against_campaign(
     Ok(Document::new(snapshot, request)?.against_campaign())
 }
 
-/// What holds for all lines of a request.
+/// The properties that all lines of a request share.
 struct Document<'a> {
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'a>,
     account: Option<Account>,
     currency_code: Option<&'a str>,
     currency: Currency,
-    /// The rounding steps of the currency: of unit prices, and of amounts.
+    /// The rounding steps of unit prices and of amounts in the currency.
     rounding: (Positive, Positive),
     prices_include_tax: bool,
     campaigns: Campaigns,
@@ -147,7 +146,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// The answer, before any question is answered.
+    /// Returns the answer without its lines.
     fn without_lines(&self) -> Quote<'a> {
         Quote {
             publication_version: self.snapshot.version(),
@@ -162,14 +161,14 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Somebody to look on, if the request wants explanations.
+    /// Creates the observer, if the request asks for explanations.
     fn explanation(&self) -> Option<Explanation<'a>> {
         let visibility = self.request.explain?;
         Some(Explanation::new(self.snapshot, self.named_campaign(), visibility))
     }
 
-    /// The answer to a line, without a trace; what was seen is kept by who looks on, if anybody
-    /// does. Either way it is the same resolver.
+    /// Answers a line, without its trace. The verdicts are recorded in `explanation`, if there is
+    /// one. The resolver is the same in both cases.
     fn answer(
         &self,
         line: &RequestLine<'_>,
@@ -193,7 +192,8 @@ impl<'a> Document<'a> {
         result.map(|answer| self.priced(&answer)).map_err(unpriced)
     }
 
-    /// The question that a line asks, in the numbers of the snapshot, and the item it is about.
+    /// Converts a line into a question in the interned numbers of the snapshot. Also returns its
+    /// item.
     fn question(
         &self,
         line: &RequestLine<'_>,
@@ -279,29 +279,30 @@ impl<'a> Document<'a> {
         problem(LineProblemCode::ExchangeRateMissing, detail)
     }
 
-    /// What became of the campaign that the request names. Its lines cannot say it where it has
-    /// none in the book.
+    /// Returns the verdict on the campaign that the request names. Its lines cannot show it,
+    /// because an unpublished campaign has none in the price book.
     fn named_campaign(&self) -> Option<NamedCampaign<'a>> {
         let campaign_number = self.request.campaign_number.as_deref()?;
         Some(NamedCampaign { campaign_number, verdict: self.against_campaign().into_iter().next() })
     }
 
-    /// Everything that stands against the campaign that the request names, in the order of the
+    /// Returns all verdicts for which the named campaign grants nothing, in the order of the
     /// verdicts.
     fn against_campaign(&self) -> Vec<Verdict> {
         let Campaigns::Only(index) = self.campaigns else { return Vec::new() };
         let published =
             index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
         let Some((index, period)) = published else { return vec![Verdict::NotPublished] };
-        let is_held = self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact));
+        let is_in_audience =
+            self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact));
         let against = [
-            (is_held, Verdict::NotInAudience),
+            (is_in_audience, Verdict::NotInAudience),
             (period.contains(self.request.date), Verdict::OutsideDates),
         ];
         against.into_iter().filter(|(holds, _)| !holds).map(|(_, verdict)| verdict).collect()
     }
 
-    /// Words the resolver's answer, without a trace.
+    /// Converts the resolver's answer, without a trace.
     fn priced(&self, answer: &Answer<'a>) -> PricedLine<'a> {
         let price_line = answer
             .price_line
@@ -329,8 +330,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The account that a contact asks for. One without customer has no groups and allows line
-/// discounts.
+/// Returns the terms of a contact's account. An account without customer has no groups and allows
+/// line discounts.
 fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     let contact = snapshot.account_of(contact);
     let customer = snapshot.contact(contact).and_then(|contact| contact.customer);
@@ -342,8 +343,8 @@ fn account_of(snapshot: &Snapshot, contact: ContactIndex) -> Account {
     }
 }
 
-/// The currency of the answer, its text and its code: the request's, else the contact's, else the
-/// account's, else local. One that the book has never heard of has no code.
+/// Returns the text and code of the answer's currency: the request's, else the contact's, else the
+/// account's, else local currency. A currency that the price book does not contain has no code.
 fn currency_code<'a>(
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'_>,
@@ -361,7 +362,7 @@ fn currency_code<'a>(
     Some((snapshot.code_text(code), Some(code)))
 }
 
-/// What the currency is to the company at the date.
+/// Determines if the currency is local or foreign, and its exchange rate at the date.
 fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: NaiveDate) -> Currency {
     let Some((_, code)) = named else { return Currency::Local };
     let Some(code) = code else { return Currency::WithoutRate };
@@ -374,7 +375,7 @@ fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: Naiv
     }
 }
 
-/// A line of the book, as the answer names it.
+/// Converts a line of the price book into its form in the answer.
 pub(super) fn used(
     snapshot: &Snapshot,
     id: uuid::Uuid,
@@ -403,8 +404,8 @@ fn problem(code: LineProblemCode, detail: String) -> LineProblem {
     LineProblem { code, detail }
 }
 
-fn unpriced(why: Unpriced) -> LineProblem {
-    match why {
+fn unpriced(reason: Unpriced) -> LineProblem {
+    match reason {
         Unpriced::NoPrice => problem(
             LineProblemCode::NoPrice,
             "no price line holds for the question, and the item has no list price".to_owned(),
@@ -417,8 +418,8 @@ fn unpriced(why: Unpriced) -> LineProblem {
 }
 
 impl Totals {
-    /// Adds a line, if it has a price. A thousand lines of fewer than 10^20 units each stay far
-    /// within 128 bits.
+    /// Adds a line, if it has a price. The sum of 1,000 lines of fewer than 10^20 units each fits
+    /// 128 bits.
     fn add(&mut self, line: &Result<PricedLine<'_>, LineProblem>) {
         if let Ok(line) = line {
             let add =

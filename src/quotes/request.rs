@@ -1,5 +1,5 @@
-//! A request for prices, parsed and complete save for what the price book itself supplies (units,
-//! taxes, currencies).
+//! A parsed request for prices. Only the price book can complete it, with units, taxes and
+//! currencies.
 
 use std::borrow::Cow;
 
@@ -7,44 +7,47 @@ use chrono::NaiveDate;
 
 use crate::pricing::exact::{Percent, Positive};
 
-/// Who asks.
+/// The party whose prices are requested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Asker<'a> {
     /// Nobody in particular: only lines for all customers count.
     #[default]
     Anybody,
-    /// The contact with this number; a person of a company asks for the company's account.
+    /// The contact with this number. For a person of a company this means the company's account.
     Contact(Cow<'a, str>),
-    /// The company that is the customer with this number.
+    /// The company with this customer number.
     Customer(Cow<'a, str>),
 }
 
-/// A document of questions. All keys are upper-cased; they may be borrowed from what was sent.
+/// A request for the prices of several lines. All keys are upper-cased. They can be borrowed from
+/// the request's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuoteRequest<'a> {
-    /// Who asks.
+    /// The party whose prices are requested.
     pub asker: Asker<'a>,
-    /// The company's calendar date for which the prices hold.
+    /// The company's calendar date for which the prices apply.
     pub date: NaiveDate,
-    /// The currency of the answer; absent: the contact's, else the account's, else local.
+    /// The currency of the answer. If absent: the contact's, else the account's, else local
+    /// currency.
     pub currency_code: Option<Cow<'a, str>>,
-    /// Whether the prices of the answer include tax; absent: the account's flag.
+    /// If set, the prices of the answer include tax. If absent, the account's flag decides.
     pub prices_include_tax: Option<bool>,
-    /// The only campaign that counts; absent: all of them.
+    /// The only campaign that counts. If absent, all campaigns count.
     pub campaign_number: Option<Cow<'a, str>>,
-    /// What is asked.
+    /// The lines to price.
     pub lines: Vec<RequestLine<'a>>,
-    /// The lines that the explanation of each answer lists; absent: the answers are not explained.
+    /// The lines that the explanation of each answer lists. If absent, the answers are not
+    /// explained.
     pub explain: Option<Visibility>,
 }
 
-/// The lines of the price book that an explanation lists one by one.
+/// The lines of the price book that an explanation lists individually.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// Those granted to the account that asks. The others are only counted, by verdict: they are
-    /// the prices of other customers.
+    /// The lines that are granted to the account. The others are the prices of other customers, so
+    /// they are only counted, by verdict.
     Account,
-    /// Every line that was looked at.
+    /// All lines that were examined.
     All,
 }
 
@@ -56,17 +59,17 @@ impl Visibility {
     }
 }
 
-/// One question. All keys are upper-cased.
+/// One line of a request. All keys are upper-cased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLine<'a> {
     /// The item.
     pub item_number: Cow<'a, str>,
     /// The variant, if any.
     pub variant_code: Option<Cow<'a, str>>,
-    /// The unit of measure of `quantity`; absent: the base unit.
+    /// The unit of measure of `quantity`. If absent, the item's base unit.
     pub unit_of_measure_code: Option<Cow<'a, str>>,
-    /// How many units.
+    /// The quantity in that unit.
     pub quantity: Positive,
-    /// The tax rate of the sale; absent: the item's. 0 for reverse charge.
+    /// The tax rate of the sale. If absent, the item's rate. 0 is right for reverse charge.
     pub tax_percent: Option<Percent>,
 }

@@ -1,6 +1,5 @@
-//! Writes the answer as JSON, piece by piece: the same text that serde makes of the types in
-//! [`answer`](super::answer), in a fraction of its time. Those types say what the answer is; a test
-//! holds the two together.
+//! Writes the answer as JSON piece by piece: the same text that serde produces from the types in
+//! [`answer`](super::answer), in a fraction of its time. A test compares the two.
 
 use std::io::Write as _;
 
@@ -15,22 +14,22 @@ use super::answer::{
 use super::explain::Explanation;
 use crate::pricing::exact::{push_whole, write_plain};
 
-/// About what a line of the answer takes.
-const BYTES_OF_A_LINE: usize = 600;
-/// About what a line takes that explains itself: a dozen lines were looked at.
-const BYTES_OF_AN_EXPLAINED_LINE: usize = 4_800;
+/// The approximate size of a line of the answer.
+const LINE_BYTES: usize = 600;
+/// The approximate size of a line with a trace of a dozen examined lines.
+const EXPLAINED_LINE_BYTES: usize = 4_800;
 
-/// An answer on its way.
+/// A writer of one answer.
 pub(super) struct QuoteWriter<'o> {
     out: JsonWriter<'o>,
     first: bool,
 }
 
 impl<'o> QuoteWriter<'o> {
-    /// Writes all that stands before the lines; there will be so many.
+    /// Writes everything before the lines. `lines` is their number, by which the buffer is sized.
     pub fn begin(out: &'o mut Vec<u8>, quote: &Quote<'_>, lines: usize, explain: bool) -> Self {
-        let bytes_of_a_line = if explain { BYTES_OF_AN_EXPLAINED_LINE } else { BYTES_OF_A_LINE };
-        out.reserve(bytes_of_a_line.saturating_mul(lines).saturating_add(BYTES_OF_A_LINE));
+        let line_bytes = if explain { EXPLAINED_LINE_BYTES } else { LINE_BYTES };
+        out.reserve(line_bytes.saturating_mul(lines).saturating_add(LINE_BYTES));
         let mut out = JsonWriter(out);
         out.raw("{\"publicationVersion\":");
         out.integer(quote.publication_version);
@@ -46,7 +45,7 @@ impl<'o> QuoteWriter<'o> {
         Self { out, first: true }
     }
 
-    /// Writes the next line, and what was seen on the way to it.
+    /// Writes the next line, with its trace if there is an explanation.
     pub fn line(
         &mut self,
         line: &Result<PricedLine<'_>, LineProblem>,
@@ -66,7 +65,7 @@ impl<'o> QuoteWriter<'o> {
         out.raw("}");
     }
 
-    /// Writes what stands behind the lines.
+    /// Writes everything after the lines.
     pub fn end(mut self, totals: &Totals) {
         let out = &mut self.out;
         out.raw("],\"totals\":{\"grossAmount\":\"");
@@ -107,19 +106,20 @@ impl JsonWriter<'_> {
         }
     }
 
-    /// A number in units of its last place, without the quotes around it.
+    /// Writes a number in units of its last place, without quotation marks.
     fn plain<const PLACES: u32>(&mut self, units: u128) {
         write_plain::<PLACES>(units, &mut |byte| self.0.push(byte));
     }
 
-    /// A number in units of its last place.
+    /// Writes a number in units of its last place.
     fn decimal<const PLACES: u32>(&mut self, units: u128) {
         self.raw("\"");
         self.plain::<PLACES>(units);
         self.raw("\"");
     }
 
-    /// A text; names of the book have nothing that JSON escapes.
+    /// Writes a text. Keys in the price book contain nothing that JSON escapes, so the check is
+    /// fast.
     fn text(&mut self, text: &str) {
         if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
             // Writing to a Vec cannot fail.
@@ -159,7 +159,7 @@ impl JsonWriter<'_> {
         self.raw("\"");
     }
 
-    /// An id, without the quotes around it.
+    /// Writes an id, without quotation marks.
     fn uuid(&mut self, id: Uuid) {
         let start = self.0.len();
         self.0.extend_from_slice(&[0; Hyphenated::LENGTH]);
@@ -168,7 +168,7 @@ impl JsonWriter<'_> {
         }
     }
 
-    /// A line with its price, but for its end.
+    /// Writes a line with its price, except for its closing brace.
     fn priced(&mut self, line: &PricedLine<'_>) {
         self.raw("{\"unitPrice\":\"");
         self.plain::<5>(line.unit_price.units());
@@ -194,7 +194,7 @@ impl JsonWriter<'_> {
         self.optional(line.next_break.as_ref(), Self::next_break);
     }
 
-    /// A line without price, but for its end.
+    /// Writes a line without price, except for its closing brace.
     fn problem(&mut self, problem: &LineProblem) {
         self.raw("{\"problem\":{\"code\":");
         self.text(problem.code.text());
@@ -204,12 +204,12 @@ impl JsonWriter<'_> {
     }
 
     fn used(&mut self, line: &LineUsed<'_>) {
-        self.beginning_of_used(line);
+        self.open_used(line);
         self.raw("}");
     }
 
-    /// A line of the book, but for its end.
-    fn beginning_of_used(&mut self, line: &LineUsed<'_>) {
+    /// Writes a line of the price book, except for its closing brace.
+    fn open_used(&mut self, line: &LineUsed<'_>) {
         self.raw("{\"id\":\"");
         self.uuid(line.id);
         self.raw("\",\"source\":");
@@ -253,7 +253,7 @@ impl JsonWriter<'_> {
         self.raw("\"}");
     }
 
-    /// The member `trace` with the comma before it, if lines were looked at.
+    /// Writes the member `trace` with the preceding comma, if lines were examined.
     fn trace(&mut self, explanation: &Explanation<'_>) {
         let Some(allowed) = explanation.discount_allowed() else { return };
         self.raw(",\"trace\":{\"campaign\":");
@@ -285,7 +285,7 @@ impl JsonWriter<'_> {
     }
 
     fn price_trace(&mut self, price: &PriceTrace<'_>) {
-        self.beginning_of_used(&price.line);
+        self.open_used(&price.line);
         self.raw(",\"verdict\":\"");
         self.raw(price.verdict.text());
         self.raw("\",\"minimumQuantity\":\"");
@@ -306,7 +306,7 @@ impl JsonWriter<'_> {
     }
 
     fn discount_trace(&mut self, discount: &DiscountTrace<'_>) {
-        self.beginning_of_used(&discount.line);
+        self.open_used(&discount.line);
         self.raw(",\"verdict\":\"");
         self.raw(discount.verdict.text());
         self.raw("\",\"minimumQuantity\":\"");

@@ -1,6 +1,6 @@
-//! The published price list at a date: for an account, for everybody, or for each account of a
-//! campaign's audience. As pages, or as one stream of lines; both walk the same way over one
-//! snapshot, on a background thread, and hold nothing but their place in it.
+//! The published price list at a date: for an account, for all customers, or for each account of a
+//! campaign's audience. It is returned in pages or as one stream of lines. Both walk over one
+//! snapshot on a background thread and only keep their position in it.
 
 pub(super) mod rows;
 
@@ -38,19 +38,19 @@ use crate::values::{CurrencyCode, Date, Key};
 
 const PATH: &str = "/v1/effective-prices";
 const NDJSON: &str = "application/x-ndjson";
-/// The order of the rows, which a cursor belongs to.
+/// The order of the rows, which is part of the list's identity in a cursor.
 const ORDER: &str = "accountNumber,itemNumber,row";
-/// What decides which rows there are, besides book and date.
-const QUESTION: [&str; 5] =
+/// The parameters that determine the rows, apart from version and date.
+const LIST_PARAMS: [&str; 5] =
     ["contactNumber", "customerNumber", "campaignNumber", "currencyCode", "pricesIncludeTax"];
-/// What a cursor knows already.
-const BOOK: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
+/// The parameters whose values a cursor contains.
+const CURSOR_PARAMS: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
 const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
-/// Places looked at for one piece of the stream; fewer if the piece is full before. It bounds the
-/// time after which a stream finds out that its client is gone, where few places have rows.
-const MAX_PLACES_PER_PIECE: usize = 1_000;
+/// The maximum number of positions that are visited for one piece of the stream. It bounds the time
+/// after which a stream notices a closed connection if few positions have rows.
+const MAX_POSITIONS_PER_PIECE: usize = 1_000;
 
-/// Adds the operation.
+/// Adds the operation to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.add(__path_list_effective_prices, list_effective_prices);
 }
@@ -63,8 +63,8 @@ struct EffectivePricePage<'a> {
     /// The rows.
     #[schema(max_items = 1000)]
     value: Vec<EffectivePrice<'a>>,
-    /// Where the next page is; absent on the last. Opaque. It leads on in the same version of the
-    /// price book and for the same date.
+    /// The link to the next page, which is opaque. Absent on the last page. The next page is of the
+    /// same version of the price book and the same date.
     #[schema(
         max_length = 16384,
         example = "/v1/effective-prices?contactNumber=CT000042&cursor=eyJrIjpbIjQxOCJdfQ.c2ln"
@@ -74,43 +74,90 @@ struct EffectivePricePage<'a> {
 
 /// List effective prices
 ///
-/// The published price list at a date, with one row for each item, variant, unit of measure and
-/// minimum quantity at which the price differs. For a contact or customer: what its account pays.
-/// For a campaign: what each account of its audience pays for the items that the campaign's lines
-/// cover, whoever wins. For neither: what everybody pays.
+/// Returns the published price list at a date. It has one row for each item, variant, unit of
+/// measure and minimum quantity at which the price differs. For a contact or customer, these are
+/// the prices of its account. For a campaign, these are the prices of each account of its audience
+/// for the items that its lines cover, including prices from other sources. Otherwise these are the
+/// prices for all customers.
 ///
-/// To find a price in the list: take the item's rows with the variant and the unit of measure, or
-/// if there are none those with the unit and without variant; of these the last whose
-/// `minimumQuantity` is not above the quantity. An item that cannot be priced has a row with
-/// `problem`; blocked items and items without any price have none.
+/// To find a price in the list, take the item's rows with the variant and the unit of measure. If
+/// there are none, take those with the unit and without variant. The last of these whose
+/// `minimumQuantity` is not above the quantity has the price. An item that cannot be priced has a
+/// row with `problem`. Blocked items and items without any price have no row.
 ///
-/// The pages of one list are all of one version of the price book. With `Accept:
-/// application/x-ndjson` the whole list comes as a stream of rows, one a line. The headers
-/// `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` say which book it is.
+/// All pages of one list are of one version of the price book. With `Accept: application/x-ndjson`
+/// the whole list is returned as a stream with one row per line. The headers `Publication-Version`,
+/// `Snapshot-Age` and `Snapshot-Stale` state how current the price book is.
 ///
-/// The service sends a few streams at a time; a further one is refused with 503 `TOO_MANY_STREAMS`.
-/// The connection of a client that takes nothing for 30 seconds is closed.
+/// The number of concurrent streams is limited. A further one is refused with 503
+/// `TOO_MANY_STREAMS`. The connection of a client that reads nothing for 30 seconds is closed.
 #[utoipa::path(
     get,
     path = "/v1/effective-prices",
     operation_id = "list_effective_prices",
     tag = "Price quotes",
     params(
-        ("contactNumber" = Option<Key>, Query, description = "The contact whose prices are listed; a person asks for its company."),
-        ("customerNumber" = Option<Key>, Query, description = "The customer whose prices are listed, instead of a contact."),
-        ("campaignNumber" = Option<Key>, Query, description = "The published campaign whose accounts and items are listed, instead of a contact."),
-        ("date" = Option<Date>, Query, description = "The company's calendar date for which the prices hold; absent: today."),
-        ("currencyCode" = Option<CurrencyCode>, Query, description = "The currency; absent: the contact's, else the account's, else local."),
-        ("pricesIncludeTax" = Option<bool>, Query, description = "Whether prices are to include tax; absent: as the customer has it."),
-        ("publicationVersion" = Option<i64>, Query, description = "The version of the price book to list; absent: the present one.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
-        ("minPublicationVersion" = Option<i64>, Query, description = "The version that the list has to know, waited for up to a second.", minimum = 0, maximum = 9_007_199_254_740_991_i64),
-        ("top" = Option<i32>, Query, description = "How many rows a page has at most; absent: 50. Not for a stream.", minimum = 1, maximum = 1000),
-        ("cursor" = Option<String>, Query, description = "Where the page begins, from the `nextLink` of the page before. Not for a stream.", max_length = 4096),
+        (
+            "contactNumber" = Option<Key>, Query,
+            description = "The contact whose prices are listed. For a person, the prices of its \
+                company are listed."
+        ),
+        (
+            "customerNumber" = Option<Key>, Query,
+            description = "The customer whose prices are listed, instead of a contact."
+        ),
+        (
+            "campaignNumber" = Option<Key>, Query,
+            description = "The published campaign whose accounts and items are listed, instead of \
+                a contact."
+        ),
+        (
+            "date" = Option<Date>, Query,
+            description = "The company's calendar date for which the prices apply. Default: today."
+        ),
+        (
+            "currencyCode" = Option<CurrencyCode>, Query,
+            description = "The currency. Default: the contact's, else the account's, else local \
+                currency."
+        ),
+        (
+            "pricesIncludeTax" = Option<bool>, Query,
+            description = "If true, the prices include tax. Default: the customer's setting."
+        ),
+        (
+            "publicationVersion" = Option<i64>, Query,
+            description = "The version of the price book to list. Default: the current version.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
+        (
+            "minPublicationVersion" = Option<i64>, Query,
+            description = "The minimum version of the price book to list. The request waits up to \
+                one second for it.",
+            minimum = 0,
+            maximum = 9_007_199_254_740_991_i64
+        ),
+        (
+            "top" = Option<i32>, Query,
+            description = "The maximum number of rows of a page. Not allowed for a stream. \
+                Default: 50.",
+            minimum = 1,
+            maximum = 1000
+        ),
+        (
+            "cursor" = Option<String>, Query,
+            description = "The position at which the page starts, from the `nextLink` of the \
+                previous page. Not allowed for a stream.",
+            max_length = 4096
+        ),
     ),
     responses((
         status = 200,
         description = "The rows.",
-        content((EffectivePricePage<'_> = "application/json"), (EffectivePrice<'_> = "application/x-ndjson"))
+        content(
+            (EffectivePricePage<'_> = "application/json"),
+            (EffectivePrice<'_> = "application/x-ndjson")
+        )
     ))
 )]
 async fn list_effective_prices(
@@ -134,19 +181,19 @@ async fn list_effective_prices(
         "top",
         "cursor",
     ])?;
-    let streams = wants_lines(&request);
+    let streams = prefers_ndjson(&request);
     let query = Query::read(&params, calendar.today(), streams)?;
-    // Nobody would read the rows that a HEAD asks for.
+    // The response to a HEAD has no body, so it needs no stream.
     let slot =
         if streams && call.method != Method::HEAD { Some(open_streams.open()?) } else { None };
     let place = query
         .cursor
         .as_deref()
-        .map(|cursor| Place::open(cursor, &cursor_key, &params))
+        .map(|cursor| Position::decode_cursor(cursor, &cursor_key, &params))
         .transpose()?;
     let snapshot = match &place {
         None => snapshot(&params, &book, &database).await?,
-        Some(place) => pinned(place.version, &book, &database).await?,
+        Some(place) => snapshot_of_version(place.version, &book, &database).await?,
     };
     let headers = [
         (PUBLICATION_VERSION, snapshot.version().to_string()),
@@ -173,23 +220,22 @@ async fn list_effective_prices(
     ))
 }
 
-/// Whether the caller would rather have a stream of lines: it has to name them, and not JSON before
-/// them.
-fn wants_lines(request: &HttpRequest) -> bool {
+/// Returns whether the caller accepts NDJSON, and prefers it to JSON or is indifferent.
+fn prefers_ndjson(request: &HttpRequest) -> bool {
     let Ok(accept) = Accept::parse(request) else { return false };
-    let wish = |media: &str| {
+    let quality = |media: &str| {
         accept
             .iter()
             .filter(|range| range.item.essence_str() == media)
             .map(|range| range.quality)
             .max()
     };
-    wish(NDJSON)
-        .is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= wish("application/json"))
+    quality(NDJSON)
+        .is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= quality("application/json"))
 }
 
-/// The book of a version, without the database as long as it is the present one.
-async fn pinned(
+/// Returns the snapshot of a version. The database is only read if it is not the current one.
+async fn snapshot_of_version(
     version: i64,
     book: &LiveBook,
     database: &Database,
@@ -204,7 +250,7 @@ async fn pinned(
     })
 }
 
-/// What is asked.
+/// The parameters of a request.
 struct Query {
     asker: Asker<'static>,
     campaign: Option<String>,
@@ -223,7 +269,8 @@ impl Query {
         let campaign = params.parsed("campaignNumber", Key::parse, &mut errors);
         let asker = asker(contact, customer, "?", &mut errors);
         if params.get("campaignNumber").is_some() && asker != Asker::Anybody {
-            let detail = "the list of a campaign is for all of its accounts; leave out contactNumber and customerNumber";
+            let detail = "the list of a campaign is for all of its accounts; leave out contactNumber \
+                and customerNumber";
             errors.push(FieldError::new("?campaignNumber", FieldCode::NotAllowed, detail));
         }
         let date = params.parsed("date", Date::parse, &mut errors);
@@ -244,7 +291,10 @@ impl Query {
         if streams {
             refuse(&["top", "cursor"], "a stream has no pages");
         } else if cursor.is_some() {
-            refuse(&BOOK, "a cursor leads on in the price book and for the date that it is of");
+            refuse(
+                &CURSOR_PARAMS,
+                "a cursor leads on in the price book and for the date that it is of",
+            );
         }
         if !errors.is_empty() {
             return Err(Problem::from_errors(errors));
@@ -261,20 +311,20 @@ impl Query {
     }
 }
 
-/// Where a page ends: a row, and the book and date of the list.
+/// The end of a page: a row, and the version and date of the list.
 #[derive(Debug, Clone)]
-struct Place {
+struct Position {
     version: i64,
     date: NaiveDate,
-    /// The account, in the list of a campaign.
+    /// The account, if the list is of a campaign.
     account: Option<String>,
     item_number: String,
-    /// How many of the item's rows were given.
+    /// The number of the item's rows that have been returned.
     given: usize,
 }
 
-impl Place {
-    fn seal(&self, key: &CursorKey, params: &QueryParams) -> String {
+impl Position {
+    fn encode_cursor(&self, key: &CursorKey, params: &QueryParams) -> String {
         let Self { version, date, account, item_number, given } = self;
         let values: [Value; 5] = [
             (*version).into(),
@@ -285,19 +335,24 @@ impl Place {
         ];
         cursor::write(
             key,
-            &ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER },
+            &ListIdentity {
+                path: PATH,
+                filter: &format_params(params, &LIST_PARAMS),
+                order: ORDER,
+            },
             &values,
         )
     }
 
-    fn open(cursor: &str, key: &CursorKey, params: &QueryParams) -> Result<Self, Problem> {
+    fn decode_cursor(cursor: &str, key: &CursorKey, params: &QueryParams) -> Result<Self, Problem> {
         let identity =
-            ListIdentity { path: PATH, filter: &repeated(params, &QUESTION), order: ORDER };
-        let place = cursor::open(key, &identity, cursor).and_then(|values| Self::of(&values));
+            ListIdentity { path: PATH, filter: &format_params(params, &LIST_PARAMS), order: ORDER };
+        let place =
+            cursor::open(key, &identity, cursor).and_then(|values| Self::from_values(&values));
         place.ok_or_else(cursor::refused)
     }
 
-    fn of(values: &[Value]) -> Option<Self> {
+    fn from_values(values: &[Value]) -> Option<Self> {
         let [version, date, account, item_number, given] = values else { return None };
         Some(Self {
             version: version.as_i64()?,
@@ -309,24 +364,24 @@ impl Place {
     }
 }
 
-/// Parameters as they were sent, to be said again.
-fn repeated(params: &QueryParams, names: &[&str]) -> String {
+/// Formats parameters as they were sent, for the next link.
+fn format_params(params: &QueryParams, names: &[&str]) -> String {
     let given =
         names.iter().filter_map(|name| Some(format!("{name}={}&", encode(params.get(name)?))));
     given.collect()
 }
 
-/// A price list, walked through from row to row.
+/// A price list and the position in it.
 struct List {
     snapshot: Arc<Snapshot>,
     walk: Walk,
-    /// The question but for its lines; in the list of a campaign also but for the account that
-    /// asks.
+    /// The request without its lines. In the list of a campaign, the account changes with the
+    /// position.
     request: QuoteRequest<'static>,
     account: Option<ContactIndex>,
     campaign: Option<String>,
     top: usize,
-    /// How many rows of the first item were given on the page before.
+    /// The number of rows of the first item that the previous page returned.
     given: usize,
 }
 
@@ -338,8 +393,12 @@ struct ItemRows {
 }
 
 impl List {
-    /// At its beginning, or at the place where the page before ended.
-    fn new(snapshot: Arc<Snapshot>, query: Query, place: Option<Place>) -> Result<Self, Problem> {
+    /// Starts at the beginning of the list, or where the previous page ended.
+    fn new(
+        snapshot: Arc<Snapshot>,
+        query: Query,
+        place: Option<Position>,
+    ) -> Result<Self, Problem> {
         let request = QuoteRequest {
             asker: query.asker,
             date: place.as_ref().map_or(query.date, |place| place.date),
@@ -369,7 +428,7 @@ impl List {
             || Walk::over_items(&snapshot),
             |index| Walk::over_campaign(&snapshot, index),
         );
-        if let Some(Place { account, item_number, .. }) = &place {
+        if let Some(Position { account, item_number, .. }) = &place {
             walk.move_to(&snapshot, account.as_deref(), item_number);
         }
         Ok(Self {
@@ -383,7 +442,8 @@ impl List {
         })
     }
 
-    /// Goes to the next place: the rows there, if it has any. Breaks off at the end.
+    /// Moves to the next position and returns its rows, if it has any. Breaks at the end of the
+    /// list.
     fn next(&mut self) -> ControlFlow<(), Option<ItemRows>> {
         let (account, item_number, found) = match self.walk.next(&self.snapshot) {
             Visit::End => return ControlFlow::Break(()),
@@ -400,14 +460,14 @@ impl List {
         let campaign = self.campaign.as_deref();
         let item = (item_number, found);
         rows::write_rows(&self.snapshot, &self.request, self.account, item, campaign, |row| {
-            // Writing a row of ours as JSON cannot fail.
+            // Writing a row as JSON cannot fail.
             rows.extend(serde_json::to_string(row));
         });
         let account = account.map(str::to_owned);
         ControlFlow::Continue(Some(ItemRows { account, item_number: item_number.to_owned(), rows }))
     }
 
-    /// The page from here on.
+    /// Returns the page that starts at the current position.
     fn page(mut self, params: &QueryParams, key: &CursorKey) -> Result<Vec<u8>, Problem> {
         let mut value: Vec<String> = Vec::with_capacity(self.top);
         let mut last = None;
@@ -420,7 +480,7 @@ impl List {
                         break 'page last;
                     }
                     value.push(row);
-                    last = Some(Place {
+                    last = Some(Position {
                         version: self.snapshot.version(),
                         date: self.request.date,
                         account: account.clone(),
@@ -432,8 +492,8 @@ impl List {
         };
         let mut body = format!("{{\"value\":[{}]", value.join(","));
         if let Some(place) = next_link {
-            let again = repeated(params, &QUESTION) + &repeated(params, &["top"]);
-            let link = format!("{PATH}?{again}cursor={}", place.seal(key, params));
+            let again = format_params(params, &LIST_PARAMS) + &format_params(params, &["top"]);
+            let link = format!("{PATH}?{again}cursor={}", place.encode_cursor(key, params));
             body.push_str(",\"nextLink\":");
             body.push_str(&serde_json::to_string(&link).map_err(Problem::internal)?);
         }
@@ -441,11 +501,11 @@ impl List {
         Ok(body.into_bytes())
     }
 
-    /// All rows from here on, a line each, in pieces.
+    /// Returns all rows from the current position on, one per line, in pieces.
     fn pieces(mut self) -> impl Iterator<Item = web::Bytes> + Send {
         std::iter::from_fn(move || {
             let mut piece = String::with_capacity(PIECE_BYTES);
-            for _ in 0..MAX_PLACES_PER_PIECE {
+            for _ in 0..MAX_POSITIONS_PER_PIECE {
                 let ControlFlow::Continue(found) = self.next() else {
                     return (!piece.is_empty()).then(|| piece.into());
                 };

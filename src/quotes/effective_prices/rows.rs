@@ -1,8 +1,8 @@
-//! The rows of one item: where its price differs, and where it does not.
+//! The rows of one item, one for each quantity at which its price changes.
 //!
-//! The rows of an item answer any question about it: of those with the variant and unit of measure,
-//! or else of those with the unit and without variant, the last whose minimum quantity is not above
-//! the quantity has the price.
+//! The rows of an item determine its price for every variant, unit of measure and quantity. Take
+//! the rows with the variant and unit, or if there are none those with the unit and without
+//! variant. The last of them whose minimum quantity is not above the quantity has the price.
 
 use std::collections::BTreeSet;
 
@@ -19,44 +19,50 @@ use crate::quotes::answer::{
 use crate::quotes::quote::quote;
 use crate::quotes::request::{QuoteRequest, RequestLine};
 
-/// A row of a price list: what one unit of an item costs, or why nobody can say.
+/// A row of a price list: the price of one unit of an item, or the problem for which there is none.
 // The large variant is the usual one; a box for it would be an allocation per row.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = EffectivePrice)]
 pub enum EffectivePrice<'a> {
-    /// The price.
+    /// The row has a price.
     Priced(PricedRow<'a>),
-    /// Why there is no price.
+    /// The row has no price.
     Unpriced(UnpricedRow<'a>),
 }
 
-/// For whom and for what a row holds.
+/// The account, item and quantity that a row is for.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = EffectivePriceOf)]
 pub struct RowOf<'a> {
-    /// The contact number of the account; null in the list for everybody.
+    /// The contact number of the account. Null in the list for all customers.
     #[schema(max_length = 50, example = "CT000042")]
     pub account_number: Option<&'a str>,
     /// The item.
     #[schema(max_length = 50, example = "1896-S")]
     pub item_number: &'a str,
-    /// The variant; null: any that has no row of its own in this unit of measure.
+    /// The variant. Null means no variant, and each variant that has no row of its own in
+    /// this unit of measure.
     #[schema(max_length = 50, example = "OAK")]
     pub variant_code: Option<&'a str>,
     /// The unit of measure.
     #[schema(max_length = 50, example = "PCS")]
     pub unit_of_measure_code: &'a str,
-    /// The quantity from which the row holds, in the unit of measure, up to the next row of the
-    /// same variant and unit. 0: any.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "20")]
+    /// The quantity in the unit of measure from which the row applies, up to the next row of the
+    /// same variant and unit. The value 0 means any quantity.
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "20"
+    )]
     pub minimum_quantity: Amount,
-    /// The currency of all amounts; null while the company has no settings.
+    /// The currency of all amounts. Null while the company has no settings.
     #[schema(max_length = 3, example = "EUR")]
     pub currency_code: Option<&'a str>,
-    /// Whether the prices include tax.
+    /// True if the prices include tax.
     pub prices_include_tax: bool,
 }
 
@@ -65,33 +71,54 @@ pub struct RowOf<'a> {
 #[serde(rename_all = "camelCase")]
 #[schema(as = EffectivePricePriced)]
 pub struct PricedRow<'a> {
-    /// For whom and for what.
+    /// The account, item and quantity that the row is for.
     #[serde(flatten)]
     pub of: RowOf<'a>,
     /// The price of one unit of measure before the line discount.
-    #[schema(value_type = String, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "57")]
+    #[schema(
+        value_type = String,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "57"
+    )]
     pub unit_price: Amount,
-    /// The line discount; 0 when there is none or the price allows none.
-    #[schema(value_type = String, max_length = 9, pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$", example = "4")]
+    /// The line discount in percent. 0 if there is none or the price allows none.
+    #[schema(
+        value_type = String,
+        max_length = 9,
+        pattern = r"^(0|[1-9][0-9]?|100)(\.[0-9]{1,5})?$",
+        example = "4"
+    )]
     pub line_discount_percent: Percent,
-    /// The price less the discount; exact, not rounded.
-    #[schema(value_type = String, max_length = 28, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$", example = "54.72")]
+    /// The price less the discount. Exact, not rounded.
+    #[schema(
+        value_type = String,
+        max_length = 28,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$",
+        example = "54.72"
+    )]
     pub net_unit_price: Shown<12>,
-    /// The list price in the currency, unit and tax of the row; null when the item has none.
-    #[schema(value_type = Option<String>, max_length = 21, pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$", example = "61")]
+    /// The list price in the currency, unit and tax of the row. Null if the item has none.
+    #[schema(
+        value_type = Option<String>,
+        max_length = 21,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        example = "61"
+    )]
     pub list_price: Option<Amount>,
-    /// Who grants the price; `LIST_PRICE` when no line won.
+    /// The grantor of the price. `LIST_PRICE` if no line won.
     pub source: AnswerSource<'a>,
-    /// The line that the price comes from; null with the list price.
+    /// The line that provides the price. Null if the list price applies.
     pub price_line: Option<LineUsed<'a>>,
-    /// The line that the discount comes from; null without discount.
+    /// The line that provides the discount. Null if there is none.
     pub discount_line: Option<LineUsed<'a>>,
-    /// Whether price or discount come from the campaign that was asked for; absent unless one was.
+    /// True if the price or the discount comes from the campaign of the list. Absent in other
+    /// lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = true)]
     pub won_by_campaign: Option<bool>,
-    /// The first date after that of the list on which something that the row stands for can differ;
-    /// null when no such date is known.
+    /// The first date after that of the list on which the row can change. Null if no such date is
+    /// known.
     #[schema(example = "2031-06-01")]
     pub valid_until: Option<NaiveDate>,
 }
@@ -101,21 +128,21 @@ pub struct PricedRow<'a> {
 #[serde(rename_all = "camelCase")]
 #[schema(as = EffectivePriceUnpriced)]
 pub struct UnpricedRow<'a> {
-    /// For whom and for what.
+    /// The account, item and quantity that the row is for.
     #[serde(flatten)]
     pub of: RowOf<'a>,
-    /// Why.
+    /// The reason for which there is no price.
     pub problem: LineProblem,
 }
 
-/// Price and discount less the discount, in units of 10^-12: exact.
+/// Returns the price less the discount, exactly and in units of 10^-12.
 pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
     Shown(unit_price.units().saturating_mul(discount.rest().into()))
 }
 
-/// The rows of an item, in this order: without variant before the variants, these by code; the base
-/// unit before the others; by minimum quantity. A blocked item has none. The request says
-/// everything but the lines, which are made here; `account` is whose prices it asks for.
+/// Writes the rows of an item. They are ordered by variant code (none first), unit of measure (base
+/// unit first) and minimum quantity. A blocked item has no rows. The request contains everything
+/// except the lines, which this function builds. `account` is the account of the request.
 pub fn write_rows(
     snapshot: &Snapshot,
     request: &QuoteRequest<'_>,
@@ -128,29 +155,30 @@ pub fn write_rows(
         return;
     }
     let conditions: Vec<&Conditions> = snapshot.conditions_for(found.lines, account).collect();
-    let parts = parts(snapshot, found, &conditions);
-    let lines = parts.iter().flat_map(|part| part.questions(item_number)).collect();
+    let variant_units = variant_units(snapshot, found, &conditions);
+    let lines = variant_units.iter().flat_map(|each| each.questions(item_number)).collect();
     let request = QuoteRequest { lines, ..request.clone() };
-    // Who asks was looked up before.
+    // The account of the request was resolved before, so it exists.
     let Ok(quote) = quote(snapshot, &request) else { return };
 
     let mut answers = quote.lines.iter();
-    let mut blocks: Vec<(&Part<'_>, Vec<Step<'_>>)> = Vec::with_capacity(parts.len());
-    for part in &parts {
+    let mut blocks: Vec<(&VariantUnit<'_>, Vec<Step<'_>>)> =
+        Vec::with_capacity(variant_units.len());
+    for variant_unit in &variant_units {
         let mut steps = Vec::new();
-        for (quantity, line) in part.quantities.iter().zip(&mut answers) {
+        for (quantity, line) in variant_unit.quantities.iter().zip(&mut answers) {
             add_step(&mut steps, *quantity, line);
         }
-        blocks.push((part, steps));
+        blocks.push((variant_unit, steps));
     }
     merge_variants(&mut blocks);
-    for (part, steps) in &blocks {
+    for (variant_unit, steps) in &blocks {
         for step in steps {
             let of = RowOf {
                 account_number: quote.account_number,
                 item_number,
-                variant_code: part.variant,
-                unit_of_measure_code: part.unit,
+                variant_code: variant_unit.variant,
+                unit_of_measure_code: variant_unit.unit,
                 minimum_quantity: step.minimum_quantity,
                 currency_code: quote.currency_code,
                 prices_include_tax: quote.prices_include_tax,
@@ -160,33 +188,34 @@ pub fn write_rows(
     }
 }
 
-/// A variant in a unit of measure, and the quantities at which its price may change.
-struct Part<'a> {
+/// A variant in a unit of measure, with the quantities at which its price may change.
+struct VariantUnit<'a> {
     variant: Option<&'a str>,
     unit: &'a str,
     quantities: Vec<Amount>,
 }
 
-impl Part<'_> {
+impl VariantUnit<'_> {
     fn questions<'r>(&'r self, item_number: &'r str) -> impl Iterator<Item = RequestLine<'r>> {
         self.quantities.iter().map(move |quantity| RequestLine {
             item_number: item_number.into(),
             variant_code: self.variant.map(Into::into),
             unit_of_measure_code: Some(self.unit.into()),
-            // Nobody buys nothing; what holds from 0 on holds for the least quantity there is.
+            // A quantity of 0 cannot be requested. The price from 0 on is that of the smallest
+            // quantity.
             quantity: Positive::from_units(quantity.units()).unwrap_or(Positive::MIN),
             tax_percent: None,
         })
     }
 }
 
-/// The variants and units of an item. A variant that no line names costs what the item costs
-/// without variant.
-fn parts<'a>(
+/// Returns the variants and units of an item. Variants that no line names are left out: they cost
+/// the same as the item without variant.
+fn variant_units<'a>(
     snapshot: &'a Snapshot,
     found: FoundItem<'_>,
     conditions: &[&Conditions],
-) -> Vec<Part<'a>> {
+) -> Vec<VariantUnit<'a>> {
     let named: BTreeSet<(&str, Code)> = conditions
         .iter()
         .filter_map(|conditions| {
@@ -208,7 +237,7 @@ fn parts<'a>(
                 .filter_map(|conditions| threshold(conditions, quantity_per_unit));
             let quantities: BTreeSet<Amount> =
                 std::iter::once(Amount::ZERO).chain(breaks).collect();
-            Part {
+            VariantUnit {
                 variant: variant.map(|(text, _)| text),
                 unit: snapshot.code_text(unit),
                 quantities: quantities.into_iter().collect(),
@@ -218,9 +247,9 @@ fn parts<'a>(
     variants.flat_map(in_units).collect()
 }
 
-/// From which quantity of a unit on a line can hold: for a line per base unit its minimum quantity
-/// over the quantity per unit, rounded up to the five places that a quantity has. Nothing if no
-/// quantity is that large.
+/// Returns the quantity in a unit from which a line can apply. For a line per base unit it is the
+/// minimum quantity divided by the quantity per unit, rounded up to five places. Returns `None` if
+/// no quantity is that large.
 fn threshold(conditions: &Conditions, quantity_per_unit: Positive) -> Option<Amount> {
     let minimum = conditions.minimum_quantity;
     if conditions.unit.is_some() || quantity_per_unit == Positive::ONE {
@@ -231,7 +260,7 @@ fn threshold(conditions: &Conditions, quantity_per_unit: Positive) -> Option<Amo
     Amount::from_units(units)
 }
 
-/// From a quantity on, the answer.
+/// The answer from a quantity on.
 struct Step<'q> {
     minimum_quantity: Amount,
     line: &'q QuoteLine<'q>,
@@ -239,7 +268,7 @@ struct Step<'q> {
 }
 
 impl<'q> Step<'q> {
-    /// What tells it from the step before.
+    /// Returns the price, by which steps are distinguished.
     fn price(&self) -> Result<(Amount, Percent), LineProblemCode> {
         match self.line {
             QuoteLine::Priced(line) => Ok((line.unit_price, line.line_discount_percent)),
@@ -271,7 +300,10 @@ fn priced<'q>(
 ) -> PricedRow<'q> {
     let is_of = |used: &Option<LineUsed<'_>>, campaign: &str| {
         let source = used.as_ref().map(|line| line.source);
-        matches!(source, Some(AnswerSource::Campaign { campaign_number }) if campaign_number == campaign)
+        matches!(
+            source,
+            Some(AnswerSource::Campaign { campaign_number }) if campaign_number == campaign
+        )
     };
     PricedRow {
         of,
@@ -293,8 +325,8 @@ fn earlier(one: Option<NaiveDate>, other: Option<NaiveDate>) -> Option<NaiveDate
     one.into_iter().chain(other).min()
 }
 
-/// Adds the answer at the next quantity, unless the price stays the same: then only the day may
-/// come nearer on which it changes. Quantities without any price have no step.
+/// Adds the answer at the next quantity. If the price is unchanged, only `valid_until` of the last
+/// step is updated. Quantities without any price have no step.
 fn add_step<'q>(steps: &mut Vec<Step<'q>>, minimum_quantity: Amount, line: &'q QuoteLine<'q>) {
     let valid_until = match line {
         QuoteLine::Priced(line) => line.valid_until,
@@ -308,14 +340,14 @@ fn add_step<'q>(steps: &mut Vec<Step<'q>>, minimum_quantity: Amount, line: &'q Q
     }
 }
 
-/// Leaves out a variant that costs in a unit what the item costs in it without variant.
-fn merge_variants(blocks: &mut [(&Part<'_>, Vec<Step<'_>>)]) {
+/// Removes variants that cost the same in a unit as the item without variant.
+fn merge_variants(blocks: &mut [(&VariantUnit<'_>, Vec<Step<'_>>)]) {
     let price = |step: &Step<'_>| (step.minimum_quantity, step.price());
     for at in 0..blocks.len() {
         let (before, rest) = blocks.split_at_mut(at);
         let Some((variant, steps)) = rest.first_mut() else { continue };
         let without =
-            before.iter_mut().find(|(part, _)| part.variant.is_none() && part.unit == variant.unit);
+            before.iter_mut().find(|(each, _)| each.variant.is_none() && each.unit == variant.unit);
         let Some((_, plain)) = without.filter(|_| variant.variant.is_some()) else { continue };
         if plain.iter().map(price).eq(steps.iter().map(price)) {
             plain

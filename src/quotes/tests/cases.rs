@@ -1,4 +1,4 @@
-//! The worked cases of tests/cases/pricing.json, each in a world of its own.
+//! The worked cases of tests/cases/pricing.json, each with its own price book.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::quotes::answer::{PricedLine, QuoteLine};
 use crate::quotes::quote::quote;
 
 #[test]
-fn every_worked_case_holds() {
+fn worked_cases_hold() {
     let cases: Vec<Value> =
         serde_json::from_str(include_str!("../../../tests/cases/pricing.json")).unwrap();
     assert_eq!(cases.len(), 47);
@@ -36,7 +36,7 @@ fn every_worked_case_holds() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The facts of a case's world.
+/// The facts of a case.
 fn world(world: &Value) -> Vec<Change> {
     let list = |name: &str| world.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let text = |value: &Value, name: &str| value[name].as_str().unwrap().to_owned();
@@ -81,7 +81,7 @@ fn world(world: &Value) -> Vec<Change> {
     changes
 }
 
-/// Compares an answer with what the case expects of it.
+/// Compares an answer with the one that the case expects.
 fn compare(expected: &Value, answer: &Value) -> Result<(), String> {
     for (name, want) in expected.as_object().unwrap() {
         let got = match name.as_str() {
@@ -106,8 +106,8 @@ fn number(value: &Value) -> Option<rust_decimal::Decimal> {
     value.as_str()?.parse().ok()
 }
 
-/// The trace calls exactly those lines chosen that the answer names, save for a discount that the
-/// price does not allow.
+/// Asserts that the trace marks exactly the lines of the answer as chosen. A discount that the
+/// price does not allow is the exception.
 fn trace_names_the_winners(line: &PricedLine<'_>) {
     let trace = line.trace.as_ref().unwrap();
     let chosen: Vec<_> =

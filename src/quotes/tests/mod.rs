@@ -1,4 +1,4 @@
-//! The pricing rules, tried through the front door: facts in, quotes out.
+//! Tests of the pricing rules through the public functions: facts in, quotes out.
 
 mod cases;
 mod price_list;

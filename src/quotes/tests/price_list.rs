@@ -1,4 +1,4 @@
-//! The rows of a price list say what quotes say, whatever is asked.
+//! Tests that the rows of a price list agree with quotes.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use crate::quotes::effective_prices::rows::write_rows;
 use crate::quotes::quote::quote;
 use crate::quotes::request::{Asker, QuoteRequest};
 
-/// The rows of the chair for whoever asks.
+/// Returns the rows of the chair for the account of the request.
 fn rows(snapshot: &Snapshot, request: &QuoteRequest) -> Vec<Value> {
     let contact = match &request.asker {
         Asker::Anybody => None,
@@ -38,7 +38,7 @@ fn minimum(row: &Value) -> Amount {
     row["minimumQuantity"].as_str().unwrap().parse().unwrap()
 }
 
-/// The row that answers a question, as the description of the list says to find it.
+/// Returns the row that answers a request, found as the description of the list says.
 fn row_for<'r>(
     rows: &'r [Value],
     variant: Option<&str>,
@@ -59,7 +59,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_row_of_a_question_has_its_price(facts in facts(), request in question()) {
+    fn row_agrees_with_quote(facts in facts(), request in question()) {
         let snapshot = book(facts);
         let mut request = QuoteRequest { campaign_number: None, explain: None, ..request };
         request.lines[0].tax_percent = None;
@@ -73,19 +73,27 @@ proptest! {
                 let row = row.unwrap();
                 if row["problem"].is_null() {
                     prop_assert_eq!(&row["unitPrice"], &json!(priced.unit_price), "{:?}", rows);
-                    prop_assert_eq!(&row["lineDiscountPercent"], &json!(priced.line_discount_percent));
+                    prop_assert_eq!(
+                        &row["lineDiscountPercent"],
+                        &json!(priced.line_discount_percent)
+                    );
                     prop_assert_eq!(&row["listPrice"], &json!(priced.list_price));
                     prop_assert_eq!(&row["currencyCode"], &json!(quote.currency_code));
-                    let until: Option<NaiveDate> = serde_json::from_value(row["validUntil"].clone()).unwrap();
-                    prop_assert!(priced.valid_until.is_none_or(|line| until.is_some_and(|until| until <= line)));
+                    let until: Option<NaiveDate> =
+                        serde_json::from_value(row["validUntil"].clone()).unwrap();
+                    prop_assert!(
+                        priced
+                            .valid_until
+                            .is_none_or(|line| until.is_some_and(|until| until <= line))
+                    );
                 } else {
-                    // What one costs may be too much only at the quantity from which the row holds.
+                    // The amount can be too large at the quantity from which the row applies.
                     prop_assert_eq!(&row["problem"]["code"], "AMOUNT_TOO_LARGE");
                 }
             }
             QuoteLine::Unpriced(unpriced) => match unpriced.problem.code.text() {
                 "NO_PRICE" => prop_assert!(row.is_none(), "{rows:?}"),
-                // A row says what one costs; so many may come to more than an amount can be.
+                // The row has the price of one unit. The amount of the quantity can be too large.
                 "AMOUNT_TOO_LARGE" => prop_assert!(row.is_some()),
                 code => prop_assert_eq!(&row.unwrap()["problem"]["code"], code),
             },
@@ -93,59 +101,85 @@ proptest! {
     }
 
     #[test]
-    fn rows_come_in_order_and_each_says_something_new(facts in facts(), request in question()) {
+    fn rows_are_ordered_and_differ(facts in facts(), request in question()) {
         let rows = rows(&book(facts), &request);
         let place = |row: &Value| {
-            let unit = ["PCS", "BOX", "GRM"].into_iter().position(|unit| row["unitOfMeasureCode"] == unit).unwrap();
+            let mut units = ["PCS", "BOX", "GRM"].into_iter();
+            let unit = units.position(|unit| row["unitOfMeasureCode"] == unit).unwrap();
             (row["variantCode"].as_str().map(str::to_owned), unit, minimum(row))
         };
         prop_assert!(rows.is_sorted_by(|one, next| place(one) < place(next)), "{:?}", rows);
         for pair in rows.windows(2) {
             let (above, row) = (&pair[0], &pair[1]);
             if place(above).0 == place(row).0 && place(above).1 == place(row).1 {
-                let says = |row: &Value| (row["unitPrice"].clone(), row["lineDiscountPercent"].clone(), row["problem"]["code"].clone());
+                let says = |row: &Value| {
+                    let [price, percent] =
+                        ["unitPrice", "lineDiscountPercent"].map(|name| row[name].clone());
+                    (price, percent, row["problem"]["code"].clone())
+                };
                 prop_assert_ne!(says(above), says(row), "{:?}", rows);
             }
         }
     }
 
     #[test]
-    fn the_rows_stay_until_one_of_them_ends(facts in facts(), request in question(), days in 1_u64..15) {
+    fn rows_are_unchanged_until_valid_until(
+        facts in facts(),
+        request in question(),
+        days in 1_u64..15,
+    ) {
         let snapshot = book(facts);
         let now = rows(&snapshot, &request);
         let later = request.date.checked_add_days(Days::new(days)).unwrap();
-        let ends: Vec<NaiveDate> = now.iter().filter_map(|row| serde_json::from_value(row["validUntil"].clone()).ok()).collect();
-        // What has no price yet has no row that could end.
-        let complete = now.iter().filter(|row| row["variantCode"].is_null() && minimum(row) == Amount::ZERO).count() == 3;
-        if complete && now.iter().all(|row| row["problem"].is_null()) && ends.iter().all(|end| *end > later) {
+        let ends: Vec<NaiveDate> = now
+            .iter()
+            .filter_map(|row| serde_json::from_value(row["validUntil"].clone()).ok())
+            .collect();
+        // A quantity without a price has no row that could end.
+        let is_plain = |row: &&Value| {
+            row["variantCode"].is_null() && minimum(row) == Amount::ZERO
+        };
+        let complete = now.iter().filter(is_plain).count() == 3;
+        if complete
+            && now.iter().all(|row| row["problem"].is_null())
+            && ends.iter().all(|end| *end > later)
+        {
             let then = rows(&snapshot, &QuoteRequest { date: later, ..request.clone() });
             prop_assert_eq!(now, then);
         }
     }
 }
 
-/// What a list costs at full size. It measures, and so runs by itself only:
+/// Measures a list at full size. It only runs when it is selected:
 ///
 /// ```text
 /// cargo test --release --lib price_list -- --ignored --nocapture
 /// ```
 #[test]
 #[ignore = "takes a minute; it measures"]
-fn a_list_of_a_hundred_thousand_items() {
+fn list_of_a_hundred_thousand_items() {
     let items = (0..100_000)
         .map(|n| item(&format!("I{:06}", n * 7_919 % 100_000), &json!({ "listPrice": "100" })));
     let prices = (0..1_000_000).map(|n| {
-        let line = json!({ "itemNumber": format!("I{:06}", n % 100_000), "unitPrice": (60 + n / 100_000).to_string(),
+        let source = if n / 100_000 < 4 {
+            json!({ "type": "ALL_CUSTOMERS" })
+        } else {
+            json!({ "type": "CAMPAIGN", "campaignNumber": "ONE" })
+        };
+        let line = json!({
+            "itemNumber": format!("I{:06}", n % 100_000),
+            "unitPrice": (60 + n / 100_000).to_string(),
             "minimumQuantity": (n / 100_000).to_string(),
-            "source": if n / 100_000 < 4 { json!({ "type": "ALL_CUSTOMERS" }) } else { json!({ "type": "CAMPAIGN", "campaignNumber": "ONE" }) } });
+            "source": source
+        });
         price(&format!("{n:012}"), &line)
     });
     let contacts =
         (0..1_000_000).map(|n| contact(&format!("C{:07}", n * 7_919 % 1_000_000), &json!({})));
-    let everybody: Vec<String> = (0..1_000_000).map(|n| format!("C{n:07}")).collect();
-    let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    let accounts: Vec<String> = (0..1_000_000).map(|n| format!("C{n:07}")).collect();
+    let accounts: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let given =
-        [settings(&json!({})), campaign("ONE", "2031-05-01", None), audience("ONE", &everybody)];
+        [settings(&json!({})), campaign("ONE", "2031-05-01", None), audience("ONE", &accounts)];
     let snapshot = book(items.chain(prices).chain(contacts).chain(given));
 
     let time = |what: &str, work: &mut dyn FnMut() -> usize| {
@@ -177,9 +211,9 @@ fn count_places(snapshot: &Snapshot, walk: &mut Walk, most: usize) -> usize {
     (0..most).take_while(|_| !matches!(walk.next(snapshot), Visit::End)).count()
 }
 
-/// Writes rows as the list does, and counts them.
+/// Writes rows as the list does and counts them.
 fn count_rows(snapshot: &Snapshot, mut walk: Walk, most: usize) -> usize {
-    let mut asking = request(&json!({ "contactNumber": "C0000007", "explain": false }));
+    let mut request_of_account = request(&json!({ "contactNumber": "C0000007", "explain": false }));
     let (mut count, mut bytes) = (0, 0);
     loop {
         match walk.next(snapshot) {
@@ -187,12 +221,12 @@ fn count_rows(snapshot: &Snapshot, mut walk: Walk, most: usize) -> usize {
             Visit::Nothing => {}
             Visit::At { account, item_number, found } => {
                 if let Some(account) = account {
-                    asking.asker = Asker::Contact(account.to_owned().into());
+                    request_of_account.asker = Asker::Contact(account.to_owned().into());
                 }
                 let contact = snapshot.find_contact(account.unwrap_or("C0000007"));
                 write_rows(
                     snapshot,
-                    &asking,
+                    &request_of_account,
                     contact,
                     (item_number, found),
                     account.map(|_| "ONE"),

@@ -1,5 +1,5 @@
-//! What holds for any book and any question, tried on random small worlds in which everything
-//! collides.
+//! Properties of quotes for any price book and request, tested on small random price books whose
+//! lines compete.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn source() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What price lines and discount lines have in common, with a group of the kind for some.
+/// The members that price lines and discount lines have in common. Some are granted by a group.
 fn conditions(group: &'static str) -> impl Strategy<Value = Value> {
     let source = prop_oneof![
         4 => source(),
@@ -53,12 +53,13 @@ fn conditions(group: &'static str) -> impl Strategy<Value = Value> {
     ];
     let units = maybe(&["PCS", "BOX", "GRM"]);
     let dates = (maybe(DAYS), maybe(DAYS));
-    (source, maybe(&["OAK", "PINE"]), units, maybe(&["EUR", "USD", "GBP"]), text(MINIMUMS), dates).prop_map(
+    let currencies = maybe(&["EUR", "USD", "GBP"]);
+    (source, maybe(&["OAK", "PINE"]), units, currencies, text(MINIMUMS), dates).prop_map(
         |(source, variant, unit, currency, minimum, (starting, ending))| {
             let of_campaign = source["type"] == "CAMPAIGN";
             json!({
-                "source": source, "variantCode": variant, "unitOfMeasureCode": unit, "currencyCode": currency,
-                "minimumQuantity": minimum,
+                "source": source, "variantCode": variant, "unitOfMeasureCode": unit,
+                "currencyCode": currency, "minimumQuantity": minimum,
                 "startingDate": if of_campaign { Value::Null } else { starting },
                 "endingDate": if of_campaign { Value::Null } else { ending },
             })
@@ -72,12 +73,16 @@ fn line_key() -> impl Strategy<Value = String> {
 
 fn price_line() -> impl Strategy<Value = Change> {
     let members = json!({ "itemNumber": "CHAIR" });
-    (line_key(), conditions("CUSTOMER_PRICE_GROUP"), text(AMOUNTS), any::<bool>(), any::<bool>(), maybe(&["0", "19"]))
-        .prop_map(move |(key, conditions, unit_price, allows, includes_tax, tax)| {
-            let route_metrics = json!({ "unitPrice": unit_price, "allowLineDiscount": allows, "priceIncludesTax": includes_tax,
-                "taxPercent": tax, "itemNumber": members["itemNumber"] });
-            put(FactKind::PriceLine, &key, conditions, &route_metrics)
-        })
+    let flags = (any::<bool>(), any::<bool>());
+    let terms = (conditions("CUSTOMER_PRICE_GROUP"), text(AMOUNTS), flags, maybe(&["0", "19"]));
+    (line_key(), terms).prop_map(move |(key, (conditions, unit_price, flags, tax))| {
+        let line = json!({
+            "unitPrice": unit_price, "allowLineDiscount": flags.0,
+            "priceIncludesTax": flags.1, "taxPercent": tax,
+            "itemNumber": members["itemNumber"]
+        });
+        put(FactKind::PriceLine, &key, conditions, &line)
+    })
 }
 
 fn discount_line() -> impl Strategy<Value = Change> {
@@ -102,20 +107,30 @@ fn company_settings() -> impl Strategy<Value = Change> {
     let sources =
         ["CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS"];
     let policy = text(&["LOWEST_NET", "CAMPAIGN_FIRST", "HIERARCHY"]);
-    (policy, Just(sources.to_vec()).prop_shuffle(), any::<bool>()).prop_map(|(policy, hierarchy, cap)| {
-        settings(&json!({ "pricePolicy": policy, "priceHierarchy": hierarchy, "neverAboveListPrice": cap }))
+    let order = Just(sources.to_vec()).prop_shuffle();
+    (policy, order, any::<bool>()).prop_map(|(policy, hierarchy, cap)| {
+        settings(&json!({
+            "pricePolicy": policy, "priceHierarchy": hierarchy, "neverAboveListPrice": cap
+        }))
     })
 }
 
 fn base_facts() -> impl Strategy<Value = Vec<Change>> {
     let items = (maybe(AMOUNTS), any::<bool>()).prop_map(|(list_price, includes_tax)| {
-        item("CHAIR", &json!({
-            "listPrice": list_price, "priceIncludesTax": includes_tax, "itemDiscountGroupCode": "SEATS",
-            "variants": ["OAK", "PINE"],
-            "unitsOfMeasure": [{ "code": "BOX", "quantityPerUnit": "24" }, { "code": "GRM", "quantityPerUnit": "0.007" }],
-        }))
+        item(
+            "CHAIR",
+            &json!({
+                "listPrice": list_price, "priceIncludesTax": includes_tax,
+                "itemDiscountGroupCode": "SEATS", "variants": ["OAK", "PINE"],
+                "unitsOfMeasure": [
+                    { "code": "BOX", "quantityPerUnit": "24" },
+                    { "code": "GRM", "quantityPerUnit": "0.007" }
+                ],
+            }),
+        )
     });
-    let customer = (any::<bool>(), any::<bool>(), maybe(&["GOLD"])).prop_map(|(allows, includes_tax, group)| {
+    let terms = (any::<bool>(), any::<bool>(), maybe(&["GOLD"]));
+    let customer = terms.prop_map(|(allows, includes_tax, group)| {
         contact(
             "FIRM",
             &json!({ "currencyCode": if includes_tax { Some("USD") } else { None }, "customer": {
@@ -217,7 +232,7 @@ fn trace<'q, 'a>(line: &'q QuoteLine<'a>) -> Option<&'q Trace<'a>> {
     }
 }
 
-/// Whether a line can concern an account, by the line's source alone.
+/// Returns whether a line can be granted to an account, judged by its source alone.
 fn concerns(snapshot: &Snapshot, account: Option<&str>, line: &LineUsed<'_>) -> bool {
     let account = account.and_then(|number| snapshot.find_contact(number));
     let customer = account.and_then(|account| snapshot.contact(account)?.customer);
@@ -254,7 +269,7 @@ fn resolved(line: &PricedLine<'_>) -> Resolved {
     }
 }
 
-/// The answer as JSON, without the trace and whatever else the names say.
+/// Returns the answer as JSON, without the given members.
 fn answer_without(snapshot: &Snapshot, request: &QuoteRequest<'_>, names: &[&str]) -> Value {
     let quote = quote(snapshot, request).unwrap();
     let mut line = serde_json::to_value(&quote.lines[0]).unwrap();
@@ -264,7 +279,7 @@ fn answer_without(snapshot: &Snapshot, request: &QuoteRequest<'_>, names: &[&str
     line
 }
 
-/// The first quantity above the question's at which the reference says that a unit costs less.
+/// Returns the first larger quantity at which one unit has a lower net, by the reference.
 fn reference_break(
     world: &World,
     request: &QuoteRequest<'_>,
@@ -285,7 +300,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_fast_code_agrees_with_the_slow(facts in facts(), request in question()) {
+    fn quotes_agree_with_the_reference(facts in facts(), request in question()) {
         let world = World::new(&facts);
         let snapshot = book(facts);
         let quantity = number(&request.lines[0].quantity);
@@ -294,11 +309,13 @@ proptest! {
         let trace = match &quote.lines[0] {
             QuoteLine::Priced(line) => {
                 prop_assert_eq!(Ok(resolved(line)), expected.clone());
-                prop_assert_eq!(line.line_amount.units(), line.gross_amount.units() - line.discount_amount.units());
+                let line_amount = line.gross_amount.units() - line.discount_amount.units();
+                prop_assert_eq!(line.line_amount.units(), line_amount);
                 let next = reference_break(&world, &request, &expected.unwrap());
                 let next = next.map(|(quantity, then)| (quantity, then.unit_price, then.percent));
                 let got = line.next_break.map(|next| {
-                    (number(&next.quantity), number(&next.unit_price), number(&next.line_discount_percent))
+                    let percent = number(&next.line_discount_percent);
+                    (number(&next.quantity), number(&next.unit_price), percent)
                 });
                 prop_assert_eq!(got, next);
                 line.trace.as_deref()
@@ -314,7 +331,11 @@ proptest! {
     }
 
     #[test]
-    fn nothing_changes_before_valid_until(facts in facts(), request in question(), days in 1_u64..15) {
+    fn nothing_changes_before_valid_until(
+        facts in facts(),
+        request in question(),
+        days in 1_u64..15,
+    ) {
         let snapshot = book(facts);
         let quote = quote(&snapshot, &request).unwrap();
         if let QuoteLine::Priced(line) = &quote.lines[0] {
@@ -322,17 +343,20 @@ proptest! {
             let until: Option<NaiveDate> = line.valid_until;
             prop_assert!(until.is_none_or(|until| until > request.date));
             if until.is_none_or(|until| later < until) {
-                // A next break may begin or end in between: only the answer to the question itself
-                // is promised.
+                // The next break can change in between. `validUntil` only covers the rest of the
+                // answer.
                 let names = ["trace", "nextBreak"];
                 let then = QuoteRequest { date: later, ..request.clone() };
-                prop_assert_eq!(answer_without(&snapshot, &request, &names), answer_without(&snapshot, &then, &names));
+                prop_assert_eq!(
+                    answer_without(&snapshot, &request, &names),
+                    answer_without(&snapshot, &then, &names)
+                );
             }
         }
     }
 
     #[test]
-    fn the_order_of_changes_does_not_matter((facts, shuffled) in facts().prop_flat_map(|facts| {
+    fn order_of_changes_does_not_matter((facts, shuffled) in facts().prop_flat_map(|facts| {
         (Just(facts.clone()), Just(facts).prop_shuffle())
     }), request in question()) {
         let (one, other) = (book(facts), book(shuffled));
@@ -341,17 +365,24 @@ proptest! {
     }
 
     #[test]
-    fn explaining_changes_nothing(facts in facts(), request in question()) {
+    fn explanation_does_not_change_the_answer(facts in facts(), request in question()) {
         let snapshot = book(facts);
         let plain = QuoteRequest { explain: None, ..request.clone() };
-        prop_assert_eq!(answer_without(&snapshot, &plain, &[]), answer_without(&snapshot, &request, &["trace"]));
+        prop_assert_eq!(
+            answer_without(&snapshot, &plain, &[]),
+            answer_without(&snapshot, &request, &["trace"])
+        );
     }
 
     #[test]
-    fn an_explanation_lists_what_concerns_the_account_and_counts_the_rest(facts in facts(), request in question()) {
+    fn explanation_lists_granted_lines_and_counts_others(
+        facts in facts(),
+        request in question(),
+    ) {
         let snapshot = book(facts);
         let of_account = QuoteRequest { explain: Some(Visibility::Account), ..request.clone() };
-        let (all, listed) = (quote(&snapshot, &request).unwrap(), quote(&snapshot, &of_account).unwrap());
+        let all = quote(&snapshot, &request).unwrap();
+        let listed = quote(&snapshot, &of_account).unwrap();
         if let (Some(all), Some(trace)) = (trace(&all.lines[0]), trace(&listed.lines[0])) {
             let lines = trace.prices.iter().map(|price| &price.line);
             let lines = lines.chain(trace.discounts.iter().map(|discount| &discount.line));
@@ -372,14 +403,15 @@ proptest! {
             filtered.prices.retain(|price| trace.prices.contains(price));
             filtered.discounts.retain(|discount| trace.discounts.contains(discount));
             prop_assert_eq!(all.other_lines.len(), 0);
-            prop_assert_eq!(Trace { other_lines: counts, ..filtered }, trace.clone(), "what is listed is as in the full one");
+            let expected = Trace { other_lines: counts, ..filtered };
+            prop_assert_eq!(expected, trace.clone(), "the listed lines are as in the full trace");
             let granted = all_verdicts.values().filter(|verdict| verdict.is_granted()).count();
             prop_assert_eq!(verdicts(trace).len(), granted);
         }
     }
 
     #[test]
-    fn an_advanced_book_is_a_rebuilt_book(
+    fn advanced_book_equals_rebuilt_book(
         before in facts(), after in facts(), kept in any::<u64>(), request in question(),
     ) {
         let old = book(before.clone());
@@ -395,10 +427,15 @@ proptest! {
                     if replaced.contains(&(kind, key.clone())) {
                         continue;
                     }
-                    if survives(place) { whole.push(change.clone()); } else { changes.push(Change::Remove { kind, key }); }
+                    if survives(place) {
+                        whole.push(change.clone());
+                    } else {
+                        changes.push(Change::Remove { kind, key });
+                    }
                 }
                 Change::AudienceAdd { campaign, accounts } => {
-                    changes.push(Change::AudienceRemove { campaign: campaign.clone(), accounts: accounts.clone() });
+                    let (campaign, accounts) = (campaign.clone(), accounts.clone());
+                    changes.push(Change::AudienceRemove { campaign, accounts });
                 }
                 other => panic!("{other:?}"),
             }
@@ -410,8 +447,9 @@ proptest! {
         prop_assert_eq!(advanced.content_hash(), rebuilt.content_hash());
         prop_assert_eq!(restored.content_hash(), rebuilt.content_hash());
         prop_assert_eq!(old.content_hash(), old_hash, "the older snapshot stays as it was");
-        prop_assert_eq!(answer_without(&advanced, &request, &[]), answer_without(&rebuilt, &request, &[]));
-        prop_assert_eq!(answer_without(&restored, &request, &[]), answer_without(&rebuilt, &request, &[]));
+        let expected = answer_without(&rebuilt, &request, &[]);
+        prop_assert_eq!(answer_without(&advanced, &request, &[]), expected.clone());
+        prop_assert_eq!(answer_without(&restored, &request, &[]), expected);
     }
 }
 
@@ -419,7 +457,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn the_answer_is_written_as_serde_writes_it(
+    fn written_answer_equals_serde(
         facts in facts(),
         request in question(),
         explain in select(&[None, Some(Visibility::Account), Some(Visibility::All)][..]),
@@ -428,12 +466,14 @@ proptest! {
         let mut request = QuoteRequest { explain, ..request };
         let [line] = request.lines.as_slice() else { panic!("one line is asked for") };
         let unknown = RequestLine { item_number: "\"C\\H\u{1}ÄIR\"".into(), ..line.clone() };
-        let many = RequestLine { quantity: "999999999999999.99999".parse().unwrap(), ..line.clone() };
+        let huge = "999999999999999.99999".parse().unwrap();
+        let many = RequestLine { quantity: huge, ..line.clone() };
         request.lines.extend([unknown, many]);
         let mut written = Vec::new();
         write_quote(&snapshot, &request, &mut Scratch::default(), &mut written).unwrap();
         let answer = quote(&snapshot, &request).unwrap();
-        prop_assert_eq!(String::from_utf8(written).unwrap(), serde_json::to_string(&answer).unwrap());
+        let written = String::from_utf8(written).unwrap();
+        prop_assert_eq!(written, serde_json::to_string(&answer).unwrap());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is read quickly is read as by the types that say what is wrong.
+//! Tests that the borrowed types parse the same requests as the types that report errors.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -60,8 +60,8 @@ const TEXTS: &[&str] = &[
     "true",
     "false",
 ];
-/// Texts that are right for a field of this name.
-fn right(name: &str) -> &'static [&'static str] {
+/// Returns texts that are valid for a field of this name.
+fn valid_texts(name: &str) -> &'static [&'static str] {
     match name {
         "date" => &["2031-05-15", "0001-01-01"],
         "currencyCode" => &["eur", "USD"],
@@ -73,13 +73,13 @@ fn right(name: &str) -> &'static [&'static str] {
 
 fn value(name: &'static str) -> impl Strategy<Value = Value> {
     prop_oneof![
-        8 => select(right(name)).prop_map(Value::from),
+        8 => select(valid_texts(name)).prop_map(Value::from),
         2 => select(TEXTS).prop_map(Value::from),
         1 => select(vec![Value::Null, json!(1), json!(true), json!([]), json!({})]),
     ]
 }
 
-/// An object with some of the fields, and now and then one that does not exist.
+/// Generates an object with some of the fields, and sometimes one that does not exist.
 fn members(names: &'static [&'static str]) -> impl Strategy<Value = Map<String, Value>> {
     let fields: Vec<_> = names
         .iter()
@@ -104,12 +104,12 @@ fn document() -> impl Strategy<Value = Value> {
     )
 }
 
-fn slowly(text: &str) -> Option<QuoteRequest<'static>> {
+fn owned(text: &str) -> Option<QuoteRequest<'static>> {
     let body = decode::<QuoteBody>(parse(text.as_bytes()).ok()?).ok()?;
     body.into_request(day("2031-01-01"), false).ok()
 }
 
-fn quickly(text: &str) -> Option<QuoteRequest<'_>> {
+fn borrowed(text: &str) -> Option<QuoteRequest<'_>> {
     object::<BorrowedBody<'_>>(text.as_bytes())?.into_request(|| day("2031-01-01"), false)
 }
 
@@ -117,42 +117,57 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn a_body_is_read_alike(document in document()) {
+    fn bodies_are_parsed_alike(document in document()) {
         let text = document.to_string();
-        if let Some(request) = quickly(&text) {
-            prop_assert_eq!(Some(request), slowly(&text));
+        if let Some(request) = borrowed(&text) {
+            prop_assert_eq!(Some(request), owned(&text));
         }
     }
 
     #[test]
-    fn a_query_is_read_alike(head in members(HEAD), line in members(LINE), repeated in prop::bool::weighted(0.1)) {
-        let pairs = head.iter().chain(&line).filter_map(|(name, value)| Some(format!("{name}={}", value.as_str()?)));
+    fn queries_are_parsed_alike(
+        head in members(HEAD),
+        line in members(LINE),
+        repeated in prop::bool::weighted(0.1),
+    ) {
+        let pair = |(name, value): (&String, &Value)| Some(format!("{name}={}", value.as_str()?));
+        let pairs = head.iter().chain(&line).filter_map(pair);
         let mut pairs: Vec<String> = pairs.collect();
         if repeated {
             pairs.extend(pairs.first().cloned());
         }
         let text = pairs.join("&");
-        let quickly = BorrowedQuery::read(&text).and_then(|query| query.into_request(|| day("2031-01-01")));
-        if let Some(request) = quickly {
-            let known: Vec<&'static str> = HEAD.iter().chain(LINE).copied().filter(|name| *name != "lines").collect();
-            let slowly = QueryParams::parse(&text, &known).ok().and_then(|params| read_query(&params, day("2031-01-01"), true).ok());
-            prop_assert_eq!(Some(request), slowly);
+        let borrowed = BorrowedQuery::read(&text)
+            .and_then(|query| query.into_request(|| day("2031-01-01")));
+        if let Some(request) = borrowed {
+            let names = HEAD.iter().chain(LINE).copied().filter(|name| *name != "lines");
+            let known: Vec<&'static str> = names.collect();
+            let owned = QueryParams::parse(&text, &known)
+                .ok()
+                .and_then(|params| read_query(&params, day("2031-01-01"), true).ok());
+            prop_assert_eq!(Some(request), owned);
         }
     }
 }
 
 #[test]
-fn the_usual_is_read_quickly() {
-    let body = r#"{"customerNumber": "d1", "date": "2031-05-15", "currencyCode": "usd", "pricesIncludeTax": true, "campaignNumber": "C",
-        "explain": true, "lines": [{"itemNumber": "chair", "variantCode": "OAK", "unitOfMeasureCode": null, "quantity": "2.50",
-        "taxPercent": "7"}, {"itemNumber": "DESK"}]}"#;
-    assert_eq!(quickly(body).unwrap(), slowly(body).unwrap());
-    let query = "contactNumber=ct1&itemNumber=chair&quantity=12&date=2031-05-15&currencyCode=USD&campaignNumber=C&variantCode=OAK\
-        &unitOfMeasureCode=BOX&taxPercent=0";
+fn well_formed_requests_are_borrowed() {
+    let body = r#"{
+        "customerNumber": "d1", "date": "2031-05-15", "currencyCode": "usd",
+        "pricesIncludeTax": true, "campaignNumber": "C", "explain": true,
+        "lines": [
+            {"itemNumber": "chair", "variantCode": "OAK", "unitOfMeasureCode": null,
+                "quantity": "2.50", "taxPercent": "7"},
+            {"itemNumber": "DESK"}
+        ]
+    }"#;
+    assert_eq!(borrowed(body).unwrap(), owned(body).unwrap());
+    let query = "contactNumber=ct1&itemNumber=chair&quantity=12&date=2031-05-15&currencyCode=USD\
+        &campaignNumber=C&variantCode=OAK&unitOfMeasureCode=BOX&taxPercent=0";
     let request = BorrowedQuery::read(query).unwrap().into_request(|| day("2031-01-01")).unwrap();
     assert_eq!(request.lines[0].item_number, "CHAIR");
     assert_eq!(request.asker, crate::quotes::request::Asker::Contact("CT1".into()));
-    for left in [
+    for refused in [
         "itemNumber=%41",
         "item%4eumber=A",
         "itemNumber=A&date=2031%2d05-15",
@@ -166,10 +181,10 @@ fn the_usual_is_read_quickly() {
         "",
     ] {
         assert!(
-            BorrowedQuery::read(left)
+            BorrowedQuery::read(refused)
                 .and_then(|query| query.into_request(|| day("2031-01-01")))
                 .is_none(),
-            "{left}"
+            "{refused}"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! The pricing rules once more, slowly: section by section over the facts, with fractions of any
-//! size. What the fast code answers is compared with this. It shares nothing with it but the facts
-//! and the verdicts' names.
+//! A second, slow implementation of `docs/pricing-rules.md`, section by section and with unbounded
+//! fractions. The results of the resolver are compared with it. The two share only the facts and
+//! the names of the verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ use crate::publication::facts::{
 use crate::quotes::request::{Asker, QuoteRequest};
 use crate::values::enums::{ContactType, PricePolicy};
 
-/// A fraction.
+/// An unbounded fraction.
 pub type Number = BigRational;
 
-/// The fraction with this text as a decimal.
+/// Parses a decimal as a fraction.
 pub fn number(text: &impl ToString) -> Number {
     let text = text.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
@@ -41,14 +41,14 @@ struct Line {
     minimum: Number,
     starting: Option<NaiveDate>,
     ending: Option<NaiveDate>,
-    /// The price or the percent.
+    /// The price or the percentage.
     figure: Number,
     allows_discount: bool,
     includes_tax: bool,
     tax: Option<Number>,
 }
 
-/// The facts, by key.
+/// All facts, by key.
 #[derive(Debug, Default)]
 pub struct World {
     settings: Option<SettingsFact>,
@@ -62,7 +62,7 @@ pub struct World {
     discounts: BTreeMap<Uuid, Line>,
 }
 
-/// What a question comes to.
+/// The result for a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resolved {
     pub unit_price: Number,
@@ -80,7 +80,7 @@ impl Resolved {
     }
 }
 
-/// The answer, or the code of the problem, and every line's verdict.
+/// The answer or the code of the problem, with the verdict on every line.
 pub type Outcome = (Result<Resolved, &'static str>, BTreeMap<Uuid, Verdict>);
 
 impl World {
@@ -164,7 +164,8 @@ impl World {
         }
     }
 
-    /// Every quantity at which some line begins to count, in the unit with so many base units.
+    /// Returns all quantities from which some line counts, in a unit of `quantity_per_unit` base
+    /// units.
     pub fn thresholds(&self, quantity_per_unit: &Number) -> BTreeSet<Number> {
         let places = number(&100_000);
         let lines = || self.prices.values().chain(self.discounts.values());
@@ -173,7 +174,7 @@ impl World {
         lines().map(|line| line.minimum.clone()).chain(per_base_unit).collect()
     }
 
-    /// Base units in one unit of the item.
+    /// Returns the number of base units in one unit of the item.
     pub fn quantity_per_unit(&self, item: &str, unit: Option<&str>) -> Option<Number> {
         let item = self.items.get(item)?;
         let base = &item.base_unit_of_measure_code;
@@ -187,7 +188,7 @@ impl World {
         }
     }
 
-    /// Answers the request's one line, at another date and quantity perhaps.
+    /// Answers the only line of the request, at the given date and quantity.
     pub fn resolve(
         &self,
         request: &QuoteRequest<'_>,
@@ -209,7 +210,7 @@ impl World {
         )
     }
 
-    /// The same, whatever the number of digits.
+    /// Answers without a limit on the number of digits.
     pub fn resolve_unbounded(
         &self,
         request: &QuoteRequest<'_>,
@@ -225,7 +226,7 @@ impl World {
     }
 }
 
-/// A question, with all that section 1 fills in.
+/// A question with the defaults of section 1.
 struct Asked<'w> {
     world: &'w World,
     date: NaiveDate,
@@ -247,7 +248,7 @@ struct Asked<'w> {
 }
 
 impl<'w> Asked<'w> {
-    /// `None`: the exchange rate is missing.
+    /// Builds a question. Returns `None` if the exchange rate is missing.
     fn new(
         world: &'w World,
         request: &'w QuoteRequest<'_>,
@@ -333,7 +334,8 @@ impl<'w> Asked<'w> {
         }
     }
 
-    /// Section 2 without its second half of rule 2: the first rule that drops the line.
+    /// Applies section 2 except for the discounts for all items (2.2). Returns the first rule that
+    /// drops the line.
     fn dropped(&self, line: &Line) -> Option<Verdict> {
         let account = self.account.as_deref();
         let source = match &line.source {
@@ -380,7 +382,7 @@ impl<'w> Asked<'w> {
             .or((!enough).then_some(Verdict::BelowMinimumQuantity))
     }
 
-    /// Section 3.
+    /// Applies section 3.
     fn convert(
         &self,
         price: &Number,
@@ -417,8 +419,8 @@ impl<'w> Asked<'w> {
         )
     }
 
-    /// Sections 4.0 and the dropping of the less specific, then the best by the score and the ties
-    /// of 4.5.
+    /// Applies sections 4.0 and 4.1 (specificity), then chooses the best by score and by section
+    /// 4.5.
     fn choose<'l>(
         &self,
         mut candidates: Vec<&'l Line>,
@@ -494,7 +496,8 @@ impl<'w> Asked<'w> {
         };
         let lines = self.world.discounts.values().filter(|line| for_item(line)).collect();
         let mut kept = self.candidates(lines, verdicts);
-        // A contact's lines are the account's lines, whichever of its contacts they name.
+        // A line for a contact is granted to the contact's account, whichever of its contacts it
+        // names.
         let source = |line: &Line| match &line.source {
             SourceFact::Contact { contact_number } => {
                 SourceFact::Contact { contact_number: self.world.account_of(contact_number) }
@@ -570,7 +573,7 @@ impl<'w> Asked<'w> {
     }
 }
 
-/// Keeps some lines; the others get the verdict.
+/// Keeps some lines and gives the others the verdict.
 fn retain(
     lines: &mut Vec<&Line>,
     verdicts: &mut BTreeMap<Uuid, Verdict>,
@@ -596,7 +599,7 @@ fn kind(line: &Line) -> &'static str {
     }
 }
 
-/// To a multiple of the step, half up: nothing is negative.
+/// Rounds to a multiple of the step, half up. No value is negative.
 fn round(value: &Number, step: &Number) -> Number {
     (value / step + number(&"0.5")).floor() * step
 }

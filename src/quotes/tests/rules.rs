@@ -1,4 +1,4 @@
-//! Single rules, on both sides of their boundaries, and what the worked cases do not show.
+//! Tests of single rules at their boundaries, beyond the worked cases.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::quotes::answer::{PricedLine, QuoteError, QuoteLine};
 use crate::quotes::quote::quote;
 use crate::quotes::request::{QuoteRequest, Visibility};
 
-/// A chair at 100 with a box of 12 and a variant, a firm with a person, and a running campaign for
-/// the firm.
+/// Builds a price book with an item, a company with a person, and a running campaign for the
+/// company. The item CHAIR costs 100 and has a variant and a box of 12.
 fn shop(more: impl IntoIterator<Item = Change>) -> Snapshot {
     let unit = json!([{ "code": "BOX", "quantityPerUnit": "12" }]);
     let base = [
@@ -33,23 +33,25 @@ fn shop(more: impl IntoIterator<Item = Change>) -> Snapshot {
     book(base.into_iter().chain(more))
 }
 
-/// The answer to one question, as JSON.
+/// Returns the answer to one line, as JSON.
 fn ask(snapshot: &Snapshot, members: &Value) -> Value {
     let request = request(members);
     let quote = quote(snapshot, &request).unwrap();
     serde_json::to_value(&quote.lines[0]).unwrap()
 }
 
-fn by_campaign(route_metrics: &Value) -> Value {
-    let mut members = json!({ "source": { "type": "CAMPAIGN", "campaignNumber": "SPRING" }, "itemNumber": "CHAIR" });
-    for (name, value) in route_metrics.as_object().unwrap() {
+fn by_campaign(terms: &Value) -> Value {
+    let mut members = json!({
+        "source": { "type": "CAMPAIGN", "campaignNumber": "SPRING" }, "itemNumber": "CHAIR"
+    });
+    for (name, value) in terms.as_object().unwrap() {
         members[name] = value.clone();
     }
     members
 }
 
 #[test]
-fn every_problem_of_a_line_has_its_code() {
+fn line_problems_have_codes() {
     let snapshot = shop([
         item("BLOCKED", &json!({ "listPrice": "1", "blocked": true })),
         item("BARE", &json!({})),
@@ -72,7 +74,7 @@ fn every_problem_of_a_line_has_its_code() {
 }
 
 #[test]
-fn an_unknown_asker_is_an_error_of_the_whole_request() {
+fn unknown_account_refuses_the_request() {
     let snapshot = shop([]);
     let unknown = |members: &Value| quote(&snapshot, &request(members)).map(|_| ()).unwrap_err();
     assert_eq!(
@@ -89,7 +91,7 @@ fn an_unknown_asker_is_an_error_of_the_whole_request() {
 }
 
 #[test]
-fn a_person_has_a_currency_of_its_own_and_the_taxes_of_the_account() {
+fn person_has_own_currency_and_taxes_of_account() {
     let snapshot = shop([]);
     let request = request(&json!({ "contactNumber": "ANNE" }));
     let quote = quote(&snapshot, &request).unwrap();
@@ -107,7 +109,7 @@ fn a_person_has_a_currency_of_its_own_and_the_taxes_of_the_account() {
 }
 
 #[test]
-fn a_line_for_a_person_counts_for_the_company_it_belongs_to_now() {
+fn line_for_a_person_counts_for_its_company() {
     let source = json!({ "type": "CONTACT", "contactNumber": "ANNE" });
     let snapshot =
         shop([price("P", &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": "80" }))]);
@@ -118,14 +120,16 @@ fn a_line_for_a_person_counts_for_the_company_it_belongs_to_now() {
 }
 
 #[test]
-fn a_group_grants_only_lines_of_its_own_kind() {
+fn groups_grant_only_lines_of_their_kind() {
     let customer = json!({ "number": "D2", "priceGroupCode": "GOLD", "discountGroupCode": "GOLD" });
     let by = |kind: &str| json!({ "type": kind, "code": "GOLD" });
     let snapshot = shop([
         contact("SHOP", &json!({ "customer": customer })),
         price(
             "P",
-            &json!({ "source": by("CUSTOMER_DISCOUNT_GROUP"), "itemNumber": "CHAIR", "unitPrice": "1" }),
+            &json!({
+                "source": by("CUSTOMER_DISCOUNT_GROUP"), "itemNumber": "CHAIR", "unitPrice": "1"
+            }),
         ),
         discount(
             "R",
@@ -139,7 +143,7 @@ fn a_group_grants_only_lines_of_its_own_kind() {
 }
 
 #[test]
-fn a_customer_number_follows_the_company_that_carries_it() {
+fn customer_number_moves_to_another_company() {
     let firm =
         |name: &str, number: &str| contact(name, &json!({ "customer": { "number": number } }));
     let account = |snapshot: &Snapshot, number: &str| {
@@ -158,7 +162,7 @@ fn a_customer_number_follows_the_company_that_carries_it() {
 }
 
 #[test]
-fn a_line_that_is_put_again_takes_its_own_place() {
+fn line_put_again_replaces_itself() {
     let to = |members: Value| discount("R", &members);
     let of_item = to(json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "10" }));
     let of_group = to(json!({ "itemDiscountGroupCode": "SEATS", "lineDiscountPercent": "10" }));
@@ -177,7 +181,7 @@ fn a_line_that_is_put_again_takes_its_own_place() {
 }
 
 #[test]
-fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
+fn valid_until_is_the_next_change_of_a_fitting_line() {
     let snapshot =
         shop([price("P", &by_campaign(&json!({ "unitPrice": "90", "minimumQuantity": "5" })))]);
     let table = [
@@ -200,7 +204,7 @@ fn valid_until_is_the_next_date_at_which_a_fitting_line_begins_or_has_ended() {
 }
 
 #[test]
-fn the_next_break_is_the_next_that_makes_a_unit_cheaper() {
+fn next_break_has_a_lower_net() {
     let at = |key: &str, minimum: &str, unit_price: &str| {
         price(
             key,
@@ -232,7 +236,7 @@ fn the_next_break_is_the_next_that_makes_a_unit_cheaper() {
 }
 
 #[test]
-fn a_named_campaign_that_grants_nothing_says_why() {
+fn named_campaign_has_a_verdict() {
     let snapshot = shop([
         campaign("LATER", "2031-06-01", None),
         audience("LATER", &["FIRM"]),
@@ -261,7 +265,7 @@ fn a_named_campaign_that_grants_nothing_says_why() {
 }
 
 #[test]
-fn an_account_reads_its_own_lines_and_the_number_of_the_others() {
+fn account_sees_own_lines_and_counts_of_others() {
     let source = |kind: &str, name: &str, value: &str| json!({ "type": kind, name: value });
     let line = |key: &str, source: Value, unit_price: &str| {
         price(key, &json!({ "source": source, "itemNumber": "CHAIR", "unitPrice": unit_price }))
@@ -327,7 +331,7 @@ fn an_account_reads_its_own_lines_and_the_number_of_the_others() {
 }
 
 #[test]
-fn a_forbidden_discount_stays_chosen_and_the_trace_says_it_does_not_count() {
+fn forbidden_discount_is_chosen_but_not_granted() {
     let forbids = json!({ "itemNumber": "CHAIR", "unitPrice": "80", "allowLineDiscount": false });
     let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "10" });
     let snapshot = shop([price("P", &forbids), discount("R", &percent)]);
@@ -341,7 +345,7 @@ fn a_forbidden_discount_stays_chosen_and_the_trace_says_it_does_not_count() {
 }
 
 #[test]
-fn the_trace_shows_price_net_version_and_source() {
+fn trace_has_price_net_version_and_source() {
     let percent = json!({ "itemNumber": "CHAIR", "lineDiscountPercent": "33.33333" });
     let snapshot = shop([
         price("P", &by_campaign(&json!({ "unitPrice": "0.00007" }))),
@@ -352,14 +356,16 @@ fn the_trace_shows_price_net_version_and_source() {
     let id = line_id("P").to_string();
     assert_eq!(
         answer["trace"]["prices"],
-        json!([{ "id": id, "source": source, "publicationVersion": 7,
-        "verdict": "CHOSEN", "minimumQuantity": "0", "unitPrice": "0.00007", "netUnitPrice": "0.000046666669" }])
+        json!([{
+            "id": id, "source": source, "publicationVersion": 7, "verdict": "CHOSEN",
+            "minimumQuantity": "0", "unitPrice": "0.00007", "netUnitPrice": "0.000046666669"
+        }])
     );
     assert_eq!(answer["priceLine"], json!({ "id": id, "source": source, "publicationVersion": 7 }));
 }
 
 #[test]
-fn the_code_of_the_local_currency_fixes_nothing() {
+fn local_currency_code_fixes_nothing() {
     let line = |key: &str, unit_price: &str, currency: Value| {
         price(
             key,
@@ -375,7 +381,7 @@ fn the_code_of_the_local_currency_fixes_nothing() {
 }
 
 #[test]
-fn a_price_too_large_to_be_shown_is_still_compared() {
+fn too_large_price_is_compared() {
     let huge = json!({ "itemNumber": "CHAIR", "unitPrice": "999999999999999" });
     let snapshot = shop([price("P", &huge)]);
     assert_eq!(ask(&snapshot, &json!({}))["unitPrice"], "999999999999999");
@@ -390,7 +396,7 @@ fn a_price_too_large_to_be_shown_is_still_compared() {
 }
 
 #[test]
-fn totals_are_the_sums_of_the_priced_lines() {
+fn totals_are_sums_of_priced_lines() {
     let snapshot = shop([discount("R", &json!({ "lineDiscountPercent": "10" }))]);
     let mut request = request(&json!({ "quantity": "3" }));
     let mut unknown = request.lines[0].clone();
@@ -406,7 +412,7 @@ fn totals_are_the_sums_of_the_priced_lines() {
 }
 
 #[test]
-fn verdicts_are_ordered_as_they_are_tried() {
+fn verdicts_are_in_order_of_rules() {
     let texts: Vec<Value> = [
         Verdict::OtherSource,
         Verdict::NotPublished,
@@ -453,7 +459,7 @@ fn verdicts_are_ordered_as_they_are_tried() {
 }
 
 #[test]
-fn facts_go_through_json_and_back() {
+fn facts_json_round_trip() {
     let facts = [
         put(
             FactKind::Currency,
@@ -476,7 +482,7 @@ fn facts_go_through_json_and_back() {
 }
 
 #[test]
-fn amounts_are_described_as_strings_with_a_pattern() {
+fn amounts_are_strings_with_a_pattern() {
     let schema =
         serde_json::to_value(<PricedLine<'static> as utoipa::PartialSchema>::schema()).unwrap();
     for name in [

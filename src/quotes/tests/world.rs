@@ -1,4 +1,4 @@
-//! Small worlds for the tests: facts with defaults for all that a test does not speak about.
+//! Small price books for the tests: facts with defaults for everything that a test does not set.
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::publication::snapshot::Snapshot;
 use crate::quotes::answer::{PricedLine, Quote, QuoteLine};
 use crate::quotes::request::{Asker, QuoteRequest, RequestLine, Visibility};
 
-/// A date.
+/// Parses a date.
 pub fn day(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// The id of the line that a test calls by a key.
+/// Returns the id of the line that a test names by a key.
 pub fn line_id(key: &str) -> Uuid {
     let mut bytes = [0_u8; 16];
     for (to, from) in bytes.iter_mut().zip(key.bytes()) {
@@ -23,8 +23,7 @@ pub fn line_id(key: &str) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// A fact with these members; those of `defaults` count where it has none, null for whatever else
-/// may be blank.
+/// Builds a fact with these members. `defaults` fills in missing ones.
 pub fn put(kind: FactKind, key: &str, defaults: Value, members: &Value) -> Change {
     let mut all = defaults;
     for (name, value) in members.as_object().unwrap() {
@@ -37,19 +36,19 @@ pub fn put(kind: FactKind, key: &str, defaults: Value, members: &Value) -> Chang
     }
 }
 
-/// The company's settings.
+/// Builds the company's settings.
 pub fn settings(members: &Value) -> Change {
     let defaults = json!({ "localCurrencyCode": "EUR", "timeZone": "Europe/Berlin" });
     put(FactKind::Settings, "", defaults, members)
 }
 
-/// An item by its number, 25 % tax.
+/// Builds an item with 25 % tax.
 pub fn item(number: &str, members: &Value) -> Change {
     let defaults = json!({ "taxPercent": "25", "baseUnitOfMeasureCode": "PCS" });
     put(FactKind::Item, number, defaults, members)
 }
 
-/// A company, unless the members say otherwise.
+/// Builds a contact, a company by default.
 pub fn contact(number: &str, members: &Value) -> Change {
     let mut members = members.clone();
     if let Some(customer) = members.get_mut("customer").and_then(Value::as_object_mut) {
@@ -64,13 +63,12 @@ pub fn contact(number: &str, members: &Value) -> Change {
     )
 }
 
-/// The ordinal of the contact with a number: any small one, as long as the contacts of a test
-/// differ.
+/// Returns an ordinal for the contact. Any small number suffices, if the contacts of a test differ.
 pub fn ordinal(number: &str) -> u32 {
     number.bytes().fold(7, |hash: u32, byte| (hash * 31 + u32::from(byte)) % 4_093)
 }
 
-/// A published campaign.
+/// Builds a published campaign.
 pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
     put(
         FactKind::Campaign,
@@ -80,37 +78,39 @@ pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
     )
 }
 
-/// Accounts of a campaign.
+/// Adds accounts to a campaign's audience.
 pub fn audience(number: &str, accounts: &[&str]) -> Change {
     let accounts = accounts.iter().map(|account| ordinal(account)).collect();
     Change::AudienceAdd { campaign: number.to_owned(), accounts }
 }
 
-/// An exchange rate.
+/// Builds an exchange rate.
 pub fn rate(currency: &str, starting: &str, rate: &str) -> Change {
     let members = json!({ "currencyCode": currency, "startingDate": starting, "rate": rate });
     put(FactKind::ExchangeRate, &format!("{currency}|{starting}"), json!({}), &members)
 }
 
-/// A price line, for all customers unless the members say otherwise.
+/// Builds a price line, for all customers by default.
 pub fn price(key: &str, members: &Value) -> Change {
-    let defaults = json!({ "source": { "type": "ALL_CUSTOMERS" }, "minimumQuantity": "0", "allowLineDiscount": true,
-        "priceIncludesTax": false });
+    let defaults = json!({
+        "source": { "type": "ALL_CUSTOMERS" }, "minimumQuantity": "0",
+        "allowLineDiscount": true, "priceIncludesTax": false
+    });
     put(FactKind::PriceLine, &line_id(key).to_string(), defaults, members)
 }
 
-/// A discount line, for all customers unless the members say otherwise.
+/// Builds a discount line, for all customers by default.
 pub fn discount(key: &str, members: &Value) -> Change {
     let defaults = json!({ "source": { "type": "ALL_CUSTOMERS" }, "minimumQuantity": "0" });
     put(FactKind::DiscountLine, &line_id(key).to_string(), defaults, members)
 }
 
-/// The book with these facts.
+/// Builds the price book with these facts.
 pub fn book(changes: impl IntoIterator<Item = Change>) -> Snapshot {
     Snapshot::empty().advanced(7, changes)
 }
 
-/// Asks for one line; the members are those of api.md.
+/// Builds a request for one line from the members of `POST /v1/price-quotes`.
 pub fn request(members: &Value) -> QuoteRequest<'static> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
     let asker = match (text("contactNumber"), text("customerNumber")) {
@@ -138,7 +138,7 @@ pub fn request(members: &Value) -> QuoteRequest<'static> {
     }
 }
 
-/// The price of the one line asked for.
+/// Returns the price of the only line of the request.
 pub fn only<'q, 'a>(quote: &'q Quote<'a>) -> &'q PricedLine<'a> {
     match quote.lines.as_slice() {
         [QuoteLine::Priced(line)] => line,
