@@ -1,11 +1,11 @@
-//! The yardstick of `bench/over_http.py`: an actix server that does what no service can do without,
-//! for answers that it is given.
+//! The baseline of `bench/over_http.py`: an actix server that returns given answers with the
+//! minimum of work that any service needs.
 //!
-//! `bare PORT ONE HUNDRED EXPLAINED`: three files with answers to price quotes. GET and POST
-//! `/v1/price-quotes` take the requests that the service takes. GET answers the bytes of the first
-//! file. POST reads the body into a type and answers the second: at `/ready` by its bytes, at
-//! `/v1/price-quotes` by having serde write it from a type of the same shape. At `/explained` it
-//! answers the third by its bytes.
+//! `bare PORT ONE HUNDRED EXPLAINED`, where the last three are files with answers to price quotes.
+//! GET and POST `/v1/price-quotes` accept the requests that the service accepts. GET returns the
+//! bytes of the first file. POST parses the body and returns the second file. At `/ready` it
+//! returns the file's bytes, and at `/v1/price-quotes` serde writes it from a type of the same
+//! shape. At `/explained` it returns the bytes of the third file.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What is asked.
+/// The body of a request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code, reason = "only its reading is measured")]
@@ -31,7 +31,7 @@ struct RequestLine {
     quantity: Option<String>,
 }
 
-/// What is answered.
+/// The answer to a request.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ApiResponse {
@@ -95,7 +95,7 @@ struct Totals {
     line_amount: String,
 }
 
-/// The answer, if the body asks for as many lines as it has.
+/// Returns the answer, if the body has as many lines as the answer.
 fn answer_to(body: &[u8], lines: usize, answer: impl FnOnce() -> Vec<u8>) -> HttpResponse {
     match serde_json::from_slice::<Request>(body) {
         Ok(request) if request.lines.len() == lines => {

@@ -1,13 +1,13 @@
-//! Asks a server at a fixed rate, and says how long answers took from the moment that each request
-//! was due.
+//! An open-loop load generator: sends requests at a fixed rate and measures each response time from
+//! the moment at which the request was due.
 //!
-//! `open_loop ADDRESS PATH RATE SECONDS CONNECTIONS`: one line of JSON with the requests per second
-//! that were answered, and the quantiles of the time they took in microseconds.
+//! `open_loop ADDRESS PATH RATE SECONDS CONNECTIONS` prints one line of JSON. It has the number of
+//! answered requests per second and the quantiles of the response time in microseconds.
 //!
-//! A request that is due while all connections are busy waits in a queue, and its time runs: a
-//! server that halts for a while is charged with every request that it kept waiting, and not only
-//! with those under way (no coordinated omission). The generator never sleeps, since timers are too
-//! coarse for this; it takes one core.
+//! A request that is due while all connections are busy waits in a queue, and the wait counts. So a
+//! server that pauses is charged with every request that it delays, not only with those in flight
+//! (no coordinated omission). The generator never sleeps, because timers are too coarse, so it
+//! occupies one core.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,19 +20,19 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, yield_now};
 
-/// How long answers that are still missing in the end are waited for.
+/// The time to wait for outstanding responses at the end.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the connections share.
+/// The state that the connections share.
 #[derive(Default)]
 struct Shared {
-    /// The moments at which requests were due that no connection has taken yet.
+    /// The due times of requests that no connection has sent yet.
     due: RefCell<VecDeque<Instant>>,
     one_is_due: Notify,
     took: RefCell<Vec<Duration>>,
 }
 
-/// Sends requests as they become due, one at a time, until it is dropped.
+/// Sends due requests, one at a time, until it is dropped.
 async fn connection(address: String, request: Vec<u8>, shared: Rc<Shared>) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
@@ -49,7 +49,7 @@ async fn connection(address: String, request: Vec<u8>, shared: Rc<Shared>) -> an
     }
 }
 
-/// Reads one whole answer, which has to be a success with a length.
+/// Reads one whole response, which must be a success with a content length.
 async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     loop {
@@ -69,7 +69,8 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Re
     }
 }
 
-/// The time that so many of a thousand requests stay within, in microseconds.
+/// Returns the response time that `per_mille` of a thousand requests do not exceed, in
+/// microseconds.
 fn quantile(sorted: &[Duration], per_mille: usize) -> u128 {
     let place = (sorted.len() * per_mille).div_ceil(1_000).saturating_sub(1);
     sorted.get(place).map_or(0, Duration::as_micros)

@@ -29,7 +29,7 @@ impl Date {
     /// Parses `YYYY-MM-DD` and nothing else.
     ///
     /// # Errors
-    /// When the text has another form or names no day.
+    /// If the text has another form or is not a day of the calendar.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = text.len() == 10
             && text
@@ -50,15 +50,15 @@ impl Date {
         })
     }
 
-    /// The date so many days later, or earlier if they are negative; none outside the years 1 to
-    /// 9999.
+    /// Returns the date a number of days later, or earlier if it is negative. Returns `None`
+    /// outside the years 1 to 9999.
     #[must_use]
     pub fn plus_days(self, days: i64) -> Option<Self> {
         self.0.checked_add_signed(TimeDelta::try_days(days)?).and_then(Self::within)
     }
 
-    /// The same day so many months later, or the last one of a month that is too short; none
-    /// outside the years 1 to 9999.
+    /// Returns the same day a number of months later, or the last day of a shorter month. Returns
+    /// `None` outside the years 1 to 9999.
     #[must_use]
     pub fn plus_months(self, months: u32) -> Option<Self> {
         self.0.checked_add_months(Months::new(months)).and_then(Self::within)
@@ -68,7 +68,7 @@ impl Date {
         (1..=9_999).contains(&date.year()).then_some(Self(date))
     }
 
-    /// The date.
+    /// Returns the date.
     #[must_use]
     pub const fn get(self) -> NaiveDate {
         self.0
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn only_days_of_the_calendar() {
+    fn only_calendar_days_are_dates() {
         assert_eq!(Date::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
         for wrong in [
             "2031-02-29",

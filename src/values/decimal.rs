@@ -1,5 +1,5 @@
-//! Decimals of the wire: JSON strings, exact, bounded. A JSON number is refused, since most parsers
-//! make a binary float of it.
+//! Decimals of the wire: JSON strings, exact and bounded. JSON numbers are refused, because most
+//! parsers convert them to binary floating point.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,21 +12,23 @@ use rust_decimal::Decimal;
 
 use super::wire::{Invalid, InvalidKind, stored_as, travels_as_string};
 
-/// Integer digits at most, everywhere.
+/// The maximum number of integer digits.
 pub const MAX_INTEGER_DIGITS: usize = 15;
-/// Decimals at most, save for exchange rates.
+/// The maximum number of decimals, except for exchange rates.
 pub const MAX_DECIMALS: usize = 5;
 
-/// Parses `-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,max_decimals})?` and nothing else (api.md section 1).
+/// Parses `-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,max_decimals})?` and nothing else
+/// (`docs/api-conventions.md` section 3).
 ///
 /// # Errors
-/// When the text has another form.
+/// If the text has another form.
 fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid> {
     let form = || {
         Invalid::new(
             InvalidKind::Decimal,
             format!(
-                "a decimal has at most {MAX_INTEGER_DIGITS} digits before and {max_decimals} after the point, such as \"12.50\""
+                "a decimal has at most {MAX_INTEGER_DIGITS} digits before and {max_decimals} after \
+                     the point, such as \"12.50\""
             ),
         )
     };
@@ -48,7 +50,10 @@ fn parse_decimal(text: &str, max_decimals: usize) -> Result<Decimal, Invalid> {
 
 /// Declares a decimal of the wire with its number of decimals and its bounds.
 macro_rules! wire_decimal {
-    ($(#[$doc:meta])* $name:ident, $decimals:expr, $bounds:literal, $holds:expr, $pattern:literal, $example:literal) => {
+    (
+        $(#[$doc:meta])* $name:ident, $decimals:expr, $bounds:literal, $holds:expr,
+        $pattern:literal, $example:literal
+    ) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
             diesel::expression::AsExpression, diesel::deserialize::FromSqlRow, utoipa::ToSchema)]
         $(#[$doc])*
@@ -60,7 +65,7 @@ macro_rules! wire_decimal {
             /// Parses the text and checks the bounds.
             ///
             /// # Errors
-            /// When the text has another form or the number lies outside the bounds.
+            /// If the text has another form or the number is outside the bounds.
             pub fn parse(text: &str) -> Result<Self, Invalid> {
                 let number = parse_decimal(text, $decimals)?;
                 #[allow(clippy::redundant_closure_call)]
@@ -71,7 +76,7 @@ macro_rules! wire_decimal {
                 }
             }
 
-            /// The number.
+            /// Returns the number.
             #[must_use]
             pub const fn get(self) -> Decimal {
                 self.0
@@ -94,12 +99,18 @@ macro_rules! wire_decimal {
         }
 
         travels_as_string!($name);
-        // The column's scale is wider than the number's: 12.5 comes back as 12.50000.
-        stored_as!($name, Numeric, Decimal, |value: &$name| value.0, |stored: Decimal| Ok($name(stored.normalize())));
+        // The column's scale is larger than the number's: 12.5 is read as 12.50000.
+        stored_as!(
+            $name,
+            Numeric,
+            Decimal,
+            |value: &$name| value.0,
+            |stored: Decimal| Ok($name(stored.normalize()))
+        );
     };
 }
 
-/// Refuses what is no string; a JSON number with a message that says how to send it.
+/// Refuses a value that is not a string. The error for a JSON number explains the form.
 fn refuse_kind<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
     actual: Value<V>,
     location: ValuePointerRef,
@@ -144,14 +155,14 @@ wire_decimal!(
 );
 wire_decimal!(
     /// An exchange rate above zero, up to 10 decimals: foreign units for one local unit.
-    // In the document the resource has the longer name.
+    // The resource has the name ExchangeRate in the OpenAPI document.
     #[schema(as = Rate)]
     ExchangeRate, 10, "has to be above 0", |n: Decimal| n > Decimal::ZERO,
     "^(0|[1-9][0-9]{0,14})(\\.[0-9]{1,10})?$", "1.0865"
 );
 
 impl Amount {
-    /// Nothing.
+    /// The amount 0.
     pub const ZERO: Self = Self(Decimal::ZERO);
 }
 
@@ -162,7 +173,7 @@ impl Default for Amount {
 }
 
 impl Percent {
-    /// No percent.
+    /// The percentage 0.
     pub const ZERO: Self = Self(Decimal::ZERO);
 }
 
@@ -173,7 +184,7 @@ impl Default for Percent {
 }
 
 impl Quantity {
-    /// One.
+    /// The quantity 1.
     pub const ONE: Self = Self(Decimal::ONE);
 }
 
@@ -184,9 +195,9 @@ impl Default for Quantity {
 }
 
 impl Precision {
-    /// The step unit amounts are rounded to when a currency says nothing: 0.00001.
+    /// The default rounding step of unit amounts: 0.00001.
     pub const UNIT_AMOUNT: Self = Self(Decimal::from_parts(1, 0, 0, false, 5));
-    /// The step amounts are rounded to when a currency says nothing: 0.01.
+    /// The default rounding step of amounts: 0.01.
     pub const AMOUNT: Self = Self(Decimal::from_parts(1, 0, 0, false, 2));
 }
 
@@ -196,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_form_is_strict() {
+    fn form_is_strict() {
         for right in ["0", "1", "999999999999999.99999", "0.00001", "100000000000000"] {
             assert_eq!(Amount::parse(right).unwrap().to_string(), right);
         }
@@ -223,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bounds_hold_on_both_sides() {
+    fn bounds_are_checked() {
         assert_eq!(Amount::parse("-0.00001").unwrap_err().kind, InvalidKind::Range);
         assert!(Amount::parse("-0").is_ok());
         assert!(Percent::parse("100.00").is_ok());
@@ -234,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_back(units in 0u64..999_999_999_999_999, decimals in 0u32..100_000) {
+        fn text_round_trip(units in 0u64..999_999_999_999_999, decimals in 0u32..100_000) {
             let text = format!("{units}.{decimals:05}");
             let amount = Amount::parse(&text).unwrap();
             prop_assert_eq!(amount, Amount::parse(&amount.to_string()).unwrap());

@@ -1,4 +1,4 @@
-//! E-mail addresses, as far as they can be told from other texts without sending a mail.
+//! E-mail addresses, checked as far as is possible without sending a mail.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use diesel::sql_types::Text as SqlText;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// An e-mail address: something, one `@`, something, without white space, at most 254 characters;
-/// or empty for none.
+/// An e-mail address of at most 254 characters, or an empty text for none. It has one `@` with text
+/// on both sides, and no white space.
 #[derive(
     Debug,
     Clone,
@@ -19,17 +19,22 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = r"^([^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+)?$", max_length = 254, example = "office@example.com")]
+#[schema(
+    value_type = String,
+    pattern = r"^([^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+)?$",
+    max_length = 254,
+    example = "office@example.com"
+)]
 pub struct Email(String);
 
 impl Email {
-    /// The longest address in characters (RFC 5321, erratum 1690).
+    /// The maximum length in characters (RFC 5321, erratum 1690).
     pub const MAX_LENGTH: usize = 254;
 
-    /// Checks an address.
+    /// Parses an address.
     ///
     /// # Errors
-    /// When it is too long or has another form.
+    /// If it is too long or has another form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.chars().count() > Self::MAX_LENGTH {
             return Err(Invalid::new(
@@ -71,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_two_sides() {
+    fn address_has_two_sides() {
         for right in ["", "a@b", "office+sale@example.co.uk", "müller@exämple.de"] {
             assert_eq!(Email::parse(right).unwrap().to_string(), right);
         }

@@ -1,49 +1,49 @@
-//! The fixed words of the domain that more than one room speaks.
+//! Enums of the domain that several modules use.
 
 use super::wire::text_enum;
 
 text_enum! {
-    /// Whom a price or discount line is granted to.
+    /// The kind of the grantor of a price or discount line.
     SourceType {
         /// The audience of a published campaign.
         Campaign = "CAMPAIGN",
-        /// One account.
+        /// One contact's account.
         Contact = "CONTACT",
         /// The customers of a price group (prices only).
         CustomerPriceGroup = "CUSTOMER_PRICE_GROUP",
         /// The customers of a discount group (discounts only).
         CustomerDiscountGroup = "CUSTOMER_DISCOUNT_GROUP",
-        /// Everybody.
+        /// All customers.
         AllCustomers = "ALL_CUSTOMERS",
     }
 }
 
 text_enum! {
-    /// Which candidates compete (pricing-rules section 4, step 0).
+    /// The policy by which candidates compete (`docs/pricing-rules.md` section 4.0).
     PricePolicy {
-        /// All of them; the lowest net wins.
+        /// All candidates compete, and the lowest net wins.
         LowestNet = "LOWEST_NET",
-        /// Only campaign lines, if there is one.
+        /// Only campaign lines compete, if there is one.
         CampaignFirst = "CAMPAIGN_FIRST",
-        /// Only those of the first source in `priceHierarchy` that has one.
+        /// Only candidates of the first source in `priceHierarchy` that has one compete.
         Hierarchy = "HIERARCHY",
     }
 }
 
 text_enum! {
-    /// What a contact is.
+    /// The kind of a contact.
     ContactType {
-        /// A company; it may be a customer.
+        /// A company, which can be a customer.
         Company = "COMPANY",
-        /// A person, who may belong to a company.
+        /// A person, who can belong to a company.
         Person = "PERSON",
     }
 }
 
 text_enum! {
-    /// When changes of an active campaign reach the price book.
+    /// The time at which changes of an active campaign are published.
     Publishing {
-        /// In the transaction that makes them.
+        /// In the transaction of the change.
         Automatic = "AUTOMATIC",
         /// With the next activation.
         Manual = "MANUAL",
@@ -51,15 +51,15 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where a campaign stands, derived from its publication and its dates.
+    /// The state of a campaign, derived from its publication and its dates.
     CampaignState {
-        /// Not published.
+        /// The campaign is not published.
         Draft = "DRAFT",
-        /// Published, and its first day is still to come.
+        /// The campaign is published, and its first day is in the future.
         Scheduled = "SCHEDULED",
-        /// Published, and today lies within its dates.
+        /// The campaign is published, and today is within its dates.
         Running = "RUNNING",
-        /// Published, and its last day is over.
+        /// The campaign is published, and its last day is in the past.
         Ended = "ENDED",
     }
 }

@@ -1,4 +1,4 @@
-//! Ids in bodies, where a write refers to something that has no business key.
+//! Ids in request bodies, for references to records that have no business key.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// The id of something: a UUID with its hyphens.
+/// The id of a record: a UUID with hyphens.
 #[derive(
     Debug,
     Clone,
@@ -20,14 +20,19 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlUuid)]
-#[schema(value_type = String, format = Uuid, max_length = 36, example = "0190b5c2-7d5e-7000-8000-000000000001")]
+#[schema(
+    value_type = String,
+    format = Uuid,
+    max_length = 36,
+    example = "0190b5c2-7d5e-7000-8000-000000000001"
+)]
 pub struct Id(Uuid);
 
 impl Id {
-    /// Reads an id.
+    /// Parses an id.
     ///
     /// # Errors
-    /// When it has another form.
+    /// If it has another form.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = || {
             Invalid::new(
@@ -39,7 +44,7 @@ impl Id {
         Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self).ok_or_else(form)
     }
 
-    /// The id.
+    /// Returns the UUID.
     #[must_use]
     pub const fn get(self) -> Uuid {
         self.0
@@ -61,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_usual_form_is_an_id() {
+    fn only_hyphenated_uuids_are_ids() {
         let text = "0190b5c2-7d5e-7000-8000-000000000001";
         assert_eq!(Id::parse(text).unwrap().to_string(), text);
         for wrong in [

@@ -1,4 +1,4 @@
-//! Business keys: the numbers and codes by which the ERP knows things.
+//! Business keys: the numbers and codes by which the ERP identifies records.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// A number or code, upper-cased: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, never shaped like
-/// a UUID (api.md section 1).
+/// A number or code, upper-cased: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters. It never has the
+/// form of a UUID (`docs/api-conventions.md` section 2).
 #[derive(
     Debug,
     Clone,
@@ -23,22 +23,28 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$", min_length = 1, max_length = 50, example = "CP0001")]
+#[schema(
+    value_type = String,
+    pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$",
+    min_length = 1,
+    max_length = 50,
+    example = "CP0001"
+)]
 pub struct Key(String);
 
 impl Key {
-    /// The longest key in characters.
+    /// The maximum length in characters.
     pub const MAX_LENGTH: usize = 50;
 
     /// Upper-cases and checks a key.
     ///
     /// # Errors
-    /// When it is empty, too long, holds other characters, or looks like a UUID.
+    /// If it is empty, too long, contains other characters, or has the form of a UUID.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Self::canonical(text).map(|key| Self(key.into_owned()))
     }
 
-    /// The text of a key as [`Key::parse`] has it: itself, where it is upper-cased already.
+    /// Returns the text of a key as [`Key::parse`] would, borrowed if it is upper-cased already.
     ///
     /// # Errors
     /// As [`Key::parse`].
@@ -50,29 +56,30 @@ impl Key {
         if !starts_well || !goes_on_well || text.len() > Self::MAX_LENGTH {
             return Err(Invalid::new(
                 InvalidKind::Key,
-                "a key starts with a letter or digit, goes on with letters, digits, '.', '_' or '-', and has at most 50 characters",
+                "a key starts with a letter or digit, goes on with letters, digits, '.', '_' or '-', \
+                 and has at most 50 characters",
             ));
         }
-        // Other forms of a UUID are longer, or hold characters that no key does.
+        // Other forms of a UUID are longer, or contain characters that no key has.
         if matches!(text.len(), 32 | 36) && Uuid::try_parse(text).is_ok() {
             return Err(Invalid::new(InvalidKind::Key, "a key must not look like a UUID"));
         }
         Ok(upper_cased(text))
     }
 
-    /// The unit of measure of an item that names none: PCS.
+    /// Returns the default unit of measure of an item: PCS.
     #[must_use]
     pub fn pieces() -> Self {
         Self("PCS".to_owned())
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key's own text.
+    /// Converts the key into its text.
     #[must_use]
     pub fn into_text(self) -> String {
         self.0
@@ -95,7 +102,7 @@ only_strings!(Key);
 travels_as_string!(Key);
 stored_as!(Key, SqlText, String, |key: &Key| key.0.clone(), |stored: String| Ok(Key(stored)));
 
-/// A currency: three letters, upper-cased, as ISO 4217 writes them (any three are taken).
+/// A currency code: three letters, upper-cased, as in ISO 4217. Any three letters are accepted.
 #[derive(
     Debug,
     Clone,
@@ -109,19 +116,25 @@ stored_as!(Key, SqlText, String, |key: &Key| key.0.clone(), |stored: String| Ok(
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = "^[A-Za-z]{3}$", min_length = 3, max_length = 3, example = "USD")]
+#[schema(
+    value_type = String,
+    pattern = "^[A-Za-z]{3}$",
+    min_length = 3,
+    max_length = 3,
+    example = "USD"
+)]
 pub struct CurrencyCode(String);
 
 impl CurrencyCode {
     /// Upper-cases and checks a currency code.
     ///
     /// # Errors
-    /// When it is not three letters.
+    /// If it is not three letters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Self::canonical(text).map(|code| Self(code.into_owned()))
     }
 
-    /// The text of a currency code as [`CurrencyCode::parse`] has it: itself, where it is
+    /// Returns the text of a currency code as [`CurrencyCode::parse`] would, borrowed if it is
     /// upper-cased already.
     ///
     /// # Errors
@@ -134,7 +147,7 @@ impl CurrencyCode {
         }
     }
 
-    /// The code as text.
+    /// Returns the code as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -171,7 +184,7 @@ fn upper_cased(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// How a path names a resource: by id or by business key.
+/// The reference to a resource in a path: its id or its business key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
     /// By its id.
@@ -181,10 +194,10 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Reads a path segment; a text shaped like a UUID is an id, since no key is.
+    /// Parses a path segment. A text in the form of a UUID is an id, because no key has this form.
     ///
     /// # Errors
-    /// When it is neither.
+    /// If it is neither.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         match Uuid::try_parse(text) {
             Ok(id) => Ok(Self::Id(id)),
@@ -192,7 +205,7 @@ impl Reference {
         }
     }
 
-    /// The id, if it is one.
+    /// Returns the id, if the reference is one.
     #[must_use]
     pub const fn id(&self) -> Option<Uuid> {
         match self {
@@ -201,7 +214,7 @@ impl Reference {
         }
     }
 
-    /// The business key, if it is one.
+    /// Returns the business key, if the reference is one.
     #[must_use]
     pub const fn key(&self) -> Option<&Key> {
         match self {
@@ -234,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_looks_like_an_id() {
+    fn keys_never_look_like_ids() {
         let id = "0190b5c2-7d5e-7000-8000-000000000001";
         assert!(Key::parse(id).is_err());
         assert!(Key::parse(&id.replace('-', "")).is_err());

@@ -1,4 +1,4 @@
-//! Code lists: which groups, responsibilities or relations a contact has.
+//! Sets of codes, such as the groups, responsibilities or relations of a contact.
 
 use deserr::{
     DeserializeError, Deserr, IntoValue, MergeWithError, ValuePointerRef, take_cf_content,
@@ -8,7 +8,7 @@ use diesel::sql_types::{Array, Text as SqlText};
 use super::key::Key;
 use super::wire::{Invalid, InvalidKind, stored_as};
 
-/// Codes as a set: sorted, each once, however they were sent; at most 100 are taken.
+/// A set of at most 100 codes: sorted and without duplicates, in whatever order they were sent.
 #[derive(
     Debug,
     Clone,
@@ -25,18 +25,18 @@ use super::wire::{Invalid, InvalidKind, stored_as};
 pub struct KeySet(Vec<Key>);
 
 impl KeySet {
-    /// The most codes of one list.
-    pub const MOST: usize = 100;
+    /// The maximum number of codes.
+    pub const MAX_CODES: usize = 100;
 
-    /// Sorts the codes and drops repetitions.
+    /// Sorts the codes and removes duplicates.
     ///
     /// # Errors
-    /// When there are more than [`Self::MOST`].
+    /// If there are more than [`Self::MAX_CODES`].
     pub fn new(mut keys: Vec<Key>) -> Result<Self, Invalid> {
-        if keys.len() > Self::MOST {
+        if keys.len() > Self::MAX_CODES {
             return Err(Invalid::new(
                 InvalidKind::TooLong,
-                format!("has at most {} codes", Self::MOST),
+                format!("has at most {} codes", Self::MAX_CODES),
             ));
         }
         keys.sort();
@@ -44,12 +44,12 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// The codes in their order.
+    /// Iterates over the codes in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Key> {
         self.0.iter()
     }
 
-    /// The set of codes that were read in their order from where a set was stored.
+    /// Creates a set from codes that are sorted already, as they are stored.
     #[must_use]
     pub(crate) const fn stored(keys: Vec<Key>) -> Self {
         Self(keys)
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repetition_do_not_count() {
+    fn order_and_duplicates_do_not_count() {
         let set = KeySet::new(keys(["b".to_owned(), "A".to_owned(), "B".to_owned()])).unwrap();
         assert_eq!(set.0, keys(["A".to_owned(), "B".to_owned()]));
     }
 
     #[test]
-    fn a_hundred_codes_and_no_more() {
+    fn maximum_number_of_codes() {
         assert!(KeySet::new(keys((0..100).map(|n| format!("C{n}")))).is_ok());
         assert_eq!(
             KeySet::new(keys((0..101).map(|n| format!("C{n}")))).unwrap_err().kind,

@@ -1,5 +1,5 @@
-//! Small shared types: business keys, decimals, dates, texts, the words of the price rules. Parsed,
-//! not validated: a value of one of these types cannot be wrong. No I/O.
+//! Small shared types: business keys, decimals, dates, texts, and the enums of the domain. They are
+//! parsed, not validated: a value of such a type is valid. No I/O.
 
 pub mod date;
 pub mod decimal;

@@ -7,7 +7,7 @@ use diesel::sql_types::Text as SqlText;
 use super::text::Text;
 use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
 
-/// A name: at most 100 characters, not all of them blank.
+/// A name: at most 100 characters, not all of them white space.
 #[derive(
     Debug,
     Clone,
@@ -18,14 +18,22 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlText)]
-#[schema(value_type = String, pattern = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$", min_length = 1, max_length = 100, example = "Cannon Group PLC")]
+#[schema(
+    value_type = String,
+    pattern = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*\
+        [^\\s\\u0000-\\u001f\\u007f-\\u009f]\
+        [^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$",
+    min_length = 1,
+    max_length = 100,
+    example = "Cannon Group PLC"
+)]
 pub struct Name(Text<100>);
 
 impl Name {
-    /// Checks a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// When it is blank or too long.
+    /// If it is blank or too long.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.trim().is_empty() {
             return Err(Invalid::new(InvalidKind::TooShort, "must not be blank"));
@@ -51,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_says_something() {
+    fn blank_and_long_names_are_refused() {
         assert_eq!(Name::parse(" A ").unwrap().to_string(), " A ");
         assert!(Name::parse(&"Ä".repeat(100)).is_ok());
         for (wrong, kind) in [

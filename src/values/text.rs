@@ -1,4 +1,4 @@
-//! Free texts with a greatest length.
+//! Free texts with a maximum length.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,10 +24,10 @@ use super::wire::{Invalid, InvalidKind};
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
-    /// Checks the length.
+    /// Checks the length of a text.
     ///
     /// # Errors
-    /// When the text is longer than `MAX` characters.
+    /// If the text is longer than `MAX` characters.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if text.chars().count() > MAX {
             return Err(Invalid::new(
@@ -38,7 +38,7 @@ impl<const MAX: usize> Text<MAX> {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

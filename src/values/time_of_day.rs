@@ -19,14 +19,19 @@ use super::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_stri
     utoipa::ToSchema,
 )]
 #[diesel(sql_type = SqlTime)]
-#[schema(value_type = String, pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$", max_length = 5, example = "14:30")]
+#[schema(
+    value_type = String,
+    pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$",
+    max_length = 5,
+    example = "14:30"
+)]
 pub struct TimeOfDay(NaiveTime);
 
 impl TimeOfDay {
     /// Parses `HH:MM` and nothing else.
     ///
     /// # Errors
-    /// When the text has another form or names no time.
+    /// If the text has another form or is not a time of day.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let form = text.len() == 5
             && text
@@ -56,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_minutes_of_a_day() {
+    fn only_minutes_of_a_day_are_times() {
         for right in ["00:00", "09:05", "23:59"] {
             assert_eq!(TimeOfDay::parse(right).unwrap().to_string(), right);
         }

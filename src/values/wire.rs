@@ -1,43 +1,43 @@
-//! How a value type travels: parsed from a JSON string, written as one, stored in one column,
-//! described in the document.
+//! The implementations that all value types share: parsed from a JSON string, written as one,
+//! stored in one column, and described in the OpenAPI document.
 //!
-//! The macros here write the same five implementations for each type, so that a type's own file
-//! holds only its rule.
+//! The macros write the same implementations for each type, so that the file of a type contains
+//! only its rule.
 
 use std::fmt;
 
-/// What kind of rule a text broke when it was parsed into a value.
+/// The kind of rule that a text violates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidKind {
-    /// Not a business key.
+    /// The text is not a business key.
     Key,
-    /// Not a decimal of the allowed form.
+    /// The text is not a decimal of the allowed form.
     Decimal,
-    /// A decimal outside its bounds.
+    /// The decimal is outside its bounds.
     Range,
-    /// Not a calendar date.
+    /// The text is not a calendar date.
     Date,
-    /// Not a time of day.
+    /// The text is not a time of day.
     Time,
-    /// Longer than allowed.
+    /// The text is longer than allowed.
     TooLong,
-    /// Shorter than allowed.
+    /// The text is shorter than allowed.
     TooShort,
-    /// Not one of the allowed values.
+    /// The text is not one of the allowed values.
     Value,
 }
 
-/// Why a text is not a value of the wanted type.
+/// The reason for which a text is not a value of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// The kind of rule that is broken.
+    /// The kind of rule that is violated.
     pub kind: InvalidKind,
-    /// The rule in words.
+    /// A description of the rule.
     pub detail: String,
 }
 
 impl Invalid {
-    /// An invalid value with its reason.
+    /// Creates the error for a violated rule.
     pub fn new(kind: InvalidKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }
@@ -51,8 +51,8 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Reads a value from a JSON string by its own `parse(&str) -> Result<Self, Invalid>`, and writes
-/// it as a string. The type's `refuse_kind` words the refusal of anything else.
+/// Deserializes a value from a JSON string with its `parse(&str) -> Result<Self, Invalid>`, and
+/// serializes it as a string. The type's `refuse_kind` reports any other JSON value.
 macro_rules! travels_as_string {
     ($type:ty) => {
         impl<
@@ -142,7 +142,7 @@ macro_rules! stored_as {
     };
 }
 
-/// Refuses a JSON value that is no string; the caller's error type words it.
+/// Refuses a JSON value that is not a string. The caller's error type describes it.
 macro_rules! only_strings {
     ($type:ty) => {
         impl $type {
@@ -167,29 +167,33 @@ macro_rules! only_strings {
 
 /// Declares an enum whose values are fixed upper-case texts, on the wire and in the database.
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
-            ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow, ::utoipa::ToSchema)]
+            ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow,
+            ::utoipa::ToSchema)]
         #[diesel(sql_type = ::diesel::sql_types::Text)]
         pub enum $name { $($(#[$vdoc])* #[schema(rename = $text)] $variant),+ }
 
         impl $name {
-            /// Every value, in the order of the documentation.
+            /// All values, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
             /// The texts of all values.
             pub const TEXTS: &'static [&'static str] = &[$($text),+];
 
-            /// The fixed text.
+            /// Returns the fixed text.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// The value with this text.
+            /// Returns the value with this text.
             ///
             /// # Errors
-            /// When no value has it; the detail names those that exist.
+            /// If no value has it. The detail lists the texts that exist.
             pub fn parse(text: &str) -> Result<Self, $crate::values::wire::Invalid> {
                 match text {
                     $($text => Ok(Self::$variant),)+
