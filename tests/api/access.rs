@@ -1,5 +1,5 @@
-//! Access control: an operation without credentials is refused however its path is spelled, and a
-//! service without credentials answers only what was sent on purpose from the same machine.
+//! Access control. Without credentials an operation is refused for every spelling of its path. A
+//! service without an API key answers only deliberate requests from the same machine.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use super::support::data_hash::DataHash;
 
 const KEY: &str = "a key that nobody guesses";
 
-/// A connection that sends request targets as they are: HTTP clients would tidy them up.
+/// A connection that sends request targets verbatim; HTTP clients would normalize them.
 struct RawClient {
     address: SocketAddr,
     stream: TcpStream,
@@ -25,8 +25,8 @@ impl RawClient {
         Self { address, stream: connect(address) }
     }
 
-    /// Sends a request, and returns the status of its response. After a malformed one the service
-    /// closes the connection, which the next request notices.
+    /// Sends a request, and returns the status of its response. The service closes the connection
+    /// after a malformed request, so a failed attempt is repeated on a new one.
     fn status(&mut self, method: &str, target: &str, headers: &str) -> u16 {
         let again = |client: &mut Self| {
             client.stream = connect(client.address);
@@ -72,7 +72,7 @@ fn encoded(path: &str, selected: impl Fn(usize, char) -> bool) -> String {
     path.chars().enumerate().map(one).collect()
 }
 
-/// The spellings of a path that a router, a proxy or a client might take for the same.
+/// Returns the spellings of a path that a router, a proxy or a client might consider equivalent.
 fn spellings(path: &str, address: SocketAddr) -> Vec<String> {
     let last = path.rfind('/').unwrap();
     let (parent, name) = path.split_at(last);
@@ -102,7 +102,7 @@ fn spellings(path: &str, address: SocketAddr) -> Vec<String> {
     ]
 }
 
-async fn company(app: &TestApp) {
+async fn create_company(app: &TestApp) {
     let bearer = format!("Bearer {KEY}");
     for (path, body) in [
         ("/v1/items/DESK", json!({"listPrice": "100"})),
@@ -116,9 +116,9 @@ async fn company(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn no_spelling_of_a_path_leads_around_the_credentials() {
+async fn no_path_spelling_bypasses_credentials() {
     let app = TestApp::with_key(Some(KEY)).await;
-    company(&app).await;
+    create_company(&app).await;
     let mut data = DataHash::new(&app).await;
     let before = data.now().await;
     let address = app.address;
@@ -158,7 +158,7 @@ async fn no_spelling_of_a_path_leads_around_the_credentials() {
 }
 
 #[actix_web::test]
-async fn what_no_route_answers_is_refused_without_credentials() {
+async fn unknown_routes_require_credentials() {
     let app = TestApp::with_key(Some(KEY)).await;
     let bearer = format!("Bearer {KEY}");
     for path in ["/v1/nothing", "/nothing", "/"] {
@@ -174,9 +174,9 @@ async fn what_no_route_answers_is_refused_without_credentials() {
 }
 
 #[actix_web::test]
-async fn quotes_need_the_key_on_the_fast_path_and_behind_it() {
+async fn quotes_require_the_key_on_both_paths() {
     let app = TestApp::with_key(Some(KEY)).await;
-    company(&app).await;
+    create_company(&app).await;
     let body = json!({"lines": [{"itemNumber": "DESK"}]}).to_string();
     for wrong in ["Bearer", "Bearer x", "Basic a2V5", "bearer  ", KEY] {
         for (method, body) in
@@ -202,7 +202,7 @@ async fn quotes_need_the_key_on_the_fast_path_and_behind_it() {
 }
 
 #[actix_web::test]
-async fn without_a_key_only_this_machine_is_answered() {
+async fn without_key_only_local_hosts_are_answered() {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     let port = app.address.port();
@@ -240,16 +240,16 @@ async fn without_a_key_only_this_machine_is_answered() {
         ];
         targets.map(|(target, headers)| client.status("GET", &target, &headers))
     });
-    // Not one Host exactly; two hosts; another host in the target; this machine.
+    // In this order: no Host header, two Host headers, another host in the target, this machine.
     let statuses = statuses.await.unwrap();
     assert!(statuses[..3].iter().all(|status| matches!(status, 400 | 403)), "{statuses:?}");
     assert_eq!(statuses[3], 200, "{statuses:?}");
 }
 
 #[actix_web::test]
-async fn without_a_key_web_pages_of_other_origins_change_nothing() {
+async fn without_key_cross_origin_requests_change_nothing() {
     let app = TestApp::new().await;
-    company_without_key(&app).await;
+    create_company_without_key(&app).await;
     let mut data = DataHash::new(&app).await;
     let before = data.now().await;
     let own = format!("http://{}", app.address);
@@ -288,13 +288,13 @@ async fn without_a_key_web_pages_of_other_origins_change_nothing() {
     app.put("/v1/items/SHELF", &json!({})).await.expect(201);
 }
 
-async fn company_without_key(app: &TestApp) {
+async fn create_company_without_key(app: &TestApp) {
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     app.put("/v1/campaigns/SPRING", &json!({"startingDate": "2031-05-01"})).await.expect(201);
 }
 
 #[actix_web::test]
-async fn with_a_key_the_host_and_the_origin_do_not_matter() {
+async fn with_key_host_and_origin_are_ignored() {
     let app = TestApp::with_key(Some(KEY)).await;
     let bearer = format!("Bearer {KEY}");
     let headers = [

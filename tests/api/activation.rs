@@ -1,12 +1,11 @@
-//! Activation: what it finds, what it publishes, how the book follows, and what customers are
-//! quoted before and after.
+//! Activation: its findings, its publications, and the quotes before and after it.
 
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// A company with one item, one customer (a company with two persons), a segment and a campaign
-/// that could be activated.
+/// Returns an app with a campaign that can be activated, its segment, one item and one customer (a
+/// company with two persons).
 async fn ready() -> TestApp {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100", "taxPercent": "25"})).await.expect(201);
@@ -46,7 +45,7 @@ fn codes(body: &Value) -> Vec<(&str, &str)> {
 }
 
 #[actix_web::test]
-async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
+async fn prices_hold_for_audience_and_dates() {
     let app = ready().await;
     assert_eq!(price(&app, "BUYER", "2031-05-01").await, "100");
     let reply = activate(&app, &json!({})).await;
@@ -102,7 +101,7 @@ async fn prices_hold_from_the_activation_on_for_the_audience_and_the_dates() {
 }
 
 #[actix_web::test]
-async fn everything_found_is_reported_at_once() {
+async fn all_findings_are_reported_together() {
     let app = TestApp::new().await;
     app.put("/v1/campaign-statuses/DONE", &json!({"sequence": 9, "allowsActivation": false}))
         .await
@@ -127,7 +126,7 @@ async fn everything_found_is_reported_at_once() {
 }
 
 #[actix_web::test]
-async fn warnings_have_to_be_acknowledged_by_their_codes() {
+async fn warnings_must_be_acknowledged_by_code() {
     let app = ready().await;
     let dates = json!({"startingDate": "2021-05-01", "endingDate": "2021-05-31"});
     app.patch("/v1/campaigns/SPRING", &dates).await.expect(200);
@@ -150,7 +149,7 @@ async fn warnings_have_to_be_acknowledged_by_their_codes() {
 }
 
 #[actix_web::test]
-async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
+async fn audience_is_the_accounts_of_eligible_targets() {
     let app = ready().await;
     let line =
         |contact: &str, target: Value| json!({"contactNumber": contact, "campaignTarget": target});
@@ -182,7 +181,7 @@ async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
     let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
     assert!(codes(&refused.json()).contains(&("NOBODY_LEFT", "/segments")));
 
-    // A segment that is no target itself, but whose line is.
+    // The segment is no target, but its line is.
     app.patch("/v1/segments/FAIR", &json!({"campaignTarget": false})).await.expect(200);
     let refused = activate(&app, &json!({"acknowledge": ["*"]})).await;
     assert!(codes(&refused.json()).contains(&("NOBODY_LEFT", "/segments")));
@@ -193,7 +192,7 @@ async fn the_audience_is_the_accounts_of_targets_that_are_not_left_out() {
 }
 
 #[actix_web::test]
-async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
+async fn plan_has_margins_of_items_with_cost() {
     let app = ready().await;
     let margins = async |app: &TestApp| {
         let seen = activate(app, &json!({"validateOnly": true})).await.expect(200);
@@ -201,8 +200,7 @@ async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
         (prices["averageMarginPercentBefore"].clone(), prices["averageMarginPercentAfter"].clone())
     };
     assert_eq!(margins(&app).await, (Value::Null, Value::Null), "no item has a cost");
-    // A box of 12 at 600, that is 50 a piece; the list price is 100 a piece, the campaign's price
-    // 80.
+    // A box of 12 at 600 is 50 a piece. The list price is 100 a piece, the campaign's price 80.
     let lamp = json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]});
     app.put("/v1/items/LAMP", &lamp).await.expect(201);
     let boxed = json!({"itemNumber": "LAMP", "unitOfMeasureCode": "BOX", "unitPrice": "600"});
@@ -210,9 +208,9 @@ async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
     assert_eq!(margins(&app).await, (json!("40"), json!("-20")), "below cost in a box");
     let single = json!({"itemNumber": "LAMP", "unitPrice": "80"});
     app.post("/v1/campaigns/SPRING/prices", &single).await.expect(201);
-    // 40 in both before; 25 and -20 after.
+    // The margins are 40 for both lines before, and 25 and -20 after.
     assert_eq!(margins(&app).await, (json!("40"), json!("2.5")));
-    // With tax or in another currency the margin is the same.
+    // The margin is the same with tax or in another currency.
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     let dollars = json!({"itemNumber": "LAMP", "currencyCode": "USD", "unitPrice": "1"});
     app.post("/v1/campaigns/SPRING/prices", &dollars).await.expect(201);
@@ -220,7 +218,7 @@ async fn a_plan_tells_the_margin_where_items_carry_a_cost() {
 }
 
 #[actix_web::test]
-async fn a_plan_binds_the_activation_to_what_was_shown() {
+async fn plan_hash_binds_the_activation() {
     let app = ready().await;
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
     let hash = seen["planHash"].clone();
@@ -251,7 +249,7 @@ async fn a_plan_binds_the_activation_to_what_was_shown() {
 }
 
 #[actix_web::test]
-async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
+async fn changes_of_active_campaigns_are_published_in_their_transaction() {
     let app = ready().await;
     let first = activate(&app, &json!({})).await.expect(201)["version"].as_i64().unwrap();
     let line = app.get("/v1/campaigns/SPRING/prices").await.json()["value"][0]["id"]
@@ -263,7 +261,7 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
     let changed = app.patch(&line, &json!({"unitPrice": "70"})).await;
     assert_eq!(changed.header("publication-version"), (first + 1).to_string());
     assert_eq!(price(&app, "BUYER", "2031-05-15").await, "70");
-    // Nothing that counts for prices: no version.
+    // A change without effect on prices takes no version.
     assert_eq!(
         app.patch("/v1/campaigns/SPRING", &json!({"description": "x"}))
             .await
@@ -274,19 +272,19 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
     assert_eq!(price(&app, "BUYER", "2031-05-11").await, "100");
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
     assert_eq!(price(&app, "OTHER", "2031-05-10").await, "70");
-    // A person changes companies: the account changes.
+    // A person who changes companies changes the account.
     app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await.expect(200);
     assert_eq!(price(&app, "BUYER", "2031-05-10").await, "100");
     app.patch("/v1/contacts/OTHER", &json!({"privacyBlocked": true})).await.expect(200);
     assert_eq!(price(&app, "OTHER", "2031-05-10").await, "70");
-    // Everybody leaves; the campaign stays active, and fills again.
+    // A campaign without accounts stays active, and can get new ones.
     app.patch("/v1/segments/FAIR", &json!({"campaignNumber": null})).await.expect(200);
     assert_eq!(price(&app, "OTHER", "2031-05-10").await, "100");
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["state"], "SCHEDULED");
     app.patch("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING"})).await.expect(200);
     assert_eq!(price(&app, "ANNE", "2031-05-10").await, "70");
 
-    // Errors refuse the change, warnings come beside it.
+    // Errors refuse the change; warnings are part of the response.
     app.put("/v1/items/LAMP", &json!({"listPrice": "10", "blocked": true})).await.expect(201);
     let refused = app
         .post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "8"}))
@@ -308,7 +306,7 @@ async fn an_active_campaign_is_followed_in_the_transaction_of_each_change() {
 }
 
 #[actix_web::test]
-async fn a_person_is_an_account_only_while_it_has_no_company() {
+async fn person_is_an_account_only_without_company() {
     let app = ready().await;
     app.post("/v1/contacts", &json!({"number": "PAT", "type": "PERSON", "name": "Pat"}))
         .await
@@ -329,10 +327,10 @@ async fn a_person_is_an_account_only_while_it_has_no_company() {
 }
 
 #[actix_web::test]
-async fn a_contact_moves_the_audience_and_nothing_else() {
+async fn contact_changes_publish_only_the_audience() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
-    // Something is wrong with the campaign by now; that is not for the contact to answer for.
+    // The campaign has an error now, which does not refuse changes of contacts.
     app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
     let renamed = app.patch("/v1/contacts/ANNE", &json!({"name": "Anna"})).await;
     assert_eq!((renamed.status.as_u16(), renamed.header("publication-version")), (200, ""));
@@ -359,7 +357,7 @@ async fn a_contact_moves_the_audience_and_nothing_else() {
 }
 
 #[actix_web::test]
-async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
+async fn unchanged_lines_make_no_version() {
     let app = ready().await;
     app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
     activate(&app, &json!({})).await.expect(201);
@@ -382,7 +380,7 @@ async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
         );
         let ids: Vec<Value> = receipts(&first.json(), "id");
 
-        // The same, in other words.
+        // The same content in another notation.
         sibling["minimumQuantity"] = json!("10.0");
         let again = app.post(path, &json!({"rows": [sibling, value]})).await;
         assert_eq!((again.status.as_u16(), again.header("publication-version")), (200, ""));
@@ -392,7 +390,7 @@ async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
             (vec![json!(200), json!(200)], ids.clone())
         );
 
-        // Beside one that changes.
+        // Together with one that changes.
         sibling[field] = json!("6");
         let changed = app.post(path, &json!({"rows": [value, sibling]})).await;
         assert_eq!(receipts(&changed.json(), "id"), ids);
@@ -402,13 +400,13 @@ async fn lines_that_are_sent_again_as_they_stand_change_nothing() {
     }
 }
 
-/// A member of each receipt of a batch.
+/// Returns a member of each receipt of a batch.
 fn receipts(body: &Value, member: &str) -> Vec<Value> {
     body["receipts"].as_array().unwrap().iter().map(|receipt| receipt[member].clone()).collect()
 }
 
 #[actix_web::test]
-async fn by_hand_changes_wait_but_objections_do_not() {
+async fn manual_publishing_delays_changes_but_not_objections() {
     let app = ready().await;
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
     app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
@@ -430,7 +428,7 @@ async fn by_hand_changes_wait_but_objections_do_not() {
         (unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()),
         (json!(false), "80")
     );
-    // Taken back: nothing waits.
+    // Undone: nothing is left to publish.
     app.post(
         "/v1/campaigns/SPRING/prices",
         &json!({"itemNumber": "DESK", "minimumQuantity": "5", "unitPrice": "60"}),
@@ -445,7 +443,7 @@ async fn by_hand_changes_wait_but_objections_do_not() {
 }
 
 #[actix_web::test]
-async fn lines_that_can_never_win_and_prices_above_list_are_warned_of() {
+async fn shadowed_lines_and_prices_above_list_are_warned_of() {
     let app = ready().await;
     for line in [
         json!({"itemNumber": "DESK", "unitPrice": "80", "minimumQuantity": "10"}),
@@ -477,7 +475,7 @@ async fn lines_that_can_never_win_and_prices_above_list_are_warned_of() {
 }
 
 #[actix_web::test]
-async fn campaigns_that_meet_are_named_with_the_winner() {
+async fn overlapping_campaigns_are_named_with_the_winner() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
     let campaign =
@@ -499,13 +497,13 @@ async fn campaigns_that_meet_are_named_with_the_winner() {
         json!([{"campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1, "accountNumber": "BUYER",
             "winner": "MAY"}])
     );
-    // One day later they would not meet.
+    // The campaigns no longer overlap when the second starts later.
     app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-06-01"})).await.expect(200);
     assert_eq!(codes(&app.post(path, &json!({"validateOnly": true})).await.expect(200)), []);
 }
 
 #[actix_web::test]
-async fn of_two_activations_at_once_one_publishes() {
+async fn of_two_concurrent_activations_one_publishes() {
     let app = ready().await;
     let body = json!({});
     let (one, other) = tokio::join!(activate(&app, &body), activate(&app, &body));
@@ -516,7 +514,7 @@ async fn of_two_activations_at_once_one_publishes() {
 }
 
 #[actix_web::test]
-async fn versions_have_no_gap_whatever_is_refused_and_raced() {
+async fn versions_have_no_gap_despite_refusals_and_races() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
     let change = async |n: i32| {
@@ -536,8 +534,7 @@ async fn versions_have_no_gap_whatever_is_refused_and_raced() {
                 }
                 _ => app.post("/v1/contacts", &json!({"type": "PERSON", "name": "P"})).await,
             };
-            // On a slow machine the connections may all be taken for longer than anybody waits for
-            // one.
+            // On a slow machine no database session may become free in time.
             if reply.status != 503 {
                 break reply;
             }
@@ -564,7 +561,7 @@ async fn versions_have_no_gap_whatever_is_refused_and_raced() {
 }
 
 #[actix_web::test]
-async fn the_prices_of_a_plan_are_listed_in_full() {
+async fn planned_prices_are_listed_in_full() {
     let app = ready().await;
     app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
     app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "10"}))
@@ -614,7 +611,7 @@ async fn the_prices_of_a_plan_are_listed_in_full() {
     app.delete("/v1/segments/FAIR/lines/OTHER").await.expect(204);
     let refused = app.get(next).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "PLAN_CHANGED"));
-    // Nothing is published by looking, and bad input is named at once.
+    // Reading publishes nothing, and all parameter errors are reported together.
     assert_eq!(app.get("/v1/campaigns/SPRING").await.json()["publicationVersion"], Value::Null);
     let wrong =
         app.get(&format!("{path}?top=0&changedOnly=maybe&accountNumber=%20&cursor=x")).await;
@@ -625,7 +622,7 @@ async fn the_prices_of_a_plan_are_listed_in_full() {
     );
     assert_eq!(app.get(&format!("{path}?cursor=x")).await.code(), "INVALID_CURSOR");
     assert_eq!(app.get("/v1/campaigns/NONE/planned-prices").await.status, 404);
-    // Without a starting date there is nothing to reckon for.
+    // Without a starting date there are no prices to compute.
     app.patch("/v1/campaigns/SPRING", &json!({"startingDate": null})).await.expect(200);
     assert_eq!(app.get(path).await.expect(200)["value"], json!([]));
 }

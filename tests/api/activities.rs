@@ -1,4 +1,4 @@
-//! Activities, and the tasks that they make.
+//! Activities, and the tasks that they create.
 
 use kampanje::platform::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/activities";
 const OF_CAMPAIGN: &str = "/v1/campaigns/CP/activities";
 
-/// An app with the campaign CP, the salesperson JO, the team T and the activity FAIR.
+/// Returns an app with the campaign CP, the salesperson JO, the team T and the activity FAIR.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
@@ -27,7 +27,7 @@ async fn app() -> TestApp {
 }
 
 #[actix_web::test]
-async fn an_activity_lives_from_creation_to_deletion() {
+async fn activity_crud() {
     let app = app().await;
     let path = format!("{PATH}/fair");
     let activity = app.get(&path).await.expect(200);
@@ -59,7 +59,7 @@ async fn an_activity_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let refused = |body: Value| {
         let app = &app;
@@ -94,7 +94,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn an_activity_becomes_the_tasks_of_a_campaign() {
+async fn applying_an_activity_creates_tasks() {
     let app = app().await;
     let body = json!({"code": "fair", "date": "2031-05-14", "teamCode": "t"});
     let tasks = app.post(OF_CAMPAIGN, &body).await.expect(201)["value"].as_array().unwrap().clone();
@@ -115,7 +115,7 @@ async fn an_activity_becomes_the_tasks_of_a_campaign() {
         let read = app.get(&format!("/v1/tasks/{}", task["id"].as_str().unwrap())).await;
         assert_eq!(task["etag"], read.header("etag"));
     }
-    // A task keeps its activity when it is changed.
+    // A changed task keeps its activity.
     let first = format!("/v1/tasks/{}", tasks[0]["id"].as_str().unwrap());
     let changed = app
         .patch(&first, &json!({"state": "COMPLETED", "teamCode": null, "salespersonCode": "JO"}))
@@ -133,7 +133,7 @@ async fn an_activity_becomes_the_tasks_of_a_campaign() {
 }
 
 #[actix_web::test]
-async fn an_activity_that_cannot_be_applied_creates_nothing() {
+async fn refused_activity_creates_nothing() {
     let app = app().await;
     let refused = app
         .post("/v1/campaigns/NO/activities", &json!({"code": "FAIR", "date": "2031-05-14"}))

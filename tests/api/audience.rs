@@ -1,4 +1,4 @@
-//! The audience of a campaign: in draft, as published, and why.
+//! The audience of a campaign: in draft, as published, and the reasons.
 
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ async fn accounts_are_listed_in_draft_and_as_published() {
     assert_eq!(app.get("/v1/campaigns/C/audience?filter=name%20eq%20'x'").await.status, 400);
 }
 
-async fn why(app: &TestApp, contact: &str) -> Value {
+async fn membership(app: &TestApp, contact: &str) -> Value {
     app.get(&format!("/v1/campaigns/C/audience/{contact}")).await.expect(200)
 }
 
@@ -113,11 +113,11 @@ fn verdicts(membership: &Value) -> Vec<(&str, &str, &str)> {
 }
 
 #[actix_web::test]
-async fn any_contact_can_be_asked_why() {
+async fn any_contact_has_a_membership_explanation() {
     let app = app().await;
     line(&app, "S", "ANN", json!(false)).await;
     line(&app, "T", "ANN", Value::Null).await;
-    let out = why(&app, "ann").await;
+    let out = membership(&app, "ann").await;
     assert_eq!(
         (&out["accountNumber"], &out["inDraft"], &out["published"]),
         (&json!("ACME"), &json!(false), &json!(false))
@@ -126,16 +126,16 @@ async fn any_contact_can_be_asked_why() {
     assert_eq!(out["reasons"][0]["detail"], "ANN stands on S, but the line is no target");
 
     line(&app, "T", "ART", json!(true)).await;
-    let through_art = why(&app, "ANN").await;
+    let through_art = membership(&app, "ANN").await;
     assert_eq!(through_art["inDraft"], true);
     assert_eq!(
         verdicts(&through_art),
         [("ART", "T", "TARGET"), ("ANN", "S", "LINE_NO_TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET")]
     );
-    assert_eq!(verdicts(&why(&app, "ACME").await), verdicts(&through_art));
+    assert_eq!(verdicts(&membership(&app, "ACME").await), verdicts(&through_art));
     let published =
         app.post("/v1/campaigns/C/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
-    let inside = why(&app, "ANN").await;
+    let inside = membership(&app, "ANN").await;
     assert_eq!(
         (&inside["published"], &inside["publishedVersion"]),
         (&json!(true), &published["version"])
@@ -145,21 +145,21 @@ async fn any_contact_can_be_asked_why() {
         [("excludeFromSegments", "EXCLUDED"), ("privacyBlocked", "PRIVACY_BLOCKED")]
     {
         app.patch("/v1/contacts/ART", &json!({flag: true})).await.expect(200);
-        let left_out = why(&app, "ART").await;
+        let left_out = membership(&app, "ART").await;
         assert_eq!(
             (left_out["inDraft"].clone(), verdicts(&left_out)[0]),
             (json!(false), ("ART", "T", verdict))
         );
-        // Campaigns that publish by hand let only those go at once who object.
+        // With manual publishing, only objections take effect immediately.
         assert_eq!(left_out["published"], flag == "excludeFromSegments");
     }
-    let nobody = why(&app, "SOLO").await;
+    let nobody = membership(&app, "SOLO").await;
     assert_eq!(
         (&nobody["reasons"], &nobody["inDraft"], &nobody["accountNumber"]),
         (&json!([]), &json!(false), &json!("SOLO"))
     );
     line(&app, "S", "SOLO", Value::Null).await;
-    assert_eq!(verdicts(&why(&app, "SOLO").await), [("SOLO", "S", "TARGET")]);
+    assert_eq!(verdicts(&membership(&app, "SOLO").await), [("SOLO", "S", "TARGET")]);
     assert_eq!(app.get("/v1/campaigns/C/audience/NONE").await.status, 404);
     assert_eq!(app.get("/v1/campaigns/NONE/audience/SOLO").await.status, 404);
 }
@@ -180,7 +180,7 @@ async fn logged_segments_are_reasons_too() {
     .expect(200);
     let line_id = app.get("/v1/segments/S/lines/ANN").await.expect(200)["id"].clone();
     app.post("/v1/segments/S/logs", &json!({})).await.expect(201);
-    let inside = why(&app, "ANN").await;
+    let inside = membership(&app, "ANN").await;
     assert_eq!(inside["inDraft"], true);
     let expected =
         [("ANN", "S", "TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET"), ("ART", "S", "LINE_NO_TARGET")];
@@ -197,15 +197,15 @@ async fn logged_segments_are_reasons_too() {
     );
     assert_eq!(reason["detail"], "ANN stands on the logged S, and the interaction is a target");
     assert_eq!(inside["reasons"][1]["logged"], false);
-    // Single interactions bring nobody in, so they are no reasons.
+    // Single interactions add nobody to an audience, so they are no reasons.
     let single = json!({"contactNumber": "ANN", "campaignNumber": "C", "campaignTarget": true});
     app.post("/v1/interactions", &single).await.expect(201);
-    assert_eq!(verdicts(&why(&app, "ANN").await), expected);
+    assert_eq!(verdicts(&membership(&app, "ANN").await), expected);
     app.patch("/v1/contacts/ANN", &json!({"excludeFromSegments": true})).await.expect(200);
-    assert_eq!(verdicts(&why(&app, "ANN").await)[0], ("ANN", "S", "EXCLUDED"));
+    assert_eq!(verdicts(&membership(&app, "ANN").await)[0], ("ANN", "S", "EXCLUDED"));
     app.patch("/v1/contacts/ANN", &json!({"excludeFromSegments": false})).await.expect(200);
     app.patch("/v1/logged-segments/S", &json!({"canceled": true})).await.expect(200);
-    let outside = why(&app, "ANN").await;
+    let outside = membership(&app, "ANN").await;
     assert_eq!(outside["inDraft"], false);
     let canceled = [
         ("ANN", "S", "CANCELED"),

@@ -1,5 +1,5 @@
-//! Bad input gets a problem with a stable code and pointers, never a 500, and changes nothing:
-//! after each refusal every table is what it was.
+//! Bad input: every refusal is a problem with a stable code and pointers, never a 500, and leaves
+//! every table unchanged.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::data_hash::DataHash;
 
-/// The collections in which something can be created, each with a body that only lacks a free key.
+/// The collections that allow creation, each with a body that creates a row.
 const COLLECTIONS: [(&str, &str); 12] = [
     ("/v1/currencies", r#"{"code": "CHF"}"#),
     ("/v1/exchange-rates", r#"{"currencyCode": "USD", "startingDate": "2032-01-01", "rate": "1"}"#),
@@ -105,9 +105,15 @@ impl World {
         self.hash.now().await
     }
 
-    /// Wants a problem with this status and code, in the form that every problem has, and nothing
-    /// changed.
-    async fn refused(&mut self, reply: Reply, status: u16, code: &str, about: &str) -> Reply {
+    /// Asserts that the reply is a complete problem with this status and code, and that no table
+    /// has changed.
+    async fn assert_refused(
+        &mut self,
+        reply: Reply,
+        status: u16,
+        code: &str,
+        about: &str,
+    ) -> Reply {
         assert_eq!(
             (reply.status.as_u16(), reply.code().as_str()),
             (status, code),
@@ -141,8 +147,8 @@ impl World {
         self.send(Method::POST, path, &[("content-type", "application/json")], body).await
     }
 
-    /// Sends JSON to an endpoint and wants these mistakes.
-    async fn wrong(
+    /// Sends JSON to an endpoint, and asserts these errors.
+    async fn assert_errors(
         &mut self,
         method: Method,
         path: &str,
@@ -157,13 +163,13 @@ impl World {
         };
         let code = if status == 400 { "INVALID_REQUEST" } else { "VALIDATION_FAILED" };
         let about = format!("{path} {body}");
-        let reply = self.refused(reply, status, code, &about).await;
+        let reply = self.assert_refused(reply, status, code, &about).await;
         assert_eq!(reply.errors(), pairs(errors), "{about}");
     }
 }
 
 #[actix_web::test]
-async fn bodies_that_are_no_json_are_malformed_everywhere() {
+async fn malformed_json_is_refused_everywhere() {
     let mut world = World::new().await;
     let deep = |open: &str, close: &str| {
         format!("{}{}", open.repeat(10_000), close.repeat(10_000)).into_bytes()
@@ -189,7 +195,7 @@ async fn bodies_that_are_no_json_are_malformed_everywhere() {
             let reply = world.post(collection, text.clone()).await;
             let start = String::from_utf8_lossy(&text[..text.len().min(30)]).into_owned();
             world
-                .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} {start:?}"))
+                .assert_refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} {start:?}"))
                 .await;
         }
     }
@@ -207,29 +213,31 @@ async fn bodies_that_are_no_json_are_malformed_everywhere() {
         for text in [b"{".to_vec(), b"{\"a\": \"\xff\"}".to_vec(), deep("[", "]")] {
             let headers = [("content-type", "application/json"), ("if-match", "*")];
             let reply = world.send(method.clone(), path, &headers, text).await;
-            world.refused(reply, 400, "MALFORMED_REQUEST", path).await;
+            world.assert_refused(reply, 400, "MALFORMED_REQUEST", path).await;
         }
     }
 }
 
 #[actix_web::test]
-async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
+async fn wrong_shapes_are_refused_with_pointers() {
     let mut world = World::new().await;
     for (collection, right) in COLLECTIONS {
         for shape in [json!([]), json!("x"), json!(1), json!(true), Value::Null] {
-            world.wrong(Method::POST, collection, &shape, 400, &[("", "INVALID_TYPE")]).await;
+            world
+                .assert_errors(Method::POST, collection, &shape, 400, &[("", "INVALID_TYPE")])
+                .await;
         }
         let right: Value = serde_json::from_str(right).unwrap();
         let mut unknown = right.clone();
         unknown["descripton"] = json!("x");
         unknown["a/b~"] = json!(null);
         let mistakes = [("/a~1b~0", "UNKNOWN_FIELD"), ("/descripton", "UNKNOWN_FIELD")];
-        world.wrong(Method::POST, collection, &unknown, 400, &mistakes).await;
-        // The first field twice, and a character that no text may hold.
+        world.assert_errors(Method::POST, collection, &unknown, 400, &mistakes).await;
+        // A duplicate field, and control characters that no text may contain.
         let name = right.as_object().unwrap().keys().next().unwrap().clone();
         let twice = right.to_string().replacen('{', &format!("{{\"{name}\": \"X\", "), 1);
         let reply = world.post(collection, twice).await;
-        let reply = world.refused(reply, 400, "INVALID_REQUEST", collection).await;
+        let reply = world.assert_refused(reply, 400, "INVALID_REQUEST", collection).await;
         assert_eq!(
             reply.errors(),
             pairs(&[(&format!("/{name}"), "DUPLICATE_FIELD")]),
@@ -239,10 +247,10 @@ async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
             let control =
                 right.to_string().replacen('{', &format!("{{\"{at}\": \"a{escape}b\", "), 1);
             let reply = world.post(collection, control).await;
-            let reply = world.refused(reply, 400, "INVALID_REQUEST", collection).await;
+            let reply = world.assert_refused(reply, 400, "INVALID_REQUEST", collection).await;
             assert_eq!(reply.errors(), pairs(&[("/x", "INVALID_CHARACTER")]), "{collection}");
         }
-        // Batches: no rows, too many, one row wrong among right ones.
+        // Batches: no rows, too many rows, invalid rows among valid ones.
         let path = format!("{collection}/batch");
         for (body, errors) in [
             (json!({}), vec![("/rows", "REQUIRED")]),
@@ -262,7 +270,7 @@ async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
                 vec![("/atomic", "INVALID_TYPE"), ("/row", "UNKNOWN_FIELD")],
             ),
         ] {
-            world.wrong(Method::POST, &path, &body, 400, &errors).await;
+            world.assert_errors(Method::POST, &path, &body, 400, &errors).await;
         }
     }
     for (method, path, body, errors) in [
@@ -299,12 +307,12 @@ async fn bodies_of_the_wrong_shape_name_the_place_everywhere() {
         ),
         (Method::POST, "/v1/price-quotes", json!({"lines": {}}), vec![("/lines", "INVALID_TYPE")]),
     ] {
-        world.wrong(method, path, &body, 400, &errors).await;
+        world.assert_errors(method, path, &body, 400, &errors).await;
     }
 }
 
 #[actix_web::test]
-async fn values_out_of_form_or_range_are_named_one_by_one() {
+async fn invalid_values_are_reported_one_by_one() {
     let mut world = World::new().await;
     let desk = "/v1/items/DESK";
     let digits_31 = "1".repeat(31);
@@ -331,7 +339,7 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
     ] {
         let status = if code == "OUT_OF_RANGE" { 422 } else { 400 };
         world
-            .wrong(
+            .assert_errors(
                 Method::PATCH,
                 desk,
                 &json!({ "listPrice": value }),
@@ -341,7 +349,7 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
             .await;
         let price = json!({ "itemNumber": "LAMP", "unitPrice": value });
         world
-            .wrong(
+            .assert_errors(
                 Method::POST,
                 "/v1/campaigns/SPRING/prices",
                 &price,
@@ -352,14 +360,26 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
         let rate = json!({ "currencyCode": "USD", "startingDate": "2032-01-01", "rate": value });
         if value != json!("0.000001") {
             world
-                .wrong(Method::POST, "/v1/exchange-rates", &rate, status, &[("/rate", code)])
+                .assert_errors(
+                    Method::POST,
+                    "/v1/exchange-rates",
+                    &rate,
+                    status,
+                    &[("/rate", code)],
+                )
                 .await;
         }
         let discount = json!({ "itemNumber": "LAMP", "lineDiscountPercent": value });
         let code = if value == json!("1000000000000000") { "INVALID_DECIMAL" } else { code };
         let errors = [("/lineDiscountPercent", code)];
         world
-            .wrong(Method::POST, "/v1/campaigns/SPRING/discounts", &discount, status, &errors)
+            .assert_errors(
+                Method::POST,
+                "/v1/campaigns/SPRING/discounts",
+                &discount,
+                status,
+                &errors,
+            )
             .await;
     }
     let out_of_range = |pointer| [(pointer, "OUT_OF_RANGE")];
@@ -397,7 +417,7 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
             "/unitsOfMeasure/0/quantityPerUnit",
         ),
     ] {
-        world.wrong(Method::POST, path, &body, 422, &out_of_range(pointer)).await;
+        world.assert_errors(Method::POST, path, &body, 422, &out_of_range(pointer)).await;
     }
     for date in [
         "2031-02-29",
@@ -411,7 +431,7 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
     ] {
         let body = json!({ "startingDate": date });
         world
-            .wrong(
+            .assert_errors(
                 Method::PATCH,
                 "/v1/campaigns/SPRING",
                 &body,
@@ -424,11 +444,13 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
         ["", " ", "A B", "Ä", "-A", "A/B", "A\u{200b}", "0190b5c2-7d5e-7000-8000-000000000001"]
     {
         let body = json!({"number": key, "type": "PERSON", "name": "N"});
-        world.wrong(Method::POST, "/v1/contacts", &body, 400, &[("/number", "INVALID_KEY")]).await;
+        world
+            .assert_errors(Method::POST, "/v1/contacts", &body, 400, &[("/number", "INVALID_KEY")])
+            .await;
     }
     let long = json!({"number": "A".repeat(51), "type": "PERSON", "name": "N".repeat(101), "city": "x".repeat(51)});
     let reply = world.app.post("/v1/contacts", &long).await;
-    let reply = world.refused(reply, 400, "INVALID_REQUEST", "long texts").await;
+    let reply = world.assert_refused(reply, 400, "INVALID_REQUEST", "long texts").await;
     assert_eq!(reply.errors().len(), 3, "{reply:?}");
     for sequence in
         [json!("1"), json!(1.5), json!(9_999_999_999_i64), json!(-9_999_999_999_i64), json!(null)]
@@ -442,14 +464,14 @@ async fn values_out_of_form_or_range_are_named_one_by_one() {
 }
 
 #[actix_web::test]
-async fn broken_rules_are_named_together() {
+async fn broken_rules_are_reported_together() {
     let mut world = World::new().await;
     let everybody = json!({"type": "ALL_CUSTOMERS"});
     let period = json!({"startingDate": "2031-05-02", "endingDate": "2031-05-01"});
     let ends_early = [("/endingDate", "END_BEFORE_START")];
-    world.wrong(Method::PATCH, "/v1/campaigns/SPRING", &period, 422, &ends_early).await;
+    world.assert_errors(Method::PATCH, "/v1/campaigns/SPRING", &period, 422, &ends_early).await;
     world
-        .wrong(
+        .assert_errors(
             Method::PATCH,
             "/v1/campaigns/SPRING",
             &json!({"endingDate": "2031-04-30"}),
@@ -457,23 +479,25 @@ async fn broken_rules_are_named_together() {
             &ends_early,
         )
         .await;
-    world.wrong(Method::POST, "/v1/campaigns", &period, 422, &ends_early).await;
+    world.assert_errors(Method::POST, "/v1/campaigns", &period, 422, &ends_early).await;
     let mut line = json!({"source": everybody, "itemNumber": "LAMP", "unitPrice": "1"});
     line["startingDate"] = period["startingDate"].clone();
     line["endingDate"] = period["endingDate"].clone();
-    world.wrong(Method::POST, "/v1/prices", &line, 422, &ends_early).await;
+    world.assert_errors(Method::POST, "/v1/prices", &line, 422, &ends_early).await;
     let own_dates = json!({"itemNumber": "LAMP", "unitPrice": "1", "startingDate": "2031-05-01", "endingDate": "2031-05-01"});
     let errors = [("/endingDate", "DATES_OF_CAMPAIGN"), ("/startingDate", "DATES_OF_CAMPAIGN")];
-    world.wrong(Method::POST, "/v1/campaigns/SPRING/prices", &own_dates, 422, &errors).await;
+    world
+        .assert_errors(Method::POST, "/v1/campaigns/SPRING/prices", &own_dates, 422, &errors)
+        .await;
 
-    // References: all that are missing, at once.
+    // References: all missing ones are reported together.
     let contact = json!({"type": "PERSON", "name": "N", "companyNumber": "NO", "currencyCode": "NOK", "salespersonCode": "NO"});
     let errors = [
         ("/companyNumber", "COMPANY_LINK"),
         ("/currencyCode", "REFERENCE_NOT_FOUND"),
         ("/salespersonCode", "REFERENCE_NOT_FOUND"),
     ];
-    world.wrong(Method::POST, "/v1/contacts", &contact, 422, &errors).await;
+    world.assert_errors(Method::POST, "/v1/contacts", &contact, 422, &errors).await;
     let unknown = |pointers: &[&'static str]| {
         pointers.iter().map(|p| (*p, "REFERENCE_NOT_FOUND")).collect::<Vec<_>>()
     };
@@ -521,24 +545,24 @@ async fn broken_rules_are_named_together() {
             unknown(&["/contactNumber"]),
         ),
     ] {
-        world.wrong(Method::POST, path, &body, 422, &pointers).await;
+        world.assert_errors(Method::POST, path, &body, 422, &pointers).await;
     }
 
     // Companies, persons, customers.
     let link = [("/companyNumber", "COMPANY_LINK")];
     for (path, body) in [
-        // A cycle would need a company with a company, or a person as one.
+        // A cycle would need a company that has a company, or a person as a company.
         ("/v1/contacts/BUYER", json!({"companyNumber": "OTHER"})),
         ("/v1/contacts/BUYER", json!({"companyNumber": "BUYER"})),
         ("/v1/contacts/ANNE", json!({"companyNumber": "ANNE"})),
     ] {
-        world.wrong(Method::PATCH, path, &body, 422, &link).await;
+        world.assert_errors(Method::PATCH, path, &body, 422, &link).await;
     }
     let person = json!({"type": "PERSON", "name": "N", "companyNumber": "ANNE"});
-    world.wrong(Method::POST, "/v1/contacts", &person, 422, &link).await;
+    world.assert_errors(Method::POST, "/v1/contacts", &person, 422, &link).await;
     let customer = [("/customer", "CUSTOMER_NEEDS_COMPANY")];
     world
-        .wrong(
+        .assert_errors(
             Method::PATCH,
             "/v1/contacts/ANNE",
             &json!({"customer": {"number": "D2"}}),
@@ -547,18 +571,18 @@ async fn broken_rules_are_named_together() {
         )
         .await;
     let person = json!({"type": "PERSON", "name": "N", "customer": {"number": "D2"}});
-    world.wrong(Method::POST, "/v1/contacts", &person, 422, &customer).await;
-    // A company with persons stays a company; a customer too.
+    world.assert_errors(Method::POST, "/v1/contacts", &person, 422, &customer).await;
+    // A company that has persons, or is a customer, cannot become a person.
     let reply =
         world.app.patch("/v1/contacts/BUYER", &json!({"type": "PERSON", "customer": null})).await;
     assert!(reply.status.is_client_error(), "{reply:?}");
     assert_eq!(world.hash().await, world.standing);
 
-    // Two rows that point to each other as company and person.
+    // Two rows that name each other as their company.
     let rows = json!([{"number": "X", "type": "PERSON", "name": "X", "companyNumber": "Y"},
         {"number": "Y", "type": "PERSON", "name": "Y", "companyNumber": "X"}]);
     let reply = world.app.post("/v1/contacts/batch", &json!({ "rows": rows })).await;
-    let reply = world.refused(reply, 422, "VALIDATION_FAILED", "a cycle in a batch").await;
+    let reply = world.assert_refused(reply, 422, "VALIDATION_FAILED", "a cycle in a batch").await;
     assert!(reply.errors().iter().all(|(_, code)| code == "COMPANY_LINK"), "{reply:?}");
 }
 
@@ -626,10 +650,10 @@ async fn duplicates_are_conflicts() {
         ),
     ] {
         let reply = world.app.post(path, &body).await;
-        let reply = world.refused(reply, 409, code, &format!("{path} {body}")).await;
+        let reply = world.assert_refused(reply, 409, code, &format!("{path} {body}")).await;
         assert_eq!(reply.errors(), pairs(&errors), "{path} {body}");
     }
-    // A batch that says the same twice changes nothing either.
+    // A batch with a repeated row changes nothing either.
     for (path, row) in [
         ("/v1/items/batch", json!({"number": "NEW"})),
         ("/v1/segments/FAIR/lines/batch", json!({"contactNumber": "OTHER"})),
@@ -645,7 +669,7 @@ async fn duplicates_are_conflicts() {
 }
 
 #[actix_web::test]
-async fn what_is_in_use_stays_and_the_problem_says_what_holds_it() {
+async fn resources_in_use_are_kept_with_their_dependents_named() {
     let mut world = World::new().await;
     for (path, holders) in [
         ("/v1/currencies/USD", vec!["exchange rates", "contacts", "price lines", "discount lines"]),
@@ -664,7 +688,7 @@ async fn what_is_in_use_stays_and_the_problem_says_what_holds_it() {
         ("/v1/contacts/ANNE", vec!["segment lines"]),
     ] {
         let reply = world.app.delete(path).await;
-        let reply = world.refused(reply, 409, "IN_USE", path).await;
+        let reply = world.assert_refused(reply, 409, "IN_USE", path).await;
         let body = reply.json();
         let named: Vec<_> = body["errors"]
             .as_array()
@@ -679,20 +703,20 @@ async fn what_is_in_use_stays_and_the_problem_says_what_holds_it() {
         [(json!({"variants": []}), "/variants"), (json!({"unitsOfMeasure": []}), "/unitsOfMeasure")]
     {
         let reply = world.app.patch("/v1/items/DESK", &parts).await;
-        let reply = world.refused(reply, 409, "IN_USE", pointer).await;
+        let reply = world.assert_refused(reply, 409, "IN_USE", pointer).await;
         assert_eq!(reply.errors(), pairs(&[(pointer, "IN_USE")]));
     }
     let reply = world.app.delete("/v1/campaigns/SPRING").await;
-    world.refused(reply, 409, "CAMPAIGN_ACTIVE", "an active campaign").await;
+    world.assert_refused(reply, 409, "CAMPAIGN_ACTIVE", "an active campaign").await;
     world.app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     world.standing = world.hash().await;
     let reply = world.app.delete("/v1/campaigns/SPRING").await;
-    let reply = world.refused(reply, 409, "IN_USE", "a campaign with segments").await;
+    let reply = world.assert_refused(reply, 409, "IN_USE", "a campaign with segments").await;
     assert_eq!(reply.json()["errors"][0]["params"], json!({"what": "segments", "count": 1}));
 }
 
 #[actix_web::test]
-async fn changes_need_the_current_etag() {
+async fn changes_require_the_current_etag() {
     let mut world = World::new().await;
     let whole = json!({"type": "COMPANY", "name": "Other"}).to_string();
     let current = world.app.get("/v1/contacts/OTHER").await.header("etag").to_owned();
@@ -703,7 +727,7 @@ async fn changes_need_the_current_etag() {
     ] {
         let body = (!body.is_empty()).then_some(body);
         let missing = world.app.send(method.clone(), "/v1/contacts/OTHER", &[], body).await;
-        world.refused(missing, 428, "PRECONDITION_REQUIRED", method.as_str()).await;
+        world.assert_refused(missing, 428, "PRECONDITION_REQUIRED", method.as_str()).await;
         let weak = format!("W/{current}");
         let conditional = |condition: &str| {
             let request = world
@@ -718,11 +742,12 @@ async fn changes_need_the_current_etag() {
             }
         };
         let requests = ["\"stale\"", weak.as_str(), "\"a\", \"b\""].map(&conditional);
-        // Conditions that cannot be read are never taken for fulfilled.
+        // Conditions that cannot be parsed never count as met.
         let unreadable = ["stale", "\"", "", "\u{20ac}"].map(&conditional);
         for request in requests {
             let reply = Reply::to(request).await;
-            let reply = world.refused(reply, 412, "PRECONDITION_FAILED", method.as_str()).await;
+            let reply =
+                world.assert_refused(reply, 412, "PRECONDITION_FAILED", method.as_str()).await;
             assert_eq!(reply.header("etag"), current);
         }
         for request in unreadable {
@@ -740,12 +765,12 @@ async fn changes_need_the_current_etag() {
         .app
         .send(Method::PATCH, "/v1/contacts/OTHER", &headers, Some(r#"{"city": "Bergen"}"#))
         .await;
-    let lost = world.refused(lost, 412, "PRECONDITION_FAILED", "a lost update").await;
+    let lost = world.assert_refused(lost, 412, "PRECONDITION_FAILED", "a lost update").await;
     assert_eq!(lost.header("etag"), changed.header("etag"));
 }
 
 #[actix_web::test]
-async fn activations_at_the_same_time_publish_once() {
+async fn concurrent_activations_publish_once() {
     let world = World::new().await;
     let app = &world.app;
     let before = app.get("/v1/publications?count=true").await.json()["count"].as_i64().unwrap();
@@ -762,13 +787,13 @@ async fn activations_at_the_same_time_publish_once() {
         app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
     }
     let all = json!({"acknowledge": ["*"]});
-    // Of one campaign: one publishes, the others find it done.
+    // Of one campaign: one activation publishes, the others change nothing.
     let replies = join_all((0..6).map(|_| app.post("/v1/campaigns/ONE/activations", &all))).await;
     let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 201]);
     assert!(replies.iter().all(|reply| reply.json()["version"] == before + 1), "{replies:?}");
-    // Of different campaigns, with changes beside them: versions without a gap.
+    // Of several campaigns, with concurrent changes: versions have no gap.
     let lamp = json!({"listPrice": "21"});
     let one = json!({"itemNumber": "DESK", "unitPrice": "70"});
     let (activated, withdrawn, changed, added) = futures_util::future::join4(
@@ -786,8 +811,7 @@ async fn activations_at_the_same_time_publish_once() {
         .collect();
     versions.sort_unstable();
     assert_eq!(versions, [before + 2, before + 3, before + 4, before + 5]);
-    // Activation and withdrawal of the same campaign: one after the other, and what stands is one
-    // of the two.
+    // Activations and deactivations of one campaign are serialized.
     join_all((0..6).map(async |at| {
         let what = if at % 2 == 0 { "activations" } else { "deactivations" };
         let reply = app
@@ -810,7 +834,7 @@ async fn activations_at_the_same_time_publish_once() {
 }
 
 #[actix_web::test]
-async fn paths_and_queries_that_make_no_sense_lead_nowhere() {
+async fn meaningless_paths_and_queries_are_refused() {
     let mut world = World::new().await;
     let long = "A".repeat(20_000);
     for path in [
@@ -838,7 +862,7 @@ async fn paths_and_queries_that_make_no_sense_lead_nowhere() {
     ] {
         let reply = world.app.get(path).await;
         let about: String = path.chars().take(60).collect();
-        world.refused(reply, 404, "NOT_FOUND", &about).await;
+        world.assert_refused(reply, 404, "NOT_FOUND", &about).await;
         let reply = world.app.delete(path).await;
         assert!(matches!(reply.status.as_u16(), 404 | 405), "{about} {reply:?}");
     }
@@ -876,7 +900,7 @@ async fn paths_and_queries_that_make_no_sense_lead_nowhere() {
         ] {
             let about = format!("{collection}{}", query.chars().take(40).collect::<String>());
             let reply = world.app.get(&format!("{collection}{query}")).await;
-            let reply = world.refused(reply, 400, code, &about).await;
+            let reply = world.assert_refused(reply, 400, code, &about).await;
             assert!(
                 code == "INVALID_CURSOR"
                     || reply.errors().iter().all(|(pointer, _)| pointer.starts_with('?')),
@@ -887,11 +911,11 @@ async fn paths_and_queries_that_make_no_sense_lead_nowhere() {
     let nested =
         format!("/v1/items?filter={}number eq 'A'{}", "(".repeat(1_500), ")".repeat(1_500));
     let reply = world.app.get(&nested).await;
-    world.refused(reply, 400, "INVALID_FILTER", "a deep filter").await;
+    world.assert_refused(reply, 400, "INVALID_FILTER", "a deep filter").await;
 }
 
 #[actix_web::test]
-async fn methods_and_headers_that_do_not_fit_are_refused() {
+async fn unsuitable_methods_and_headers_are_refused() {
     let mut world = World::new().await;
     for (method, path, allow) in [
         (Method::TRACE, "/v1/items", "GET, POST, HEAD"),
@@ -902,8 +926,9 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
         (Method::from_bytes(b"PURGE").unwrap(), "/v1/items/DESK", "GET, PUT, PATCH, DELETE, HEAD"),
     ] {
         let reply = world.app.send(method.clone(), path, &[], None).await;
-        let reply =
-            world.refused(reply, 405, "METHOD_NOT_ALLOWED", &format!("{method} {path}")).await;
+        let reply = world
+            .assert_refused(reply, 405, "METHOD_NOT_ALLOWED", &format!("{method} {path}"))
+            .await;
         assert_eq!(reply.header("allow"), allow, "{method} {path}");
     }
     for (collection, right) in COLLECTIONS {
@@ -918,38 +943,50 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
             let reply =
                 world.send(Method::POST, collection, &[("content-type", kind)], right).await;
             world
-                .refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", &format!("{collection} {kind}"))
+                .assert_refused(
+                    reply,
+                    415,
+                    "UNSUPPORTED_MEDIA_TYPE",
+                    &format!("{collection} {kind}"),
+                )
                 .await;
         }
         let reply = world.send(Method::POST, collection, &[], right).await;
-        world.refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", collection).await;
+        world.assert_refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", collection).await;
         let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
         let reply = world.send(Method::POST, collection, &headers, right).await;
-        world.refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", collection).await;
+        world.assert_refused(reply, 415, "UNSUPPORTED_MEDIA_TYPE", collection).await;
         for accept in ["text/html", "application/xml, text/*;q=0.5", "application/json;q=0"] {
             let headers = [("content-type", "application/json"), ("accept", accept)];
             let reply = world.send(Method::POST, collection, &headers, right).await;
-            world.refused(reply, 406, "NOT_ACCEPTABLE", &format!("{collection} {accept}")).await;
+            world
+                .assert_refused(reply, 406, "NOT_ACCEPTABLE", &format!("{collection} {accept}"))
+                .await;
         }
         let headers = [("content-type", "application/json"), ("idempotency-key", "")];
         let reply = world.send(Method::POST, collection, &headers, right).await;
         world
-            .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} without a key"))
+            .assert_refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} without a key"))
             .await;
         let key = "k".repeat(256);
         let headers = [("content-type", "application/json"), ("idempotency-key", key.as_str())];
         let reply = world.send(Method::POST, collection, &headers, right).await;
         world
-            .refused(reply, 400, "MALFORMED_REQUEST", &format!("{collection} with a long key"))
+            .assert_refused(
+                reply,
+                400,
+                "MALFORMED_REQUEST",
+                &format!("{collection} with a long key"),
+            )
             .await;
     }
     // A body where none is expected.
     for (method, path) in [(Method::GET, "/v1/items/DESK"), (Method::DELETE, "/v1/items/LAMP")] {
         let reply = world.send(method.clone(), path, &[("if-match", "*")], "{}").await;
         assert_eq!(reply.errors(), pairs(&[("", "NOT_ALLOWED")]), "{method} {path}");
-        world.refused(reply, 400, "INVALID_REQUEST", path).await;
+        world.assert_refused(reply, 400, "INVALID_REQUEST", path).await;
     }
-    // Garbage where nobody looks, or where it is passed over.
+    // Garbage in headers that are ignored.
     let garbage = [
         ("traceparent", "00-\u{20ac}-x"),
         ("accept", "\u{20ac}"),
@@ -967,8 +1004,8 @@ async fn methods_and_headers_that_do_not_fit_are_refused() {
     assert_eq!(world.app.send(Method::GET, "/v1/items/DESK", &many, None).await.status, 200);
 }
 
-/// Writes to the service as long as it reads, and gives back what it answers.
-fn talk(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
+/// Writes to the service until it stops reading, and returns its response.
+fn exchange(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -981,7 +1018,7 @@ fn talk(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
     }
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    // A connection that is closed under what we still wrote may be reset: what came before counts.
+    // A connection that is closed during our write may be reset; the bytes before that count.
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         answer.extend_from_slice(&piece[..read]);
         let text = String::from_utf8_lossy(&answer);
@@ -994,12 +1031,17 @@ fn talk(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn talked(address: SocketAddr, head: String, chunk: Vec<u8>, count: usize) -> String {
-    spawn_blocking(move || talk(address, &head, &chunk, count)).await.unwrap()
+async fn exchange_in_background(
+    address: SocketAddr,
+    head: String,
+    chunk: Vec<u8>,
+    count: usize,
+) -> String {
+    spawn_blocking(move || exchange(address, &head, &chunk, count)).await.unwrap()
 }
 
 #[actix_web::test]
-async fn bodies_over_the_limit_are_refused_before_they_fill_the_memory() {
+async fn oversized_bodies_are_refused_early() {
     let mut world = World::new().await;
     let address = world.app.address;
     let head = |framing: &str| {
@@ -1007,23 +1049,34 @@ async fn bodies_over_the_limit_are_refused_before_they_fill_the_memory() {
             "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
         )
     };
-    // 100 MB with its length: refused by the head alone.
-    let answer = talked(address, head("Content-Length: 100000000"), Vec::new(), 0).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains(r#""code":"PAYLOAD_TOO_LARGE""#), "{answer}");
-    // 100 MB sent, with its length.
+    // 100 MB announced: refused on the head alone.
     let answer =
-        talked(address, head("Content-Length: 100000000"), vec![b' '; 1_000_000], 100).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
-    // Without a length: refused once the limit is passed.
-    let chunk = [b"10000\r\n".to_vec(), vec![b' '; 65_536], b"\r\n".to_vec()].concat();
-    let answer = talked(address, head("Transfer-Encoding: chunked"), chunk.clone(), 17).await;
+        exchange_in_background(address, head("Content-Length: 100000000"), Vec::new(), 0).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains(r#""code":"PAYLOAD_TOO_LARGE""#), "{answer}");
-    let answer = talked(address, head("Transfer-Encoding: chunked"), chunk, 1_526).await;
+    // 100 MB announced and sent.
+    let answer = exchange_in_background(
+        address,
+        head("Content-Length: 100000000"),
+        vec![b' '; 1_000_000],
+        100,
+    )
+    .await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
-    // Chunks that are none.
-    let answer = talked(address, head("Transfer-Encoding: chunked"), b"zz\r\n".to_vec(), 1).await;
+    // Without a length: refused when the limit is passed.
+    let chunk = [b"10000\r\n".to_vec(), vec![b' '; 65_536], b"\r\n".to_vec()].concat();
+    let answer =
+        exchange_in_background(address, head("Transfer-Encoding: chunked"), chunk.clone(), 17)
+            .await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains(r#""code":"PAYLOAD_TOO_LARGE""#), "{answer}");
+    let answer =
+        exchange_in_background(address, head("Transfer-Encoding: chunked"), chunk, 1_526).await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // Invalid chunks.
+    let answer =
+        exchange_in_background(address, head("Transfer-Encoding: chunked"), b"zz\r\n".to_vec(), 1)
+            .await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     // On both sides of the limit of 1 MiB.
     for (size, status) in [(1_048_576, 201), (1_048_577, 413)] {
@@ -1037,7 +1090,7 @@ async fn bodies_over_the_limit_are_refused_before_they_fill_the_memory() {
 }
 
 #[actix_web::test]
-async fn requests_that_are_no_http_are_refused_and_the_service_goes_on() {
+async fn invalid_http_is_refused_and_service_continues() {
     let mut world = World::new().await;
     let address = world.app.address;
     let long = "a".repeat(200_000);
@@ -1062,7 +1115,7 @@ async fn requests_that_are_no_http_are_refused_and_the_service_goes_on() {
         (format!("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"), vec!["431"]),
     ] {
         let about: String = head.chars().take(60).collect();
-        let answer = talked(address, head, Vec::new(), 0).await;
+        let answer = exchange_in_background(address, head, Vec::new(), 0).await;
         let status = answer.get(9..12).unwrap_or_default();
         assert!(statuses.contains(&status), "{about:?}: {answer:?}");
         assert_eq!(world.hash().await, world.standing, "{about:?}");

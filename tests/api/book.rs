@@ -1,5 +1,5 @@
-//! Whatever is done through the API, and in whatever order: the copy in memory is the book in the
-//! database, and the book is what the drafts say.
+//! Random changes through the API, in any order. The snapshot in memory always equals the book in
+//! the database, and the book always equals the drafts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub const CONTACTS: [&str; 6] = ["C0", "C1", "C2", "P0", "P1", "P2"];
 const CAMPAIGNS: [&str; 3] = ["A0", "A1", "A2"];
 const SEGMENTS: [&str; 3] = ["S0", "S1", "S2"];
 
-/// A choice of the test's own making: the same seed, the same steps.
+/// A deterministic random generator: the same seed gives the same choices.
 pub struct Dice(TestRunner);
 
 impl Dice {
@@ -41,58 +41,58 @@ impl Dice {
         (0..end).new_tree(&mut self.0).unwrap().current()
     }
 
-    pub fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
+    pub fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
     }
 }
 
 #[actix_web::test]
-async fn the_book_is_what_the_drafts_say_after_any_changes() {
-    join_all(SEEDS.map(play)).await;
+async fn book_equals_drafts_after_random_changes() {
+    join_all(SEEDS.map(run_random_changes)).await;
 }
 
-async fn play(seed: u8) {
-    let app = begun().await;
+async fn run_random_changes(seed: u8) {
+    let app = seeded_app().await;
     let mut dice = Dice::new(seed);
     let mut story = format!("seed {seed}:\n");
     let mut written = 0;
     for _ in 0..STEPS {
-        let (told, reply) = a_step(&app, &mut dice).await;
-        writeln!(story, "{told}").unwrap();
+        let (description, reply) = random_change(&app, &mut dice).await;
+        writeln!(story, "{description}").unwrap();
         assert!(!reply.status.is_server_error(), "{reply:?}\n{story}");
         written += i32::from(!reply.header("publication-version").is_empty());
     }
-    // Otherwise the test would say little.
+    // Proof that enough changes reached the book.
     assert!(written > 15, "only {written} changes came into the book\n{story}");
-    the_copy_is_the_book(&app, &story).await;
-    nothing_is_to_publish(&app, &story).await;
-    let states = copies_elsewhere(&app, dice.below(9) + 1, &story).await;
+    assert_snapshot_equals_database(&app, &story).await;
+    assert_nothing_to_publish(&app, &story).await;
+    let states = follow_price_changes(&app, dice.below(9) + 1, &story).await;
     for _ in 0..12 {
         let (from, to) = (dice.below(states.len()), dice.below(states.len()));
-        comparison_is_the_difference(&app, &states, (from, to), &story).await;
+        assert_comparison_is_the_difference(&app, &states, (from, to), &story).await;
     }
 }
 
 #[actix_web::test]
-async fn a_line_that_moves_on_leaves_nothing_to_publish_behind() {
-    let app = begun().await;
+async fn moved_line_leaves_nothing_to_publish() {
+    let app = seeded_app().await;
     app.post("/v1/campaigns/A2/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     let price = json!({"itemNumber": "I1", "unitPrice": "8"});
     let line = app.post("/v1/campaigns/A1/prices", &price).await.expect(201);
     app.post("/v1/campaigns/A1/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
-    // From a campaign that publishes by hand to one that publishes at once.
+    // From a campaign with manual publishing to one with automatic publishing.
     let path = format!("/v1/prices/{}", line["id"].as_str().unwrap());
     app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "A2"}}))
         .await
         .expect(200);
-    the_copy_is_the_book(&app, "a line moves").await;
-    nothing_is_to_publish(&app, "a line moves").await;
+    assert_snapshot_equals_database(&app, "a line moves").await;
+    assert_nothing_to_publish(&app, "a line moves").await;
 }
 
-/// The text of a line's facts is written by the service, and compared with what the database makes
-/// of it.
+/// The service writes the text of a line's facts. It is compared with the facts that the database
+/// derives.
 #[actix_web::test]
-async fn a_line_that_is_written_as_it_stands_makes_no_version() {
+async fn rewriting_a_line_unchanged_makes_no_version() {
     let app = TestApp::new().await;
     let item = json!({"listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
         "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]});
@@ -160,8 +160,8 @@ async fn a_line_that_is_written_as_it_stands_makes_no_version() {
     }
 }
 
-/// A company in the middle of its business: everything is there, two campaigns are active.
-pub async fn begun() -> TestApp {
+/// Returns an app with some of everything and two active campaigns.
+pub async fn seeded_app() -> TestApp {
     let app = TestApp::new().await;
     for code in ["USD", "NOK"] {
         app.put(&format!("/v1/currencies/{code}"), &json!({})).await.expect(201);
@@ -206,9 +206,9 @@ pub async fn begun() -> TestApp {
     app
 }
 
-/// Somebody does something: what it was, in words, and what came of it.
-pub async fn a_step(app: &TestApp, dice: &mut Dice) -> (String, Reply) {
-    let (method, path, body) = step(app, dice).await;
+/// Performs a random change. Returns its description and its reply.
+pub async fn random_change(app: &TestApp, dice: &mut Dice) -> (String, Reply) {
+    let (method, path, body) = random_request(app, dice).await;
     let sent = body.as_ref().map(Value::to_string);
     let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
     let mut reply = app.send(method.clone(), &path, conditions, sent.as_deref()).await;
@@ -216,24 +216,24 @@ pub async fn a_step(app: &TestApp, dice: &mut Dice) -> (String, Reply) {
         reply = app.send(method.clone(), &path, &[], sent.as_deref()).await;
     }
     let version = reply.header("publication-version");
-    let told =
+    let description =
         format!("{method} {path} {} -> {} {version}", sent.unwrap_or_default(), reply.status);
-    (told, reply)
+    (description, reply)
 }
 
-/// The next thing that somebody does.
-async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>) {
-    let item = dice.one_of(&ITEMS);
-    let contact = dice.one_of(&CONTACTS);
-    let campaign = dice.one_of(&CAMPAIGNS);
-    let segment = dice.one_of(&SEGMENTS);
-    let number = dice.one_of(&["1", "2.5", "9.99", "0", "100"]);
+/// Returns the next random request.
+async fn random_request(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>) {
+    let item = dice.choose(&ITEMS);
+    let contact = dice.choose(&CONTACTS);
+    let campaign = dice.choose(&CAMPAIGNS);
+    let segment = dice.choose(&SEGMENTS);
+    let number = dice.choose(&["1", "2.5", "9.99", "0", "100"]);
     let truth = dice.below(2) == 0;
-    let currency = dice.one_of(&[Value::Null, json!("USD"), json!("NOK")]);
+    let currency = dice.choose(&[Value::Null, json!("USD"), json!("NOK")]);
     match dice.below(25) {
-        0 => (Method::PUT, format!("/v1/items/{item}"), Some(an_item(dice, number))),
+        0 => (Method::PUT, format!("/v1/items/{item}"), Some(random_item(dice, number))),
         1 => {
-            let change = dice.one_of(&[
+            let change = dice.choose(&[
                 json!({ "listPrice": number }),
                 json!({ "blocked": truth }),
                 json!({"itemDiscountGroupCode": if truth { json!("G") } else { Value::Null }}),
@@ -243,9 +243,11 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             (Method::PATCH, format!("/v1/items/{item}"), Some(change))
         }
         2 => (Method::DELETE, format!("/v1/items/{item}"), None),
-        3 | 4 => (Method::PUT, format!("/v1/contacts/{contact}"), Some(a_contact(dice, contact))),
+        3 | 4 => {
+            (Method::PUT, format!("/v1/contacts/{contact}"), Some(random_contact(dice, contact)))
+        }
         5 => {
-            let change = dice.one_of(&[
+            let change = dice.choose(&[
                 json!({ "privacyBlocked": truth }),
                 json!({ "excludeFromSegments": truth }),
                 json!({ "currencyCode": currency }),
@@ -254,9 +256,9 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             (Method::PATCH, format!("/v1/contacts/{contact}"), Some(change))
         }
         6 => (Method::DELETE, format!("/v1/contacts/{contact}"), None),
-        7 => (Method::PUT, format!("/v1/campaigns/{campaign}"), Some(a_campaign(dice))),
+        7 => (Method::PUT, format!("/v1/campaigns/{campaign}"), Some(random_campaign(dice))),
         8 => {
-            let change = dice.one_of(&[
+            let change = dice.choose(&[
                 json!({"endingDate": "2031-06-30"}),
                 json!({"startingDate": "2031-04-15"}),
                 json!({"publishing": if truth { "MANUAL" } else { "AUTOMATIC" }}),
@@ -265,12 +267,12 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
         }
         9 => (Method::DELETE, format!("/v1/campaigns/{campaign}"), None),
         10 | 11 => {
-            let segment_of = json!({"campaignNumber": dice.one_of(&[json!(campaign), Value::Null]), "campaignTarget": truth});
+            let segment_of = json!({"campaignNumber": dice.choose(&[json!(campaign), Value::Null]), "campaignTarget": truth});
             (Method::PUT, format!("/v1/segments/{segment}"), Some(segment_of))
         }
         12 => (Method::DELETE, format!("/v1/segments/{segment}"), None),
         13 | 14 => {
-            let target = dice.one_of(&[Value::Null, json!(true), json!(false)]);
+            let target = dice.choose(&[Value::Null, json!(true), json!(false)]);
             let row = json!({"contactNumber": contact, "campaignTarget": target});
             (
                 Method::POST,
@@ -280,8 +282,8 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
         }
         15 => (Method::DELETE, format!("/v1/segments/{segment}/lines/{contact}"), None),
         16 | 17 => {
-            let kind = dice.one_of(&["prices", "discounts"]);
-            let row = a_line(dice, kind, item, number, &currency);
+            let kind = dice.choose(&["prices", "discounts"]);
+            let row = random_line(dice, kind, item, number, &currency);
             (
                 Method::POST,
                 format!("/v1/campaigns/{campaign}/{kind}/batch"),
@@ -289,9 +291,9 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             )
         }
         18 => {
-            let kind = dice.one_of(&["prices", "discounts"]);
-            let mut row = a_line(dice, kind, item, number, &currency);
-            row["source"] = dice.one_of(&[
+            let kind = dice.choose(&["prices", "discounts"]);
+            let mut row = random_line(dice, kind, item, number, &currency);
+            row["source"] = dice.choose(&[
                 json!({"type": "ALL_CUSTOMERS"}),
                 json!({"type": "CONTACT", "contactNumber": contact}),
                 json!({"type": if kind == "prices" { "CUSTOMER_PRICE_GROUP" } else { "CUSTOMER_DISCOUNT_GROUP" }, "code": "G"}),
@@ -299,9 +301,9 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             ]);
             (Method::POST, format!("/v1/{kind}/batch"), Some(json!({ "rows": [row] })))
         }
-        19 => change_of_a_line(app, dice, item, contact, campaign).await,
+        19 => line_change(app, dice, item, contact, campaign).await,
         20 => {
-            let change = dice.one_of(&[
+            let change = dice.choose(&[
                 json!({"pricePolicy": if truth { "LOWEST_NET" } else { "CAMPAIGN_FIRST" }}),
                 json!({ "neverAboveListPrice": truth }),
                 json!({"nextCampaignNumber": "K1"}),
@@ -309,18 +311,18 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             (Method::PATCH, "/v1/settings".to_owned(), Some(change))
         }
         21 => match dice.below(3) {
-            0 => (Method::DELETE, format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])), None),
+            0 => (Method::DELETE, format!("/v1/currencies/{}", dice.choose(&["USD", "NOK"])), None),
             1 => {
-                let precision = json!({"amountPrecision": dice.one_of(&["0.01", "0.05", "1"])});
+                let precision = json!({"amountPrecision": dice.choose(&["0.01", "0.05", "1"])});
                 (
                     Method::PUT,
-                    format!("/v1/currencies/{}", dice.one_of(&["USD", "NOK"])),
+                    format!("/v1/currencies/{}", dice.choose(&["USD", "NOK"])),
                     Some(precision),
                 )
             }
             _ => {
-                let date = dice.one_of(&["2031-01-01", "2031-05-01"]);
-                let rate = json!({"currencyCode": dice.one_of(&["USD", "NOK"]), "startingDate": date, "rate": "1.5"});
+                let date = dice.choose(&["2031-01-01", "2031-05-01"]);
+                let rate = json!({"currencyCode": dice.choose(&["USD", "NOK"]), "startingDate": date, "rate": "1.5"});
                 (
                     Method::POST,
                     "/v1/exchange-rates/batch".to_owned(),
@@ -336,7 +338,7 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
             let version = if publications.is_empty() {
                 json!(1)
             } else {
-                dice.one_of(&publications)["version"].clone()
+                dice.choose(&publications)["version"].clone()
             };
             (
                 Method::POST,
@@ -358,48 +360,48 @@ async fn step(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>)
     }
 }
 
-fn an_item(dice: &mut Dice, price: &str) -> Value {
-    let variants = dice.one_of(&[json!([]), json!([{"code": "RED"}])]);
-    let units = dice.one_of(&[json!([]), json!([{"code": "BOX", "quantityPerUnit": "12"}])]);
+fn random_item(dice: &mut Dice, price: &str) -> Value {
+    let variants = dice.choose(&[json!([]), json!([{"code": "RED"}])]);
+    let units = dice.choose(&[json!([]), json!([{"code": "BOX", "quantityPerUnit": "12"}])]);
     json!({ "listPrice": price, "taxPercent": "25", "variants": variants, "unitsOfMeasure": units })
 }
 
-fn a_contact(dice: &mut Dice, number: &str) -> Value {
+fn random_contact(dice: &mut Dice, number: &str) -> Value {
     let mut contact =
         json!({"type": "COMPANY", "name": number, "privacyBlocked": dice.below(6) == 0});
     if number.starts_with('P') {
         contact["type"] = json!("PERSON");
         contact["companyNumber"] =
-            dice.one_of(&[Value::Null, json!("C0"), json!("C1"), json!("C2")]);
+            dice.choose(&[Value::Null, json!("C0"), json!("C1"), json!("C2")]);
     } else if dice.below(3) > 0 {
-        let groups = dice.one_of(&[Value::Null, json!("G")]);
-        // Two companies want the same number now and then.
-        let customer = dice.one_of(&[number, number, "D"]);
+        let groups = dice.choose(&[Value::Null, json!("G")]);
+        // Sometimes two companies want the same number.
+        let customer = dice.choose(&[number, number, "D"]);
         contact["customer"] =
             json!({"number": customer, "priceGroupCode": groups, "discountGroupCode": groups});
     }
     contact
 }
 
-fn a_campaign(dice: &mut Dice) -> Value {
+fn random_campaign(dice: &mut Dice) -> Value {
     let starting =
-        dice.one_of(&[json!("2031-05-01"), json!("2031-05-01"), json!("2031-05-02"), Value::Null]);
-    let ending = dice.one_of(&[json!("2031-05-31"), Value::Null]);
-    let publishing = dice.one_of(&["AUTOMATIC", "AUTOMATIC", "MANUAL"]);
+        dice.choose(&[json!("2031-05-01"), json!("2031-05-01"), json!("2031-05-02"), Value::Null]);
+    let ending = dice.choose(&[json!("2031-05-31"), Value::Null]);
+    let publishing = dice.choose(&["AUTOMATIC", "AUTOMATIC", "MANUAL"]);
     json!({"startingDate": starting, "endingDate": ending, "publishing": publishing})
 }
 
-fn a_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Value) -> Value {
-    let mut line = json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.one_of(&["0", "0", "10"]) });
-    line["unitOfMeasureCode"] = dice.one_of(&[Value::Null, Value::Null, json!("BOX")]);
-    line["variantCode"] = dice.one_of(&[Value::Null, Value::Null, json!("RED")]);
+fn random_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Value) -> Value {
+    let mut line = json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.choose(&["0", "0", "10"]) });
+    line["unitOfMeasureCode"] = dice.choose(&[Value::Null, Value::Null, json!("BOX")]);
+    line["variantCode"] = dice.choose(&[Value::Null, Value::Null, json!("RED")]);
     if kind == "prices" {
         line["unitPrice"] = json!(number);
         return line;
     }
     line["lineDiscountPercent"] = json!(number);
     if dice.below(3) == 0 {
-        line["itemDiscountGroupCode"] = dice.one_of(&[Value::Null, json!("G")]);
+        line["itemDiscountGroupCode"] = dice.choose(&[Value::Null, json!("G")]);
         line["itemNumber"] = Value::Null;
         line["unitOfMeasureCode"] = Value::Null;
         line["variantCode"] = Value::Null;
@@ -407,23 +409,23 @@ fn a_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Valu
     line
 }
 
-/// A change of a line that stands: of its price, to another source, or away.
-async fn change_of_a_line(
+/// Returns a change of an existing line: of its price or source, or its deletion.
+async fn line_change(
     app: &TestApp,
     dice: &mut Dice,
     item: &str,
     contact: &str,
     campaign: &str,
 ) -> (Method, String, Option<Value>) {
-    let kind = dice.one_of(&["prices", "discounts"]);
+    let kind = dice.choose(&["prices", "discounts"]);
     let mut lines =
         app.get(&format!("/v1/{kind}")).await.expect(200)["value"].as_array().unwrap().clone();
-    // Others may be at work on items of their own.
+    // Concurrent clients may have lines for items of their own.
     lines.retain(|line| line["itemNumber"].as_str().is_none_or(|item| ITEMS.contains(&item)));
     if lines.is_empty() {
         return (Method::GET, format!("/v1/{kind}"), None);
     }
-    let path = format!("/v1/{kind}/{}", dice.one_of(&lines)["id"].as_str().unwrap());
+    let path = format!("/v1/{kind}/{}", dice.choose(&lines)["id"].as_str().unwrap());
     let source =
         json!({"type": "CONTACT", "contactNumber": contact, "code": null, "campaignNumber": null});
     let of_campaign = json!({"type": "CAMPAIGN", "campaignNumber": campaign, "code": null, "contactNumber": null});
@@ -436,19 +438,19 @@ async fn change_of_a_line(
     (Method::PATCH, path, Some(change))
 }
 
-/// A copy that was advanced step by step is the same as one that is read anew.
-pub async fn the_copy_is_the_book(app: &TestApp, story: &str) {
+/// Asserts that the snapshot, which was advanced change by change, equals one that was read whole.
+pub async fn assert_snapshot_equals_database(app: &TestApp, story: &str) {
     let fresh = LiveBook::new(Calendar::system());
     fresh.refresh(&app.background_pool()).await.unwrap();
     assert_eq!(app.book.snapshot().version(), fresh.snapshot().version(), "{story}");
     assert_eq!(app.book.snapshot().content_hash(), fresh.snapshot().content_hash(), "{story}");
 }
 
-/// What stands in a copy of the book: facts by kind and key, with the days on which they count, and
-/// the accounts of the audiences.
+/// The content of a copy of the book: facts by kind and key with their days, and the accounts of
+/// audiences.
 type State = BTreeMap<(String, String), Value>;
 
-/// The book of a version, as a copy of it is to stand.
+/// Returns the content that a copy of the book has at a version.
 async fn state_of(app: &TestApp, version: i64) -> State {
     let book = app.book.as_of(&mut app.connection().await, version).await.unwrap().unwrap();
     let facts: Vec<(String, Fact)> = book
@@ -482,9 +484,9 @@ async fn state_of(app: &TestApp, version: i64) -> State {
     state
 }
 
-/// A copy that follows the price changes, page by page, is the book at every version: the states it
-/// went through, from version 0.
-async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> {
+/// Follows the price changes page by page, and asserts that the copy equals the book at every
+/// version. Returns its states from version 0 on.
+async fn follow_price_changes(app: &TestApp, top: usize, story: &str) -> Vec<State> {
     let (mut copy, mut states) = (State::new(), Vec::new());
     let mut next = Some(format!("/v1/price-changes?since=0&top={top}"));
     let mut through = 0;
@@ -540,8 +542,8 @@ async fn copies_elsewhere(app: &TestApp, top: usize, story: &str) -> Vec<State> 
     states
 }
 
-/// The comparison of two versions says what differs between their states, and nothing else.
-async fn comparison_is_the_difference(
+/// Asserts that the comparison of two versions lists exactly the differences of their states.
+async fn assert_comparison_is_the_difference(
     app: &TestApp,
     states: &[State],
     (from, to): (usize, usize),
@@ -579,7 +581,7 @@ async fn comparison_is_the_difference(
     assert_eq!(found, expected, "{from} to {to}\n{story}");
 }
 
-/// Everything that belongs to no campaign: what is in force of it, and what the drafts have of it.
+/// Selects the facts that belong to no campaign, as published and as in the drafts.
 const STANDING: &str = "
     SELECT kind, key FROM book_entries WHERE to_version IS NULL AND campaign_number IS NULL
     UNION SELECT 'CURRENCY', code FROM currencies
@@ -597,8 +599,8 @@ struct Standing {
     key: String,
 }
 
-/// Were everything published once more, nothing would change.
-pub async fn nothing_is_to_publish(app: &TestApp, story: &str) {
+/// Asserts that publishing everything again would change nothing.
+pub async fn assert_nothing_to_publish(app: &TestApp, story: &str) {
     let mut conn = app.connection().await;
     let mut changed_keys = ChangedKeys::default();
     for Standing { kind, key } in

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
 
-/// A running campaign of last year's with everything that can be copied.
+/// Returns an app with a running campaign of last year that has everything that can be copied.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.put("/v1/campaign-statuses/STARTED", &json!({"sequence": 1})).await.expect(201);
@@ -51,7 +51,7 @@ async fn app() -> TestApp {
     app
 }
 
-/// What a list holds, without what tells each row from its original.
+/// Returns the rows of a list without the fields in which a copy differs from its original.
 async fn bare(app: &TestApp, path: &str, apart: &[&str]) -> Vec<Value> {
     let mut rows = app.get(path).await.expect(200)["value"].as_array().unwrap().clone();
     for row in &mut rows {
@@ -63,7 +63,7 @@ async fn bare(app: &TestApp, path: &str, apart: &[&str]) -> Vec<Value> {
 }
 
 #[actix_web::test]
-async fn a_copy_has_all_but_dates_status_and_publication() {
+async fn copy_has_all_but_dates_status_and_publication() {
     let app = app().await;
     let dates = json!({"startingDate": "2032-05-01", "endingDate": "2032-05-31"});
     let reply = app.post("/v1/campaigns/spring/copies", &dates).await;
@@ -116,15 +116,15 @@ async fn a_copy_has_all_but_dates_status_and_publication() {
         let lines = |segment: &str| format!("/v1/segments/{segment}/lines");
         assert_eq!(bare(&app, &lines(copy), &[]).await, bare(&app, &lines(original), &[]).await);
     }
-    // The copy's lines were not added by an action of the copy, and those of the original are its
-    // own.
+    // No action of the copy added its lines, so there is nothing to undo. The original keeps its
+    // own actions.
     assert_eq!(app.delete("/v1/segments/SM0001/criteria-actions/latest").await.status, 409);
     app.delete("/v1/segments/S1/criteria-actions/latest").await.expect(204);
     assert_eq!(bare(&app, "/v1/segments/SM0001/lines", &[]).await.len(), 2);
 }
 
 #[actix_web::test]
-async fn a_copy_may_be_named_and_is_refused_whole() {
+async fn copy_may_be_named_and_is_refused_whole() {
     let app = app().await;
     let bare_copy =
         app.send(reqwest::Method::POST, "/v1/campaigns/SPRING/copies", &[], None).await.expect(201);

@@ -1,4 +1,4 @@
-//! Campaign statuses, and with them every convention that plain resources share.
+//! Campaign statuses, and with them the conventions that all plain resources share.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/campaign-statuses";
 
 #[actix_web::test]
-async fn a_status_lives_from_creation_to_deletion() {
+async fn campaign_status_crud() {
     let app = TestApp::new().await;
     let created =
         app.post(PATH, &json!({"code": "planned", "description": "Planned", "sequence": 1})).await;
@@ -94,7 +94,7 @@ async fn put_creates_and_replaces() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = TestApp::new().await;
     let wrong = app
         .post(
@@ -126,7 +126,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn the_framework_s_own_failures_have_the_one_form() {
+async fn framework_errors_are_problems_too() {
     let app = TestApp::new().await;
     assert_eq!(app.get("/nowhere").await.code(), "NOT_FOUND");
     let refused = app.send(Method::DELETE, PATH, &[], None).await;
@@ -188,7 +188,7 @@ async fn lists_are_paged_filtered_and_counted() {
 }
 
 #[actix_web::test]
-async fn a_batch_is_all_or_nothing_unless_told_otherwise() {
+async fn batches_are_atomic_by_default() {
     let app = TestApp::new().await;
     let path = format!("{PATH}/batch");
     let rows = json!([{"code": "A", "sequence": 1}, {"code": "B"}, {"code": "a", "sequence": 2}]);
@@ -213,7 +213,7 @@ async fn a_batch_is_all_or_nothing_unless_told_otherwise() {
 }
 
 #[actix_web::test]
-async fn an_idempotency_key_gives_the_stored_answer() {
+async fn idempotency_key_returns_the_stored_response() {
     let app = TestApp::new().await;
     let key = [("idempotency-key", "k-1")];
     let body = r#"{"code": "ONCE", "sequence": 1}"#;

@@ -1,4 +1,4 @@
-//! Campaigns and their way along the statuses.
+//! Campaigns and their status changes.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/campaigns";
 
-/// An app with the statuses NEW, MID, PLAN (as early as MID), DONE (final), LATE and the
-/// salesperson JO.
+/// Returns an app with the salesperson JO and the statuses NEW, MID, PLAN (as early as MID), DONE
+/// (final) and LATE.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let rows = json!([
@@ -35,7 +35,7 @@ async fn numbers(app: &TestApp, query: &str) -> Vec<String> {
         .collect()
 }
 
-/// The steps of a campaign's history.
+/// Returns the status changes in a campaign's history.
 async fn steps(app: &TestApp, number: &str) -> Vec<(Value, Value)> {
     let page = app.get(&format!("{PATH}/{number}/status-changes")).await;
     assert_eq!(page.status, 200, "{page:?}");
@@ -44,7 +44,7 @@ async fn steps(app: &TestApp, number: &str) -> Vec<(Value, Value)> {
 }
 
 #[actix_web::test]
-async fn a_campaign_lives_from_creation_to_deletion() {
+async fn campaign_crud() {
     let app = app().await;
     let created = app.post(PATH, &json!({})).await;
     assert_eq!(created.status, 201, "{created:?}");
@@ -106,7 +106,7 @@ async fn a_campaign_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let backwards = json!({"startingDate": "2031-05-02", "endingDate": "2031-05-01"});
     let refused = app.post(PATH, &backwards).await;
@@ -149,14 +149,14 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn the_state_follows_from_the_publication_and_today() {
+async fn state_follows_from_publication_and_date() {
     let app = app().await;
     let rows: Vec<Value> = ["C1", "C2", "C3", "C4", "C5", "C6"]
         .iter()
         .map(|number| json!({"number": number}))
         .collect();
     assert_eq!(app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.status, 200);
-    // C1 stays a draft; first and last day count.
+    // C1 stays a draft. The first and the last day belong to the period.
     let today = Utc::now().date_naive();
     for (number, start, end) in [
         ("C2", 1, None),
@@ -207,7 +207,7 @@ async fn the_state_follows_from_the_publication_and_today() {
 }
 
 #[actix_web::test]
-async fn a_campaign_that_is_active_or_used_stays() {
+async fn active_or_used_campaigns_cannot_be_deleted() {
     let app = app().await;
     assert_eq!(app.post(PATH, &json!({"number": "A", "statusCode": "NEW"})).await.status, 201);
     app.sql(
@@ -236,7 +236,7 @@ async fn a_campaign_that_is_active_or_used_stays() {
 }
 
 #[actix_web::test]
-async fn a_campaign_moves_along_its_statuses() {
+async fn status_changes_are_recorded() {
     let app = app().await;
     assert_eq!(app.post(PATH, &json!({"number": "A"})).await.status, 201);
     let path = format!("{PATH}/A/status-changes");
@@ -267,13 +267,14 @@ async fn a_campaign_moves_along_its_statuses() {
     assert_eq!((&view["status"]["isFinal"], &view["nextStatus"]), (&json!(true), &Value::Null));
     let over = app.send(Method::POST, &path, &[], None).await;
     assert_eq!((over.status.as_u16(), over.errors()), (422, pairs(&[("/statusCode", "REQUIRED")])));
-    // A final status can be left by naming another; the last one has none after it either.
+    // A final status has no next one, but can be left by naming another. The last status has no
+    // next one either.
     assert_eq!(app.post(&path, &json!({"statusCode": "LATE"})).await.status, 201);
     assert_eq!(app.get(&format!("{PATH}/A")).await.json()["nextStatus"], Value::Null);
     assert_eq!(app.post(&path, &json!({})).await.status, 422);
     assert_eq!(app.post(&format!("{PATH}/B/status-changes"), &json!({})).await.code(), "NOT_FOUND");
 
-    // Writes of the campaign are recorded as well, and only when the status changes.
+    // Writes of the campaign are recorded too, but only if they change the status.
     assert_eq!(app.patch(&format!("{PATH}/A"), &json!({"statusCode": "PLAN"})).await.status, 200);
     assert_eq!(app.patch(&format!("{PATH}/A"), &json!({"description": "x"})).await.status, 200);
     assert_eq!(app.put(&format!("{PATH}/A"), &json!({})).await.status, 200);

@@ -1,5 +1,5 @@
-//! Connections of clients that stall: they do not lock others out, and take no memory for what they
-//! only announce.
+//! Stalled client connections. They do not lock others out, and a body that is only announced takes
+//! no memory.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -22,7 +22,7 @@ fn connect(url: &str) -> TcpStream {
     stream
 }
 
-/// Connections that each sent the beginning of something.
+/// Opens connections, and sends on each only the beginning of a request.
 fn stalled(url: &str, count: usize, beginnings: &[&str]) -> Vec<TcpStream> {
     let send = |beginning: &&str| {
         let mut stream = connect(url);
@@ -32,7 +32,7 @@ fn stalled(url: &str, count: usize, beginnings: &[&str]) -> Vec<TcpStream> {
     beginnings.iter().cycle().take(count).map(send).collect()
 }
 
-/// The memory that a process has in use, in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident(pid: u32) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
@@ -43,7 +43,7 @@ async fn stalled_connections_do_not_lock_others_out() {
     let database = TestDatabase::new().await;
     let serving = Serving::start_with(
         |command| {
-            // A shell sets the limit of descriptors, for the service alone.
+            // A shell limits the file descriptors of the service alone.
             let mut limited = Command::new("sh");
             limited
                 .args(["-c", "ulimit -n 1024 && exec \"$0\" \"$@\""])
@@ -101,7 +101,7 @@ async fn announced_bodies_take_no_memory() {
                 .map(String::as_str)
                 .collect::<Vec<_>>(),
         );
-        // An answer after all of them: each was accepted, and its request begun.
+        // The response comes after those connections were accepted, so their requests have begun.
         let mut client = connect(&url);
         client
             .write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -116,7 +116,7 @@ async fn announced_bodies_take_no_memory() {
 }
 
 #[actix_web::test]
-async fn refused_uploads_are_cut() {
+async fn refused_uploads_are_cut_off() {
     let database = TestDatabase::new().await;
     let serving =
         Serving::start(&["--api-key", "a key that nobody guesses"], Some(&database.url()));

@@ -34,7 +34,7 @@ fn url_encoded(text: &str) -> String {
 }
 
 #[actix_web::test]
-async fn a_contact_lives_from_creation_to_deletion() {
+async fn contact_crud() {
     let app = TestApp::new().await;
     let mut conn = app.connection().await;
     conn.batch_execute(
@@ -116,7 +116,7 @@ async fn numbers_come_from_the_series() {
         (created.status.as_u16(), created.header("location")),
         (201, "/v1/contacts/CT000001")
     );
-    // A number that stands elsewhere in the batch is not given.
+    // A number that is used elsewhere in the batch is not assigned.
     batch(&app, &json!([person(json!(null)), person(json!("CT000002")), person(json!(null))]))
         .await;
     assert_eq!(
@@ -126,7 +126,7 @@ async fn numbers_come_from_the_series() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = TestApp::new().await;
     let codes: Vec<String> = (0..101).map(|n| format!("G{n}")).collect();
     let wrong = app
@@ -186,7 +186,7 @@ async fn code_lists_are_sets() {
 }
 
 #[actix_web::test]
-async fn persons_belong_to_companies_and_companies_are_customers() {
+async fn persons_have_companies_and_companies_are_customers() {
     let app = TestApp::new().await;
     batch(
         &app,
@@ -223,7 +223,7 @@ async fn persons_belong_to_companies_and_companies_are_customers() {
     refused(own, 422, &[("/companyNumber", "COMPANY_LINK")]).await;
     let taken = json!({"type": "COMPANY", "name": "C", "customer": {"number": "10000"}});
     refused(taken, 409, &[("/customer/number", "ALREADY_EXISTS")]).await;
-    // The path says the number, so only the constraint can see it.
+    // The number comes from the path, so only the constraint finds the violation.
     let own = r#"{"type": "PERSON", "name": "P", "companyNumber": "P2"}"#;
     let reply = app.send(Method::PUT, &format!("{PATH}/P2"), &[], Some(own)).await;
     assert_eq!(
@@ -233,7 +233,7 @@ async fn persons_belong_to_companies_and_companies_are_customers() {
 }
 
 #[actix_web::test]
-async fn a_company_with_persons_stays_one() {
+async fn company_with_persons_stays_a_company() {
     let app = TestApp::new().await;
     batch(
         &app,
@@ -263,7 +263,7 @@ async fn a_company_with_persons_stays_one() {
 }
 
 #[actix_web::test]
-async fn what_holds_a_contact_is_listed() {
+async fn dependents_of_a_contact_are_listed() {
     let app = TestApp::new().await;
     batch(
         &app,
@@ -299,7 +299,7 @@ async fn what_holds_a_contact_is_listed() {
 }
 
 #[actix_web::test]
-async fn a_batch_holds_companies_and_persons_in_any_order() {
+async fn batch_accepts_companies_and_persons_in_any_order() {
     let app = TestApp::new().await;
     let rows = json!([
         {"number": "P1", "type": "PERSON", "name": "P", "companyNumber": "C1"},
@@ -354,7 +354,7 @@ async fn every_field_filters_and_orders() {
         ("not businessRelations/any(r: r eq 'CUST')", vec!["P2"]),
         ("industryGroups/any(g: g in ('retail', 'X'))", vec!["C1", "P1", "P2"]),
         ("industryGroups/any()", vec!["C1", "P1", "P2"]),
-        // Mailings and responsibilities are the person's own.
+        // A person has its own mailing groups and job responsibilities.
         ("mailingGroups/any(g: g eq 'NEWS')", vec!["C1"]),
         ("jobResponsibilities/any(g: g eq 'BUY')", vec!["C1"]),
         ("customer.number ne null", vec!["C1"]),
@@ -380,7 +380,7 @@ async fn every_field_filters_and_orders() {
 }
 
 #[actix_web::test]
-async fn a_thousand_contacts_go_in_one_statement_and_again() {
+async fn batch_of_1000_contacts_is_written_twice() {
     let app = TestApp::new().await;
     let rows: Vec<Value> = (0..1_000)
         .map(|n| match n % 2 {
@@ -404,7 +404,7 @@ async fn a_thousand_contacts_go_in_one_statement_and_again() {
 }
 
 #[actix_web::test]
-async fn a_change_waits_for_lines_that_are_being_added_for_the_contact() {
+async fn contact_change_waits_for_concurrent_lines() {
     let app = TestApp::new().await;
     app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);
     app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"}))

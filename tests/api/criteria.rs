@@ -1,4 +1,4 @@
-//! Criteria actions: what each option selects, what going back restores, what is kept and replayed.
+//! Criteria actions: selection by each option, undo, and saved criteria with their replay.
 
 use diesel_async::SimpleAsyncConnection;
 use reqwest::Method;
@@ -10,8 +10,8 @@ const ACTIONS: &str = "/v1/segments/S/criteria-actions";
 const LATEST: &str = "/v1/segments/S/criteria-actions/latest";
 const PREVIEWS: &str = "/v1/segments/S/criteria-previews";
 
-/// Two companies with persons, a person alone, and contacts of each kind that are excluded or
-/// blocked.
+/// Returns an app with two companies with persons, a person without company, and an excluded or
+/// blocked contact of each kind.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let company =
@@ -64,7 +64,7 @@ async fn go_back(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn adding_follows_its_options() {
+async fn add_obeys_its_options() {
     let app = app().await;
     let cases: [(&str, &[&str], &[&str]); 8] = [
         (BUYERS, &[], &["ANN", "SAM", "SOLO"]),
@@ -73,7 +73,7 @@ async fn adding_follows_its_options() {
         (COMPANIES, &[], &["ACME", "BOLT"]),
         (COMPANIES, &["expandCompanies"], &["ACME", "ANN", "ART", "BEA", "BOLT"]),
         (COMPANIES, &["ignoreExclusion"], &["ACME", "BOLT", "SHUT"]),
-        // What an expansion brings is never excluded, whatever the filter itself may find.
+        // An expansion never adds excluded contacts, even if the filter itself does.
         (
             COMPANIES,
             &["expandCompanies", "ignoreExclusion"],
@@ -106,7 +106,7 @@ async fn adding_follows_its_options() {
 }
 
 #[actix_web::test]
-async fn contacts_that_are_there_keep_their_lines() {
+async fn existing_lines_are_kept() {
     let app = app().await;
     app.post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": false}))
         .await
@@ -126,7 +126,7 @@ async fn contacts_that_are_there_keep_their_lines() {
 }
 
 #[actix_web::test]
-async fn reducing_and_refining_complement_each_other() {
+async fn reduce_and_refine_are_complements() {
     let app = app().await;
     act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
     act(&app, "ADD", "number eq 'SOLO'", &[]).await.expect(201);
@@ -135,7 +135,7 @@ async fn reducing_and_refining_complement_each_other() {
         ("REFINE", BUYERS, &[], &["ANN", "SOLO"]),
         ("REDUCE", BUYERS, &["entireCompanies"], &["BEA", "BOLT"]),
         ("REFINE", BUYERS, &["entireCompanies"], &["ACME", "ANN", "ART", "SOLO"]),
-        // A person who is not on the segment speaks for its company as well.
+        // A person who is not on the segment selects its company too.
         ("REFINE", "number eq 'ABL'", &["entireCompanies"], &["ACME", "ANN", "ART"]),
         ("REDUCE", "number eq 'NOBODY'", &[], &["ACME", "ANN", "ART", "BEA", "BOLT", "SOLO"]),
     ];
@@ -159,7 +159,7 @@ async fn reducing_and_refining_complement_each_other() {
 }
 
 #[actix_web::test]
-async fn going_back_restores_each_step_exactly_down_to_the_empty_segment() {
+async fn undo_restores_each_step_down_to_the_empty_segment() {
     let app = app().await;
     act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
     let overrides = json!({"campaignTarget": false, "campaignResponse": true});
@@ -191,35 +191,35 @@ async fn going_back_restores_each_step_exactly_down_to_the_empty_segment() {
 }
 
 #[actix_web::test]
-async fn what_was_done_by_hand_in_between_stays() {
+async fn manual_changes_between_actions_are_kept() {
     let app = app().await;
     act(&app, "ADD", BUYERS, &[]).await.expect(201);
-    // A line that is removed and then added by hand stays that of the hand.
+    // A line that is removed, and then added manually, stays a manual line.
     act(&app, "REDUCE", "number eq 'ANN'", &[]).await.expect(201);
     let by_hand = app
         .post("/v1/segments/S/lines", &json!({"contactNumber": "ANN", "campaignTarget": true}))
         .await;
     let by_hand = by_hand.expect(201);
-    // One that is deleted by hand is not invented again.
+    // Undo does not restore a line that was deleted manually.
     app.delete("/v1/segments/S/lines/SOLO").await.expect(204);
     go_back(&app).await;
     assert_eq!(contacts(&app).await, ["ANN", "SAM"]);
     assert_eq!(app.get("/v1/segments/S/lines/ANN").await.json(), by_hand);
     go_back(&app).await;
     assert_eq!(contacts(&app).await, ["ANN"]);
-    // A contact that was deleted since cannot come back.
+    // A contact that was deleted meanwhile cannot be restored.
     act(&app, "ADD", "number eq 'SAM'", &[]).await.expect(201);
     act(&app, "REDUCE", "number eq 'SAM'", &[]).await.expect(201);
     app.delete("/v1/contacts/SAM").await.expect(204);
     go_back(&app).await;
     assert_eq!(contacts(&app).await, ["ANN"]);
-    // The segment goes with its history.
+    // The segment is deleted with its actions.
     app.delete("/v1/segments/S").await.expect(204);
     assert_eq!(app.get(ACTIONS).await.status, 404);
 }
 
 #[actix_web::test]
-async fn going_back_needs_the_etag_of_what_it_undoes() {
+async fn undo_requires_the_etag_of_the_action() {
     let app = app().await;
     let first = act(&app, "ADD", COMPANIES, &[]).await;
     assert_eq!(app.send(Method::DELETE, LATEST, &[], None).await.status, 428);
@@ -234,7 +234,7 @@ async fn going_back_needs_the_etag_of_what_it_undoes() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     for path in [ACTIONS, PREVIEWS] {
         let wrong = json!({"action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true, "allowExisting": true});
@@ -268,7 +268,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn an_idempotency_key_adds_once() {
+async fn idempotency_key_adds_once() {
     let app = app().await;
     let body = json!({"action": "ADD", "filter": BUYERS}).to_string();
     let keyed = [("idempotency-key", "k1")];
@@ -279,7 +279,7 @@ async fn an_idempotency_key_adds_once() {
 }
 
 #[actix_web::test]
-async fn an_active_campaign_follows_in_the_same_transaction() {
+async fn active_campaign_is_published_in_the_same_transaction() {
     let app = app().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
     let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
@@ -317,7 +317,7 @@ async fn an_active_campaign_follows_in_the_same_transaction() {
 }
 
 #[actix_web::test]
-async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
+async fn saved_criteria_are_replayed_over_current_contacts() {
     let app = app().await;
     act(&app, "ADD", COMPANIES, &["expandCompanies"]).await.expect(201);
     act(&app, "REDUCE", BUYERS, &["entireCompanies"]).await.expect(201);
@@ -346,7 +346,7 @@ async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
     let add = off(json!({"action": "ADD", "filter": COMPANIES}), "expandCompanies");
     let reduce = off(json!({"action": "REDUCE", "filter": BUYERS}), "entireCompanies");
     assert_eq!(created.json()["actions"], json!([add, reduce]));
-    // What is kept does not change with the segment, nor with a change of the description.
+    // Saved criteria do not change with the segment, nor with a change of their description.
     go_back(&app).await;
     let patched =
         app.patch("/v1/saved-criteria/FAIR", &json!({"description": "Fair"})).await.expect(200);
@@ -385,7 +385,7 @@ async fn saved_criteria_are_kept_and_replayed_over_the_contacts_of_the_day() {
 }
 
 #[actix_web::test]
-async fn saved_criteria_name_what_is_wrong() {
+async fn saved_criteria_report_their_errors() {
     let app = app().await;
     let path = "/v1/saved-criteria";
     let add = json!({"action": "ADD", "filter": BUYERS});
@@ -442,7 +442,7 @@ async fn saved_criteria_name_what_is_wrong() {
 }
 
 #[actix_web::test]
-async fn an_action_waits_for_lines_that_are_being_written_by_hand() {
+async fn action_waits_for_concurrent_manual_lines() {
     let app = app().await;
     let mut other = app.connection().await;
     other
@@ -464,7 +464,7 @@ async fn an_action_waits_for_lines_that_are_being_written_by_hand() {
 }
 
 #[actix_web::test]
-async fn contacts_are_found_by_what_was_done_with_them() {
+async fn contacts_are_found_by_interactions() {
     let app = app().await;
     app.put("/v1/interaction-templates/CALL", &json!({"description": "Call"})).await.expect(201);
     app.put("/v1/salespeople/JO", &json!({})).await.expect(201);

@@ -1,4 +1,4 @@
-//! What a client hears when the database cannot do what it is asked.
+//! Responses to clients while the database cannot perform their requests.
 
 use actix_web::http::header;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -11,7 +11,7 @@ use super::support::app::TestApp;
 use super::support::database::TestDatabase;
 
 #[actix_web::test]
-async fn a_database_that_takes_no_changes_is_asked_again_later() {
+async fn read_only_database_refuses_changes_with_retry_after() {
     let app = TestApp::new().await;
     app.sql(
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$;
@@ -45,7 +45,7 @@ async fn a_database_that_takes_no_changes_is_asked_again_later() {
 }
 
 #[actix_web::test]
-async fn whoever_waits_too_long_for_a_lock_may_try_again() {
+async fn lock_timeout_may_be_retried() {
     let database = TestDatabase::new().await;
     let mut holder = connect(&database.url()).await.unwrap();
     for statement in ["BEGIN", "LOCK TABLE settings"] {
@@ -61,11 +61,11 @@ async fn whoever_waits_too_long_for_a_lock_may_try_again() {
 }
 
 #[actix_web::test]
-async fn list_that_takes_too_long_is_stopped_and_says_what_to_do() {
+async fn slow_list_is_stopped_with_advice() {
     let app = TestApp::new().await;
     let mut holder = app.connection().await;
     holder.batch_execute("BEGIN; LOCK TABLE contacts").await.unwrap();
-    // It waits for the lock, which counts as well as work does.
+    // The statement waits for a lock, which counts as execution time.
     for query in ["filter=contains(name,'x')", "orderby=city", "count=true"] {
         let refused = app.get(&format!("/v1/contacts?{query}")).await;
         assert_eq!(
@@ -86,7 +86,7 @@ async fn list_that_takes_too_long_is_stopped_and_says_what_to_do() {
 }
 
 #[actix_web::test]
-async fn request_whose_statement_an_operator_cancels_may_be_sent_again() {
+async fn canceled_statement_may_be_retried() {
     let app = TestApp::new().await;
     let mut holder = app.connection().await;
     holder.batch_execute("BEGIN; LOCK TABLE contacts").await.unwrap();

@@ -1,4 +1,4 @@
-//! Decimals are the same on the way in, in the database, in the price book and on the way out.
+//! Decimals: requests, the database, the price book and responses have the same values.
 
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// What an amount can be at its ends, and forms that say the same otherwise: sent, and answered.
+/// Amounts at the ends of their range and in unusual notations, each with its canonical form.
 const AMOUNTS: [(&str, &str); 12] = [
     ("0", "0"),
     ("0.00001", "0.00001"),
@@ -22,7 +22,7 @@ const AMOUNTS: [(&str, &str); 12] = [
     ("999999999999999", "999999999999999"),
     ("999999999999999.99999", "999999999999999.99999"),
     ("100000000000000.00001", "100000000000000.00001"),
-    // More digits than a binary float holds.
+    // More digits than a binary float can represent.
     ("9007199254740.99301", "9007199254740.99301"),
     ("-0.0", "0"),
 ];
@@ -35,8 +35,8 @@ const PERCENTS: [(&str, &str); 6] = [
     ("100.00000", "100"),
 ];
 
-/// Everything decimal of a resource, by field, as the database holds it.
-async fn stored(app: &TestApp, table: &str, columns: &[(&str, &str)]) -> Value {
+/// Returns the decimal fields of a table's rows from the database.
+async fn stored_decimals(app: &TestApp, table: &str, columns: &[(&str, &str)]) -> Value {
     let pairs: Vec<_> = columns
         .iter()
         .map(|(name, column)| format!("'{name}', trim_scale({column})::text"))
@@ -52,7 +52,7 @@ async fn stored(app: &TestApp, table: &str, columns: &[(&str, &str)]) -> Value {
     serde_json::from_str(&rows).unwrap()
 }
 
-/// These members of each row.
+/// Returns the named members of each row.
 fn members(rows: &Value, names: &[(&str, &str)]) -> Value {
     let pick = |row: &Value| {
         names.iter().map(|(name, _)| ((*name).to_owned(), row[*name].clone())).collect()
@@ -60,9 +60,8 @@ fn members(rows: &Value, names: &[(&str, &str)]) -> Value {
     rows.as_array().unwrap().iter().map(|row| Value::Object(pick(row))).collect()
 }
 
-/// Writes rows as a batch, and wants their decimals back: from the list, from the database, from
-/// the book.
-async fn survive(
+/// Writes rows as a batch, and asserts their decimals in the list, the database and the book.
+async fn assert_round_trip(
     app: &TestApp,
     path: &str,
     table: &str,
@@ -73,7 +72,7 @@ async fn survive(
     app.post(&format!("{path}/batch"), &json!({ "rows": rows })).await.expect(200);
     let listed = app.get(&format!("{path}?top=1000&orderby=id")).await.expect(200);
     assert_eq!(members(&listed["value"], columns), *expected, "{path}");
-    assert_eq!(stored(app, table, columns).await, *expected, "{table}");
+    assert_eq!(stored_decimals(app, table, columns).await, *expected, "{table}");
     let sql = "(SELECT coalesce(jsonb_agg(facts), '[]')::text FROM book_entries WHERE to_version IS NULL)";
     let facts: String = diesel::select(diesel::dsl::sql::<Text>(sql))
         .get_result(&mut app.connection().await)
@@ -88,7 +87,7 @@ async fn survive(
     }
 }
 
-/// Rows with the nth form of each field, and what is expected of them.
+/// Returns rows with the nth form of each field, and the expected rows.
 fn rows(
     count: usize,
     fields: &[(&'static str, &[(&str, &str)])],
@@ -115,22 +114,22 @@ const ITEM: [(&str, &str); 3] =
     [("listPrice", "list_price"), ("unitCost", "unit_cost"), ("taxPercent", "tax_percent")];
 
 #[actix_web::test]
-async fn the_ends_of_the_range_survive_in_every_resource() {
+async fn range_ends_survive_in_every_resource() {
     let app = TestApp::new().await;
     let item = |at: usize| json!({ "number": format!("I{at:03}") });
     let fields: [(&str, &[_]); 3] =
         [("listPrice", &AMOUNTS), ("unitCost", &AMOUNTS), ("taxPercent", &PERCENTS)];
     let (sent, expected) = rows(12, &fields, item);
-    survive(&app, "/v1/items", "items", &ITEM, &sent, &expected).await;
+    assert_round_trip(&app, "/v1/items", "items", &ITEM, &sent, &expected).await;
 
-    // Above zero only.
+    // Values above zero only.
     let steps: Vec<_> = AMOUNTS.into_iter().filter(|(_, shown)| *shown != "0").collect();
     let code = |at: usize| json!({ "code": format!("A{}A", char::from(b'A' + u8::try_from(at).unwrap())) });
     let (sent, expected) =
         rows(10, &[("unitAmountPrecision", &steps), ("amountPrecision", &steps)], code);
     let columns =
         [("unitAmountPrecision", "unit_amount_precision"), ("amountPrecision", "amount_precision")];
-    survive(&app, "/v1/currencies", "currencies", &columns, &sent, &expected).await;
+    assert_round_trip(&app, "/v1/currencies", "currencies", &columns, &sent, &expected).await;
 
     let rates: [(&str, &str); 5] = [
         ("0.0000000001", "0.0000000001"),
@@ -141,8 +140,15 @@ async fn the_ends_of_the_range_survive_in_every_resource() {
     ];
     let begun = |at: usize| json!({"currencyCode": "AAA", "startingDate": format!("2031-01-{:02}", at + 1)});
     let (sent, expected) = rows(5, &[("rate", &rates)], begun);
-    survive(&app, "/v1/exchange-rates", "exchange_rates", &[("rate", "rate")], &sent, &expected)
-        .await;
+    assert_round_trip(
+        &app,
+        "/v1/exchange-rates",
+        "exchange_rates",
+        &[("rate", "rate")],
+        &sent,
+        &expected,
+    )
+    .await;
 
     let line = |at: usize| {
         let day = format!("2031-01-{:02}", at + 1);
@@ -156,15 +162,15 @@ async fn the_ends_of_the_range_survive_in_every_resource() {
         ("minimumQuantity", "minimum_quantity"),
         ("taxPercent", "tax_percent"),
     ];
-    survive(&app, "/v1/prices", "price_lines", &columns, &sent, &expected).await;
+    assert_round_trip(&app, "/v1/prices", "price_lines", &columns, &sent, &expected).await;
     let fields: [(&str, &[_]); 2] =
         [("lineDiscountPercent", &PERCENTS), ("minimumQuantity", &AMOUNTS)];
     let (sent, expected) = rows(12, &fields, line);
     let columns =
         [("lineDiscountPercent", "line_discount_percent"), ("minimumQuantity", "minimum_quantity")];
-    survive(&app, "/v1/discounts", "discount_lines", &columns, &sent, &expected).await;
+    assert_round_trip(&app, "/v1/discounts", "discount_lines", &columns, &sent, &expected).await;
 
-    // The parts of an item, and a patch that merges what was answered.
+    // The parts of an item, and a patch that merges into the previous response.
     for (at, (sent, shown)) in steps.iter().enumerate() {
         let path = format!("/v1/items/I{at:03}");
         let unit = json!({"unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": sent}]});
@@ -206,8 +212,8 @@ async fn any_decimal_survives() {
         );
         expected.push(json!({"listPrice": normal(list_price), "unitCost": normal(cost), "taxPercent": normal(tax)}));
     }
-    survive(&app, "/v1/items", "items", &ITEM, &sent, &json!(expected)).await;
-    // Quoted as they are: the unit price is the list price, to the last digit.
+    assert_round_trip(&app, "/v1/items", "items", &ITEM, &sent, &json!(expected)).await;
+    // Quotes have the same digits: the unit price is the list price.
     let lines: Vec<Value> = sent
         .iter()
         .map(|item| json!({"itemNumber": item["number"], "quantity": "0.00001"}))
@@ -224,7 +230,7 @@ async fn any_decimal_survives() {
 }
 
 #[actix_web::test]
-async fn quotes_are_exact_to_the_last_digit_and_say_when_there_is_no_room_for_it() {
+async fn quotes_are_exact_or_report_overflow() {
     let app = TestApp::new().await;
     for (number, price) in [
         ("MOST", "999999999999999.99999"),
@@ -242,7 +248,7 @@ async fn quotes_are_exact_to_the_last_digit_and_say_when_there_is_no_room_for_it
         quote["lines"].as_array().unwrap().clone()
     };
     let most = json!({"itemNumber": "MOST"});
-    // Rounded to 0.01 the amount would have 16 digits.
+    // Rounded to 0.01, the amount would have 16 digits.
     let lines = ask(
         json!([most, {"itemNumber": "LEAST"}, {"itemNumber": "PLAIN", "quantity": "999999999999"}]),
     )

@@ -1,5 +1,5 @@
-//! The published price list: what its rows say, and how they come. That they say what quotes say,
-//! src/quotes/tests tries at random.
+//! The published price list: the content of its rows, and their delivery in pages and streams. That
+//! rows equal quotes is tested with random data in src/quotes/tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::support::clock::Clock;
 const PATH: &str = "/v1/effective-prices";
 const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
 
-/// A shop with a chair that has breaks, variants and a box, a lamp, and things that nobody can buy.
+/// Returns a shop with a chair that has quantity breaks, variants and a box, with a lamp, and with
+/// items that cannot be sold.
 async fn shop() -> TestApp {
     stocked(TestApp::new().await).await
 }
@@ -71,8 +72,8 @@ async fn list(app: &TestApp, query: &str) -> Vec<Value> {
     page["value"].as_array().unwrap().clone()
 }
 
-/// The fields of each row as one text.
-fn told(rows: &[Value], fields: &[&str]) -> Vec<String> {
+/// Returns the named fields of each row as one text.
+fn field_texts(rows: &[Value], fields: &[&str]) -> Vec<String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     rows.iter()
         .map(|row| fields.iter().map(|field| text(&row[*field])).collect::<Vec<_>>().join(" "))
@@ -89,17 +90,17 @@ const SHORT: [&str; 6] = [
 ];
 
 #[actix_web::test]
-async fn a_row_stands_wherever_the_price_differs() {
+async fn one_row_for_each_different_price() {
     let app = shop().await;
     assert_eq!(
-        told(&list(&app, "").await, &SHORT),
+        field_texts(&list(&app, "").await, &SHORT),
         ["CHAIR null PCS 0 100 0", "CHAIR null BOX 0 400 0", "LAMP null PCS 0 20 0"]
     );
     let everybody = || json!({"type": "ALL_CUSTOMERS"});
     let firm = || json!({"type": "CONTACT", "contactNumber": "FIRM"});
     let price = |from: &str, price: &str| json!({"itemNumber": "CHAIR", "minimumQuantity": from, "unitPrice": price});
     line(&app, "prices", everybody(), price("10", "90")).await;
-    // No cheaper than from 10 on.
+    // Not cheaper than the break at 10.
     line(&app, "prices", everybody(), price("20", "95")).await;
     line(
         &app,
@@ -111,7 +112,7 @@ async fn a_row_stands_wherever_the_price_differs() {
     let mut pine = price("0", "120");
     pine["variantCode"] = json!("PINE");
     line(&app, "prices", firm(), pine).await;
-    // The same as without variant.
+    // The same price as without variant.
     let mut oak = price("0", "100");
     oak["variantCode"] = json!("OAK");
     line(&app, "prices", everybody(), oak).await;
@@ -119,15 +120,15 @@ async fn a_row_stands_wherever_the_price_differs() {
     boxed["unitOfMeasureCode"] = json!("BOX");
     line(&app, "prices", firm(), boxed).await;
     assert_eq!(
-        told(&list(&app, "").await, &SHORT),
+        field_texts(&list(&app, "").await, &SHORT),
         [
             "CHAIR null PCS 0 100 0",
             "CHAIR null PCS 10 90 0",
             "CHAIR null BOX 0 400 0",
             // Ten chairs are two and a half boxes.
             "CHAIR null BOX 2.5 360 0",
-            // The price of oak has no break: it fixes the variant, and so those from 10 on do not
-            // compete.
+            // The oak price fixes the variant and has no break, so the breaks at 10 do not compete
+            // with it.
             "CHAIR OAK PCS 0 100 0",
             "CHAIR OAK BOX 0 400 0",
             "LAMP null PCS 0 20 0",
@@ -145,17 +146,17 @@ async fn a_row_stands_wherever_the_price_differs() {
         "LAMP null PCS 0 20 0",
     ];
     for asker in ["contactNumber=FIRM", "contactNumber=anne", "customerNumber=D1"] {
-        assert_eq!(told(&list(&app, asker).await, &SHORT), of_firm, "{asker}");
+        assert_eq!(field_texts(&list(&app, asker).await, &SHORT), of_firm, "{asker}");
     }
     let with_tax = list(&app, "contactNumber=CARL&pricesIncludeTax=true").await;
     assert_eq!(
-        told(&with_tax[..1], &["unitPrice", "pricesIncludeTax", "accountNumber"]),
+        field_texts(&with_tax[..1], &["unitPrice", "pricesIncludeTax", "accountNumber"]),
         ["125 true CARL"]
     );
 }
 
 #[actix_web::test]
-async fn a_row_says_where_its_price_comes_from_and_until_when() {
+async fn row_names_its_source_and_its_end() {
     let app = shop().await;
     let firm = json!({"type": "CONTACT", "contactNumber": "FIRM"});
     let price = json!({"itemNumber": "CHAIR", "unitPrice": "80.5", "endingDate": "2031-05-20"});
@@ -181,23 +182,23 @@ async fn a_row_says_where_its_price_comes_from_and_until_when() {
     let row = &later["value"][0];
     assert_eq!((&row["source"]["type"], &row["validUntil"]), (&json!("LIST_PRICE"), &Value::Null));
     assert_eq!((&row["priceLine"], &row["netUnitPrice"]), (&Value::Null, &json!("66.66667")));
-    // A break that begins later ends the row above it, not the list.
+    // A break that begins later ends the validity of the row above it; the list stays the same.
     let to_come = json!({"itemNumber": "LAMP", "unitPrice": "9", "minimumQuantity": "5", "startingDate": "2031-06-01"});
     line(&app, "prices", everybody, to_come).await;
     let rows = list(&app, "").await;
     assert_eq!(
-        told(&rows[2..], &["itemNumber", "minimumQuantity", "validUntil"]),
+        field_texts(&rows[2..], &["itemNumber", "minimumQuantity", "validUntil"]),
         ["LAMP 0 2031-06-01"]
     );
 }
 
 #[actix_web::test]
-async fn an_item_that_cannot_be_priced_says_why() {
+async fn item_without_price_has_a_reason() {
     let app = shop().await;
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     let rows = list(&app, "currencyCode=USD").await;
     assert_eq!(
-        told(&rows, &["itemNumber", "unitOfMeasureCode"]),
+        field_texts(&rows, &["itemNumber", "unitOfMeasureCode"]),
         ["CHAIR PCS", "CHAIR BOX", "LAMP PCS", "UNPRICED PCS"]
     );
     for row in &rows {
@@ -216,7 +217,7 @@ async fn an_item_that_cannot_be_priced_says_why() {
 }
 
 #[actix_web::test]
-async fn a_campaign_lists_its_accounts_and_its_items() {
+async fn campaign_lists_its_accounts_and_items() {
     let app = shop().await;
     app.put("/v1/items/STOOL", &json!({"listPrice": "30", "itemDiscountGroupCode": "SEATS"}))
         .await
@@ -242,7 +243,7 @@ async fn a_campaign_lists_its_accounts_and_its_items() {
         "wonByCampaign",
     ];
     assert_eq!(
-        told(&list(&app, "campaignNumber=spring").await, &fields),
+        field_texts(&list(&app, "campaignNumber=spring").await, &fields),
         [
             "BANK CHAIR PCS 100 10 true",
             "BANK CHAIR BOX 400 10 true",
@@ -253,26 +254,26 @@ async fn a_campaign_lists_its_accounts_and_its_items() {
         ]
     );
     assert_eq!(
-        told(&list(&app, "campaignNumber=OTHER").await, &fields),
+        field_texts(&list(&app, "campaignNumber=OTHER").await, &fields),
         ["CARL LAMP PCS 15 0 true"]
     );
-    // A better discount from elsewhere wins, and the campaign's items stay listed.
+    // A better discount from another source wins, and the campaign's items stay listed.
     let everybody = json!({"type": "ALL_CUSTOMERS"});
     line(&app, "discounts", everybody, json!({"itemNumber": "CHAIR", "lineDiscountPercent": "20"}))
         .await;
     let rows = list(&app, "campaignNumber=SPRING").await;
     assert_eq!(
-        told(&rows[1..3], &fields),
+        field_texts(&rows[1..3], &fields),
         ["BANK CHAIR BOX 400 20 false", "BANK STOOL PCS 10 10 true"]
     );
     assert!(list(&app, "contactNumber=BANK").await[0].get("wonByCampaign").is_none());
-    // A discount for all items covers them all.
+    // A discount for all items covers every item.
     app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "1"}))
         .await
         .expect(201);
     let rows = list(&app, "campaignNumber=SPRING").await;
     assert_eq!(
-        told(&rows[2..4], &fields),
+        field_texts(&rows[2..4], &fields),
         ["BANK LAMP PCS 20 1 true", "BANK STOOL PCS 10 10 true"]
     );
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
@@ -286,7 +287,7 @@ async fn a_campaign_lists_its_accounts_and_its_items() {
     );
 }
 
-/// All pages from a link on.
+/// Follows the links from a page, and returns the rows of all pages.
 async fn pages(app: &TestApp, mut link: String) -> Vec<Value> {
     let mut rows = Vec::new();
     loop {
@@ -315,8 +316,8 @@ async fn many_items(app: &TestApp, count: usize) {
 }
 
 #[actix_web::test]
-async fn pages_of_any_size_and_the_stream_give_the_same_rows() {
-    // The clock stands still, so that the book does not age.
+async fn pages_and_stream_have_the_same_rows() {
+    // The clock is fixed, so the book does not age.
     let app = stocked(TestApp::at(Clock::at("2031-05-15T12:00:00Z").calendar()).await).await;
     many_items(&app, 300).await;
     let lines = [
@@ -349,7 +350,7 @@ async fn pages_of_any_size_and_the_stream_give_the_same_rows() {
 }
 
 #[actix_web::test]
-async fn json_is_the_answer_unless_lines_are_wished_for() {
+async fn json_is_the_default_format() {
     let app = shop().await;
     for (accept, lines) in [
         ("application/json", false),
@@ -384,10 +385,10 @@ async fn all_pages_are_of_one_book() {
     );
     let now = list(&app, "").await;
     assert_eq!(
-        told(&now[3..9], &["itemNumber"]),
+        field_texts(&now[3..9], &["itemNumber"]),
         ["N00000", "N00001", "N00002", "N00003", "N00003B", "N00005"]
     );
-    // The present book is in memory; that of the earlier pages is not.
+    // The present book is in memory; the book of the earlier pages is not.
     let fresh = app.get(&path).await.expect(200);
     app.lose_database();
     app.get(fresh["nextLink"].as_str().unwrap()).await.expect(200);
@@ -396,7 +397,7 @@ async fn all_pages_are_of_one_book() {
 }
 
 #[actix_web::test]
-async fn a_client_that_goes_away_ends_its_stream() {
+async fn disconnected_client_ends_its_stream() {
     let app = shop().await;
     many_items(&app, 2000).await;
     let contact = |n: usize| json!({"number": format!("C{n:04}"), "type": "COMPANY", "name": "C"});
@@ -413,7 +414,7 @@ async fn a_client_that_goes_away_ends_its_stream() {
         begin.starts_with(b"{\"accountNumber\":\"C0000\",\"itemNumber\":\"CHAIR\","),
         "{begin:?}"
     );
-    // The book goes on; only the stream and this test still hold the version.
+    // The book is replaced, so only the stream and this test still hold the old snapshot.
     app.patch("/v1/items/LAMP", &json!({"listPrice": "21"})).await.expect(200);
     assert!(Arc::strong_count(&snapshot) > 1, "a million rows do not fit between the two");
     drop(reply);
@@ -423,7 +424,7 @@ async fn a_client_that_goes_away_ends_its_stream() {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_with_a_question_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = shop().await;
     let wrong = "contactNumber=-&currencyCode=EURO&pricesIncludeTax=1&date=2031-02-30&top=0&publicationVersion=x&minPublicationVersion=-1";
     assert_eq!(
@@ -463,14 +464,14 @@ async fn what_is_wrong_with_a_question_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn a_cursor_belongs_to_its_list() {
+async fn cursor_belongs_to_its_list() {
     let app = shop().await;
     let first =
         app.get(&format!("{PATH}?contactNumber=FIRM&date=2031-05-15&top=1")).await.expect(200);
     let next = first["nextLink"].as_str().unwrap();
     assert!(next.starts_with("/v1/effective-prices?contactNumber=FIRM&top=1&cursor="), "{next}");
     let second = app.get(next).await.expect(200);
-    assert_eq!(told(second["value"].as_array().unwrap(), &SHORT[..3]), ["CHAIR null BOX"]);
+    assert_eq!(field_texts(second["value"].as_array().unwrap(), &SHORT[..3]), ["CHAIR null BOX"]);
     for other in [
         next.replace("FIRM", "BANK"),
         next.replace("contactNumber=FIRM&", ""),

@@ -1,4 +1,5 @@
-//! The outbox: what happened, in order and without a gap; and what time brings, once.
+//! The outbox: changes in order and without a gap, and the first and last days of campaigns once
+//! each.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use super::support::clock::Clock;
 const STARTED: &str = "kampanje.campaign.started";
 const ENDED: &str = "kampanje.campaign.ended";
 
-/// A company with a chair, and a campaign for it that is ready to be activated.
+/// Returns a company with a chair, and a campaign for it that can be activated.
 async fn app(calendar: Calendar) -> TestApp {
     let app = TestApp::at(calendar).await;
     app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
@@ -53,8 +54,8 @@ async fn events(app: &TestApp, query: &[(&str, &str)]) -> Vec<Value> {
         .clone()
 }
 
-/// The turns of campaigns so far, in their order: type, campaign, the dates it ran under, the day
-/// it was due.
+/// Returns the lifecycle events so far in order: type, campaign, its dates, and the day the event
+/// was due.
 async fn lifecycle(app: &TestApp) -> Vec<(String, String, String, String)> {
     let filter = format!("type in ('{STARTED}', '{ENDED}')");
     let lifecycle = events(app, &[("filter", &filter)]).await;
@@ -68,7 +69,12 @@ async fn lifecycle(app: &TestApp) -> Vec<(String, String, String, String)> {
     lifecycle.iter().map(row).collect()
 }
 
-fn turn(type_: &str, campaign: &str, dates: &str, due: &str) -> (String, String, String, String) {
+fn lifecycle_event(
+    type_: &str,
+    campaign: &str,
+    dates: &str,
+    due: &str,
+) -> (String, String, String, String) {
     (type_.to_owned(), campaign.to_owned(), dates.to_owned(), due.to_owned())
 }
 
@@ -92,12 +98,12 @@ async fn publications_and_status_changes_are_cloud_events() {
 
     let known = known.as_i64().unwrap();
     let seen = events(&app, &[("after", &known.to_string())]).await;
-    let told: Vec<_> = seen
+    let published: Vec<_> = seen
         .iter()
         .map(|event| (event["type"].as_str().unwrap(), event["subject"].as_str().unwrap()))
         .collect();
     assert_eq!(
-        told,
+        published,
         [
             ("kampanje.campaign.status-changed", "campaigns/MAY"),
             ("kampanje.campaign.status-changed", "campaigns/MAY"),
@@ -138,7 +144,7 @@ async fn publications_and_status_changes_are_cloud_events() {
 }
 
 #[actix_web::test]
-async fn a_listener_reads_on_from_what_it_knows() {
+async fn consumer_continues_after_its_last_event() {
     let app = app(Calendar::system()).await;
     app.post("/v1/campaign-statuses", &json!({"code": "PLANNED", "sequence": 1})).await.expect(201);
     app.post("/v1/campaigns/MAY/status-changes", &json!({})).await.expect(201);
@@ -170,7 +176,7 @@ async fn a_listener_reads_on_from_what_it_knows() {
 }
 
 #[actix_web::test]
-async fn wrong_questions_are_refused() {
+async fn invalid_queries_are_refused() {
     let app = TestApp::new().await;
     let wrong = asked(&app, &[("after", "x"), ("type", "kampanje.nothing")]).await;
     assert_eq!(wrong.status, 400);
@@ -191,7 +197,7 @@ async fn wrong_questions_are_refused() {
 }
 
 #[actix_web::test]
-async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of_versions() {
+async fn concurrent_changes_keep_the_sequence_gapless_and_ordered() {
     let app = app(Calendar::system()).await;
     for (code, sequence) in [("A", 1), ("B", 2)] {
         app.post("/v1/campaign-statuses", &json!({"code": code, "sequence": sequence}))
@@ -207,8 +213,8 @@ async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of
         let rows: Vec<Value> = (0..3)
             .map(|at| json!({"number": format!("I{round}-{at}"), "listPrice": "1"}))
             .collect();
-        // A status change with a publication of a campaign, in one effect; base data; effects that
-        // come to nothing.
+        // A status change with a publication in one unit of work, base data, and changes that have
+        // no effect.
         let (may, june, chair) = ("/v1/campaigns/MAY", "/v1/campaigns/JUNE", "/v1/items/CHAIR");
         let bodies = [
             json!({"statusCode": status, "endingDate": format!("2031-06-{}", 10 + round)}),
@@ -254,13 +260,13 @@ async fn whatever_happens_at_once_the_sequence_has_no_gap_and_keeps_the_order_of
         let path = format!("/v1/campaigns/{number}/status-changes?count=true");
         changes += app.get(&path).await.expect(200)["count"].as_u64().unwrap();
     }
-    let told = events(&app, &[("type", "kampanje.campaign.status-changed")]).await;
-    assert_eq!(told.len(), usize::try_from(changes).unwrap());
+    let recorded = events(&app, &[("type", "kampanje.campaign.status-changed")]).await;
+    assert_eq!(recorded.len(), usize::try_from(changes).unwrap());
     assert!(changes >= 16);
 }
 
 #[actix_web::test]
-async fn campaigns_begin_and_end_with_the_company_s_days() {
+async fn campaigns_begin_and_end_with_the_company_days() {
     let clock = Clock::at("2031-05-01T00:00:00Z");
     let calendar = clock.calendar();
     let app = app(calendar.clone()).await;
@@ -274,7 +280,7 @@ async fn campaigns_begin_and_end_with_the_company_s_days() {
     );
     clock.set("2031-05-01T00:00:00Z");
     let version = activate(&app, "MAY").await["version"].clone();
-    for (instant, told) in [
+    for (instant, emitted) in [
         ("2031-05-10T03:59:59.999Z", 0),
         ("2031-05-10T04:00:00Z", 1),
         ("2031-05-10T04:00:00Z", 0),
@@ -283,33 +289,40 @@ async fn campaigns_begin_and_end_with_the_company_s_days() {
         ("2031-05-22T04:00:00Z", 0),
     ] {
         clock.set(instant);
-        assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), told, "{instant}");
+        assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), emitted, "{instant}");
     }
     let dates = "2031-05-10/2031-05-20";
     assert_eq!(
         lifecycle(&app).await,
-        [turn("started", "MAY", dates, "2031-05-10"), turn("ended", "MAY", dates, "2031-05-21")]
+        [
+            lifecycle_event("started", "MAY", dates, "2031-05-10"),
+            lifecycle_event("ended", "MAY", dates, "2031-05-21")
+        ]
     );
     let started = events(&app, &[("type", STARTED)]).await;
     assert_eq!(
         (&started[0]["subject"], &started[0]["data"]["publicationVersion"]),
         (&json!("campaigns/MAY"), &version)
     );
-    // What the calendar says today also decides when the company has moved.
+    // The calendar's day also decides after the company has moved to another time zone.
     campaign(&app, "MOVED", "2031-06-02", None).await;
     activate(&app, "MOVED").await;
     clock.set("2031-06-01T12:00:00Z");
     assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), 0);
     app.patch("/v1/settings", &json!({"timeZone": "Pacific/Kiritimati"})).await.expect(200);
     assert_eq!(emit_due(&mut conn, calendar.today()).await.unwrap(), 1);
-    assert_eq!(lifecycle(&app).await[2], turn("started", "MOVED", "2031-06-02/-", "2031-06-02"));
+    assert_eq!(
+        lifecycle(&app).await[2],
+        lifecycle_event("started", "MOVED", "2031-06-02/-", "2031-06-02")
+    );
 }
 
 #[actix_web::test]
-async fn replicas_that_look_at_once_tell_once() {
+async fn concurrent_replicas_emit_once() {
     let app = app(Calendar::system()).await;
     activate(&app, "MAY").await;
-    // Both find that something is due while a third holds the counter, and go on only then.
+    // Both find that an event is due while a third session holds the counter, and continue only
+    // afterwards.
     let mut other = app.connection().await;
     other.batch_execute("BEGIN; SELECT sequence FROM event_counter FOR UPDATE").await.unwrap();
     let replica = |mut conn: AsyncPgConnection| {
@@ -326,14 +339,14 @@ async fn replicas_that_look_at_once_tell_once() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     other.batch_execute("COMMIT").await.unwrap();
-    let mut told = Vec::new();
+    let mut emitted = Vec::new();
     for replica in replicas {
-        told.push(replica.await.unwrap());
+        emitted.push(replica.await.unwrap());
     }
-    told.sort_unstable();
-    assert_eq!(told, [0, 2]);
+    emitted.sort_unstable();
+    assert_eq!(emitted, [0, 2]);
     assert_eq!(lifecycle(&app).await.len(), 2);
-    // The database does not let the same be written again either.
+    // The database refuses a duplicate too.
     let again = "INSERT INTO events (sequence, id, type, subject, data, campaign_id, starting_date, ending_date)
         SELECT 1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date FROM events
         WHERE type = 'kampanje.campaign.started'";
@@ -342,7 +355,7 @@ async fn replicas_that_look_at_once_tell_once() {
 }
 
 #[actix_web::test]
-async fn what_nobody_was_there_to_tell_is_told_later_in_order() {
+async fn missed_events_are_emitted_later_in_order() {
     let app = app(Calendar::system()).await;
     campaign(&app, "APRIL", "2031-04-01", Some("2031-05-15")).await;
     campaign(&app, "OPEN", "2031-05-12", None).await;
@@ -355,35 +368,35 @@ async fn what_nobody_was_there_to_tell_is_told_later_in_order() {
     assert_eq!(
         lifecycle(&app).await,
         [
-            turn("started", "APRIL", april, "2031-04-01"),
-            turn("started", "MAY", may, "2031-05-10"),
-            turn("started", "OPEN", "2031-05-12/-", "2031-05-12"),
-            turn("ended", "APRIL", april, "2031-05-16"),
-            turn("ended", "MAY", may, "2031-05-21"),
+            lifecycle_event("started", "APRIL", april, "2031-04-01"),
+            lifecycle_event("started", "MAY", may, "2031-05-10"),
+            lifecycle_event("started", "OPEN", "2031-05-12/-", "2031-05-12"),
+            lifecycle_event("ended", "APRIL", april, "2031-05-16"),
+            lifecycle_event("ended", "MAY", may, "2031-05-21"),
         ]
     );
     assert_eq!(emit_due(&mut app.connection().await, day("2031-06-30")).await.unwrap(), 0);
 }
 
 #[actix_web::test]
-async fn other_dates_begin_anew_and_what_is_withdrawn_does_not_end() {
+async fn new_dates_restart_and_withdrawn_campaigns_do_not_end() {
     let app = app(Calendar::system()).await;
     let mut conn = app.connection().await;
     activate(&app, "MAY").await;
     assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 1);
-    // Lines change, dates do not.
+    // A change of lines leaves the dates as they are.
     let line = json!({"itemNumber": "CHAIR", "unitPrice": "70", "minimumQuantity": "10"});
     app.post("/v1/campaigns/MAY/prices", &line).await.expect(201);
     assert_eq!(emit_due(&mut conn, day("2031-05-12")).await.unwrap(), 0);
-    // It runs on, under other dates.
+    // The campaign continues with other dates.
     app.patch("/v1/campaigns/MAY", &json!({"endingDate": "2031-05-25"})).await.expect(200);
     assert_eq!(emit_due(&mut conn, day("2031-05-21")).await.unwrap(), 1);
-    // It is put off while it runs: it begins again on the new day.
+    // Its start is postponed while it runs, so it begins again on the new day.
     app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-05-23"})).await.expect(200);
     assert_eq!(emit_due(&mut conn, day("2031-05-22")).await.unwrap(), 0);
     assert_eq!(emit_due(&mut conn, day("2031-05-23")).await.unwrap(), 1);
-    // Withdrawn: it neither ends nor begins, and activated again with the same dates it does not
-    // begin twice.
+    // A deactivated campaign neither ends nor begins. When activated again with the same dates, it
+    // does not begin twice.
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
     assert_eq!(emit_due(&mut conn, day("2031-05-30")).await.unwrap(), 0);
     activate(&app, "MAY").await;
@@ -402,17 +415,17 @@ async fn other_dates_begin_anew_and_what_is_withdrawn_does_not_end() {
     assert_eq!(
         lifecycle(&app).await,
         [
-            turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10"),
-            turn("started", "MAY", "2031-05-10/2031-05-25", "2031-05-10"),
-            turn("started", "MAY", late, "2031-05-23"),
-            turn("ended", "MAY", late, "2031-05-26"),
-            turn("started", "MAY", next, "2032-05-10"),
+            lifecycle_event("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10"),
+            lifecycle_event("started", "MAY", "2031-05-10/2031-05-25", "2031-05-10"),
+            lifecycle_event("started", "MAY", late, "2031-05-23"),
+            lifecycle_event("ended", "MAY", late, "2031-05-26"),
+            lifecycle_event("started", "MAY", next, "2032-05-10"),
         ]
     );
 }
 
 #[actix_web::test]
-async fn dates_that_wait_to_be_published_by_hand_do_not_begin() {
+async fn unpublished_dates_do_not_begin() {
     let app = app(Calendar::system()).await;
     let mut conn = app.connection().await;
     app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
@@ -424,7 +437,7 @@ async fn dates_that_wait_to_be_published_by_hand_do_not_begin() {
 }
 
 #[actix_web::test]
-async fn another_campaign_with_the_number_of_a_deleted_one_begins_too() {
+async fn new_campaign_with_a_reused_number_begins_too() {
     let app = app(Calendar::system()).await;
     let mut conn = app.connection().await;
     activate(&app, "MAY").await;
@@ -439,7 +452,7 @@ async fn another_campaign_with_the_number_of_a_deleted_one_begins_too() {
 }
 
 #[actix_web::test]
-async fn the_service_looks_by_itself() {
+async fn service_emits_due_events_by_itself() {
     let clock = Clock::at("2031-05-12T12:00:00Z");
     let calendar = clock.calendar();
     let app = app(calendar.clone()).await;
@@ -451,6 +464,6 @@ async fn the_service_looks_by_itself() {
     task.abort();
     assert_eq!(
         lifecycle(&app).await,
-        [turn("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]
+        [lifecycle_event("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]
     );
 }

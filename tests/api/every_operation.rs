@@ -1,5 +1,4 @@
-//! A journey through the whole API: every operation of the document is called with success at least
-//! once.
+//! Calls every operation of the API document successfully at least once.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -10,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// The service, and which of its operations have answered with success.
+/// The service, and the operations that have succeeded so far.
 struct Journey {
     app: TestApp,
     done: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl Journey {
-    /// Calls an operation; the values stand for the parameters of its path.
+    /// Calls an operation. The values replace the parameters of its path in order.
     async fn call(&self, method: &str, path: &str, values: &[&str], body: Value) -> Value {
         let mut values = values.iter();
         let parts = path
@@ -36,15 +35,15 @@ impl Journey {
         if is_json { reply.json() } else { Value::Null }
     }
 
-    /// A question whose parameters stand in the query.
+    /// Calls an operation with parameters in the query.
     async fn query(&self, path: &str, query: &str) {
         let reply = self.app.get(&format!("{path}?{query}")).await;
         assert!(reply.status.is_success(), "{path}: {reply:?}");
         self.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
     }
 
-    /// The seven operations of a plain resource. It is created by POST, or by PUT if it has a key;
-    /// the first one is left standing, the others are deleted.
+    /// Calls the seven operations of a plain resource. It is created by POST, or by PUT if it has a
+    /// key. The first row is kept, the others are deleted.
     async fn plain(
         &self,
         collection: &str,
@@ -82,8 +81,7 @@ impl Journey {
         assert_eq!(row, seen, "{collection}");
         self.call("POST", &format!("{collection}/batch"), scope, json!({ "rows": [passing] }))
             .await;
-        // What has no key of its own may be told apart otherwise: the batch found the row that
-        // stood there.
+        // Without a business key, the batch must have found the existing row by other fields.
         let listed = self.call("GET", collection, scope, Value::Null).await;
         assert_eq!(listed["value"].as_array().unwrap().len(), 2, "{listed}");
         self.call("DELETE", &path, &at, Value::Null).await;
@@ -92,7 +90,7 @@ impl Journey {
 }
 
 #[actix_web::test]
-async fn every_operation_answers_with_success() {
+async fn every_operation_succeeds() {
     let journey = Journey { app: TestApp::new().await, done: RefCell::default() };
     reference_data(&journey).await;
     contacts_and_campaigns(&journey).await;
@@ -251,8 +249,8 @@ async fn publication(journey: &Journey) {
     journey.call("POST", "/v1/campaigns/{campaign}/deactivations", &["SPRING"], Value::Null).await;
 }
 
-/// The operations of a resource that only its id names: the first one is left standing as it was
-/// made, the second, of a batch, is changed and deleted.
+/// Calls the operations of a resource that has only an id as its key. The first row is kept
+/// unchanged. The second one comes from a batch, and is changed and deleted.
 async fn unkeyed(journey: &Journey, collection: &str, one: &str, body: Value, patch: Value) {
     let path = format!("{collection}/{{{one}}}");
     journey.call("POST", collection, &[], body.clone()).await;
@@ -363,7 +361,7 @@ async fn interactions(journey: &Journey) {
     journey.call("PATCH", one, &[ids[1]], json!({"canceled": true})).await;
     journey.app.delete("/v1/campaigns/SPRING/entries?canceled=true").await.expect(204);
     journey.done.borrow_mut().insert(("DELETE".to_owned(), entries.to_owned()));
-    // A logged segment without campaign is no entry of anybody.
+    // A logged segment without campaign is an entry of no campaign.
     let all = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
     journey.app.patch("/v1/segments/MAIL", &all).await.expect(200);
     journey.call("POST", logs, &["MAIL"], Value::Null).await;
@@ -390,7 +388,7 @@ async fn results(journey: &Journey, quote: &Value) {
     assert_eq!(listed["value"][0]["id"], posted["id"]);
     let route_metrics =
         journey.call("GET", "/v1/campaigns/{campaign}/statistics", &["SPRING"], Value::Null).await;
-    // The price is the campaign's; its discount is no better than that for everybody.
+    // The price is the campaign's; its discount is no better than the one for all customers.
     assert_eq!(
         (&route_metrics["salesAmount"], &route_metrics["discountGiven"]),
         (&json!("76"), &json!("0"))

@@ -20,7 +20,7 @@ fn rate(currency: &str, date: &str, rate: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn a_rate_lives_from_creation_to_deletion() {
+async fn exchange_rate_crud() {
     let app = app_with_currencies().await;
     let created = app.post(PATH, &rate("usd", "2031-01-01", "1.0865000001")).await;
     assert_eq!(created.status, 201, "{created:?}");
@@ -59,7 +59,7 @@ async fn a_rate_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_is_named() {
+async fn errors_have_pointers() {
     let app = app_with_currencies().await;
     let wrong = app
         .post(PATH, &json!({"currencyCode": "dollar", "startingDate": "2031-02-30", "rate": 1.5}))
@@ -87,7 +87,7 @@ async fn what_is_wrong_is_named() {
 }
 
 #[actix_web::test]
-async fn a_rate_may_move_to_another_date_and_currency_that_are_free() {
+async fn rate_may_move_to_a_free_date_and_currency() {
     let app = app_with_currencies().await;
     let id = app.post(PATH, &rate("USD", "2031-01-01", "1.1")).await.json()["id"].clone();
     let path = format!("{PATH}/{}", id.as_str().unwrap());
@@ -103,11 +103,12 @@ async fn a_rate_may_move_to_another_date_and_currency_that_are_free() {
 }
 
 #[actix_web::test]
-async fn a_batch_upserts_by_currency_and_date() {
+async fn batch_upserts_by_currency_and_date() {
     let app = app_with_currencies().await;
     let path = format!("{PATH}/batch");
     let first = app.post(PATH, &rate("USD", "2031-01-01", "1.1")).await.json();
-    // The other pairings of the same currencies and dates must not be taken for those asked for.
+    // The other combinations of the same currencies and dates must not be mistaken for the
+    // requested ones.
     assert_eq!(app.post(PATH, &rate("NOK", "2031-02-01", "11")).await.status, 201);
     let rows = [
         rate("NOK", "2031-01-01", "10"),
@@ -133,14 +134,14 @@ async fn a_batch_upserts_by_currency_and_date() {
 }
 
 #[actix_web::test]
-async fn a_batch_that_names_a_rate_twice_is_refused() {
+async fn batch_with_a_repeated_rate_is_refused() {
     let app = app_with_currencies().await;
     let path = format!("{PATH}/batch");
     let twice = json!([rate("USD", "2031-01-01", "1"), rate("USD", "2031-01-01", "2")]);
     for _ in 0..2 {
         let refused = app.post(&path, &json!({"rows": twice})).await;
         assert_eq!(refused.errors(), pairs(&[("/rows/1/startingDate", "ALREADY_EXISTS")]));
-        // The second time round the rate exists already.
+        // In the second pass the rate already exists.
         let mixed = app.post(&path, &json!({"rows": twice, "atomic": false})).await;
         assert_eq!(mixed.json()["receipts"][1]["status"], 409, "{mixed:?}");
     }

@@ -1,4 +1,4 @@
-//! The lines that an explained quote lists: those of the account that asks. The prices of others
+//! The lines that an explained quote lists: those of the requesting account. The prices of others
 //! are counted, and appear nowhere in the response.
 
 use reqwest::Method;
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::support::app::TestApp;
 
 const PATH: &str = "/v1/price-quotes";
-/// Prices of others; none of these digits appears in a response for the buyer.
+/// Prices of others. None of these digits appears in a response for the buyer.
 const CANARIES: [&str; 4] = ["41.0917", "42.0917", "43.0917", "13.0917"];
 
-/// A desk with a price for each of two customers, for a group, and of a campaign for one of them.
+/// Returns a desk with a price for each of two customers, for a group, and in a campaign for one of
+/// them.
 async fn shop() -> TestApp {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
@@ -46,11 +47,11 @@ async fn shop() -> TestApp {
     app
 }
 
-/// The texts of the explained quote for a customer, in every form in which it can be requested: by
-/// GET, by POST before and behind the router, of the present book and as a replay.
+/// Returns the explained quote for a customer in every form of request: by GET, by POST on and off
+/// the fast path, of the present book and as a replay.
 async fn answers(app: &TestApp, question: &Value) -> Vec<String> {
     let version = app.book.snapshot().version();
-    // The next version is the present one, so that the replay is made from the database.
+    // The next version becomes the present one, so the replay is computed from the database.
     app.put("/v1/items/LATER", &json!({"listPrice": "1", "description": version.to_string()}))
         .await;
     let mut document = question.clone();
@@ -86,7 +87,7 @@ fn trace(text: &str) -> Value {
     serde_json::from_str::<Value>(text).unwrap()["lines"][0]["trace"].take()
 }
 
-/// The price and the verdict of each price line of a trace, sorted.
+/// Returns the price and the verdict of each price line in a trace, sorted.
 fn listed(trace: &Value) -> Vec<(&str, &str)> {
     let prices = trace["prices"].as_array().unwrap().iter();
     let mut listed: Vec<_> = prices
@@ -97,7 +98,7 @@ fn listed(trace: &Value) -> Vec<(&str, &str)> {
 }
 
 #[actix_web::test]
-async fn the_prices_of_other_customers_appear_nowhere() {
+async fn prices_of_other_customers_appear_nowhere() {
     let app = shop().await;
     let others = json!([{"verdict": "OTHER_SOURCE", "count": 3}, {"verdict": "NOT_IN_AUDIENCE", "count": 1}]);
     for question in [json!({"contactNumber": "BUYER"}), json!({"customerNumber": "D1"})] {
@@ -122,7 +123,7 @@ async fn the_prices_of_other_customers_appear_nowhere() {
 }
 
 #[actix_web::test]
-async fn a_named_campaign_of_others_says_why_it_grants_nothing_and_not_its_prices() {
+async fn foreign_campaign_explains_its_refusal_without_prices() {
     let app = shop().await;
     for text in answers(&app, &json!({"contactNumber": "BUYER", "campaignNumber": "SPRING"})).await
     {
@@ -142,7 +143,7 @@ async fn a_named_campaign_of_others_says_why_it_grants_nothing_and_not_its_price
 }
 
 #[actix_web::test]
-async fn an_account_reads_its_own_contract_prices() {
+async fn account_reads_its_own_contract_prices() {
     let app = shop().await;
     let others = json!([{"verdict": "OTHER_SOURCE", "count": 2}]);
     for text in answers(&app, &json!({"contactNumber": "RIVAL"})).await {
@@ -161,7 +162,7 @@ async fn an_account_reads_its_own_contract_prices() {
             "{text}"
         );
     }
-    // A question about the campaign, and not about a price: it lists the campaign's lines.
+    // A query about the campaign, not about a price: it lists the campaign's lines.
     let path = "/v1/campaigns/SPRING/grants?contactNumber=BUYER&itemNumber=DESK&date=2031-05-15";
     let grant = app.get(path).await.expect(200);
     let line = &grant["prices"][0];

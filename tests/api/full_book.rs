@@ -1,6 +1,5 @@
-//! What a full price book costs: 1,000,000 contacts, 100,000 items, 1,000,000 price lines, and a
-//! hundred audiences of 1,000,000, 500,000, 333,333 … accounts. It measures, and so runs by itself
-//! only:
+//! Benchmark of a full price book: 1,000,000 contacts, 100,000 items, 1,000,000 price lines, and a
+//! hundred audiences of 1,000,000, 500,000, 333,333 … accounts. It has to run alone:
 //!
 //! ```text
 //! cargo test --release --test api full_book -- --ignored --nocapture
@@ -16,9 +15,8 @@ use serde_json::json;
 use super::process::Serving;
 use super::support::database::TestDatabase;
 
-/// The contacts are drafts and facts, as audiences are made from the drafts. Items and lines are
-/// facts only. The lines of the campaigns belong to none of them here, so that activation leaves
-/// them alone.
+/// Audiences are built from the drafts, so contacts are both drafts and facts. Items and lines are
+/// facts only. The lines name no campaign in the drafts, so activation leaves them alone.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO contacts (id, number, type, name, customer_number)
         SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), CASE WHEN n % 2 = 0 THEN 'COMPANY' ELSE 'PERSON' END,
@@ -55,8 +53,8 @@ const SEED: &str = "SET statement_timeout = 0;
     UPDATE book SET version = 2;
     ANALYZE";
 
-/// Prints what a process has taken so far; on a busy machine its processor time says more than the
-/// clock.
+/// Prints the resources that a process has used so far. On a busy machine, processor time is more
+/// reliable than elapsed time.
 fn print_usage(what: &str, serving: &Serving) {
     let read = |name: &str| {
         std::fs::read_to_string(format!("/proc/{}/{name}", serving.child.id())).unwrap()
@@ -66,7 +64,7 @@ fn print_usage(what: &str, serving: &Serving) {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     };
-    // User and system time, in hundredths of a second.
+    // User and system time in hundredths of a second.
     let times = stat.rsplit_once(") ").unwrap().1.split_whitespace().skip(11).take(2);
     let centiseconds: u64 = times.map(|time| time.parse::<u64>().unwrap()).sum();
     let (resident, most) = (mebibytes("VmRSS"), mebibytes("VmHWM"));
@@ -92,9 +90,9 @@ async fn version(client: &Client, serving: &Serving) -> i64 {
     reply.headers()["publication-version"].to_str().unwrap().parse().unwrap()
 }
 
-/// Changes an item's price through one replica again and again, and waits each time until the other
-/// one has it.
-async fn publish_and_see(client: &Client, one: &Serving, other: &Serving) {
+/// Changes an item's price through one replica repeatedly, and waits after each change until the
+/// other replica has it.
+async fn measure_publications(client: &Client, one: &Serving, other: &Serving) {
     let (mut whole, mut elsewhere) = (Vec::new(), Vec::new());
     for price in 1..=500 {
         let began = Instant::now();
@@ -125,7 +123,7 @@ async fn publish_and_see(client: &Client, one: &Serving, other: &Serving) {
 
 #[actix_web::test]
 #[ignore = "takes minutes; it measures"]
-async fn a_full_book_is_read_kept_and_followed() {
+async fn full_book_is_read_kept_and_followed() {
     let database = TestDatabase::new().await;
     let copy = std::env::temp_dir().join(format!("kampanje-full-{}", std::process::id()));
     let copy_path = copy.to_str().unwrap().to_owned();
@@ -154,7 +152,7 @@ async fn a_full_book_is_read_kept_and_followed() {
     println!("{}", again.logged_before("the price book was read from its copy on disk").unwrap());
     print_usage("read from disk", &again);
     let other = Serving::start(&["--snapshot-path", &copy_path], Some(&database.url()));
-    publish_and_see(&client, &again, &other).await;
+    measure_publications(&client, &again, &other).await;
     print_usage("after 500 changes", &again);
     again.signal("INT");
     again.ended();

@@ -1,4 +1,4 @@
-//! Golden quotes: what a campaign's prices have to come to, asked before anything is published.
+//! Golden quotes: the expected answers of a campaign, checked before a publication.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::support::app::{Reply, TestApp, pairs};
 
 const GOLDEN: &str = "/v1/campaigns/MAY/golden-quotes";
 
-/// A desk for 100 that costs 80 in a campaign for the customer BUYER, which is ready to be
+/// Returns a desk for 100 that costs 80 in a campaign for the customer BUYER. The campaign can be
 /// activated.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
@@ -43,7 +43,7 @@ async fn activate(app: &TestApp) -> Reply {
     app.post("/v1/campaigns/MAY/activations", &json!({"acknowledge": ["*"]})).await
 }
 
-/// The differences among findings: pointers and details, sorted.
+/// Returns the differences among the findings: pointers and details, sorted.
 fn differences(findings: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let findings = findings["findings"].as_array().unwrap().iter();
@@ -64,7 +64,7 @@ async fn price(app: &TestApp) -> Value {
 }
 
 #[actix_web::test]
-async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expected() {
+async fn activation_with_unexpected_answers_is_refused() {
     let app = app().await;
     let right = [
         json!({"contactNumber": "BUYER", "expected": {"unitPrice": "80"}, "expectedCampaign": true}),
@@ -86,11 +86,11 @@ async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expecte
         "expected": {"unitPrice": "79", "lineDiscountPercent": "5", "lineAmount": "160"}});
     let id = golden(&app, wrong).await;
     let pointer = format!("/golden-quotes/{id}");
-    let told = "2 of DESK on 2031-05-01: the unit price is 80, not 79, the line discount percent is 0, not 5, \
+    let detail = "2 of DESK on 2031-05-01: the unit price is 80, not 79, the line discount percent is 0, not 5, \
                 the campaign grants price or discount";
     let plan =
         app.post("/v1/campaigns/MAY/activations", &json!({"validateOnly": true})).await.expect(200);
-    assert_eq!(differences(&plan), [(pointer.clone(), told.to_owned())]);
+    assert_eq!(differences(&plan), [(pointer.clone(), detail.to_owned())]);
     let findings = plan["findings"].as_array().unwrap();
     let finding = findings.iter().find(|finding| finding["pointer"] == pointer.as_str()).unwrap();
     let line = app.get("/v1/campaigns/MAY/prices").await.expect(200)["value"][0]["id"].clone();
@@ -107,7 +107,7 @@ async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expecte
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (422, "ACTIVATION_REFUSED"));
     assert_eq!(
         differences(&refused.json()),
-        [(pointer, told.to_owned())],
+        [(pointer, detail.to_owned())],
         "whatever is acknowledged"
     );
     assert_eq!(price(&app).await, "100", "nothing was published");
@@ -118,7 +118,7 @@ async fn an_activation_publishes_nothing_that_is_answered_otherwise_than_expecte
 }
 
 #[actix_web::test]
-async fn what_cannot_be_priced_is_told_beside_all_else_that_is_found() {
+async fn unpriceable_golden_quotes_are_reported_with_other_findings() {
     let app = app().await;
     app.put("/v1/items/FREE", &json!({})).await.expect(201);
     let id = golden(&app, json!({"itemNumber": "FREE", "expected": {"unitPrice": "0"}})).await;
@@ -146,7 +146,7 @@ async fn what_cannot_be_priced_is_told_beside_all_else_that_is_found() {
 }
 
 #[actix_web::test]
-async fn a_change_of_an_active_campaign_is_held_to_them_too() {
+async fn changes_of_active_campaigns_are_checked_too() {
     let app = app().await;
     golden(
         &app,
@@ -160,7 +160,7 @@ async fn a_change_of_an_active_campaign_is_held_to_them_too() {
     let version = app.get("/v1/campaigns/MAY").await.expect(200)["publicationVersion"].clone();
     let lines = app.get("/v1/campaigns/MAY/prices").await.expect(200);
     let line = format!("/v1/campaigns/MAY/prices/{}", lines["value"][0]["id"].as_str().unwrap());
-    // A line, the dates, who is targeted: each breaks an expectation.
+    // A line, the dates, the targets: each change breaks an expectation.
     for refused in [
         app.patch(&line, &json!({"unitPrice": "75"})).await,
         app.delete(&line).await,
@@ -177,11 +177,11 @@ async fn a_change_of_an_active_campaign_is_held_to_them_too() {
     assert_eq!(app.get("/v1/campaigns/MAY").await.expect(200)["publicationVersion"], version);
     assert_eq!(app.get(&line).await.expect(200)["unitPrice"], "80");
     assert_eq!(price(&app).await, "80");
-    // What leaves the expected answers alone goes through.
+    // A change that keeps the expected answers is accepted.
     let more = json!({"itemNumber": "DESK", "minimumQuantity": "10", "unitPrice": "70"});
     app.post("/v1/campaigns/MAY/prices", &more).await.expect(201);
     app.patch("/v1/campaigns/MAY", &json!({"description": "Not about prices"})).await.expect(200);
-    // By hand: the change waits, and the activation asks.
+    // Manual publishing: the change is accepted, and the activation is checked.
     app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
     app.patch(&line, &json!({"unitPrice": "75"})).await.expect(200);
     assert_eq!(activate(&app).await.status, 422);
@@ -189,7 +189,7 @@ async fn a_change_of_an_active_campaign_is_held_to_them_too() {
 }
 
 #[actix_web::test]
-async fn neither_base_data_nor_contacts_are_refused_for_what_is_expected() {
+async fn base_data_and_contacts_are_never_refused() {
     let app = app().await;
     golden(
         &app,
@@ -205,14 +205,14 @@ async fn neither_base_data_nor_contacts_are_refused_for_what_is_expected() {
     app.patch("/v1/items/DESK", &json!({"listPrice": "90"})).await.expect(200);
     app.patch("/v1/contacts/BUYER", &json!({"privacyBlocked": true})).await.expect(200);
     assert_eq!(price(&app).await, "90", "who objects leaves at once");
-    // The next change of the campaign itself is asked.
+    // The next change of the campaign itself is checked.
     let line = json!({"itemNumber": "DESK", "minimumQuantity": "10", "unitPrice": "70"});
     let refused = app.post("/v1/campaigns/MAY/prices", &line).await;
     assert_eq!(differences(&refused.json()).len(), 2);
 }
 
 #[actix_web::test]
-async fn a_golden_quote_says_who_asks_once_and_expects_something() {
+async fn golden_quote_names_one_customer_and_expects_something() {
     let app = app().await;
     let nothing = json!({"contactNumber": "BUYER", "customerNumber": "D1", "itemNumber": "DESK", "expected": {}});
     let refused = app.post(GOLDEN, &nothing).await;
@@ -251,7 +251,7 @@ async fn a_golden_quote_says_who_asks_once_and_expects_something() {
 }
 
 #[actix_web::test]
-async fn a_question_has_one_answer_and_a_batch_replaces_it() {
+async fn each_query_has_one_answer_that_a_batch_replaces() {
     let app = app().await;
     let body = |price: &str| json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": price}});
     let id = golden(&app, body("80")).await;
@@ -273,7 +273,7 @@ async fn a_question_has_one_answer_and_a_batch_replaces_it() {
     let twice =
         app.post(&format!("{GOLDEN}/batch"), &json!({"rows": [body("1"), body("2")]})).await;
     assert_eq!(twice.errors(), pairs(&[("/rows/1", "DUPLICATE")]));
-    // Another campaign's golden quote is not found here.
+    // The path of another campaign does not lead to this golden quote.
     app.post("/v1/campaigns", &json!({"number": "JUNE"})).await.expect(201);
     assert_eq!(app.get(&format!("/v1/campaigns/JUNE/golden-quotes/{id}")).await.status, 404);
     let request = app.request(Method::GET, GOLDEN).query(&[("filter", "expected/unitPrice gt 81")]);
@@ -282,7 +282,7 @@ async fn a_question_has_one_answer_and_a_batch_replaces_it() {
 }
 
 #[actix_web::test]
-async fn they_hold_what_they_name_and_go_with_their_campaign() {
+async fn golden_quotes_hold_their_references_and_are_deleted_with_their_campaign() {
     let app = app().await;
     let id = golden(
         &app,
@@ -317,7 +317,7 @@ async fn they_hold_what_they_name_and_go_with_their_campaign() {
 }
 
 #[actix_web::test]
-async fn copies_of_a_campaign_expect_the_same_on_their_own_days() {
+async fn copies_have_the_golden_quotes_on_their_own_days() {
     let app = app().await;
     let of = |date: Option<&str>| {
         json!({"contactNumber": "BUYER", "itemNumber": "DESK", "date": date, "note": "fair",

@@ -1,7 +1,6 @@
-//! SIGTERM while writes wait for a lock: each of them is answered and committed.
-//!
-//! The sessions that the writes use were opened by all HTTP workers, the writes run on one of them.
-//! So the other workers have nothing to do and end while their sessions are in use.
+//! SIGTERM while writes wait for a lock. Each write is answered and committed. All HTTP workers
+//! opened the database sessions that the writes use, but one worker runs the writes. The other
+//! workers are idle, and end while their sessions are in use.
 
 use std::time::Duration;
 
@@ -17,13 +16,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::process::Serving;
 use super::support::database::TestDatabase;
 
-/// Writes that are in flight in each process.
+/// The number of writes in flight in each process.
 const WRITES: usize = 10;
-/// Enough sessions for that many writes: three eighths are for writes.
+/// Pool size with enough sessions for these writes; three eighths are for writes.
 const POOL_SIZE: &str = "27";
 const SIGTERM_AFTER: Duration = Duration::from_millis(500);
 const UNLOCK_AFTER: Duration = Duration::from_millis(4_500);
-/// The longest wait for anything that is expected to happen.
+/// Maximum wait for an expected event.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -68,7 +67,7 @@ struct Case {
 }
 
 impl Case {
-    /// A process with a session for each write, opened by its workers in turn.
+    /// Returns a process with a session for each write, opened by its workers in turn.
     async fn new(workers: usize) -> Self {
         let database = TestDatabase::new().await;
         let number = workers.to_string();
@@ -86,7 +85,7 @@ impl Case {
         for number in 0..WRITES {
             writes.push(case.write(case.connection().await, number, "before"));
         }
-        case.all_wait().await;
+        case.wait_until_all_writes_block().await;
         case.unlock().await;
         let answers = answers(writes).await;
         assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 200 ")), "{answers:#?}");
@@ -110,8 +109,8 @@ impl Case {
         TcpStream::connect(self.serving.url.strip_prefix("http://").unwrap()).await.unwrap()
     }
 
-    /// Sends all writes to one worker, and returns when they wait for the lock. Workers get
-    /// connections in turn, so of as many as there are workers the last is always of the same one.
+    /// Sends all writes to one worker, and returns when they wait for the lock. Workers receive
+    /// connections in turn. So the last of each round goes to the same worker.
     async fn writes_on_one_worker(&mut self) -> Vec<JoinHandle<String>> {
         let mut writes = Vec::new();
         for number in 0..WRITES {
@@ -121,11 +120,11 @@ impl Case {
             }
             writes.push(self.write(in_turn.pop().unwrap(), number, "after SIGTERM"));
         }
-        self.all_wait().await;
+        self.wait_until_all_writes_block().await;
         writes
     }
 
-    /// Replaces a campaign status; the value is the whole answer.
+    /// Replaces a campaign status, and returns the complete response as text.
     fn write(
         &self,
         mut connection: TcpStream,
@@ -159,7 +158,7 @@ impl Case {
         usize::try_from(count.count).unwrap()
     }
 
-    async fn all_wait(&self) {
+    async fn wait_until_all_writes_block(&self) {
         let waiting = "SELECT count(*) AS count FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let all = async {

@@ -1,11 +1,11 @@
-//! Why a campaign does or does not grant an account its price.
+//! The grants of a campaign to an account, and the reasons against them.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 
-/// A desk for 100, 80 in the campaign MAY, to which BUYER's person is a target.
+/// Returns a desk for 100 that costs 80 in the campaign MAY, which targets BUYER's person.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     for item in ["DESK", "LAMP"] {
@@ -41,8 +41,8 @@ async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
     Reply::to(app.request(Method::GET, "/v1/campaigns/MAY/grants").query(query)).await
 }
 
-/// The answer in May for a contact, with more in the query; granted just when nothing stands
-/// against it.
+/// Returns the grant to a contact in May, with further query parameters. Asserts that it is granted
+/// exactly if there is no reason against it.
 async fn grant(app: &TestApp, contact: &str, more: &[(&str, &str)]) -> Value {
     let day: &[_] =
         if more.iter().any(|(name, _)| *name == "date") { &[] } else { &[("date", "2031-05-15")] };
@@ -67,7 +67,7 @@ fn verdicts<'a>(grant: &'a Value, lines: &str) -> Vec<&'a str> {
 const DESK: (&str, &str) = ("itemNumber", "DESK");
 
 #[actix_web::test]
-async fn what_is_granted_says_so_and_whose_it_is() {
+async fn granted_price_names_its_winner() {
     let app = app().await;
     activate(&app).await;
     let version = app.get("/v1/campaigns/MAY").await.expect(200)["publicationVersion"].clone();
@@ -92,7 +92,7 @@ async fn what_is_granted_says_so_and_whose_it_is() {
     let by_customer =
         asked(&app, &[("customerNumber", "D1"), DESK, ("date", "2031-05-15")]).await.expect(200);
     assert_eq!((&by_customer["granted"], &by_customer["winner"]), (&json!(true), winner));
-    // Without an item: the campaign and the audience alone.
+    // Without an item: only the campaign and the audience count.
     let open = self::grant(&app, "BUYER", &[]).await;
     assert_eq!(
         (&open["granted"], &open["winner"], &open["prices"]),
@@ -104,7 +104,7 @@ async fn what_is_granted_says_so_and_whose_it_is() {
 }
 
 #[actix_web::test]
-async fn a_campaign_grants_nothing_while_it_is_not_published_or_outside_its_dates() {
+async fn nothing_is_granted_before_publication_or_outside_the_dates() {
     let app = app().await;
     assert_eq!(
         codes(&grant(&app, "BUYER", &[DESK]).await),
@@ -136,7 +136,7 @@ async fn a_campaign_grants_nothing_while_it_is_not_published_or_outside_its_date
 }
 
 #[actix_web::test]
-async fn who_is_not_in_the_audience_hears_by_which_line() {
+async fn missing_membership_names_the_line() {
     let app = app().await;
     activate(&app).await;
     let outside = grant(&app, "OTHER", &[DESK]).await;
@@ -162,7 +162,7 @@ async fn who_is_not_in_the_audience_hears_by_which_line() {
     )
     .await
     .expect(200);
-    // By hand: what the drafts say has to be published first.
+    // Manual publishing: the draft has to be published first.
     app.patch("/v1/campaigns/MAY", &json!({"publishing": "MANUAL"})).await.expect(200);
     app.patch("/v1/segments/FAIR", &json!({"campaignTarget": false})).await.expect(200);
     app.patch(line, &json!({"campaignTarget": null})).await.expect(200);
@@ -185,7 +185,7 @@ async fn who_is_not_in_the_audience_hears_by_which_line() {
 }
 
 #[actix_web::test]
-async fn a_canceled_interaction_no_longer_brings_the_account_in() {
+async fn canceled_interaction_no_longer_adds_the_account() {
     let app = app().await;
     activate(&app).await;
     app.put("/v1/salespeople/JO", &json!({})).await.expect(201);
@@ -201,7 +201,7 @@ async fn a_canceled_interaction_no_longer_brings_the_account_in() {
 }
 
 #[actix_web::test]
-async fn each_line_of_the_campaign_has_its_verdict_and_the_winner_is_named() {
+async fn each_line_has_a_verdict_and_the_winner_is_named() {
     let app = app().await;
     let red = price(&app, json!({"unitPrice": "75", "variantCode": "RED"})).await;
     let ten = price(&app, json!({"unitPrice": "70", "minimumQuantity": "10"})).await;
@@ -240,7 +240,7 @@ async fn each_line_of_the_campaign_has_its_verdict_and_the_winner_is_named() {
 }
 
 #[actix_web::test]
-async fn an_item_without_line_or_price_is_told_as_such() {
+async fn item_without_line_or_price_is_reported() {
     let app = app().await;
     activate(&app).await;
     let lamp = grant(&app, "BUYER", &[("itemNumber", "LAMP")]).await;
@@ -255,7 +255,7 @@ async fn an_item_without_line_or_price_is_told_as_such() {
 }
 
 #[actix_web::test]
-async fn a_discount_alone_is_a_grant_unless_the_price_allows_none() {
+async fn discount_alone_is_a_grant_unless_the_price_excludes_it() {
     let app = app().await;
     let discount = json!({"itemNumber": "LAMP", "lineDiscountPercent": "15"});
     app.post("/v1/campaigns/MAY/discounts", &discount).await.expect(201);
@@ -279,7 +279,7 @@ async fn a_discount_alone_is_a_grant_unless_the_price_allows_none() {
 }
 
 #[actix_web::test]
-async fn wrong_questions_are_refused() {
+async fn invalid_queries_are_refused() {
     let app = app().await;
     let wrong = asked(&app, &[("quantity", "0"), ("variantCode", "RED"), ("date", "x")]).await;
     assert_eq!(wrong.status, 400);
@@ -305,7 +305,7 @@ async fn wrong_questions_are_refused() {
         "INVALID_REQUEST"
     );
     assert_eq!(app.get("/v1/campaigns/NONE/grants?contactNumber=BUYER").await.status, 404);
-    // Nobody may ask for an item without saying which.
+    // A query without an item is refused.
     assert_eq!(
         app.get("/v1/price-quotes?contactNumber=BUYER").await.errors(),
         pairs(&[("?itemNumber", "REQUIRED")])

@@ -1,5 +1,5 @@
-//! What holds what: deletions are refused with everything that stands in the way, and go through
-//! once it is out of the way.
+//! Deletions of resources in use. They are refused with all dependents, and succeed when the
+//! dependents are gone.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// A service on 15 May 2031 where everything hangs together: the campaign FAIR at the status OPEN,
-/// with a segment, a logged segment, an open task, a running opportunity and a single interaction;
-/// active, with its price for DESK.
+/// Returns a service on 15 May 2031 with one of everything. The active campaign FAIR at the status
+/// OPEN has a price for DESK, a segment and a logged segment. It also has an open task, a running
+/// opportunity and a single interaction.
 async fn app() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
@@ -67,8 +67,8 @@ fn merged(parts: &[&Value]) -> Value {
     Value::Object(fields.collect())
 }
 
-/// The code of the refused deletion, and what holds it: how many of what.
-async fn held(app: &TestApp, path: &str) -> (String, Vec<String>) {
+/// Returns the code of the refused deletion, and its dependents with their numbers.
+async fn dependents(app: &TestApp, path: &str) -> (String, Vec<String>) {
     let refused = app.delete(path).await;
     assert_eq!(refused.status, 409, "{path}: {refused:?}");
     let body = refused.json();
@@ -95,9 +95,9 @@ async fn ids(app: &TestApp, path: &str) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn every_holder_is_named_at_once() {
+async fn all_dependents_are_reported_together() {
     let app = app().await;
-    let (code, holders) = held(&app, "/v1/campaigns/FAIR").await;
+    let (code, holders) = dependents(&app, "/v1/campaigns/FAIR").await;
     let of_campaign = [
         "1 segments",
         "2 open tasks",
@@ -145,15 +145,16 @@ async fn every_holder_is_named_at_once() {
             ],
         ),
     ] {
-        assert_eq!(held(&app, path).await, in_use(&expected), "{path}");
+        assert_eq!(dependents(&app, path).await, in_use(&expected), "{path}");
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
 }
 
 #[actix_web::test]
-async fn what_holds_nothing_any_more_can_go() {
+async fn resources_without_dependents_can_be_deleted() {
     let app = app().await;
-    // What was done stays until it is canceled, and what is to be done until it is closed.
+    // Interactions keep the resource until they are canceled, tasks and opportunities until they
+    // are closed.
     app.delete("/v1/segments/NEXT").await.expect(204);
     let tasks = ids(&app, "/v1/tasks").await;
     for task in &tasks {
@@ -161,7 +162,7 @@ async fn what_holds_nothing_any_more_can_go() {
     }
     app.patch("/v1/opportunities/OP1", &json!({"state": "LOST"})).await.expect(200);
     assert_eq!(
-        held(&app, "/v1/contacts/SOLO").await,
+        dependents(&app, "/v1/contacts/SOLO").await,
         in_use(&[
             "1 opportunities",
             "1 logged targets of active campaigns",
@@ -169,14 +170,14 @@ async fn what_holds_nothing_any_more_can_go() {
         ])
     );
     app.delete("/v1/opportunities/OP1").await.expect(204);
-    assert_eq!(held(&app, "/v1/contacts/ACME").await, in_use(&["1 persons of the company"]));
+    assert_eq!(dependents(&app, "/v1/contacts/ACME").await, in_use(&["1 persons of the company"]));
     app.delete("/v1/contacts/ANN").await.expect(204);
     app.delete("/v1/contacts/ACME").await.expect(204);
     app.post("/v1/campaigns/FAIR/deactivations", &json!({})).await.expect(201);
     app.delete("/v1/contacts/SOLO").await.expect(204);
 
     let left = in_use(&["1 uncanceled entries", "1 uncanceled single interactions"]);
-    assert_eq!(held(&app, "/v1/campaigns/FAIR").await, left);
+    assert_eq!(dependents(&app, "/v1/campaigns/FAIR").await, left);
     let interactions = ids(&app, "/v1/interactions?filter=segmentNumber eq null").await;
     app.patch(&format!("/v1/interactions/{}", interactions[0]), &json!({"canceled": true}))
         .await
@@ -203,7 +204,7 @@ async fn what_holds_nothing_any_more_can_go() {
 }
 
 #[actix_web::test]
-async fn an_account_that_is_published_by_hand_stays_until_it_is_published_no_more() {
+async fn published_account_is_kept_with_manual_publishing() {
     let app = app().await;
     app.patch("/v1/campaigns/FAIR", &json!({"publishing": "MANUAL"})).await.expect(200);
     let solitary = json!({"number": "LONE", "type": "PERSON", "name": "Lone"});
@@ -211,12 +212,15 @@ async fn an_account_that_is_published_by_hand_stays_until_it_is_published_no_mor
     app.post("/v1/segments/NEXT/lines", &json!({"contactNumber": "LONE"})).await.expect(201);
     let activations = "/v1/campaigns/FAIR/activations";
     app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201);
-    // The segment holds it no more, but its prices are still those of the campaign.
+    // The segment no longer has the contact, but the campaign's prices still include it.
     app.delete("/v1/segments/NEXT/lines/LONE").await.expect(204);
-    assert_eq!(held(&app, "/v1/contacts/LONE").await, in_use(&["1 audiences of active campaigns"]));
+    assert_eq!(
+        dependents(&app, "/v1/contacts/LONE").await,
+        in_use(&["1 audiences of active campaigns"])
+    );
     app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201);
     app.delete("/v1/contacts/LONE").await.expect(204);
-    // Who objects leaves at once, and need not wait for it.
+    // An objection removes the contact immediately, without a publication by hand.
     app.post("/v1/contacts", &solitary).await.expect(201);
     app.post("/v1/segments/NEXT/lines", &json!({"contactNumber": "LONE"})).await.expect(201);
     app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201);

@@ -1,4 +1,4 @@
-//! The operator's side: health, figures, the human's documentation, HEAD.
+//! Endpoints for operators: health, metrics and documentation; and HEAD requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::support::app::TestApp;
 
 #[actix_web::test]
-async fn a_service_with_its_database_is_ready_until_it_stops() {
+async fn service_is_ready_until_it_stops() {
     let app = TestApp::new().await;
     assert_eq!(app.get("/livez").await.text, r#"{"status":"OK"}"#);
     let ready = app.get("/readyz").await.expect(200);
@@ -19,7 +19,7 @@ async fn a_service_with_its_database_is_ready_until_it_stops() {
         (&json!("OK"), &json!("OK")),
         "{ready}"
     );
-    // A slow start may take a second or two since the book was read.
+    // On a slow start, the book may have been read a second or two ago.
     let age = ready["checks"]["book"]["ageSeconds"].as_i64().unwrap();
     assert!((0..=5).contains(&age), "{ready}");
     let book = json!({"version": 1, "ageSeconds": age, "stale": false, "lastSelfCheck": null});
@@ -37,8 +37,8 @@ async fn a_service_with_its_database_is_ready_until_it_stops() {
 }
 
 #[actix_web::test]
-async fn a_service_without_its_database_is_alive_but_not_ready() {
-    // Nothing listens on port 1.
+async fn service_without_database_is_alive_but_not_ready() {
+    // No process listens on port 1.
     let app = TestApp::without_database();
     assert_eq!(app.get("/livez").await.status, 200);
     for path in ["/readyz", "/v1/campaign-statuses", "/v1/price-quotes?itemNumber=DESK"] {
@@ -52,7 +52,7 @@ async fn a_service_without_its_database_is_alive_but_not_ready() {
 }
 
 #[actix_web::test]
-async fn a_service_that_loses_its_database_is_ready_for_quotes() {
+async fn service_that_loses_its_database_is_ready_for_quotes() {
     let mut app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "400"})).await.expect(201);
     app.lose_database();
@@ -102,7 +102,7 @@ async fn operators_need_no_key_and_clients_do() {
 }
 
 #[actix_web::test]
-async fn requests_are_counted_by_route_and_not_by_what_clients_make_up() {
+async fn requests_are_counted_by_route() {
     let app = TestApp::new().await;
     app.get("/v1/campaign-statuses/COUNTED").await;
     app.send(Method::from_bytes(b"MADEUP").unwrap(), "/made/up", &[], None).await;
@@ -121,7 +121,7 @@ async fn requests_are_counted_by_route_and_not_by_what_clients_make_up() {
 }
 
 #[actix_web::test]
-async fn the_documentation_for_people_comes_from_the_service_itself() {
+async fn documentation_is_served() {
     let app = TestApp::new().await;
     let page = app.get("/docs").await;
     assert_eq!(page.status, 200, "redirected to /docs/");
@@ -136,7 +136,7 @@ async fn the_documentation_for_people_comes_from_the_service_itself() {
 }
 
 #[actix_web::test]
-async fn head_answers_like_get_without_the_body() {
+async fn head_equals_get_without_body() {
     let app = TestApp::new().await;
     for path in
         ["/v1/campaign-statuses", "/v1/campaign-statuses/NOWHERE", "/livez", "/openapi.json"]
@@ -146,7 +146,7 @@ async fn head_answers_like_get_without_the_body() {
         assert_eq!((head.status, head.text.as_str()), (get.status, ""), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
     }
-    // No byte after the head: what the client's library would hide.
+    // Client libraries would hide bytes after the head.
     let mut stream = TcpStream::connect(app.address).unwrap();
     stream
         .write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

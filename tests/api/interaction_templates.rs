@@ -7,7 +7,7 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/interaction-templates";
 
 #[actix_web::test]
-async fn a_template_lives_from_creation_to_deletion() {
+async fn interaction_template_crud() {
     let app = TestApp::new().await;
     let whole = json!({"code": "GOLF", "description": "Invitation", "cost": "10.25", "durationMinutes": 15});
     let created = app.post(PATH, &whole).await;
@@ -63,7 +63,7 @@ async fn costs_and_durations_have_bounds() {
 }
 
 #[actix_web::test]
-async fn a_template_in_use_stays_and_what_holds_it_is_listed() {
+async fn template_in_use_is_kept_and_its_dependents_are_listed() {
     let app = TestApp::new().await;
     app.post(PATH, &json!({"code": "CALL"})).await.expect(201);
     app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);

@@ -1,4 +1,4 @@
-//! Single interactions: how they are registered, what of them can be changed, and what they hold.
+//! Single interactions: creation, permitted changes, and the resources that they keep.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/interactions";
 
-/// A service on 15 May 2031 with the campaign SPRING, the contact ANNE, the salesperson JO and the
-/// template CALL.
+/// Returns a service on 15 May 2031 with the campaign SPRING, the contact ANNE, the salesperson JO
+/// and the template CALL.
 async fn app() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
@@ -29,7 +29,7 @@ async fn post(app: &TestApp, body: &Value) -> String {
 }
 
 #[actix_web::test]
-async fn a_response_is_registered_with_what_the_template_says() {
+async fn response_takes_defaults_from_the_template() {
     let app = app().await;
     let sent = json!({
         "contactNumber": "anne", "campaignNumber": "SPRING", "interactionTemplateCode": "CALL", "salespersonCode": "JO",
@@ -54,7 +54,7 @@ async fn a_response_is_registered_with_what_the_template_says() {
     let same =
         app.send(Method::PATCH, &path, &[("if-match", created.header("etag"))], Some("{}")).await;
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
-    // What is given counts before the template.
+    // Given values have priority over the template.
     let own = json!({
         "contactNumber": "ANNE", "date": "2031-05-01", "interactionTemplateCode": "CALL", "cost": "0", "durationMinutes": 0,
         "description": ""
@@ -69,7 +69,7 @@ async fn a_response_is_registered_with_what_the_template_says() {
 }
 
 #[actix_web::test]
-async fn everything_that_is_wrong_is_said_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let missing = json!({
         "contactNumber": "X", "campaignNumber": "X", "interactionTemplateCode": "X", "salespersonCode": "X"
@@ -118,7 +118,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[actix_web::test]
-async fn what_was_done_is_not_rewritten() {
+async fn past_interactions_cannot_be_rewritten() {
     let app = app().await;
     let path =
         post(&app, &json!({"contactNumber": "ANNE", "interactionTemplateCode": "CALL"})).await;
@@ -155,7 +155,7 @@ async fn what_was_done_is_not_rewritten() {
         (&back["canceled"], &back["evaluation"], &back["description"]),
         (&json!(false), &Value::Null, &json!("Telephone call"))
     );
-    // A change of the template changes nothing that was done.
+    // A change of the template leaves existing interactions unchanged.
     app.patch("/v1/interaction-templates/CALL", &json!({"cost": "9", "durationMinutes": 9}))
         .await
         .expect(200);
@@ -179,7 +179,7 @@ async fn only_canceled_interactions_can_be_deleted() {
 }
 
 #[actix_web::test]
-async fn a_batch_registers_each_row_or_says_what_is_wrong_with_it() {
+async fn batch_reports_the_result_of_each_row() {
     let app = app().await;
     let path = format!("{PATH}/batch");
     let row =
@@ -254,7 +254,7 @@ async fn every_field_filters_and_orders() {
 }
 
 #[actix_web::test]
-async fn interactions_outlive_their_contact_and_hold_their_campaign_and_salesperson() {
+async fn interactions_outlive_their_contact_and_keep_campaign_and_salesperson() {
     let app = app().await;
     let response = json!({
         "contactNumber": "ANNE", "campaignNumber": "SPRING", "salespersonCode": "JO", "campaignResponse": true
@@ -262,7 +262,7 @@ async fn interactions_outlive_their_contact_and_hold_their_campaign_and_salesper
     let path = post(&app, &response).await;
     app.delete("/v1/contacts/ANNE").await.expect(204);
     assert_eq!(app.get(&path).await.json()["contactNumber"], Value::Null);
-    // What is left of it can still be changed.
+    // The rest of it can still be changed.
     app.patch(&path, &json!({"evaluation": "NEUTRAL"})).await.expect(200);
     let refused = app.delete("/v1/salespeople/JO").await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));

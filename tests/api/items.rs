@@ -16,7 +16,7 @@ fn codes(item: &Value, list: &str) -> Vec<String> {
         .collect()
 }
 
-/// A price line for a variant and a discount line for a unit of item A.
+/// Adds a price line for a variant, and a discount line for a unit, of item A.
 async fn add_lines(app: &TestApp, variant: &str, unit: &str) {
     app.sql(&format!(
         "INSERT INTO price_lines (id, source_type, item_number, variant_code, unit_price) \
@@ -31,7 +31,7 @@ async fn add_lines(app: &TestApp, variant: &str, unit: &str) {
 }
 
 #[actix_web::test]
-async fn an_item_lives_from_creation_to_deletion() {
+async fn item_crud() {
     let app = TestApp::new().await;
     let created = app.post(PATH, &json!({"number": "1896-s"})).await;
     assert_eq!(
@@ -71,7 +71,7 @@ async fn an_item_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn the_base_unit_is_one_of_the_units_and_holds_one() {
+async fn base_unit_is_one_of_the_units_and_has_quantity_one() {
     let app = TestApp::new().await;
     let unit = |code: &str, quantity: &str| json!({"code": code, "quantityPerUnit": quantity});
     let wrong = json!({"number": "A", "baseUnitOfMeasureCode": "kg",
@@ -104,7 +104,7 @@ async fn the_base_unit_is_one_of_the_units_and_holds_one() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = TestApp::new().await;
     let wrong = json!({"number": "A", "listPrice": "-1", "taxPercent": "100.1", "variants": [{"code": "R", "colour": 1}],
         "unitsOfMeasure": [{"code": "BOX"}, {"code": "B B", "quantityPerUnit": "0"}]});
@@ -133,7 +133,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn an_item_has_a_thousand_variants_and_a_hundred_units_at_most() {
+async fn variants_and_units_are_limited() {
     let app = TestApp::new().await;
     let body = |variants: usize, units: usize| {
         json!({"number": "A",
@@ -155,7 +155,7 @@ async fn an_item_has_a_thousand_variants_and_a_hundred_units_at_most() {
 }
 
 #[actix_web::test]
-async fn what_lines_use_stays() {
+async fn parts_used_by_lines_are_kept() {
     let app = TestApp::new().await;
     let unit = |code: &str| json!({"code": code, "quantityPerUnit": "6"});
     let body = json!({"number": "A", "variants": [{"code": "R"}, {"code": "G"}, {"code": "B"}],
@@ -164,7 +164,7 @@ async fn what_lines_use_stays() {
     add_lines(&app, "R", "BOX").await;
     let path = format!("{PATH}/A");
 
-    // Those that are kept are not disturbed, and all others may go.
+    // Kept parts stay unchanged, and all others can be removed.
     let kept = json!({"variants": [{"code": "R", "description": "Red"}, {"code": "W"}], "unitsOfMeasure": [unit("BOX")]});
     let patched = app.patch(&path, &kept).await;
     assert_eq!(patched.status, 200, "{patched:?}");
@@ -197,7 +197,7 @@ async fn what_lines_use_stays() {
 }
 
 #[actix_web::test]
-async fn a_full_batch_is_written_and_read() {
+async fn full_batch_is_written_and_read() {
     let app = TestApp::new().await;
     // Small rows with many variants: more values than one statement can bind.
     let rows: Vec<Value> = (0..1_000)

@@ -1,4 +1,4 @@
-//! Price lines and discount lines, in the collections of all and in those of a campaign.
+//! Price lines and discount lines, in the collection of all lines and in those of a campaign.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ const PRICES: &str = "/v1/prices";
 const DISCOUNTS: &str = "/v1/discounts";
 const OF_CP1: &str = "/v1/campaigns/CP1/prices";
 
-/// An app with the items X (variant RED, units PCS and BOX) and Y, the contact CT1, the currency
-/// USD, the campaigns CP1 and CP2.
+/// Returns an app with the items X (variant RED, units PCS and BOX) and Y, the contact CT1, the
+/// currency USD, and the campaigns CP1 and CP2.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.sql(
@@ -28,7 +28,7 @@ async fn app() -> TestApp {
     app
 }
 
-/// A price for everybody, changed by a merge patch.
+/// Returns a price for all customers, changed by a merge patch.
 fn price(changes: Value) -> Value {
     changed(
         json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": "10"}),
@@ -46,8 +46,8 @@ fn id(reply: &Reply) -> Uuid {
     reply.json()["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The campaigns of which lines were touched.
-fn of_campaigns(changed_keys: &ChangedKeys) -> BTreeSet<String> {
+/// Returns the campaigns whose lines have changed.
+fn campaigns_of_lines(changed_keys: &ChangedKeys) -> BTreeSet<String> {
     assert!(changed_keys.campaigns.is_empty(), "no more of the campaign changed than its lines");
     changed_keys.campaign_lines.keys().cloned().collect()
 }
@@ -61,7 +61,7 @@ async fn count(app: &TestApp, path: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn a_price_line_lives_from_creation_to_deletion() {
+async fn price_line_crud() {
     let app = app().await;
     let body = json!({
         "source": {"type": "CONTACT", "contactNumber": "ct1"}, "itemNumber": "x", "variantCode": "RED",
@@ -117,7 +117,7 @@ async fn a_price_line_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn a_source_has_the_member_that_its_type_wants() {
+async fn source_has_the_member_of_its_type() {
     let app = app().await;
     for (source, errors) in [
         (json!(null), vec![("/source", "REQUIRED")]),
@@ -177,7 +177,7 @@ async fn a_source_has_the_member_that_its_type_wants() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let missing = price(json!({
         "source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "NO", "variantCode": "BLUE",
@@ -231,7 +231,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn a_campaign_s_line_stands_in_both_collections() {
+async fn campaign_lines_are_in_both_collections() {
     let app = app().await;
     let created = app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await;
     let line = id(&created);
@@ -239,7 +239,7 @@ async fn a_campaign_s_line_stands_in_both_collections() {
     assert_eq!(created.json()["source"], json!({"type": "CAMPAIGN", "campaignNumber": "CP1"}));
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns_of_lines(&changed_keys), changed_keys.price_lines.len()),
         (campaigns(&["CP1"]), 0)
     );
     let everywhere = app.get(&format!("{PRICES}/{line}")).await;
@@ -274,16 +274,17 @@ async fn a_campaign_s_line_stands_in_both_collections() {
         "6"
     );
 
-    // A line moves from campaign to campaign, out of all, and back, and each side is told.
+    // A line moves between campaigns, out of all, and back. The campaigns on both sides are noted
+    // as changed.
     let path = format!("{PRICES}/{line}");
     app.changed_keys();
     assert_eq!(app.patch(&path, &json!({"source": {"campaignNumber": "CP2"}})).await.status, 200);
-    assert_eq!(of_campaigns(&app.changed_keys()), campaigns(&["CP1", "CP2"]));
+    assert_eq!(campaigns_of_lines(&app.changed_keys()), campaigns(&["CP1", "CP2"]));
     let out = app.put(&path, &price(json!({}))).await;
     assert_eq!(out.status, 200, "{out:?}");
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.price_lines),
+        (campaigns_of_lines(&changed_keys), changed_keys.price_lines),
         (campaigns(&["CP2"]), BTreeSet::from([line]))
     );
     let back = app
@@ -292,17 +293,17 @@ async fn a_campaign_s_line_stands_in_both_collections() {
     assert_eq!(back.status, 200, "{back:?}");
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.price_lines),
+        (campaigns_of_lines(&changed_keys), changed_keys.price_lines),
         (campaigns(&["CP1"]), BTreeSet::from([line]))
     );
     assert_eq!(app.delete(&format!("{OF_CP1}/{line}")).await.status, 204);
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns_of_lines(&changed_keys), changed_keys.price_lines.len()),
         (campaigns(&["CP1"]), 0)
     );
 
-    // A campaign's lines go with it.
+    // A campaign's lines are deleted with it.
     assert_eq!(app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await.status, 201);
     assert_eq!(
         app.post("/v1/campaigns/CP1/discounts", &json!({"lineDiscountPercent": "8"})).await.status,
@@ -313,7 +314,7 @@ async fn a_campaign_s_line_stands_in_both_collections() {
 }
 
 #[actix_web::test]
-async fn lines_alike_do_not_overlap() {
+async fn equal_lines_do_not_overlap() {
     let app = app().await;
     let spring = price(json!({"startingDate": "2031-03-01", "endingDate": "2031-05-31"}));
     assert_eq!(app.post(PRICES, &spring).await.status, 201);
@@ -438,7 +439,7 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
     );
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.discount_lines),
+        (campaigns_of_lines(&changed_keys), changed_keys.discount_lines),
         (campaigns(&["CP1"]), BTreeSet::from([line]))
     );
     let path = format!("/v1/campaigns/CP1/discounts/{line}");
@@ -447,11 +448,11 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
         "3"
     );
     assert_eq!(app.delete(&path).await.status, 204);
-    assert_eq!(of_campaigns(&app.changed_keys()), campaigns(&["CP1"]));
+    assert_eq!(campaigns_of_lines(&app.changed_keys()), campaigns(&["CP1"]));
 }
 
 #[actix_web::test]
-async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
+async fn batch_updates_equal_lines_with_the_same_starting_date() {
     let app = app().await;
     let batch = format!("{PRICES}/batch");
     let rows = json!([
@@ -478,7 +479,7 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
     let first = receipts(&rows, 201).await;
     let changed_keys = app.changed_keys();
     assert_eq!(
-        (of_campaigns(&changed_keys), changed_keys.price_lines.len()),
+        (campaigns_of_lines(&changed_keys), changed_keys.price_lines.len()),
         (campaigns(&["CP1"]), 3)
     );
     let mut again = rows.clone();
@@ -493,7 +494,7 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
         "{prices}"
     );
 
-    // The same line under its campaign.
+    // The same line in the collection of its campaign.
     let own = json!({"rows": [{"itemNumber": "X", "unitPrice": "6"}]});
     let met = app.post(&format!("{OF_CP1}/batch"), &own).await.json();
     assert_eq!(
@@ -501,7 +502,7 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
         (&json!(200), &first[2].1)
     );
 
-    // A price that follows another comes in one batch with the end of that other, in either order.
+    // A price and the end of its predecessor can be in one batch, in either order.
     let rows = json!([
         price(json!({"startingDate": "2031-06-01", "unitPrice": "9"})),
         price(json!({"startingDate": "2031-01-01", "endingDate": "2031-05-31"})),
@@ -535,7 +536,7 @@ async fn a_batch_meets_lines_that_are_alike_and_begin_on_the_same_date() {
 }
 
 #[actix_web::test]
-async fn a_full_batch_is_written_and_replaced() {
+async fn full_batch_is_written_and_replaced() {
     let app = app().await;
     for (path, value) in [
         ("/v1/campaigns/CP1/prices", "unitPrice"),
@@ -563,7 +564,7 @@ async fn a_full_batch_is_written_and_replaced() {
 }
 
 #[actix_web::test]
-async fn lists_are_filtered_and_ordered_by_every_field() {
+async fn lists_filter_and_order_by_every_field() {
     let app = app().await;
     let rows = json!([
         price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})),
@@ -633,7 +634,7 @@ async fn lists_are_filtered_and_ordered_by_every_field() {
 }
 
 #[test]
-fn the_document_names_the_kinds_of_sources() {
+fn document_names_the_source_types() {
     let info = utoipa::openapi::Info::new("test", "1");
     let document = serde_json::to_value(kampanje::app::routes().document(info)).unwrap();
     let schemas = &document["components"]["schemas"];

@@ -1,5 +1,5 @@
-//! The copy of the price book that quotes read: how it follows the database, how it is kept on
-//! disk, and what it does without the database.
+//! The snapshot of the price book that quotes read: its updates from the database, its file on
+//! disk, and its behavior without the database.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use super::process::Serving;
 use super::support::app::{Reply, TestApp};
 use super::support::database::TestDatabase;
 
-/// No poll comes within a test.
+/// A poll interval longer than any test.
 const NEVER: Duration = Duration::from_secs(86_400);
 const QUOTE: &str = "/v1/price-quotes?itemNumber=DESK";
 
-/// A file that goes with the value.
+/// A file that is deleted when the value is dropped.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -45,7 +45,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Another copy of the app's book, read from the database.
+/// Returns another snapshot of the app's book, read from the database.
 async fn fresh(app: &TestApp) -> LiveBook {
     let book = LiveBook::new(Calendar::system());
     app::open_book(&app.background_pool(), &book).await.unwrap();
@@ -98,7 +98,7 @@ async fn readiness(serving: &Serving) -> (String, String) {
 }
 
 #[actix_web::test]
-async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
+async fn replica_starts_from_its_file_without_database_and_catches_up() {
     let (database, file) = (TestDatabase::new().await, TempFile::new());
     let url = database.url();
     let with_copy = ["--snapshot-path", file.path()];
@@ -108,7 +108,7 @@ async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
     assert_eq!(listed["value"][0]["number"], "DESK");
     first.signal("INT");
     assert_eq!(first.ended(), Some(0));
-    // The book goes on while the copy does not.
+    // The book advances while the file does not.
     let mut second = Serving::start(&[], Some(&url));
     ask(&second, Method::PATCH, "/v1/items/DESK", Some(json!({"listPrice": "350"})))
         .await
@@ -148,7 +148,7 @@ async fn a_replica_starts_from_its_copy_without_the_database_and_catches_up() {
 }
 
 #[actix_web::test]
-async fn a_replica_with_neither_copy_nor_database_waits_and_migrates_when_it_can() {
+async fn replica_without_file_and_database_waits_and_then_migrates() {
     let (database, file) = (TestDatabase::empty().await, TempFile::new());
     database.close().await;
     let serving = Serving::start(
@@ -177,7 +177,7 @@ async fn a_replica_with_neither_copy_nor_database_waits_and_migrates_when_it_can
 }
 
 #[actix_web::test]
-async fn a_kept_copy_is_read_as_it_was_or_not_at_all() {
+async fn damaged_or_foreign_files_are_refused() {
     let (app, file) = (TestApp::new().await, TempFile::new());
     assert!(file.copy().read().unwrap().is_none());
     publish_some_of_everything(&app).await;
@@ -209,7 +209,7 @@ async fn a_kept_copy_is_read_as_it_was_or_not_at_all() {
     assert!(!book.is_loaded());
 }
 
-/// A book with an audience, lines, groups, rates and whatever else it can hold.
+/// Publishes a book with an audience, lines, groups, rates and everything else that it can contain.
 async fn publish_some_of_everything(app: &TestApp) {
     for (path, body) in [
         ("/v1/currencies/EUR", json!({"amountPrecision": "0.01"})),
@@ -255,7 +255,7 @@ async fn publish_some_of_everything(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn a_copy_is_brought_to_the_present_by_what_came_since() {
+async fn file_is_advanced_by_later_changes() {
     let (app, file) = (TestApp::new().await, TempFile::new());
     publish_some_of_everything(&app).await;
     file.copy().write(&app.book.copy().await.unwrap()).unwrap();
@@ -271,7 +271,7 @@ async fn a_copy_is_brought_to_the_present_by_what_came_since() {
 }
 
 #[actix_web::test]
-async fn a_copy_of_another_database_or_another_history_is_given_up() {
+async fn file_of_another_database_or_history_is_discarded() {
     let (app, other, file) = (TestApp::new().await, TestApp::new().await, TempFile::new());
     set_price(&app, "400").await;
     set_price(&app, "390").await;
@@ -284,19 +284,19 @@ async fn a_copy_of_another_database_or_another_history_is_given_up() {
         book.snapshot().version()
     };
     assert_eq!(reopened(&app).await, 3);
-    // Another database, behind the copy and as far as the copy.
+    // Another database, first behind the file and then at its version.
     assert_eq!(reopened(&other).await, 1);
     set_price(&other, "200").await;
     set_price(&other, "100").await;
     assert_eq!(reopened(&other).await, 3);
-    // The same database, restored from a backup that did not have the last version yet.
+    // The same database, restored from a backup without the last version.
     app.sql(
         "DELETE FROM publications WHERE version = 3; DELETE FROM book_entries WHERE from_version = 3;
         UPDATE book_entries SET to_version = NULL WHERE to_version = 3; UPDATE book SET version = 2",
     )
     .await;
     assert_eq!(reopened(&app).await, 2);
-    // And gone on another way since, which the running copy notices too.
+    // A different version 3 was published since, which the running service notices too.
     assert_eq!(set_price(&app, "380").await, 3);
     assert_eq!(reopened(&app).await, 3);
     app.book.refresh(&app.background_pool()).await.unwrap();
@@ -304,16 +304,17 @@ async fn a_copy_of_another_database_or_another_history_is_given_up() {
 }
 
 #[actix_web::test]
-async fn what_one_replica_publishes_another_hears_of() {
+async fn replicas_are_notified_of_publications() {
     let app = TestApp::new().await;
     let other = fresh(&app).await;
     actix_web::rt::spawn(other.clone().keep_up(app.background_pool(), NEVER));
-    // The first change may be found when listening begins; the others can only be heard of.
+    // The first change may be found when listening begins. The others can only be found by
+    // notification.
     for price in 1..=10 {
         let version = set_price(&app, &price.to_string()).await;
         until("the publication is heard of", || other.snapshot().version() >= version).await;
     }
-    // A session that is lost is replaced, and what was missed is asked for.
+    // A lost session is replaced, and missed changes are read.
     app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'")
         .await;
     for price in 11..=15 {
@@ -323,7 +324,7 @@ async fn what_one_replica_publishes_another_hears_of() {
     assert_eq!(other.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
 }
 
-/// Makes the database do something else than it is told whenever a row is inserted.
+/// Creates a trigger that changes every inserted row.
 async fn plant(app: &TestApp, trigger: &str, body: &str) {
     app.sql(&format!(
         "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
@@ -333,7 +334,7 @@ async fn plant(app: &TestApp, trigger: &str, body: &str) {
 }
 
 #[actix_web::test]
-async fn what_an_activation_has_made_is_not_read_back() {
+async fn prepared_snapshot_is_not_read_back() {
     let app = TestApp::new().await;
     publish_some_of_everything(&app).await;
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
@@ -355,13 +356,13 @@ async fn what_an_activation_has_made_is_not_read_back() {
         of_campaign.next().unwrap().unit_price.to_string()
     };
     assert_eq!((price(&app.book), price(&fresh(&app).await)), ("350".to_owned(), "349".to_owned()));
-    // What comes after it is read again.
+    // The next change is read from the database again.
     let version = set_price(&app, "410").await;
     assert_eq!(app.book.snapshot().version(), version);
 }
 
 #[actix_web::test]
-async fn what_an_activation_has_made_is_given_up_without_its_commit() {
+async fn prepared_snapshot_is_discarded_without_its_commit() {
     let app = TestApp::new().await;
     publish_some_of_everything(&app).await;
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
@@ -375,13 +376,13 @@ async fn what_an_activation_has_made_is_given_up_without_its_commit() {
     let failed = app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await;
     assert!(failed.status.is_server_error(), "{failed:?}");
     app.sql("DROP TRIGGER planted ON publications").await;
-    // Another change has the version now.
+    // Another change has taken the version.
     assert_eq!(set_price(&app, "410").await, before + 1);
     assert_eq!(app.book.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
 }
 
 #[actix_web::test]
-async fn the_version_never_goes_backwards() {
+async fn version_never_decreases() {
     let app = TestApp::new().await;
     let (book, pool) = (fresh(&app).await, app.background_pool());
     let mut refreshing = Vec::new();
@@ -407,7 +408,7 @@ async fn the_version_never_goes_backwards() {
 }
 
 #[actix_web::test]
-async fn the_self_check_finds_a_difference_and_repairs_it() {
+async fn self_check_finds_and_repairs_a_difference() {
     let (app, file) = (TestApp::new().await, TempFile::new());
     publish_some_of_everything(&app).await;
     let pool = app.background_pool();
@@ -439,7 +440,7 @@ async fn the_self_check_finds_a_difference_and_repairs_it() {
             "{metrics}"
         );
     }
-    // What was repaired is what is kept.
+    // The repaired book is the one that is written to disk.
     file.copy().write(&app.book.copy().await.unwrap()).unwrap();
     assert_eq!(
         file.copy().read().unwrap().unwrap().snapshot.content_hash(),

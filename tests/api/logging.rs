@@ -1,5 +1,4 @@
-//! Logging segments, and what stands afterwards: logged segments, entries of campaigns, and who
-//! stays in the audience.
+//! Logging of segments, and its results: logged segments, entries of campaigns, and audiences.
 
 use std::sync::Arc;
 
@@ -10,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 
-/// A service on 15 May 2031 with a campaign SPRING that grants ITEM for 80 instead of 100, and its
-/// segment FAIR: ANNE and BERT of the company BUYER, OTHER (no target), SOLO (a target of its own
-/// accord).
+/// Returns a service on 15 May 2031 with a campaign SPRING that sells ITEM for 80 instead of 100.
+/// Its segment FAIR has ANNE and BERT of the company BUYER, OTHER (no target), and SOLO (a target
+/// by its own line).
 async fn ready() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
@@ -73,7 +72,7 @@ fn without(mut view: Value, field: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn a_segment_becomes_interactions_and_an_entry() {
+async fn segment_becomes_interactions_and_an_entry() {
     let app = ready().await;
     let segment = app.get("/v1/segments/FAIR").await.expect(200);
     let line = app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200);
@@ -133,7 +132,7 @@ async fn a_segment_becomes_interactions_and_an_entry() {
             "cost": "2.5", "durationMinutes": 15, "description": "Invitation", "evaluation": null, "canceled": false
         })
     );
-    // The number is taken for good, by hand and by the series.
+    // The number stays taken, for manual numbers and for the series.
     let taken = app.put("/v1/segments/FAIR", &json!({})).await;
     assert_eq!(
         (taken.status.as_u16(), taken.errors()),
@@ -142,7 +141,7 @@ async fn a_segment_becomes_interactions_and_an_entry() {
 }
 
 #[actix_web::test]
-async fn everything_that_stands_against_logging_is_said_at_once() {
+async fn all_errors_are_reported_together() {
     let app = ready().await;
     app.post("/v1/segments", &json!({"number": "EMPTY"})).await.expect(201);
     let refused = log(&app, "EMPTY", &json!({})).await;
@@ -170,7 +169,7 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
         json!({"numberOfContacts": 3, "contactNumbers": ["BERT", "OTHER", "SOLO"]})
     );
     assert_eq!(errors[2]["params"], json!({"numberOfContacts": 1, "contactNumbers": ["ANNE"]}));
-    // Nothing is half logged.
+    // Nothing is partly logged.
     assert_eq!(app.get("/v1/segments?count=true").await.json()["count"], 2);
     for path in ["/v1/interactions", "/v1/logged-segments", "/v1/campaigns/SPRING/entries"] {
         assert_eq!(app.get(&format!("{path}?count=true")).await.json()["count"], 0, "{path}");
@@ -193,7 +192,7 @@ async fn everything_that_stands_against_logging_is_said_at_once() {
 }
 
 #[actix_web::test]
-async fn a_segment_without_campaign_has_no_entry_and_takes_the_contacts_salespeople() {
+async fn segment_without_campaign_has_no_entry() {
     let app = ready().await;
     app.patch("/v1/contacts/SOLO", &json!({"salespersonCode": "JO"})).await.expect(200);
     let segment =
@@ -212,7 +211,7 @@ async fn a_segment_without_campaign_has_no_entry_and_takes_the_contacts_salespeo
 }
 
 #[actix_web::test]
-async fn a_follow_up_has_the_same_contacts_and_campaign_and_can_be_logged_in_its_turn() {
+async fn follow_up_has_the_same_contacts_and_campaign() {
     let app = ready().await;
     let key = [("idempotency-key", "once")];
     let body = json!({"createFollowUp": true}).to_string();
@@ -239,7 +238,7 @@ async fn a_follow_up_has_the_same_contacts_and_campaign_and_can_be_logged_in_its
     app.patch("/v1/segments/SM0001", &json!({"interactionTemplateCode": "MAIL"})).await.expect(200);
     log(&app, "SM0001", &json!({})).await.expect(201);
     assert_eq!(app.get("/v1/interactions?count=true").await.json()["count"], 8);
-    // The series passes over what was logged.
+    // The series skips the numbers of logged segments.
     let next = {
         app.sql("UPDATE settings SET next_segment_number = 'SM0001'").await;
         app.post("/v1/segments", &json!({})).await.expect(201)
@@ -248,7 +247,7 @@ async fn a_follow_up_has_the_same_contacts_and_campaign_and_can_be_logged_in_its
 }
 
 #[actix_web::test]
-async fn an_entry_and_its_interactions_are_canceled_and_come_back_together() {
+async fn entry_and_interactions_are_canceled_and_restored_together() {
     let app = ready().await;
     log(&app, "FAIR", &json!({})).await.expect(201);
     let entry = "/v1/campaigns/SPRING/entries/FAIR";
@@ -280,7 +279,7 @@ async fn an_entry_and_its_interactions_are_canceled_and_come_back_together() {
     );
     app.patch(&bert, &json!({"evaluation": "NEUTRAL"})).await.expect(200);
 
-    // By its other side; what was canceled alone stays canceled.
+    // Through its logged segment. An interaction that was canceled alone stays canceled.
     let back = app.patch("/v1/logged-segments/FAIR", &json!({"canceled": false})).await.expect(200);
     assert_eq!((&back["canceled"], &back["numberOfInteractions"]), (&json!(false), &json!(3)));
     assert_eq!(app.get(&anne).await.json()["canceled"], true);
@@ -295,7 +294,7 @@ async fn an_entry_and_its_interactions_are_canceled_and_come_back_together() {
 }
 
 #[actix_web::test]
-async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
+async fn only_canceled_entries_can_be_deleted() {
     let app = ready().await;
     log(&app, "FAIR", &json!({"createFollowUp": true})).await.expect(201);
     app.patch("/v1/segments/SM0001", &json!({"interactionTemplateCode": "MAIL"})).await.expect(200);
@@ -333,7 +332,7 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
 
     let id = app.get(&format!("{entries}/SM0001")).await.json()["id"].as_str().unwrap().to_owned();
     app.patch(&format!("{entries}/{id}"), &json!({"canceled": true})).await.expect(200);
-    // It is not an entry of another campaign.
+    // The path of another campaign does not lead to this entry.
     app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
     assert_eq!(app.delete(&format!("/v1/campaigns/AUTUMN/entries/{id}")).await.status, 404);
     assert_eq!(
@@ -342,7 +341,7 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
             .status,
         404
     );
-    // What is canceled does not hold its campaign, and goes with it.
+    // Canceled interactions do not keep their campaign, and are deleted with it.
     app.delete("/v1/campaigns/SPRING").await.expect(204);
     assert_eq!(app.get("/v1/interactions?count=true").await.json()["count"], 0);
     // The number is free again.
@@ -350,7 +349,7 @@ async fn only_canceled_entries_can_be_deleted_one_or_all_at_once() {
 }
 
 #[actix_web::test]
-async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
+async fn logged_targets_stay_in_the_audience_until_canceled() {
     let app = ready().await;
     let activations = "/v1/campaigns/SPRING/activations";
     let version =
@@ -375,11 +374,11 @@ async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
     assert_eq!(price(&app, "SOLO").await, "100");
     app.patch(&solo, &json!({"canceled": false})).await.expect(200);
     assert_eq!(price(&app, "SOLO").await, "80");
-    // One person of two: the company stays.
+    // One person of two is canceled: the company stays.
     let (anne, _) = interaction_of(&app, "ANNE").await;
     app.patch(&anne, &json!({"canceled": true})).await.expect(200);
     assert_eq!(price(&app, "BUYER").await, "80");
-    // The contact objects: it leaves at once, by its logged line alone.
+    // A privacy-blocked contact leaves immediately, also from a logged segment.
     app.patch("/v1/contacts/BERT", &json!({"privacyBlocked": true})).await.expect(200);
     assert_eq!(price(&app, "BUYER").await, "100");
     app.patch("/v1/contacts/BERT", &json!({"privacyBlocked": false})).await.expect(200);
@@ -391,11 +390,11 @@ async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
         (price(&app, "SOLO").await, price(&app, "BUYER").await),
         ("100".to_owned(), "100".to_owned())
     );
-    // Nobody is left; the contact is no longer held, and the campaign still active.
+    // The audience is empty. The contact can be deleted, and the campaign is still active.
     app.delete("/v1/contacts/SOLO").await.expect(204);
     app.patch(entry, &json!({"canceled": false})).await.expect(200);
     assert_eq!(price(&app, "BUYER").await, "80");
-    // A logged segment is enough to activate.
+    // A logged segment is enough for an activation.
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     assert_eq!(price(&app, "BUYER").await, "100");
     app.post(activations, &json!({})).await.expect(201);
@@ -412,7 +411,7 @@ async fn logged_targets_stay_in_the_audience_until_they_are_canceled() {
 }
 
 #[actix_web::test]
-async fn a_single_interaction_grants_no_price() {
+async fn single_interaction_grants_no_price() {
     let app = ready().await;
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     let target =
@@ -422,7 +421,7 @@ async fn a_single_interaction_grants_no_price() {
 }
 
 #[actix_web::test]
-async fn a_contact_that_is_deleted_leaves_the_entry_as_it_was() {
+async fn deleted_contact_leaves_the_entry_unchanged() {
     let app = ready().await;
     log(&app, "FAIR", &json!({})).await.expect(201);
     app.delete("/v1/contacts/SOLO").await.expect(204);
@@ -430,7 +429,7 @@ async fn a_contact_that_is_deleted_leaves_the_entry_as_it_was() {
     assert_eq!((&entry["numberOfInteractions"], &entry["cost"]), (&json!(4), &json!("10")));
     let nameless = app.get("/v1/interactions?filter=contactNumber eq null&count=true").await.json();
     assert_eq!(nameless["count"], 1);
-    // A contact that objects is in no audience, and can be erased while the campaign is active.
+    // A privacy-blocked contact is in no audience, and can be deleted while the campaign is active.
     app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
     assert_eq!(app.delete("/v1/contacts/ANNE").await.status, 409);
     app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
@@ -439,7 +438,7 @@ async fn a_contact_that_is_deleted_leaves_the_entry_as_it_was() {
 }
 
 #[actix_web::test]
-async fn a_line_that_comes_while_its_segment_is_logged_is_refused() {
+async fn line_added_during_logging_is_refused() {
     let app = ready().await;
     let mut other = app.connection().await;
     other
@@ -455,7 +454,7 @@ async fn a_line_that_comes_while_its_segment_is_logged_is_refused() {
 }
 
 #[actix_web::test]
-async fn many_lines_are_logged_in_a_few_statements() {
+async fn many_lines_are_logged_in_few_statements() {
     let app = ready().await;
     app.sql(
         "INSERT INTO contacts (id, number, type, name)
@@ -479,7 +478,7 @@ async fn many_lines_are_logged_in_a_few_statements() {
 }
 
 #[actix_web::test]
-async fn a_logged_segment_is_reused_with_whom_it_reached() {
+async fn logged_segment_is_reused_with_its_contacts() {
     let app = ready().await;
     log(&app, "FAIR", &json!({})).await.expect(201);
     let (bert, _) = interaction_of(&app, "BERT").await;
@@ -509,7 +508,7 @@ async fn a_logged_segment_is_reused_with_whom_it_reached() {
         .map(|line| line["contactNumber"].clone())
         .collect();
     assert_eq!(contacts, ["ANNE", "OTHER"]);
-    // It was a criteria action, so it can be undone.
+    // The reuse is a criteria action, so it can be undone.
     let action = app.get("/v1/segments/SM0001/criteria-actions/latest").await.expect(200);
     assert_eq!(
         (&action["filter"], &action["linesAdded"]),

@@ -1,5 +1,5 @@
-//! The lowest price of the last days: what counts and what does not, and that it is what the whole
-//! book says, asked version by version and day by day.
+//! The lowest price of the last days: the prices that count, compared with a computation from the
+//! whole book, version by version and day by day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ use super::support::clock::Clock;
 const PATH: &str = "/v1/lowest-prices";
 const TODAY: &str = "2031-05-15T10:00:00Z";
 
-/// A desk for 100, and a customer; all that was published so far came before all windows.
+/// Returns a desk for 100, and a customer. All publications so far are older than every window.
 async fn shop() -> TestApp {
     let app = TestApp::at(Clock::at(TODAY).calendar()).await;
     app.patch("/v1/settings", &json!({"timeZone": "Europe/Oslo"})).await.expect(200);
@@ -41,8 +41,8 @@ async fn shop() -> TestApp {
     app
 }
 
-/// Lets the newest publication have come at an instant.
-async fn came_at(app: &TestApp, instant: &str) {
+/// Sets the time of the newest publication.
+async fn set_published_at(app: &TestApp, instant: &str) {
     let newest = "(SELECT max(version) FROM publications)";
     app.sql(&format!(
         "UPDATE publications SET published_at = '{instant}' WHERE version = {newest}"
@@ -52,15 +52,15 @@ async fn came_at(app: &TestApp, instant: &str) {
 
 async fn list_price(app: &TestApp, price: &str, instant: &str) {
     app.patch("/v1/items/DESK", &json!({ "listPrice": price })).await.expect(200);
-    came_at(app, instant).await;
+    set_published_at(app, instant).await;
 }
 
 async fn asked(app: &TestApp, query: &str) -> Value {
     app.get(&format!("{PATH}?itemNumber=DESK&{query}")).await.expect(200)
 }
 
-/// The stretches, oldest first: days and net price.
-fn stretches(answer: &Value) -> Vec<String> {
+/// Returns the periods, oldest first: days and net price.
+fn periods(answer: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let history = answer["history"].as_array().unwrap().iter().rev();
     history
@@ -72,13 +72,13 @@ fn stretches(answer: &Value) -> Vec<String> {
 async fn each_version_counts_on_the_days_it_was_in_force() {
     let app = shop().await;
     let first = app.book.snapshot().version();
-    // The company's day begins at 22:00 UTC: the 30th of April has 110 until its last instant.
+    // The company's day begins at 22:00 UTC. So 30 April has the price 110 until its last instant.
     list_price(&app, "110", "2031-04-20T12:00:00Z").await;
     list_price(&app, "90", "2031-04-30T22:00:00Z").await;
     list_price(&app, "120", "2031-05-03T21:59:59Z").await;
     let answer = asked(&app, "").await;
     assert_eq!(
-        stretches(&answer),
+        periods(&answer),
         [
             "2031-04-15 2031-04-20 100",
             "2031-04-20 2031-04-30 110",
@@ -99,20 +99,20 @@ async fn each_version_counts_on_the_days_it_was_in_force() {
         .map(|name| answer[name].clone());
     let expected = json!(["2031-05-15", "2031-04-15", "2031-05-14", 30, 30, true]);
     assert_eq!(json!(window), expected);
-    // Another day, another window; what came later was not in force.
+    // Another day has another window; later versions were not in force.
     let then = asked(&app, "date=2031-05-01&days=10").await;
-    assert_eq!(stretches(&then), ["2031-04-21 2031-04-30 110"]);
+    assert_eq!(periods(&then), ["2031-04-21 2031-04-30 110"]);
     assert_eq!(
         (&then["current"]["netUnitPrice"], &then["reductionPercent"]),
         (&json!("90"), &json!("18.18"))
     );
-    // Days to come count with what is known now.
+    // Future days count with the present knowledge.
     let to_come = asked(&app, "date=2031-05-20&days=7").await;
-    assert_eq!(stretches(&to_come), ["2031-05-13 2031-05-19 120"]);
+    assert_eq!(periods(&to_come), ["2031-05-13 2031-05-19 120"]);
 }
 
 #[actix_web::test]
-async fn a_campaign_counts_for_its_accounts_on_its_days() {
+async fn campaign_counts_for_its_accounts_on_its_days() {
     let app = shop().await;
     app.put(
         "/v1/contacts/ANNE",
@@ -136,7 +136,7 @@ async fn a_campaign_counts_for_its_accounts_on_its_days() {
         ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-05 60", "2031-05-06 2031-05-14 100"];
     for asker in ["contactNumber=FIRM", "contactNumber=ANNE", "customerNumber=D1"] {
         let answer = asked(&app, asker).await;
-        assert_eq!(stretches(&answer), in_campaign, "{asker}");
+        assert_eq!(periods(&answer), in_campaign, "{asker}");
         assert_eq!(answer["accountNumber"], "FIRM");
         assert_eq!(
             answer["lowest"]["source"],
@@ -144,22 +144,22 @@ async fn a_campaign_counts_for_its_accounts_on_its_days() {
         );
     }
     for asker in ["", "contactNumber=OTHER"] {
-        assert_eq!(stretches(&asked(&app, asker).await), ["2031-04-15 2031-05-14 100"], "{asker}");
+        assert_eq!(periods(&asked(&app, asker).await), ["2031-04-15 2031-05-14 100"], "{asker}");
     }
-    // Who joined late was offered it from then on.
+    // An account that joins later has the price from then on.
     app.put("/v1/segments/S/lines/OTHER", &json!({})).await.expect(201);
-    came_at(&app, "2031-05-03T12:00:00Z").await;
-    // And who left was not any longer.
+    set_published_at(&app, "2031-05-03T12:00:00Z").await;
+    // An account that leaves has it no longer.
     app.delete("/v1/segments/S/lines/ANNE").await.expect(204);
-    came_at(&app, "2031-05-04T12:00:00Z").await;
+    set_published_at(&app, "2031-05-04T12:00:00Z").await;
     let other = asked(&app, "contactNumber=OTHER").await;
     assert_eq!(
-        stretches(&other),
+        periods(&other),
         ["2031-04-15 2031-05-03 100", "2031-05-03 2031-05-05 60", "2031-05-06 2031-05-14 100"]
     );
     let firm = asked(&app, "contactNumber=FIRM").await;
     assert_eq!(
-        stretches(&firm),
+        periods(&firm),
         ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-04 60", "2031-05-04 2031-05-14 100"]
     );
 }
@@ -168,14 +168,14 @@ async fn a_campaign_counts_for_its_accounts_on_its_days() {
 async fn days_without_a_price_do_not_count() {
     let app = shop().await;
     app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
-    came_at(&app, "2031-04-20T12:00:00Z").await;
+    set_published_at(&app, "2031-04-20T12:00:00Z").await;
     app.patch("/v1/items/DESK", &json!({"blocked": false})).await.expect(200);
-    came_at(&app, "2031-04-25T12:00:00Z").await;
+    set_published_at(&app, "2031-04-25T12:00:00Z").await;
     let answer = asked(&app, "").await;
-    assert_eq!(stretches(&answer), ["2031-04-15 2031-04-20 100", "2031-04-25 2031-05-14 100"]);
+    assert_eq!(periods(&answer), ["2031-04-15 2031-04-20 100", "2031-04-25 2031-05-14 100"]);
     assert_eq!(answer["daysCovered"], 26);
     app.put("/v1/items/NEW", &json!({"listPrice": "5"})).await.expect(201);
-    came_at(&app, "2031-05-15T05:00:00Z").await;
+    set_published_at(&app, "2031-05-15T05:00:00Z").await;
     let new = app.get(&format!("{PATH}?itemNumber=NEW")).await.expect(200);
     assert_eq!(
         (&new["daysCovered"], &new["lowest"], &new["history"]),
@@ -186,17 +186,17 @@ async fn days_without_a_price_do_not_count() {
         (&json!("5"), &Value::Null)
     );
     app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
-    came_at(&app, "2031-05-15T06:00:00Z").await;
+    set_published_at(&app, "2031-05-15T06:00:00Z").await;
     let blocked = asked(&app, "").await;
     assert_eq!(
         (&blocked["current"], &blocked["problem"]["code"]),
         (&Value::Null, &json!("ITEM_BLOCKED"))
     );
     assert_eq!(blocked["lowest"]["netUnitPrice"], "100");
-    // Before the first publication nothing was offered at all.
+    // Before the first publication there was no offer.
     let early = asked(&app, "date=2031-01-02&days=366").await;
     assert_eq!(
-        (&early["daysCovered"], stretches(&early)),
+        (&early["daysCovered"], periods(&early)),
         (&json!(1), vec!["2031-01-01 2031-01-01 100".to_owned()])
     );
     let at_the_beginning =
@@ -218,19 +218,19 @@ async fn prices_are_compared_in_one_currency_with_the_tax_of_the_day() {
     let in_dollars = ["2031-04-20 2031-04-30 250", "2031-05-01 2031-05-14 187.5"];
     let answer = asked(&app, "contactNumber=FIRM&currencyCode=USD&pricesIncludeTax=true").await;
     assert_eq!(
-        (stretches(&answer), &answer["daysCovered"]),
+        (periods(&answer), &answer["daysCovered"]),
         (in_dollars.map(str::to_owned).to_vec(), &json!(25))
     );
     assert_eq!(
         (&answer["currencyCode"], &answer["pricesIncludeTax"]),
         (&json!("USD"), &json!(true))
     );
-    // What the contact has now holds for all the days.
+    // The contact's present data applies to all days.
     let customer =
         json!({"currencyCode": "USD", "customer": {"number": "D1", "pricesIncludeTax": true}});
     app.patch("/v1/contacts/FIRM", &customer).await.expect(200);
-    came_at(&app, "2031-05-10T12:00:00Z").await;
-    assert_eq!(stretches(&asked(&app, "contactNumber=FIRM").await), in_dollars);
+    set_published_at(&app, "2031-05-10T12:00:00Z").await;
+    assert_eq!(periods(&asked(&app, "contactNumber=FIRM").await), in_dollars);
     assert_eq!(
         asked(&app, "contactNumber=FIRM&date=2031-05-09").await["currencyCode"],
         "EUR",
@@ -242,9 +242,9 @@ async fn prices_are_compared_in_one_currency_with_the_tax_of_the_day() {
 }
 
 #[actix_web::test]
-async fn the_history_has_its_bounds() {
+async fn history_is_bounded() {
     let app = shop().await;
-    // As many publications as fit: the price goes up and down.
+    // The maximum number of publications, with alternating prices.
     app.sql(
         "INSERT INTO publications (version, kind, author, published_at, added, changed, removed, content_hash)
             SELECT 100 + n, 'BASE_DATA', 'test', '2031-05-01'::timestamptz + n * interval '1 minute', 0, 1, 0, 'x'
@@ -270,7 +270,7 @@ async fn the_history_has_its_bounds() {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_with_a_question_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let mut app = shop().await;
     let wrong = "contactNumber=-&days=0&date=x&variantCode=%20&unitOfMeasureCode=%20&quantity=0&currencyCode=E&pricesIncludeTax=no";
     assert_eq!(
@@ -312,7 +312,7 @@ async fn what_is_wrong_with_a_question_is_named_at_once() {
     );
 }
 
-/// A choice of the test's own making: the same seed, the same steps.
+/// A deterministic random generator: the same seed gives the same choices.
 struct Dice(TestRunner);
 
 impl Dice {
@@ -320,7 +320,7 @@ impl Dice {
         (0..end).new_tree(&mut self.0).unwrap().current()
     }
 
-    fn one_of<T: Clone>(&mut self, choices: &[T]) -> T {
+    fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
     }
 }
@@ -328,24 +328,24 @@ impl Dice {
 const CHANGES: usize = 70;
 
 #[actix_web::test]
-async fn the_narrow_book_says_what_the_whole_book_says() {
+async fn item_history_equals_the_whole_book() {
     join_all([1, 2, 3, 4].map(compare)).await;
 }
 
 async fn compare(seed: u8) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut dice = Dice(TestRunner::new_with_rng(Config::default(), rng));
-    let app = begun().await;
+    let app = seeded_app().await;
     for _ in 0..CHANGES {
-        let (method, path, body) = change(&mut dice);
+        let (method, path, body) = random_change(&mut dice);
         let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
         let reply = app
             .send(method, &path, conditions, body.as_ref().map(Value::to_string).as_deref())
             .await;
         assert!(!reply.status.is_server_error(), "{reply:?}");
     }
-    // Two versions a day, one of them at midnight, from before the window on; each seventh only
-    // begins when the next one does.
+    // Two versions a day, one of them at midnight, from before the window on. Each seventh begins
+    // only together with the next one.
     app.sql(
         "UPDATE publications SET published_at = '2031-04-11T22:00:00Z'::timestamptz
             + ((version + (version % 7 = 0)::int) / 2) * interval '1 day' + (version + (version % 7 = 0)::int) % 2 * interval '9 hours'",
@@ -382,11 +382,11 @@ async fn compare(seed: u8) {
             }
         }
     }
-    // Otherwise the test would say little.
+    // Proof that the prices vary enough.
     assert!(prices.len() > 10, "seed {seed}: only {prices:?}");
 }
 
-/// On each day the prices that the history has, with their sources.
+/// Returns the prices of the history on each day, with their sources.
 fn by_day(answer: &Value) -> BTreeMap<NaiveDate, BTreeSet<String>> {
     let mut days: BTreeMap<NaiveDate, BTreeSet<String>> = BTreeMap::new();
     for row in answer["history"].as_array().unwrap() {
@@ -441,7 +441,7 @@ impl Whole {
         Self { versions }
     }
 
-    /// The answer to a query; nothing when it names what is not there.
+    /// Computes the expected result of a query, or `None` if the query names unknown resources.
     fn answer(&self, query: &str) -> Option<Expected> {
         let param = |name: &str| {
             query
@@ -518,7 +518,7 @@ impl Whole {
     }
 }
 
-async fn begun() -> TestApp {
+async fn seeded_app() -> TestApp {
     let app = TestApp::at(Clock::at(TODAY).calendar()).await;
     app.patch("/v1/settings", &json!({"timeZone": "Europe/Oslo"})).await.expect(200);
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
@@ -552,15 +552,15 @@ async fn begun() -> TestApp {
     app
 }
 
-/// Something that changes what somebody pays, or might.
-fn change(dice: &mut Dice) -> (Method, String, Option<Value>) {
-    let item = dice.one_of(&["I0", "I1"]);
-    let contact = dice.one_of(&["C0", "C1", "P0"]);
-    let campaign = dice.one_of(&["A0", "A1"]);
-    let date = dice.one_of(&["2031-04-12", "2031-04-20", "2031-05-02", "2031-05-10"]);
-    let number = dice.one_of(&["1", "2.5", "9.99", "25", "48"]);
+/// Returns a random change that affects prices, or might.
+fn random_change(dice: &mut Dice) -> (Method, String, Option<Value>) {
+    let item = dice.choose(&["I0", "I1"]);
+    let contact = dice.choose(&["C0", "C1", "P0"]);
+    let campaign = dice.choose(&["A0", "A1"]);
+    let date = dice.choose(&["2031-04-12", "2031-04-20", "2031-05-02", "2031-05-10"]);
+    let number = dice.choose(&["1", "2.5", "9.99", "25", "48"]);
     let truth = dice.below(2) == 0;
-    let group = dice.one_of(&[Value::Null, json!("G")]);
+    let group = dice.choose(&[Value::Null, json!("G")]);
     match dice.below(14) {
         0 => (Method::PATCH, format!("/v1/items/{item}"), Some(json!({ "listPrice": number }))),
         1 => (
@@ -574,16 +574,16 @@ fn change(dice: &mut Dice) -> (Method, String, Option<Value>) {
             Some(json!({"blocked": dice.below(4) == 0})),
         ),
         3 => {
-            let company = dice.one_of(&[Value::Null, json!("C0"), json!("C1")]);
+            let company = dice.choose(&[Value::Null, json!("C0"), json!("C1")]);
             (Method::PATCH, "/v1/contacts/P0".to_owned(), Some(json!({ "companyNumber": company })))
         }
         4 => {
-            let company = dice.one_of(&["C0", "C1"]);
+            let company = dice.choose(&["C0", "C1"]);
             let customer = json!({"customer": {"priceGroupCode": group, "discountGroupCode": group, "allowLineDiscount": truth}});
             (Method::PATCH, format!("/v1/contacts/{company}"), Some(customer))
         }
         5 => {
-            let dates = json!({"startingDate": date, "endingDate": dice.one_of(&["2031-05-03", "2031-05-20"])});
+            let dates = json!({"startingDate": date, "endingDate": dice.choose(&["2031-05-03", "2031-05-20"])});
             (Method::PATCH, format!("/v1/campaigns/{campaign}"), Some(dates))
         }
         6 if truth => (Method::DELETE, format!("/v1/segments/{campaign}/lines/{contact}"), None),
@@ -601,14 +601,14 @@ fn change(dice: &mut Dice) -> (Method, String, Option<Value>) {
             (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
         }
         10 => {
-            let policy = json!({"neverAboveListPrice": truth, "pricePolicy": dice.one_of(&["LOWEST_NET", "CAMPAIGN_FIRST"])});
+            let policy = json!({"neverAboveListPrice": truth, "pricePolicy": dice.choose(&["LOWEST_NET", "CAMPAIGN_FIRST"])});
             (Method::PATCH, "/v1/settings".to_owned(), Some(policy))
         }
-        _ => a_line(dice, item, contact, campaign, date, number, truth),
+        _ => random_line(dice, item, contact, campaign, date, number, truth),
     }
 }
 
-fn a_line(
+fn random_line(
     dice: &mut Dice,
     item: &str,
     contact: &str,
@@ -619,23 +619,23 @@ fn a_line(
 ) -> (Method, String, Option<Value>) {
     let kind = if truth { "prices" } else { "discounts" };
     let group = if truth { "CUSTOMER_PRICE_GROUP" } else { "CUSTOMER_DISCOUNT_GROUP" };
-    let source = dice.one_of(&[
+    let source = dice.choose(&[
         json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
         json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
         json!({"type": "CONTACT", "contactNumber": contact}),
         json!({"type": group, "code": "G"}),
         json!({"type": "ALL_CUSTOMERS"}),
     ]);
-    let mut line = json!({"source": source, "itemNumber": item, "minimumQuantity": dice.one_of(&["0", "0", "10"])});
-    line["currencyCode"] = dice.one_of(&[Value::Null, Value::Null, json!("USD")]);
-    line["variantCode"] = dice.one_of(&[Value::Null, Value::Null, json!("RED")]);
+    let mut line = json!({"source": source, "itemNumber": item, "minimumQuantity": dice.choose(&["0", "0", "10"])});
+    line["currencyCode"] = dice.choose(&[Value::Null, Value::Null, json!("USD")]);
+    line["variantCode"] = dice.choose(&[Value::Null, Value::Null, json!("RED")]);
     if source["type"] != "CAMPAIGN" {
-        line["startingDate"] = dice.one_of(&[Value::Null, json!(date)]);
-        line["endingDate"] = dice.one_of(&[Value::Null, json!("2031-05-12")]);
+        line["startingDate"] = dice.choose(&[Value::Null, json!(date)]);
+        line["endingDate"] = dice.choose(&[Value::Null, json!("2031-05-12")]);
     }
     line[if truth { "unitPrice" } else { "lineDiscountPercent" }] = json!(number);
     if !truth && dice.below(3) == 0 {
-        line["itemDiscountGroupCode"] = dice.one_of(&[Value::Null, json!("G")]);
+        line["itemDiscountGroupCode"] = dice.choose(&[Value::Null, json!("G")]);
         line["itemNumber"] = Value::Null;
         line["variantCode"] = Value::Null;
     }

@@ -1,4 +1,4 @@
-//! What lists and criteria cost over a million contacts. It measures, and so runs by itself only:
+//! Benchmark of lists and criteria over a million contacts. It has to run alone:
 //!
 //! ```text
 //! cargo test --release --test api million_contacts -- --ignored --nocapture
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::support::app::TestApp;
 
-/// 250,000 companies with customers among them, 750,000 persons, most of a company, and 500,000
-/// interactions.
+/// Creates 250,000 companies, some of them customers, 750,000 persons, most with a company, and
+/// 500,000 interactions.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO salespeople (id, code) SELECT uuid_v7(), 'S' || n FROM generate_series(0, 49) AS n;
     INSERT INTO contacts (id, number, type, name, city, salesperson_code, industry_groups, customer_number)
@@ -43,7 +43,7 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    /// Times a request, and prints how long it took.
+    /// Times a request, and prints its duration.
     async fn call(&self, what: &str, method: Method, path: &str, body: Option<Value>) -> Value {
         let body = body.map(|body| body.to_string());
         let begin = Instant::now();
@@ -57,7 +57,7 @@ impl Stopwatch {
         self.call(what, Method::GET, &format!("/v1/contacts?{query}"), None).await
     }
 
-    /// Previews an action and performs it; undoes it then, if wanted.
+    /// Previews and performs an action, and undoes it if requested.
     async fn act(&self, what: &str, body: Value, undo: bool) {
         let previews = "/v1/segments/S/criteria-previews";
         self.call(&format!("preview {what}"), Method::POST, previews, Some(body.clone())).await;
@@ -104,8 +104,7 @@ async fn lists(watch: &Stopwatch) {
     ] {
         watch.list(what, query).await;
     }
-    // A page in the depth is reached by its link; to get there at once, the list begins close
-    // before it.
+    // A deep page is reached by its link. To get there directly, the list begins shortly before it.
     for order in ["number", "name", "name desc"] {
         let filter = if order == "number" { "number gt 'P0500000'" } else { "name gt 'Company f'" };
         let page = watch

@@ -10,8 +10,8 @@ use super::support::app::{TestApp, pairs};
 
 const PATH: &str = "/v1/opportunities";
 
-/// An app on 2031-05-14 with the contact C, the salesperson JO and the campaigns MAY (all of May),
-/// SINCE (from June on) and OPEN (without dates).
+/// Returns an app on 2031-05-14 with the contact C, the salesperson JO and the campaigns MAY (all
+/// of May), SINCE (from June on) and OPEN (without dates).
 async fn app() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-14T09:30:00Z".parse().unwrap()))).await;
@@ -27,7 +27,7 @@ async fn app() -> TestApp {
 }
 
 #[actix_web::test]
-async fn an_opportunity_lives_from_creation_to_deletion() {
+async fn opportunity_crud() {
     let app = app().await;
     let created = app.post(PATH, &json!({"contactNumber": "c"})).await;
     assert_eq!(created.header("location"), "/v1/opportunities/OP000001");
@@ -62,7 +62,7 @@ async fn an_opportunity_lives_from_creation_to_deletion() {
         (&patched["closedDate"], &patched["salespersonCode"], &patched["stage"]),
         (&Value::Null, &Value::Null, &json!(""))
     );
-    // What the ERP sends again without a date keeps the one it has.
+    // A repeated PUT without a date keeps the existing date.
     let replaced =
         app.put(&path, &json!({"contactNumber": "C", "state": "LOST"})).await.expect(200);
     assert_eq!(
@@ -86,7 +86,7 @@ async fn an_opportunity_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn an_opportunity_comes_up_inside_its_campaign_s_dates() {
+async fn opportunity_is_created_within_its_campaign_dates() {
     let app = app().await;
     let create = |campaign: &str, date: &str| {
         let body = json!({"contactNumber": "C", "campaignNumber": campaign, "creationDate": date});
@@ -114,11 +114,11 @@ async fn an_opportunity_comes_up_inside_its_campaign_s_dates() {
     }
     let params = create("SINCE", "2031-05-31").await.json()["errors"][0]["params"].clone();
     assert_eq!(params, json!({"startingDate": "2031-06-01", "endingDate": null}));
-    // Without a date it is today that counts.
+    // Without a date, today counts.
     let today = app.post(PATH, &json!({"contactNumber": "C", "campaignNumber": "SINCE"})).await;
     assert_eq!(today.errors(), outside);
 
-    // Coming to the campaign or to the date is what is checked, not staying.
+    // Only a change of the campaign or the date is checked.
     let path = format!("{PATH}/A");
     let body = json!({"contactNumber": "C", "campaignNumber": "MAY", "creationDate": "2031-05-20"});
     app.put(&path, &body).await.expect(201);
@@ -132,7 +132,7 @@ async fn an_opportunity_comes_up_inside_its_campaign_s_dates() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let form = json!({"estimatedValue": 5, "chancePercent": "100.1", "state": "OPEN", "stage": "s".repeat(51),
         "creationDate": "2031-02-30", "closedDate": "2031-05-01"});

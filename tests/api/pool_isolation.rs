@@ -17,14 +17,14 @@ use super::support::app::Reply;
 use super::support::database::TestDatabase;
 
 const CLIENTS: usize = 40;
-/// The duration of the watch: longer than a book without its refresher stays fresh.
+/// Duration of the watch; longer than a book stays fresh without its refresher.
 const WATCH: Duration = Duration::from_secs(8);
-/// The pause between two rounds of the watch.
+/// Pause between two rounds of the watch.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
-/// The longest that a cheap request may take meanwhile.
+/// Maximum duration of a cheap request meanwhile.
 const CHEAP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A process of the service, over a database of its own.
+/// A process of the service with its own database.
 struct Service {
     // Dropped before the database that it uses.
     serving: Serving,
@@ -58,25 +58,24 @@ impl Service {
         self.request(Method::GET, path)
     }
 
-    /// A list whose cost the client decides, though here it is small.
+    /// Returns a list request of the expensive kind; this one is cheap.
     fn search(&self) -> RequestBuilder {
         self.get("/v1/campaign-statuses?count=true")
     }
 
-    /// A preview, which changes nothing.
+    /// Returns a preview request, which changes nothing.
     fn report(&self) -> RequestBuilder {
         let criterion = json!({"action": "ADD", "filter": "number eq 'C1'"});
         self.request(Method::POST, "/v1/segments/S/criteria-previews").json(&criterion)
     }
 
-    /// A change that publishes nothing.
+    /// Returns a change that publishes nothing.
     fn write(&self) -> RequestBuilder {
         let path = "/v1/campaign-statuses/OPEN";
         self.request(Method::PUT, path).header("if-match", "*").json(&json!({"sequence": 2}))
     }
 
-    /// Quotes, asks for readiness, and sends cheap reads and `others`, over and over. Returns the
-    /// defects.
+    /// Sends quotes, readiness checks, cheap reads and `others` repeatedly. Returns the defects.
     async fn watch(&self, others: impl Fn() -> [RequestBuilder; 2]) -> Vec<String> {
         let (began, mut defects, mut slowest) = (Instant::now(), Vec::new(), Duration::ZERO);
         while began.elapsed() < WATCH {
@@ -108,8 +107,8 @@ impl Service {
         defects
     }
 
-    /// Watches the service while clients send requests again and again, and then lets them finish.
-    /// Returns the codes of their answers with the number of each; successes have the empty code.
+    /// Watches the service while clients send requests repeatedly, and then lets the clients
+    /// finish. Returns the number of responses by code; successes have the empty code.
     async fn watch_under_load(
         &self,
         load: impl Fn(usize) -> RequestBuilder,
@@ -128,7 +127,7 @@ impl Service {
             }
         }));
         let watching = async {
-            // By then the clients have all the sessions that they can get.
+            // By then the clients use all sessions that they can get.
             sleep(Duration::from_secs(1)).await;
             let defects = self.watch(others).await;
             working.set(false);
@@ -142,8 +141,8 @@ impl Service {
     }
 }
 
-/// The most expensive filter: as many terms as there may be, none of which can use an index. Each
-/// row needs all of them, and no row matches the last.
+/// Returns the most expensive filter: the maximum number of terms, none of which can use an index.
+/// Each row has to be compared with all terms, and no row matches the last.
 fn slowest_filter() -> String {
     let pair = |n| format!("(contains(name, 'z{n}') or contains(city, 'city')) and ");
     let pairs: String = (0..49).map(pair).collect();
@@ -173,7 +172,7 @@ async fn blocked_writers_starve_neither_the_book_nor_other_requests() {
         Service::new("INSERT INTO items (id, number) SELECT uuid_v7(), 'I' || n FROM generate_series(0, 39) AS n")
             .await;
     let mut holder = connect(&service.database.url()).await.unwrap();
-    // The counter of the price book: every change that publishes waits for it.
+    // Every change that publishes waits for the counter of the price book.
     holder.batch_execute("BEGIN; SELECT FROM book FOR UPDATE").await.unwrap();
     let price = Cell::new(0);
     let write = |number| {
@@ -184,6 +183,6 @@ async fn blocked_writers_starve_neither_the_book_nor_other_requests() {
     let others = || [service.report(), service.search()];
     let release = async { holder.batch_execute("COMMIT").await.unwrap() };
     let counts = service.watch_under_load(write, others, release).await;
-    // Some used up the sessions, and were answered when the lock was gone.
+    // Some requests found no session; others were answered after the lock was released.
     assert!(counts.contains_key("UNAVAILABLE") && counts.contains_key(""), "{counts:?}");
 }

@@ -1,5 +1,5 @@
-//! Quotes over HTTP: what the protocol adds to the rules of price, which tests/api/pricing_cases.rs
-//! plays.
+//! Quotes over HTTP: headers, conditions, errors and the fast path. The pricing rules are tested by
+//! tests/api/pricing_cases.rs.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::support::clock::Clock;
 const PATH: &str = "/v1/price-quotes";
 const DESK: &str = "/v1/price-quotes?itemNumber=DESK";
 
-/// A company with two items and one customer, who has a price of its own.
+/// Returns a company with two items and one customer, who has a contract price.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     fill(&app).await;
@@ -40,7 +40,7 @@ fn asking(lines: &Value) -> Value {
     json!({"customerNumber": "D1", "date": "2031-05-15", "lines": lines})
 }
 
-/// The problem of each line; empty for those that have a price.
+/// Returns the problem code of each line; empty for lines with a price.
 fn codes(quote: &Value) -> Vec<&str> {
     quote["lines"]
         .as_array()
@@ -51,7 +51,7 @@ fn codes(quote: &Value) -> Vec<&str> {
 }
 
 #[actix_web::test]
-async fn both_forms_answer_the_same_and_say_how_new_they_are() {
+async fn both_forms_have_the_same_answer_and_version() {
     let app = app().await;
     let version = app.book.snapshot().version().to_string();
     let body = json!({"contactNumber": "anne", "date": "2031-05-15", "pricesIncludeTax": true,
@@ -81,7 +81,7 @@ async fn both_forms_answer_the_same_and_say_how_new_they_are() {
 }
 
 #[actix_web::test]
-async fn whoever_asks_is_known_by_one_name() {
+async fn account_has_exactly_one_identifier() {
     let app = app().await;
     for (who, price) in
         [("contactNumber=BUYER", "90"), ("customerNumber=D1", "90"), ("contactNumber=ANNE", "90")]
@@ -121,7 +121,7 @@ async fn whoever_asks_is_known_by_one_name() {
 }
 
 #[actix_web::test]
-async fn a_line_that_cannot_be_priced_leaves_the_others_alone() {
+async fn unpriceable_line_leaves_the_others_alone() {
     let app = app().await;
     app.put("/v1/items/GONE", &json!({"listPrice": "5", "blocked": true})).await.expect(201);
     app.put("/v1/items/FREE", &json!({})).await.expect(201);
@@ -156,7 +156,7 @@ async fn a_line_that_cannot_be_priced_leaves_the_others_alone() {
         "sums may be longer than amounts"
     );
     assert_eq!(quote["lines"][1].as_object().unwrap().keys().collect::<Vec<_>>(), ["problem"]);
-    // No rate has begun: every line that could be priced says so.
+    // No exchange rate is in force, so every line that could be priced reports it.
     let mut body = asking(&json!([{"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"}]));
     body["currencyCode"] = json!("USD");
     assert_eq!(
@@ -171,7 +171,7 @@ async fn a_line_that_cannot_be_priced_leaves_the_others_alone() {
 }
 
 #[actix_web::test]
-async fn a_document_has_1_to_1000_lines() {
+async fn document_has_1_to_1000_lines() {
     let app = app().await;
     const ITEMS: [&str; 2] = ["DESK", "LAMP"];
     let lines = |count: usize| {
@@ -204,7 +204,7 @@ async fn a_document_has_1_to_1000_lines() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let body = json!({"contactNumber": "A B", "customerNumber": 5, "date": "2031-02-29", "currencyCode": "EURO",
         "pricesIncludeTax": "yes", "explain": 1, "lines": [{"itemNumber": "DESK", "quantity": 2},
@@ -248,7 +248,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn an_answer_explains_itself_when_it_is_asked_to() {
+async fn explain_lists_the_reasons() {
     let app = app().await;
     let dearer =
         json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "95"});
@@ -272,7 +272,7 @@ async fn an_answer_explains_itself_when_it_is_asked_to() {
         .collect();
     verdicts.sort_unstable();
     assert_eq!(verdicts, [("90", "CHOSEN"), ("95", "HIGHER_NET")]);
-    // A named campaign that grants nothing says why.
+    // A named campaign that grants nothing has a reason.
     app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"}))
         .await
         .expect(201);
@@ -283,7 +283,7 @@ async fn an_answer_explains_itself_when_it_is_asked_to() {
 }
 
 #[actix_web::test]
-async fn a_reader_may_ask_for_what_it_has_written() {
+async fn minimum_version_waits_for_a_write() {
     let app = app().await;
     let version = app.book.snapshot().version();
     let at = |version: &str| format!("{DESK}&minPublicationVersion={version}");
@@ -307,7 +307,7 @@ async fn a_reader_may_ask_for_what_it_has_written() {
         assert_eq!((refused.status.as_u16(), refused.errors().len()), (400, 1), "{wrong}");
         assert_eq!(refused.errors()[0].0, "?minPublicationVersion", "{wrong}");
     }
-    // The version comes while the reader waits.
+    // The version is published while the request waits.
     let price =
         json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "80"});
     let next = at(&(version + 1).to_string());
@@ -317,7 +317,7 @@ async fn a_reader_may_ask_for_what_it_has_written() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_is_known_is_not_sent_again() {
+async fn known_answer_is_not_sent_again() {
     let app = app().await;
     let path = format!("{DESK}&customerNumber=D1&date=2031-05-15");
     let first = app.get(&path).await;
@@ -338,7 +338,7 @@ async fn an_answer_that_is_known_is_not_sent_again() {
 }
 
 #[actix_web::test]
-async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
+async fn quotes_continue_without_the_database_and_state_their_age() {
     let clock = Clock::at("2031-05-15T12:00:00Z");
     let mut app = TestApp::at(clock.calendar()).await;
     fill(&app).await;
@@ -381,7 +381,7 @@ async fn quotes_go_on_without_the_database_and_say_how_old_they_are() {
     }
 }
 
-/// The headers of a reply but for those that are its own.
+/// Returns the headers of a reply without those that differ between any two replies.
 fn headers(reply: &Reply) -> Vec<(String, String)> {
     let others = reply.headers.iter().filter(|(name, _)| *name != "trace-id" && *name != "date");
     let mut headers: Vec<_> = others
@@ -391,8 +391,8 @@ fn headers(reply: &Reply) -> Vec<(String, String)> {
     headers
 }
 
-/// Two replies that say the same.
-fn are_alike(one: &Reply, other: &Reply, about: &str) {
+/// Asserts that two replies are equal.
+fn assert_same_reply(one: &Reply, other: &Reply, about: &str) {
     assert_eq!(one.status, other.status, "{about}");
     assert_eq!(headers(one), headers(other), "{about}");
     if one.status == 200 {
@@ -403,7 +403,7 @@ fn are_alike(one: &Reply, other: &Reply, about: &str) {
 }
 
 #[actix_web::test]
-async fn the_usual_question_is_answered_like_any_other() {
+async fn fast_path_query_equals_the_router() {
     let app = app().await;
     for query in [
         "itemNumber=DESK&date=2031-05-15",
@@ -423,9 +423,9 @@ async fn the_usual_question_is_answered_like_any_other() {
     ] {
         let path = format!("{PATH}?{query}");
         let usual = app.get(&path).await;
-        // Whoever gives a condition is answered by the handler behind the router.
+        // A request with a condition is answered by the router.
         let other = app.send(Method::GET, &path, &[("if-none-match", "\"x\"")], None).await;
-        are_alike(&usual, &other, query);
+        assert_same_reply(&usual, &other, query);
     }
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for path in [DESK, "/v1/price-quotes?itemNumber=%44ESK", "/v1/items"] {
@@ -443,7 +443,7 @@ async fn the_usual_question_is_answered_like_any_other() {
 }
 
 #[actix_web::test]
-async fn the_usual_document_is_answered_like_any_other() {
+async fn fast_path_document_equals_the_router() {
     let app = app().await;
     let line = |members: &str| {
         format!(r#"{{"date":"2031-05-15","contactNumber":"anne","lines":[{members}]}}"#)
@@ -483,15 +483,14 @@ async fn the_usual_document_is_answered_like_any_other() {
         let usual = app
             .send(Method::POST, &path, &[("content-type", "application/json")], Some(body))
             .await;
-        // Whoever says more of the body than is needed is answered by the handler behind the
-        // router.
+        // A request with parameters in its content type is answered by the router.
         let kind = [("content-type", "application/json; charset=utf-8")];
         let other = app.send(Method::POST, &path, &kind, Some(body)).await;
-        are_alike(&usual, &other, &format!("{query} {body}"));
+        assert_same_reply(&usual, &other, &format!("{query} {body}"));
     }
 }
 
-/// The next answer on a connection: its head and its body.
+/// Reads the next response of a connection: its head and its body.
 async fn next_answer(stream: &mut TcpStream) -> (String, String) {
     let mut bytes = Vec::new();
     loop {
@@ -503,13 +502,13 @@ async fn next_answer(stream: &mut TcpStream) -> (String, String) {
                 return (head.to_owned(), body.to_owned());
             }
         }
-        // Byte by byte, so that nothing of the answer behind it is taken.
+        // Byte by byte, so that the next response stays unread.
         bytes.push(timeout(Duration::from_secs(20), stream.read_u8()).await.unwrap().unwrap());
     }
 }
 
 #[actix_web::test]
-async fn a_document_is_answered_however_it_arrives() {
+async fn document_may_arrive_in_any_parts() {
     let app = app().await;
     let document =
         asking(&json!([{"itemNumber": "DESK", "quantity": "3"}, {"itemNumber": "LAMP"}]));
@@ -526,7 +525,7 @@ async fn a_document_is_answered_however_it_arrives() {
     let whole = post(&document);
     let head = whole.len() - document.len();
     let mut stream = TcpStream::connect(app.address).await.unwrap();
-    // One connection for all: what one request leaves behind, the next would find.
+    // One connection for all requests, so leftovers of a request would break the next one.
     for cuts in [
         vec![],
         vec![head],
@@ -544,7 +543,7 @@ async fn a_document_is_answered_however_it_arrives() {
         let (head, body) = next_answer(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200") && body == expected, "{cuts:?} {head} {body}");
     }
-    // Several at once, of which one is refused.
+    // Pipelined requests, one of which is refused.
     stream
         .write_all([post(&document), post(&wrong), post(&document)].concat().as_bytes())
         .await
@@ -556,7 +555,7 @@ async fn a_document_is_answered_however_it_arrives() {
             "{head} {body}"
         );
     }
-    // In chunks, without a length.
+    // Chunked, without a length.
     let chunks = format!("{:x}\r\n{document}\r\n0\r\n\r\n", document.len());
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -567,7 +566,7 @@ async fn a_document_is_answered_however_it_arrives() {
 }
 
 #[actix_web::test]
-async fn a_question_is_counted_and_refused_like_any_other() {
+async fn fast_path_requests_are_counted_and_checked() {
     let app = TestApp::with_key(Some("open sesame")).await;
     let with = |name: &'static str, value: &'static str| {
         let app = &app;
@@ -584,7 +583,7 @@ async fn a_question_is_counted_and_refused_like_any_other() {
     assert_eq!(with("accept", "application/JSON;q=0.5").await, 200);
     assert_eq!(with("accept", "text/html").await, 406);
     assert_eq!(with("accept", "application/json;q=0").await, 406);
-    // Other tests of this process count here too, so the figure can only be seen to grow.
+    // Other tests of this process increment the counter too, so only its growth is checked.
     let counted = || async {
         let name =
             r#"kampanje_http_requests_total{method="GET",route="/v1/price-quotes",status="200"}"#;

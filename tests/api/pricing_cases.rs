@@ -1,5 +1,5 @@
-//! The worked cases of tests/cases/pricing.json over HTTP: each world is built through the API in a
-//! database of its own, and each quote is asked for by GET and by POST.
+//! The worked cases of tests/cases/pricing.json over HTTP. Each world is created through the API in
+//! its own database. Each quote is requested by GET and by POST.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,24 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp};
 
-/// So many worlds are built at a time.
-const AT_ONCE: usize = 6;
-/// What a request says of its line; the rest is about the document.
+/// Number of worlds that are built concurrently.
+const MAX_CONCURRENT_WORLDS: usize = 6;
+/// The members of a request that belong to its line; the others belong to the document.
 const OF_LINE: [&str; 5] =
     ["itemNumber", "variantCode", "unitOfMeasureCode", "quantity", "taxPercent"];
 
 #[actix_web::test]
-async fn every_worked_case_holds() {
+async fn all_worked_cases_hold() {
     let cases: Vec<Value> = serde_json::from_str(include_str!("../cases/pricing.json")).unwrap();
     assert_eq!(cases.len(), 47);
     let mut wrong = Vec::new();
-    for some in cases.chunks(AT_ONCE) {
+    for some in cases.chunks(MAX_CONCURRENT_WORLDS) {
         wrong.extend(join_all(some.iter().map(mistakes)).await.into_iter().flatten());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What is answered otherwise than a case wants it.
+/// Returns the differences between a case's expected and actual answers.
 async fn mistakes(case: &Value) -> Vec<String> {
     let app = TestApp::new().await;
     let ids = build(&app, &case["world"]).await;
@@ -52,7 +52,7 @@ async fn mistakes(case: &Value) -> Vec<String> {
     wrong
 }
 
-/// The id of the line that a trace calls chosen, if it calls one so.
+/// Returns the id of the chosen line in a trace, or null.
 fn chosen(lines: &Value) -> Value {
     let mut chosen =
         lines.as_array().into_iter().flatten().filter(|line| line["verdict"] == "CHOSEN");
@@ -61,7 +61,7 @@ fn chosen(lines: &Value) -> Value {
     only
 }
 
-/// Makes a case's world: the ids of its lines by their keys.
+/// Creates a case's world, and returns the ids of its lines by their keys.
 async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
     if let Some(settings) = world.get("settings") {
         app.patch("/v1/settings", settings).await.expect(200);
@@ -92,7 +92,7 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
     let mut ids = HashMap::new();
     for collection in ["prices", "discounts"] {
         let mut lines = list(world, collection);
-        // The last tie goes by the id, and ids are in the order of creation.
+        // The last tie-break is the id, and ids are in the order of creation.
         lines.sort_by_key(|line| text(line, "key"));
         for line in lines {
             let body = without(&line, "key");
@@ -124,7 +124,8 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
     ids
 }
 
-/// Makes a campaign with its segment; who is left out stands there too, and is no target.
+/// Creates a campaign and its segment. Excluded contacts are on the segment too, but are no
+/// targets.
 async fn prepare(app: &TestApp, campaign: &Value) {
     let number = text(campaign, "number");
     let body = json!({
@@ -145,7 +146,8 @@ async fn prepare(app: &TestApp, campaign: &Value) {
         .expect(200);
 }
 
-/// The answer to the one line of a request, which both forms of the operation give alike.
+/// Returns the answer to a request of one line, and asserts that both forms of the operation give
+/// it.
 async fn ask(app: &TestApp, request: &Value) -> Value {
     let (mut document, mut line) = (json!({"explain": true}), json!({}));
     let mut query = vec![("explain", "true".to_owned())];
@@ -161,7 +163,7 @@ async fn ask(app: &TestApp, request: &Value) -> Value {
     posted.expect(200)["lines"][0].clone()
 }
 
-/// Compares an answer with what the case expects of it.
+/// Compares an answer with the case's expectation.
 fn compare(expected: &Value, answer: &Value, ids: &HashMap<String, String>) -> Result<(), String> {
     for (name, want) in expected.as_object().unwrap() {
         let got = match name.as_str() {

@@ -1,5 +1,4 @@
-//! What was quoted once can be quoted again: `publicationVersion` says what was known, `date` when
-//! it counts.
+//! Replays of quotes: `publicationVersion` selects the known book, `date` the day that counts.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ fn document(contact: &str) -> Value {
 }
 
 #[actix_web::test]
-async fn every_version_answers_as_it_did_when_it_was_the_newest() {
+async fn every_version_has_its_original_answers() {
     let app = TestApp::new().await;
     for number in ["BUYER", "OTHER"] {
         app.put(&format!("/v1/contacts/{number}"), &json!({"type": "COMPANY", "name": number}))

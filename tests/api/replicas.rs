@@ -1,5 +1,5 @@
-//! Several replicas over one database: each is as good as the other, whatever is done through all
-//! of them at once.
+//! Several replicas over one database give the same results, for any concurrent changes through all
+//! of them.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,13 +13,16 @@ use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::book::{CONTACTS, Dice, a_step, begun, nothing_is_to_publish, the_copy_is_the_book};
+use super::book::{
+    CONTACTS, Dice, assert_nothing_to_publish, assert_snapshot_equals_database, random_change,
+    seeded_app,
+};
 use super::support::app::{Reply, TestApp};
 use super::support::history::publications;
 
 const CLIENTS: u8 = 8;
 const STEPS: usize = 32;
-/// How long a copy may take to have what the database has, before the test gives up.
+/// Maximum time for a replica to reach the database's version.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn version_of(reply: &Reply) -> Option<i64> {
@@ -27,7 +30,7 @@ fn version_of(reply: &Reply) -> Option<i64> {
 }
 
 #[actix_web::test]
-async fn a_change_through_one_is_read_through_the_other() {
+async fn change_through_one_replica_is_read_through_another() {
     let one = TestApp::new().await;
     let other = one.replica().await;
     let mut last = 0;
@@ -39,7 +42,7 @@ async fn a_change_through_one_is_read_through_the_other() {
         last = version;
         assert_eq!(reads.get("/v1/items/DESK").await.expect(200)["listPrice"], price);
         let path = format!("/v1/price-quotes?itemNumber=DESK&minPublicationVersion={version}");
-        let answer = until_reached(reads, &path).await;
+        let answer = wait_for_minimum_version(reads, &path).await;
         assert!(version_of(&answer).unwrap() >= version);
         assert_eq!(answer.expect(200)["lines"][0]["unitPrice"], price);
     }
@@ -49,8 +52,8 @@ async fn a_change_through_one_is_read_through_the_other() {
     assert_eq!(refused.header("retry-after"), "1");
 }
 
-/// Asks until the copy has the version that the path wants.
-async fn until_reached(app: &TestApp, path: &str) -> Reply {
+/// Repeats a request until the replica has the version that the path requires.
+async fn wait_for_minimum_version(app: &TestApp, path: &str) -> Reply {
     loop {
         let answer = app.get(path).await;
         if answer.status != 503 {
@@ -64,7 +67,7 @@ async fn until_reached(app: &TestApp, path: &str) -> Reply {
 }
 
 #[actix_web::test]
-async fn a_key_is_done_once_whichever_replicas_it_is_sent_to() {
+async fn idempotency_key_is_executed_once_across_replicas() {
     let one = TestApp::new().await;
     let other = one.replica().await;
     let body = json!({"type": "COMPANY", "name": "Once"}).to_string();
@@ -100,70 +103,71 @@ async fn a_key_is_done_once_whichever_replicas_it_is_sent_to() {
     }
 }
 
-/// What a client has of its own, and no other client changes: an item, and a price for all
-/// customers or none.
+/// The rows of one client, which no other client changes: an item, and optionally a price for all
+/// customers.
 #[derive(Debug, Clone, PartialEq)]
-struct Own {
+struct OwnRows {
     list_price: String,
     price: Option<String>,
 }
 
-impl Own {
+impl OwnRows {
     fn unit_price(&self) -> &str {
         self.price.as_ref().unwrap_or(&self.list_price)
     }
 }
 
-/// What a client was told: from which version on its own is what.
-type Journal = Vec<(i64, Own)>;
+/// The acknowledged states of a client's rows, each with the version from which it holds.
+type Journal = Vec<(i64, OwnRows)>;
 
-/// A question that was answered.
+/// A query with its answer.
 struct Quoted {
     contact: &'static str,
     body: Value,
 }
 
 #[actix_web::test]
-async fn replicas_agree_whatever_their_clients_do_at_once() {
-    let one = begun().await;
+async fn replicas_agree_under_concurrent_changes() {
+    let one = seeded_app().await;
     let other = one.replica().await;
     let working = Cell::new(true);
     let writing = async {
-        let journals = join_all((0..CLIENTS).map(|number| a_client([&one, &other], number))).await;
+        let journals =
+            join_all((0..CLIENTS).map(|number| run_client([&one, &other], number))).await;
         working.set(false);
         journals
     };
     let quoting = join_all((0..4).map(|number| {
-        a_quoting_client(if number % 2 == 0 { &one } else { &other }, number, &working)
+        run_quoting_client(if number % 2 == 0 { &one } else { &other }, number, &working)
     }));
     let (journals, quoted) = join(writing, quoting).await;
 
     let version = newest(&one).await;
     for app in [&one, &other] {
         assert!(app.book.wait_for_version(version, WAIT_TIMEOUT).await);
-        the_copy_is_the_book(app, "two replicas").await;
+        assert_snapshot_equals_database(app, "two replicas").await;
         let history = publications(&format!("http://{}", app.address)).await;
         assert_eq!(history.len(), usize::try_from(version).unwrap());
     }
     for (number, journal) in journals.iter().enumerate() {
-        in_the_book_ever_since(&one, number, journal, version).await;
+        assert_journal_is_in_the_book(&one, number, journal, version).await;
     }
-    answers_are_those_of_the_resolver(&one, quoted.into_iter().flatten()).await;
-    nothing_is_to_publish(&other, "two replicas").await;
+    assert_answers_equal_resolver(&one, quoted.into_iter().flatten()).await;
+    assert_nothing_to_publish(&other, "two replicas").await;
 }
 
-/// The version that the counter holds.
+/// Returns the version of the counter.
 async fn newest(app: &TestApp) -> i64 {
     let counter = diesel::dsl::sql::<BigInt>("(SELECT version FROM book)");
     diesel::select(counter).get_result(&mut app.connection().await).await.unwrap()
 }
 
-/// Changes what everybody changes, and in between what is its own, through this replica and that:
-/// its journal.
-async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
+/// Changes shared rows and the client's own rows through both replicas in turn. Returns the journal
+/// of its own rows.
+async fn run_client(replicas: [&TestApp; 2], number: u8) -> Journal {
     let mut dice = Dice::new(100 + number);
     let item = format!("/v1/items/OWN{number}");
-    let mut own = Own { list_price: "100".to_owned(), price: None };
+    let mut own = OwnRows { list_price: "100".to_owned(), price: None };
     let created = replicas[0].put(&item, &json!({ "listPrice": own.list_price })).await;
     let mut last = version_of(&created).unwrap();
     let mut journal = vec![(last, own.clone())];
@@ -175,20 +179,20 @@ async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
             (replicas[1], replicas[0])
         };
         if dice.below(3) > 0 {
-            let (told, reply) = a_step(app, &mut dice).await;
+            let (description, reply) = random_change(app, &mut dice).await;
             assert!(
-                !reply.status.is_server_error() || is_to_be_tried_again(&reply),
-                "{told}\n{reply:?}"
+                !reply.status.is_server_error() || should_retry(&reply),
+                "{description}\n{reply:?}"
             );
             if let Some(version) = version_of(&reply) {
-                assert!(version > last, "{version} comes after {last}: {told}");
+                assert!(version > last, "{version} comes after {last}: {description}");
                 last = version;
             }
             continue;
         }
         let reply = if dice.below(2) == 0 {
             own.list_price = (100 + step).to_string();
-            again_and_again(app, Method::PATCH, &item, &json!({ "listPrice": own.list_price }))
+            send_with_retries(app, Method::PATCH, &item, &json!({ "listPrice": own.list_price }))
                 .await
         } else {
             change_own_price(app, number, step, &mut line, &mut own, &mut dice).await
@@ -200,20 +204,20 @@ async fn a_client(replicas: [&TestApp; 2], number: u8) -> Journal {
         journal.push((version, own.clone()));
         let path =
             format!("/v1/price-quotes?itemNumber=OWN{number}&minPublicationVersion={version}");
-        let answer = until_reached(beside, &path).await;
+        let answer = wait_for_minimum_version(beside, &path).await;
         assert!(version_of(&answer).unwrap() >= version);
         assert_eq!(answer.expect(200)["lines"][0]["unitPrice"], own.unit_price());
     }
     journal
 }
 
-/// Makes the price for all customers, changes it or takes it away.
+/// Creates, changes or deletes the client's price for all customers.
 async fn change_own_price(
     app: &TestApp,
     number: u8,
     step: usize,
     line: &mut Option<String>,
-    own: &mut Own,
+    own: &mut OwnRows,
     dice: &mut Dice,
 ) -> Reply {
     let price = step.to_string();
@@ -221,7 +225,7 @@ async fn change_own_price(
         let source = json!({"type": "ALL_CUSTOMERS"});
         let body =
             json!({"source": source, "itemNumber": format!("OWN{number}"), "unitPrice": price});
-        let created = again_and_again(app, Method::POST, "/v1/prices", &body).await;
+        let created = send_with_retries(app, Method::POST, "/v1/prices", &body).await;
         *line = Some(created.header("location").to_owned());
         own.price = Some(price);
         return created;
@@ -229,24 +233,24 @@ async fn change_own_price(
     if dice.below(3) == 0 {
         *line = None;
         own.price = None;
-        again_and_again(app, Method::DELETE, &path, &Value::Null).await
+        send_with_retries(app, Method::DELETE, &path, &Value::Null).await
     } else {
         own.price = Some(price.clone());
-        again_and_again(app, Method::PATCH, &path, &json!({ "unitPrice": price })).await
+        send_with_retries(app, Method::PATCH, &path, &json!({ "unitPrice": price })).await
     }
 }
 
-fn is_to_be_tried_again(reply: &Reply) -> bool {
+fn should_retry(reply: &Reply) -> bool {
     reply.status == 503 && !reply.header("retry-after").is_empty()
 }
 
-/// Sends a change until nobody else's is in its way.
-async fn again_and_again(app: &TestApp, method: Method, path: &str, body: &Value) -> Reply {
+/// Repeats a change until no concurrent change blocks it.
+async fn send_with_retries(app: &TestApp, method: Method, path: &str, body: &Value) -> Reply {
     let body = if body.is_null() { None } else { Some(body.to_string()) };
     let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
     loop {
         let reply = app.send(method.clone(), path, conditions, body.as_deref()).await;
-        if !is_to_be_tried_again(&reply) {
+        if !should_retry(&reply) {
             return reply;
         }
     }
@@ -258,15 +262,15 @@ fn document(contact: &str) -> Value {
     json!({"contactNumber": contact, "date": "2031-05-15", "lines": lines})
 }
 
-/// Asks one replica for prices for as long as others work.
-async fn a_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> Vec<Quoted> {
+/// Requests quotes from one replica while other clients work.
+async fn run_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> Vec<Quoted> {
     let mut dice = Dice::new(200 + number);
     let (mut quoted, mut last) = (Vec::new(), 0);
     while working.get() {
-        let contact = dice.one_of(&CONTACTS);
+        let contact = dice.choose(&CONTACTS);
         let answer = app.post("/v1/price-quotes", &document(contact)).await;
         if answer.status == 422 {
-            // Nobody has this number at present.
+            // No contact has this number at present.
             continue;
         }
         let version = version_of(&answer).unwrap();
@@ -278,7 +282,7 @@ async fn a_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> Ve
     quoted
 }
 
-/// The document as the resolver takes it.
+/// Converts the document to the resolver's input.
 fn query<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
     let line = |(item, quantity): &(&'a str, &str)| RequestLine {
         item_number: (*item).into(),
@@ -298,8 +302,8 @@ fn query<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
     }
 }
 
-/// Each answer is what the resolver says of the book as of the answer's version.
-async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<Item = Quoted>) {
+/// Asserts that each answer is the resolver's for the book as of the answer's version.
+async fn assert_answers_equal_resolver(app: &TestApp, quoted: impl Iterator<Item = Quoted>) {
     let mut by_version: BTreeMap<i64, Vec<Quoted>> = BTreeMap::new();
     for answer in quoted {
         by_version
@@ -307,7 +311,7 @@ async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<
             .or_default()
             .push(answer);
     }
-    // Otherwise the test would say little.
+    // Proof that enough versions were quoted.
     assert!(by_version.len() > 20, "only {} versions were quoted", by_version.len());
     let mut conn = app.connection().await;
     for (version, answers) in by_version {
@@ -324,9 +328,14 @@ async fn answers_are_those_of_the_resolver(app: &TestApp, quoted: impl Iterator<
     }
 }
 
-/// What a client was told is in the book from the version on that it was told, until the version of
-/// its next change.
-async fn in_the_book_ever_since(app: &TestApp, client: usize, journal: &Journal, newest: i64) {
+/// Asserts that the book has each acknowledged state from its version until the version of the next
+/// change.
+async fn assert_journal_is_in_the_book(
+    app: &TestApp,
+    client: usize,
+    journal: &Journal,
+    newest: i64,
+) {
     assert!(journal.len() > 3, "client {client} has done next to nothing");
     let item = format!("OWN{client}");
     let asked = query(Asker::Anybody, &[(&item, "1")]);
@@ -339,12 +348,12 @@ async fn in_the_book_ever_since(app: &TestApp, client: usize, journal: &Journal,
             let line = &answer["lines"][0];
             assert_eq!(
                 line["listPrice"], own.list_price,
-                "client {client} at {version}, told at {from}"
+                "client {client} at {version}, acknowledged at {from}"
             );
             assert_eq!(
                 line["unitPrice"],
                 own.unit_price(),
-                "client {client} at {version}, told at {from}"
+                "client {client} at {version}, acknowledged at {from}"
             );
         }
     }

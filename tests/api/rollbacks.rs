@@ -1,5 +1,5 @@
-//! An earlier publication of a campaign is brought back; versions are compared; a copy elsewhere
-//! follows.
+//! Rollbacks to an earlier publication of a campaign, comparisons of versions, and copies that
+//! follow the price changes.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,8 @@ async fn price(app: &TestApp, contact: &str) -> Value {
     app.get(&path).await.expect(200)["lines"][0]["unitPrice"].clone()
 }
 
-/// A campaign for ACME and BOLT, once at 80 and then at 70; the versions of the two publications.
+/// Returns a campaign for ACME and BOLT with the versions of its two publications, at 80 and then
+/// at 70.
 async fn app() -> (TestApp, i64, i64) {
     let app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
@@ -41,7 +42,7 @@ async fn app() -> (TestApp, i64, i64) {
 }
 
 #[actix_web::test]
-async fn an_earlier_publication_counts_again_and_the_drafts_wait() {
+async fn rollback_restores_a_publication_and_suspends_the_drafts() {
     let (app, first, second) = app().await;
     assert_eq!(price(&app, "ACME").await, "70");
     let back =
@@ -57,10 +58,10 @@ async fn an_earlier_publication_counts_again_and_the_drafts_wait() {
         (&campaign["publishing"], &campaign["hasUnpublishedChanges"]),
         (&json!("MANUAL"), &json!(true))
     );
-    // A change of the drafts does not undo it.
+    // A change of the drafts does not undo the rollback.
     app.post("/v1/segments/S/lines", &json!({"contactNumber": "CORE"})).await.expect(201);
     assert_eq!((price(&app, "ACME").await, price(&app, "CORE").await), (json!("80"), json!("100")));
-    // Again: nothing is new.
+    // The same rollback again changes nothing.
     let again =
         app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(200);
     assert_eq!(again["version"], second + 1);
@@ -71,7 +72,7 @@ async fn an_earlier_publication_counts_again_and_the_drafts_wait() {
 }
 
 #[actix_web::test]
-async fn a_deactivated_campaign_comes_back_as_it_was() {
+async fn deactivated_campaign_can_be_restored() {
     let (app, _, second) = app().await;
     let gone = app.post("/v1/campaigns/C/deactivations", &json!({})).await.expect(201);
     assert_eq!(price(&app, "BOLT").await, "100");
@@ -84,7 +85,7 @@ async fn a_deactivated_campaign_comes_back_as_it_was() {
         (&campaign["publishing"], &campaign["state"]),
         (&json!("AUTOMATIC"), &json!("SCHEDULED"))
     );
-    // As of the deactivation there is nothing to bring back.
+    // At the version of the deactivation there is nothing to restore.
     let refused =
         app.post("/v1/campaigns/C/rollbacks", &json!({ "version": gone["version"] })).await;
     assert_eq!(
@@ -98,7 +99,7 @@ fn pairs(pointer: &str, code: &str) -> Vec<(String, String)> {
 }
 
 #[actix_web::test]
-async fn who_objects_or_is_gone_stays_out() {
+async fn blocked_and_deleted_contacts_are_not_restored() {
     let (app, first, _) = app().await;
     app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": true})).await.expect(200);
     app.delete("/v1/segments/S/lines/BOLT").await.expect(204);
@@ -107,7 +108,7 @@ async fn who_objects_or_is_gone_stays_out() {
         app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
     assert_eq!(back["accountsLeftOut"], 2);
     assert_eq!(price(&app, "ACME").await, "100");
-    // Somebody of the account that does not object is targeted: then it is in.
+    // Another contact of the account is targeted and not blocked, so the account is included.
     app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": false})).await.expect(200);
     let back =
         app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await.expect(201);
@@ -116,7 +117,7 @@ async fn who_objects_or_is_gone_stays_out() {
 }
 
 #[actix_web::test]
-async fn only_publications_of_the_campaign_come_back() {
+async fn only_publications_of_the_campaign_can_be_restored() {
     let (app, first, _) = app().await;
     app.put("/v1/campaigns/D", &json!({"startingDate": "2031-05-01"})).await.expect(201);
     for version in [1, first, 999_999] {
@@ -135,7 +136,7 @@ async fn only_publications_of_the_campaign_come_back() {
     ] {
         assert_eq!(app.post("/v1/campaigns/C/rollbacks", &body).await.status, 400, "{body}");
     }
-    // A line that counts for another campaign now.
+    // A line that belongs to another campaign by now.
     let line = app.get("/v1/campaigns/C/prices").await.json()["value"][0]["id"].clone();
     let moved = json!({"source": {"type": "CAMPAIGN", "campaignNumber": "D"}});
     app.patch(&format!("/v1/prices/{}", line.as_str().unwrap()), &moved).await.expect(200);
@@ -179,7 +180,7 @@ async fn versions_are_compared_in_both_directions() {
     let none =
         app.get(&format!("/v1/publications/compare?from={first}&to={first}")).await.expect(200);
     assert_eq!(none["value"], json!([]));
-    // Bad input, all of it named at once.
+    // All errors are reported together.
     let refused = app.get("/v1/publications/compare").await;
     let required = |name: &str| (format!("?{name}"), "REQUIRED".to_owned());
     assert_eq!(
@@ -200,7 +201,7 @@ async fn versions_are_compared_in_both_directions() {
 }
 
 #[actix_web::test]
-async fn a_copy_elsewhere_learns_of_dates_that_move() {
+async fn price_changes_include_moved_dates() {
     let (app, _, second) = app().await;
     let none = app.get(&format!("/v1/price-changes?since={second}")).await.expect(200);
     assert_eq!((&none["value"], &none["throughVersion"]), (&json!([]), &json!(second)));

@@ -1,4 +1,4 @@
-//! Posted sales: that they come once and stay, and which campaigns they are owed to.
+//! Posted sales: their idempotent creation, and the campaigns to which they are attributed.
 
 use serde_json::{Value, json};
 
@@ -6,9 +6,9 @@ use super::support::app::{Reply, TestApp, pairs};
 
 const PATH: &str = "/v1/sales";
 
-/// A service with the item DESK for 100 (BOX of 10), the customers D1 (the company BUYER with its
-/// person ANNE) and D2 (OTHER), and the campaign SPRING, which is published and sells DESK to BUYER
-/// for 80 less 5 % in May 2031.
+/// Returns a service with the campaign SPRING, which sells DESK to BUYER for 80 less 5 % in May
+/// 2031, and is published. The item DESK costs 100 (BOX of 10). The customers are D1 (the company
+/// BUYER with its person ANNE) and D2 (OTHER).
 async fn ready() -> TestApp {
     let app = TestApp::new().await;
     let units = json!([{"code": "BOX", "quantityPerUnit": "10"}]);
@@ -42,8 +42,8 @@ async fn ready() -> TestApp {
     app
 }
 
-/// A line of an invoice for one DESK to D1 on 15 May 2031, with these fields too. `null` takes a
-/// field away.
+/// Returns an invoice line for one DESK to D1 on 15 May 2031, merged with these fields. `null`
+/// removes a field.
 fn line(number: i32, fields: &Value) -> Value {
     let mut line = json!({
         "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": number, "postingDate": "2031-05-15",
@@ -58,8 +58,12 @@ async fn post(app: &TestApp, line: &Value) -> Reply {
     app.post(PATH, line).await
 }
 
-/// What a line is owed to, once it is posted: campaign, basis, price, discount.
-async fn owed(app: &TestApp, number: i32, fields: &Value) -> Vec<(String, String, bool, bool)> {
+/// Posts a line, and returns its attribution: campaign, basis, price, discount.
+async fn attribution(
+    app: &TestApp,
+    number: i32,
+    fields: &Value,
+) -> Vec<(String, String, bool, bool)> {
     let view = post(app, &line(number, fields)).await.expect(201);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let each = |a: &Value| {
@@ -78,7 +82,7 @@ fn spring(basis: &str, price: bool, discount: bool) -> Vec<(String, String, bool
 }
 
 #[actix_web::test]
-async fn a_line_is_posted_once_and_stays() {
+async fn line_is_posted_once_and_never_changed() {
     let app = ready().await;
     let sent = line(
         1,
@@ -93,7 +97,7 @@ async fn a_line_is_posted_once_and_stays() {
     assert_eq!(app.get(&place).await.expect(200), view);
     let again = post(&app, &sent).await;
     assert_eq!((again.status.as_u16(), again.json()), (200, view.clone()));
-    // The same content in other words is the same.
+    // The same content in another notation.
     let mut reworded = sent.clone();
     reworded["quantity"] = json!("2.000");
     assert_eq!(post(&app, &reworded).await.expect(200), view);
@@ -110,7 +114,7 @@ async fn a_line_is_posted_once_and_stays() {
         );
         assert_eq!(refused.errors(), pairs(&[("", "ALREADY_EXISTS")]));
     }
-    // Another type of document, another document and another line are others.
+    // Another document type, document number or line number makes another line.
     for other in [
         json!({"documentType": "CREDIT_MEMO"}),
         json!({"documentNumber": "INV-2"}),
@@ -139,7 +143,7 @@ async fn a_line_is_posted_once_and_stays() {
 }
 
 #[actix_web::test]
-async fn a_batch_answers_for_each_row() {
+async fn batch_reports_the_result_of_each_row() {
     let app = ready().await;
     let none = json!({});
     app.post("/v1/sales/batch", &json!({"rows": [line(1, &none), line(2, &none)]}))
@@ -184,7 +188,7 @@ async fn a_batch_answers_for_each_row() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = ready().await;
     let id = "0190b5c2-7d5e-7000-8000-000000000001";
     let form = json!({"documentType": "ORDER", "quantity": "0", "lineAmount": "-1", "priceLineId": "1", "postingDate": "today"});
@@ -267,7 +271,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn the_quote_says_whom_a_sale_is_owed_to() {
+async fn quote_determines_the_attribution() {
     let app = ready().await;
     let quote = app
         .get("/v1/price-quotes?customerNumber=D1&itemNumber=DESK&date=2031-05-15")
@@ -277,15 +281,15 @@ async fn the_quote_says_whom_a_sale_is_owed_to() {
     let (price, discount) = (&line["priceLine"]["id"], &line["discountLine"]["id"]);
     let whole =
         json!({"publicationVersion": version, "priceLineId": price, "discountLineId": discount});
-    assert_eq!(owed(&app, 1, &whole).await, spring("REFERENCE", true, true));
+    assert_eq!(attribution(&app, 1, &whole).await, spring("REFERENCE", true, true));
     let only_price = json!({"publicationVersion": version, "priceLineId": price});
-    assert_eq!(owed(&app, 2, &only_price).await, spring("REFERENCE", true, false));
+    assert_eq!(attribution(&app, 2, &only_price).await, spring("REFERENCE", true, false));
     let only_discount = json!({"publicationVersion": version, "discountLineId": discount});
-    assert_eq!(owed(&app, 3, &only_discount).await, spring("REFERENCE", false, true));
-    // The list price is owed to nobody, whatever else is said.
+    assert_eq!(attribution(&app, 3, &only_discount).await, spring("REFERENCE", false, true));
+    // A sale at the list price is attributed to no campaign, even if the request names one.
     let list_price = json!({"publicationVersion": version, "campaignNumber": "SPRING"});
-    assert_eq!(owed(&app, 4, &list_price).await, []);
-    // A line of a version counts for that version only, and a price line is no discount line.
+    assert_eq!(attribution(&app, 4, &list_price).await, []);
+    // A line is valid only in its own version, and a price line is no discount line.
     for (wrong, pointer) in [
         (json!({"publicationVersion": 1, "priceLineId": price}), "/priceLineId"),
         (json!({"publicationVersion": version, "discountLineId": price}), "/discountLineId"),
@@ -296,16 +300,16 @@ async fn the_quote_says_whom_a_sale_is_owed_to() {
             (422, pairs(&[(pointer, "REFERENCE_NOT_FOUND")]))
         );
     }
-    // Once it is withdrawn, the version of the quote still has it.
+    // After the deactivation, the version of the quote still has the line.
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
-    assert_eq!(owed(&app, 6, &whole).await, spring("REFERENCE", true, true));
+    assert_eq!(attribution(&app, 6, &whole).await, spring("REFERENCE", true, true));
     let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
-    // The line of which only the price came from the campaign gives no discount of it.
+    // A line whose price alone came from the campaign adds nothing to its discount.
     assert_eq!(
         (&route_metrics["salesAmount"], &route_metrics["discountGiven"]),
         (&json!("304"), &json!("12"))
     );
-    // A standing line is owed to no campaign.
+    // A standing line is attributed to no campaign.
     let standing =
         json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "50"});
     app.post("/v1/prices", &standing).await.expect(201);
@@ -316,29 +320,29 @@ async fn the_quote_says_whom_a_sale_is_owed_to() {
     let reference = json!({
         "publicationVersion": quote["publicationVersion"], "priceLineId": quote["lines"][0]["priceLine"]["id"]
     });
-    assert_eq!(owed(&app, 7, &reference).await, []);
+    assert_eq!(attribution(&app, 7, &reference).await, []);
 }
 
 #[actix_web::test]
-async fn what_the_erp_states_counts_before_a_replay() {
+async fn erp_attribution_has_priority_over_a_replay() {
     let app = ready().await;
     let autumn = vec![("AUTUMN".to_owned(), "STATED".to_owned(), true, true)];
-    assert_eq!(owed(&app, 1, &json!({"campaignNumber": "autumn"})).await, autumn);
-    assert_eq!(owed(&app, 2, &json!({})).await, spring("REPLAY", true, true));
+    assert_eq!(attribution(&app, 1, &json!({"campaignNumber": "autumn"})).await, autumn);
+    assert_eq!(attribution(&app, 2, &json!({})).await, spring("REPLAY", true, true));
 }
 
 #[actix_web::test]
-async fn a_replay_asks_the_book_as_it_was_when_the_day_ended() {
+async fn replay_uses_the_book_at_the_end_of_the_day() {
     let app = ready().await;
     app.patch("/v1/settings", &json!({"timeZone": "Europe/Oslo"})).await.expect(200);
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
-    // In Oslo, activated on the 11th and withdrawn on the 20th.
+    // In Oslo: activated on the 11th and deactivated on the 20th.
     app.sql(
         "UPDATE publications SET published_at = CASE kind WHEN 'ACTIVATION' THEN timestamptz '2031-05-10T22:00:00Z' \
              WHEN 'DEACTIVATION' THEN '2031-05-20T21:59:59Z' ELSE '2030-01-01T00:00:00Z' END",
     )
     .await;
-    // The settings were changed between the two, whatever the clock said of it.
+    // The settings were changed between the two versions, with a later time than the deactivation.
     app.sql("UPDATE publications SET published_at = '2031-05-12T00:00:00Z' WHERE version = (SELECT max(version) - 1 FROM publications)")
         .await;
     for (number, date, is_owed) in [
@@ -350,11 +354,15 @@ async fn a_replay_asks_the_book_as_it_was_when_the_day_ended() {
         (6, "2031-05-25", false),
     ] {
         let expected = if is_owed { spring("REPLAY", true, true) } else { Vec::new() };
-        assert_eq!(owed(&app, number, &json!({"postingDate": date})).await, expected, "{date}");
+        assert_eq!(
+            attribution(&app, number, &json!({"postingDate": date})).await,
+            expected,
+            "{date}"
+        );
     }
     // Other accounts and other dates got no price of the campaign.
     assert_eq!(
-        owed(&app, 7, &json!({"customerNumber": "D2", "postingDate": "2031-05-15"})).await,
+        attribution(&app, 7, &json!({"customerNumber": "D2", "postingDate": "2031-05-15"})).await,
         []
     );
     let rows: Vec<_> = ["2031-05-10", "2031-05-11", "2031-05-19", "2031-05-20"]
@@ -368,11 +376,11 @@ async fn a_replay_asks_the_book_as_it_was_when_the_day_ended() {
 }
 
 #[actix_web::test]
-async fn what_was_sold_cannot_be_deleted() {
+async fn sold_resources_cannot_be_deleted() {
     let app = ready().await;
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
-    owed(
+    attribution(
         &app,
         1,
         &json!({"campaignNumber": "AUTUMN", "customerNumber": "D2", "itemNumber": "LAMP"}),
@@ -393,7 +401,7 @@ async fn what_was_sold_cannot_be_deleted() {
 }
 
 #[actix_web::test]
-async fn contacts_are_found_by_what_they_bought_and_when() {
+async fn contacts_are_found_by_purchases() {
     let calendar = kampanje::platform::clock::Calendar::new(std::sync::Arc::new(|| {
         "2031-05-15T12:00:00Z".parse().unwrap()
     }));

@@ -9,7 +9,7 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/salespeople";
 
 #[actix_web::test]
-async fn a_salesperson_lives_from_creation_to_deletion() {
+async fn salesperson_crud() {
     let app = TestApp::new().await;
     let created = app
         .post(PATH, &json!({"code": "pb", "name": "Peter Berg", "email": "pb@example.com"}))
@@ -40,7 +40,7 @@ async fn a_salesperson_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn texts_have_their_greatest_length() {
+async fn texts_have_maximum_lengths() {
     let app = TestApp::new().await;
     let body = |length: usize| json!({"code": "A", "name": "ä".repeat(length), "email": "e".repeat(length + 154)});
     let refused = app.post(PATH, &body(101)).await;
@@ -49,7 +49,7 @@ async fn texts_have_their_greatest_length() {
 }
 
 #[actix_web::test]
-async fn a_salesperson_in_use_stays_and_the_refusal_says_why() {
+async fn salesperson_in_use_is_kept_with_reasons() {
     let app = TestApp::new().await;
     assert_eq!(app.post(PATH, &json!({"code": "PB"})).await.status, 201);
     for statement in [
@@ -70,7 +70,7 @@ async fn a_salesperson_in_use_stays_and_the_refusal_says_why() {
 }
 
 #[actix_web::test]
-async fn a_blocked_salesperson_is_given_nothing_new_and_keeps_what_there_is() {
+async fn blocked_salesperson_keeps_assignments_and_gets_no_new_ones() {
     let app = TestApp::new().await;
     let people = json!({"rows": [{"code": "PB"}, {"code": "LT"}]});
     app.post(&format!("{PATH}/batch"), &people).await.expect(200);
@@ -112,7 +112,7 @@ async fn a_blocked_salesperson_is_given_nothing_new_and_keeps_what_there_is() {
             .await
             .expect(207);
         assert_eq!(batch["receipts"][0]["errors"][0]["code"], "SALESPERSON_BLOCKED", "{path}");
-        // What was given before stays, and can be given away.
+        // Earlier assignments stay, and can be moved to others.
         app.patch(given, &json!({"salespersonCode": "PB"})).await.expect(200);
         app.patch(given, &json!({"salespersonCode": "LT"})).await.expect(200);
         let refused = app.patch(given, &json!({"salespersonCode": "PB"})).await;

@@ -1,4 +1,4 @@
-//! Lines of segments: their campaign's audience, and what changes beside each other.
+//! Segment lines: their effect on the campaign's audience, and concurrent changes.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
 }
 
-/// The campaigns of which lines of segments were touched.
+/// Returns the campaigns whose segment lines have changed.
 fn targeted(app: &TestApp) -> BTreeSet<String> {
     let changed_keys = app.changed_keys();
     assert!(changed_keys.campaigns.is_empty(), "no more of the campaign changed than its targets");
@@ -25,8 +25,8 @@ fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
-/// A service with the campaigns A and B, the segments S1 (of A) and S2 (of none), and the contacts
-/// N0001 to N2000.
+/// Returns a service with the campaigns A and B, the segments S1 (of A) and S2 (of none), and the
+/// contacts N0001 to N2000.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     app.connection()
@@ -44,7 +44,7 @@ async fn app() -> TestApp {
 }
 
 #[actix_web::test]
-async fn a_line_lives_from_creation_to_deletion() {
+async fn segment_line_crud() {
     let app = app().await;
     let whole =
         json!({"contactNumber": "N0001", "campaignTarget": false, "campaignResponse": true});
@@ -88,7 +88,7 @@ async fn a_line_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn a_line_belongs_to_its_segment_alone() {
+async fn line_belongs_to_its_segment_alone() {
     let app = app().await;
     let line = json!({"contactNumber": "N0001"});
     let created = app.post(PATH, &line).await;
@@ -114,7 +114,7 @@ async fn a_line_belongs_to_its_segment_alone() {
 }
 
 #[actix_web::test]
-async fn a_contact_exists_and_stands_once() {
+async fn contact_must_exist_and_is_unique() {
     let app = app().await;
     let refused = app.post(PATH, &json!({"contactNumber": "X"})).await;
     assert_eq!(
@@ -134,7 +134,7 @@ async fn a_contact_exists_and_stands_once() {
 }
 
 #[actix_web::test]
-async fn lines_come_by_the_thousand() {
+async fn batch_of_a_thousand_lines() {
     let app = app().await;
     let rows: Vec<Value> =
         (1..=1_000).map(|n| json!({"contactNumber": format!("N{n:04}")})).collect();
@@ -174,7 +174,7 @@ async fn lines_come_by_the_thousand() {
 }
 
 #[actix_web::test]
-async fn a_line_goes_to_the_campaign_the_segment_is_moved_to_meanwhile() {
+async fn line_counts_for_the_campaign_of_a_concurrently_moved_segment() {
     let app = app().await;
     let mut other = app.connection().await;
     other
@@ -199,7 +199,7 @@ async fn a_line_goes_to_the_campaign_the_segment_is_moved_to_meanwhile() {
 }
 
 #[actix_web::test]
-async fn lines_are_added_beside_each_other() {
+async fn lines_are_added_concurrently() {
     let app = app().await;
     let mut other = app.connection().await;
     other.batch_execute("BEGIN; SELECT FROM segments WHERE number = 'S1' FOR SHARE").await.unwrap();

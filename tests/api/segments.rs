@@ -1,4 +1,4 @@
-//! Segments, and which campaigns a change of theirs concerns.
+//! Segments, and the campaigns that their changes affect.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn set(numbers: &[&str]) -> BTreeSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
-/// A service with the campaigns A, B and C and the salesperson JO, and the interaction template
+/// Returns a service with the campaigns A, B and C, the salesperson JO and the interaction template
 /// MAIL.
 async fn app() -> TestApp {
     let app = TestApp::new().await;
@@ -35,7 +35,7 @@ async fn app() -> TestApp {
 }
 
 #[actix_web::test]
-async fn a_segment_lives_from_creation_to_deletion() {
+async fn segment_crud() {
     let app = app().await;
     let whole = json!({
         "number": "SM0001", "description": "Working places", "campaignNumber": "A", "campaignTarget": true,
@@ -68,7 +68,7 @@ async fn a_segment_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn references_have_to_exist() {
+async fn references_must_exist() {
     let app = app().await;
     let refused = app
         .post(
@@ -97,7 +97,7 @@ async fn references_have_to_exist() {
 }
 
 #[actix_web::test]
-async fn the_campaigns_before_and_after_a_change_are_touched() {
+async fn campaigns_before_and_after_a_change_are_noted() {
     let app = app().await;
     let path = format!("{PATH}/S1");
     let any = [("if-match", "*")];
@@ -122,7 +122,7 @@ async fn the_campaigns_before_and_after_a_change_are_touched() {
 }
 
 #[actix_web::test]
-async fn a_segment_that_another_change_creates_meanwhile_is_not_moved_unseen() {
+async fn concurrently_created_segment_is_not_moved_unnoticed() {
     let app = app().await;
     let mut other = app.connection().await;
     other

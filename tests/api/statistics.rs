@@ -1,4 +1,4 @@
-//! The figures of a campaign against a calculation by hand, and its history in words.
+//! The statistics of a campaign, compared with a manual calculation, and its history in sentences.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::support::app::{TestApp, pairs};
 
 const STATISTICS: &str = "/v1/campaigns/SPRING/statistics";
 
-/// The campaign SPRING on 15 May 2031, of which everything came that can come.
-async fn played() -> TestApp {
+/// Returns the campaign SPRING on 15 May 2031 with every kind of result.
+async fn played_campaign() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
     app.put("/v1/salespeople/JO", &json!({"name": "Jo"})).await.expect(201);
@@ -34,13 +34,13 @@ async fn played() -> TestApp {
     let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
     app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
-    done(&app).await;
-    sold(&app).await;
+    create_activity(&app).await;
+    post_sales(&app).await;
     app
 }
 
-/// Interactions, tasks, opportunities.
-async fn done(app: &TestApp) {
+/// Creates interactions, tasks and opportunities.
+async fn create_activity(app: &TestApp) {
     let template = json!({"description": "Invitation", "cost": "2.5", "durationMinutes": 15});
     app.put("/v1/interaction-templates/MAIL", &template).await.expect(201);
     let segment = json!({
@@ -91,7 +91,7 @@ async fn done(app: &TestApp) {
     }
 }
 
-async fn sold(app: &TestApp) {
+async fn post_sales(app: &TestApp) {
     let line = |kind: &str, line: i32, date: &str, buyer: (&str, &str), fields: Value| {
         let mut body = json!({
             "documentType": kind, "documentNumber": "DOC", "lineNumber": line, "postingDate": date,
@@ -121,12 +121,12 @@ async fn sold(app: &TestApp) {
 }
 
 #[actix_web::test]
-async fn the_figures_are_those_of_a_calculation_by_hand() {
-    let app = played().await;
+async fn statistics_equal_a_manual_calculation() {
+    let app = played_campaign().await;
     let expected = json!({
         "campaignNumber": "SPRING",
-        // FAIR: ANNE, BERT, SOLO, OTHER. Responses: BERT, twice ANNE; the canceled one of SOLO does
-        // not count.
+        // FAIR: ANNE, BERT, SOLO, OTHER. Responses: BERT, twice ANNE. The canceled response of SOLO
+        // does not count.
         "contactsTargeted": 4, "contactsResponded": 3, "distinctContactsTargeted": 4, "distinctContactsResponded": 2,
         "responseRate": "75",
         // 4 × 2.5 + 4 + 0.5; 4 × 15 + 10 + 5; 14.5 ÷ 3.
@@ -134,7 +134,8 @@ async fn the_figures_are_those_of_a_calculation_by_hand() {
         "tasksOpen": 1, "tasksClosed": 1,
         // 1000 + 200 + 400; 1000 × 50 % + 200 (won) + 0 (lost).
         "opportunities": {"number": 3, "estimatedValue": "1600", "weightedValue": "700"},
-        // 160 + 18 + 800 + 80 − 80 − 80; 40 + 2 + 200 + 20 − 20 − 20. SOLO gave everything back.
+        // 160 + 18 + 800 + 80 − 80 − 80; 40 + 2 + 200 + 20 − 20 − 20. SOLO returned the whole
+        // purchase.
         "salesLines": 6, "salesAmount": "898", "discountGiven": "222", "customersWhoBought": 1,
         // Without the lamp: (160 − 120) + (800 − 600) + (80 − 60) − (80 − 60) − (80 − 60); (220 −
         // 14.5) ÷ 14.5.
@@ -143,7 +144,8 @@ async fn the_figures_are_those_of_a_calculation_by_hand() {
     });
     assert_eq!(app.get(STATISTICS).await.expect(200), expected);
 
-    // A canceled entry takes its interactions out of the figures, and brings them back.
+    // A canceled entry removes its interactions from the statistics, and a restored one adds them
+    // again.
     app.patch("/v1/campaigns/SPRING/entries/FAIR", &json!({"canceled": true})).await.expect(200);
     let seen = app.get(STATISTICS).await.expect(200);
     for (name, value) in [
@@ -164,7 +166,7 @@ async fn the_figures_are_those_of_a_calculation_by_hand() {
 }
 
 #[actix_web::test]
-async fn a_campaign_of_which_nothing_came_has_figures_too() {
+async fn campaign_without_results_has_statistics() {
     let app = TestApp::new().await;
     app.put("/v1/campaigns/SPRING", &json!({})).await.expect(201);
     let seen = app.get(&format!("{STATISTICS}?groupBy=month")).await.expect(200);
@@ -192,7 +194,7 @@ async fn a_campaign_of_which_nothing_came_has_figures_too() {
 }
 
 #[actix_web::test]
-async fn a_response_rate_is_rounded_half_away_from_zero() {
+async fn response_rate_is_rounded_half_away_from_zero() {
     let app = TestApp::new().await;
     app.put("/v1/campaigns/SPRING", &json!({})).await.expect(201);
     app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);
@@ -211,7 +213,7 @@ async fn a_response_rate_is_rounded_half_away_from_zero() {
     );
 }
 
-/// Of each group its key and these figures.
+/// Returns the key of each group with the named statistics.
 async fn groups(app: &TestApp, by: &str, names: &[&str]) -> Vec<Value> {
     let seen = app.get(&format!("{STATISTICS}?groupBy={by}")).await.expect(200);
     assert_eq!(seen["salesAmount"], "898");
@@ -223,8 +225,8 @@ async fn groups(app: &TestApp, by: &str, names: &[&str]) -> Vec<Value> {
 }
 
 #[actix_web::test]
-async fn figures_are_told_apart_by_month_segment_and_salesperson() {
-    let app = played().await;
+async fn statistics_are_grouped_by_month_segment_and_salesperson() {
+    let app = played_campaign().await;
     let names = [
         "contactsTargeted",
         "contactsResponded",
@@ -241,17 +243,17 @@ async fn figures_are_told_apart_by_month_segment_and_salesperson() {
             json!(["2031-06", 0, 1, "0.5", 0, 1, "-80", 0])
         ]
     );
-    // BUYER and SOLO were targets by FAIR; the tasks are about nobody.
+    // BUYER and SOLO were targets by FAIR; the tasks have no contact.
     assert_eq!(
         groups(&app, "segment", &names).await,
         [json!([null, 0, 2, "4.5", 1, 1, "0", 0]), json!(["FAIR", 4, 1, "10", 0, 0, "898", 1])]
     );
-    // SOLO has no salesperson; what he bought he gave back.
+    // SOLO has no salesperson, and returned the purchase.
     assert_eq!(
         groups(&app, "salesperson", &names).await,
         [json!([null, 0, 2, "4.5", 0, 0, "0", 0]), json!(["JO", 4, 1, "10", 1, 1, "898", 1])]
     );
-    // A segment that is not logged yet is where its accounts come from too, after the logged ones.
+    // A segment that is not logged counts as origin too, after the logged ones.
     app.put("/v1/segments/ALL", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
         .await
         .expect(201);
@@ -268,8 +270,8 @@ async fn figures_are_told_apart_by_month_segment_and_salesperson() {
 }
 
 #[actix_web::test]
-async fn the_history_says_in_words_what_happened() {
-    let app = played().await;
+async fn history_has_a_sentence_for_each_event() {
+    let app = played_campaign().await;
     app.put("/v1/campaign-statuses/PLANNED", &json!({"sequence": 1})).await.expect(201);
     app.patch("/v1/campaigns/SPRING", &json!({"statusCode": "PLANNED"})).await.expect(200);
     let price = json!({"itemNumber": "DESK", "unitPrice": "80"});

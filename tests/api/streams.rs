@@ -1,5 +1,5 @@
-//! The bounds of streams: how many are open, and how long an unread one lives. What a stream says,
-//! tests/api/effective_prices.rs compares with the pages.
+//! The limits of streams: their number, and the lifetime of an unread one. Their content is
+//! compared with pages in tests/api/effective_prices.rs.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use super::support::app::{Reply, TestApp};
 
 const ITEMS: usize = 500;
 const ACCOUNTS: usize = 100;
-/// More than the buffers of a connection hold: some 20 MB.
+/// A stream larger than the buffers of a connection, some 20 MB.
 const LARGE: &str = "/v1/effective-prices?campaignNumber=ALL&date=2031-05-15";
 const SMALL: &str = "/v1/effective-prices?date=2031-05-15";
 const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
-/// The longest that anything may take that happens by itself.
+/// Maximum wait for something that the service does by itself.
 const SOON: Duration = Duration::from_secs(60);
 
-/// A campaign with a discount on all items for all accounts.
+/// Returns a campaign with a discount on all items for all accounts.
 async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
     let app = TestApp::with_bounds(Streams::new(max_streams), limits).await;
     let item = |n: usize| json!({"number": format!("N{n:05}"), "listPrice": "10"});
@@ -45,7 +45,7 @@ async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
     app
 }
 
-/// A connection on which the large stream has begun, and nothing is read but its beginning.
+/// Opens a connection on which the large stream has begun, and reads only the beginning.
 async fn unread(app: &TestApp) -> TcpStream {
     let mut connection = TcpStream::connect(app.address).await.unwrap();
     let request =
@@ -67,7 +67,7 @@ fn rows(reply: &Reply) -> usize {
     reply.text.lines().count()
 }
 
-/// The rest of what arrives on a connection, and whether it ends with an error of the connection.
+/// Reads the rest of a connection, and returns whether it ended with a connection error.
 async fn rest(mut connection: TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     loop {
@@ -83,7 +83,7 @@ async fn rest(mut connection: TcpStream) -> (Vec<u8>, bool) {
 }
 
 #[actix_web::test]
-async fn a_client_that_takes_nothing_is_disconnected_and_holds_nothing() {
+async fn stalled_client_is_disconnected_and_releases_its_snapshot() {
     let limits =
         ConnectionLimits { write_timeout: Duration::from_secs(3), ..ConnectionLimits::default() };
     let app = shop(1, limits).await;
@@ -106,7 +106,7 @@ async fn a_client_that_takes_nothing_is_disconnected_and_holds_nothing() {
     let connection = unread(&app).await;
     let refused = stream(&app, SMALL).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "TOO_MANY_STREAMS"));
-    // The book goes on; only the stream and this test still hold the version.
+    // The book is replaced, so only the stream and this test still hold the old snapshot.
     app.patch("/v1/items/N00000", &json!({"listPrice": "21"})).await.expect(200);
     let released = async {
         while Arc::strong_count(&snapshot) > 1 {
@@ -121,7 +121,7 @@ async fn a_client_that_takes_nothing_is_disconnected_and_holds_nothing() {
 }
 
 #[actix_web::test]
-async fn a_further_stream_is_refused_and_all_else_goes_on() {
+async fn excess_stream_is_refused_and_others_continue() {
     let app = shop(2, ConnectionLimits::default()).await;
     let (first, second) = (unread(&app).await, unread(&app).await);
     for path in [SMALL, LARGE] {
@@ -138,7 +138,7 @@ async fn a_further_stream_is_refused_and_all_else_goes_on() {
         .expect(200);
     assert_eq!(quote["lines"][0]["lineAmount"], "9.7");
 
-    // A slot is free once a client has left, and taken again.
+    // A slot is free after a client has left, and can be used again.
     drop(first);
     let taken = async {
         while stream(&app, SMALL).await.status != 200 {
@@ -146,7 +146,7 @@ async fn a_further_stream_is_refused_and_all_else_goes_on() {
         }
     };
     timeout(SOON, taken).await.expect("a client that leaves frees its slot");
-    // One after the other, there is a slot for each.
+    // One after the other, each stream has a slot.
     for _ in 0..5 {
         assert_eq!(rows(&stream(&app, SMALL).await), ITEMS);
     }
@@ -156,7 +156,7 @@ async fn a_further_stream_is_refused_and_all_else_goes_on() {
 }
 
 #[actix_web::test]
-async fn a_refused_request_takes_no_slot() {
+async fn refused_request_takes_no_slot() {
     let app = shop(1, ConnectionLimits::default()).await;
     for query in [
         "contactNumber=NOBODY",

@@ -11,8 +11,8 @@ use super::support::app::{TestApp, pairs};
 const PATH: &str = "/v1/tasks";
 const NOW: &str = "2031-05-14T09:30:00Z";
 
-/// An app on 2031-05-14 with the campaigns CP and OTHER, the contact C, the salespeople JO and LT
-/// and the team T.
+/// Returns an app on 2031-05-14 with the campaigns CP and OTHER, the contact C, the salespeople JO
+/// and LT and the team T.
 async fn app() -> TestApp {
     let app = TestApp::at(Calendar::new(Arc::new(|| NOW.parse().unwrap()))).await;
     app.post("/v1/salespeople/batch", &json!({"rows": [{"code": "JO"}, {"code": "LT"}]}))
@@ -27,7 +27,7 @@ async fn app() -> TestApp {
     app
 }
 
-/// Creates the task of a salesperson that has these fields too.
+/// Creates a salesperson's task, merged with these fields.
 async fn create(app: &TestApp, fields: Value) -> Value {
     let mut body = json!({"campaignNumber": "CP", "salespersonCode": "JO", "date": "2031-05-01"});
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -39,7 +39,7 @@ fn path(task: &Value) -> String {
 }
 
 #[actix_web::test]
-async fn a_task_lives_from_creation_to_deletion() {
+async fn task_crud() {
     let app = app().await;
     let body = json!({
         "campaignNumber": "cp", "contactNumber": "c", "salespersonCode": "jo", "type": "call", "description": "Call them",
@@ -89,7 +89,7 @@ async fn a_task_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named_at_once() {
+async fn all_errors_are_reported_together() {
     let app = app().await;
     let form = json!({"salespersonCode": "a b", "date": "2031-02-30", "startingTime": "24:00", "priority": "URGENT", "state": "OPEN",
         "closed": "yes", "description": "d".repeat(101), "recurrence": {"interval": "1", "unit": "YEARS"}});
@@ -139,7 +139,7 @@ async fn everything_wrong_is_named_at_once() {
 }
 
 #[actix_web::test]
-async fn either_word_closes_a_task_and_both_open_it_again() {
+async fn either_field_closes_a_task_and_both_reopen_it() {
     let app = app().await;
     for change in [json!({"closed": true}), json!({"state": "COMPLETED"})] {
         let task = create(&app, json!({"state": "IN_PROGRESS"})).await;
@@ -199,7 +199,7 @@ async fn closing_a_recurring_task_creates_the_next_one_once() {
     }
     assert_eq!(app.get(&format!("{PATH}?count=true")).await.json()["count"], 8);
 
-    // Opened and closed again, it has its next task already; without that one it creates another.
+    // A reopened task has its next task already. When that one is deleted, closing creates another.
     let task = create(&app, recurring("DAYS", "DUE_DATE")).await;
     let path = path(&task);
     let open = json!({"closed": false, "state": "WAITING"});
@@ -215,7 +215,7 @@ async fn closing_a_recurring_task_creates_the_next_one_once() {
 }
 
 #[actix_web::test]
-async fn a_recurring_task_whose_next_cannot_be_stays_open() {
+async fn recurring_task_without_valid_successor_stays_open() {
     let app = app().await;
     let recurrence = json!({"interval": 1, "unit": "DAYS", "from": "DUE_DATE"});
     let last = create(&app, json!({"date": "9999-12-31", "recurrence": recurrence})).await;
@@ -224,7 +224,7 @@ async fn a_recurring_task_whose_next_cannot_be_stays_open() {
     assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
     app.patch(&path(&last), &json!({"closed": true, "recurrence": null})).await.expect(200);
 
-    // The next task is a new one, and a blocked salesperson is given none.
+    // The next task is a new one, and a blocked salesperson gets no new tasks.
     let task = create(&app, json!({"recurrence": recurrence})).await;
     app.patch("/v1/salespeople/JO", &json!({"blocked": true})).await.expect(200);
     let refused = app.patch(&path(&task), &json!({"closed": true})).await;
@@ -269,7 +269,7 @@ async fn tasks_are_listed_by_campaign_and_written_in_batches() {
 }
 
 #[actix_web::test]
-async fn open_tasks_and_running_opportunities_hold_their_campaign_and_contact() {
+async fn open_tasks_and_opportunities_keep_campaign_and_contact() {
     let app = app().await;
     let open = create(&app, json!({"contactNumber": "C"})).await;
     let done = create(&app, json!({"closed": true})).await;
@@ -303,7 +303,7 @@ async fn open_tasks_and_running_opportunities_hold_their_campaign_and_contact() 
     ];
     assert_eq!((&refused["code"], held(&refused)), (&json!("IN_USE"), expected.to_vec()));
     assert_eq!(app.get(&path(&done)).await.status, 200, "nothing went with the refused deletion");
-    // An active campaign says so, and what else will hold it.
+    // The refusal names the active campaign, and the other dependents too.
     app.sql("UPDATE campaigns SET publication_version = 1, published_starting_date = '2031-01-01' WHERE number = 'CP'")
         .await;
     let refused = app.delete("/v1/campaigns/CP").await.expect(409);

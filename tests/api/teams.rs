@@ -15,7 +15,7 @@ async fn app() -> TestApp {
 }
 
 #[actix_web::test]
-async fn a_team_lives_from_creation_to_deletion() {
+async fn team_crud() {
     let app = app().await;
     let created = app
         .post(PATH, &json!({"code": "north", "name": "North", "members": ["pb", "LT", "PB"]}))
@@ -29,7 +29,7 @@ async fn a_team_lives_from_creation_to_deletion() {
         app.patch(&path, &json!({"name": "Far north"})).await.expect(200)["members"],
         json!(["LT", "PB"])
     );
-    // A blocked salesperson may be in a team: it is the team that is given something.
+    // A blocked salesperson may be in a team, because tasks are assigned to the team.
     assert_eq!(
         app.patch(&path, &json!({"members": ["OFF", "LT"]})).await.expect(200)["members"],
         json!(["LT", "OFF"])
@@ -48,7 +48,7 @@ async fn a_team_lives_from_creation_to_deletion() {
 }
 
 #[actix_web::test]
-async fn everything_wrong_is_named() {
+async fn errors_have_pointers() {
     let app = app().await;
     let refused = app.post(PATH, &json!({"code": "A", "members": ["X", "PB", "Y"]})).await;
     let missing = ("/members", "REFERENCE_NOT_FOUND");
@@ -69,7 +69,7 @@ async fn everything_wrong_is_named() {
 }
 
 #[actix_web::test]
-async fn a_team_with_tasks_stays() {
+async fn team_with_tasks_is_kept() {
     let app = app().await;
     app.put(&format!("{PATH}/A"), &json!({"members": ["LT"]})).await.expect(201);
     app.put("/v1/campaigns/CP", &json!({})).await.expect(201);

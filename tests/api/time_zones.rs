@@ -1,5 +1,5 @@
-//! The company's time zone decides which day it is: for quotes without date, for the state of
-//! campaigns, for what is over.
+//! The company's time zone decides the current day: for quotes without a date, for the state of
+//! campaigns, and for their ends.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::support::app::{Reply, TestApp};
 use super::support::clock::Clock;
 
-/// Zones on both sides of UTC, days of clock changes among them: each with the first and the last
+/// Zones on both sides of UTC, some on days of clock changes. Each has the first and the last
 /// instant of one of its days, to the millisecond.
 const DAYS: [(&str, &str, &str, &str); 9] = [
     ("UTC", "2031-05-15", "2031-05-15T00:00:00.000Z", "2031-05-15T23:59:59.999Z"),
     ("Pacific/Kiritimati", "2031-05-15", "2031-05-14T10:00:00.000Z", "2031-05-15T09:59:59.999Z"),
     ("America/New_York", "2031-05-15", "2031-05-15T04:00:00.000Z", "2031-05-16T03:59:59.999Z"),
-    // 23 and 25 hours.
+    // Days of 23 and 25 hours.
     ("America/New_York", "2031-03-09", "2031-03-09T05:00:00.000Z", "2031-03-10T03:59:59.999Z"),
     ("America/New_York", "2031-11-02", "2031-11-02T04:00:00.000Z", "2031-11-03T04:59:59.999Z"),
     ("Europe/Oslo", "2031-03-30", "2031-03-29T23:00:00.000Z", "2031-03-30T21:59:59.999Z"),
@@ -22,7 +22,7 @@ const DAYS: [(&str, &str, &str, &str); 9] = [
     ("Asia/Kathmandu", "2032-02-29", "2032-02-28T18:15:00.000Z", "2032-02-29T18:14:59.999Z"),
 ];
 
-/// A campaign for one day that is published: a chair for 80 instead of 100.
+/// Returns a published campaign for one day: a chair for 80 instead of 100.
 async fn app(clock: &Clock) -> TestApp {
     let app = TestApp::at(clock.calendar()).await;
     app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
@@ -40,8 +40,8 @@ async fn app(clock: &Clock) -> TestApp {
     app
 }
 
-/// The instant a millisecond away from another.
-fn beside(instant: &str, milliseconds: i64) -> String {
+/// Returns the instant at this distance from another.
+fn shifted(instant: &str, milliseconds: i64) -> String {
     let instant: chrono::DateTime<chrono::Utc> = instant.parse().unwrap();
     (instant + chrono::Duration::milliseconds(milliseconds)).to_rfc3339()
 }
@@ -70,7 +70,7 @@ async fn state(app: &TestApp) -> Value {
 }
 
 #[actix_web::test]
-async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
+async fn days_change_at_the_company_midnight() {
     let clock = Clock::at("2031-01-01T00:00:00Z");
     let app = app(&clock).await;
     for (zone, day, first, last) in DAYS {
@@ -79,10 +79,10 @@ async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
             .await
             .expect(200);
         for (instant, expected, price) in [
-            (beside(first, -1), "SCHEDULED", "100"),
+            (shifted(first, -1), "SCHEDULED", "100"),
             (first.to_owned(), "RUNNING", "80"),
             (last.to_owned(), "RUNNING", "80"),
-            (beside(last, 1), "ENDED", "100"),
+            (shifted(last, 1), "ENDED", "100"),
         ] {
             clock.set(&instant);
             let (date, quoted) = quoted(&app).await;
@@ -92,7 +92,7 @@ async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
                 "{zone} {instant}"
             );
             assert_eq!(state(&app).await, expected, "{zone} {instant}");
-            // A date of the request's own is a date of the company's, whatever time it is.
+            // A date in the request is a date of the company at any time of day.
             let path = format!("/v1/price-quotes?contactNumber=BUYER&itemNumber=CHAIR&date={day}");
             assert_eq!(
                 app.get(&path).await.expect(200)["lines"][0]["unitPrice"],
@@ -114,7 +114,7 @@ async fn the_company_s_midnight_begins_and_ends_the_day_everywhere() {
 }
 
 #[actix_web::test]
-async fn a_company_that_moves_has_another_day_at_once() {
+async fn new_time_zone_changes_the_day_immediately() {
     let clock = Clock::at("2031-05-15T04:30:00Z");
     let app = app(&clock).await;
     for (zone, date, expected) in [

@@ -1,6 +1,6 @@
-//! A sales campaign from plan to result, as Microsoft's published walkthrough for Business Central
-//! plays it: a marketing manager invites the visitors of a trade show, offers them prices, and
-//! looks at what came of it. One step after the other, over HTTP.
+//! A sales campaign from plan to result, after Microsoft's published walkthrough for Business
+//! Central. A marketing manager invites the visitors of a trade show, offers them prices, and
+//! evaluates the results, step by step over HTTP.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ const CAMPAIGN: &str = "/v1/campaigns/CP0001";
 const SEGMENT: &str = "/v1/segments/SM0001";
 const BUYERS: &str = "jobResponsibilities/any(j: j eq 'PURCHASE')";
 
-/// What the company has before the campaign: its phases, contacts, goods and ways of writing to
-/// people.
+/// Returns the company before the campaign: its statuses, contacts, items and interaction
+/// templates.
 async fn company() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
@@ -62,7 +62,7 @@ async fn act(app: &TestApp, segment: &str, action: &str, filter: &str) -> Value 
     app.post(&path, &json!({"action": action, "filter": filter})).await.expect(201)
 }
 
-/// What ten desks cost a customer, and the discount.
+/// Returns the price of ten desks for a customer, and the discount.
 async fn offer(app: &TestApp, customer: &str) -> (String, String) {
     let order = json!({"customerNumber": customer, "date": "2031-05-15", "lines": [{"itemNumber": "DESK", "quantity": "10"}]});
     let line = app.post("/v1/price-quotes", &order).await.expect(200)["lines"][0].clone();
@@ -80,7 +80,7 @@ async fn next_phase(app: &TestApp) -> Value {
 }
 
 #[actix_web::test]
-async fn a_campaign_for_the_visitors_of_a_trade_show() {
+async fn trade_show_campaign() {
     let app = company().await;
     plan(&app).await;
     find_the_audience(&app).await;
@@ -115,7 +115,7 @@ async fn find_the_audience(app: &TestApp) {
     let criteria = json!({"code": "BUYERS", "description": "Who buys", "segmentNumber": "SM0001"});
     app.post("/v1/saved-criteria", &criteria).await.expect(201);
 
-    // Too much is taken away, which one step back mends.
+    // The filter removes too many contacts, which an undo corrects.
     let reduced = act(app, "SM0001", "REDUCE", "city eq 'OSLO'").await;
     assert_eq!(
         (&reduced["linesRemoved"], lines(app, "SM0001").await),
@@ -126,7 +126,7 @@ async fn find_the_audience(app: &TestApp) {
     act(app, "SM0001", "REDUCE", "city ne 'OSLO'").await;
     assert_eq!(lines(app, "SM0001").await, ["ANN", "CAT", "EVE"]);
 
-    // Another segment is made by the saved criteria, and has who has come since.
+    // The saved criteria fill another segment, including contacts created since.
     let fay = json!({"number": "FAY", "type": "PERSON", "name": "Fay", "jobResponsibilities": ["PURCHASE"]});
     app.post("/v1/contacts", &fay).await.expect(201);
     app.post("/v1/segments", &json!({})).await.expect(201);
@@ -142,7 +142,7 @@ async fn offer_prices(app: &TestApp) {
     let discount =
         json!({"itemNumber": "DESK", "minimumQuantity": "10", "lineDiscountPercent": "5"});
     app.post(&format!("{CAMPAIGN}/discounts"), &discount).await.expect(201);
-    // Not yet: the plan is not approved, and nobody is a target.
+    // Refused: the status forbids activation, and there are no targets.
     let activations = format!("{CAMPAIGN}/activations");
     let refused = app.post(&activations, &json!({"acknowledge": ["*"]})).await;
     let findings = refused.json()["findings"].clone();
@@ -167,7 +167,7 @@ async fn offer_prices(app: &TestApp) {
     {
         assert_eq!(offer(app, customer).await, expected, "{customer} after it");
     }
-    // One of them is let out again.
+    // One contact is excluded again.
     app.patch(&format!("{SEGMENT}/lines/CAT"), &json!({"campaignTarget": false})).await.expect(200);
     assert_eq!((offer(app, "10000").await, offer(app, "20000").await), (terms("900", "5"), listed));
 }
@@ -197,7 +197,7 @@ async fn invite(app: &TestApp) {
         (&json!("SM0001"), &json!(3), &json!("36"), &json!(30))
     );
     assert_eq!(lines(app, "SM0003").await, ["ANN", "CAT", "EVE"]);
-    // The targets stay, and can say why they are.
+    // The targets stay, and the membership names its reasons.
     assert_eq!(offer(app, "10000").await, terms("900", "5"));
     let why = app.get(&format!("{CAMPAIGN}/audience/ANN")).await.expect(200);
     let verdicts: Vec<_> = why["reasons"]
@@ -230,10 +230,10 @@ async fn register_responses(app: &TestApp) {
     let all =
         app.get("/v1/interactions?count=true&filter=campaignNumber eq 'CP0001'").await.expect(200);
     assert_eq!(all["count"], 4);
-    // The follow-up goes on with those who have not answered.
+    // The follow-up continues with the contacts that have not responded.
     act(app, "SM0003", "REDUCE", "respondedCampaigns/any(c: c eq 'CP0001')").await;
     assert_eq!(lines(app, "SM0003").await, ["CAT", "EVE"]);
-    // Next year's segment begins with those who were invited.
+    // Next year's segment begins with the invited contacts.
     let reused = app.post("/v1/logged-segments/SM0001/reuses", &json!({"subject": "Again"})).await;
     assert_eq!(
         (reused.status.as_u16(), reused.header("location")),
@@ -254,7 +254,7 @@ async fn close(app: &TestApp) {
     assert_eq!(offer(app, "10000").await, terms("1000", "0"));
     let history = app.get(&format!("{CAMPAIGN}/status-changes?count=true")).await.expect(200);
     assert_eq!(history["count"], 6);
-    // What was done is kept: the campaign cannot be deleted.
+    // Interactions are kept, so the campaign cannot be deleted.
     let refused = app.delete(CAMPAIGN).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "IN_USE"));
 }

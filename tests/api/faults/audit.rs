@@ -1,4 +1,4 @@
-//! What clients were told against what there is, once everything is up again.
+//! The audit after the faults: compares the acknowledged changes with the data.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use super::clients::{Answers, Published, Writer, document};
 use super::machines::Machines;
 use crate::support::history::{all_rows, publications};
 
-/// What it came to.
+/// The result of the audit.
 pub struct Audit {
     pub versions: usize,
-    /// Answers that were asked for again and were the same.
+    /// Number of repeated queries that had the original answer.
     pub asked_again: usize,
-    /// What is not there, or otherwise than it was told.
+    /// Missing data, or data that differs from its acknowledgement.
     pub losses: Vec<String>,
-    /// What is there more than once.
+    /// Data that exists more than once.
     pub doubles: Vec<String>,
 }
 
 impl Audit {
-    /// Looks everything up.
+    /// Performs the whole audit.
     pub async fn of(
         machines: &Machines,
         writers: &[Writer<'_>],
@@ -38,18 +38,18 @@ impl Audit {
             losses: Vec::new(),
             doubles: Vec::new(),
         };
-        audit.follow_the_book(&urls[1], writers).await;
+        audit.check_the_book(&urls[1], writers).await;
         for writer in writers {
-            audit.look_at_the_drafts(&urls[0], writer).await;
+            audit.check_drafts(&urls[0], writer).await;
         }
-        audit.count_what_is_new(&urls[0], writers).await;
-        audit.ask_again(&urls, answers, size).await;
+        audit.count_created_rows(&urls[0], writers).await;
+        audit.repeat_queries(&urls, answers, size).await;
         audit
     }
 
-    /// At every version the book carries of each writer's own just what the writer was told by
-    /// then. So no change is missing, none is there in part, and none came back.
-    async fn follow_the_book(&mut self, url: &str, writers: &[Writer<'_>]) {
+    /// Asserts that the book has exactly each writer's acknowledged rows at every version. So no
+    /// change is missing, partial or reverted.
+    async fn check_the_book(&mut self, url: &str, writers: &[Writer<'_>]) {
         let rows = all_rows(url, "/v1/price-changes?since=0&top=1000").await;
         let mut rows = rows.iter().peekable();
         let mut books = vec![Published::default(); writers.len()];
@@ -62,15 +62,15 @@ impl Audit {
                 else {
                     continue;
                 };
-                take_over(&mut books[at], row, &mut quantities);
+                apply_change(&mut books[at], row, &mut quantities);
             }
             for (writer, book) in writers.iter().zip(&books) {
                 let next = writer.journal.partition_point(|(at, _)| *at <= version);
-                let told = &writer.journal[next - 1];
-                if told.1 != *book {
+                let acknowledged = &writer.journal[next - 1];
+                if acknowledged.1 != *book {
                     let name = &writer.name;
                     self.losses.push(format!(
-                        "{name} at version {version}: told {told:?}, there is {book:?}"
+                        "{name} at version {version}: acknowledged {acknowledged:?}, found {book:?}"
                     ));
                     return;
                 }
@@ -79,7 +79,7 @@ impl Audit {
         assert!(rows.next().is_none(), "a change has no publication");
     }
 
-    async fn look_at_the_drafts(&mut self, url: &str, writer: &Writer<'_>) {
+    async fn check_drafts(&mut self, url: &str, writer: &Writer<'_>) {
         let name = &writer.name;
         let text = |row: &Value, field: &str| row[field].as_str().unwrap().to_owned();
         let prices = all_rows(url, &format!("/v1/campaigns/{name}/prices?top=1000")).await;
@@ -87,7 +87,7 @@ impl Audit {
         for row in &prices {
             let quantity = text(row, "minimumQuantity");
             if expected.remove(&quantity) != Some(text(row, "unitPrice")) {
-                self.losses.push(format!("{name} has a price that nobody made: {row}"));
+                self.losses.push(format!("{name} has an unrequested price: {row}"));
             }
         }
         self.losses.extend(
@@ -102,8 +102,8 @@ impl Audit {
         }
     }
 
-    /// Persons and interactions could be there as often as anybody wants; each was asked for once.
-    async fn count_what_is_new(&mut self, url: &str, writers: &[Writer<'_>]) {
+    /// Persons and interactions have no unique name in the schema; each name was requested once.
+    async fn count_created_rows(&mut self, url: &str, writers: &[Writer<'_>]) {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for (path, field) in [("/v1/contacts", "name"), ("/v1/interactions", "description")] {
             for row in all_rows(url, &format!("{path}?top=1000")).await {
@@ -114,15 +114,15 @@ impl Audit {
             writers.iter().flat_map(|writer| writer.persons.iter().chain(&writer.interactions))
         {
             match counts.get(name) {
-                None => self.losses.push(format!("{name} is not there")),
+                None => self.losses.push(format!("{name} is missing")),
                 Some(1) => {}
-                Some(count) => self.doubles.push(format!("{name} is there {count} times")),
+                Some(count) => self.doubles.push(format!("{name} exists {count} times")),
             }
         }
     }
 
-    /// Asks for the answers of then, through the one replica and the other.
-    async fn ask_again(&mut self, urls: &[String], answers: &Answers, size: &Size) {
+    /// Repeats queries as of their versions, through both replicas in turn.
+    async fn repeat_queries(&mut self, urls: &[String], answers: &Answers, size: &Size) {
         let client = Client::new();
         let mut kept: Vec<_> = answers.iter().collect();
         kept.sort();
@@ -138,8 +138,8 @@ impl Audit {
     }
 }
 
-/// Brings a writer's part of the book from one version to the next.
-fn take_over<'r>(
+/// Applies a change of the book to a writer's part of it.
+fn apply_change<'r>(
     book: &mut Published,
     row: &'r Value,
     quantities: &mut BTreeMap<&'r str, &'r str>,

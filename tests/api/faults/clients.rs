@@ -1,5 +1,5 @@
-//! Clients that work while the machines suffer. A writer keeps a journal of what it was told; one
-//! that quotes, the answers.
+//! Clients that work during the faults. A writer keeps a journal of its acknowledged changes; a
+//! quoting client keeps answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,26 +13,26 @@ use super::machines::Replica;
 use crate::book::Dice;
 use crate::support::app::Reply;
 
-/// How long an answer may take before a client gives up, and the test with it.
+/// Maximum time for a response, before the client and its test fail.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What the clients count.
+/// Counters of the clients.
 #[derive(Default)]
 pub struct Counts {
-    /// Changes that were acknowledged.
+    /// Acknowledged changes.
     pub acknowledged: Cell<u64>,
     /// Of these: acknowledged by an answer that was stored before a connection broke or the
     /// database went away.
     pub after_a_break: Cell<u64>,
-    /// Answers that were asked for again, and were the same.
+    /// Responses that were requested again, and were the same.
     pub replays: Cell<u64>,
-    /// Connections that broke.
+    /// Broken connections.
     pub broken: Cell<u64>,
-    /// Answers with 503.
+    /// Responses with 503.
     pub unavailable: Cell<u64>,
     /// Quotes.
     pub quotes: Cell<u64>,
-    /// Of these: from a copy that said that it is stale.
+    /// Those from a snapshot that declared itself stale.
     pub stale: Cell<u64>,
 }
 
@@ -40,20 +40,20 @@ pub fn count(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
-/// What stands in the price book of a writer's own: nobody else changes it.
+/// A writer's own part of the price book, which no other client changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Published {
     /// The item's list price.
     pub list_price: String,
-    /// Whether the campaign is active.
+    /// True while the campaign is active.
     pub active: bool,
-    /// Its prices by minimum quantity.
+    /// The campaign's prices by minimum quantity.
     pub prices: BTreeMap<String, String>,
-    /// Its accounts.
+    /// The campaign's accounts.
     pub accounts: BTreeSet<String>,
 }
 
-/// What a writer has done, as far as it was told.
+/// A client that changes data, with the acknowledged results.
 pub struct Writer<'a> {
     pub name: String,
     replicas: &'a [Replica; 2],
@@ -61,28 +61,28 @@ pub struct Writer<'a> {
     client: Client,
     dice: Dice,
     steps: usize,
-    /// The drafts of its campaign: prices by minimum quantity, and who is targeted.
+    /// The draft prices of its campaign by minimum quantity, and its targets.
     pub prices: BTreeMap<String, String>,
     pub accounts: BTreeSet<String>,
-    /// The ids of prices by minimum quantity, where they are known.
+    /// The known ids of prices by minimum quantity.
     ids: BTreeMap<String, String>,
     now: Published,
-    /// From which version on its part of the book is what.
+    /// The published states, each with the version from which it holds.
     pub journal: Vec<(i64, Published)>,
     /// The versions that activated its campaign, or changed it while it was active.
     active_at: Vec<i64>,
-    /// The names of persons and interactions of which there has to be one each.
+    /// The names of persons and interactions that must exist exactly once.
     pub persons: BTreeSet<String>,
     pub interactions: BTreeSet<String>,
 }
 
-/// The contacts of a writer.
+/// Returns the contacts of a writer.
 pub fn contacts(name: &str) -> [String; 4] {
     ["A", "B", "C", "D"].map(|letter| format!("{name}{letter}"))
 }
 
 impl<'a> Writer<'a> {
-    /// A writer with an item, contacts, and a campaign for one of them.
+    /// Creates a writer with an item, contacts, and a campaign for one of them.
     pub async fn new(number: u8, seed: u8, replicas: &'a [Replica; 2], counts: &'a Counts) -> Self {
         let name = format!("W{number}");
         let mut writer = Self {
@@ -123,7 +123,7 @@ impl<'a> Writer<'a> {
         writer
     }
 
-    /// Works until it is told to stop.
+    /// Works until the flag is cleared.
     pub async fn work(&mut self, working: &Cell<bool>) {
         while working.get() {
             self.step().await;
@@ -138,19 +138,19 @@ impl<'a> Writer<'a> {
             3 => self.set_prices(fresh).await,
             4 => self.change_price(fresh).await,
             5 => self.remove_price().await,
-            6 | 7 => self.target(self.steps).await,
+            6 | 7 => self.toggle_target(self.steps).await,
             8 => self.activate().await,
             9 if self.steps.is_multiple_of(3) => self.deactivate().await,
             9 => self.roll_back().await,
             10 | 11 => {
-                let mut wished = self.now.clone();
-                wished.list_price = (1_000 + self.steps).to_string();
-                let body = json!({"listPrice": wished.list_price});
-                self.change(Method::PATCH, &format!("/v1/items/{name}"), body, 200, wished).await;
+                let mut desired = self.now.clone();
+                desired.list_price = (1_000 + self.steps).to_string();
+                let body = json!({"listPrice": desired.list_price});
+                self.change(Method::PATCH, &format!("/v1/items/{name}"), body, 200, desired).await;
             }
             12 => {
                 let person = format!("{name} person {fresh}");
-                // Its number is the next of the series.
+                // The server assigns the next number of the series.
                 let body = json!({"type": "PERSON", "name": person});
                 self.send(Method::POST, "/v1/contacts", &body).await.expect(201);
                 self.persons.insert(person);
@@ -164,7 +164,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A price of its own, by a minimum quantity that no other has.
+    /// Adds a price at an unused minimum quantity.
     async fn add_price(&mut self, fresh: String) {
         let body = json!({"itemNumber": self.name, "minimumQuantity": fresh, "unitPrice": fresh});
         self.prices.insert(fresh.clone(), fresh.clone());
@@ -172,7 +172,7 @@ impl<'a> Writer<'a> {
         self.ids.insert(fresh, answer["id"].as_str().unwrap().to_owned());
     }
 
-    /// Several prices at once, new ones and known ones.
+    /// Sets several prices in one batch, new and existing ones.
     async fn set_prices(&mut self, fresh: String) {
         let known: Vec<String> = self.prices.keys().take(2).cloned().collect();
         let quantities: Vec<String> = known.into_iter().chain([fresh.clone()]).collect();
@@ -182,14 +182,14 @@ impl<'a> Writer<'a> {
         self.change_drafts(Method::POST, "prices/batch", json!({ "rows": rows }), 200).await;
     }
 
-    /// The minimum quantity and the id of one of its prices.
-    fn a_price(&mut self) -> Option<(String, String)> {
+    /// Returns the minimum quantity and the id of one of its prices.
+    fn random_price(&mut self) -> Option<(String, String)> {
         let known: Vec<_> = self.ids.clone().into_iter().collect();
-        if known.is_empty() { None } else { Some(self.dice.one_of(&known)) }
+        if known.is_empty() { None } else { Some(self.dice.choose(&known)) }
     }
 
     async fn change_price(&mut self, fresh: String) {
-        let Some((quantity, id)) = self.a_price() else { return };
+        let Some((quantity, id)) = self.random_price() else { return };
         self.prices.insert(quantity, fresh.clone());
         self.change_drafts(
             Method::PATCH,
@@ -201,14 +201,14 @@ impl<'a> Writer<'a> {
     }
 
     async fn remove_price(&mut self) {
-        let Some((quantity, id)) = self.a_price() else { return };
+        let Some((quantity, id)) = self.random_price() else { return };
         self.prices.remove(&quantity);
         self.ids.remove(&quantity);
         self.change_drafts(Method::DELETE, &format!("prices/{id}"), Value::Null, 204).await;
     }
 
-    /// Takes a contact onto the segment, or off it.
-    async fn target(&mut self, step: usize) {
+    /// Adds a contact to the segment, or removes it.
+    async fn toggle_target(&mut self, step: usize) {
         let contact = contacts(&self.name)[step % 4].clone();
         let lines = format!("/v1/segments/{}/lines", self.name);
         let (method, path, body, status) = if self.accounts.remove(&contact) {
@@ -217,11 +217,11 @@ impl<'a> Writer<'a> {
             self.accounts.insert(contact.clone());
             (Method::POST, lines, json!({ "contactNumber": contact }), 201)
         };
-        let wished = self.followed();
-        self.change(method, &path, body, status, wished).await;
+        let desired = self.after_draft_change();
+        self.change(method, &path, body, status, desired).await;
     }
 
-    /// The book once it says what the drafts say.
+    /// Returns the book after the drafts are published.
     fn activated(&self) -> Published {
         Published {
             active: true,
@@ -231,41 +231,41 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The book after a change of the drafts: an active campaign follows them.
-    fn followed(&self) -> Published {
+    /// Returns the book after a change of the drafts, which an active campaign publishes.
+    fn after_draft_change(&self) -> Published {
         if self.now.active { self.activated() } else { self.now.clone() }
     }
 
     async fn activate(&mut self) {
-        // Nobody to activate it for would be refused.
+        // An activation without accounts would be refused.
         if !self.accounts.is_empty() {
-            let wished = self.activated();
-            let status = if wished == self.now { 200 } else { 201 };
-            self.change_campaign("activations", json!({"acknowledge": ["*"]}), status, wished)
+            let desired = self.activated();
+            let status = if desired == self.now { 200 } else { 201 };
+            self.change_campaign("activations", json!({"acknowledge": ["*"]}), status, desired)
                 .await;
         }
     }
 
     async fn deactivate(&mut self) {
-        let wished = Published { list_price: self.now.list_price.clone(), ..Published::default() };
+        let desired = Published { list_price: self.now.list_price.clone(), ..Published::default() };
         let status = match (self.now.active, self.active_at.is_empty()) {
             (true, _) => 201,
             (false, false) => 200,
             (false, true) => 204,
         };
-        self.change_campaign("deactivations", json!({}), status, wished).await;
+        self.change_campaign("deactivations", json!({}), status, desired).await;
     }
 
-    /// Brings an earlier publication back, and then what the drafts say.
+    /// Rolls the campaign back to an earlier publication, and then publishes the drafts again.
     async fn roll_back(&mut self) {
         if self.active_at.is_empty() || self.accounts.is_empty() {
             return;
         }
-        let version = self.dice.one_of(&self.active_at);
+        let version = self.dice.choose(&self.active_at);
         let then = &self.journal.iter().rfind(|(at, _)| *at == version).unwrap().1;
-        let wished = Published { list_price: self.now.list_price.clone(), ..then.clone() };
-        let status = if wished == self.now { 200 } else { 201 };
-        self.change_campaign("rollbacks", json!({ "version": version }), status, wished).await;
+        let desired = Published { list_price: self.now.list_price.clone(), ..then.clone() };
+        let status = if desired == self.now { 200 } else { 201 };
+        self.change_campaign("rollbacks", json!({ "version": version }), status, desired).await;
         self.activate().await;
         let path = format!("/v1/campaigns/{}", self.name);
         let now = self.now.clone();
@@ -279,47 +279,47 @@ impl<'a> Writer<'a> {
         body: Value,
         status: u16,
     ) -> Value {
-        let wished = self.followed();
+        let desired = self.after_draft_change();
         let path = format!("/v1/campaigns/{}/{path}", self.name);
-        self.change(method, &path, body, status, wished).await
+        self.change(method, &path, body, status, desired).await
     }
 
-    async fn change_campaign(&mut self, what: &str, body: Value, status: u16, wished: Published) {
+    async fn change_campaign(&mut self, what: &str, body: Value, status: u16, desired: Published) {
         let path = format!("/v1/campaigns/{}/{what}", self.name);
-        self.change(Method::POST, &path, body, status, wished).await;
+        self.change(Method::POST, &path, body, status, desired).await;
     }
 
-    /// Makes a change, and notes what its part of the book is from then on.
+    /// Makes a change, and records the resulting part of the book.
     async fn change(
         &mut self,
         method: Method,
         path: &str,
         body: Value,
         status: u16,
-        wished: Published,
+        desired: Published,
     ) -> Value {
         let reply = self.send(method, path, &body).await;
         let version: Option<i64> = reply.header("publication-version").parse().ok();
-        assert_eq!(version.is_some(), wished != self.now, "{path} {body}: {reply:?}");
+        assert_eq!(version.is_some(), desired != self.now, "{path} {body}: {reply:?}");
         if let Some(version) = version {
             assert!(version > self.journal.last().unwrap().0, "{path} {body}: {reply:?}");
-            let of_campaign = Published { list_price: String::new(), ..wished.clone() };
-            if wished.active
+            let of_campaign = Published { list_price: String::new(), ..desired.clone() };
+            if desired.active
                 && of_campaign != (Published { list_price: String::new(), ..self.now.clone() })
             {
                 self.active_at.push(version);
             }
-            self.journal.push((version, wished.clone()));
-            self.now = wished;
+            self.journal.push((version, desired.clone()));
+            self.now = desired;
         }
         reply.expect(status)
     }
 
-    /// Sends a request under a key of its own until it is answered; now and then once more, for the
-    /// same answer.
+    /// Sends a request with its own idempotency key until it is answered. Repeats some of them, and
+    /// asserts the same response.
     async fn send(&mut self, method: Method, path: &str, body: &Value) -> Reply {
         let key = format!("{}-{}", self.name, uuid::Uuid::now_v7());
-        let (reply, broken) = self.until_answered(&method, path, body, &key).await;
+        let (reply, broken) = self.send_until_answered(&method, path, body, &key).await;
         let replayed = reply.header("idempotency-replayed") == "true";
         assert!(!replayed || broken, "{reply:?} was not asked for before");
         if reply.status.is_success() {
@@ -328,7 +328,7 @@ impl<'a> Writer<'a> {
                 count(&self.counts.after_a_break);
             }
             if self.dice.below(6) == 0 {
-                let (again, _) = self.until_answered(&method, path, body, &key).await;
+                let (again, _) = self.send_until_answered(&method, path, body, &key).await;
                 assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
                 assert_eq!((again.status, &again.text), (reply.status, &reply.text));
                 for name in ["etag", "location", "publication-version"] {
@@ -340,8 +340,8 @@ impl<'a> Writer<'a> {
         reply
     }
 
-    /// The answer, and whether an earlier attempt may have been carried out without one.
-    async fn until_answered(
+    /// Returns the response, and whether an earlier attempt may have been executed without one.
+    async fn send_until_answered(
         &mut self,
         method: &Method,
         path: &str,
@@ -365,7 +365,7 @@ impl<'a> Writer<'a> {
             if !body.is_null() {
                 request = request.json(body);
             }
-            let Some(reply) = sent(request).await else {
+            let Some(reply) = try_send(request).await else {
                 assert!(
                     replica.was_killed(number),
                     "{method} {path}: a replica that lives gives no answer"
@@ -397,33 +397,34 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The whole answer; none when the connection broke.
-async fn sent(request: reqwest::RequestBuilder) -> Option<Reply> {
+/// Sends a request, and returns the complete response; `None` if the connection broke.
+async fn try_send(request: reqwest::RequestBuilder) -> Option<Reply> {
     let response = match request.send().await {
         Ok(response) => response,
-        Err(error) if error.is_timeout() => panic!("no answer in time: {error:?}"),
+        Err(error) if error.is_timeout() => panic!("no response in time: {error:?}"),
         Err(_) => return None,
     };
     let (status, headers) = (response.status(), response.headers().clone());
     Some(Reply { status, headers, text: response.text().await.ok()? })
 }
 
-/// A question, by the writer whose prices it asks for and the place of its contact.
-pub type Question = (usize, usize);
+/// A query: the index of the writer whose prices it requests, and the index of the contact.
+pub type Query = (usize, usize);
 
-/// Answers by version and question.
-pub type Answers = HashMap<(i64, Question), String>;
+/// Answers by version and query.
+pub type Answers = HashMap<(i64, Query), String>;
 
-/// The document that a question is.
-pub fn document((writer, contact): Question) -> Value {
+/// Returns the request document of a query.
+pub fn document((writer, contact): Query) -> Value {
     let name = format!("W{writer}");
     let line = |quantity: &str| json!({"itemNumber": name, "quantity": quantity});
     let lines: Vec<Value> = ["1", "40", "1000000"].map(line).to_vec();
     json!({"contactNumber": contacts(&name)[contact], "date": "2031-05-15", "lines": lines})
 }
 
-/// Asks one replica for prices until it is told to stop. One answer in so many versions is kept.
-pub async fn quote_all_along(
+/// Requests quotes from one replica until the flag is cleared. Keeps the answers of one in
+/// `kept_every` versions.
+pub async fn run_quoting_client(
     replica: &Replica,
     (number, writers, kept_every): (u8, usize, i64),
     (working, counts, answers): (&Cell<bool>, &Counts, &RefCell<Answers>),
@@ -436,13 +437,13 @@ pub async fn quote_all_along(
         let Some((process, url)) = replica.serving() else { continue };
         let query = (dice.below(writers), dice.below(4));
         let request = client.post(format!("{url}/v1/price-quotes")).json(&document(query));
-        let Some(reply) = sent(request).await else {
+        let Some(reply) = try_send(request).await else {
             assert!(replica.was_killed(process), "a replica that lives gives no answer");
             continue;
         };
         if matches!(reply.status.as_u16(), 422 | 503) && process > 1 && seen.0 < process {
-            // A successor may begin with a copy from before the contacts were there, or, while the
-            // database is away, with none.
+            // A successor may begin with a snapshot from before the contacts, or without one if the
+            // database is unavailable.
             continue;
         }
         assert_eq!(reply.status, 200, "{reply:?}");

@@ -1,4 +1,4 @@
-//! A PostgreSQL and two replicas, as processes, and what befalls them.
+//! A PostgreSQL server and two replicas as processes, and the faults that hit them.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -20,7 +20,7 @@ use crate::support::history::all_rows;
 
 const DATABASE: &str = "kampanje";
 
-/// A server whose data outlives it, so that it can be started again.
+/// A server whose data survives a stop, so that it can be started again.
 pub struct Postgres {
     directory: PathBuf,
     url: String,
@@ -39,7 +39,7 @@ impl Postgres {
         &self.url
     }
 
-    /// Stops it as an operator does: sessions end at once, what was committed is on disk.
+    /// Stops the server as an operator does: sessions end immediately, committed data is on disk.
     async fn stop(&self) {
         let server = self.running.lock().unwrap().take().unwrap();
         spawn_blocking(|| server.stop()).await.unwrap();
@@ -53,7 +53,8 @@ impl Postgres {
         spawn_blocking(start).await.unwrap();
     }
 
-    /// Kills it. Its supervisor starts it again, and it recovers; returns when it lets sessions in.
+    /// Kills the server process. Its supervisor starts it again; returns when it has recovered and
+    /// accepts sessions.
     async fn crash(&self) {
         let pid = |running: &Option<EmbeddedPostgres>| running.as_ref().unwrap().server_pid();
         let killed = pid(&self.running.lock().unwrap()).unwrap();
@@ -66,14 +67,14 @@ impl Postgres {
     }
 }
 
-/// A replica and its successors; each has a number of its own, from 1 on.
+/// A replica and its successors, numbered from 1.
 pub struct Replica {
     data_dir: PathBuf,
     database_url: String,
     process: RefCell<Option<Serving>>,
     url: RefCell<String>,
     number: Cell<u32>,
-    /// The number of the latest that was killed.
+    /// The number of the latest killed process.
     killed: Cell<u32>,
 }
 
@@ -91,18 +92,18 @@ impl Replica {
         replica
     }
 
-    /// The one that serves, by its number, and its URL.
+    /// Returns the number and the URL of the serving process.
     pub fn serving(&self) -> Option<(u32, String)> {
         (self.killed.get() < self.number.get())
             .then(|| (self.number.get(), self.url.borrow().clone()))
     }
 
-    /// Whether this one was killed, or is about to be.
+    /// Returns whether the process with this number was killed, or is about to be.
     pub fn was_killed(&self, number: u32) -> bool {
         self.killed.get() >= number
     }
 
-    /// Kills it amid whatever it does.
+    /// Kills the process at any point of its work.
     fn kill(&self) {
         self.killed.set(self.number.get());
         let process = self.process.borrow_mut().take().unwrap();
@@ -110,7 +111,8 @@ impl Replica {
         process.signal("KILL");
     }
 
-    /// Starts a successor, as often as it takes: without a database it may end at once.
+    /// Starts a successor. Repeats the start, because without a database the process may end
+    /// immediately.
     async fn start(&self) {
         let process = loop {
             if let Some(process) = self.try_start().await.unwrap() {
@@ -139,7 +141,7 @@ impl Replica {
         })
     }
 
-    /// Shows the defects that it has logged, should the test fail.
+    /// Prints the errors that the process logged, for a failing test.
     fn report(&self, process: &Serving) {
         for defect in process.defects() {
             eprintln!("replica {} logs {defect}", self.number.get());
@@ -155,11 +157,11 @@ impl Drop for Replica {
     }
 }
 
-/// All of it.
+/// All machines.
 pub struct Machines {
     pub replicas: [Replica; 2],
     pub postgres: Postgres,
-    /// Last: removed when all have ended.
+    /// Last field: removed after all processes have ended.
     _directory: Directory,
 }
 
@@ -187,8 +189,8 @@ impl Machines {
         }
     }
 
-    /// Returns when both answer from the book as it is now.
-    pub async fn agree(&self) {
+    /// Returns when both replicas answer from the newest version.
+    pub async fn wait_until_current(&self) {
         let [(_, one), (_, other)] = [0, 1].map(|at: usize| self.replicas[at].serving().unwrap());
         let newest = all_rows(&one, "/v1/publications?orderby=version&top=1000").await.len();
         for url in [one, other] {
@@ -198,14 +200,14 @@ impl Machines {
         }
     }
 
-    /// What befalls them, one after the other, until there is no more of it; in between some work
-    /// is done. In the end all are up.
-    pub async fn suffer(&self, size: &Size, counts: &Counts) {
+    /// Causes the faults one after the other, with some work between them. Returns when all
+    /// machines are up again.
+    pub async fn cause_faults(&self, size: &Size, counts: &Counts) {
         let mut dice = Dice::new(size.seed);
         let (mut kills, mut restarts) = (size.kills, size.restarts);
         while kills + restarts > 0 {
-            counted_on(&counts.acknowledged, 2 + dice.below(10)).await;
-            // Amid whatever is going on.
+            wait_for_growth(&counts.acknowledged, 2 + dice.below(10)).await;
+            // At a random point of the current work.
             sleep(Duration::from_millis(u64::try_from(dice.below(40)).unwrap())).await;
             let victim = &self.replicas[dice.below(2)];
             if dice.below(kills + restarts) < kills {
@@ -221,11 +223,11 @@ impl Machines {
                     self.postgres.crash().await;
                 } else {
                     self.postgres.stop().await;
-                    counted_on(&counts.unavailable, 1 + dice.below(60)).await;
+                    wait_for_growth(&counts.unavailable, 1 + dice.below(60)).await;
                     self.postgres.start().await;
                 }
             };
-            let death = async {
+            let kill = async {
                 if with_victim {
                     kills -= 1;
                     sleep(Duration::from_millis(50)).await;
@@ -233,13 +235,13 @@ impl Machines {
                     victim.start().await;
                 }
             };
-            futures_util::future::join(outage, death).await;
+            futures_util::future::join(outage, kill).await;
         }
     }
 }
 
-/// Returns when a counter has gone on by so much.
-async fn counted_on(counter: &Cell<u64>, by: usize) {
+/// Returns when a counter has grown by a number.
+async fn wait_for_growth(counter: &Cell<u64>, by: usize) {
     let until = counter.get() + u64::try_from(by).unwrap();
     while counter.get() < until {
         sleep(Duration::from_millis(1)).await;

@@ -1,11 +1,12 @@
-//! Replicas are killed, the database is stopped and killed, over and over, while clients work.
-//! Nothing that was acknowledged is lost, nothing is done twice, no publication is there in part,
-//! and whoever asks a replica that lives for a price gets one.
+//! Fault injection: replicas are killed, and the database is stopped and killed, while clients work.
+//!
+//! No acknowledged change is lost, none is executed twice, and no publication is partial. Every live
+//! replica answers quotes throughout.
 //!
 //! ```text
-//! machines.rs   the processes, and what befalls them
-//! clients.rs    who works meanwhile, and what they were told
-//! audit.rs  what was told against what there is
+//! machines.rs   the processes, and their faults
+//! clients.rs    the clients, and their acknowledged changes
+//! audit.rs      compares the acknowledged changes with the data
 //! ```
 
 mod audit;
@@ -15,33 +16,33 @@ mod machines;
 use std::cell::{Cell, RefCell};
 
 use audit::Audit;
-use clients::{Answers, Counts, Writer, quote_all_along};
+use clients::{Answers, Counts, Writer, run_quoting_client};
 use futures_util::future::{join_all, join3};
 use machines::Machines;
 
-/// How much of it.
+/// The extent of a run.
 pub struct Size {
-    /// How often a replica is killed.
+    /// Number of replica kills.
     kills: usize,
-    /// How often the database is stopped or killed, in turn.
+    /// Number of database outages: stops and kills in turn.
     restarts: usize,
-    /// Decides what happens when, and what clients do.
+    /// Seed of the random faults and changes.
     seed: u8,
-    /// Of how many versions one keeps its answers.
+    /// One in this number of versions keeps its answers.
     kept_every: i64,
-    /// How many answers are asked for again in the end.
+    /// Maximum number of answers that are requested again at the end.
     asked_again: usize,
 }
 
 const WRITERS: u8 = 4;
 
 #[tokio::test]
-async fn nothing_is_lost_or_done_twice_when_processes_are_killed() {
+async fn acknowledged_changes_survive_killed_processes() {
     let size = Size { kills: 6, restarts: 2, seed: 1, kept_every: 1, asked_again: 150 };
-    endure(&size).await;
+    run(&size).await;
 }
 
-/// The same for as long as the environment says. `bench/soak` runs it.
+/// Runs with an extent from the environment. `bench/soak` runs it.
 #[tokio::test]
 #[ignore = "takes many minutes"]
 async fn soak() {
@@ -57,10 +58,10 @@ async fn soak() {
         kept_every: 10,
         asked_again: 1_500,
     };
-    endure(&size).await;
+    run(&size).await;
 }
 
-async fn endure(size: &Size) {
+async fn run(size: &Size) {
     let machines = Machines::new().await;
     let (counts, answers, working) =
         (Counts::default(), RefCell::new(Answers::new()), Cell::new(true));
@@ -68,22 +69,22 @@ async fn endure(size: &Size) {
     for number in 0..WRITERS {
         writers.push(Writer::new(number, size.seed, &machines.replicas, &counts).await);
     }
-    machines.agree().await;
-    let suffering = async {
-        machines.suffer(size, &counts).await;
+    machines.wait_until_current().await;
+    let faults = async {
+        machines.cause_faults(size, &counts).await;
         working.set(false);
     };
     let writing = join_all(writers.iter_mut().map(|writer| writer.work(&working)));
     let quoting = join_all((0..4).map(|number| {
         let replica = &machines.replicas[usize::from(number) % 2];
-        quote_all_along(
+        run_quoting_client(
             replica,
             (number, usize::from(WRITERS), size.kept_every),
             (&working, &counts, &answers),
         )
     }));
-    join3(suffering, writing, quoting).await;
-    machines.agree().await;
+    join3(faults, writing, quoting).await;
+    machines.wait_until_current().await;
 
     let audit = Audit::of(&machines, &writers, &answers.into_inner(), size).await;
     println!(
@@ -104,6 +105,6 @@ async fn endure(size: &Size) {
         audit.doubles.len(),
     );
     assert_eq!((audit.losses, audit.doubles), (Vec::new(), Vec::new()));
-    // Otherwise the test would say little.
+    // Proof that the faults had an effect.
     assert!(counts.unavailable.get() > 0 && counts.replays.get() > 0 && audit.asked_again > 0);
 }

@@ -1,4 +1,4 @@
-//! The service on a port of its own.
+//! A running service on its own port.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -25,13 +25,13 @@ use serde_json::Value;
 
 use super::database::TestDatabase;
 
-/// The service's own publisher, and what the latest change touched.
-struct Remembering {
+/// The service's own publisher, which also records the keys of the latest change.
+struct RecordingPublisher {
     auto_publisher: AutoPublisher,
     changed_keys: Mutex<ChangedKeys>,
 }
 
-impl Publisher for Remembering {
+impl Publisher for RecordingPublisher {
     fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>> {
         *self.changed_keys.lock().unwrap() = work.changed_keys.clone();
         self.auto_publisher.publish(work)
@@ -47,13 +47,13 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub readiness: Readiness,
     pub book: LiveBook,
-    publisher: Arc<Remembering>,
+    publisher: Arc<RecordingPublisher>,
     /// Dropped with the last of its replicas.
     database: Option<Arc<TestDatabase>>,
     client: reqwest::Client,
 }
 
-/// What came back.
+/// A complete response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -62,7 +62,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Sends the request.
+    /// Sends the request, and reads the response.
     pub async fn to(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
@@ -73,7 +73,7 @@ impl Reply {
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// The body of an answer with this status.
+    /// Asserts the status, and returns the body; null if there is none.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         if self.text.is_empty() { Value::Null } else { self.json() }
@@ -83,7 +83,7 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The pointers and codes of a problem, sorted.
+    /// Returns the pointers and codes of a problem, sorted.
     pub fn errors(&self) -> Vec<(String, String)> {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -106,19 +106,19 @@ impl TestApp {
         Self::with_key(None).await
     }
 
-    /// A service that asks for an API key.
+    /// Starts a service that requires an API key.
     pub async fn with_key(api_key: Option<&str>) -> Self {
-        Self::over(TestDatabase::new().await, Calendar::system(), api_key).await
+        Self::with_database(TestDatabase::new().await, Calendar::system(), api_key).await
     }
 
-    /// A service with a clock of the test's own.
+    /// Starts a service with the test's own clock.
     pub async fn at(calendar: Calendar) -> Self {
-        Self::over(TestDatabase::new().await, calendar, None).await
+        Self::with_database(TestDatabase::new().await, calendar, None).await
     }
 
-    /// A service with bounds of the test's own for its streams and connections.
+    /// Starts a service with the test's own limits for its streams and connections.
     pub async fn with_bounds(streams: Streams, limits: ConnectionLimits) -> Self {
-        Self::sharing(
+        Self::start(
             Arc::new(TestDatabase::new().await),
             Calendar::system(),
             None,
@@ -127,17 +127,21 @@ impl TestApp {
         .await
     }
 
-    /// Another service over the same database, with a pool and a copy of the book of its own.
+    /// Starts another service over the same database, with its own pool and snapshot.
     pub async fn replica(&self) -> Self {
-        Self::sharing(self.database.clone().unwrap(), Calendar::system(), None, Default::default())
+        Self::start(self.database.clone().unwrap(), Calendar::system(), None, Default::default())
             .await
     }
 
-    async fn over(database: TestDatabase, calendar: Calendar, api_key: Option<&str>) -> Self {
-        Self::sharing(Arc::new(database), calendar, api_key, Default::default()).await
+    async fn with_database(
+        database: TestDatabase,
+        calendar: Calendar,
+        api_key: Option<&str>,
+    ) -> Self {
+        Self::start(Arc::new(database), calendar, api_key, Default::default()).await
     }
 
-    async fn sharing(
+    async fn start(
         database: Arc<TestDatabase>,
         calendar: Calendar,
         api_key: Option<&str>,
@@ -148,14 +152,14 @@ impl TestApp {
         let book = LiveBook::new(calendar.clone());
         app::open_book(pool, &book).await.unwrap();
         actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
-        Self::serving(pools, book, calendar, api_key, bounds, Some(database))
+        Self::serve(pools, book, calendar, api_key, bounds, Some(database))
     }
 
-    /// A service whose database is out of reach.
+    /// Starts a service whose database is unreachable.
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
         let pools = Pools::new("postgres://u@127.0.0.1:1/d", MIN_REQUEST_SESSIONS).unwrap();
-        Self::serving(
+        Self::serve(
             pools,
             LiveBook::new(calendar.clone()),
             calendar,
@@ -165,7 +169,7 @@ impl TestApp {
         )
     }
 
-    fn serving(
+    fn serve(
         pools: Pools,
         book: LiveBook,
         calendar: Calendar,
@@ -174,7 +178,8 @@ impl TestApp {
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
         let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
-        let publisher = Arc::new(Remembering { auto_publisher, changed_keys: Mutex::default() });
+        let publisher =
+            Arc::new(RecordingPublisher { auto_publisher, changed_keys: Mutex::default() });
         let database = Database::new(pools, publisher.clone());
         database.open();
         let readiness = Readiness::new(book.clone());
@@ -196,7 +201,7 @@ impl TestApp {
         Self { address, readiness, book, publisher, database: test_database, client }
     }
 
-    /// A request of the test's own making.
+    /// Returns a request builder for a path.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.address))
     }
@@ -226,7 +231,7 @@ impl TestApp {
         self.send(Method::POST, path, &[], Some(&body.to_string())).await
     }
 
-    /// Creates under a key, or replaces whatever is there.
+    /// Creates or replaces a resource under a key.
     pub async fn put(&self, path: &str, body: &Value) -> Reply {
         let created = self.send(Method::PUT, path, &[], Some(&body.to_string())).await;
         if created.status != StatusCode::PRECONDITION_REQUIRED {
@@ -243,33 +248,34 @@ impl TestApp {
         self.send(Method::DELETE, path, &[("if-match", "*")], None).await
     }
 
-    /// What the latest change touched that touched anything; it is forgotten then.
+    /// Returns and clears the keys of the latest change that had any.
     pub fn changed_keys(&self) -> ChangedKeys {
         std::mem::take(&mut *self.publisher.changed_keys.lock().unwrap())
     }
 
-    /// The URL of its database.
+    /// Returns the URL of its database.
     pub fn database_url(&self) -> String {
         self.database.as_ref().unwrap().url()
     }
 
-    /// Other sessions of its database, for work in the background that the test does itself.
+    /// Returns a separate background pool for its database, for background work that the test does
+    /// itself.
     pub fn background_pool(&self) -> Pool {
         Pools::new(&self.database_url(), MIN_REQUEST_SESSIONS).unwrap().background
     }
 
-    /// A connection to its database, for what no room makes and for what other transactions do
-    /// meanwhile.
+    /// Opens a connection to its database, for rows that no endpoint creates and for concurrent
+    /// transactions.
     pub async fn connection(&self) -> AsyncPgConnection {
         connect(&self.database_url()).await.unwrap()
     }
 
-    /// Takes its database away, while it runs.
+    /// Drops its database while it runs.
     pub fn lose_database(&mut self) {
         self.database = None;
     }
 
-    /// Runs SQL statements in the app's database.
+    /// Runs SQL statements in its database.
     pub async fn sql(&self, statements: &str) {
         self.connection().await.batch_execute(statements).await.unwrap();
     }
@@ -286,7 +292,7 @@ impl TestApp {
     }
 }
 
-/// Pointers and codes, as [`Reply::errors`] gives them.
+/// Returns pointers and codes in the form of [`Reply::errors`].
 pub fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(pointer, code)| ((*pointer).to_owned(), (*code).to_owned())).collect()
 }

@@ -1,4 +1,4 @@
-//! A hash over all tables of a database, to show that a request changed nothing.
+//! A hash of all tables of a database, to prove that a request changed nothing.
 
 use diesel::QueryableByName;
 use diesel::sql_types::Text;
@@ -8,7 +8,7 @@ use super::app::TestApp;
 
 pub struct DataHash {
     conn: AsyncPgConnection,
-    /// The query for the hash.
+    /// The query that computes the hash.
     query: String,
 }
 

@@ -18,15 +18,15 @@ use kampanje::platform::db::pool::connect;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-/// Whoever makes the migrated database holds this advisory lock.
+/// The advisory lock that protects the creation of the migrated database.
 const LOCK: i64 = 0x6b61_6d70_7465_7374;
 
 static SERVER: OnceLock<Server> = OnceLock::new();
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 enum Server {
-    /// Never dropped, as no static is; its watchdog sees this process end, stops it and removes its
-    /// data.
+    /// Never dropped, because it is a static. Its watchdog notices the end of this process, stops
+    /// the server and removes its data.
     Own(EmbeddedPostgres),
     Given(String),
 }
@@ -46,7 +46,7 @@ impl Server {
         })
     }
 
-    /// The URL of one of its databases; none: of the one to give orders from.
+    /// Returns the URL of a database of this server, by default of the maintenance database.
     fn url(&self, database: Option<&str>) -> String {
         match (self, database) {
             (Self::Own(server), _) => server.url(database.unwrap_or("postgres")),
@@ -62,25 +62,26 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A database with the schema and nothing else.
+    /// Creates a database with the schema only.
     pub async fn new() -> Self {
         let template = TEMPLATE.get_or_init(template).await;
         let name = format!("kampanje_test_{}", Uuid::now_v7().simple());
-        let mut conn = orders().await;
+        let mut conn = connect_to_maintenance_database().await;
         execute(&mut conn, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         Self { name }
     }
 
-    /// A database without a schema.
+    /// Creates a database without a schema.
     pub async fn empty() -> Self {
         let name = format!("kampanje_test_{}", Uuid::now_v7().simple());
-        execute(&mut orders().await, &format!("CREATE DATABASE {name}")).await;
+        execute(&mut connect_to_maintenance_database().await, &format!("CREATE DATABASE {name}"))
+            .await;
         Self { name }
     }
 
     /// Ends all sessions, and refuses new ones.
     pub async fn close(&self) {
-        let mut conn = orders().await;
+        let mut conn = connect_to_maintenance_database().await;
         execute(&mut conn, &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false", self.name))
             .await;
         let end = format!(
@@ -90,10 +91,10 @@ impl TestDatabase {
         execute(&mut conn, &end).await;
     }
 
-    /// Takes sessions again.
+    /// Accepts sessions again.
     pub async fn open(&self) {
         execute(
-            &mut orders().await,
+            &mut connect_to_maintenance_database().await,
             &format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true", self.name),
         )
         .await;
@@ -107,13 +108,14 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // On a thread of its own, as the test's runtime cannot be waited for from inside. Best
-        // effort: a test that has failed already should not abort the whole process by failing here
-        // again.
+        // On its own thread, because the test's runtime cannot be blocked from inside. Best effort:
+        // a second panic in a failed test would abort the whole process.
         let dropped = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { execute(&mut orders().await, &statement).await });
+            runtime.block_on(async {
+                execute(&mut connect_to_maintenance_database().await, &statement).await
+            });
         });
         if dropped.join().is_err() {
             eprintln!("database {} stays behind", self.name);
@@ -121,14 +123,13 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The name of the migrated database, which is made if this server has none of these migrations
-/// yet.
+/// Returns the name of the migrated database, and creates it if this server lacks these migrations.
 async fn template() -> String {
     let mut hasher = DefaultHasher::new();
     hash_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"), &mut hasher);
     let name = format!("kampanje_template_{:016x}", hasher.finish());
-    let mut conn = orders().await;
-    // Another process may hold the lock for longer than a statement may usually take.
+    let mut conn = connect_to_maintenance_database().await;
+    // Another process may hold the lock for longer than the usual statement timeout.
     execute(&mut conn, "SET statement_timeout = 0").await;
     execute(&mut conn, "SET lock_timeout = 0").await;
     diesel::sql_query("SELECT pg_advisory_lock($1)")
@@ -140,14 +141,14 @@ async fn template() -> String {
         .bind::<Text, _>(&name)
         .sql(")");
     if !diesel::select(exists).get_result::<bool>(&mut conn).await.unwrap() {
-        // It gets its name when it is complete.
+        // Renamed when complete, so that an interrupted migration is never used.
         execute(&mut conn, &format!("DROP DATABASE IF EXISTS {name}_unfinished WITH (FORCE)"))
             .await;
         execute(&mut conn, &format!("CREATE DATABASE {name}_unfinished")).await;
         migrate(&Server::get().url(Some(&format!("{name}_unfinished")))).unwrap();
         execute(&mut conn, &format!("ALTER DATABASE {name}_unfinished RENAME TO {name}")).await;
     }
-    // The lock goes with the session.
+    // The end of the session releases the lock.
     name
 }
 
@@ -165,7 +166,7 @@ fn hash_files(directory: &Path, hasher: &mut impl Hasher) {
     }
 }
 
-async fn orders() -> AsyncPgConnection {
+async fn connect_to_maintenance_database() -> AsyncPgConnection {
     connect(&Server::get().url(None)).await.unwrap()
 }
 
@@ -176,7 +177,7 @@ async fn execute(conn: &mut AsyncPgConnection, statement: &str) {
         .unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// The same server and parameters, another database.
+/// Replaces the database in a URL, and keeps the server and the parameters.
 fn with_database(url: &str, database: &str) -> String {
     let (address, parameters) =
         url.split_once('?').map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
@@ -186,7 +187,7 @@ fn with_database(url: &str, database: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_database_has_the_schema_and_is_alone() {
+async fn databases_are_isolated() {
     let (one, other) = tokio::join!(TestDatabase::new(), TestDatabase::new());
     let count = async |database: &TestDatabase, change: &str| -> i64 {
         let mut conn = connect(&database.url()).await.unwrap();
@@ -203,7 +204,7 @@ async fn each_database_has_the_schema_and_is_alone() {
 }
 
 #[test]
-fn database_of_a_url_is_exchanged() {
+fn database_in_url_is_replaced() {
     for (url, expected) in [
         ("postgres://u:p@h:5432/d?sslmode=disable", "postgres://u:p@h:5432/new?sslmode=disable"),
         ("postgres://u@%2Frun/d", "postgres://u@%2Frun/new"),

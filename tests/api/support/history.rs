@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// All rows of a list, page by page, from a service at a URL.
+/// Returns all rows of a list from the service at a URL, page by page.
 pub async fn all_rows(url: &str, path: &str) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut next = Some(path.to_owned());
@@ -18,8 +18,8 @@ pub async fn all_rows(url: &str, path: &str) -> Vec<Value> {
     rows
 }
 
-/// Every publication, once it is sure that their versions have no gap and that of each everything
-/// is there that it counts.
+/// Returns all publications. Asserts that their versions have no gap, and that their numbers of
+/// changes match the listed changes.
 pub async fn publications(url: &str) -> Vec<Value> {
     let publications = all_rows(url, "/v1/publications?orderby=version&top=1000").await;
     for (version, publication) in (1_i64..).zip(&publications) {

@@ -1,4 +1,4 @@
-//! What the tests stand on.
+//! Shared infrastructure of the tests.
 
 pub mod app;
 pub mod clock;
