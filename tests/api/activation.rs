@@ -201,7 +201,10 @@ async fn plan_has_margins_of_items_with_cost() {
     };
     assert_eq!(margins(&app).await, (Value::Null, Value::Null), "no item has a cost");
     // A box of 12 at 600 is 50 a piece. The list price is 100 a piece, the campaign's price 80.
-    let lamp = json!({"listPrice": "100", "unitCost": "60", "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]});
+    let lamp = json!({
+        "listPrice": "100", "unitCost": "60",
+        "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12"}]
+    });
     app.put("/v1/items/LAMP", &lamp).await.expect(201);
     let boxed = json!({"itemNumber": "LAMP", "unitOfMeasureCode": "BOX", "unitPrice": "600"});
     app.post("/v1/campaigns/SPRING/prices", &boxed).await.expect(201);
@@ -447,8 +450,14 @@ async fn shadowed_lines_and_prices_above_list_are_warned_of() {
     let app = ready().await;
     for line in [
         json!({"itemNumber": "DESK", "unitPrice": "80", "minimumQuantity": "10"}),
-        json!({"itemNumber": "DESK", "unitPrice": "126", "priceIncludesTax": true, "minimumQuantity": "3"}),
-        json!({"itemNumber": "DESK", "unitPrice": "125", "priceIncludesTax": true, "minimumQuantity": "2"}),
+        json!({
+            "itemNumber": "DESK", "unitPrice": "126", "priceIncludesTax": true,
+            "minimumQuantity": "3"
+        }),
+        json!({
+            "itemNumber": "DESK", "unitPrice": "125", "priceIncludesTax": true,
+            "minimumQuantity": "2"
+        }),
     ] {
         app.post("/v1/campaigns/SPRING/prices", &line).await.expect(201);
     }
@@ -494,8 +503,12 @@ async fn overlapping_campaigns_are_named_with_the_winner() {
     assert_eq!(codes(&seen), [("OVERLAP", "/campaign")]);
     assert_eq!(
         seen["plan"]["conflicts"],
-        json!([{"campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1, "accountNumber": "BUYER",
-            "winner": "MAY"}])
+        json!([
+            {
+                "campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1,
+                "accountNumber": "BUYER", "winner": "MAY"
+            }
+        ])
     );
     // The campaigns no longer overlap when the second starts later.
     app.patch("/v1/campaigns/MAY", &json!({"startingDate": "2031-06-01"})).await.expect(200);
@@ -529,7 +542,9 @@ async fn versions_have_no_gap_despite_refusals_and_races() {
                     .await
                 }
                 2 => {
-                    let line = json!({"itemNumber": "DESK", "unitPrice": "50", "minimumQuantity": n.to_string()});
+                    let line = json!({
+                        "itemNumber": "DESK", "unitPrice": "50", "minimumQuantity": n.to_string()
+                    });
                     app.post("/v1/campaigns/SPRING/prices", &line).await
                 }
                 _ => app.post("/v1/contacts", &json!({"type": "PERSON", "name": "P"})).await,

@@ -75,7 +75,12 @@ async fn all_errors_are_reported_together() {
         refused(json!({"code": "A", "steps": many})).await.errors(),
         pairs(&[("/steps", "TOO_LONG")])
     );
-    let far = json!([{"offsetDays": 3_651}, {"offsetDays": 3_650}, {"offsetDays": -3_650}, {"offsetDays": -3_651}]);
+    let far = json!([
+        {"offsetDays": 3_651},
+        {"offsetDays": 3_650},
+        {"offsetDays": -3_650},
+        {"offsetDays": -3_651}
+    ]);
     let reply = refused(json!({"code": "A", "steps": far})).await;
     let expected =
         pairs(&[("/steps/0/offsetDays", "OUT_OF_RANGE"), ("/steps/3/offsetDays", "OUT_OF_RANGE")]);

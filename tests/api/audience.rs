@@ -16,7 +16,10 @@ async fn app() -> TestApp {
     ] {
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
-    let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": "MANUAL"});
+    let campaign = json!({
+        "number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31",
+        "publishing": "MANUAL"
+    });
     app.post("/v1/campaigns", &campaign).await.expect(201);
     app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
         .await

@@ -48,12 +48,18 @@ impl World {
             ("/v1/campaign-statuses/OPEN", json!({"sequence": 1})),
             (
                 "/v1/items/DESK",
-                json!({"listPrice": "100", "variants": [{"code": "OAK"}], "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]}),
+                json!({
+                    "listPrice": "100", "variants": [{"code": "OAK"}],
+                    "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]
+                }),
             ),
             ("/v1/items/LAMP", json!({"listPrice": "20"})),
             (
                 "/v1/contacts/BUYER",
-                json!({"type": "COMPANY", "name": "Buyer", "currencyCode": "USD", "salespersonCode": "JO", "customer": {"number": "D1"}}),
+                json!({
+                    "type": "COMPANY", "name": "Buyer", "currencyCode": "USD",
+                    "salespersonCode": "JO", "customer": {"number": "D1"}
+                }),
             ),
             ("/v1/contacts/OTHER", json!({"type": "COMPANY", "name": "Other"})),
             (
@@ -62,17 +68,25 @@ impl World {
             ),
             (
                 "/v1/campaigns/SPRING",
-                json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31", "statusCode": "OPEN", "salespersonCode": "JO"}),
+                json!({
+                    "startingDate": "2031-05-01", "endingDate": "2031-05-31", "statusCode": "OPEN",
+                    "salespersonCode": "JO"
+                }),
             ),
             (
                 "/v1/segments/FAIR",
-                json!({"campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"}),
+                json!({
+                    "campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"
+                }),
             ),
         ] {
             app.put(path, &body).await.expect(201);
         }
         let buyer = json!({"type": "CONTACT", "contactNumber": "BUYER"});
-        let line = json!({"source": buyer, "itemNumber": "DESK", "currencyCode": "USD", "variantCode": "OAK", "unitOfMeasureCode": "BOX"});
+        let line = json!({
+            "source": buyer, "itemNumber": "DESK", "currencyCode": "USD", "variantCode": "OAK",
+            "unitOfMeasureCode": "BOX"
+        });
         let with = |name: &str, value: &str| {
             let mut line = line.clone();
             line[name] = json!(value);
@@ -448,7 +462,9 @@ async fn invalid_values_are_reported_one_by_one() {
             .assert_errors(Method::POST, "/v1/contacts", &body, 400, &[("/number", "INVALID_KEY")])
             .await;
     }
-    let long = json!({"number": "A".repeat(51), "type": "PERSON", "name": "N".repeat(101), "city": "x".repeat(51)});
+    let long = json!({
+        "number": "A".repeat(51), "type": "PERSON", "name": "N".repeat(101), "city": "x".repeat(51)
+    });
     let reply = world.app.post("/v1/contacts", &long).await;
     let reply = world.assert_refused(reply, 400, "INVALID_REQUEST", "long texts").await;
     assert_eq!(reply.errors().len(), 3, "{reply:?}");
@@ -484,14 +500,20 @@ async fn broken_rules_are_reported_together() {
     line["startingDate"] = period["startingDate"].clone();
     line["endingDate"] = period["endingDate"].clone();
     world.assert_errors(Method::POST, "/v1/prices", &line, 422, &ends_early).await;
-    let own_dates = json!({"itemNumber": "LAMP", "unitPrice": "1", "startingDate": "2031-05-01", "endingDate": "2031-05-01"});
+    let own_dates = json!({
+        "itemNumber": "LAMP", "unitPrice": "1", "startingDate": "2031-05-01",
+        "endingDate": "2031-05-01"
+    });
     let errors = [("/endingDate", "DATES_OF_CAMPAIGN"), ("/startingDate", "DATES_OF_CAMPAIGN")];
     world
         .assert_errors(Method::POST, "/v1/campaigns/SPRING/prices", &own_dates, 422, &errors)
         .await;
 
     // References: all missing ones are reported together.
-    let contact = json!({"type": "PERSON", "name": "N", "companyNumber": "NO", "currencyCode": "NOK", "salespersonCode": "NO"});
+    let contact = json!({
+        "type": "PERSON", "name": "N", "companyNumber": "NO", "currencyCode": "NOK",
+        "salespersonCode": "NO"
+    });
     let errors = [
         ("/companyNumber", "COMPANY_LINK"),
         ("/currencyCode", "REFERENCE_NOT_FOUND"),
@@ -525,8 +547,11 @@ async fn broken_rules_are_reported_together() {
         ),
         (
             "/v1/prices",
-            json!({"source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "DESK", "variantCode": "ELM",
-                "unitOfMeasureCode": "PAL", "currencyCode": "NOK", "unitPrice": "1"}),
+            json!({
+                "source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "DESK",
+                "variantCode": "ELM", "unitOfMeasureCode": "PAL", "currencyCode": "NOK",
+                "unitPrice": "1"
+            }),
             unknown(&[
                 "/currencyCode",
                 "/source/contactNumber",
@@ -536,7 +561,10 @@ async fn broken_rules_are_reported_together() {
         ),
         (
             "/v1/discounts",
-            json!({"source": {"type": "CAMPAIGN", "campaignNumber": "NO"}, "itemNumber": "NO", "lineDiscountPercent": "1"}),
+            json!({
+                "source": {"type": "CAMPAIGN", "campaignNumber": "NO"}, "itemNumber": "NO",
+                "lineDiscountPercent": "1"
+            }),
             unknown(&["/itemNumber", "/source/campaignNumber"]),
         ),
         (
@@ -1046,7 +1074,8 @@ async fn oversized_bodies_are_refused_early() {
     let address = world.app.address;
     let head = |framing: &str| {
         format!(
-            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{framing}\r\n\r\n"
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             {framing}\r\n\r\n"
         )
     };
     // 100 MB announced: refused on the head alone.
@@ -1102,17 +1131,26 @@ async fn invalid_http_is_refused_and_service_continues() {
         ("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nA\u{0}: b\r\n\r\n".to_owned(), vec!["400"]),
         ("GET /v1/\u{e4} HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), vec!["400", "404"]),
         (
-            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}"
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{}"
                 .to_owned(),
             vec!["400"],
         ),
-        ("POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n".to_owned(), vec!["400"]),
         (
-            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}".to_owned(),
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n".to_owned(),
+            vec!["400"],
+        ),
+        (
+            "POST /v1/items HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\
+             Content-Length: 2\r\n\r\n{}"
+                .to_owned(),
             vec!["400"],
         ),
         (format!("GET /v1/items?filter={long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), vec!["431"]),
-        (format!("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"), vec!["431"]),
+        (
+            format!("GET /v1/items HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"),
+            vec!["431"],
+        ),
     ] {
         let about: String = head.chars().take(60).collect();
         let answer = exchange_in_background(address, head, Vec::new(), 0).await;

@@ -94,8 +94,10 @@ async fn moved_line_leaves_nothing_to_publish() {
 #[actix_web::test]
 async fn rewriting_a_line_unchanged_makes_no_version() {
     let app = TestApp::new().await;
-    let item = json!({"listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
-        "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]});
+    let item = json!({
+        "listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
+        "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]
+    });
     let customer = json!({"number": "D1", "priceGroupCode": "A", "discountGroupCode": "B"});
     for (path, body) in [
         ("/v1/currencies/EUR", json!({})),
@@ -117,28 +119,44 @@ async fn rewriting_a_line_unchanged_makes_no_version() {
         ),
         (
             "/v1/prices",
-            json!({"source": contact, "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET", "currencyCode": "EUR",
-                "minimumQuantity": "2.50000", "startingDate": "2031-05-01", "endingDate": "2031-12-31", "unitPrice": "123456789012345.00001",
-                "allowLineDiscount": false, "priceIncludesTax": true, "taxPercent": "12.50"}),
+            json!({
+                "source": contact, "itemNumber": "DESK", "variantCode": "OAK",
+                "unitOfMeasureCode": "SET", "currencyCode": "EUR", "minimumQuantity": "2.50000",
+                "startingDate": "2031-05-01", "endingDate": "2031-12-31",
+                "unitPrice": "123456789012345.00001", "allowLineDiscount": false,
+                "priceIncludesTax": true, "taxPercent": "12.50"
+            }),
         ),
         (
             "/v1/prices",
-            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK", "unitPrice": "390.10"}),
+            json!({
+                "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK",
+                "unitPrice": "390.10"
+            }),
         ),
         (prices, json!({"itemNumber": "DESK", "unitPrice": "350"})),
         (
             prices,
-            json!({"itemNumber": "DESK", "variantCode": "OAK", "unitPrice": "360", "taxPercent": "0"}),
+            json!({
+                "itemNumber": "DESK", "variantCode": "OAK", "unitPrice": "360", "taxPercent": "0"
+            }),
         ),
         ("/v1/discounts", json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1"})),
         (
             "/v1/discounts",
-            json!({"source": contact, "itemNumber": "DESK", "variantCode": "OAK", "unitOfMeasureCode": "SET", "currencyCode": "EUR",
-                "minimumQuantity": "1000", "startingDate": "2031-05-01", "endingDate": "2031-12-31", "lineDiscountPercent": "99.99999"}),
+            json!({
+                "source": contact, "itemNumber": "DESK", "variantCode": "OAK",
+                "unitOfMeasureCode": "SET", "currencyCode": "EUR", "minimumQuantity": "1000",
+                "startingDate": "2031-05-01", "endingDate": "2031-12-31",
+                "lineDiscountPercent": "99.99999"
+            }),
         ),
         (
             "/v1/discounts",
-            json!({"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "B"}, "itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "2.5"}),
+            json!({
+                "source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "B"},
+                "itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "2.5"
+            }),
         ),
         (discounts, json!({"itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "5"})),
         (discounts, json!({"itemNumber": "DESK", "lineDiscountPercent": "100"})),
@@ -187,7 +205,9 @@ pub async fn seeded_app() -> TestApp {
         CAMPAIGNS.iter().zip(SEGMENTS).zip(["AUTOMATIC", "MANUAL", "AUTOMATIC"])
     {
         let path = format!("/v1/campaigns/{campaign}");
-        let campaign_of = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": publishing});
+        let campaign_of = json!({
+            "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": publishing
+        });
         app.put(&path, &campaign_of).await.expect(201);
         let segment_of = json!({"campaignNumber": campaign, "campaignTarget": true});
         app.put(&format!("/v1/segments/{segment}"), &segment_of).await.expect(201);
@@ -267,7 +287,10 @@ async fn random_request(app: &TestApp, dice: &mut Dice) -> (Method, String, Opti
         }
         9 => (Method::DELETE, format!("/v1/campaigns/{campaign}"), None),
         10 | 11 => {
-            let segment_of = json!({"campaignNumber": dice.choose(&[json!(campaign), Value::Null]), "campaignTarget": truth});
+            let segment_of = json!({
+                "campaignNumber": dice.choose(&[json!(campaign), Value::Null]),
+                "campaignTarget": truth
+            });
             (Method::PUT, format!("/v1/segments/{segment}"), Some(segment_of))
         }
         12 => (Method::DELETE, format!("/v1/segments/{segment}"), None),
@@ -296,7 +319,14 @@ async fn random_request(app: &TestApp, dice: &mut Dice) -> (Method, String, Opti
             row["source"] = dice.choose(&[
                 json!({"type": "ALL_CUSTOMERS"}),
                 json!({"type": "CONTACT", "contactNumber": contact}),
-                json!({"type": if kind == "prices" { "CUSTOMER_PRICE_GROUP" } else { "CUSTOMER_DISCOUNT_GROUP" }, "code": "G"}),
+                json!({
+                    "type": if kind == "prices" {
+                        "CUSTOMER_PRICE_GROUP"
+                    } else {
+                        "CUSTOMER_DISCOUNT_GROUP"
+                    },
+                    "code": "G"
+                }),
                 json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
             ]);
             (Method::POST, format!("/v1/{kind}/batch"), Some(json!({ "rows": [row] })))
@@ -322,7 +352,10 @@ async fn random_request(app: &TestApp, dice: &mut Dice) -> (Method, String, Opti
             }
             _ => {
                 let date = dice.choose(&["2031-01-01", "2031-05-01"]);
-                let rate = json!({"currencyCode": dice.choose(&["USD", "NOK"]), "startingDate": date, "rate": "1.5"});
+                let rate = json!({
+                    "currencyCode": dice.choose(&["USD", "NOK"]), "startingDate": date,
+                    "rate": "1.5"
+                });
                 (
                     Method::POST,
                     "/v1/exchange-rates/batch".to_owned(),
@@ -392,7 +425,10 @@ fn random_campaign(dice: &mut Dice) -> Value {
 }
 
 fn random_line(dice: &mut Dice, kind: &str, item: &str, number: &str, currency: &Value) -> Value {
-    let mut line = json!({ "itemNumber": item, "currencyCode": currency, "minimumQuantity": dice.choose(&["0", "0", "10"]) });
+    let mut line = json!({
+        "itemNumber": item, "currencyCode": currency,
+        "minimumQuantity": dice.choose(&["0", "0", "10"])
+    });
     line["unitOfMeasureCode"] = dice.choose(&[Value::Null, Value::Null, json!("BOX")]);
     line["variantCode"] = dice.choose(&[Value::Null, Value::Null, json!("RED")]);
     if kind == "prices" {
@@ -428,7 +464,9 @@ async fn line_change(
     let path = format!("/v1/{kind}/{}", dice.choose(&lines)["id"].as_str().unwrap());
     let source =
         json!({"type": "CONTACT", "contactNumber": contact, "code": null, "campaignNumber": null});
-    let of_campaign = json!({"type": "CAMPAIGN", "campaignNumber": campaign, "code": null, "contactNumber": null});
+    let of_campaign = json!({
+        "type": "CAMPAIGN", "campaignNumber": campaign, "code": null, "contactNumber": null
+    });
     let change = match dice.below(4) {
         0 => return (Method::DELETE, path, None),
         1 => json!({ "itemNumber": item }),
@@ -473,7 +511,9 @@ async fn state_of(app: &TestApp, version: i64) -> State {
         let period =
             campaign.map_or(&facts, |campaign| dates.get(campaign).unwrap_or(&Value::Null));
         let end = |name: &str| if dated { period[name].clone() } else { Value::Null };
-        let row = json!({"facts": facts, "startingDate": end("startingDate"), "endingDate": end("endingDate")});
+        let row = json!({
+            "facts": facts, "startingDate": end("startingDate"), "endingDate": end("endingDate")
+        });
         state.insert((fact.kind().text().to_owned(), key.clone()), row);
     }
     for (campaign, accounts) in book.audiences() {

@@ -17,11 +17,16 @@ async fn app() -> TestApp {
             .await
             .expect(201);
     }
-    let campaign = json!({"number": "SPRING", "description": "Spring", "type": "FAIR", "salespersonCode": "JO",
-        "statusCode": "STARTED", "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": "MANUAL"});
+    let campaign = json!({
+        "number": "SPRING", "description": "Spring", "type": "FAIR", "salespersonCode": "JO",
+        "statusCode": "STARTED", "startingDate": "2031-05-01", "endingDate": "2031-05-31",
+        "publishing": "MANUAL"
+    });
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    let price = json!({"itemNumber": "DESK", "variantCode": "OAK", "minimumQuantity": "5", "unitPrice": "80.5",
-        "allowLineDiscount": false, "priceIncludesTax": true, "taxPercent": "25"});
+    let price = json!({
+        "itemNumber": "DESK", "variantCode": "OAK", "minimumQuantity": "5", "unitPrice": "80.5",
+        "allowLineDiscount": false, "priceIncludesTax": true, "taxPercent": "25"
+    });
     app.post("/v1/campaigns/SPRING/prices", &price).await.expect(201);
     app.post(
         "/v1/campaigns/SPRING/discounts",
@@ -29,8 +34,11 @@ async fn app() -> TestApp {
     )
     .await
     .expect(201);
-    let segment = json!({"number": "S1", "description": "Visitors", "campaignNumber": "SPRING", "campaignTarget": true,
-        "campaignResponse": true, "salespersonCode": "JO", "subject": "Welcome"});
+    let segment = json!({
+        "number": "S1", "description": "Visitors", "campaignNumber": "SPRING",
+        "campaignTarget": true, "campaignResponse": true, "salespersonCode": "JO",
+        "subject": "Welcome"
+    });
     app.post("/v1/segments", &segment).await.expect(201);
     app.post("/v1/segments", &json!({"number": "S2", "campaignNumber": "SPRING"}))
         .await

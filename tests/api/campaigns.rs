@@ -16,7 +16,8 @@ const PATH: &str = "/v1/campaigns";
 async fn app() -> TestApp {
     let app = TestApp::new().await;
     let rows = json!([
-        {"code": "NEW", "sequence": 1}, {"code": "PLAN", "sequence": 2}, {"code": "MID", "sequence": 2},
+        {"code": "NEW", "sequence": 1}, {"code": "PLAN", "sequence": 2},
+        {"code": "MID", "sequence": 2},
         {"code": "DONE", "sequence": 3, "isFinal": true}, {"code": "LATE", "sequence": 9}
     ]);
     assert_eq!(app.post("/v1/campaign-statuses/batch", &json!({"rows": rows})).await.status, 200);
@@ -57,7 +58,8 @@ async fn campaign_crud() {
     assert_eq!(first["nextStatus"]["code"], "NEW");
 
     let body = json!({
-        "number": "spring", "description": "Spring sale", "type": "fair", "salespersonCode": "jo", "statusCode": "plan",
+        "number": "spring", "description": "Spring sale", "type": "fair", "salespersonCode": "jo",
+        "statusCode": "plan",
         "startingDate": "2031-05-01", "endingDate": "2031-05-31", "publishing": "MANUAL"
     });
     let created = app.post(PATH, &body).await;
@@ -167,7 +169,8 @@ async fn state_follows_from_publication_and_date() {
     ] {
         let day = |days: i64| format!("'{}'", today + TimeDelta::days(days));
         app.sql(&format!(
-            "UPDATE campaigns SET publication_version = 1, published_starting_date = {}, published_ending_date = {} \
+            "UPDATE campaigns SET publication_version = 1, published_starting_date = {}, \
+             published_ending_date = {} \
              WHERE number = '{number}'",
             day(start),
             end.map_or("NULL".to_owned(), day)
@@ -278,7 +281,11 @@ async fn status_changes_are_recorded() {
     assert_eq!(app.patch(&format!("{PATH}/A"), &json!({"statusCode": "PLAN"})).await.status, 200);
     assert_eq!(app.patch(&format!("{PATH}/A"), &json!({"description": "x"})).await.status, 200);
     assert_eq!(app.put(&format!("{PATH}/A"), &json!({})).await.status, 200);
-    let rows = json!([{"number": "A", "statusCode": "NEW"}, {"number": "B", "statusCode": "NEW"}, {"number": "C"}]);
+    let rows = json!([
+        {"number": "A", "statusCode": "NEW"},
+        {"number": "B", "statusCode": "NEW"},
+        {"number": "C"}
+    ]);
     assert_eq!(app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.status, 200);
     let expected = [
         (Value::Null, json!("NEW")),

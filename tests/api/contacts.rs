@@ -45,10 +45,14 @@ async fn contact_crud() {
     .unwrap();
     let whole = json!({
         "number": "C1", "type": "COMPANY", "name": "Cannon Group PLC", "companyNumber": null,
-        "address": "192 Market Square", "address2": "Floor 2", "postCode": "GB-B27 4KT", "city": "Birmingham",
-        "county": "West Midlands", "countryCode": "GB", "phone": "+44 121 496 0000", "email": "office@example.com",
-        "languageCode": "ENG", "currencyCode": "GBP", "salespersonCode": "JO", "territoryCode": "MID",
-        "industryGroups": ["RETAIL", "WHOLESALE"], "mailingGroups": ["NEWS"], "jobResponsibilities": ["PURCHASE"],
+        "address": "192 Market Square", "address2": "Floor 2", "postCode": "GB-B27 4KT",
+        "city": "Birmingham",
+        "county": "West Midlands", "countryCode": "GB", "phone": "+44 121 496 0000",
+        "email": "office@example.com",
+        "languageCode": "ENG", "currencyCode": "GBP", "salespersonCode": "JO",
+        "territoryCode": "MID",
+        "industryGroups": ["RETAIL", "WHOLESALE"], "mailingGroups": ["NEWS"],
+        "jobResponsibilities": ["PURCHASE"],
         "businessRelations": ["CUST"], "excludeFromSegments": true, "privacyBlocked": true,
         "customer": {
             "number": "10000", "priceGroupCode": "RETAIL", "discountGroupCode": "LARGE",
@@ -71,7 +75,9 @@ async fn contact_crud() {
         (200, created.text.as_str()),
         "{same:?}"
     );
-    let patch = r#"{"customer": {"priceGroupCode": null}, "city": null, "countryCode": null, "mailingGroups": []}"#;
+    let patch = r#"{
+        "customer": {"priceGroupCode": null}, "city": null, "countryCode": null, "mailingGroups": []
+    }"#;
     let patched = app.send(Method::PATCH, &path, &[("if-match", "*")], Some(patch)).await.json();
     assert_eq!(patched["customer"]["number"], "10000");
     assert_eq!(
@@ -91,7 +97,8 @@ async fn contact_crud() {
     let put = json!({"type": "COMPANY", "name": "C", "customer": {"number": "10000"}}).to_string();
     let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some(&put)).await.json();
     let defaults = json!({
-        "number": "10000", "priceGroupCode": null, "discountGroupCode": null, "allowLineDiscount": true,
+        "number": "10000", "priceGroupCode": null, "discountGroupCode": null,
+        "allowLineDiscount": true,
         "pricesIncludeTax": false
     });
     assert_eq!(
@@ -134,7 +141,8 @@ async fn all_errors_are_reported_together() {
             PATH,
             &json!({
                 "type": "ROBOT", "email": "nowhere", "currencyCode": "EURO", "city": "x".repeat(51),
-                "industryGroups": codes, "mailingGroups": ["A B"], "customer": {"priceGroup": "A"}, "nmae": "A"
+                "industryGroups": codes, "mailingGroups": ["A B"], "customer": {"priceGroup": "A"},
+                "nmae": "A"
             }),
         )
         .await;
@@ -161,7 +169,10 @@ async fn all_errors_are_reported_together() {
         (blank.status.as_u16(), blank.errors()),
         (400, pairs(&[("/email", "INVALID_VALUE"), ("/name", "TOO_SHORT")]))
     );
-    let broken = json!({"type": "PERSON", "name": "P", "companyNumber": "X", "currencyCode": "XXX", "salespersonCode": "X"});
+    let broken = json!({
+        "type": "PERSON", "name": "P", "companyNumber": "X", "currencyCode": "XXX",
+        "salespersonCode": "X"
+    });
     let missing = app.post(PATH, &broken).await;
     assert_eq!(
         (missing.status.as_u16(), missing.errors()),
@@ -277,7 +288,8 @@ async fn dependents_of_a_contact_are_listed() {
         .await
         .batch_execute(
             "INSERT INTO segments (id, number) VALUES (gen_random_uuid(), 'S1');
-             INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'S1', 'C1');
+             INSERT INTO segment_lines (id, segment_number, contact_number)
+                 VALUES (gen_random_uuid(), 'S1', 'C1');
              INSERT INTO items (id, number) VALUES (gen_random_uuid(), 'I1');
              INSERT INTO price_lines (id, source_type, contact_number, item_number, unit_price)
                  VALUES (gen_random_uuid(), 'CONTACT', 'C1', 'I1', 1);
@@ -339,11 +351,17 @@ async fn every_field_filters_and_orders() {
     batch(
         &app,
         &json!([
-            {"number": "P1", "type": "PERSON", "name": "Ann", "companyNumber": "C1", "businessRelations": ["PRESS"]},
+            {
+                "number": "P1", "type": "PERSON", "name": "Ann", "companyNumber": "C1",
+                "businessRelations": ["PRESS"]
+            },
             {"number": "P2", "type": "PERSON", "name": "Bob", "industryGroups": ["RETAIL"]},
-            {"number": "C1", "type": "COMPANY", "name": "One", "businessRelations": ["CUST"], "industryGroups": ["RETAIL"],
-             "mailingGroups": ["NEWS"], "jobResponsibilities": ["BUY"],
-             "customer": {"number": "1", "priceGroupCode": "A", "discountGroupCode": "B"}},
+            {
+                "number": "C1", "type": "COMPANY", "name": "One", "businessRelations": ["CUST"],
+                "industryGroups": ["RETAIL"], "mailingGroups": ["NEWS"],
+                "jobResponsibilities": ["BUY"],
+                "customer": {"number": "1", "priceGroupCode": "A", "discountGroupCode": "B"}
+            },
         ]),
     )
     .await;
@@ -384,8 +402,14 @@ async fn batch_of_1000_contacts_is_written_twice() {
     let app = TestApp::new().await;
     let rows: Vec<Value> = (0..1_000)
         .map(|n| match n % 2 {
-            0 => json!({"number": format!("N{n:04}"), "type": "PERSON", "name": "P", "companyNumber": format!("N{:04}", n + 1)}),
-            _ => json!({"number": format!("N{n:04}"), "type": "COMPANY", "name": "C", "customer": {"number": format!("{n}")}}),
+            0 => json!({
+                "number": format!("N{n:04}"), "type": "PERSON", "name": "P",
+                "companyNumber": format!("N{:04}", n + 1)
+            }),
+            _ => json!({
+                "number": format!("N{n:04}"), "type": "COMPANY", "name": "C",
+                "customer": {"number": format!("{n}")}
+            }),
         })
         .collect();
     let mut conn = app.connection().await;
@@ -415,7 +439,8 @@ async fn contact_change_waits_for_concurrent_lines() {
     let mut other = app.connection().await;
     for statement in [
         "BEGIN",
-        "INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'FAIR', 'ANNE')",
+        "INSERT INTO segment_lines (id, segment_number, contact_number)
+            VALUES (gen_random_uuid(), 'FAIR', 'ANNE')",
     ] {
         diesel_async::RunQueryDsl::execute(diesel::sql_query(statement), &mut other).await.unwrap();
     }

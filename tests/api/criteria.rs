@@ -16,7 +16,12 @@ async fn app() -> TestApp {
     let app = TestApp::new().await;
     let company =
         |name: &str| json!({"number": name, "type": "COMPANY", "name": name, "city": "OSLO"});
-    let person = |name: &str, company: Value, jobs: Value| json!({"number": name, "type": "PERSON", "name": name, "companyNumber": company, "jobResponsibilities": jobs});
+    let person = |name: &str, company: Value, jobs: Value| {
+        json!({
+            "number": name, "type": "PERSON", "name": name, "companyNumber": company,
+            "jobResponsibilities": jobs
+        })
+    };
     let mut rows = vec![company("ACME"), company("BOLT"), company("SHUT"), company("GONE")];
     rows[2]["excludeFromSegments"] = json!(true);
     rows[3]["privacyBlocked"] = json!(true);
@@ -95,8 +100,10 @@ async fn add_obeys_its_options() {
         let done = app.post(ACTIONS, &body).await.expect(201);
         assert_eq!(contacts(&app).await, expected, "{filter} {options:?}");
         assert_eq!(done["linesAdded"], json!(expected.len()));
-        let numbers = json!({"linesBefore": 0, "linesAdded": expected.len(), "linesExisting": 0, "linesRemoved": 0,
-            "linesAfter": expected.len()});
+        let numbers = json!({
+            "linesBefore": 0, "linesAdded": expected.len(), "linesExisting": 0, "linesRemoved": 0,
+            "linesAfter": expected.len()
+        });
         assert_eq!(preview, numbers);
         for (field, value) in body.as_object().unwrap() {
             assert_eq!(&done[field], value);
@@ -150,8 +157,10 @@ async fn reduce_and_refine_are_complements() {
         assert_eq!(contacts(&app).await, left, "{action} {filter} {options:?}");
         let removed = json!(before.len() - left.len());
         assert_eq!((&done["linesRemoved"], &done["linesAdded"]), (&removed, &json!(0)));
-        let numbers = json!({"linesBefore": 6, "linesAdded": 0, "linesExisting": 0, "linesRemoved": removed,
-            "linesAfter": left.len()});
+        let numbers = json!({
+            "linesBefore": 6, "linesAdded": 0, "linesExisting": 0, "linesRemoved": removed,
+            "linesAfter": left.len()
+        });
         assert_eq!(preview, numbers);
         go_back(&app).await;
         assert_eq!(lines(&app).await, before);
@@ -237,7 +246,10 @@ async fn undo_requires_the_etag_of_the_action() {
 async fn all_errors_are_reported_together() {
     let app = app().await;
     for path in [ACTIONS, PREVIEWS] {
-        let wrong = json!({"action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true, "allowExisting": true});
+        let wrong = json!({
+            "action": "REDUCE", "filter": "nmae eq 'x'", "expandCompanies": true,
+            "allowExisting": true
+        });
         let refused = app.post(path, &wrong).await;
         assert_eq!((refused.status.as_u16(), refused.code().as_str()), (400, "INVALID_FILTER"));
         let expected = [
@@ -409,7 +421,10 @@ async fn saved_criteria_report_their_errors() {
         (json!({"code": "A", "actions": []}), 400, pairs(&[("/actions", "TOO_SHORT")])),
         (json!({"code": "A", "actions": vec![&add; 101]}), 400, pairs(&[("/actions", "TOO_LONG")])),
         (
-            json!({"code": "A", "actions": [add, {"action": "REFINE", "filter": "x", "allowExisting": true}]}),
+            json!({
+                "code": "A",
+                "actions": [add, {"action": "REFINE", "filter": "x", "allowExisting": true}]
+            }),
             400,
             pairs(&[
                 ("/actions/1/allowExisting", "NOT_ALLOWED"),
@@ -448,7 +463,8 @@ async fn action_waits_for_concurrent_manual_lines() {
     other
         .batch_execute(
             "BEGIN; SELECT FROM segments WHERE number = 'S' FOR SHARE;
-             INSERT INTO segment_lines (id, segment_number, contact_number) VALUES (gen_random_uuid(), 'S', 'ANN')",
+             INSERT INTO segment_lines (id, segment_number, contact_number)
+                 VALUES (gen_random_uuid(), 'S', 'ANN')",
         )
         .await
         .unwrap();
@@ -471,7 +487,10 @@ async fn contacts_are_found_by_interactions() {
     for campaign in ["SPRING", "AUTUMN"] {
         app.put(&format!("/v1/campaigns/{campaign}"), &json!({})).await.expect(201);
     }
-    let logged = json!({"number": "L", "campaignNumber": "AUTUMN", "interactionTemplateCode": "CALL", "salespersonCode": "JO"});
+    let logged = json!({
+        "number": "L", "campaignNumber": "AUTUMN", "interactionTemplateCode": "CALL",
+        "salespersonCode": "JO"
+    });
     app.post("/v1/segments", &logged).await.expect(201);
     app.post("/v1/segments/L/lines", &json!({"contactNumber": "ART"})).await.expect(201);
     app.post("/v1/segments/L/logs", &json!({})).await.expect(201);

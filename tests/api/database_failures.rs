@@ -14,7 +14,10 @@ use super::support::database::TestDatabase;
 async fn read_only_database_refuses_changes_with_retry_after() {
     let app = TestApp::new().await;
     app.sql(
-        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$;
+        "DO $$ BEGIN
+            EXECUTE format(
+                'ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
+        END $$;
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )

@@ -73,7 +73,8 @@ async fn assert_round_trip(
     let listed = app.get(&format!("{path}?top=1000&orderby=id")).await.expect(200);
     assert_eq!(members(&listed["value"], columns), *expected, "{path}");
     assert_eq!(stored_decimals(app, table, columns).await, *expected, "{table}");
-    let sql = "(SELECT coalesce(jsonb_agg(facts), '[]')::text FROM book_entries WHERE to_version IS NULL)";
+    let sql = "(SELECT coalesce(jsonb_agg(facts), '[]')::text
+        FROM book_entries WHERE to_version IS NULL)";
     let facts: String = diesel::select(diesel::dsl::sql::<Text>(sql))
         .get_result(&mut app.connection().await)
         .await
@@ -124,7 +125,11 @@ async fn range_ends_survive_in_every_resource() {
 
     // Values above zero only.
     let steps: Vec<_> = AMOUNTS.into_iter().filter(|(_, shown)| *shown != "0").collect();
-    let code = |at: usize| json!({ "code": format!("A{}A", char::from(b'A' + u8::try_from(at).unwrap())) });
+    let code = |at: usize| {
+        json!({
+            "code": format!("A{}A", char::from(b'A' + u8::try_from(at).unwrap()))
+        })
+    };
     let (sent, expected) =
         rows(10, &[("unitAmountPrecision", &steps), ("amountPrecision", &steps)], code);
     let columns =
@@ -138,7 +143,11 @@ async fn range_ends_survive_in_every_resource() {
         ("999999999999999.9999999999", "999999999999999.9999999999"),
         ("0.1234567890", "0.123456789"),
     ];
-    let begun = |at: usize| json!({"currencyCode": "AAA", "startingDate": format!("2031-01-{:02}", at + 1)});
+    let begun = |at: usize| {
+        json!({
+            "currencyCode": "AAA", "startingDate": format!("2031-01-{:02}", at + 1)
+        })
+    };
     let (sent, expected) = rows(5, &[("rate", &rates)], begun);
     assert_round_trip(
         &app,
@@ -152,7 +161,10 @@ async fn range_ends_survive_in_every_resource() {
 
     let line = |at: usize| {
         let day = format!("2031-01-{:02}", at + 1);
-        json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "I001", "startingDate": day, "endingDate": day})
+        json!({
+            "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "I001", "startingDate": day,
+            "endingDate": day
+        })
     };
     let fields: [(&str, &[_]); 3] =
         [("unitPrice", &AMOUNTS), ("minimumQuantity", &AMOUNTS), ("taxPercent", &PERCENTS)];
@@ -210,7 +222,9 @@ async fn any_decimal_survives() {
         sent.push(
             json!({"number": number, "listPrice": list_price, "unitCost": cost, "taxPercent": tax}),
         );
-        expected.push(json!({"listPrice": normal(list_price), "unitCost": normal(cost), "taxPercent": normal(tax)}));
+        expected.push(json!({
+            "listPrice": normal(list_price), "unitCost": normal(cost), "taxPercent": normal(tax)
+        }));
     }
     assert_round_trip(&app, "/v1/items", "items", &ITEM, &sent, &json!(expected)).await;
     // Quotes have the same digits: the unit price is the list price.
@@ -271,7 +285,10 @@ async fn quotes_are_exact_or_report_overflow() {
     for (percent, amount, left) in
         [("0.00001", "0.1", "999999.9"), ("99.99999", "999999.9", "0.1"), ("100", "1000000", "0")]
     {
-        let discount = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "MILLION", "lineDiscountPercent": percent});
+        let discount = json!({
+            "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "MILLION",
+            "lineDiscountPercent": percent
+        });
         app.post("/v1/discounts/batch", &json!({"rows": [discount]})).await.expect(200);
         let line = &ask(json!([{"itemNumber": "MILLION"}])).await[0];
         assert_eq!(

@@ -24,8 +24,11 @@ async fn stocked(app: TestApp) -> TestApp {
     for (number, item) in [
         (
             "CHAIR",
-            json!({"listPrice": "100", "taxPercent": "25", "itemDiscountGroupCode": "SEATS", "variants": [{"code": "OAK"}, {"code": "PINE"}],
-                "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]}),
+            json!({
+                "listPrice": "100", "taxPercent": "25", "itemDiscountGroupCode": "SEATS",
+                "variants": [{"code": "OAK"}, {"code": "PINE"}],
+                "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]
+            }),
         ),
         ("LAMP", json!({"listPrice": "20"})),
         ("BLOCKED", json!({"listPrice": "1", "blocked": true})),
@@ -98,7 +101,11 @@ async fn one_row_for_each_different_price() {
     );
     let everybody = || json!({"type": "ALL_CUSTOMERS"});
     let firm = || json!({"type": "CONTACT", "contactNumber": "FIRM"});
-    let price = |from: &str, price: &str| json!({"itemNumber": "CHAIR", "minimumQuantity": from, "unitPrice": price});
+    let price = |from: &str, price: &str| {
+        json!({
+            "itemNumber": "CHAIR", "minimumQuantity": from, "unitPrice": price
+        })
+    };
     line(&app, "prices", everybody(), price("10", "90")).await;
     // Not cheaper than the break at 10.
     line(&app, "prices", everybody(), price("20", "95")).await;
@@ -169,12 +176,19 @@ async fn row_names_its_source_and_its_end() {
     assert_eq!(
         rows[0],
         json!({
-            "accountNumber": "FIRM", "itemNumber": "CHAIR", "variantCode": null, "unitOfMeasureCode": "PCS",
-            "minimumQuantity": "0", "currencyCode": "EUR", "pricesIncludeTax": false, "unitPrice": "80.5",
+            "accountNumber": "FIRM", "itemNumber": "CHAIR", "variantCode": null,
+            "unitOfMeasureCode": "PCS",
+            "minimumQuantity": "0", "currencyCode": "EUR", "pricesIncludeTax": false,
+            "unitPrice": "80.5",
             "lineDiscountPercent": "33.33333", "netUnitPrice": "53.66666935", "listPrice": "100",
             "source": {"type": "CONTACT", "contactNumber": "FIRM"},
-            "priceLine": {"id": price, "source": {"type": "CONTACT", "contactNumber": "FIRM"}, "publicationVersion": version - 1},
-            "discountLine": {"id": discount, "source": {"type": "ALL_CUSTOMERS"}, "publicationVersion": version},
+            "priceLine": {
+                "id": price, "source": {"type": "CONTACT", "contactNumber": "FIRM"},
+                "publicationVersion": version - 1
+            },
+            "discountLine": {
+                "id": discount, "source": {"type": "ALL_CUSTOMERS"}, "publicationVersion": version
+            },
             "validUntil": "2031-05-21"
         })
     );
@@ -183,7 +197,9 @@ async fn row_names_its_source_and_its_end() {
     assert_eq!((&row["source"]["type"], &row["validUntil"]), (&json!("LIST_PRICE"), &Value::Null));
     assert_eq!((&row["priceLine"], &row["netUnitPrice"]), (&Value::Null, &json!("66.66667")));
     // A break that begins later ends the validity of the row above it; the list stays the same.
-    let to_come = json!({"itemNumber": "LAMP", "unitPrice": "9", "minimumQuantity": "5", "startingDate": "2031-06-01"});
+    let to_come = json!({
+        "itemNumber": "LAMP", "unitPrice": "9", "minimumQuantity": "5", "startingDate": "2031-06-01"
+    });
     line(&app, "prices", everybody, to_come).await;
     let rows = list(&app, "").await;
     assert_eq!(
@@ -426,7 +442,8 @@ async fn disconnected_client_ends_its_stream() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = shop().await;
-    let wrong = "contactNumber=-&currencyCode=EURO&pricesIncludeTax=1&date=2031-02-30&top=0&publicationVersion=x&minPublicationVersion=-1";
+    let wrong = "contactNumber=-&currencyCode=EURO&pricesIncludeTax=1&date=2031-02-30&top=0\
+                 &publicationVersion=x&minPublicationVersion=-1";
     assert_eq!(
         app.get(&format!("{PATH}?{wrong}")).await.errors(),
         pairs(&[

@@ -122,8 +122,10 @@ async fn publications_and_status_changes_are_cloud_events() {
         &json!({"campaignNumber": "MAY", "fromStatusCode": "PLANNED", "toStatusCode": null})
     );
     let created = |version: i64, kind: &str, campaign: Option<&str>, added: i64, removed: i64| {
-        json!({"version": version, "kind": kind, "campaignNumber": campaign, "added": added, "changed": 0,
-            "removed": removed})
+        json!({
+            "version": version, "kind": kind, "campaignNumber": campaign, "added": added,
+            "changed": 0, "removed": removed
+        })
     };
     assert_eq!(
         data[2],
@@ -329,7 +331,8 @@ async fn concurrent_replicas_emit_once() {
         actix_web::rt::spawn(async move { emit_due(&mut conn, day("2031-05-30")).await.unwrap() })
     };
     let replicas = [replica(app.connection().await), replica(app.connection().await)];
-    let waiting = "SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = "SELECT count(*) = 2 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let mut conn = app.connection().await;
     let waiting = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!("({waiting})"));
     while !diesel_async::RunQueryDsl::get_result::<bool>(diesel::select(waiting.clone()), &mut conn)
@@ -347,8 +350,11 @@ async fn concurrent_replicas_emit_once() {
     assert_eq!(emitted, [0, 2]);
     assert_eq!(lifecycle(&app).await.len(), 2);
     // The database refuses a duplicate too.
-    let again = "INSERT INTO events (sequence, id, type, subject, data, campaign_id, starting_date, ending_date)
-        SELECT 1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date FROM events
+    let again = "INSERT INTO events
+            (sequence, id, type, subject, data, campaign_id, starting_date, ending_date)
+        SELECT
+            1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date
+        FROM events
         WHERE type = 'kampanje.campaign.started'";
     let error = conn.batch_execute(again).await.unwrap_err();
     assert!(error.to_string().contains("events_once"), "{error}");

@@ -169,7 +169,11 @@ async fn offers(journey: &Journey) {
         line["source"] = json!({"type": "ALL_CUSTOMERS"});
         line
     };
-    let price = |from: &str, price: &str| json!({"itemNumber": "DESK", "minimumQuantity": from, "unitPrice": price});
+    let price = |from: &str, price: &str| {
+        json!({
+            "itemNumber": "DESK", "minimumQuantity": from, "unitPrice": price
+        })
+    };
     let bodies =
         [everybody(price("0", "95")), everybody(price("10", "90")), json!({"unitPrice": "89"})];
     journey.plain("/v1/prices", &[], "price", None, bodies).await;
@@ -177,7 +181,11 @@ async fn offers(journey: &Journey) {
     journey
         .plain("/v1/campaigns/{campaign}/prices", &["SPRING"], "campaign_price", None, bodies)
         .await;
-    let discount = |from: &str| json!({"itemNumber": "DESK", "minimumQuantity": from, "lineDiscountPercent": "5"});
+    let discount = |from: &str| {
+        json!({
+            "itemNumber": "DESK", "minimumQuantity": from, "lineDiscountPercent": "5"
+        })
+    };
     let bodies =
         [everybody(discount("0")), everybody(discount("10")), json!({"lineDiscountPercent": "6"})];
     journey.plain("/v1/discounts", &[], "discount", None, bodies).await;
@@ -185,7 +193,11 @@ async fn offers(journey: &Journey) {
     journey
         .plain("/v1/campaigns/{campaign}/discounts", &["SPRING"], "campaign_discount", None, bodies)
         .await;
-    let golden = |contact: &str, price: &str| json!({"contactNumber": contact, "itemNumber": "DESK", "expected": {"unitPrice": price}});
+    let golden = |contact: &str, price: &str| {
+        json!({
+            "contactNumber": contact, "itemNumber": "DESK", "expected": {"unitPrice": price}
+        })
+    };
     let bodies =
         [golden("BUYER", "80"), golden("THIRD", "95"), json!({"note": "not in the audience"})];
     journey
@@ -314,7 +326,10 @@ async fn work(journey: &Journey) {
         json!({"name": "Spare"}),
     ];
     journey.plain("/v1/teams", &[], "team", Some("code"), bodies).await;
-    let task = json!({"campaignNumber": "SPRING", "salespersonCode": "JO", "description": "Call", "date": "2031-05-02"});
+    let task = json!({
+        "campaignNumber": "SPRING", "salespersonCode": "JO", "description": "Call",
+        "date": "2031-05-02"
+    });
     unkeyed(journey, "/v1/tasks", "task", task, json!({"priority": "HIGH"})).await;
     let steps = json!([{"type": "CALL", "description": "Call", "offsetDays": 2}]);
     let activity = |code: &str| json!({"code": code, "steps": steps});
@@ -322,19 +337,30 @@ async fn work(journey: &Journey) {
     journey.plain("/v1/activities", &[], "activity", Some("code"), bodies).await;
     let order = json!({"code": "FAIR", "date": "2031-05-03", "teamCode": "INNER"});
     journey.call("POST", "/v1/campaigns/{campaign}/activities", &["SPRING"], order).await;
-    let chance = |number: &str| json!({"number": number, "contactNumber": "BUYER", "estimatedValue": "1000"});
+    let chance = |number: &str| {
+        json!({
+            "number": number, "contactNumber": "BUYER", "estimatedValue": "1000"
+        })
+    };
     let bodies = [chance("OP1"), chance("OP2"), json!({"chancePercent": "50"})];
     journey.plain("/v1/opportunities", &[], "opportunity", Some("number"), bodies).await;
 }
 
 async fn interactions(journey: &Journey) {
-    let template = |code: &str| json!({"code": code, "description": "Invitation", "cost": "2.5", "durationMinutes": 15});
+    let template = |code: &str| {
+        json!({
+            "code": code, "description": "Invitation", "cost": "2.5", "durationMinutes": 15
+        })
+    };
     let bodies = [template("MAIL"), template("SPARE"), json!({"cost": "3"})];
     journey
         .plain("/v1/interaction-templates", &[], "interaction_template", Some("code"), bodies)
         .await;
-    let call = json!({"contactNumber": "BUYER", "campaignNumber": "SPRING", "description": "Call", "salespersonCode": "JO",
-        "interactionTemplateCode": "MAIL", "date": "2031-05-02", "campaignResponse": true});
+    let call = json!({
+        "contactNumber": "BUYER", "campaignNumber": "SPRING", "description": "Call",
+        "salespersonCode": "JO", "interactionTemplateCode": "MAIL", "date": "2031-05-02",
+        "campaignResponse": true
+    });
     unkeyed(journey, "/v1/interactions", "interaction", call, json!({"canceled": true})).await;
     let ready = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
     journey.app.patch("/v1/segments/FAIR", &ready).await.expect(200);
@@ -372,7 +398,8 @@ async fn interactions(journey: &Journey) {
 async fn results(journey: &Journey, quote: &Value) {
     let line = &quote["lines"][0];
     let sale = json!({
-        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": 10000, "postingDate": "2031-05-15",
+        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": 10000,
+        "postingDate": "2031-05-15",
         "contactNumber": "BUYER", "itemNumber": "DESK", "lineAmount": line["lineAmount"],
         "discountAmount": line["discountAmount"], "publicationVersion": quote["publicationVersion"],
         "priceLineId": line["priceLine"]["id"], "discountLineId": line["discountLine"]["id"]

@@ -34,7 +34,9 @@ async fn shop() -> TestApp {
         let line = json!({"source": source, "itemNumber": "DESK", "unitPrice": price});
         app.post("/v1/prices", &line).await.expect(201);
     }
-    let discount = json!({"source": contact("RIVAL"), "itemNumber": "DESK", "lineDiscountPercent": CANARIES[3]});
+    let discount = json!({
+        "source": contact("RIVAL"), "itemNumber": "DESK", "lineDiscountPercent": CANARIES[3]
+    });
     app.post("/v1/discounts", &discount).await.expect(201);
     app.put("/v1/campaigns/SPRING", &json!({"startingDate": "2031-05-01"})).await.expect(201);
     app.put("/v1/segments/SPRING", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
@@ -100,7 +102,10 @@ fn listed(trace: &Value) -> Vec<(&str, &str)> {
 #[actix_web::test]
 async fn prices_of_other_customers_appear_nowhere() {
     let app = shop().await;
-    let others = json!([{"verdict": "OTHER_SOURCE", "count": 3}, {"verdict": "NOT_IN_AUDIENCE", "count": 1}]);
+    let others = json!([
+        {"verdict": "OTHER_SOURCE", "count": 3},
+        {"verdict": "NOT_IN_AUDIENCE", "count": 1}
+    ]);
     for question in [json!({"contactNumber": "BUYER"}), json!({"customerNumber": "D1"})] {
         for text in answers(&app, &question).await {
             let trace = trace(&text);

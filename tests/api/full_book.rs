@@ -19,35 +19,46 @@ use super::support::database::TestDatabase;
 /// facts only. The lines name no campaign in the drafts, so activation leaves them alone.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO contacts (id, number, type, name, customer_number)
-        SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), CASE WHEN n % 2 = 0 THEN 'COMPANY' ELSE 'PERSON' END,
+        SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'),
+            CASE WHEN n % 2 = 0 THEN 'COMPANY' ELSE 'PERSON' END,
             'Contact ' || n, CASE WHEN n % 4 = 0 THEN 'D' || n END
         FROM generate_series(1, 1000000) AS n;
     INSERT INTO items (id, number, list_price) VALUES (uuid_v7(), 'DESK', 100);
-    INSERT INTO campaigns (id, number, starting_date) SELECT uuid_v7(), 'C' || n, '2031-01-01' FROM generate_series(1, 100) AS n;
+    INSERT INTO campaigns (id, number, starting_date) SELECT uuid_v7(), 'C' || n, '2031-01-01'
+        FROM generate_series(1, 100) AS n;
     INSERT INTO segments (id, number, campaign_number, campaign_target)
         SELECT uuid_v7(), 'S' || n, 'C' || n, true FROM generate_series(1, 100) AS n;
     INSERT INTO segment_lines (id, segment_number, contact_number)
         SELECT gen_random_uuid(), 'S' || s, 'C' || lpad((n * s)::text, 7, '0')
         FROM generate_series(1, 100) AS s, generate_series(1, 1000000 / s) AS n ORDER BY s, n;
     INSERT INTO book_entries (kind, key, facts, from_version)
-        SELECT 'CONTACT', number, jsonb_build_object('type', type, 'companyNumber', NULL, 'currencyCode', NULL,
-            'customer', CASE WHEN customer_number IS NOT NULL THEN jsonb_build_object('number', customer_number,
+        SELECT 'CONTACT', number, jsonb_build_object('type', type, 'companyNumber', NULL,
+            'currencyCode', NULL,
+            'customer', CASE WHEN customer_number IS NOT NULL
+                THEN jsonb_build_object('number', customer_number,
                 'priceGroupCode', 'G' || ascii(right(number, 1)) % 10, 'discountGroupCode', NULL,
                 'allowLineDiscount', true, 'pricesIncludeTax', false) END), 2
         FROM contacts;
     INSERT INTO book_entries (kind, key, facts, from_version)
-        SELECT 'ITEM', 'I' || lpad(n::text, 6, '0'), jsonb_build_object('listPrice', (100 + n % 900)::text,
-            'priceIncludesTax', false, 'taxPercent', '25', 'itemDiscountGroupCode', 'G' || n % 50, 'blocked', false,
+        SELECT 'ITEM', 'I' || lpad(n::text, 6, '0'), jsonb_build_object(
+            'listPrice', (100 + n % 900)::text,
+            'priceIncludesTax', false, 'taxPercent', '25', 'itemDiscountGroupCode', 'G' || n % 50,
+            'blocked', false,
             'baseUnitOfMeasureCode', 'PCS', 'unitCost', (50 + n % 400)::text, 'unitsOfMeasure',
-            jsonb_build_array(jsonb_build_object('code', 'BOX', 'quantityPerUnit', '12')), 'variants', '[]'::jsonb), 2
+            jsonb_build_array(jsonb_build_object('code', 'BOX', 'quantityPerUnit', '12')),
+            'variants', '[]'::jsonb), 2
         FROM generate_series(1, 100000) AS n;
     INSERT INTO book_entries (kind, key, facts, from_version)
         SELECT 'PRICE_LINE', uuid_v7()::text, jsonb_build_object('source', CASE n % 2
-                WHEN 0 THEN jsonb_build_object('type', 'CAMPAIGN', 'campaignNumber', 'C' || 1 + n % 100)
+                WHEN 0 THEN jsonb_build_object(
+                    'type', 'CAMPAIGN', 'campaignNumber', 'C' || 1 + n % 100)
                 ELSE jsonb_build_object('type', 'CUSTOMER_PRICE_GROUP', 'code', 'G' || n % 10) END,
-            'itemNumber', 'I' || lpad((1 + n % 100000)::text, 6, '0'), 'variantCode', NULL, 'unitOfMeasureCode', NULL,
-            'currencyCode', NULL, 'minimumQuantity', (n % 5)::text, 'startingDate', NULL, 'endingDate', NULL,
-            'unitPrice', (90 + n % 900)::text || '.5', 'allowLineDiscount', true, 'priceIncludesTax', false,
+            'itemNumber', 'I' || lpad((1 + n % 100000)::text, 6, '0'), 'variantCode', NULL,
+            'unitOfMeasureCode', NULL,
+            'currencyCode', NULL, 'minimumQuantity', (n % 5)::text, 'startingDate', NULL,
+            'endingDate', NULL,
+            'unitPrice', (90 + n % 900)::text || '.5', 'allowLineDiscount', true,
+            'priceIncludesTax', false,
             'taxPercent', NULL), 2
         FROM generate_series(1, 1000000) AS n;
     UPDATE book SET version = 2;

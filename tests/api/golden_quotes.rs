@@ -67,26 +67,43 @@ async fn price(app: &TestApp) -> Value {
 async fn activation_with_unexpected_answers_is_refused() {
     let app = app().await;
     let right = [
-        json!({"contactNumber": "BUYER", "expected": {"unitPrice": "80"}, "expectedCampaign": true}),
-        json!({"contactNumber": "ANNE", "expected": {"unitPrice": "80.00"}, "note": "her company is the account"}),
-        json!({"customerNumber": "D1", "quantity": "3", "expected": {"lineAmount": "240", "lineDiscountPercent": "0"}}),
-        json!({"contactNumber": "OTHER", "expected": {"unitPrice": "100"}, "expectedCampaign": false}),
+        json!({
+            "contactNumber": "BUYER", "expected": {"unitPrice": "80"}, "expectedCampaign": true
+        }),
+        json!({
+            "contactNumber": "ANNE", "expected": {"unitPrice": "80.00"},
+            "note": "her company is the account"
+        }),
+        json!({
+            "customerNumber": "D1", "quantity": "3",
+            "expected": {"lineAmount": "240", "lineDiscountPercent": "0"}
+        }),
+        json!({
+            "contactNumber": "OTHER", "expected": {"unitPrice": "100"}, "expectedCampaign": false
+        }),
         json!({"expected": {"unitPrice": "100"}, "expectedCampaign": false}),
         json!({"contactNumber": "BUYER", "date": "2031-04-30", "expected": {"unitPrice": "100"}}),
-        json!({"contactNumber": "BUYER", "unitOfMeasureCode": "BOX", "expected": {"unitPrice": "320"}}),
+        json!({
+            "contactNumber": "BUYER", "unitOfMeasureCode": "BOX", "expected": {"unitPrice": "320"}
+        }),
         json!({"contactNumber": "BUYER", "variantCode": "RED", "expected": {"unitPrice": "80"}}),
         json!({"contactNumber": "BUYER", "currencyCode": "USD", "expected": {"unitPrice": "160"}}),
-        json!({"contactNumber": "BUYER", "pricesIncludeTax": true, "expected": {"unitPrice": "100"}}),
+        json!({
+            "contactNumber": "BUYER", "pricesIncludeTax": true, "expected": {"unitPrice": "100"}
+        }),
     ];
     for mut body in right {
         body["itemNumber"] = "DESK".into();
         golden(&app, body).await;
     }
-    let wrong = json!({"contactNumber": "BUYER", "itemNumber": "DESK", "quantity": "2", "expectedCampaign": false,
-        "expected": {"unitPrice": "79", "lineDiscountPercent": "5", "lineAmount": "160"}});
+    let wrong = json!({
+        "contactNumber": "BUYER", "itemNumber": "DESK", "quantity": "2", "expectedCampaign": false,
+        "expected": {"unitPrice": "79", "lineDiscountPercent": "5", "lineAmount": "160"}
+    });
     let id = golden(&app, wrong).await;
     let pointer = format!("/golden-quotes/{id}");
-    let detail = "2 of DESK on 2031-05-01: the unit price is 80, not 79, the line discount percent is 0, not 5, \
+    let detail = "2 of DESK on 2031-05-01: the unit price is 80, not 79, \
+                the line discount percent is 0, not 5, \
                 the campaign grants price or discount";
     let plan =
         app.post("/v1/campaigns/MAY/activations", &json!({"validateOnly": true})).await.expect(200);
@@ -98,9 +115,15 @@ async fn activation_with_unexpected_answers_is_refused() {
         finding["params"],
         json!({
             "itemNumber": "DESK",
-            "expected": {"unitPrice": "79", "lineDiscountPercent": "5", "lineAmount": "160", "expectedCampaign": false},
-            "actual": {"date": "2031-05-01", "unitPrice": "80", "lineDiscountPercent": "0", "lineAmount": "160",
-                "source": {"type": "CAMPAIGN", "campaignNumber": "MAY"}, "priceLine": line}
+            "expected": {
+                "unitPrice": "79", "lineDiscountPercent": "5", "lineAmount": "160",
+                "expectedCampaign": false
+            },
+            "actual": {
+                "date": "2031-05-01", "unitPrice": "80", "lineDiscountPercent": "0",
+                "lineAmount": "160", "source": {"type": "CAMPAIGN", "campaignNumber": "MAY"},
+                "priceLine": line
+            }
         })
     );
     let refused = activate(&app).await;
@@ -111,7 +134,9 @@ async fn activation_with_unexpected_answers_is_refused() {
         "whatever is acknowledged"
     );
     assert_eq!(price(&app).await, "100", "nothing was published");
-    let right = json!({"expectedCampaign": true, "expected": {"unitPrice": "80", "lineDiscountPercent": null}});
+    let right = json!({
+        "expectedCampaign": true, "expected": {"unitPrice": "80", "lineDiscountPercent": null}
+    });
     app.patch(&format!("{GOLDEN}/{id}"), &right).await.expect(200);
     activate(&app).await.expect(201);
     assert_eq!(price(&app).await, "80");
@@ -214,7 +239,9 @@ async fn base_data_and_contacts_are_never_refused() {
 #[actix_web::test]
 async fn golden_quote_names_one_customer_and_expects_something() {
     let app = app().await;
-    let nothing = json!({"contactNumber": "BUYER", "customerNumber": "D1", "itemNumber": "DESK", "expected": {}});
+    let nothing = json!({
+        "contactNumber": "BUYER", "customerNumber": "D1", "itemNumber": "DESK", "expected": {}
+    });
     let refused = app.post(GOLDEN, &nothing).await;
     assert_eq!(
         refused.errors(),
@@ -253,7 +280,11 @@ async fn golden_quote_names_one_customer_and_expects_something() {
 #[actix_web::test]
 async fn each_query_has_one_answer_that_a_batch_replaces() {
     let app = app().await;
-    let body = |price: &str| json!({"contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": price}});
+    let body = |price: &str| {
+        json!({
+            "contactNumber": "BUYER", "itemNumber": "DESK", "expected": {"unitPrice": price}
+        })
+    };
     let id = golden(&app, body("80")).await;
     let again = app.post(GOLDEN, &body("81")).await;
     assert_eq!((again.status.as_u16(), again.code().as_str()), (409, "CONFLICT"));
@@ -351,10 +382,15 @@ async fn copies_have_the_golden_quotes_on_their_own_days() {
             }
             assert_eq!(
                 row,
-                json!({"contactNumber": "BUYER", "customerNumber": null, "itemNumber": "DESK", "variantCode": null,
-                    "unitOfMeasureCode": null, "quantity": "1", "currencyCode": null, "pricesIncludeTax": null,
-                    "expected": {"unitPrice": "80", "lineDiscountPercent": null, "lineAmount": "80"},
-                    "expectedCampaign": true, "note": "fair"})
+                json!({
+                    "contactNumber": "BUYER", "customerNumber": null, "itemNumber": "DESK",
+                    "variantCode": null, "unitOfMeasureCode": null, "quantity": "1",
+                    "currencyCode": null, "pricesIncludeTax": null,
+                    "expected": {
+                        "unitPrice": "80", "lineDiscountPercent": null, "lineAmount": "80"
+                    },
+                    "expectedCampaign": true, "note": "fair"
+                })
             );
         }
     }

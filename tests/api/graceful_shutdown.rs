@@ -133,7 +133,8 @@ impl Case {
     ) -> JoinHandle<String> {
         let body = format!(r#"{{"sequence": {number}, "description": "{description}"}}"#);
         let request = format!(
-            "PUT /v1/campaign-statuses/S{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIf-Match: *\r\n\
+            "PUT /v1/campaign-statuses/S{number} HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: close\r\nIf-Match: *\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len(),
         );

@@ -206,7 +206,10 @@ async fn each_line_has_a_verdict_and_the_winner_is_named() {
     let red = price(&app, json!({"unitPrice": "75", "variantCode": "RED"})).await;
     let ten = price(&app, json!({"unitPrice": "70", "minimumQuantity": "10"})).await;
     activate(&app).await;
-    let own = json!({"source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK", "unitPrice": "60"});
+    let own = json!({
+        "source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK",
+        "unitPrice": "60"
+    });
     let own = app.post("/v1/prices", &own).await.expect(201)["id"].clone();
     let beaten = grant(&app, "BUYER", &[DESK]).await;
     assert_eq!(codes(&beaten), ["NO_LINE_WINS"]);
@@ -268,7 +271,10 @@ async fn discount_alone_is_a_grant_unless_the_price_excludes_it() {
     );
     assert_eq!(verdicts(&granted, "discounts"), ["CHOSEN"]);
     assert_eq!(granted["winner"]["discountLine"]["source"]["campaignNumber"], "MAY");
-    let net = json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "LAMP", "unitPrice": "50", "allowLineDiscount": false});
+    let net = json!({
+        "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "LAMP", "unitPrice": "50",
+        "allowLineDiscount": false
+    });
     app.post("/v1/prices", &net).await.expect(201);
     let refused = grant(&app, "BUYER", &[lamp]).await;
     assert_eq!(codes(&refused), ["LINE_DISCOUNT_NOT_ALLOWED"]);

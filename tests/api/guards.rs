@@ -35,7 +35,10 @@ async fn app() -> TestApp {
         ("contacts", json!({"number": "SOLO", "type": "PERSON", "name": "Solo"})),
         (
             "campaigns",
-            json!({"number": "FAIR", "statusCode": "OPEN", "salespersonCode": "JO", "startingDate": "2031-05-01"}),
+            json!({
+                "number": "FAIR", "statusCode": "OPEN", "salespersonCode": "JO",
+                "startingDate": "2031-05-01"
+            }),
         ),
         ("campaigns/FAIR/prices", json!({"itemNumber": "DESK", "unitPrice": "80"})),
         ("segments", segment(json!({"number": "DONE"}))),
@@ -48,12 +51,17 @@ async fn app() -> TestApp {
         ("tasks", merged(&[&task, &json!({"teamCode": "INNER"})])),
         (
             "opportunities",
-            json!({"number": "OP1", "contactNumber": "SOLO", "campaignNumber": "FAIR", "salespersonCode": "JO"}),
+            json!({
+                "number": "OP1", "contactNumber": "SOLO", "campaignNumber": "FAIR",
+                "salespersonCode": "JO"
+            }),
         ),
         (
             "interactions",
-            json!({"contactNumber": "ANN", "campaignNumber": "FAIR", "interactionTemplateCode": "MAIL",
-            "salespersonCode": "JO", "campaignResponse": true}),
+            json!({
+                "contactNumber": "ANN", "campaignNumber": "FAIR", "interactionTemplateCode": "MAIL",
+                "salespersonCode": "JO", "campaignResponse": true
+            }),
         ),
         ("campaigns/FAIR/activations", json!({"acknowledge": ["*"]})),
     ] {

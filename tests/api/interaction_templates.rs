@@ -9,7 +9,9 @@ const PATH: &str = "/v1/interaction-templates";
 #[actix_web::test]
 async fn interaction_template_crud() {
     let app = TestApp::new().await;
-    let whole = json!({"code": "GOLF", "description": "Invitation", "cost": "10.25", "durationMinutes": 15});
+    let whole = json!({
+        "code": "GOLF", "description": "Invitation", "cost": "10.25", "durationMinutes": 15
+    });
     let created = app.post(PATH, &whole).await;
     assert_eq!(
         (created.status.as_u16(), created.header("location")),

@@ -32,7 +32,8 @@ async fn post(app: &TestApp, body: &Value) -> String {
 async fn response_takes_defaults_from_the_template() {
     let app = app().await;
     let sent = json!({
-        "contactNumber": "anne", "campaignNumber": "SPRING", "interactionTemplateCode": "CALL", "salespersonCode": "JO",
+        "contactNumber": "anne", "campaignNumber": "SPRING", "interactionTemplateCode": "CALL",
+        "salespersonCode": "JO",
         "campaignResponse": true, "evaluation": "POSITIVE"
     });
     let created = app.post(PATH, &sent).await;
@@ -45,9 +46,12 @@ async fn response_takes_defaults_from_the_template() {
     assert_eq!(
         view,
         json!({
-            "date": "2031-05-15", "contactNumber": "ANNE", "campaignNumber": "SPRING", "segmentNumber": null,
-            "interactionTemplateCode": "CALL", "salespersonCode": "JO", "campaignTarget": false, "campaignResponse": true,
-            "cost": "2.5", "durationMinutes": 15, "description": "Telephone call", "evaluation": "POSITIVE", "canceled": false
+            "date": "2031-05-15", "contactNumber": "ANNE", "campaignNumber": "SPRING",
+            "segmentNumber": null,
+            "interactionTemplateCode": "CALL", "salespersonCode": "JO", "campaignTarget": false,
+            "campaignResponse": true,
+            "cost": "2.5", "durationMinutes": 15, "description": "Telephone call",
+            "evaluation": "POSITIVE", "canceled": false
         })
     );
     let path = format!("{PATH}/{}", id.as_str().unwrap());
@@ -56,7 +60,8 @@ async fn response_takes_defaults_from_the_template() {
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
     // Given values have priority over the template.
     let own = json!({
-        "contactNumber": "ANNE", "date": "2031-05-01", "interactionTemplateCode": "CALL", "cost": "0", "durationMinutes": 0,
+        "contactNumber": "ANNE", "date": "2031-05-01", "interactionTemplateCode": "CALL",
+        "cost": "0", "durationMinutes": 0,
         "description": ""
     });
     let view = app.post(PATH, &own).await.expect(201);
@@ -72,7 +77,8 @@ async fn response_takes_defaults_from_the_template() {
 async fn all_errors_are_reported_together() {
     let app = app().await;
     let missing = json!({
-        "contactNumber": "X", "campaignNumber": "X", "interactionTemplateCode": "X", "salespersonCode": "X"
+        "contactNumber": "X", "campaignNumber": "X", "interactionTemplateCode": "X",
+        "salespersonCode": "X"
     });
     let refused = app.post(PATH, &missing).await;
     let not_found = "REFERENCE_NOT_FOUND";
@@ -123,8 +129,10 @@ async fn past_interactions_cannot_be_rewritten() {
     let path =
         post(&app, &json!({"contactNumber": "ANNE", "interactionTemplateCode": "CALL"})).await;
     let changes = json!({
-        "date": "2031-05-14", "contactNumber": null, "campaignNumber": "SPRING", "interactionTemplateCode": null,
-        "salespersonCode": "JO", "campaignTarget": true, "campaignResponse": true, "cost": "1", "durationMinutes": 1
+        "date": "2031-05-14", "contactNumber": null, "campaignNumber": "SPRING",
+        "interactionTemplateCode": null,
+        "salespersonCode": "JO", "campaignTarget": true, "campaignResponse": true, "cost": "1",
+        "durationMinutes": 1
     });
     let refused = app.patch(&path, &changes).await;
     let expected: Vec<_> = [
@@ -210,7 +218,8 @@ async fn every_field_filters_and_orders() {
     let app = app().await;
     for n in 0..3 {
         let body = json!({
-            "contactNumber": "ANNE", "campaignNumber": "SPRING", "cost": n.to_string(), "durationMinutes": n, "canceled": n == 1,
+            "contactNumber": "ANNE", "campaignNumber": "SPRING", "cost": n.to_string(),
+            "durationMinutes": n, "canceled": n == 1,
             "evaluation": if n == 0 { json!(null) } else { json!("NEUTRAL") }
         });
         post(&app, &body).await;
@@ -257,7 +266,8 @@ async fn every_field_filters_and_orders() {
 async fn interactions_outlive_their_contact_and_keep_campaign_and_salesperson() {
     let app = app().await;
     let response = json!({
-        "contactNumber": "ANNE", "campaignNumber": "SPRING", "salespersonCode": "JO", "campaignResponse": true
+        "contactNumber": "ANNE", "campaignNumber": "SPRING", "salespersonCode": "JO",
+        "campaignResponse": true
     });
     let path = post(&app, &response).await;
     app.delete("/v1/contacts/ANNE").await.expect(204);

@@ -24,7 +24,8 @@ async fn add_lines(app: &TestApp, variant: &str, unit: &str) {
     ))
     .await;
     app.sql(&format!(
-        "INSERT INTO discount_lines (id, source_type, item_number, unit_of_measure_code, line_discount_percent) \
+        "INSERT INTO discount_lines \
+             (id, source_type, item_number, unit_of_measure_code, line_discount_percent) \
          VALUES (gen_random_uuid(), 'ALL_CUSTOMERS', 'A', '{unit}', 1)"
     ))
     .await;
@@ -40,25 +41,34 @@ async fn item_crud() {
         "{created:?}"
     );
     let id = created.json()["id"].clone();
-    let plain = json!({"id": id, "number": "1896-S", "description": "", "listPrice": null, "priceIncludesTax": false,
-        "taxPercent": "0", "unitCost": null, "itemDiscountGroupCode": null, "blocked": false, "variants": [],
-        "baseUnitOfMeasureCode": "PCS", "unitsOfMeasure": [{"code": "PCS", "quantityPerUnit": "1"}]});
+    let plain = json!({
+        "id": id, "number": "1896-S", "description": "", "listPrice": null,
+        "priceIncludesTax": false, "taxPercent": "0", "unitCost": null,
+        "itemDiscountGroupCode": null, "blocked": false, "variants": [],
+        "baseUnitOfMeasureCode": "PCS", "unitsOfMeasure": [{"code": "PCS", "quantityPerUnit": "1"}]
+    });
     assert_eq!(created.json(), plain);
     let changed_keys =
         ChangedKeys { items: ["1896-S".to_owned()].into(), ..ChangedKeys::default() };
     assert_eq!(app.changed_keys(), changed_keys);
     let path = format!("{PATH}/1896-S");
-    let changes = json!({"description": "Desk", "listPrice": "1000.80", "priceIncludesTax": true, "taxPercent": "25",
+    let changes = json!({
+        "description": "Desk", "listPrice": "1000.80", "priceIncludesTax": true, "taxPercent": "25",
         "unitCost": "780.7", "itemDiscountGroupCode": "furniture", "blocked": true,
         "variants": [{"code": "red", "description": "Red"}, {"code": "BLUE"}],
-        "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12.5"}]});
+        "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12.5"}]
+    });
     let patched = app.patch(&path, &changes).await;
     let full = json!({"id": id, "number": "1896-S", "description": "Desk", "listPrice": "1000.8",
-        "priceIncludesTax": true, "taxPercent": "25", "unitCost": "780.7", "itemDiscountGroupCode": "FURNITURE",
-        "blocked": true,
-        "variants": [{"code": "BLUE", "description": ""}, {"code": "RED", "description": "Red"}],
-        "baseUnitOfMeasureCode": "PCS",
-        "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "12.5"}, {"code": "PCS", "quantityPerUnit": "1"}]});
+    "priceIncludesTax": true, "taxPercent": "25", "unitCost": "780.7",
+    "itemDiscountGroupCode": "FURNITURE",
+    "blocked": true,
+    "variants": [{"code": "BLUE", "description": ""}, {"code": "RED", "description": "Red"}],
+    "baseUnitOfMeasureCode": "PCS",
+    "unitsOfMeasure": [
+        {"code": "BOX", "quantityPerUnit": "12.5"},
+        {"code": "PCS", "quantityPerUnit": "1"}
+    ]});
     assert_eq!(patched.json(), full, "{patched:?}");
     assert_eq!(app.changed_keys(), changed_keys);
     assert_eq!(app.patch(&path, &json!({})).await.text, patched.text);
@@ -106,8 +116,11 @@ async fn base_unit_is_one_of_the_units_and_has_quantity_one() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = TestApp::new().await;
-    let wrong = json!({"number": "A", "listPrice": "-1", "taxPercent": "100.1", "variants": [{"code": "R", "colour": 1}],
-        "unitsOfMeasure": [{"code": "BOX"}, {"code": "B B", "quantityPerUnit": "0"}]});
+    let wrong = json!({
+        "number": "A", "listPrice": "-1", "taxPercent": "100.1",
+        "variants": [{"code": "R", "colour": 1}],
+        "unitsOfMeasure": [{"code": "BOX"}, {"code": "B B", "quantityPerUnit": "0"}]
+    });
     let refused = app.post(PATH, &wrong).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
@@ -124,7 +137,10 @@ async fn all_errors_are_reported_together() {
         )
     );
     let twice = json!({"number": "A", "variants": [{"code": "R"}, {"code": "B"}, {"code": "r"}],
-        "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "2"}, {"code": "BOX", "quantityPerUnit": "2"}]});
+    "unitsOfMeasure": [
+        {"code": "BOX", "quantityPerUnit": "2"},
+        {"code": "BOX", "quantityPerUnit": "2"}
+    ]});
     let refused = app.post(PATH, &twice).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
@@ -138,7 +154,9 @@ async fn variants_and_units_are_limited() {
     let body = |variants: usize, units: usize| {
         json!({"number": "A",
             "variants": (0..variants).map(|n| json!({"code": format!("V{n}")})).collect::<Vec<_>>(),
-            "unitsOfMeasure": (0..units).map(|n| json!({"code": format!("U{n}"), "quantityPerUnit": "2"})).collect::<Vec<_>>()})
+            "unitsOfMeasure": (0..units).map(|n| json!({
+                "code": format!("U{n}"), "quantityPerUnit": "2"
+            })).collect::<Vec<_>>()})
     };
     let refused = app.post(PATH, &body(1_001, 100)).await;
     assert_eq!(
@@ -165,7 +183,10 @@ async fn parts_used_by_lines_are_kept() {
     let path = format!("{PATH}/A");
 
     // Kept parts stay unchanged, and all others can be removed.
-    let kept = json!({"variants": [{"code": "R", "description": "Red"}, {"code": "W"}], "unitsOfMeasure": [unit("BOX")]});
+    let kept = json!({
+        "variants": [{"code": "R", "description": "Red"}, {"code": "W"}],
+        "unitsOfMeasure": [unit("BOX")]
+    });
     let patched = app.patch(&path, &kept).await;
     assert_eq!(patched.status, 200, "{patched:?}");
     assert_eq!(codes(&patched.json(), "variants"), ["R", "W"]);

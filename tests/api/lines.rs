@@ -19,10 +19,13 @@ async fn app() -> TestApp {
     app.sql(
         "INSERT INTO items (id, number) VALUES (gen_random_uuid(), 'X'), (gen_random_uuid(), 'Y'); \
          INSERT INTO item_variants (item_number, code) VALUES ('X', 'RED'); \
-         INSERT INTO item_units_of_measure (item_number, code, quantity_per_unit) VALUES ('X', 'PCS', 1), ('X', 'BOX', 12); \
-         INSERT INTO contacts (id, number, type, name) VALUES (gen_random_uuid(), 'CT1', 'COMPANY', 'Cronus'); \
+         INSERT INTO item_units_of_measure (item_number, code, quantity_per_unit) \
+             VALUES ('X', 'PCS', 1), ('X', 'BOX', 12); \
+         INSERT INTO contacts (id, number, type, name) \
+             VALUES (gen_random_uuid(), 'CT1', 'COMPANY', 'Cronus'); \
          INSERT INTO currencies (id, code) VALUES (gen_random_uuid(), 'USD'); \
-         INSERT INTO campaigns (id, number) VALUES (gen_random_uuid(), 'CP1'), (gen_random_uuid(), 'CP2')",
+         INSERT INTO campaigns (id, number)
+             VALUES (gen_random_uuid(), 'CP1'), (gen_random_uuid(), 'CP2')",
     )
     .await;
     app
@@ -64,9 +67,12 @@ async fn count(app: &TestApp, path: &str) -> Value {
 async fn price_line_crud() {
     let app = app().await;
     let body = json!({
-        "source": {"type": "CONTACT", "contactNumber": "ct1"}, "itemNumber": "x", "variantCode": "RED",
-        "unitOfMeasureCode": "BOX", "currencyCode": "usd", "minimumQuantity": "2.50", "startingDate": "2031-01-01",
-        "endingDate": "2031-01-01", "unitPrice": "0.00001", "allowLineDiscount": false, "priceIncludesTax": true,
+        "source": {"type": "CONTACT", "contactNumber": "ct1"}, "itemNumber": "x",
+        "variantCode": "RED",
+        "unitOfMeasureCode": "BOX", "currencyCode": "usd", "minimumQuantity": "2.50",
+        "startingDate": "2031-01-01",
+        "endingDate": "2031-01-01", "unitPrice": "0.00001", "allowLineDiscount": false,
+        "priceIncludesTax": true,
         "taxPercent": "25"
     });
     let created = app.post(PRICES, &body).await;
@@ -83,17 +89,22 @@ async fn price_line_crud() {
 
     let path = format!("{PRICES}/{line}");
     let bare = json!({
-        "source": {"type": "CUSTOMER_PRICE_GROUP", "contactNumber": null, "code": "gold"}, "variantCode": null,
-        "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": null, "startingDate": null, "endingDate": null,
+        "source": {"type": "CUSTOMER_PRICE_GROUP", "contactNumber": null, "code": "gold"},
+        "variantCode": null,
+        "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": null,
+        "startingDate": null, "endingDate": null,
         "allowLineDiscount": null, "priceIncludesTax": null, "taxPercent": null
     });
     let patched = app.patch(&path, &bare).await;
     assert_eq!(
         patched.json(),
         json!({
-            "id": line, "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "itemNumber": "X", "variantCode": null,
-            "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0", "startingDate": null,
-            "endingDate": null, "unitPrice": "0.00001", "allowLineDiscount": true, "priceIncludesTax": false,
+            "id": line, "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"},
+            "itemNumber": "X", "variantCode": null,
+            "unitOfMeasureCode": null, "currencyCode": null, "minimumQuantity": "0",
+            "startingDate": null,
+            "endingDate": null, "unitPrice": "0.00001", "allowLineDiscount": true,
+            "priceIncludesTax": false,
             "taxPercent": null
         })
     );
@@ -167,7 +178,9 @@ async fn source_has_the_member_of_its_type() {
             "{source}"
         );
     }
-    let discount = json!({"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "A"}, "lineDiscountPercent": "5"});
+    let discount = json!({
+        "source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "A"}, "lineDiscountPercent": "5"
+    });
     assert_eq!(app.post(DISCOUNTS, &discount).await.status, 201);
     let other = changed(discount, json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}}));
     assert_eq!(
@@ -180,7 +193,8 @@ async fn source_has_the_member_of_its_type() {
 async fn all_errors_are_reported_together() {
     let app = app().await;
     let missing = price(json!({
-        "source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "NO", "variantCode": "BLUE",
+        "source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "NO",
+        "variantCode": "BLUE",
         "unitOfMeasureCode": "PAL", "currencyCode": "EUR"
     }));
     let refused = app.post(PRICES, &missing).await;
@@ -197,7 +211,8 @@ async fn all_errors_are_reported_together() {
         app.post(PRICES, &price(json!({"itemNumber": "Y", "variantCode": "RED"}))).await;
     assert_eq!(other_item.errors(), pairs(&[("/variantCode", "REFERENCE_NOT_FOUND")]));
     let form = json!({
-        "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": -1, "minimumQuantity": "-1", "taxPercent": "101"
+        "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "X", "unitPrice": -1,
+        "minimumQuantity": "-1", "taxPercent": "101"
     });
     let form = app.post(PRICES, &form).await;
     assert_eq!(
@@ -213,7 +228,8 @@ async fn all_errors_are_reported_together() {
         pairs(&[("/itemNumber", "REQUIRED"), ("/unitPrice", "REQUIRED")])
     );
     let rules = price(json!({
-        "source": {"type": "CAMPAIGN", "code": "A"}, "startingDate": "2031-02-01", "endingDate": "2031-01-01"
+        "source": {"type": "CAMPAIGN", "code": "A"}, "startingDate": "2031-02-01",
+        "endingDate": "2031-01-01"
     }));
     assert_eq!(
         app.post(PRICES, &rules).await.errors(),
@@ -253,10 +269,14 @@ async fn campaign_lines_are_in_both_collections() {
     assert_eq!(app.get(&format!("/v1/campaigns/{campaign}/prices/{line}")).await.status, 200);
 
     let sent = json!({
-        "itemNumber": "X", "unitPrice": "8", "source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "startingDate": "2031-01-01"
+        "itemNumber": "X", "unitPrice": "8",
+        "source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "startingDate": "2031-01-01"
     });
     assert_eq!(app.post(OF_CP1, &sent).await.errors(), pairs(&[("/source", "NOT_ALLOWED")]));
-    let dated = json!({"itemNumber": "X", "unitPrice": "8", "startingDate": "2031-01-01", "endingDate": "2031-02-01"});
+    let dated = json!({
+        "itemNumber": "X", "unitPrice": "8", "startingDate": "2031-01-01",
+        "endingDate": "2031-02-01"
+    });
     let refused = app.post(OF_CP1, &dated).await;
     assert_eq!(refused.status, 422);
     assert_eq!(
@@ -377,8 +397,10 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
     assert_eq!(
         all.json(),
         json!({
-            "id": line, "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": null, "itemDiscountGroupCode": null,
-            "variantCode": null, "unitOfMeasureCode": "CRATE", "currencyCode": null, "minimumQuantity": "0",
+            "id": line, "source": {"type": "ALL_CUSTOMERS"}, "itemNumber": null,
+            "itemDiscountGroupCode": null,
+            "variantCode": null, "unitOfMeasureCode": "CRATE", "currencyCode": null,
+            "minimumQuantity": "0",
             "startingDate": null, "endingDate": null, "lineDiscountPercent": "12.5"
         })
     );
@@ -424,7 +446,12 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
     }
     let path = format!("{DISCOUNTS}/{line}");
     let patched = app
-        .patch(&path, &json!({"unitOfMeasureCode": null, "source": {"type": "CONTACT", "contactNumber": "CT1"}}))
+        .patch(
+            &path,
+            &json!({
+                "unitOfMeasureCode": null, "source": {"type": "CONTACT", "contactNumber": "CT1"}
+            }),
+        )
         .await;
     assert_eq!(patched.json()["source"], json!({"type": "CONTACT", "contactNumber": "CT1"}));
     app.changed_keys();
@@ -457,10 +484,11 @@ async fn batch_updates_equal_lines_with_the_same_starting_date() {
     let batch = format!("{PRICES}/batch");
     let rows = json!([
         price(json!({"startingDate": "2031-01-01", "unitPrice": "1"})),
-        price(
-            json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}, "variantCode": "RED", "unitOfMeasureCode": "BOX",
-            "currencyCode": "USD", "minimumQuantity": "2.50", "unitPrice": "2"})
-        ),
+        price(json!({
+            "source": {"type": "CONTACT", "contactNumber": "CT1"}, "variantCode": "RED",
+            "unitOfMeasureCode": "BOX", "currencyCode": "USD", "minimumQuantity": "2.50",
+            "unitPrice": "2"
+        })),
         price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "unitPrice": "3"})),
         price(
             json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "unitPrice": "4"})
@@ -569,9 +597,10 @@ async fn lists_filter_and_order_by_every_field() {
     let rows = json!([
         price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})),
         price(json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}})),
-        price(
-            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "startingDate": "2031-01-01"})
-        ),
+        price(json!({
+            "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"},
+            "startingDate": "2031-01-01"
+        })),
         price(json!({"minimumQuantity": "10", "taxPercent": "25"})),
     ]);
     assert_eq!(app.post(&format!("{PRICES}/batch"), &json!({"rows": rows})).await.status, 200);
@@ -605,7 +634,10 @@ async fn lists_filter_and_order_by_every_field() {
     ];
     let discounts = json!([
         {"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1"},
-        {"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1", "itemDiscountGroupCode": "A"},
+        {
+            "source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1",
+            "itemDiscountGroupCode": "A"
+        },
         {"source": {"type": "CUSTOMER_DISCOUNT_GROUP", "code": "B"}, "lineDiscountPercent": "2"},
         {"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "lineDiscountPercent": "2"},
     ]);

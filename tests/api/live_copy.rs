@@ -215,12 +215,17 @@ async fn publish_some_of_everything(app: &TestApp) {
         ("/v1/currencies/EUR", json!({"amountPrecision": "0.01"})),
         (
             "/v1/items/DESK",
-            json!({"listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
-            "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]}),
+            json!({
+                "listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
+                "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]
+            }),
         ),
         (
             "/v1/contacts/ACME",
-            json!({"type": "COMPANY", "name": "Acme", "customer": {"number": "D1", "priceGroupCode": "A"}}),
+            json!({
+                "type": "COMPANY", "name": "Acme",
+                "customer": {"number": "D1", "priceGroupCode": "A"}
+            }),
         ),
         ("/v1/contacts/ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "ACME"})),
         ("/v1/campaigns/SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
@@ -241,11 +246,17 @@ async fn publish_some_of_everything(app: &TestApp) {
         ),
         (
             "/v1/prices",
-            json!({"source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK", "unitPrice": "390"}),
+            json!({
+                "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "A"}, "itemNumber": "DESK",
+                "unitPrice": "390"
+            }),
         ),
         (
             "/v1/prices",
-            json!({"source": {"type": "CONTACT", "contactNumber": "ACME"}, "itemNumber": "DESK", "unitPrice": "380"}),
+            json!({
+                "source": {"type": "CONTACT", "contactNumber": "ACME"}, "itemNumber": "DESK",
+                "unitPrice": "380"
+            }),
         ),
         ("/v1/discounts", json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "1"})),
         ("/v1/campaigns/SPRING/activations", json!({"acknowledge": ["*"]})),
@@ -291,8 +302,10 @@ async fn file_of_another_database_or_history_is_discarded() {
     assert_eq!(reopened(&other).await, 3);
     // The same database, restored from a backup without the last version.
     app.sql(
-        "DELETE FROM publications WHERE version = 3; DELETE FROM book_entries WHERE from_version = 3;
-        UPDATE book_entries SET to_version = NULL WHERE to_version = 3; UPDATE book SET version = 2",
+        "DELETE FROM publications WHERE version = 3;
+        DELETE FROM book_entries WHERE from_version = 3;
+        UPDATE book_entries SET to_version = NULL WHERE to_version = 3;
+        UPDATE book SET version = 2",
     )
     .await;
     assert_eq!(reopened(&app).await, 2);
@@ -315,8 +328,11 @@ async fn replicas_are_notified_of_publications() {
         until("the publication is heard of", || other.snapshot().version() >= version).await;
     }
     // A lost session is replaced, and missed changes are read.
-    app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'")
-        .await;
+    app.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+    )
+    .await;
     for price in 11..=15 {
         let version = set_price(&app, &price.to_string()).await;
         until("the publication is heard of again", || other.snapshot().version() >= version).await;

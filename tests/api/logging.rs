@@ -32,7 +32,8 @@ async fn ready() -> TestApp {
         json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
     let segment = json!({
-        "number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true, "description": "Visitors of the fair",
+        "number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true,
+        "description": "Visitors of the fair",
         "salespersonCode": "JO", "subject": "Come", "interactionTemplateCode": "MAIL"
     });
     app.post("/v1/segments", &segment).await.expect(201);
@@ -85,7 +86,8 @@ async fn segment_becomes_interactions_and_an_entry() {
     assert_eq!(
         reply.json(),
         json!({
-            "segmentNumber": "FAIR", "campaignEntryId": segment["id"], "campaignNumber": "SPRING", "date": "2031-05-15",
+            "segmentNumber": "FAIR", "campaignEntryId": segment["id"], "campaignNumber": "SPRING",
+            "date": "2031-05-15",
             "numberOfInteractions": 4, "followUpSegmentNumber": null
         })
     );
@@ -95,9 +97,12 @@ async fn segment_becomes_interactions_and_an_entry() {
     assert_eq!(
         logged.json(),
         json!({
-            "id": segment["id"], "number": "FAIR", "description": "Visitors of the fair", "campaignNumber": "SPRING",
-            "campaignTarget": true, "campaignResponse": false, "salespersonCode": "JO", "subject": "Come",
-            "interactionTemplateCode": "MAIL", "date": "2031-05-15", "sendAttachments": true, "numberOfInteractions": 4,
+            "id": segment["id"], "number": "FAIR", "description": "Visitors of the fair",
+            "campaignNumber": "SPRING",
+            "campaignTarget": true, "campaignResponse": false, "salespersonCode": "JO",
+            "subject": "Come",
+            "interactionTemplateCode": "MAIL", "date": "2031-05-15", "sendAttachments": true,
+            "numberOfInteractions": 4,
             "cost": "10", "duration": 60, "canceled": false
         })
     );
@@ -106,8 +111,10 @@ async fn segment_becomes_interactions_and_an_entry() {
     assert_eq!(
         without(entries["value"][0].clone(), "etag"),
         json!({
-            "id": segment["id"], "segmentNumber": "FAIR", "description": "Visitors of the fair", "date": "2031-05-15",
-            "salespersonCode": "JO", "numberOfInteractions": 4, "cost": "10", "duration": 60, "canceled": false
+            "id": segment["id"], "segmentNumber": "FAIR", "description": "Visitors of the fair",
+            "date": "2031-05-15",
+            "salespersonCode": "JO", "numberOfInteractions": 4, "cost": "10", "duration": 60,
+            "canceled": false
         })
     );
     for (contact, target, response) in [
@@ -127,9 +134,12 @@ async fn segment_becomes_interactions_and_an_entry() {
     assert_eq!(
         without(view, "etag"),
         json!({
-            "id": line["id"], "date": "2031-05-15", "contactNumber": "ANNE", "campaignNumber": "SPRING", "segmentNumber": "FAIR",
-            "interactionTemplateCode": "MAIL", "salespersonCode": "JO", "campaignTarget": true, "campaignResponse": false,
-            "cost": "2.5", "durationMinutes": 15, "description": "Invitation", "evaluation": null, "canceled": false
+            "id": line["id"], "date": "2031-05-15", "contactNumber": "ANNE",
+            "campaignNumber": "SPRING", "segmentNumber": "FAIR",
+            "interactionTemplateCode": "MAIL", "salespersonCode": "JO", "campaignTarget": true,
+            "campaignResponse": false,
+            "cost": "2.5", "durationMinutes": 15, "description": "Invitation", "evaluation": null,
+            "canceled": false
         })
     );
     // The number stays taken, for manual numbers and for the series.
@@ -223,8 +233,10 @@ async fn follow_up_has_the_same_contacts_and_campaign() {
     assert_eq!(
         segment,
         json!({
-            "number": "SM0001", "description": "Visitors of the fair", "campaignNumber": "SPRING", "campaignTarget": false,
-            "campaignResponse": false, "salespersonCode": "JO", "subject": "", "interactionTemplateCode": null
+            "number": "SM0001", "description": "Visitors of the fair", "campaignNumber": "SPRING",
+            "campaignTarget": false,
+            "campaignResponse": false, "salespersonCode": "JO", "subject": "",
+            "interactionTemplateCode": null
         })
     );
     let lines = app.get("/v1/segments/SM0001/lines").await.expect(200);
@@ -517,7 +529,10 @@ async fn logged_segment_is_reused_with_its_contacts() {
     app.delete("/v1/segments/SM0001/criteria-actions/latest").await.expect(204);
     assert_eq!(app.get("/v1/segments/SM0001/lines").await.expect(200)["value"], json!([]));
 
-    let own = json!({"number": "AGAIN", "description": "Once more", "campaignNumber": "SPRING", "campaignTarget": true});
+    let own = json!({
+        "number": "AGAIN", "description": "Once more", "campaignNumber": "SPRING",
+        "campaignTarget": true
+    });
     let view = app.post(reuses, &own).await.expect(201);
     assert_eq!(
         (&view["description"], &view["campaignTarget"]),

@@ -87,8 +87,10 @@ async fn each_version_counts_on_the_days_it_was_in_force() {
         ]
     );
     let price = |price: &str, version: i64| {
-        json!({"unitPrice": price, "lineDiscountPercent": "0", "netUnitPrice": price, "source": {"type": "LIST_PRICE"},
-            "publicationVersion": version})
+        json!({
+            "unitPrice": price, "lineDiscountPercent": "0", "netUnitPrice": price,
+            "source": {"type": "LIST_PRICE"}, "publicationVersion": version
+        })
     };
     let mut lowest = price("90", first + 2);
     lowest["firstDate"] = json!("2031-05-01");
@@ -246,12 +248,15 @@ async fn history_is_bounded() {
     let app = shop().await;
     // The maximum number of publications, with alternating prices.
     app.sql(
-        "INSERT INTO publications (version, kind, author, published_at, added, changed, removed, content_hash)
-            SELECT 100 + n, 'BASE_DATA', 'test', '2031-05-01'::timestamptz + n * interval '1 minute', 0, 1, 0, 'x'
+        "INSERT INTO publications (version, kind, author, published_at, added, changed, removed,
+            content_hash)
+            SELECT 100 + n, 'BASE_DATA', 'test', '2031-05-01'::timestamptz
+                + n * interval '1 minute', 0, 1, 0, 'x'
             FROM generate_series(0, 1200) AS n;
         UPDATE book_entries SET to_version = 100 WHERE kind = 'ITEM';
         INSERT INTO book_entries (kind, key, facts, from_version, to_version)
-            SELECT kind, key, jsonb_set(facts, '{listPrice}', to_jsonb((50 + n % 2)::text)), 100 + n, CASE WHEN n < 1200 THEN 101 + n END
+            SELECT kind, key, jsonb_set(facts, '{listPrice}', to_jsonb((50 + n % 2)::text)),
+                100 + n, CASE WHEN n < 1200 THEN 101 + n END
             FROM book_entries, generate_series(0, 1200) AS n WHERE kind = 'ITEM';
         UPDATE book SET version = 1300",
     )
@@ -272,7 +277,8 @@ async fn history_is_bounded() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let mut app = shop().await;
-    let wrong = "contactNumber=-&days=0&date=x&variantCode=%20&unitOfMeasureCode=%20&quantity=0&currencyCode=E&pricesIncludeTax=no";
+    let wrong = "contactNumber=-&days=0&date=x&variantCode=%20&unitOfMeasureCode=%20&quantity=0\
+                 &currencyCode=E&pricesIncludeTax=no";
     assert_eq!(
         app.get(&format!("{PATH}?{wrong}")).await.errors(),
         pairs(&[
@@ -348,7 +354,8 @@ async fn compare(seed: u8) {
     // only together with the next one.
     app.sql(
         "UPDATE publications SET published_at = '2031-04-11T22:00:00Z'::timestamptz
-            + ((version + (version % 7 = 0)::int) / 2) * interval '1 day' + (version + (version % 7 = 0)::int) % 2 * interval '9 hours'",
+            + ((version + (version % 7 = 0)::int) / 2) * interval '1 day'
+            + (version + (version % 7 = 0)::int) % 2 * interval '9 hours'",
     )
     .await;
     let whole = Whole::read(&app).await;
@@ -531,7 +538,9 @@ async fn seeded_app() -> TestApp {
         app.put(&format!("/v1/items/{number}"), &item).await.expect(201);
     }
     for number in ["C0", "C1"] {
-        let contact = json!({"type": "COMPANY", "name": number, "customer": {"number": number.replace('C', "D")}});
+        let contact = json!({
+            "type": "COMPANY", "name": number, "customer": {"number": number.replace('C', "D")}
+        });
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
     app.put("/v1/contacts/P0", &json!({"type": "PERSON", "name": "P0", "companyNumber": "C0"}))
@@ -579,11 +588,17 @@ fn random_change(dice: &mut Dice) -> (Method, String, Option<Value>) {
         }
         4 => {
             let company = dice.choose(&["C0", "C1"]);
-            let customer = json!({"customer": {"priceGroupCode": group, "discountGroupCode": group, "allowLineDiscount": truth}});
+            let customer = json!({
+                "customer": {
+                    "priceGroupCode": group, "discountGroupCode": group, "allowLineDiscount": truth
+                }
+            });
             (Method::PATCH, format!("/v1/contacts/{company}"), Some(customer))
         }
         5 => {
-            let dates = json!({"startingDate": date, "endingDate": dice.choose(&["2031-05-03", "2031-05-20"])});
+            let dates = json!({
+                "startingDate": date, "endingDate": dice.choose(&["2031-05-03", "2031-05-20"])
+            });
             (Method::PATCH, format!("/v1/campaigns/{campaign}"), Some(dates))
         }
         6 if truth => (Method::DELETE, format!("/v1/segments/{campaign}/lines/{contact}"), None),
@@ -601,7 +616,10 @@ fn random_change(dice: &mut Dice) -> (Method, String, Option<Value>) {
             (Method::POST, "/v1/exchange-rates/batch".to_owned(), Some(json!({ "rows": [rate] })))
         }
         10 => {
-            let policy = json!({"neverAboveListPrice": truth, "pricePolicy": dice.choose(&["LOWEST_NET", "CAMPAIGN_FIRST"])});
+            let policy = json!({
+                "neverAboveListPrice": truth,
+                "pricePolicy": dice.choose(&["LOWEST_NET", "CAMPAIGN_FIRST"])
+            });
             (Method::PATCH, "/v1/settings".to_owned(), Some(policy))
         }
         _ => random_line(dice, item, contact, campaign, date, number, truth),
@@ -626,7 +644,9 @@ fn random_line(
         json!({"type": group, "code": "G"}),
         json!({"type": "ALL_CUSTOMERS"}),
     ]);
-    let mut line = json!({"source": source, "itemNumber": item, "minimumQuantity": dice.choose(&["0", "0", "10"])});
+    let mut line = json!({
+        "source": source, "itemNumber": item, "minimumQuantity": dice.choose(&["0", "0", "10"])
+    });
     line["currencyCode"] = dice.choose(&[Value::Null, Value::Null, json!("USD")]);
     line["variantCode"] = dice.choose(&[Value::Null, Value::Null, json!("RED")]);
     if source["type"] != "CAMPAIGN" {

@@ -15,20 +15,27 @@ use super::support::app::TestApp;
 /// 500,000 interactions.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO salespeople (id, code) SELECT uuid_v7(), 'S' || n FROM generate_series(0, 49) AS n;
-    INSERT INTO contacts (id, number, type, name, city, salesperson_code, industry_groups, customer_number)
-        SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), 'COMPANY', 'Company ' || md5(n::text), 'City ' || n % 500,
+    INSERT INTO contacts (id, number, type, name, city, salesperson_code, industry_groups,
+        customer_number)
+        SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'), 'COMPANY', 'Company ' || md5(n::text),
+            'City ' || n % 500,
             'S' || n % 50, ARRAY['I' || n % 30], CASE WHEN n % 4 = 0 THEN 'D' || n END
         FROM generate_series(1, 250000) AS n;
-    INSERT INTO contacts (id, number, type, name, company_number, city, salesperson_code, job_responsibilities, email)
+    INSERT INTO contacts (id, number, type, name, company_number, city, salesperson_code,
+        job_responsibilities, email)
         SELECT uuid_v7(), 'P' || lpad(n::text, 7, '0'), 'PERSON', 'Person ' || md5(n::text),
-            CASE WHEN n % 50 > 0 THEN 'C' || lpad((1 + n % 250000)::text, 7, '0') END, 'City ' || n % 500, 'S' || n % 50,
-            CASE WHEN n % 2 = 0 THEN ARRAY['PURCHASE'] ELSE ARRAY['SALES'] END, 'p' || n || '@example.com'
+            CASE WHEN n % 50 > 0 THEN 'C' || lpad((1 + n % 250000)::text, 7, '0') END,
+            'City ' || n % 500, 'S' || n % 50,
+            CASE WHEN n % 2 = 0 THEN ARRAY['PURCHASE'] ELSE ARRAY['SALES'] END,
+            'p' || n || '@example.com'
         FROM generate_series(1, 750000) AS n;
     INSERT INTO campaigns (id, number) SELECT uuid_v7(), 'C' || n FROM generate_series(0, 9) AS n;
     INSERT INTO interaction_templates (id, code, description) VALUES (uuid_v7(), 'MAIL', 'Mail');
-    INSERT INTO interactions (id, date, contact_number, campaign_number, interaction_template_code, campaign_target,
+    INSERT INTO interactions (id, date, contact_number, campaign_number, interaction_template_code,
+        campaign_target,
             campaign_response, cost, duration_minutes, description)
-        SELECT uuid_v7(), '2031-01-01', 'P' || lpad((1 + n * 7 % 750000)::text, 7, '0'), 'C' || n % 10, 'MAIL', true,
+        SELECT uuid_v7(), '2031-01-01', 'P' || lpad((1 + n * 7 % 750000)::text, 7, '0'),
+            'C' || n % 10, 'MAIL', true,
             n % 20 = 0, 1, 1, 'Mail'
         FROM generate_series(1, 500000) AS n;
     INSERT INTO segments (id, number) VALUES (uuid_v7(), 'S');
@@ -121,7 +128,11 @@ async fn lists(watch: &Stopwatch) {
 
 async fn criteria(watch: &Stopwatch) {
     let criterion = |action: &str, filter: &str| json!({"action": action, "filter": filter});
-    let with = |action: &str, filter: &str, option: &str| json!({"action": action, "filter": filter, option: true});
+    let with = |action: &str, filter: &str, option: &str| {
+        json!({
+            "action": action, "filter": filter, option: true
+        })
+    };
     let companies = "type eq 'COMPANY'";
     watch
         .act(

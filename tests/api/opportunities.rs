@@ -33,14 +33,18 @@ async fn opportunity_crud() {
     assert_eq!(created.header("location"), "/v1/opportunities/OP000001");
     let created = created.expect(201);
     let expected = json!({
-        "id": created["id"], "number": "OP000001", "description": "", "contactNumber": "C", "campaignNumber": null,
-        "salespersonCode": null, "estimatedValue": "0", "chancePercent": "0", "stage": "", "state": "NOT_STARTED",
+        "id": created["id"], "number": "OP000001", "description": "", "contactNumber": "C",
+        "campaignNumber": null,
+        "salespersonCode": null, "estimatedValue": "0", "chancePercent": "0", "stage": "",
+        "state": "NOT_STARTED",
         "creationDate": "2031-05-14", "closedDate": null
     });
     assert_eq!(created, expected);
     let body = json!({
-        "number": "big", "description": "Big one", "contactNumber": "C", "campaignNumber": "may", "salespersonCode": "jo",
-        "estimatedValue": "12500.50", "chancePercent": "62.5", "stage": "Offer sent", "state": "IN_PROGRESS",
+        "number": "big", "description": "Big one", "contactNumber": "C", "campaignNumber": "may",
+        "salespersonCode": "jo",
+        "estimatedValue": "12500.50", "chancePercent": "62.5", "stage": "Offer sent",
+        "state": "IN_PROGRESS",
         "creationDate": "2031-05-02"
     });
     let big = app.post(PATH, &body).await.expect(201);
@@ -126,7 +130,10 @@ async fn opportunity_is_created_within_its_campaign_dates() {
     assert_eq!(app.patch(&path, &json!({"creationDate": "2031-06-20"})).await.errors(), outside);
     app.patch("/v1/campaigns/MAY", &json!({"endingDate": "2031-05-10"})).await.expect(200);
     app.patch(&path, &json!({"stage": "Later"})).await.expect(200);
-    let rows = json!([{"contactNumber": "C"}, {"number": "B", "contactNumber": "C", "campaignNumber": "SINCE"}]);
+    let rows = json!([
+        {"contactNumber": "C"},
+        {"number": "B", "contactNumber": "C", "campaignNumber": "SINCE"}
+    ]);
     let refused = app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await;
     assert_eq!(refused.errors(), pairs(&[("/rows/1/creationDate", "OUTSIDE_CAMPAIGN")]));
 }
@@ -134,8 +141,10 @@ async fn opportunity_is_created_within_its_campaign_dates() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = app().await;
-    let form = json!({"estimatedValue": 5, "chancePercent": "100.1", "state": "OPEN", "stage": "s".repeat(51),
-        "creationDate": "2031-02-30", "closedDate": "2031-05-01"});
+    let form = json!({
+        "estimatedValue": 5, "chancePercent": "100.1", "state": "OPEN", "stage": "s".repeat(51),
+        "creationDate": "2031-02-30", "closedDate": "2031-05-01"
+    });
     let refused = app.post(PATH, &form).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),

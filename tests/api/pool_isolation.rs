@@ -153,7 +153,8 @@ fn slowest_filter() -> String {
 async fn slow_filters_starve_neither_the_book_nor_other_requests() {
     let service = Service::new(
         "INSERT INTO contacts (id, number, type, name, city)
-            SELECT uuid_v7(), 'C' || n, 'COMPANY', 'Company ' || md5(n::text), 'City ' || md5(n::text)
+            SELECT uuid_v7(), 'C' || n, 'COMPANY', 'Company ' || md5(n::text),
+                'City ' || md5(n::text)
             FROM generate_series(1, 50000) AS n;
         ANALYZE contacts",
     )
@@ -168,9 +169,11 @@ async fn slow_filters_starve_neither_the_book_nor_other_requests() {
 
 #[tokio::test]
 async fn blocked_writers_starve_neither_the_book_nor_other_requests() {
-    let service =
-        Service::new("INSERT INTO items (id, number) SELECT uuid_v7(), 'I' || n FROM generate_series(0, 39) AS n")
-            .await;
+    let service = Service::new(
+        "INSERT INTO items (id, number) SELECT uuid_v7(), 'I' || n
+            FROM generate_series(0, 39) AS n",
+    )
+    .await;
     let mut holder = connect(&service.database.url()).await.unwrap();
     // Every change that publishes waits for the counter of the price book.
     holder.batch_execute("BEGIN; SELECT FROM book FOR UPDATE").await.unwrap();

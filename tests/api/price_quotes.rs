@@ -24,15 +24,22 @@ async fn app() -> TestApp {
 }
 
 async fn fill(app: &TestApp) {
-    let desk = json!({"number": "DESK", "listPrice": "100", "taxPercent": "25", "variants": [{"code": "OAK"}]});
+    let desk = json!({
+        "number": "DESK", "listPrice": "100", "taxPercent": "25", "variants": [{"code": "OAK"}]
+    });
     app.post("/v1/items", &desk).await.expect(201);
     app.post("/v1/items", &json!({"number": "LAMP", "listPrice": "20"})).await.expect(201);
-    let buyer = json!({"number": "BUYER", "type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}});
+    let buyer = json!({
+        "number": "BUYER", "type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}
+    });
     app.post("/v1/contacts", &buyer).await.expect(201);
     let anne =
         json!({"number": "ANNE", "type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
     app.post("/v1/contacts", &anne).await.expect(201);
-    let price = json!({"source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK", "unitPrice": "90"});
+    let price = json!({
+        "source": {"type": "CONTACT", "contactNumber": "BUYER"}, "itemNumber": "DESK",
+        "unitPrice": "90"
+    });
     app.post("/v1/prices", &price).await.expect(201);
 }
 
@@ -54,10 +61,15 @@ fn codes(quote: &Value) -> Vec<&str> {
 async fn both_forms_have_the_same_answer_and_version() {
     let app = app().await;
     let version = app.book.snapshot().version().to_string();
-    let body = json!({"contactNumber": "anne", "date": "2031-05-15", "pricesIncludeTax": true,
-        "lines": [{"itemNumber": "desk", "variantCode": "OAK", "quantity": "3", "taxPercent": "10"}]});
+    let body = json!({
+        "contactNumber": "anne", "date": "2031-05-15", "pricesIncludeTax": true,
+        "lines": [
+            {"itemNumber": "desk", "variantCode": "OAK", "quantity": "3", "taxPercent": "10"}
+        ]
+    });
     let posted = app.post(PATH, &body).await;
-    let query = "contactNumber=ANNE&date=2031-05-15&pricesIncludeTax=true&itemNumber=DESK&variantCode=oak&quantity=3.0";
+    let query = "contactNumber=ANNE&date=2031-05-15&pricesIncludeTax=true&itemNumber=DESK\
+                 &variantCode=oak&quantity=3.0";
     let got = app.get(&format!("{PATH}?{query}&taxPercent=10")).await;
     assert_eq!((got.status.as_u16(), &got.text), (200, &posted.text));
     for reply in [&got, &posted] {
@@ -128,9 +140,12 @@ async fn unpriceable_line_leaves_the_others_alone() {
     app.put("/v1/items/HUGE", &json!({"listPrice": "999999999999999"})).await.expect(201);
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     let lines = json!([
-        {"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"}, {"itemNumber": "DESK", "variantCode": "RED"},
-        {"itemNumber": "DESK", "unitOfMeasureCode": "BOX"}, {"itemNumber": "GONE"}, {"itemNumber": "FREE"},
-        {"itemNumber": "HUGE", "quantity": "2"}, {"itemNumber": "HUGE"}, {"itemNumber": "LAMP", "quantity": "0.5"},
+        {"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"},
+        {"itemNumber": "DESK", "variantCode": "RED"},
+        {"itemNumber": "DESK", "unitOfMeasureCode": "BOX"}, {"itemNumber": "GONE"},
+        {"itemNumber": "FREE"},
+        {"itemNumber": "HUGE", "quantity": "2"}, {"itemNumber": "HUGE"},
+        {"itemNumber": "LAMP", "quantity": "0.5"},
     ]);
     let quote = app.post(PATH, &asking(&lines)).await.expect(200);
     assert_eq!(
@@ -206,9 +221,14 @@ async fn document_has_1_to_1000_lines() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = app().await;
-    let body = json!({"contactNumber": "A B", "customerNumber": 5, "date": "2031-02-29", "currencyCode": "EURO",
-        "pricesIncludeTax": "yes", "explain": 1, "lines": [{"itemNumber": "DESK", "quantity": 2},
-        {"quantity": "0", "taxPercent": "100.01", "price": "1"}]});
+    let body = json!({
+        "contactNumber": "A B", "customerNumber": 5, "date": "2031-02-29", "currencyCode": "EURO",
+        "pricesIncludeTax": "yes", "explain": 1,
+        "lines": [
+            {"itemNumber": "DESK", "quantity": 2},
+            {"quantity": "0", "taxPercent": "100.01", "price": "1"}
+        ]
+    });
     let refused = app.post(PATH, &body).await;
     assert_eq!(refused.status, 400);
     assert_eq!(
@@ -228,7 +248,10 @@ async fn all_errors_are_reported_together() {
         ])
     );
     let refused = app
-        .get(&format!("{PATH}?contactNumber=A%20B&quantity=1e3&date=x&currencyCode=EURO&explain=yes&taxPercent=-1"))
+        .get(&format!(
+            "{PATH}?contactNumber=A%20B&quantity=1e3&date=x&currencyCode=EURO&explain=yes\
+             &taxPercent=-1"
+        ))
         .await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
@@ -448,9 +471,10 @@ async fn fast_path_document_equals_the_router() {
     let line = |members: &str| {
         format!(r#"{{"date":"2031-05-15","contactNumber":"anne","lines":[{members}]}}"#)
     };
-    let desk = line(
-        r#"{"itemNumber":"desk","quantity":"2.50","variantCode":"oak","taxPercent":"7"},{"itemNumber":"NEVER"}"#,
-    );
+    let desk = line(concat!(
+        r#"{"itemNumber":"desk","quantity":"2.50","variantCode":"oak","taxPercent":"7"},"#,
+        r#"{"itemNumber":"NEVER"}"#
+    ));
     for (query, body) in [
         ("", desk.as_str()),
         ("", &format!(" {desk}\n")),
@@ -463,12 +487,18 @@ async fn fast_path_document_equals_the_router() {
         ("?unknown=1", &desk),
         (
             "",
-            r#"{"date":"2031-05-15","customerNumber":"D1","explain":true,"lines":[{"itemNumber":"LAMP"}]}"#,
+            concat!(
+                r#"{"date":"2031-05-15","customerNumber":"D1","explain":true,"#,
+                r#""lines":[{"itemNumber":"LAMP"}]}"#
+            ),
         ),
         ("", r#"{"lines":[]}"#),
         (
             "",
-            r#"{"lines":[{"itemNumber":"DESK","quantity":"0"},{"itemNumber":"DESK","quantity":1}],"other":null}"#,
+            concat!(
+                r#"{"lines":[{"itemNumber":"DESK","quantity":"0"},"#,
+                r#"{"itemNumber":"DESK","quantity":1}],"other":null}"#
+            ),
         ),
         ("", &line(r#"{"itemNumber":"DESK"},{"itemNumber":""}"#)),
         ("", &line(r#"["DESK"]"#)),
@@ -518,7 +548,8 @@ async fn document_may_arrive_in_any_parts() {
     let (document, wrong) = (document.to_string(), r#"{"lines":[{}]}"#.to_owned());
     let post = |body: &str| {
         format!(
-            "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
             body.len()
         )
     };
@@ -558,7 +589,8 @@ async fn document_may_arrive_in_any_parts() {
     // Chunked, without a length.
     let chunks = format!("{:x}\r\n{document}\r\n0\r\n\r\n", document.len());
     let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n"
     );
     stream.write_all(format!("{head}{chunks}").as_bytes()).await.unwrap();
     let (_, body) = next_answer(&mut stream).await;

@@ -129,7 +129,8 @@ async fn build(app: &TestApp, world: &Value) -> HashMap<String, String> {
 async fn prepare(app: &TestApp, campaign: &Value) {
     let number = text(campaign, "number");
     let body = json!({
-        "number": number, "startingDate": campaign["startingDate"], "endingDate": campaign.get("endingDate")
+        "number": number, "startingDate": campaign["startingDate"],
+        "endingDate": campaign.get("endingDate")
     });
     app.post("/v1/campaigns", &body).await.expect(201);
     let segment = json!({"number": number, "campaignNumber": number, "campaignTarget": true});

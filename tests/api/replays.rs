@@ -8,7 +8,11 @@ use super::support::app::TestApp;
 const CONTACTS: [&str; 3] = ["BUYER", "OTHER", "ANNE"];
 
 fn document(contact: &str) -> Value {
-    let lines = json!([{"itemNumber": "DESK"}, {"itemNumber": "DESK", "quantity": "10"}, {"itemNumber": "LAMP"}]);
+    let lines = json!([
+        {"itemNumber": "DESK"},
+        {"itemNumber": "DESK", "quantity": "10"},
+        {"itemNumber": "LAMP"}
+    ]);
     json!({"contactNumber": contact, "date": "2031-05-15", "lines": lines})
 }
 

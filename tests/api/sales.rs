@@ -46,7 +46,8 @@ async fn ready() -> TestApp {
 /// removes a field.
 fn line(number: i32, fields: &Value) -> Value {
     let mut line = json!({
-        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": number, "postingDate": "2031-05-15",
+        "documentType": "INVOICE", "documentNumber": "INV-1", "lineNumber": number,
+        "postingDate": "2031-05-15",
         "customerNumber": "D1", "itemNumber": "DESK", "lineAmount": "76", "discountAmount": "4"
     });
     line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -86,7 +87,10 @@ async fn line_is_posted_once_and_never_changed() {
     let app = ready().await;
     let sent = line(
         1,
-        &json!({"contactNumber": "anne", "customerNumber": null, "quantity": "2", "unitOfMeasureCode": "BOX"}),
+        &json!({
+            "contactNumber": "anne", "customerNumber": null, "quantity": "2",
+            "unitOfMeasureCode": "BOX"
+        }),
     );
     let created = post(&app, &sent).await;
     assert_eq!(created.status, 201, "{created:?}");
@@ -191,7 +195,10 @@ async fn batch_reports_the_result_of_each_row() {
 async fn all_errors_are_reported_together() {
     let app = ready().await;
     let id = "0190b5c2-7d5e-7000-8000-000000000001";
-    let form = json!({"documentType": "ORDER", "quantity": "0", "lineAmount": "-1", "priceLineId": "1", "postingDate": "today"});
+    let form = json!({
+        "documentType": "ORDER", "quantity": "0", "lineAmount": "-1", "priceLineId": "1",
+        "postingDate": "today"
+    });
     let refused = post(&app, &line(1, &form)).await;
     assert_eq!(refused.status, 400);
     let mut errors = refused.errors();
@@ -223,8 +230,10 @@ async fn all_errors_are_reported_together() {
     let references = line(
         1,
         &json!({
-            "customerNumber": "NOBODY", "itemNumber": "NONE", "variantCode": "V", "unitOfMeasureCode": "U",
-            "campaignNumber": "WINTER", "priceLineId": id, "discountLineId": id, "publicationVersion": 999
+            "customerNumber": "NOBODY", "itemNumber": "NONE", "variantCode": "V",
+            "unitOfMeasureCode": "U",
+            "campaignNumber": "WINTER", "priceLineId": id, "discountLineId": id,
+            "publicationVersion": 999
         }),
     );
     let refused = post(&app, &references).await;
@@ -261,7 +270,10 @@ async fn all_errors_are_reported_together() {
         &app,
         &line(
             i32::MAX,
-            &json!({"campaignNumber": "SPRING", "quantity": "999999999999999", "unitOfMeasureCode": "BOX"}),
+            &json!({
+                "campaignNumber": "SPRING", "quantity": "999999999999999",
+                "unitOfMeasureCode": "BOX"
+            }),
         ),
     )
     .await
@@ -318,7 +330,8 @@ async fn quote_determines_the_attribution() {
         .await
         .expect(200);
     let reference = json!({
-        "publicationVersion": quote["publicationVersion"], "priceLineId": quote["lines"][0]["priceLine"]["id"]
+        "publicationVersion": quote["publicationVersion"],
+        "priceLineId": quote["lines"][0]["priceLine"]["id"]
     });
     assert_eq!(attribution(&app, 7, &reference).await, []);
 }
@@ -338,13 +351,17 @@ async fn replay_uses_the_book_at_the_end_of_the_day() {
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     // In Oslo: activated on the 11th and deactivated on the 20th.
     app.sql(
-        "UPDATE publications SET published_at = CASE kind WHEN 'ACTIVATION' THEN timestamptz '2031-05-10T22:00:00Z' \
+        "UPDATE publications SET published_at = CASE kind \
+             WHEN 'ACTIVATION' THEN timestamptz '2031-05-10T22:00:00Z' \
              WHEN 'DEACTIVATION' THEN '2031-05-20T21:59:59Z' ELSE '2030-01-01T00:00:00Z' END",
     )
     .await;
     // The settings were changed between the two versions, with a later time than the deactivation.
-    app.sql("UPDATE publications SET published_at = '2031-05-12T00:00:00Z' WHERE version = (SELECT max(version) - 1 FROM publications)")
-        .await;
+    app.sql(
+        "UPDATE publications SET published_at = '2031-05-12T00:00:00Z'
+        WHERE version = (SELECT max(version) - 1 FROM publications)",
+    )
+    .await;
     for (number, date, is_owed) in [
         (1, "2029-12-31", false),
         (2, "2031-05-10", false),
@@ -424,8 +441,10 @@ async fn contacts_are_found_by_purchases() {
         (4, "SOLO", "LAMP", "2030-05-15", "INVOICE"),
         (5, "SOLO", "SOFA", "2031-05-01", "CREDIT_MEMO"),
     ] {
-        let fields = json!({"contactNumber": contact, "customerNumber": null, "itemNumber": item, "postingDate": date,
-            "documentType": kind});
+        let fields = json!({
+            "contactNumber": contact, "customerNumber": null, "itemNumber": item,
+            "postingDate": date, "documentType": kind
+        });
         post(&app, &line(number, &fields)).await.expect(201);
     }
     for (filter, expected) in [

@@ -21,7 +21,9 @@ async fn salesperson_crud() {
     );
     let path = format!("{PATH}/PB");
     let patched = app.patch(&path, &json!({"blocked": true, "email": null})).await;
-    let expected = json!({"id": created.json()["id"], "code": "PB", "name": "Peter Berg", "email": "", "blocked": true});
+    let expected = json!({
+        "id": created.json()["id"], "code": "PB", "name": "Peter Berg", "email": "", "blocked": true
+    });
     assert_eq!(patched.json(), expected);
     let rows = json!([{"code": "PB", "name": "P. Berg"}, {"code": "LT"}]);
     assert_eq!(app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.status, 200);
@@ -42,7 +44,11 @@ async fn salesperson_crud() {
 #[actix_web::test]
 async fn texts_have_maximum_lengths() {
     let app = TestApp::new().await;
-    let body = |length: usize| json!({"code": "A", "name": "ä".repeat(length), "email": "e".repeat(length + 154)});
+    let body = |length: usize| {
+        json!({
+            "code": "A", "name": "ä".repeat(length), "email": "e".repeat(length + 154)
+        })
+    };
     let refused = app.post(PATH, &body(101)).await;
     assert_eq!(refused.errors(), pairs(&[("/email", "TOO_LONG"), ("/name", "TOO_LONG")]));
     assert_eq!(app.post(PATH, &body(100)).await.status, 201);
@@ -53,14 +59,17 @@ async fn salesperson_in_use_is_kept_with_reasons() {
     let app = TestApp::new().await;
     assert_eq!(app.post(PATH, &json!({"code": "PB"})).await.status, 201);
     for statement in [
-        "INSERT INTO contacts (id, number, type, name, salesperson_code) VALUES (gen_random_uuid(), 'C', 'PERSON', 'C', 'PB')",
+        "INSERT INTO contacts (id, number, type, name, salesperson_code)
+            VALUES (gen_random_uuid(), 'C', 'PERSON', 'C', 'PB')",
         "INSERT INTO campaigns (id, number, salesperson_code) VALUES (gen_random_uuid(), 'CP', 'PB')",
         "INSERT INTO segments (id, number, salesperson_code) VALUES (gen_random_uuid(), 'S', 'PB')",
     ] {
         app.sql(statement).await;
     }
     app.put("/v1/teams/T", &json!({"members": ["PB"]})).await.expect(201);
-    let task = json!({"campaignNumber": "CP", "salespersonCode": "PB", "date": "2031-05-01", "closed": true});
+    let task = json!({
+        "campaignNumber": "CP", "salespersonCode": "PB", "date": "2031-05-01", "closed": true
+    });
     app.post("/v1/tasks", &task).await.expect(201);
     app.post("/v1/opportunities", &json!({"contactNumber": "C", "salespersonCode": "PB"}))
         .await

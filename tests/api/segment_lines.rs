@@ -32,11 +32,13 @@ async fn app() -> TestApp {
     app.connection()
         .await
         .batch_execute(
-            "INSERT INTO campaigns (id, number) VALUES (gen_random_uuid(), 'A'), (gen_random_uuid(), 'B');
+            "INSERT INTO campaigns (id, number)
+                 VALUES (gen_random_uuid(), 'A'), (gen_random_uuid(), 'B');
              INSERT INTO segments (id, number, campaign_number)
                  VALUES (gen_random_uuid(), 'S1', 'A'), (gen_random_uuid(), 'S2', NULL);
              INSERT INTO contacts (id, number, type, name)
-                 SELECT gen_random_uuid(), 'N' || lpad(n::text, 4, '0'), 'PERSON', 'P' FROM generate_series(1, 2000) AS n",
+                 SELECT gen_random_uuid(), 'N' || lpad(n::text, 4, '0'), 'PERSON', 'P'
+                     FROM generate_series(1, 2000) AS n",
         )
         .await
         .unwrap();
@@ -148,7 +150,9 @@ async fn batch_of_a_thousand_lines() {
         );
     }
     assert_eq!(targeted(&app), set(&["A"]));
-    let wrong = json!({"rows": [{"contactNumber": "N1001"}, {"contactNumber": "X"}, {"contactNumber": "n1001"}]});
+    let wrong = json!({
+        "rows": [{"contactNumber": "N1001"}, {"contactNumber": "X"}, {"contactNumber": "n1001"}]
+    });
     assert_eq!(
         app.post(&path, &wrong).await.errors(),
         pairs(&[

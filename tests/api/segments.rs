@@ -25,7 +25,8 @@ async fn app() -> TestApp {
     app.connection()
         .await
         .batch_execute(
-            "INSERT INTO campaigns (id, number) SELECT gen_random_uuid(), number FROM unnest(ARRAY['A', 'B', 'C']) AS number;
+            "INSERT INTO campaigns (id, number) SELECT gen_random_uuid(), number
+                FROM unnest(ARRAY['A', 'B', 'C']) AS number;
              INSERT INTO salespeople (id, code) VALUES (gen_random_uuid(), 'JO');
              INSERT INTO interaction_templates (id, code) VALUES (gen_random_uuid(), 'MAIL')",
         )
@@ -38,8 +39,10 @@ async fn app() -> TestApp {
 async fn segment_crud() {
     let app = app().await;
     let whole = json!({
-        "number": "SM0001", "description": "Working places", "campaignNumber": "A", "campaignTarget": true,
-        "campaignResponse": true, "salespersonCode": "JO", "subject": "Invitation", "interactionTemplateCode": "MAIL"
+        "number": "SM0001", "description": "Working places", "campaignNumber": "A",
+        "campaignTarget": true,
+        "campaignResponse": true, "salespersonCode": "JO", "subject": "Invitation",
+        "interactionTemplateCode": "MAIL"
     });
     let mut sent = whole.clone();
     sent.as_object_mut().unwrap().remove("number");
@@ -59,8 +62,10 @@ async fn segment_crud() {
     assert_eq!((same.status.as_u16(), &same.text), (200, &created.text));
     let replaced = app.send(Method::PUT, &path, &[("if-match", "*")], Some("{}")).await.json();
     let defaults = json!({
-        "id": id, "number": "SM0001", "description": "", "campaignNumber": null, "campaignTarget": false,
-        "campaignResponse": false, "salespersonCode": null, "subject": "", "interactionTemplateCode": null
+        "id": id, "number": "SM0001", "description": "", "campaignNumber": null,
+        "campaignTarget": false,
+        "campaignResponse": false, "salespersonCode": null, "subject": "",
+        "interactionTemplateCode": null
     });
     assert_eq!(replaced, defaults);
     assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
@@ -112,7 +117,9 @@ async fn campaigns_before_and_after_a_change_are_noted() {
     assert_eq!(put(&any, json!("B")).await, set(&["A", "B"]));
     let patched = app.send(Method::PATCH, &path, &any, Some(r#"{"campaignTarget": true}"#)).await;
     assert_eq!((patched.status.as_u16(), app.changed_keys().campaigns), (200, set(&["B"])));
-    let rows = json!({"rows": [{"number": "S1", "campaignNumber": "A"}, {"number": "S2", "campaignNumber": "C"}]});
+    let rows = json!({
+        "rows": [{"number": "S1", "campaignNumber": "A"}, {"number": "S2", "campaignNumber": "C"}]
+    });
     assert_eq!(app.post(&format!("{PATH}/batch"), &rows).await.status, 200);
     assert_eq!(app.changed_keys().campaigns, set(&["A", "B", "C"]));
     assert_eq!(put(&any, json!(null)).await, set(&["A"]));

@@ -22,7 +22,10 @@ async fn played_campaign() -> TestApp {
     for (number, contact) in [
         (
             "BUYER",
-            json!({"type": "COMPANY", "name": "B", "customer": {"number": "D1"}, "salespersonCode": "JO"}),
+            json!({
+                "type": "COMPANY", "name": "B", "customer": {"number": "D1"},
+                "salespersonCode": "JO"
+            }),
         ),
         ("OTHER", json!({"type": "COMPANY", "name": "O", "customer": {"number": "D2"}})),
         ("ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
@@ -44,7 +47,8 @@ async fn create_activity(app: &TestApp) {
     let template = json!({"description": "Invitation", "cost": "2.5", "durationMinutes": 15});
     app.put("/v1/interaction-templates/MAIL", &template).await.expect(201);
     let segment = json!({
-        "campaignNumber": "SPRING", "campaignTarget": true, "description": "Visitors", "salespersonCode": "JO",
+        "campaignNumber": "SPRING", "campaignTarget": true, "description": "Visitors",
+        "salespersonCode": "JO",
         "interactionTemplateCode": "MAIL"
     });
     app.put("/v1/segments/FAIR", &segment).await.expect(201);
@@ -56,7 +60,8 @@ async fn create_activity(app: &TestApp) {
     app.post("/v1/segments/FAIR/logs", &json!({})).await.expect(201);
     let response = |contact: &str, date: &str, cost: &str, minutes: i32| {
         json!({
-            "contactNumber": contact, "campaignNumber": "SPRING", "campaignResponse": true, "date": date, "cost": cost,
+            "contactNumber": contact, "campaignNumber": "SPRING", "campaignResponse": true,
+            "date": date, "cost": cost,
             "durationMinutes": minutes, "description": "Answered"
         })
     };
@@ -67,7 +72,8 @@ async fn create_activity(app: &TestApp) {
     let place = format!("/v1/interactions/{}", canceled["id"].as_str().unwrap());
     app.patch(&place, &json!({"canceled": true})).await.expect(200);
     let elsewhere = json!({
-        "contactNumber": "SOLO", "campaignNumber": "AUTUMN", "campaignTarget": true, "cost": "9", "description": "x"
+        "contactNumber": "SOLO", "campaignNumber": "AUTUMN", "campaignTarget": true, "cost": "9",
+        "description": "x"
     });
     app.post("/v1/interactions", &elsewhere).await.expect(201);
 
@@ -84,7 +90,8 @@ async fn create_activity(app: &TestApp) {
         ("SOLO", "400", "10", "LOST"),
     ] {
         let opportunity = json!({
-            "campaignNumber": "SPRING", "contactNumber": contact, "estimatedValue": value, "chancePercent": chance,
+            "campaignNumber": "SPRING", "contactNumber": contact, "estimatedValue": value,
+            "chancePercent": chance,
             "state": state
         });
         app.post("/v1/opportunities", &opportunity).await.expect(201);
@@ -100,7 +107,12 @@ async fn post_sales(app: &TestApp) {
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         body
     };
-    let desk = |quantity: &str, amount: &str, discount: &str| json!({"itemNumber": "DESK", "quantity": quantity, "lineAmount": amount, "discountAmount": discount});
+    let desk = |quantity: &str, amount: &str, discount: &str| {
+        json!({
+            "itemNumber": "DESK", "quantity": quantity, "lineAmount": amount,
+            "discountAmount": discount
+        })
+    };
     let d1 = ("customerNumber", "D1");
     let solo = ("contactNumber", "SOLO");
     let mut boxed = desk("1", "800", "200");
@@ -127,7 +139,8 @@ async fn statistics_equal_a_manual_calculation() {
         "campaignNumber": "SPRING",
         // FAIR: ANNE, BERT, SOLO, OTHER. Responses: BERT, twice ANNE. The canceled response of SOLO
         // does not count.
-        "contactsTargeted": 4, "contactsResponded": 3, "distinctContactsTargeted": 4, "distinctContactsResponded": 2,
+        "contactsTargeted": 4, "contactsResponded": 3, "distinctContactsTargeted": 4,
+        "distinctContactsResponded": 2,
         "responseRate": "75",
         // 4 × 2.5 + 4 + 0.5; 4 × 15 + 10 + 5; 14.5 ÷ 3.
         "cost": "14.5", "duration": 75, "costPerResponse": "4.83",
@@ -200,7 +213,8 @@ async fn response_rate_is_rounded_half_away_from_zero() {
     app.put("/v1/contacts/ANNE", &json!({"type": "PERSON", "name": "Anne"})).await.expect(201);
     for responds in (0..16).map(|number| number == 0) {
         let interaction = json!({
-            "contactNumber": "ANNE", "campaignNumber": "SPRING", "campaignTarget": true, "campaignResponse": responds,
+            "contactNumber": "ANNE", "campaignNumber": "SPRING", "campaignTarget": true,
+            "campaignResponse": responds,
             "description": "Call"
         });
         app.post("/v1/interactions", &interaction).await.expect(201);

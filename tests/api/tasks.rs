@@ -42,7 +42,8 @@ fn path(task: &Value) -> String {
 async fn task_crud() {
     let app = app().await;
     let body = json!({
-        "campaignNumber": "cp", "contactNumber": "c", "salespersonCode": "jo", "type": "call", "description": "Call them",
+        "campaignNumber": "cp", "contactNumber": "c", "salespersonCode": "jo", "type": "call",
+        "description": "Call them",
         "date": "2031-05-20", "startingTime": "14:30", "priority": "HIGH",
         "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}
     });
@@ -50,14 +51,19 @@ async fn task_crud() {
     let location = created.header("location").to_owned();
     let task = created.expect(201);
     let expected = json!({
-        "id": task["id"], "campaignNumber": "CP", "contactNumber": "C", "salespersonCode": "JO", "teamCode": null,
-        "type": "CALL", "description": "Call them", "date": "2031-05-20", "startingTime": "14:30", "priority": "HIGH",
+        "id": task["id"], "campaignNumber": "CP", "contactNumber": "C", "salespersonCode": "JO",
+        "teamCode": null,
+        "type": "CALL", "description": "Call them", "date": "2031-05-20", "startingTime": "14:30",
+        "priority": "HIGH",
         "state": "NOT_STARTED", "closed": false, "closedAt": null,
-        "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}, "activityCode": null, "nextTaskId": null
+        "recurrence": {"interval": 2, "unit": "WEEKS", "from": "DUE_DATE"}, "activityCode": null,
+        "nextTaskId": null
     });
     assert_eq!((&task, &location), (&expected, &path(&task)));
-    let changes = json!({"salespersonCode": null, "teamCode": "T", "state": "WAITING", "startingTime": null, "contactNumber": null,
-        "recurrence": {"interval": 3}, "priority": null, "type": null});
+    let changes = json!({
+        "salespersonCode": null, "teamCode": "T", "state": "WAITING", "startingTime": null,
+        "contactNumber": null, "recurrence": {"interval": 3}, "priority": null, "type": null
+    });
     let patched = app.patch(&location, &changes).await.expect(200);
     let mut changed = expected;
     for (name, value) in [
@@ -91,8 +97,11 @@ async fn task_crud() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = app().await;
-    let form = json!({"salespersonCode": "a b", "date": "2031-02-30", "startingTime": "24:00", "priority": "URGENT", "state": "OPEN",
-        "closed": "yes", "description": "d".repeat(101), "recurrence": {"interval": "1", "unit": "YEARS"}});
+    let form = json!({
+        "salespersonCode": "a b", "date": "2031-02-30", "startingTime": "24:00",
+        "priority": "URGENT", "state": "OPEN", "closed": "yes", "description": "d".repeat(101),
+        "recurrence": {"interval": "1", "unit": "YEARS"}
+    });
     let refused = app.post(PATH, &form).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
@@ -120,14 +129,18 @@ async fn all_errors_are_reported_together() {
     );
     for interval in [0, -1, 1_000] {
         let recurrence = json!({"interval": interval, "unit": "DAYS", "from": "DUE_DATE"});
-        let both = json!({"campaignNumber": "CP", "date": "2031-05-01", "salespersonCode": "JO", "teamCode": "T",
-            "recurrence": recurrence});
+        let both = json!({
+            "campaignNumber": "CP", "date": "2031-05-01", "salespersonCode": "JO", "teamCode": "T",
+            "recurrence": recurrence
+        });
         let refused = app.post(PATH, &both).await;
         let expected =
             pairs(&[("/recurrence/interval", "OUT_OF_RANGE"), ("/teamCode", "NOT_ALLOWED")]);
         assert_eq!((refused.status.as_u16(), refused.errors()), (422, expected));
     }
-    let missing = json!({"campaignNumber": "NO", "contactNumber": "NO", "teamCode": "NO", "date": "2031-05-01"});
+    let missing = json!({
+        "campaignNumber": "NO", "contactNumber": "NO", "teamCode": "NO", "date": "2031-05-01"
+    });
     let refused = app.post(PATH, &missing).await;
     let not_found = "REFERENCE_NOT_FOUND";
     let expected = pairs(&[
@@ -180,8 +193,10 @@ async fn either_field_closes_a_task_and_both_reopen_it() {
 async fn closing_a_recurring_task_creates_the_next_one_once() {
     let app = app().await;
     let recurring = |unit: &str, from: &str| {
-        json!({"date": "2031-01-31", "startingTime": "08:00", "type": "CALL", "contactNumber": "C", "state": "WAITING",
-            "recurrence": {"interval": 1, "unit": unit, "from": from}})
+        json!({
+            "date": "2031-01-31", "startingTime": "08:00", "type": "CALL", "contactNumber": "C",
+            "state": "WAITING", "recurrence": {"interval": 1, "unit": unit, "from": from}
+        })
     };
     for (unit, from, date) in [
         ("DAYS", "DUE_DATE", "2031-02-01"),
@@ -237,9 +252,12 @@ async fn recurring_task_without_valid_successor_stays_open() {
 async fn tasks_are_listed_by_campaign_and_written_in_batches() {
     let app = app().await;
     let row = |n: usize| {
-        json!({"campaignNumber": if n.is_multiple_of(2) { "CP" } else { "OTHER" }, "teamCode": "T", "closed": true,
-            "date": format!("2031-05-{:02}", 28 - n % 28), "startingTime": format!("{:02}:00", n % 24),
-            "recurrence": {"interval": 1, "unit": "MONTHS", "from": "DUE_DATE"}})
+        json!({
+            "campaignNumber": if n.is_multiple_of(2) { "CP" } else { "OTHER" }, "teamCode": "T",
+            "closed": true, "date": format!("2031-05-{:02}", 28 - n % 28),
+            "startingTime": format!("{:02}:00", n % 24),
+            "recurrence": {"interval": 1, "unit": "MONTHS", "from": "DUE_DATE"}
+        })
     };
     let rows: Vec<Value> = (0..1_000).map(row).collect();
     let receipts = app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.expect(200);
@@ -262,7 +280,9 @@ async fn tasks_are_listed_by_campaign_and_written_in_batches() {
         (&first["value"][0]["date"], &first["value"][1]["date"]),
         (&json!("2031-05-01"), &json!("2031-05-01"))
     );
-    let bad = json!([row(0), {"campaignNumber": "NO", "teamCode": "T", "date": "2031-05-01"}, {"teamCode": "T"}]);
+    let bad = json!([row(0), {
+        "campaignNumber": "NO", "teamCode": "T", "date": "2031-05-01"
+    }, {"teamCode": "T"}]);
     let refused = app.post(&format!("{PATH}/batch"), &json!({"rows": bad})).await;
     assert_eq!(refused.status, 400);
     assert_eq!(app.get(&format!("{PATH}?count=true&top=1")).await.json()["count"], 2_000);
@@ -274,7 +294,9 @@ async fn open_tasks_and_opportunities_keep_campaign_and_contact() {
     let open = create(&app, json!({"contactNumber": "C"})).await;
     let done = create(&app, json!({"closed": true})).await;
     let other = app
-        .post(PATH, &json!({"campaignNumber": "OTHER", "teamCode": "T", "contactNumber": "C", "date": "2031-05-01"}))
+        .post(PATH, &json!({
+            "campaignNumber": "OTHER", "teamCode": "T", "contactNumber": "C", "date": "2031-05-01"
+        }))
         .await
         .expect(201);
     let opportunity = json!({"contactNumber": "C", "campaignNumber": "CP"});
@@ -304,8 +326,11 @@ async fn open_tasks_and_opportunities_keep_campaign_and_contact() {
     assert_eq!((&refused["code"], held(&refused)), (&json!("IN_USE"), expected.to_vec()));
     assert_eq!(app.get(&path(&done)).await.status, 200, "nothing went with the refused deletion");
     // The refusal names the active campaign, and the other dependents too.
-    app.sql("UPDATE campaigns SET publication_version = 1, published_starting_date = '2031-01-01' WHERE number = 'CP'")
-        .await;
+    app.sql(
+        "UPDATE campaigns SET publication_version = 1, published_starting_date = '2031-01-01'
+        WHERE number = 'CP'",
+    )
+    .await;
     let refused = app.delete("/v1/campaigns/CP").await.expect(409);
     assert_eq!((&refused["code"], held(&refused)), (&json!("CAMPAIGN_ACTIVE"), expected.to_vec()));
     app.sql("UPDATE campaigns SET publication_version = NULL, published_starting_date = NULL")

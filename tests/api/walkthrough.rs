@@ -21,15 +21,29 @@ async fn company() -> TestApp {
     let phases = ["PLANNED", "APPROVED", "INITIATED", "SCHEDULED", "STARTED", "DONE"];
     for (at, code) in phases.into_iter().enumerate() {
         let open = !matches!(code, "PLANNED" | "DONE");
-        let status = json!({"code": code, "sequence": at + 1, "allowsActivation": open, "isFinal": code == "DONE"});
+        let status = json!({
+            "code": code, "sequence": at + 1, "allowsActivation": open, "isFinal": code == "DONE"
+        });
         app.post("/v1/campaign-statuses", &status).await.expect(201);
     }
     app.post("/v1/salespeople", &json!({"code": "BC", "name": "Bart"})).await.expect(201);
     app.post("/v1/items", &json!({"number": "DESK", "listPrice": "1000"})).await.expect(201);
-    let template = json!({"code": "INVITE", "description": "Invitation to the trade show", "cost": "12", "durationMinutes": 10});
+    let template = json!({
+        "code": "INVITE", "description": "Invitation to the trade show", "cost": "12",
+        "durationMinutes": 10
+    });
     app.post("/v1/interaction-templates", &template).await.expect(201);
-    let company = |number: &str, customer: &str| json!({"number": number, "type": "COMPANY", "name": number, "customer": {"number": customer}});
-    let person = |number: &str, company: Value, city: &str, job: &str| json!({"number": number, "type": "PERSON", "name": number, "companyNumber": company, "city": city, "jobResponsibilities": [job]});
+    let company = |number: &str, customer: &str| {
+        json!({
+            "number": number, "type": "COMPANY", "name": number, "customer": {"number": customer}
+        })
+    };
+    let person = |number: &str, company: Value, city: &str, job: &str| {
+        json!({
+            "number": number, "type": "PERSON", "name": number, "companyNumber": company,
+            "city": city, "jobResponsibilities": [job]
+        })
+    };
     let mut shy = person("SHY", json!("FURNISH"), "OSLO", "PURCHASE");
     shy["excludeFromSegments"] = json!(true);
     let rows = [
@@ -64,7 +78,10 @@ async fn act(app: &TestApp, segment: &str, action: &str, filter: &str) -> Value 
 
 /// Returns the price of ten desks for a customer, and the discount.
 async fn offer(app: &TestApp, customer: &str) -> (String, String) {
-    let order = json!({"customerNumber": customer, "date": "2031-05-15", "lines": [{"itemNumber": "DESK", "quantity": "10"}]});
+    let order = json!({
+        "customerNumber": customer, "date": "2031-05-15",
+        "lines": [{"itemNumber": "DESK", "quantity": "10"}]
+    });
     let line = app.post("/v1/price-quotes", &order).await.expect(200)["lines"][0].clone();
     let text = |field: &str| line[field].as_str().unwrap().to_owned();
     (text("unitPrice"), text("lineDiscountPercent"))
@@ -92,7 +109,8 @@ async fn trade_show_campaign() {
 
 async fn plan(app: &TestApp) {
     let campaign = json!({
-        "description": "Visitors of the trade show", "type": "TRADE-SHOW", "statusCode": "PLANNED", "salespersonCode": "BC",
+        "description": "Visitors of the trade show", "type": "TRADE-SHOW", "statusCode": "PLANNED",
+        "salespersonCode": "BC",
         "startingDate": "2031-05-01", "endingDate": "2031-06-30"
     });
     let view = app.post("/v1/campaigns", &campaign).await.expect(201);
@@ -127,7 +145,9 @@ async fn find_the_audience(app: &TestApp) {
     assert_eq!(lines(app, "SM0001").await, ["ANN", "CAT", "EVE"]);
 
     // The saved criteria fill another segment, including contacts created since.
-    let fay = json!({"number": "FAY", "type": "PERSON", "name": "Fay", "jobResponsibilities": ["PURCHASE"]});
+    let fay = json!({
+        "number": "FAY", "type": "PERSON", "name": "Fay", "jobResponsibilities": ["PURCHASE"]
+    });
     app.post("/v1/contacts", &fay).await.expect(201);
     app.post("/v1/segments", &json!({})).await.expect(201);
     app.post("/v1/segments/SM0002/criteria-replays", &json!({"code": "BUYERS"})).await.expect(201);
@@ -216,7 +236,8 @@ async fn register_responses(app: &TestApp) {
     assert_eq!(next_phase(app).await, "SCHEDULED");
     assert_eq!(next_phase(app).await, "STARTED");
     let response = json!({
-        "contactNumber": "ANN", "campaignNumber": "CP0001", "campaignResponse": true, "description": "Will come",
+        "contactNumber": "ANN", "campaignNumber": "CP0001", "campaignResponse": true,
+        "description": "Will come",
         "evaluation": "VERY_POSITIVE", "salespersonCode": "BC"
     });
     app.post("/v1/interactions", &response).await.expect(201);

@@ -176,7 +176,11 @@ impl<'a> Writer<'a> {
     async fn set_prices(&mut self, fresh: String) {
         let known: Vec<String> = self.prices.keys().take(2).cloned().collect();
         let quantities: Vec<String> = known.into_iter().chain([fresh.clone()]).collect();
-        let row = |quantity: &String| json!({"itemNumber": self.name, "minimumQuantity": quantity, "unitPrice": fresh});
+        let row = |quantity: &String| {
+            json!({
+                "itemNumber": self.name, "minimumQuantity": quantity, "unitPrice": fresh
+            })
+        };
         let rows: Vec<Value> = quantities.iter().map(row).collect();
         self.prices.extend(quantities.into_iter().map(|quantity| (quantity, fresh.clone())));
         self.change_drafts(Method::POST, "prices/batch", json!({ "rows": rows }), 200).await;

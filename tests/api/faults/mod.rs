@@ -1,7 +1,8 @@
-//! Fault injection: replicas are killed, and the database is stopped and killed, while clients work.
+//! Fault injection: replicas are killed, and the database is stopped and killed, while clients
+//! work.
 //!
-//! No acknowledged change is lost, none is executed twice, and no publication is partial. Every live
-//! replica answers quotes throughout.
+//! No acknowledged change is lost, none is executed twice, and no publication is partial. Every
+//! live replica answers quotes throughout.
 //!
 //! ```text
 //! machines.rs   the processes, and their faults
@@ -88,8 +89,9 @@ async fn run(size: &Size) {
 
     let audit = Audit::of(&machines, &writers, &answers.into_inner(), size).await;
     println!(
-        "kills {}, restarts of the database {}, changes acknowledged {} (by a stored answer after a break {}), replays {}, \
-         broken connections {}, 503 {}, quotes {}, stale quotes {}, versions {}, quotes asked again {}, losses {}, doubles {}",
+        "kills {}, restarts of the database {}, changes acknowledged {} \
+         (by a stored answer after a break {}), replays {}, broken connections {}, 503 {}, \
+         quotes {}, stale quotes {}, versions {}, quotes asked again {}, losses {}, doubles {}",
         size.kills,
         size.restarts,
         counts.acknowledged.get(),

@@ -21,8 +21,12 @@ struct Row {
 impl DataHash {
     pub async fn new(app: &TestApp) -> Self {
         let mut conn = app.connection().await;
-        let tables = "SELECT string_agg(format('SELECT %L || md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) AS one FROM %I AS t',
-                relname, relname), ' UNION ALL ') AS hash FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
+        let tables = "SELECT string_agg(format(
+                'SELECT %L
+                    || md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) AS one
+                FROM %I AS t',
+                relname, relname), ' UNION ALL ') AS hash
+            FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
         let tables: Row = diesel::sql_query(tables).get_result(&mut conn).await.unwrap();
         let query = format!(
             "SELECT string_agg(one, ' ' ORDER BY one) AS hash FROM ({}) AS tables",
