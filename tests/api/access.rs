@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use kampanje::app::routes;
 use kampanje::platform::http::access::Access;
@@ -11,6 +10,7 @@ use serde_json::json;
 
 use super::support::app::TestApp;
 use super::support::data_hash::DataHash;
+use super::support::wait::TEST_TIMEOUT;
 
 const KEY: &str = "a key that nobody guesses";
 
@@ -60,7 +60,7 @@ impl RawClient {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 

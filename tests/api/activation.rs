@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::wait::in_time;
 
 /// Returns an app with a campaign that can be activated, its segment, one item and one customer (a
 /// company with two persons).
@@ -555,7 +556,8 @@ async fn versions_have_no_gap_despite_refusals_and_races() {
             }
         }
     };
-    let replies = futures_util::future::join_all((0..40).map(change)).await;
+    let changes = futures_util::future::join_all((0..40).map(change));
+    let replies = in_time("all changes are answered", changes).await;
     let mut versions: Vec<i64> = replies
         .iter()
         .filter_map(|reply| reply.header("publication-version").parse().ok())

@@ -3,7 +3,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use actix_web::rt::task::spawn_blocking;
 use futures_util::future::join_all;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::data_hash::DataHash;
+use super::support::wait::TEST_TIMEOUT;
 
 /// The collections that allow creation, each with a body that creates a row.
 const COLLECTIONS: [(&str, &str); 12] = [
@@ -1035,8 +1035,8 @@ async fn unsuitable_methods_and_headers_are_refused() {
 /// Writes to the service until it stops reading, and returns its response.
 fn exchange(address: SocketAddr, head: &str, chunk: &[u8], count: usize) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TEST_TIMEOUT)).unwrap();
     let mut written = stream.write_all(head.as_bytes());
     for _ in 0..count {
         if written.is_err() {

@@ -447,7 +447,7 @@ async fn contact_change_waits_for_concurrent_lines() {
     let body = json!({"privacyBlocked": true});
     let change = app.patch("/v1/contacts/ANNE", &body);
     let line = async {
-        app.someone_waits().await;
+        app.wait_for_blocked_statements(1).await;
         diesel_async::RunQueryDsl::execute(diesel::sql_query("COMMIT"), &mut other).await.unwrap();
     };
     let (changed, ()) = tokio::join!(change, line);

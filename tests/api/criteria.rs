@@ -470,7 +470,7 @@ async fn action_waits_for_concurrent_manual_lines() {
         .unwrap();
     let body = json!({"action": "ADD", "filter": BUYERS, "allowExisting": true});
     let (reply, ()) = tokio::join!(app.post(ACTIONS, &body), async {
-        app.someone_waits().await;
+        app.wait_for_blocked_statements(1).await;
         other.batch_execute("COMMIT").await.unwrap();
     });
     let done = reply.expect(201);

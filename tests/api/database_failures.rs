@@ -94,7 +94,7 @@ async fn canceled_statement_may_be_retried() {
     let mut holder = app.connection().await;
     holder.batch_execute("BEGIN; LOCK TABLE contacts").await.unwrap();
     let canceling = async {
-        app.someone_waits().await;
+        app.wait_for_blocked_statements(1).await;
         app.sql(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'",

@@ -2,7 +2,6 @@
 //! rows equal quotes is tested with random data in src/quotes/tests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::wait::eventually;
 
 const PATH: &str = "/v1/effective-prices";
 const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
@@ -434,9 +434,8 @@ async fn disconnected_client_ends_its_stream() {
     app.patch("/v1/items/LAMP", &json!({"listPrice": "21"})).await.expect(200);
     assert!(Arc::strong_count(&snapshot) > 1, "a million rows do not fit between the two");
     drop(reply);
-    while Arc::strong_count(&snapshot) > 1 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the stream releases its snapshot", async || Arc::strong_count(&snapshot) == 1)
+        .await;
 }
 
 #[actix_web::test]

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::wait::eventually;
 
 const STARTED: &str = "kampanje.campaign.started";
 const ENDED: &str = "kampanje.campaign.ended";
@@ -331,16 +332,7 @@ async fn concurrent_replicas_emit_once() {
         actix_web::rt::spawn(async move { emit_due(&mut conn, day("2031-05-30")).await.unwrap() })
     };
     let replicas = [replica(app.connection().await), replica(app.connection().await)];
-    let waiting = "SELECT count(*) = 2 FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let mut conn = app.connection().await;
-    let waiting = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!("({waiting})"));
-    while !diesel_async::RunQueryDsl::get_result::<bool>(diesel::select(waiting.clone()), &mut conn)
-        .await
-        .unwrap()
-    {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    app.wait_for_blocked_statements(2).await;
     other.batch_execute("COMMIT").await.unwrap();
     let mut emitted = Vec::new();
     for replica in replicas {
@@ -356,7 +348,7 @@ async fn concurrent_replicas_emit_once() {
             1000, gen_random_uuid(), type, subject, data, campaign_id, starting_date, ending_date
         FROM events
         WHERE type = 'kampanje.campaign.started'";
-    let error = conn.batch_execute(again).await.unwrap_err();
+    let error = other.batch_execute(again).await.unwrap_err();
     assert!(error.to_string().contains("events_once"), "{error}");
 }
 
@@ -464,9 +456,7 @@ async fn service_emits_due_events_by_itself() {
     let app = app(calendar.clone()).await;
     activate(&app, "MAY").await;
     let task = actix_web::rt::spawn(run(app.background_pool(), calendar));
-    while lifecycle(&app).await.is_empty() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    eventually("the service emits the event", async || !lifecycle(&app).await.is_empty()).await;
     task.abort();
     assert_eq!(
         lifecycle(&app).await,

@@ -11,10 +11,11 @@ use kampanje::platform::db::pool::connect;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::process::Serving;
 use super::support::database::TestDatabase;
+use super::support::wait::{eventually, in_time};
 
 /// The number of writes in flight in each process.
 const WRITES: usize = 10;
@@ -22,8 +23,6 @@ const WRITES: usize = 10;
 const POOL_SIZE: &str = "27";
 const SIGTERM_AFTER: Duration = Duration::from_millis(500);
 const UNLOCK_AFTER: Duration = Duration::from_millis(4_500);
-/// Maximum wait for an expected event.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn writes_in_flight_are_committed_when_the_service_is_terminated() {
@@ -162,12 +161,8 @@ impl Case {
     async fn wait_until_all_writes_block(&self) {
         let waiting = "SELECT count(*) AS count FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let all = async {
-            while self.count(waiting).await < WRITES {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(TIMEOUT, all).await.expect("all writes wait for the lock");
+        eventually("all writes wait for the lock", async || self.count(waiting).await >= WRITES)
+            .await;
     }
 
     async fn committed(&self, description: &str) -> usize {
@@ -179,6 +174,6 @@ impl Case {
 }
 
 async fn answers(writes: Vec<JoinHandle<String>>) -> Vec<String> {
-    let answers = timeout(TIMEOUT, join_all(writes)).await.expect("all writes are answered");
+    let answers = in_time("all writes are answered", join_all(writes)).await;
     answers.into_iter().map(Result::unwrap).collect()
 }

@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
 
 use super::support::app::TestApp;
+use super::support::wait::{TEST_TIMEOUT, eventually};
 
 #[actix_web::test]
 async fn service_is_ready_until_it_stops() {
@@ -56,13 +56,12 @@ async fn service_that_loses_its_database_is_ready_for_quotes() {
     let mut app = TestApp::new().await;
     app.put("/v1/items/DESK", &json!({"listPrice": "400"})).await.expect(201);
     app.lose_database();
-    let ready = loop {
-        let ready = app.get("/readyz").await.expect(200);
-        if ready["status"] == "DEGRADED" {
-            break ready;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let mut ready = json!(null);
+    eventually("readiness is degraded", async || {
+        ready = app.get("/readyz").await.expect(200);
+        ready["status"] == "DEGRADED"
+    })
+    .await;
     assert_eq!(ready["checks"]["database"]["status"], "OUT_OF_REACH", "{ready}");
     assert_eq!(
         app.get("/v1/price-quotes?itemNumber=DESK").await.expect(200)["lines"][0]["unitPrice"],
@@ -148,6 +147,7 @@ async fn head_equals_get_without_body() {
     }
     // Client libraries would hide bytes after the head.
     let mut stream = TcpStream::connect(app.address).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
         .write_all(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();

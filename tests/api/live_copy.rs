@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::process::Serving;
 use super::support::app::{Reply, TestApp};
 use super::support::database::TestDatabase;
+use super::support::wait::{eventually, in_time};
 
 /// A poll interval longer than any test.
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -56,18 +57,6 @@ async fn set_price(app: &TestApp, price: &str) -> i64 {
     let reply = app.put("/v1/items/DESK", &json!({"listPrice": price})).await;
     assert!(reply.status.is_success(), "{reply:?}");
     reply.header("publication-version").parse().unwrap()
-}
-
-/// Waits for what another task brings about.
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let waited = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), waited)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
 }
 
 async fn ask(serving: &Serving, method: Method, path: &str, body: Option<Value>) -> Reply {
@@ -172,7 +161,8 @@ async fn replica_without_file_and_database_waits_and_then_migrates() {
         .expect(201);
     assert_eq!(price(&serving).await.0, "400");
     // The settings are the first version, the item the second.
-    while serving.logged("the price book was copied to disk")["version"] != 2 {}
+    let mut copies = (0..10).map(|_| serving.logged("the price book was copied to disk"));
+    assert!(copies.any(|copy| copy["version"] == 2), "the second version is not copied");
     assert_eq!(file.copy().read().unwrap().unwrap().snapshot.version(), 2);
 }
 
@@ -325,7 +315,7 @@ async fn replicas_are_notified_of_publications() {
     // notification.
     for price in 1..=10 {
         let version = set_price(&app, &price.to_string()).await;
-        until("the publication is heard of", || other.snapshot().version() >= version).await;
+        eventually("a publication arrives", async || other.snapshot().version() >= version).await;
     }
     // A lost session is replaced, and missed changes are read.
     app.sql(
@@ -335,7 +325,8 @@ async fn replicas_are_notified_of_publications() {
     .await;
     for price in 11..=15 {
         let version = set_price(&app, &price.to_string()).await;
-        until("the publication is heard of again", || other.snapshot().version() >= version).await;
+        eventually("a later publication arrives", async || other.snapshot().version() >= version)
+            .await;
     }
     assert_eq!(other.snapshot().content_hash(), fresh(&app).await.snapshot().content_hash());
 }
@@ -406,10 +397,13 @@ async fn version_never_decreases() {
         let (book, pool) = (book.clone(), pool.clone());
         refreshing.push(actix_web::rt::spawn(async move {
             let mut seen = Vec::new();
-            while seen.last().is_none_or(|version| *version < 31) {
-                book.refresh(&pool).await.unwrap();
-                seen.push(book.snapshot().version());
-            }
+            let all = async {
+                while seen.last().is_none_or(|version| *version < 31) {
+                    book.refresh(&pool).await.unwrap();
+                    seen.push(book.snapshot().version());
+                }
+            };
+            in_time("all versions are read", all).await;
             seen
         }));
     }

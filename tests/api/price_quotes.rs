@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::wait::{eventually, in_time};
 
 const PATH: &str = "/v1/price-quotes";
 const DESK: &str = "/v1/price-quotes?itemNumber=DESK";
@@ -533,8 +533,33 @@ async fn next_answer(stream: &mut TcpStream) -> (String, String) {
             }
         }
         // Byte by byte, so that the next response stays unread.
-        bytes.push(timeout(Duration::from_secs(20), stream.read_u8()).await.unwrap().unwrap());
+        bytes.push(in_time("the response arrives", stream.read_u8()).await.unwrap());
     }
+}
+
+/// Waits until the service has read every byte that was sent on a connection. So the next part is
+/// read separately.
+async fn wait_until_read(stream: &TcpStream) {
+    let client = stream.local_addr().unwrap().port();
+    let service = stream.peer_addr().unwrap().port();
+    // First the client's side: an acknowledged byte is in the receive queue of the service, or read.
+    eventually("the bytes arrive", async || queued_bytes(client, service).0 == 0).await;
+    eventually("the service reads the bytes", async || queued_bytes(service, client).1 == 0).await;
+}
+
+/// Returns the number of bytes in the send queue (not acknowledged) and in the receive queue (not
+/// read) of a socket.
+fn queued_bytes(local_port: u16, remote_port: u16) -> (u64, u64) {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (local, remote) = (format!(":{local_port:04X}"), format!(":{remote_port:04X}"));
+    let queues = sockets.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_socket = fields[1].ends_with(&local) && fields[2].ends_with(&remote);
+        is_socket.then(|| fields[4].split_once(':'))?
+    });
+    let (send, receive) = queues.expect("the connection is open");
+    let bytes = |text: &str| u64::from_str_radix(text, 16).unwrap();
+    (bytes(send), bytes(receive))
 }
 
 #[actix_web::test]
@@ -556,6 +581,7 @@ async fn document_may_arrive_in_any_parts() {
     let whole = post(&document);
     let head = whole.len() - document.len();
     let mut stream = TcpStream::connect(app.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
     // One connection for all requests, so leftovers of a request would break the next one.
     for cuts in [
         vec![],
@@ -569,7 +595,9 @@ async fn document_may_arrive_in_any_parts() {
         for cut in cuts.iter().copied().chain([whole.len()]) {
             stream.write_all(&whole.as_bytes()[from..cut]).await.unwrap();
             from = cut;
-            sleep(Duration::from_millis(30)).await;
+            if cut < whole.len() {
+                wait_until_read(&stream).await;
+            }
         }
         let (head, body) = next_answer(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200") && body == expected, "{cuts:?} {head} {body}");

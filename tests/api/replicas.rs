@@ -19,11 +19,10 @@ use super::book::{
 };
 use super::support::app::{Reply, TestApp};
 use super::support::history::publications;
+use super::support::wait::{TEST_TIMEOUT, in_time};
 
 const CLIENTS: u8 = 8;
 const STEPS: usize = 32;
-/// Maximum time for a replica to reach the database's version.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn version_of(reply: &Reply) -> Option<i64> {
     reply.header("publication-version").parse().ok()
@@ -54,16 +53,19 @@ async fn change_through_one_replica_is_read_through_another() {
 
 /// Repeats a request until the replica has the version that the path requires.
 async fn wait_for_minimum_version(app: &TestApp, path: &str) -> Reply {
-    loop {
-        let answer = app.get(path).await;
-        if answer.status != 503 {
-            return answer;
+    let attempts = async {
+        loop {
+            let answer = app.get(path).await;
+            if answer.status != 503 {
+                return answer;
+            }
+            assert_eq!(
+                (answer.code().as_str(), answer.header("retry-after")),
+                ("VERSION_NOT_REACHED", "1")
+            );
         }
-        assert_eq!(
-            (answer.code().as_str(), answer.header("retry-after")),
-            ("VERSION_NOT_REACHED", "1")
-        );
-    }
+    };
+    in_time("the replica reaches the version", attempts).await
 }
 
 #[actix_web::test]
@@ -82,7 +84,8 @@ async fn idempotency_key_is_executed_once_across_replicas() {
             ("IDEMPOTENCY_IN_PROGRESS", "1")
         );
     };
-    let replies = join_all((0..10).map(|n| send(if n % 2 == 0 { &one } else { &other }))).await;
+    let requests = join_all((0..10).map(|n| send(if n % 2 == 0 { &one } else { &other })));
+    let replies = in_time("the request is executed", requests).await;
     let replayed =
         replies.iter().filter(|reply| reply.header("idempotency-replayed") == "true").count();
     assert_eq!(replayed, replies.len() - 1);
@@ -144,7 +147,7 @@ async fn replicas_agree_under_concurrent_changes() {
 
     let version = newest(&one).await;
     for app in [&one, &other] {
-        assert!(app.book.wait_for_version(version, WAIT_TIMEOUT).await);
+        assert!(app.book.wait_for_version(version, TEST_TIMEOUT).await);
         assert_snapshot_equals_database(app, "two replicas").await;
         let history = publications(&format!("http://{}", app.address)).await;
         assert_eq!(history.len(), usize::try_from(version).unwrap());
@@ -248,12 +251,15 @@ fn should_retry(reply: &Reply) -> bool {
 async fn send_with_retries(app: &TestApp, method: Method, path: &str, body: &Value) -> Reply {
     let body = if body.is_null() { None } else { Some(body.to_string()) };
     let conditions: &[_] = if method == Method::POST { &[] } else { &[("if-match", "*")] };
-    loop {
-        let reply = app.send(method.clone(), path, conditions, body.as_deref()).await;
-        if !should_retry(&reply) {
-            return reply;
+    let attempts = async {
+        loop {
+            let reply = app.send(method.clone(), path, conditions, body.as_deref()).await;
+            if !should_retry(&reply) {
+                return reply;
+            }
         }
-    }
+    };
+    in_time(&format!("{method} {path} is answered"), attempts).await
 }
 
 fn document(contact: &str) -> Value {

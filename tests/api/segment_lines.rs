@@ -187,7 +187,7 @@ async fn line_counts_for_the_campaign_of_a_concurrently_moved_segment() {
         .unwrap();
     let line = json!({"contactNumber": "N0001"});
     let (created, ()) = tokio::join!(app.post(PATH, &line), async {
-        app.someone_waits().await;
+        app.wait_for_blocked_statements(1).await;
         other.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!((created.status.as_u16(), targeted(&app)), (201, set(&["B"])));
@@ -196,7 +196,7 @@ async fn line_counts_for_the_campaign_of_a_concurrently_moved_segment() {
     let path = format!("{PATH}/N0001");
     let (refused, ()) =
         tokio::join!(app.send(Method::DELETE, &path, &[("if-match", "*")], None), async {
-            app.someone_waits().await;
+            app.wait_for_blocked_statements(1).await;
             other.batch_execute("COMMIT").await.unwrap();
         });
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (404, "NOT_FOUND"));

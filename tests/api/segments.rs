@@ -141,7 +141,7 @@ async fn concurrently_created_segment_is_not_moved_unnoticed() {
     let body = json!({"rows": [{"number": "S1", "campaignNumber": "B"}]});
     let path = format!("{PATH}/batch");
     let (refused, ()) = tokio::join!(app.post(&path, &body), async {
-        app.someone_waits().await;
+        app.wait_for_blocked_statements(1).await;
         other.batch_execute("COMMIT").await.unwrap();
     });
     assert_eq!(

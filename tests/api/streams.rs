@@ -11,9 +11,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::support::app::{Reply, TestApp};
+use super::support::wait::{eventually, in_time};
 
 const ITEMS: usize = 500;
 const ACCOUNTS: usize = 100;
@@ -21,8 +21,6 @@ const ACCOUNTS: usize = 100;
 const LARGE: &str = "/v1/effective-prices?campaignNumber=ALL&date=2031-05-15";
 const SMALL: &str = "/v1/effective-prices?date=2031-05-15";
 const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
-/// Maximum wait for something that the service does by itself.
-const SOON: Duration = Duration::from_secs(60);
 
 /// Returns a campaign with a discount on all items for all accounts.
 async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
@@ -52,7 +50,7 @@ async fn unread(app: &TestApp) -> TcpStream {
         format!("GET {LARGE} HTTP/1.1\r\nhost: localhost\r\naccept: application/x-ndjson\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut head = [0; 12];
-    timeout(SOON, connection.read_exact(&mut head)).await.unwrap().unwrap();
+    in_time("the stream begins", connection.read_exact(&mut head)).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200");
     connection
 }
@@ -71,7 +69,7 @@ fn rows(reply: &Reply) -> usize {
 async fn rest(mut connection: TcpStream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     loop {
-        match timeout(SOON, connection.read_buf(&mut bytes)).await.unwrap() {
+        match in_time("the connection ends", connection.read_buf(&mut bytes)).await {
             Ok(0) => return (bytes, false),
             Ok(_) => {}
             Err(error) => {
@@ -92,7 +90,7 @@ async fn stalled_client_is_disconnected_and_releases_its_snapshot() {
         app.request(Method::GET, LARGE).header("accept", LINES[0].1).send().await.unwrap();
     let (mut bytes, mut pauses) = (0, 0);
     let mut last = Vec::new();
-    while let Some(piece) = timeout(SOON, reply.chunk()).await.unwrap().unwrap() {
+    while let Some(piece) = in_time("the stream continues", reply.chunk()).await.unwrap() {
         bytes += piece.len();
         last = piece.to_vec();
         if bytes / 1_000_000 > pauses {
@@ -108,12 +106,8 @@ async fn stalled_client_is_disconnected_and_releases_its_snapshot() {
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "TOO_MANY_STREAMS"));
     // The book is replaced, so only the stream and this test still hold the old snapshot.
     app.patch("/v1/items/N00000", &json!({"listPrice": "21"})).await.expect(200);
-    let released = async {
-        while Arc::strong_count(&snapshot) > 1 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(SOON, released).await.expect("the snapshot is released");
+    eventually("the stream releases its snapshot", async || Arc::strong_count(&snapshot) == 1)
+        .await;
     let (rest, broken) = rest(connection).await;
     assert!(broken || !rest.ends_with(b"\r\n0\r\n\r\n"), "it does not end as if it were complete");
     assert!(rest.len() < bytes, "{} of {bytes}", rest.len());
@@ -140,12 +134,10 @@ async fn excess_stream_is_refused_and_others_continue() {
 
     // A slot is free after a client has left, and can be used again.
     drop(first);
-    let taken = async {
-        while stream(&app, SMALL).await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(SOON, taken).await.expect("a client that leaves frees its slot");
+    eventually("a client that leaves frees its slot", async || {
+        stream(&app, SMALL).await.status == 200
+    })
+    .await;
     // One after the other, each stream has a slot.
     for _ in 0..5 {
         assert_eq!(rows(&stream(&app, SMALL).await), ITEMS);

@@ -12,9 +12,7 @@ use tokio::time::sleep;
 use super::machines::Replica;
 use crate::book::Dice;
 use crate::support::app::Reply;
-
-/// Maximum time for a response, before the client and its test fail.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
+use crate::support::wait::{TEST_TIMEOUT, in_time};
 
 /// Counters of the clients.
 #[derive(Default)]
@@ -89,7 +87,7 @@ impl<'a> Writer<'a> {
             name: name.clone(),
             replicas,
             counts,
-            client: Client::builder().timeout(WAIT_TIMEOUT).build().unwrap(),
+            client: Client::builder().timeout(TEST_TIMEOUT).build().unwrap(),
             dice: Dice::new(seed.wrapping_add(number).wrapping_add(1)),
             steps: 0,
             prices: BTreeMap::new(),
@@ -323,7 +321,9 @@ impl<'a> Writer<'a> {
     /// asserts the same response.
     async fn send(&mut self, method: Method, path: &str, body: &Value) -> Reply {
         let key = format!("{}-{}", self.name, uuid::Uuid::now_v7());
-        let (reply, broken) = self.send_until_answered(&method, path, body, &key).await;
+        let expectation = format!("{method} {path} is answered");
+        let attempts = self.send_until_answered(&method, path, body, &key);
+        let (reply, broken) = in_time(&expectation, attempts).await;
         let replayed = reply.header("idempotency-replayed") == "true";
         assert!(!replayed || broken, "{reply:?} was not asked for before");
         if reply.status.is_success() {
@@ -332,7 +332,8 @@ impl<'a> Writer<'a> {
                 count(&self.counts.after_a_break);
             }
             if self.dice.below(6) == 0 {
-                let (again, _) = self.send_until_answered(&method, path, body, &key).await;
+                let attempts = self.send_until_answered(&method, path, body, &key);
+                let (again, _) = in_time(&expectation, attempts).await;
                 assert_eq!(again.header("idempotency-replayed"), "true", "{again:?}");
                 assert_eq!((again.status, &again.text), (reply.status, &reply.text));
                 for name in ["etag", "location", "publication-version"] {
@@ -433,7 +434,7 @@ pub async fn run_quoting_client(
     (number, writers, kept_every): (u8, usize, i64),
     (working, counts, answers): (&Cell<bool>, &Counts, &RefCell<Answers>),
 ) {
-    let client = Client::builder().timeout(WAIT_TIMEOUT).build().unwrap();
+    let client = Client::builder().timeout(TEST_TIMEOUT).build().unwrap();
     let mut dice = Dice::new(200 + number);
     let mut seen = (0, 0);
     while working.get() {

@@ -17,6 +17,7 @@ use super::clients::Counts;
 use crate::book::Dice;
 use crate::process::{Serving, send_signal};
 use crate::support::history::all_rows;
+use crate::support::wait::{eventually, in_time};
 
 const DATABASE: &str = "kampanje";
 
@@ -59,11 +60,11 @@ impl Postgres {
         let pid = |running: &Option<EmbeddedPostgres>| running.as_ref().unwrap().server_pid();
         let killed = pid(&self.running.lock().unwrap()).unwrap();
         send_signal(killed, "KILL");
-        while pid(&self.running.lock().unwrap()).is_none_or(|pid| pid == killed)
-            || connect(&self.url).await.is_err()
-        {
-            sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the database recovers", async || {
+            let successor = pid(&self.running.lock().unwrap()).filter(|pid| *pid != killed);
+            successor.is_some() && connect(&self.url).await.is_ok()
+        })
+        .await;
     }
 }
 
@@ -114,12 +115,15 @@ impl Replica {
     /// Starts a successor. Repeats the start, because without a database the process may end
     /// immediately.
     async fn start(&self) {
-        let process = loop {
-            if let Some(process) = self.try_start().await.unwrap() {
-                break process;
+        let attempts = async {
+            loop {
+                if let Some(process) = self.try_start().await.unwrap() {
+                    return process;
+                }
+                sleep(Duration::from_millis(200)).await;
             }
-            sleep(Duration::from_millis(200)).await;
         };
+        let process = in_time("the replica starts", attempts).await;
         *self.url.borrow_mut() = process.url.clone();
         *self.process.borrow_mut() = Some(process);
         self.number.set(self.number.get() + 1);
@@ -196,7 +200,10 @@ impl Machines {
         for url in [one, other] {
             let query =
                 format!("{url}/v1/price-quotes?itemNumber=ANY&minPublicationVersion={newest}");
-            while reqwest::get(&query).await.unwrap().status() != 200 {}
+            eventually("the replica has the newest version", async || {
+                reqwest::get(&query).await.unwrap().status() == 200
+            })
+            .await;
         }
     }
 
@@ -243,7 +250,5 @@ impl Machines {
 /// Returns when a counter has grown by a number.
 async fn wait_for_growth(counter: &Cell<u64>, by: usize) {
     let until = counter.get() + u64::try_from(by).unwrap();
-    while counter.get() < until {
-        sleep(Duration::from_millis(1)).await;
-    }
+    eventually("the clients continue", async || counter.get() >= until).await;
 }

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use diesel::sql_types::Bool;
+use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::LocalBoxFuture;
 use kampanje::activation::AutoPublisher;
@@ -24,6 +23,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
 use super::database::TestDatabase;
+use super::wait::{TEST_TIMEOUT, eventually};
 
 /// The service's own publisher, which also records the keys of the latest change.
 struct RecordingPublisher {
@@ -197,7 +197,7 @@ impl TestApp {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let (server, address) = server(shared, listen, 1, limits).unwrap();
         actix_web::rt::spawn(server);
-        let client = reqwest::Client::new();
+        let client = reqwest::Client::builder().timeout(TEST_TIMEOUT).build().unwrap();
         Self { address, readiness, book, publisher, database: test_database, client }
     }
 
@@ -280,15 +280,16 @@ impl TestApp {
         self.connection().await.batch_execute(statements).await.unwrap();
     }
 
-    /// Returns when a statement in its database waits for another transaction.
-    pub async fn someone_waits(&self) {
+    /// Waits until at least this many statements in its database are blocked by locks.
+    pub async fn wait_for_blocked_statements(&self, count: i64) {
         let mut conn = self.connection().await;
-        let waits = diesel::dsl::sql::<Bool>(
-            "EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')",
-        );
-        while !diesel::select(waits.clone()).get_result::<bool>(&mut conn).await.unwrap() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let query = "(SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        eventually(&format!("{count} statements are blocked"), async || {
+            let blocked = diesel::dsl::sql::<BigInt>(query);
+            diesel::select(blocked).get_result::<i64>(&mut conn).await.unwrap() >= count
+        })
+        .await;
     }
 }
 

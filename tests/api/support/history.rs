@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::wait::in_time;
+
 /// Returns all rows of a list from the service at a URL, page by page.
 pub async fn all_rows(url: &str, path: &str) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut next = Some(path.to_owned());
     while let Some(path) = next {
-        let response = reqwest::get(format!("{url}{path}")).await.unwrap();
+        let request = reqwest::get(format!("{url}{path}"));
+        let response = in_time(&format!("{path} is answered"), request).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let mut page: Value = response.json().await.unwrap();
         rows.append(page["value"].as_array_mut().unwrap());

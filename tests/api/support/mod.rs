@@ -5,3 +5,4 @@ pub mod clock;
 pub mod data_hash;
 pub mod database;
 pub mod history;
+pub mod wait;
