@@ -542,7 +542,7 @@ async fn next_answer(stream: &mut TcpStream) -> (String, String) {
 async fn wait_until_read(stream: &TcpStream) {
     let client = stream.local_addr().unwrap().port();
     let service = stream.peer_addr().unwrap().port();
-    // First the client's side: an acknowledged byte is in the receive queue of the service, or read.
+    // The client's side first: acknowledged bytes are in the service's receive queue, or read.
     eventually("the bytes arrive", async || queued_bytes(client, service).0 == 0).await;
     eventually("the service reads the bytes", async || queued_bytes(service, client).1 == 0).await;
 }

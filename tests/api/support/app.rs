@@ -64,7 +64,7 @@ pub struct Reply {
 impl Reply {
     /// Sends the request, and reads the response.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
     }
