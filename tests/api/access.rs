@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::support::app::TestApp;
 use super::support::data_hash::DataHash;
+use super::support::make;
 use super::support::wait::TEST_TIMEOUT;
 
 const KEY: &str = "a key that nobody guesses";
@@ -204,7 +205,7 @@ async fn quotes_require_the_key_on_both_paths() {
 #[actix_web::test]
 async fn without_key_only_local_hosts_are_answered() {
     let app = TestApp::new().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     let port = app.address.port();
     let paths =
         ["/v1/items/DESK", "/v1/price-quotes?itemNumber=DESK", "/livez", "/metrics", "/nothing"];
@@ -289,7 +290,7 @@ async fn without_key_cross_origin_requests_change_nothing() {
 }
 
 async fn create_company_without_key(app: &TestApp) {
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(app, "DESK", "100").await;
     app.put("/v1/campaigns/SPRING", &json!({"startingDate": "2031-05-01"})).await.expect(201);
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make::{self, Campaign};
 use super::support::wait::in_time;
 
 /// Returns an app with a campaign that can be activated, its segment, one item and one customer (a
@@ -20,14 +21,8 @@ async fn ready() -> TestApp {
         app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
     }
     let campaign =
-        json!({"number": "SPRING", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
+        Campaign { contacts: &["ANNE"], prices: &[("DESK", "80")], ..Campaign::default() };
+    campaign.create(&app).await;
     app
 }
 
@@ -244,7 +239,7 @@ async fn plan_hash_binds_the_activation() {
         json!({"unitPrice": "80", "lineDiscountPercent": "0"})
     );
 
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "OTHER").await;
     let refused = activate(&app, &json!({"planHash": hash})).await;
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (409, "PLAN_CHANGED"));
     app.delete("/v1/segments/FAIR/lines/OTHER").await.expect(204);
@@ -274,7 +269,7 @@ async fn changes_of_active_campaigns_are_published_in_their_transaction() {
     );
     app.patch("/v1/campaigns/SPRING", &json!({"endingDate": "2031-05-10"})).await.expect(200);
     assert_eq!(price(&app, "BUYER", "2031-05-11").await, "100");
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "OTHER").await;
     assert_eq!(price(&app, "OTHER", "2031-05-10").await, "70");
     // A person who changes companies changes the account.
     app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await.expect(200);
@@ -315,7 +310,7 @@ async fn person_is_an_account_only_without_company() {
     app.post("/v1/contacts", &json!({"number": "PAT", "type": "PERSON", "name": "Pat"}))
         .await
         .expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "PAT"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "PAT").await;
     activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
     let published = async || {
         let list = app.get("/v1/campaigns/SPRING/audience?orderby=accountNumber").await.expect(200);
@@ -363,7 +358,7 @@ async fn contact_changes_publish_only_the_audience() {
 #[actix_web::test]
 async fn unchanged_lines_make_no_version() {
     let app = ready().await;
-    app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
+    make::item(&app, "LAMP", "10").await;
     activate(&app, &json!({})).await.expect(201);
     for (path, value, other) in [
         ("/v1/campaigns/SPRING/prices/batch", json!({"itemNumber": "LAMP", "unitPrice": "9"}), "8"),
@@ -413,13 +408,13 @@ fn receipts(body: &Value, member: &str) -> Vec<Value> {
 async fn manual_publishing_delays_changes_but_not_objections() {
     let app = ready().await;
     app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "OTHER").await;
     activate(&app, &json!({})).await.expect(201);
     let unpublished =
         async || app.get("/v1/campaigns/SPRING").await.json()["hasUnpublishedChanges"].clone();
     assert_eq!(unpublished().await, false);
 
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "SOLO"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "SOLO").await;
     assert_eq!(
         (unpublished().await, price(&app, "SOLO", "2031-05-15").await.as_str()),
         (json!(true), "100")
@@ -488,17 +483,15 @@ async fn shadowed_lines_and_prices_above_list_are_warned_of() {
 async fn overlapping_campaigns_are_named_with_the_winner() {
     let app = ready().await;
     activate(&app, &json!({})).await.expect(201);
-    let campaign =
-        json!({"number": "MAY", "startingDate": "2031-05-20", "endingDate": "2031-06-20"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let segment = json!({"number": "MAIL", "campaignNumber": "MAY", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    for contact in ["BUYER", "OTHER"] {
-        app.post("/v1/segments/MAIL/lines", &json!({"contactNumber": contact})).await.expect(201);
-    }
-    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "75"}))
-        .await
-        .expect(201);
+    let campaign = Campaign {
+        number: "MAY",
+        starting_date: "2031-05-20",
+        ending_date: "2031-06-20",
+        segment: "MAIL",
+        contacts: &["BUYER", "OTHER"],
+        prices: &[("DESK", "75")],
+    };
+    campaign.create(&app).await;
     let path = "/v1/campaigns/MAY/activations";
     let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
     assert_eq!(codes(&seen), [("OVERLAP", "/campaign")]);
@@ -580,11 +573,9 @@ async fn versions_have_no_gap_despite_refusals_and_races() {
 #[actix_web::test]
 async fn planned_prices_are_listed_in_full() {
     let app = ready().await;
-    app.put("/v1/items/LAMP", &json!({"listPrice": "10"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "LAMP", "unitPrice": "10"}))
-        .await
-        .expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "OTHER"})).await.expect(201);
+    make::item(&app, "LAMP", "10").await;
+    make::campaign_price(&app, "SPRING", "LAMP", "10").await;
+    make::segment_line(&app, "FAIR", "OTHER").await;
     let path = "/v1/campaigns/SPRING/planned-prices";
     let listed = async |query: &str| {
         let (mut rows, mut next, mut pages) = (Vec::new(), Some(format!("{path}?{query}")), 0);

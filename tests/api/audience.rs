@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make;
 
 async fn app() -> TestApp {
     let app = TestApp::new().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     for (number, contact) in [
         ("ACME", json!({"type": "COMPANY", "name": "Acme"})),
         ("BOLT", json!({"type": "COMPANY", "name": "Bolt"})),
@@ -21,9 +22,7 @@ async fn app() -> TestApp {
         "publishing": "MANUAL"
     });
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
+    make::campaign_price(&app, "C", "DESK", "80").await;
     app.post(
         "/v1/segments",
         &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true}),
@@ -70,7 +69,7 @@ async fn accounts_are_listed_in_draft_and_as_published() {
     line(&app, "S", "SOLO", Value::Null).await;
     line(&app, "T", "BOLT", Value::Null).await;
     assert_eq!(accounts(&app, "").await, rows(&[("ACME", true, false), ("SOLO", true, false)]));
-    app.post("/v1/campaigns/C/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "C").await;
     line(&app, "T", "BOLT", json!(true)).await;
     app.delete("/v1/segments/S/lines/SOLO").await.expect(204);
     let all = rows(&[("ACME", true, true), ("BOLT", true, false), ("SOLO", false, true)]);
@@ -136,8 +135,7 @@ async fn any_contact_has_a_membership_explanation() {
         [("ART", "T", "TARGET"), ("ANN", "S", "LINE_NO_TARGET"), ("ANN", "T", "SEGMENT_NO_TARGET")]
     );
     assert_eq!(verdicts(&membership(&app, "ACME").await), verdicts(&through_art));
-    let published =
-        app.post("/v1/campaigns/C/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    let published = make::activate(&app, "C").await;
     let inside = membership(&app, "ANN").await;
     assert_eq!(
         (&inside["published"], &inside["publishedVersion"]),

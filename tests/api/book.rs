@@ -20,6 +20,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp};
+use super::support::make;
 
 const STEPS: usize = 80;
 const SEEDS: [u8; 6] = [1, 2, 3, 4, 5, 6];
@@ -76,10 +77,10 @@ async fn run_random_changes(seed: u8) {
 #[actix_web::test]
 async fn moved_line_leaves_nothing_to_publish() {
     let app = seeded_app().await;
-    app.post("/v1/campaigns/A2/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "A2").await;
     let price = json!({"itemNumber": "I1", "unitPrice": "8"});
     let line = app.post("/v1/campaigns/A1/prices", &price).await.expect(201);
-    app.post("/v1/campaigns/A1/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "A1").await;
     // From a campaign with manual publishing to one with automatic publishing.
     let path = format!("/v1/prices/{}", line["id"].as_str().unwrap());
     app.patch(&path, &json!({"source": {"type": "CAMPAIGN", "campaignNumber": "A2"}}))
@@ -108,7 +109,7 @@ async fn rewriting_a_line_unchanged_makes_no_version() {
     ] {
         app.put(path, &body).await.expect(201);
     }
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ACME"})).await.expect(201);
+    make::segment_line(&app, "FAIR", "ACME").await;
     let contact = json!({"type": "CONTACT", "contactNumber": "ACME"});
     let [prices, discounts] = ["/v1/campaigns/SPRING/prices", "/v1/campaigns/SPRING/discounts"];
     let mut lines = Vec::new();

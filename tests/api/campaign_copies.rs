@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
+use super::support::make;
 
 /// Returns an app with a running campaign of last year that has everything that can be copied.
 async fn app() -> TestApp {
@@ -55,7 +56,7 @@ async fn app() -> TestApp {
     app.post("/v1/segments/S2/lines", &json!({"contactNumber": "BEA", "campaignTarget": true}))
         .await
         .expect(201);
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     app
 }
 

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::make;
 
 const ACTIONS: &str = "/v1/segments/S/criteria-actions";
 const LATEST: &str = "/v1/segments/S/criteria-actions/latest";
@@ -293,12 +294,10 @@ async fn idempotency_key_adds_once() {
 #[actix_web::test]
 async fn active_campaign_is_published_in_the_same_transaction() {
     let app = app().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.post("/v1/campaigns", &campaign).await.expect(201);
-    app.post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
+    make::campaign_price(&app, "C", "DESK", "80").await;
     app.patch("/v1/segments/S", &json!({"campaignNumber": "C", "campaignTarget": true}))
         .await
         .expect(200);
@@ -492,7 +491,7 @@ async fn contacts_are_found_by_interactions() {
         "salespersonCode": "JO"
     });
     app.post("/v1/segments", &logged).await.expect(201);
-    app.post("/v1/segments/L/lines", &json!({"contactNumber": "ART"})).await.expect(201);
+    make::segment_line(&app, "L", "ART").await;
     app.post("/v1/segments/L/logs", &json!({})).await.expect(201);
     let with = |contact: &str, more: Value| {
         let mut body = json!({"contactNumber": contact, "campaignNumber": "SPRING"});

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::make;
 use super::support::wait::eventually;
 
 const PATH: &str = "/v1/effective-prices";
@@ -56,17 +57,14 @@ async fn line(app: &TestApp, kind: &str, source: Value, mut line: Value) -> Stri
 async fn campaign(app: &TestApp, number: &str, contacts: &[&str], lines: &[(&str, Value)]) {
     let campaign = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
     app.put(&format!("/v1/campaigns/{number}"), &campaign).await.expect(201);
-    let segment = json!({"campaignNumber": number, "campaignTarget": true});
-    app.put(&format!("/v1/segments/{number}"), &segment).await.expect(201);
+    make::target_segment(app, number, number).await;
     for contact in contacts {
-        app.put(&format!("/v1/segments/{number}/lines/{contact}"), &json!({})).await.expect(201);
+        make::segment_line(app, number, contact).await;
     }
     for (kind, line) in lines {
         app.post(&format!("/v1/campaigns/{number}/{kind}"), line).await.expect(201);
     }
-    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
-        .await
-        .expect(201);
+    make::activate(app, number).await;
 }
 
 async fn list(app: &TestApp, query: &str) -> Vec<Value> {
@@ -391,7 +389,7 @@ async fn all_pages_are_of_one_book() {
     let first = app.get(&path).await.expect(200);
     let next = first["nextLink"].as_str().unwrap().to_owned();
     app.patch("/v1/items/N00003", &json!({"listPrice": "7777"})).await.expect(200);
-    app.put("/v1/items/N00003B", &json!({"listPrice": "1"})).await.expect(201);
+    make::item(&app, "N00003B", "1").await;
     app.delete("/v1/items/N00004").await.expect(204);
     let rest = pages(&app, next.clone()).await;
     assert_eq!(

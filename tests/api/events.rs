@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::make::{self, activate};
 use super::support::wait::eventually;
 
 const STARTED: &str = "kampanje.campaign.started";
@@ -20,8 +21,8 @@ const ENDED: &str = "kampanje.campaign.ended";
 /// Returns a company with a chair, and a campaign for it that can be activated.
 async fn app(calendar: Calendar) -> TestApp {
     let app = TestApp::at(calendar).await;
-    app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
-    app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
+    make::item(&app, "CHAIR", "100").await;
+    make::company(&app, "BUYER").await;
     campaign(&app, "MAY", "2031-05-10", Some("2031-05-20")).await;
     app
 }
@@ -29,19 +30,9 @@ async fn app(calendar: Calendar) -> TestApp {
 async fn campaign(app: &TestApp, number: &str, starting_date: &str, ending_date: Option<&str>) {
     let body = json!({"number": number, "startingDate": starting_date, "endingDate": ending_date});
     app.post("/v1/campaigns", &body).await.expect(201);
-    let segment = json!({"number": number, "campaignNumber": number, "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    app.post(&format!("/v1/segments/{number}/lines"), &json!({"contactNumber": "BUYER"}))
-        .await
-        .expect(201);
-    let price = json!({"itemNumber": "CHAIR", "unitPrice": "80"});
-    app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
-}
-
-async fn activate(app: &TestApp, number: &str) -> Value {
-    app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
-        .await
-        .expect(201)
+    make::target_segment(app, number, number).await;
+    make::segment_line(app, number, "BUYER").await;
+    make::campaign_price(app, number, "CHAIR", "80").await;
 }
 
 async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {
@@ -94,7 +85,7 @@ async fn publications_and_status_changes_are_cloud_events() {
         .await
         .expect(200);
     let version = activate(&app, "MAY").await["version"].as_i64().unwrap();
-    app.put("/v1/items/TABLE", &json!({"listPrice": "300"})).await.expect(201);
+    make::item(&app, "TABLE", "300").await;
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
 
     let known = known.as_i64().unwrap();

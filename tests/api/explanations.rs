@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make;
 
 const PATH: &str = "/v1/price-quotes";
 /// Prices of others. None of these digits appears in a response for the buyer.
@@ -14,7 +15,7 @@ const CANARIES: [&str; 4] = ["41.0917", "42.0917", "43.0917", "13.0917"];
 /// them.
 async fn shop() -> TestApp {
     let app = TestApp::new().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     for (number, customer) in [
         ("BUYER", json!({"number": "D1", "priceGroupCode": "SILVER"})),
         ("RIVAL", json!({"number": "D2", "priceGroupCode": "GOLD"})),
@@ -39,13 +40,11 @@ async fn shop() -> TestApp {
     });
     app.post("/v1/discounts", &discount).await.expect(201);
     app.put("/v1/campaigns/SPRING", &json!({"startingDate": "2031-05-01"})).await.expect(201);
-    app.put("/v1/segments/SPRING", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
-        .await
-        .expect(201);
+    make::target_segment(&app, "SPRING", "SPRING").await;
     app.put("/v1/segments/SPRING/lines/RIVAL", &json!({})).await.expect(201);
     let line = json!({"itemNumber": "DESK", "unitPrice": CANARIES[2]});
     app.post("/v1/campaigns/SPRING/prices", &line).await.expect(201);
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     app
 }
 

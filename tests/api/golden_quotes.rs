@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::make::{self, Campaign};
 
 const GOLDEN: &str = "/v1/campaigns/MAY/golden-quotes";
 
@@ -17,21 +18,16 @@ async fn app() -> TestApp {
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     let rate = json!({"currencyCode": "USD", "startingDate": "2031-01-01", "rate": "2"});
     app.post("/v1/exchange-rates", &rate).await.expect(201);
-    for (number, customer) in [("BUYER", "D1"), ("OTHER", "D2")] {
-        let company = json!({"type": "COMPANY", "name": number, "customer": {"number": customer}});
-        app.put(&format!("/v1/contacts/{number}"), &company).await.expect(201);
-    }
-    let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
-    app.put("/v1/contacts/ANNE", &person).await.expect(201);
-    let campaign =
-        json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let segment = json!({"number": "FAIR", "campaignNumber": "MAY", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "BUYER"})).await.expect(201);
-    app.post("/v1/campaigns/MAY/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
+    make::customer(&app, "BUYER", "D1").await;
+    make::customer(&app, "OTHER", "D2").await;
+    make::person(&app, "ANNE", "BUYER").await;
+    let campaign = Campaign {
+        number: "MAY",
+        contacts: &["BUYER"],
+        prices: &[("DESK", "80")],
+        ..Campaign::default()
+    };
+    campaign.create(&app).await;
     app
 }
 
@@ -394,5 +390,5 @@ async fn copies_have_the_golden_quotes_on_their_own_days() {
             );
         }
     }
-    app.post("/v1/campaigns/NEXT/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "NEXT").await;
 }

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::make::{self, Campaign};
 
 /// Returns a desk for 100 that costs 80 in the campaign MAY, which targets BUYER's person.
 async fn app() -> TestApp {
@@ -12,18 +13,11 @@ async fn app() -> TestApp {
         let body = json!({"listPrice": "100", "variants": [{"code": "RED"}, {"code": "BLUE"}]});
         app.put(&format!("/v1/items/{item}"), &body).await.expect(201);
     }
-    for (number, customer) in [("BUYER", "D1"), ("OTHER", "D2")] {
-        let company = json!({"type": "COMPANY", "name": number, "customer": {"number": customer}});
-        app.put(&format!("/v1/contacts/{number}"), &company).await.expect(201);
-    }
-    let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
-    app.put("/v1/contacts/ANNE", &person).await.expect(201);
-    let campaign =
-        json!({"number": "MAY", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let segment = json!({"number": "FAIR", "campaignNumber": "MAY", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
+    make::customer(&app, "BUYER", "D1").await;
+    make::customer(&app, "OTHER", "D2").await;
+    make::person(&app, "ANNE", "BUYER").await;
+    let campaign = Campaign { number: "MAY", contacts: &["ANNE"], ..Campaign::default() };
+    campaign.create(&app).await;
     price(&app, json!({"unitPrice": "80"})).await;
     app
 }
@@ -34,7 +28,7 @@ async fn price(app: &TestApp, mut body: Value) -> Value {
 }
 
 async fn activate(app: &TestApp) {
-    app.post("/v1/campaigns/MAY/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(app, "MAY").await;
 }
 
 async fn asked(app: &TestApp, query: &[(&str, &str)]) -> Reply {

@@ -7,6 +7,7 @@ use kampanje::platform::clock::Calendar;
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make;
 
 /// Returns a service on 15 May 2031 with one of everything. The active campaign FAIR at the status
 /// OPEN has a price for DESK, a segment and a logged segment. It also has an open task, a running
@@ -217,7 +218,7 @@ async fn published_account_is_kept_with_manual_publishing() {
     app.patch("/v1/campaigns/FAIR", &json!({"publishing": "MANUAL"})).await.expect(200);
     let solitary = json!({"number": "LONE", "type": "PERSON", "name": "Lone"});
     app.post("/v1/contacts", &solitary).await.expect(201);
-    app.post("/v1/segments/NEXT/lines", &json!({"contactNumber": "LONE"})).await.expect(201);
+    make::segment_line(&app, "NEXT", "LONE").await;
     let activations = "/v1/campaigns/FAIR/activations";
     app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201);
     // The segment no longer has the contact, but the campaign's prices still include it.
@@ -230,7 +231,7 @@ async fn published_account_is_kept_with_manual_publishing() {
     app.delete("/v1/contacts/LONE").await.expect(204);
     // An objection removes the contact immediately, without a publication by hand.
     app.post("/v1/contacts", &solitary).await.expect(201);
-    app.post("/v1/segments/NEXT/lines", &json!({"contactNumber": "LONE"})).await.expect(201);
+    make::segment_line(&app, "NEXT", "LONE").await;
     app.post(activations, &json!({"acknowledge": ["*"]})).await.expect(201);
     app.delete("/v1/segments/NEXT/lines/LONE").await.expect(204);
     app.patch("/v1/contacts/LONE", &json!({"privacyBlocked": true})).await.expect(200);

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::support::app::TestApp;
+use super::support::make;
 use super::support::wait::{TEST_TIMEOUT, eventually};
 
 #[actix_web::test]
@@ -54,7 +55,7 @@ async fn service_without_database_is_alive_but_not_ready() {
 #[actix_web::test]
 async fn service_that_loses_its_database_is_ready_for_quotes() {
     let mut app = TestApp::new().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "400"})).await.expect(201);
+    make::item(&app, "DESK", "400").await;
     app.lose_database();
     let mut ready = json!(null);
     eventually("readiness is degraded", async || {

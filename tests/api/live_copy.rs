@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::process::Serving;
 use super::support::app::{Reply, TestApp};
 use super::support::database::TestDatabase;
+use super::support::make;
 use super::support::wait::{eventually, in_time};
 
 /// A poll interval longer than any test.
@@ -351,7 +352,7 @@ async fn prepared_snapshot_is_not_read_back() {
         "NEW.facts := jsonb_set(NEW.facts, '{unitPrice}', '\"349\"'); RETURN NEW;",
     )
     .await;
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     let price = |book: &LiveBook| {
         let snapshot = book.snapshot();
         let lines = snapshot.changes().filter_map(|change| match change {

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::make;
 
 /// Returns a service on 15 May 2031 with a campaign SPRING that sells ITEM for 80 instead of 100.
 /// Its segment FAIR has ANNE and BERT of the company BUYER, OTHER (no target), and SOLO (a target
@@ -15,7 +16,7 @@ use super::support::app::{Reply, TestApp, pairs};
 async fn ready() -> TestApp {
     let app =
         TestApp::at(Calendar::new(Arc::new(|| "2031-05-15T12:00:00Z".parse().unwrap()))).await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     app.put("/v1/salespeople/JO", &json!({"name": "Jo"})).await.expect(201);
     for (number, contact) in [
         ("BUYER", json!({"type": "COMPANY", "name": "Buyer"})),
@@ -45,9 +46,7 @@ async fn ready() -> TestApp {
     ] {
         app.post("/v1/segments/FAIR/lines", &line).await.expect(201);
     }
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
+    make::campaign_price(&app, "SPRING", "DESK", "80").await;
     app
 }
 
@@ -208,7 +207,7 @@ async fn segment_without_campaign_has_no_entry() {
     let segment =
         json!({"number": "CALLS", "campaignTarget": true, "interactionTemplateCode": "MAIL"});
     app.post("/v1/segments", &segment).await.expect(201);
-    app.post("/v1/segments/CALLS/lines", &json!({"contactNumber": "SOLO"})).await.expect(201);
+    make::segment_line(&app, "CALLS", "SOLO").await;
     let reply = app.send(Method::POST, "/v1/segments/CALLS/logs", &[], None).await.expect(201);
     assert_eq!((&reply["campaignEntryId"], &reply["campaignNumber"]), (&Value::Null, &Value::Null));
     let logged = app.get("/v1/logged-segments/CALLS").await.expect(200);
@@ -425,7 +424,7 @@ async fn logged_targets_stay_in_the_audience_until_canceled() {
 #[actix_web::test]
 async fn single_interaction_grants_no_price() {
     let app = ready().await;
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     let target =
         json!({"contactNumber": "OTHER", "campaignNumber": "SPRING", "campaignTarget": true});
     app.post("/v1/interactions", &target).await.expect(201);
@@ -442,7 +441,7 @@ async fn deleted_contact_leaves_the_entry_unchanged() {
     let nameless = app.get("/v1/interactions?filter=contactNumber eq null&count=true").await.json();
     assert_eq!(nameless["count"], 1);
     // A privacy-blocked contact is in no audience, and can be deleted while the campaign is active.
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     assert_eq!(app.delete("/v1/contacts/ANNE").await.status, 409);
     app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
     app.delete("/v1/contacts/ANNE").await.expect(204);

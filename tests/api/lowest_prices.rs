@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::make::{self, Campaign};
 
 const PATH: &str = "/v1/lowest-prices";
 const TODAY: &str = "2031-05-15T10:00:00Z";
@@ -125,14 +126,10 @@ async fn campaign_counts_for_its_accounts_on_its_days() {
     app.put("/v1/contacts/OTHER", &json!({"type": "COMPANY", "name": "Other"})).await.expect(201);
     let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-05"});
     app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
-    app.put("/v1/segments/S", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
-        .await
-        .expect(201);
+    make::target_segment(&app, "S", "SPRING").await;
     app.put("/v1/segments/S/lines/ANNE", &json!({})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "60"}))
-        .await
-        .expect(201);
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::campaign_price(&app, "SPRING", "DESK", "60").await;
+    make::activate(&app, "SPRING").await;
     app.sql("UPDATE publications SET published_at = '2031-01-01'").await;
     let in_campaign =
         ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-05 60", "2031-05-06 2031-05-14 100"];
@@ -176,7 +173,7 @@ async fn days_without_a_price_do_not_count() {
     let answer = asked(&app, "").await;
     assert_eq!(periods(&answer), ["2031-04-15 2031-04-20 100", "2031-04-25 2031-05-14 100"]);
     assert_eq!(answer["daysCovered"], 26);
-    app.put("/v1/items/NEW", &json!({"listPrice": "5"})).await.expect(201);
+    make::item(&app, "NEW", "5").await;
     set_published_at(&app, "2031-05-15T05:00:00Z").await;
     let new = app.get(&format!("{PATH}?itemNumber=NEW")).await.expect(200);
     assert_eq!(
@@ -547,16 +544,16 @@ async fn seeded_app() -> TestApp {
         .await
         .expect(201);
     for number in ["A0", "A1"] {
-        let campaign = json!({"startingDate": "2031-04-10", "endingDate": "2031-05-20"});
-        app.put(&format!("/v1/campaigns/{number}"), &campaign).await.expect(201);
-        let segment = json!({"campaignNumber": number, "campaignTarget": true});
-        app.put(&format!("/v1/segments/{number}"), &segment).await.expect(201);
-        app.put(&format!("/v1/segments/{number}/lines/P0"), &json!({})).await.expect(201);
-        let price = json!({"itemNumber": "I0", "unitPrice": "49"});
-        app.post(&format!("/v1/campaigns/{number}/prices"), &price).await.expect(201);
-        app.post(&format!("/v1/campaigns/{number}/activations"), &json!({"acknowledge": ["*"]}))
-            .await
-            .expect(201);
+        let campaign = Campaign {
+            number,
+            starting_date: "2031-04-10",
+            ending_date: "2031-05-20",
+            segment: number,
+            contacts: &["P0"],
+            prices: &[("I0", "49")],
+        };
+        campaign.create(&app).await;
+        make::activate(&app, number).await;
     }
     app
 }

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::clock::Clock;
+use super::support::make;
 use super::support::wait::{eventually, in_time};
 
 const PATH: &str = "/v1/price-quotes";
@@ -137,7 +138,7 @@ async fn unpriceable_line_leaves_the_others_alone() {
     let app = app().await;
     app.put("/v1/items/GONE", &json!({"listPrice": "5", "blocked": true})).await.expect(201);
     app.put("/v1/items/FREE", &json!({})).await.expect(201);
-    app.put("/v1/items/HUGE", &json!({"listPrice": "999999999999999"})).await.expect(201);
+    make::item(&app, "HUGE", "999999999999999").await;
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     let lines = json!([
         {"itemNumber": "DESK"}, {"itemNumber": "NOWHERE"},

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make;
 
 const CONTACTS: [&str; 3] = ["BUYER", "OTHER", "ANNE"];
 
@@ -19,19 +20,14 @@ fn document(contact: &str) -> Value {
 #[actix_web::test]
 async fn every_version_has_its_original_answers() {
     let app = TestApp::new().await;
-    for number in ["BUYER", "OTHER"] {
-        app.put(&format!("/v1/contacts/{number}"), &json!({"type": "COMPANY", "name": number}))
-            .await
-            .expect(201);
-    }
-    let person = json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"});
-    app.put("/v1/contacts/ANNE", &person).await.expect(201);
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::company(&app, "BUYER").await;
+    make::company(&app, "OTHER").await;
+    make::person(&app, "ANNE", "BUYER").await;
+    make::item(&app, "DESK", "100").await;
     app.post("/v1/campaigns", &json!({"number": "SPRING", "startingDate": "2031-05-01"}))
         .await
         .expect(201);
-    let segment = json!({"number": "FAIR", "campaignNumber": "SPRING", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
+    make::target_segment(&app, "FAIR", "SPRING").await;
     let changes = [
         (Method::POST, "/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
         (

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make::{self, Campaign};
 
 async fn price(app: &TestApp, contact: &str) -> Value {
     let path = format!("/v1/price-quotes?contactNumber={contact}&itemNumber=DESK&date=2031-05-10");
@@ -14,26 +15,14 @@ async fn price(app: &TestApp, contact: &str) -> Value {
 /// at 70.
 async fn app() -> (TestApp, i64, i64) {
     let app = TestApp::new().await;
-    app.put("/v1/items/DESK", &json!({"listPrice": "100"})).await.expect(201);
+    make::item(&app, "DESK", "100").await;
     for contact in ["ACME", "BOLT", "CORE"] {
-        app.put(&format!("/v1/contacts/{contact}"), &json!({"type": "COMPANY", "name": contact}))
-            .await
-            .expect(201);
+        make::company(&app, contact).await;
     }
-    let campaign = json!({"number": "C", "startingDate": "2031-05-01", "endingDate": "2031-05-31"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let line = app
-        .post("/v1/campaigns/C/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
-    app.post(
-        "/v1/segments",
-        &json!({"number": "S", "campaignNumber": "C", "campaignTarget": true}),
-    )
-    .await
-    .expect(201);
-    let rows = json!({"rows": [{"contactNumber": "ACME"}, {"contactNumber": "BOLT"}]});
-    app.post("/v1/segments/S/lines/batch", &rows).await.expect(200);
+    let campaign =
+        Campaign { number: "C", segment: "S", contacts: &["ACME", "BOLT"], ..Campaign::default() };
+    campaign.create(&app).await;
+    let line = make::campaign_price(&app, "C", "DESK", "80").await;
     let first = app.post("/v1/campaigns/C/activations", &json!({})).await.expect(201);
     let path = format!("/v1/campaigns/C/prices/{}", line["id"].as_str().unwrap());
     let second = app.patch(&path, &json!({"unitPrice": "70"})).await;
@@ -59,7 +48,7 @@ async fn rollback_restores_a_publication_and_suspends_the_drafts() {
         (&json!("MANUAL"), &json!(true))
     );
     // A change of the drafts does not undo the rollback.
-    app.post("/v1/segments/S/lines", &json!({"contactNumber": "CORE"})).await.expect(201);
+    make::segment_line(&app, "S", "CORE").await;
     assert_eq!((price(&app, "ACME").await, price(&app, "CORE").await), (json!("80"), json!("100")));
     // The same rollback again changes nothing.
     let again =
@@ -140,11 +129,9 @@ async fn only_publications_of_the_campaign_can_be_restored() {
     let line = app.get("/v1/campaigns/C/prices").await.json()["value"][0]["id"].clone();
     let moved = json!({"source": {"type": "CAMPAIGN", "campaignNumber": "D"}});
     app.patch(&format!("/v1/prices/{}", line.as_str().unwrap()), &moved).await.expect(200);
-    app.put("/v1/segments/T", &json!({"campaignNumber": "D", "campaignTarget": true}))
-        .await
-        .expect(201);
-    app.post("/v1/segments/T/lines", &json!({"contactNumber": "CORE"})).await.expect(201);
-    app.post("/v1/campaigns/D/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::target_segment(&app, "T", "D").await;
+    make::segment_line(&app, "T", "CORE").await;
+    make::activate(&app, "D").await;
     let refused = app.post("/v1/campaigns/C/rollbacks", &json!({ "version": first })).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),

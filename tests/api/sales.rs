@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp, pairs};
+use super::support::make::{self, Campaign};
 
 const PATH: &str = "/v1/sales";
 
@@ -18,27 +19,17 @@ async fn ready() -> TestApp {
     )
     .await
     .expect(201);
-    for (number, contact) in [
-        ("BUYER", json!({"type": "COMPANY", "name": "Buyer", "customer": {"number": "D1"}})),
-        ("OTHER", json!({"type": "COMPANY", "name": "Other", "customer": {"number": "D2"}})),
-        ("ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
-    ] {
-        app.put(&format!("/v1/contacts/{number}"), &contact).await.expect(201);
-    }
-    let dates = json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"});
-    app.put("/v1/campaigns/SPRING", &dates).await.expect(201);
+    make::customer(&app, "BUYER", "D1").await;
+    make::customer(&app, "OTHER", "D2").await;
+    make::person(&app, "ANNE", "BUYER").await;
+    let campaign =
+        Campaign { contacts: &["ANNE"], prices: &[("DESK", "80")], ..Campaign::default() };
+    campaign.create(&app).await;
     app.put("/v1/campaigns/AUTUMN", &json!({})).await.expect(201);
-    app.put("/v1/segments/FAIR", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
-        .await
-        .expect(201);
-    app.post("/v1/segments/FAIR/lines", &json!({"contactNumber": "ANNE"})).await.expect(201);
-    app.post("/v1/campaigns/SPRING/prices", &json!({"itemNumber": "DESK", "unitPrice": "80"}))
-        .await
-        .expect(201);
     app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"}))
         .await
         .expect(201);
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     app
 }
 
@@ -396,7 +387,7 @@ async fn replay_uses_the_book_at_the_end_of_the_day() {
 async fn sold_resources_cannot_be_deleted() {
     let app = ready().await;
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
-    app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
+    make::item(&app, "LAMP", "20").await;
     attribution(
         &app,
         1,

@@ -6,6 +6,7 @@ use kampanje::platform::clock::Calendar;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};
+use super::support::make;
 
 const STATISTICS: &str = "/v1/campaigns/SPRING/statistics";
 
@@ -18,7 +19,7 @@ async fn played_campaign() -> TestApp {
     app.put("/v1/items/DESK", &json!({"unitCost": "60", "unitsOfMeasure": units}))
         .await
         .expect(201);
-    app.put("/v1/items/LAMP", &json!({"listPrice": "20"})).await.expect(201);
+    make::item(&app, "LAMP", "20").await;
     for (number, contact) in [
         (
             "BUYER",
@@ -268,10 +269,8 @@ async fn statistics_are_grouped_by_month_segment_and_salesperson() {
         [json!([null, 0, 2, "4.5", 0, 0, "0", 0]), json!(["JO", 4, 1, "10", 1, 1, "898", 1])]
     );
     // A segment that is not logged counts as origin too, after the logged ones.
-    app.put("/v1/segments/ALL", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
-        .await
-        .expect(201);
-    app.post("/v1/segments/ALL/lines", &json!({"contactNumber": "BERT"})).await.expect(201);
+    make::target_segment(&app, "ALL", "SPRING").await;
+    make::segment_line(&app, "ALL", "BERT").await;
     assert_eq!(
         groups(&app, "segment", &["salesAmount"]).await,
         [json!([null, "0"]), json!(["FAIR", "898"])]
@@ -290,7 +289,7 @@ async fn history_has_a_sentence_for_each_event() {
     app.patch("/v1/campaigns/SPRING", &json!({"statusCode": "PLANNED"})).await.expect(200);
     let price = json!({"itemNumber": "DESK", "unitPrice": "80"});
     let line = app.post("/v1/campaigns/SPRING/prices", &price).await.expect(201);
-    app.post("/v1/campaigns/SPRING/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "SPRING").await;
     app.post("/v1/campaigns/SPRING/discounts", &json!({"lineDiscountPercent": "5"}))
         .await
         .expect(201);
@@ -299,10 +298,8 @@ async fn history_has_a_sentence_for_each_event() {
     app.delete(&place).await.expect(204);
     app.patch("/v1/campaigns/SPRING", &json!({"endingDate": "2031-06-30"})).await.expect(200);
     app.put("/v1/contacts/NEW", &json!({"type": "COMPANY", "name": "New"})).await.expect(201);
-    app.put("/v1/segments/LATE", &json!({"campaignNumber": "SPRING", "campaignTarget": true}))
-        .await
-        .expect(201);
-    app.post("/v1/segments/LATE/lines", &json!({"contactNumber": "NEW"})).await.expect(201);
+    make::target_segment(&app, "LATE", "SPRING").await;
+    make::segment_line(&app, "LATE", "NEW").await;
     app.patch("/v1/campaigns/SPRING", &json!({"statusCode": null})).await.expect(200);
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     let path = "/v1/campaigns/SPRING/activation-history";

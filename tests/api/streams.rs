@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::support::app::{Reply, TestApp};
+use super::support::make;
 use super::support::wait::{eventually, in_time};
 
 const ITEMS: usize = 500;
@@ -32,14 +33,12 @@ async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
     let rows: Vec<Value> = (0..ACCOUNTS).map(contact).collect();
     app.post("/v1/contacts/batch", &json!({ "rows": rows })).await.expect(200);
     app.put("/v1/campaigns/ALL", &json!({"startingDate": "2031-05-01"})).await.expect(201);
-    app.put("/v1/segments/ALL", &json!({"campaignNumber": "ALL", "campaignTarget": true}))
-        .await
-        .expect(201);
+    make::target_segment(&app, "ALL", "ALL").await;
     let line = |n: usize| json!({"contactNumber": format!("C{n:04}")});
     let rows: Vec<Value> = (0..ACCOUNTS).map(line).collect();
     app.post("/v1/segments/ALL/lines/batch", &json!({ "rows": rows })).await.expect(200);
     app.post("/v1/campaigns/ALL/discounts", &json!({"lineDiscountPercent": "3"})).await.expect(201);
-    app.post("/v1/campaigns/ALL/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::activate(&app, "ALL").await;
     app
 }
 

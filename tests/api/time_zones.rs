@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp};
 use super::support::clock::Clock;
+use super::support::make::{self, Campaign};
 
 /// Zones on both sides of UTC, some on days of clock changes. Each has the first and the last
 /// instant of one of its days, to the millisecond.
@@ -25,18 +26,18 @@ const DAYS: [(&str, &str, &str, &str); 9] = [
 /// Returns a published campaign for one day: a chair for 80 instead of 100.
 async fn app(clock: &Clock) -> TestApp {
     let app = TestApp::at(clock.calendar()).await;
-    app.put("/v1/items/CHAIR", &json!({"listPrice": "100"})).await.expect(201);
-    app.put("/v1/contacts/BUYER", &json!({"type": "COMPANY", "name": "Buyer"})).await.expect(201);
-    let campaign =
-        json!({"number": "DAY", "startingDate": "2031-05-15", "endingDate": "2031-05-15"});
-    app.post("/v1/campaigns", &campaign).await.expect(201);
-    let segment = json!({"number": "S", "campaignNumber": "DAY", "campaignTarget": true});
-    app.post("/v1/segments", &segment).await.expect(201);
-    app.post("/v1/segments/S/lines", &json!({"contactNumber": "BUYER"})).await.expect(201);
-    app.post("/v1/campaigns/DAY/prices", &json!({"itemNumber": "CHAIR", "unitPrice": "80"}))
-        .await
-        .expect(201);
-    app.post("/v1/campaigns/DAY/activations", &json!({"acknowledge": ["*"]})).await.expect(201);
+    make::item(&app, "CHAIR", "100").await;
+    make::company(&app, "BUYER").await;
+    let campaign = Campaign {
+        number: "DAY",
+        starting_date: "2031-05-15",
+        ending_date: "2031-05-15",
+        contacts: &["BUYER"],
+        prices: &[("CHAIR", "80")],
+        ..Campaign::default()
+    };
+    campaign.create(&app).await;
+    make::activate(&app, "DAY").await;
     app
 }
 

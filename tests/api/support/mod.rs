@@ -5,4 +5,5 @@ pub mod clock;
 pub mod data_hash;
 pub mod database;
 pub mod history;
+pub mod make;
 pub mod wait;
