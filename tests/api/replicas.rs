@@ -176,7 +176,7 @@ async fn run_client(replicas: [&TestApp; 2], number: u8) -> Journal {
     let mut journal = vec![(last, own.clone())];
     let mut line = None;
     for step in 1..=STEPS {
-        let (app, beside) = if dice.below(2) == 0 {
+        let (app, other) = if dice.below(2) == 0 {
             (replicas[0], replicas[1])
         } else {
             (replicas[1], replicas[0])
@@ -207,7 +207,7 @@ async fn run_client(replicas: [&TestApp; 2], number: u8) -> Journal {
         journal.push((version, own.clone()));
         let path =
             format!("/v1/price-quotes?itemNumber=OWN{number}&minPublicationVersion={version}");
-        let answer = wait_for_minimum_version(beside, &path).await;
+        let answer = wait_for_minimum_version(other, &path).await;
         assert!(version_of(&answer).unwrap() >= version);
         assert_eq!(answer.expect(200)["lines"][0]["unitPrice"], own.unit_price());
     }
