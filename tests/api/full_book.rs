@@ -17,7 +17,8 @@ use super::support::database::TestDatabase;
 use super::support::wait::in_time;
 
 /// Audiences are built from the drafts, so contacts are both drafts and facts. Items and lines are
-/// facts only. The lines name no campaign in the drafts, so activation leaves them alone.
+/// facts only. The entries of campaign lines have no campaign number, so activation leaves them
+/// alone.
 const SEED: &str = "SET statement_timeout = 0;
     INSERT INTO contacts (id, number, type, name, customer_number)
         SELECT uuid_v7(), 'C' || lpad(n::text, 7, '0'),

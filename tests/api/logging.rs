@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::support::app::{Reply, TestApp, pairs};
 use super::support::make;
 
-/// Returns a service on 15 May 2031 with a campaign SPRING that sells ITEM for 80 instead of 100.
+/// Returns a service on 15 May 2031 with a campaign SPRING that sells DESK for 80 instead of 100.
 /// Its segment FAIR has ANNE and BERT of the company BUYER, OTHER (no target), and SOLO (a target
 /// by its own line).
 async fn ready() -> TestApp {
