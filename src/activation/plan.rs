@@ -389,7 +389,12 @@ impl Hypothesis {
     }
 
     /// Returns the price of an account for a query, before and after the activation.
-    pub(super) fn change(&self, book: &Snapshot, account: &str, query: &PriceQuery) -> PriceComparison {
+    pub(super) fn change(
+        &self,
+        book: &Snapshot,
+        account: &str,
+        query: &PriceQuery,
+    ) -> PriceComparison {
         let [before, after] = [book, &self.snapshot]
             .map(|book| self.price(book, account, query).map(|(price, _)| price));
         let RequestLine { item_number, variant_code, unit_of_measure_code, quantity, .. } =

@@ -129,11 +129,8 @@ impl Kind<'_> {
     }
 
     fn problems(self, has_body: bool) -> Vec<StatusCode> {
-        let mut statuses = vec![
-            StatusCode::BAD_REQUEST,
-            StatusCode::FORBIDDEN,
-            StatusCode::INTERNAL_SERVER_ERROR,
-        ];
+        let mut statuses =
+            vec![StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR];
         if !self.is_public || self.path == "/readyz" {
             statuses.push(StatusCode::SERVICE_UNAVAILABLE);
         }

@@ -176,13 +176,16 @@ fn operations_have_the_parts_of_their_kind() {
     };
     let one = &document["paths"]["/v1/campaign-statuses/{campaign_status}"];
     let many = &document["paths"]["/v1/campaign-statuses"];
-    assert_eq!(statuses(&one["get"]), ["200", "304", "400", "401", "403", "404", "406", "500", "503"]);
+    assert_eq!(
+        statuses(&one["get"]),
+        ["200", "304", "400", "401", "403", "404", "406", "500", "503"]
+    );
     assert_eq!(parameters(&one["get"]), ["campaign_status", "If-None-Match"]);
     assert_eq!(
         statuses(&one["patch"]),
         [
-            "200", "400", "401", "403", "404", "406", "408", "409", "412", "413", "415", "422", "428",
-            "500", "503"
+            "200", "400", "401", "403", "404", "406", "408", "409", "412", "413", "415", "422",
+            "428", "500", "503"
         ]
     );
     assert_eq!(parameters(&one["patch"]), ["campaign_status", "If-Match", "Idempotency-Key"]);
