@@ -1,4 +1,4 @@
-//! What the service serves: every room's operations, in one route table, behind one middleware.
+//! The HTTP application: the operations of all modules in one route table, behind one middleware.
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,13 +53,13 @@ use crate::statistics;
 use crate::tasks::Tasks;
 use crate::teams::Teams;
 
-/// How long requests in flight may take to finish once the service stops, in seconds.
+/// Seconds in which requests in flight have to finish once the service stops.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 
-/// The name of the secret that tells one database from another.
+/// Name of the secret that identifies a database.
 const DATABASE_IDENTITY: &str = "database identity";
 
-/// Every operation of the service.
+/// Returns the route table with every operation of the service.
 #[must_use]
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
@@ -105,46 +105,46 @@ pub fn routes() -> Routes {
     routes
 }
 
-/// Brings the copy of the price book to the newest version of a database, whether it was restored
-/// from disk or has nothing yet.
+/// Brings the in-memory price book to the newest version of a database. The book may be restored
+/// from disk or still empty.
 ///
 /// # Errors
-/// When the database is out of reach, or its book was not written by a build like this.
+/// When the database is unavailable, or its book was written by an incompatible build.
 pub async fn open_book(pool: &Pool, book: &LiveBook) -> Result<(), RefreshError> {
     let mut conn = pool.get().await?;
     book.set_database_identity(secrets::shared(&mut conn, DATABASE_IDENTITY).await?).await;
-    // The settings count from the beginning, before anybody has changed them.
+    // The settings apply from the start, before anybody changes them.
     writer::ensure_initial_version(&mut conn).await?;
     drop(conn);
     book.refresh(pool).await
 }
 
-/// What the handlers of all threads share.
+/// State that the handlers of all threads share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The database and what follows each effect.
+    /// The database, with the publisher that follows each unit of work.
     pub database: Database,
-    /// What day it is.
+    /// The clock and the company's calendar.
     pub calendar: Calendar,
-    /// The copy of the price book that quotes read.
+    /// The in-memory price book that quotes read.
     pub book: LiveBook,
-    /// What list cursors are signed with.
+    /// The key that signs list cursors.
     pub cursor_key: CursorKey,
-    /// Who may call.
+    /// The credentials that the service accepts.
     pub credentials: Credentials,
-    /// The largest body.
+    /// The maximum size of a request body.
     pub body_limit: BodyLimit,
-    /// Whether requests should be sent here.
+    /// The readiness that probes query.
     pub readiness: Readiness,
-    /// The bounds of streams.
+    /// The limit of concurrent streams.
     pub streams: Streams,
 }
 
-/// The HTTP server, listening, and the address that it listens on. It serves once it is awaited;
-/// signals are left to the caller.
+/// Binds the HTTP server and returns it with its address. It serves once it is awaited, and leaves
+/// signals to the caller.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the address cannot be bound.
 pub fn server(
     shared: Shared,
     listen: SocketAddr,
@@ -174,7 +174,7 @@ pub fn server(
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
             .wrap(from_fn(request_context))
-            // The documentation's files are the same in every copy of the service, so they need no
+            // The files of the documentation are the same in every installation, so they need no
             // credentials.
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))

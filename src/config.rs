@@ -1,4 +1,4 @@
-//! The commands and settings, each a flag with an environment variable.
+//! Commands and settings of the command line; each flag has an environment variable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -13,50 +13,57 @@ use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
 #[command(
     version,
     about,
-    after_help = "PG_BIN_DIR names the directory with `postgres` and `initdb` of the private database server."
+    after_help = "PG_BIN_DIR names the directory with `postgres` and `initdb` of the private \
+                  database server."
 )]
 pub struct Cli {
-    /// What to log: a level, or levels by module (`info,kampanje=debug`).
+    /// Log filter: a level, or levels by module (`info,kampanje=debug`).
     #[arg(long, global = true, env = "KAMPANJE_LOG", default_value = "info,actix_server=warn")]
     pub log: String,
-    /// How a log line looks.
-    #[arg(long, global = true, env = "KAMPANJE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    /// Format of the log.
+    #[arg(
+        long,
+        global = true,
+        env = "KAMPANJE_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text
+    )]
     pub log_format: LogFormat,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// How a log line looks.
+/// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What to do.
+/// A command.
 #[derive(Subcommand)]
 pub enum Command {
     /// Serve the API.
     Serve(ServeSettings),
-    /// Load a small company, activate its campaign, tell what happened, and serve.
+    /// Load a small company, activate its campaign, explain the result, and serve.
     Demo(ServeSettings),
-    /// Ask a running service whether it is ready: 0 yes, 1 no. For containers.
+    /// Check whether a running service is ready: exit code 0 if it is, else 1. For containers.
     Healthcheck(Listen),
 }
 
-/// Where the service listens.
+/// The address of the service.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Listen {
-    /// The address and port to listen on.
+    /// Address and port to listen on.
     #[arg(long = "listen", env = "KAMPANJE_LISTEN", default_value = "127.0.0.1:8080")]
     pub address: SocketAddr,
 }
 
-/// The address under which this machine reaches a service that listens there: all addresses are
-/// listened on, the loopback one is ours.
+/// Returns the address under which programs on this machine reach a service that listens on
+/// `listens`. An unspecified address becomes the loopback address.
 #[must_use]
 pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
     if listens.ip().is_unspecified() {
@@ -68,83 +75,103 @@ pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
     listens
 }
 
-/// How to serve.
+/// Settings of the service.
 #[derive(Args)]
 pub struct ServeSettings {
-    /// Where to listen.
+    /// The address to listen on.
     #[command(flatten)]
     pub listen: Listen,
-    /// The PostgreSQL to use, as a URL; none: a private one in the data directory.
+    /// URL of the PostgreSQL database; without it the service starts a private server in the data
+    /// directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// The directory of the private database [default: /var/lib/kampanje for root, else
+    /// Directory of the private database [default: /var/lib/kampanje for root, else
     /// ~/.local/state/kampanje].
     #[arg(long, env = "KAMPANJE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The file in which the price book is kept for the next start [default: `price-book.copy`
-    /// beside the private database, else none].
+    /// File in which the price book is kept for the next start [default: `price-book.copy` next to
+    /// the private database, else none].
     #[arg(long, env = "KAMPANJE_SNAPSHOT_PATH")]
     pub snapshot_path: Option<String>,
-    /// After a change, how many seconds at least between two copies of the price book.
-    #[arg(long, env = "KAMPANJE_SNAPSHOT_SECONDS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Minimum number of seconds between two writes of that file, after changes.
+    #[arg(
+        long,
+        env = "KAMPANJE_SNAPSHOT_SECONDS",
+        default_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
     pub snapshot_seconds: u64,
-    /// How many seconds between two comparisons of the price book in memory with the database; 0:
-    /// none.
-    #[arg(long, env = "KAMPANJE_SELF_CHECK_SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(..=604_800))]
+    /// Seconds between two comparisons of the in-memory price book with the database; 0: none.
+    #[arg(
+        long,
+        env = "KAMPANJE_SELF_CHECK_SECONDS",
+        default_value = "3600",
+        value_parser = clap::value_parser!(u64).range(..=604_800)
+    )]
     pub self_check_seconds: u64,
-    /// The key that every request to the API has to carry as a bearer token; none: only this
-    /// machine may be listened on.
+    /// Key that every request to the API has to carry as a bearer token; without it only a loopback
+    /// address can be listened on.
     #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
-    /// How many threads answer requests [default: one per processor].
+    /// Number of threads that answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
-    /// Database sessions for requests at most, divided by kind of work so that none starves
-    /// another; the service itself uses up to 6 more.
-    #[arg(long, env = "KAMPANJE_POOL_SIZE", default_value = "16", value_parser = clap::value_parser!(u16)
-        .range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS)))]
+    /// Maximum number of database sessions for requests, divided by kind of work so that none
+    /// starves another. The service itself uses up to 6 more.
+    #[arg(
+        long,
+        env = "KAMPANJE_POOL_SIZE",
+        default_value = "16",
+        value_parser = clap::value_parser!(u16)
+            .range(i64::from(MIN_REQUEST_SESSIONS)..=i64::from(MAX_REQUEST_SESSIONS))
+    )]
     pub pool_size: u16,
-    /// The most connections of clients that are open at a time; fewer where the limit of file
-    /// descriptors is lower.
+    /// Maximum number of open client connections; lower if the limit of file descriptors is lower.
     #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: NonZeroUsize,
-    /// The largest body in bytes.
+    /// Maximum size of a request body in bytes.
     #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
     pub body_limit: NonZeroUsize,
-    /// On SIGTERM, how many seconds to go on serving while not ready, so that a load balancer
-    /// notices. An interrupt does not wait.
-    #[arg(long, env = "KAMPANJE_DRAIN_SECONDS", default_value = "2", value_parser = clap::value_parser!(u64).range(..=300))]
+    /// Seconds for which the service continues to serve after SIGTERM while it is not ready, so
+    /// that a load balancer notices. An interrupt does not wait.
+    #[arg(
+        long,
+        env = "KAMPANJE_DRAIN_SECONDS",
+        default_value = "2",
+        value_parser = clap::value_parser!(u64).range(..=300)
+    )]
     pub drain_seconds: u64,
 }
 
 impl ServeSettings {
-    /// The database's URL; an empty variable is none.
+    /// Returns the URL of the database; an empty variable counts as none.
     #[must_use]
     pub fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref().filter(|url| !url.is_empty())
     }
 
-    /// The API key; an empty variable is none.
+    /// Returns the API key; an empty variable counts as none.
     #[must_use]
     pub fn api_key(&self) -> Option<&str> {
         self.api_key.as_deref().filter(|key| !key.is_empty())
     }
 
-    /// The file for the price book; an empty variable is none.
+    /// Returns the file for the price book; an empty variable counts as none.
     #[must_use]
     pub fn snapshot_path(&self) -> Option<&Path> {
         self.snapshot_path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
     }
 
-    /// Refuses settings that are not safe.
+    /// Checks that the settings are safe.
     ///
     /// # Errors
-    /// When others than this machine could use the service without a key.
+    /// When other machines could use the service without a key.
     pub fn check(&self) -> anyhow::Result<()> {
         let address = self.listen.address;
         anyhow::ensure!(
             address.ip().is_loopback() || self.api_key().is_some(),
-            "KAMPANJE_API_KEY is not set, so only a loopback address can be listened on, not {address}"
+            "KAMPANJE_API_KEY is not set, so only a loopback address can be listened on, \
+             not {address}"
         );
         Ok(())
     }
@@ -163,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_is_open_without_a_key() {
+    fn only_loopback_is_allowed_without_a_key() {
         for address in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080"] {
             assert!(serve(&["--listen", address]).check().is_ok(), "{address}");
         }
@@ -176,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_none() {
+    fn empty_variable_is_none() {
         let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
         assert_eq!(
             (settings.database_url(), settings.api_key(), settings.snapshot_path()),
@@ -185,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_and_its_bounds() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
         for wrong in [

@@ -1,4 +1,4 @@
-//! What operators ask: is the process alive, can it serve, what are its figures.
+//! Liveness, readiness and metrics, for probes and operators.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,29 +21,29 @@ use crate::publication::check::SELF_CHECKS_TOTAL;
 use crate::publication::live::LiveBook;
 use crate::values::wire::text_enum;
 
-/// The gauge of the price book's version.
+/// Gauge of the price book's version.
 const BOOK_VERSION: &str = "kampanje_book_version";
-/// The gauge of the price book's age, in seconds.
+/// Gauge of the price book's age in seconds.
 const BOOK_AGE_SECONDS: &str = "kampanje_book_age_seconds";
-/// The gauge of whether the database answers, 0 or 1.
+/// Gauge of the database: 1 if it answers, else 0.
 const DATABASE_UP: &str = "kampanje_database_up";
-/// The upper bounds of the histogram of request times, in seconds: quotes take less than a
-/// millisecond, batches seconds.
+/// Upper bounds of the histogram of request times, in seconds. A quote takes less than a
+/// millisecond, a batch seconds.
 const REQUEST_BUCKETS: [f64; 14] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// How often the recorder puts its samples in order.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// Interval of the recorder's upkeep, which merges its samples.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<anyhow::Result<PrometheusHandle>> = OnceLock::new();
 
-/// Adds the operations.
+/// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.add(__path_livez, livez).public().quiet();
     routes.add(__path_readyz, readyz).public().quiet();
     routes.add(__path_metrics, metrics).public().quiet();
 }
 
-/// Whether requests should be sent here; cloning shares it.
+/// The readiness of the service. Cloning shares it.
 #[derive(Clone)]
 pub struct Readiness {
     book: LiveBook,
@@ -51,22 +51,22 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Ready as soon as there is a price book to quote from, and until [`Readiness::stop`] is
-    /// called.
+    /// Creates the readiness of a service that answers quotes from `book`. It is ready once the
+    /// book is loaded, until [`Readiness::stop`] is called.
     #[must_use]
     pub fn new(book: LiveBook) -> Self {
         Self { book, stopping: Arc::default() }
     }
 
-    /// From now on the service is not ready: it is about to stop.
+    /// Marks the service as not ready, because it is about to stop.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// What the service is ready for. It asks nobody, so it is as fast as a probe wants it.
+    /// Returns the readiness. It sends no query, so a probe is never delayed.
     ///
     /// # Errors
-    /// 503 while there is no price book, and when the service is about to stop.
+    /// 503 while no price book is loaded, and when the service is about to stop.
     fn check(&self) -> Result<ReadinessView, Problem> {
         if AtomicBool::load(&self.stopping, Ordering::Relaxed) {
             return Err(Problem::new(ProblemCode::Unavailable, "the service is stopping")
@@ -75,7 +75,8 @@ impl Readiness {
         let book = &self.book;
         let version = book.loaded()?.version();
         let stale = book.is_stale();
-        // A question that hangs is no answer either.
+        // A stale book means that the refresher's query does not return, so the database does not
+        // answer.
         let answers = book.database_answers() && !stale;
         let last_check = book.last_check().map(|check| SelfCheckView {
             version: check.version,
@@ -96,91 +97,91 @@ impl Readiness {
 }
 
 text_enum! {
-    /// What the service is ready for.
+    /// The overall status of the service.
     ServiceStatus {
-        /// Everything.
+        /// All operations are available.
         Ok = "OK",
-        /// Quotes from the last copy of the price book; the database does not answer, so nothing
-        /// else can be done.
+        /// Only quotes are available, from the last version of the price book in memory. The
+        /// database does not answer, and every other operation needs it.
         Degraded = "DEGRADED",
     }
 }
 
 text_enum! {
-    /// How a part of the service is.
+    /// The status of one dependency.
     PartStatus {
-        /// It answers.
+        /// The dependency answers.
         Ok = "OK",
-        /// It did not answer when it was last asked.
+        /// The dependency did not answer the last request.
         OutOfReach = "OUT_OF_REACH",
     }
 }
 
-/// That the service is ready, and for what.
+/// The readiness of the service and of its parts.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Readiness)]
 struct ReadinessView {
-    /// What the service is ready for.
+    /// The overall status of the service.
     #[schema(example = "OK")]
     status: ServiceStatus,
-    /// The parts.
+    /// The checks of the parts.
     checks: Checks,
 }
 
-/// The parts that readiness is made of.
+/// The checks of which readiness consists.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadinessChecks)]
 struct Checks {
-    /// The copy of the price book that quotes are answered from.
+    /// The in-memory price book from which quotes are answered.
     book: BookCheck,
     /// The database.
     database: DatabaseCheck,
 }
 
-/// The copy of the price book.
+/// The check of the in-memory price book.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadinessOfBook)]
 #[serde(rename_all = "camelCase")]
 struct BookCheck {
-    /// The version.
+    /// The version of the book.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 417)]
     version: i64,
-    /// How many seconds ago the copy was last known to be the newest.
+    /// Seconds since the book was last known to be the newest version.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     age_seconds: i64,
-    /// Whether it may have missed versions.
+    /// True if the book may have missed versions.
     #[schema(example = false)]
     stale: bool,
-    /// The last comparison with the database; null: there was none since the start.
+    /// The last comparison with the database; null if there was none since the start.
     last_self_check: Option<SelfCheckView>,
 }
 
-/// A comparison of the copy of the price book with the database.
+/// A comparison of the in-memory price book with the database.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadinessOfSelfCheck)]
 #[serde(rename_all = "camelCase")]
 struct SelfCheckView {
-    /// The version that was compared.
+    /// The compared version.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 417)]
     version: i64,
-    /// When.
+    /// The time of the comparison.
     #[schema(example = "2031-05-01T12:00:00Z")]
     checked_at: DateTime<Utc>,
-    /// Whether both held the same. A copy that differed was read anew.
+    /// True if both were equal. A book that differed was read again.
     #[schema(example = true)]
     agrees: bool,
 }
 
-/// The database.
+/// The check of the database.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReadinessOfDatabase)]
 struct DatabaseCheck {
-    /// Whether it answers; quotes do not need it.
+    /// The status of the database. Quotes do not need it.
     #[schema(example = "OK")]
     status: PartStatus,
 }
 
-/// The answer of a process that is alive.
+/// The response of a live process.
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// Always `OK`.
@@ -188,9 +189,10 @@ struct Health {
     status: &'static str,
 }
 
-/// Whether the process is alive
+/// Check liveness
 ///
-/// Depends on nothing. Restart the process when this fails.
+/// Answers 200 as long as the process runs; depends on nothing else. Restart the process when this
+/// fails.
 #[utoipa::path(
     get, path = "/livez", operation_id = "get_liveness", tag = "Service",
     responses((status = 200, description = "The process is alive.", body = Health))
@@ -200,11 +202,11 @@ async fn livez(call: ApiRequest) -> Result<ApiResponse, Problem> {
     ApiResponse::json(StatusCode::OK, &Health { status: "OK" })
 }
 
-/// Whether the service can serve
+/// Check readiness
 ///
-/// There is a price book to quote from, and the service is not stopping: send requests elsewhere
-/// while this fails. It does not fail while the database is out of reach, as quotes go on then; the
-/// status is `DEGRADED`, and what needs the database answers 503.
+/// Answers 200 if a price book is loaded and the service is not stopping. Send requests elsewhere
+/// while this fails. While the database is unavailable it still answers 200, because quotes do not
+/// need the database; the status is `DEGRADED`, and every other operation answers 503.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "get_readiness", tag = "Service",
     responses((status = 200, description = "The service can serve.", body = ReadinessView))
@@ -214,40 +216,42 @@ async fn readyz(call: ApiRequest, readiness: web::Data<Readiness>) -> Result<Api
     ApiResponse::json(StatusCode::OK, &readiness.check()?)
 }
 
-/// The figures in the text format of Prometheus.
+/// The metrics in the text format of Prometheus.
 #[derive(ToSchema)]
 #[schema(value_type = String, max_length = 10_000_000)]
 #[allow(dead_code, reason = "only its schema is used")]
 struct Metrics(String);
 
-/// The figures of this process
+/// Get metrics
 ///
-/// In the text format of Prometheus.
+/// Returns the metrics of this process in the text format of Prometheus.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "get_metrics", tag = "Service",
-    responses((status = 200, description = "The figures.", content_type = "text/plain", body = Metrics,
-        example = "kampanje_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1"))
+    responses((
+        status = 200, description = "The metrics.", content_type = "text/plain", body = Metrics,
+        example = "kampanje_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1"
+    ))
 )]
 async fn metrics(call: ApiRequest, book: web::Data<LiveBook>) -> Result<HttpResponse, Problem> {
     call.expect_nothing()?;
-    metrics::gauge!(BOOK_VERSION).set(figure(book.snapshot().version()));
+    metrics::gauge!(BOOK_VERSION).set(gauge_value(book.snapshot().version()));
     if book.is_loaded() {
-        metrics::gauge!(BOOK_AGE_SECONDS).set(figure(book.age_seconds()));
+        metrics::gauge!(BOOK_AGE_SECONDS).set(gauge_value(book.age_seconds()));
     }
     metrics::gauge!(DATABASE_UP).set(if book.database_answers() { 1.0 } else { 0.0 });
-    let text = recorded().map(PrometheusHandle::render).unwrap_or_default();
+    let text = recorder().map(PrometheusHandle::render).unwrap_or_default();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }
 
-/// A number as the recorder takes it; four thousand million are more than any of ours.
-fn figure(number: i64) -> f64 {
+/// Converts a number for a gauge. Larger numbers than 2^32 − 1 do not occur.
+fn gauge_value(number: i64) -> f64 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX).into()
 }
 
-/// Begins to count. Once per process; doing it again changes nothing.
+/// Installs the recorder of metrics. Repeated calls in one process have no effect.
 ///
 /// # Errors
-/// When somebody else has installed a recorder, which is a defect.
+/// When another recorder is installed, which is a defect.
 pub fn record_metrics() -> anyhow::Result<()> {
     METRICS
         .get_or_init(install_recorder)
@@ -292,16 +296,16 @@ fn install_recorder() -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-fn recorded() -> Option<&'static PrometheusHandle> {
+fn recorder() -> Option<&'static PrometheusHandle> {
     METRICS.get().and_then(|handle| handle.as_ref().ok())
 }
 
-/// Keeps the recorder's samples in order, for as long as the process lives.
+/// Runs the recorder's upkeep for as long as the process lives.
 pub async fn keep_metrics() {
-    let mut tick = tokio::time::interval(UPKEEP);
+    let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         tick.tick().await;
-        if let Some(handle) = recorded() {
+        if let Some(handle) = recorder() {
             handle.run_upkeep();
         }
     }

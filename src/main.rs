@@ -1,5 +1,5 @@
-//! The binary: reads the command line, sets up the log, runs the command, says in one line why it
-//! failed.
+//! The binary: reads the command line, sets up the log and runs the command. An error is printed as
+//! one line.
 
 use std::io::{IsTerminal, Read, Write, stderr};
 use std::net::{SocketAddr, TcpStream};
@@ -12,12 +12,11 @@ use kampanje::config::{Cli, Command, LogFormat, from_here};
 use kampanje::serve;
 use tracing_subscriber::EnvFilter;
 
-/// Many small values are made and dropped on many threads; this allocator is faster at that than
-/// the system's.
+/// mimalloc is faster than the system's allocator at many small values on many threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long a health check may take.
+/// Timeout of a health check.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
 fn main() -> ExitCode {
@@ -46,7 +45,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// Logs to the standard error, as the standard output belongs to what a command prints.
+/// Sets up the log on standard error; standard output is for the output of commands.
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
@@ -58,10 +57,10 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks a service on this machine whether it is ready.
+/// Queries the readiness of a service on this machine.
 fn check_health(listens: SocketAddr) -> anyhow::Result<()> {
     let address = from_here(listens);
-    let ask = || -> std::io::Result<String> {
+    let request = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, HEALTHCHECK_TIMEOUT)?;
         stream.set_read_timeout(Some(HEALTHCHECK_TIMEOUT))?;
         write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
@@ -69,7 +68,7 @@ fn check_health(listens: SocketAddr) -> anyhow::Result<()> {
         stream.take(4_096).read_to_end(&mut answer)?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     };
-    let answer = ask().with_context(|| format!("{address} does not answer"))?;
+    let answer = request().with_context(|| format!("{address} does not answer"))?;
     let status = answer.lines().next().unwrap_or_default();
     anyhow::ensure!(status.starts_with("HTTP/1.1 200 "), "the service is not ready: {status}");
     Ok(())

@@ -11,7 +11,7 @@ use crate::platform::http::routes::Routes;
 
 const DOCUMENT: &str = include_str!("../openapi/openapi.json");
 
-/// Adds the operation that serves the document.
+/// Adds the operation that serves the document to the route table.
 pub fn mount(routes: &mut Routes) {
     routes.schema::<ProblemDocument>();
     routes.schema::<ProblemError>();
@@ -23,8 +23,10 @@ pub fn mount(routes: &mut Routes) {
 /// Returns the OpenAPI 3.1 document of the service.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "get_openapi", tag = "Service",
-    responses((status = 200, description = "The OpenAPI 3.1 document.", content_type = "application/json", body = Object,
-        example = json!({"openapi": "3.1.0"})))
+    responses((
+        status = 200, description = "The OpenAPI 3.1 document.",
+        content_type = "application/json", body = Object, example = json!({"openapi": "3.1.0"})
+    ))
 )]
 async fn openapi(call: ApiRequest) -> Result<HttpResponse, Problem> {
     call.expect_nothing()?;

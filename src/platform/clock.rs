@@ -1,4 +1,4 @@
-//! What time it is, and which day that is for the company.
+//! The clock and the company's calendar.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use arc_swap::ArcSwap;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// A source of the present instant; tests bring their own.
+/// A source of the current instant. Tests replace it.
 pub type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// The clock and the company's time zone: every "today" comes from here.
+/// The clock and the company's time zone, the source of every "today" of the service.
 #[derive(Clone)]
 pub struct Calendar {
     now: Now,
@@ -17,42 +17,42 @@ pub struct Calendar {
 }
 
 impl Calendar {
-    /// A calendar on a clock, in UTC until the settings are known.
+    /// Creates a calendar on a clock. Its zone is UTC until [`Calendar::set_zone`].
     #[must_use]
     pub fn new(now: Now) -> Self {
         Self { now, zone: Arc::new(ArcSwap::from_pointee(Tz::UTC)) }
     }
 
-    /// A calendar on the machine's clock.
+    /// Creates a calendar on the machine's clock.
     #[must_use]
     pub fn system() -> Self {
         Self::new(Arc::new(Utc::now))
     }
 
-    /// This instant.
+    /// Returns the current instant.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         (self.now)()
     }
 
-    /// The company's calendar date of this instant.
+    /// Returns the current date in the company's time zone.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
         self.date_of(self.now())
     }
 
-    /// The company's calendar date of an instant.
+    /// Returns the date of an instant in the company's time zone.
     #[must_use]
     pub fn date_of(&self, instant: DateTime<Utc>) -> NaiveDate {
         instant.with_timezone(&**self.zone.load()).date_naive()
     }
 
-    /// The first instant of a calendar date of the company.
+    /// Returns the first instant of a date in the company's time zone.
     #[must_use]
     pub fn begins(&self, date: NaiveDate) -> DateTime<Utc> {
         let zone = **self.zone.load();
         let midnight = date.and_time(NaiveTime::MIN);
-        // Where the clocks are put forward at midnight, the day begins an hour later.
+        // Where clocks are put forward at midnight, the day begins an hour later.
         let found = (0..24).find_map(|hours| {
             let local = midnight.checked_add_signed(TimeDelta::try_hours(hours)?)?;
             zone.from_local_datetime(&local).earliest()
@@ -60,8 +60,8 @@ impl Calendar {
         found.map_or_else(|| midnight.and_utc(), |begin| begin.with_timezone(&Utc))
     }
 
-    /// Takes the company's time zone; an unknown name changes nothing, since the settings refuse
-    /// unknown names.
+    /// Sets the company's time zone. An unknown name has no effect; the settings refuse unknown
+    /// names.
     pub fn set_zone(&self, name: &str) {
         if let Ok(zone) = name.parse::<Tz>() {
             self.zone.store(Arc::new(zone));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_company_s_zone_decides_the_day() {
+    fn date_depends_on_the_zone() {
         assert_eq!(today("2031-05-14T23:59:59Z", "UTC"), "2031-05-14");
         assert_eq!(today("2031-05-14T22:00:00Z", "Europe/Oslo"), "2031-05-15");
         assert_eq!(today("2031-05-14T21:59:59Z", "Europe/Oslo"), "2031-05-14");
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_zone_changes_nothing() {
+    fn unknown_zone_has_no_effect() {
         assert_eq!(today("2031-05-14T23:59:59Z", "Mars/Olympus"), "2031-05-14");
     }
 
     #[test]
-    fn a_day_begins_where_the_company_is() {
+    fn first_instant_of_a_date() {
         let begins = |date: &str, zone: &str| {
             let calendar = Calendar::system();
             calendar.set_zone(zone);

@@ -1,5 +1,5 @@
-//! What carries the rooms and knows none of them: the clock, the database, effects, the outbox,
-//! HTTP.
+//! Infrastructure that all modules use and that knows none of them: clock, database, units of work,
+//! outbox, HTTP.
 
 pub mod background;
 pub mod clock;

@@ -1,15 +1,15 @@
-//! The outbox: what others want to hear of, written in the transaction in which it happens.
+//! The outbox: events for other systems, written in the transaction of the change that they
+//! announce.
 //!
-//! An event that is written is an event that happened, and what happened is written: both commit or
-//! neither does. The sequence has no gap and is in the order of the commits, since its counter
-//! stays locked until the transaction ends; so whoever reads on from the last event it knows misses
-//! none.
+//! An event and its change commit together or not at all. Sequence numbers have no gaps and follow
+//! the order of the commits, because the counter stays locked until the transaction ends. A
+//! consumer that reads on from its last event misses none.
 //!
 //! *Invariant:* the counter is the last lock that a transaction takes, after that of the price
-//! book. An [`UnitOfWork`] keeps its events until its work is done; a publication, which holds the
-//! book's counter already, writes its own at once.
+//! book. A [`UnitOfWork`] keeps its events until its work is done. A publication already holds the
+//! lock of the book, so it writes its own event directly.
 //!
-//! [`UnitOfWork`]: super::unit_of_work::Effect
+//! [`UnitOfWork`]: super::unit_of_work::UnitOfWork
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -23,15 +23,15 @@ use super::db::schema::{event_counter, events};
 use crate::values::wire::text_enum;
 
 text_enum! {
-    /// What kind of thing happened.
+    /// The type of an event.
     EventType {
         /// The price book has a new version.
         PublicationCreated = "kampanje.publication.created",
-        /// A campaign is at another status.
+        /// The status of a campaign changed.
         CampaignStatusChanged = "kampanje.campaign.status-changed",
-        /// The first day of a published campaign has come.
+        /// The first day of a published campaign began.
         CampaignStarted = "kampanje.campaign.started",
-        /// The last day of a published campaign is over.
+        /// The last day of a published campaign ended.
         CampaignEnded = "kampanje.campaign.ended",
     }
 }
@@ -43,61 +43,62 @@ pub struct PublicationCreated {
     /// The version.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: i64,
-    /// What the publication does: `ACTIVATION`, `CHANGE`, `DEACTIVATION` … as its `kind` says.
+    /// The kind of publication: `ACTIVATION`, `CHANGE`, `DEACTIVATION` and so on.
     #[schema(max_length = 20, example = "ACTIVATION")]
     pub kind: String,
-    /// The campaign; null for base data.
+    /// The number of the campaign; null for base data.
     #[schema(required = true, max_length = 50, example = "CP0001")]
     pub campaign_number: Option<String>,
-    /// Facts and accounts that came.
+    /// Number of facts and accounts that were added.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 1241)]
     pub added: i64,
-    /// Facts that took the place of others.
+    /// Number of facts that were replaced.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub changed: i64,
-    /// Facts and accounts that went.
+    /// Number of facts and accounts that were removed.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub removed: i64,
 }
 
-/// A campaign is at another status.
+/// The status of a campaign changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignStatusChanged {
-    /// The campaign.
+    /// The number of the campaign.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
-    /// The status before; null if there was none.
+    /// The code of the previous status; null if there was none.
     #[schema(required = true, max_length = 50, example = "PLANNED")]
     pub from_status_code: Option<String>,
-    /// The status after; null if it was taken away.
+    /// The code of the new status; null if it was removed.
     #[schema(required = true, max_length = 50, example = "STARTED")]
     pub to_status_code: Option<String>,
 }
 
-/// A published campaign began or ended.
+/// A published campaign started or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CampaignLifecycleEvent {
-    /// The campaign.
+    /// The number of the campaign.
     #[schema(max_length = 50, example = "CP0001")]
     pub campaign_number: String,
-    /// The first day on which its prices hold.
+    /// The first day on which the campaign's prices apply.
     #[schema(example = "2031-05-01")]
     pub starting_date: NaiveDate,
-    /// The last day on which they hold; null while the end is open.
+    /// The last day on which they apply; null if the end is open.
     #[schema(required = true, example = "2031-05-31")]
     pub ending_date: Option<NaiveDate>,
-    /// The day with whose beginning it was due: the first day, or the one after the last. The event
-    /// comes later where no replica ran then, or the campaign was published later.
+    /// The day at whose beginning the event was due: the first day, or the day after the last. The
+    /// event is written later if no replica was running then, or if the campaign was published
+    /// later.
     #[schema(example = "2031-05-01")]
     pub due_date: NaiveDate,
-    /// The version of the price book that carries the campaign.
+    /// The version of the price book that contains the campaign.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: i64,
 }
 
-/// What an event tells; its type says which.
+/// The content of an event; the type of the event determines the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum EventData {
@@ -109,20 +110,20 @@ pub enum EventData {
     CampaignLifecycleEvent(CampaignLifecycleEvent),
 }
 
-/// Something that happened.
+/// An event to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     type_: EventType,
     subject: String,
     data: EventData,
-    /// Of a campaign that began or ended: its id.
+    /// The id of the campaign, for events of its lifecycle.
     campaign_id: Option<Uuid>,
 }
 
 impl From<PublicationCreated> for Event {
     fn from(data: PublicationCreated) -> Self {
         let subject = match &data.campaign_number {
-            Some(number) => of_campaign(number),
+            Some(number) => campaign_subject(number),
             None => format!("publications/{}", data.version),
         };
         Self {
@@ -138,7 +139,7 @@ impl From<CampaignStatusChanged> for Event {
     fn from(data: CampaignStatusChanged) -> Self {
         Self {
             type_: EventType::CampaignStatusChanged,
-            subject: of_campaign(&data.campaign_number),
+            subject: campaign_subject(&data.campaign_number),
             data: EventData::CampaignStatusChanged(data),
             campaign_id: None,
         }
@@ -146,11 +147,11 @@ impl From<CampaignStatusChanged> for Event {
 }
 
 impl Event {
-    /// A campaign began or ended, as the type says. It is written once for a campaign, the type and
-    /// the campaign's dates.
+    /// Creates a lifecycle event of a campaign. It is written once for each campaign, type and pair
+    /// of dates.
     #[must_use]
     pub fn turned(type_: EventType, campaign_id: Uuid, data: CampaignLifecycleEvent) -> Self {
-        let subject = of_campaign(&data.campaign_number);
+        let subject = campaign_subject(&data.campaign_number);
         Self {
             type_,
             subject,
@@ -159,7 +160,7 @@ impl Event {
         }
     }
 
-    /// The dates by which an event of a campaign that began or ended is told from its others.
+    /// Returns the dates that identify a lifecycle event among those of its campaign.
     const fn period(&self) -> (Option<NaiveDate>, Option<NaiveDate>) {
         match &self.data {
             EventData::CampaignLifecycleEvent(data) => (Some(data.starting_date), data.ending_date),
@@ -168,13 +169,13 @@ impl Event {
     }
 }
 
-/// The path of a campaign below the source of events.
-fn of_campaign(number: &str) -> String {
+/// Returns the path of a campaign below the source of events.
+fn campaign_subject(number: &str) -> String {
     format!("campaigns/{number}")
 }
 
-/// Locks the counter until the transaction ends: from here on nobody else commits an event, and
-/// everything that has one is to be seen.
+/// Locks the counter until the transaction ends. While it is locked no other transaction commits an
+/// event, and all committed events are visible.
 ///
 /// # Errors
 /// When the database fails.
@@ -187,15 +188,15 @@ pub async fn lock(conn: &mut AsyncPgConnection) -> QueryResult<()> {
         .map(drop)
 }
 
-/// Writes events, in this order. What the caller still locks afterwards, it has to hold already.
+/// Writes events in this order. The caller must take no further locks afterwards.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn record(conn: &mut AsyncPgConnection, happened: &[Event]) -> QueryResult<()> {
-    if happened.is_empty() {
+pub async fn record(conn: &mut AsyncPgConnection, new_events: &[Event]) -> QueryResult<()> {
+    if new_events.is_empty() {
         return Ok(());
     }
-    let count = i64::try_from(happened.len()).unwrap_or(i64::MAX);
+    let count = i64::try_from(new_events.len()).unwrap_or(i64::MAX);
     let last: i64 = diesel::update(event_counter::table)
         .set(event_counter::sequence.eq(event_counter::sequence + count))
         .returning(event_counter::sequence)
@@ -203,7 +204,7 @@ pub async fn record(conn: &mut AsyncPgConnection, happened: &[Event]) -> QueryRe
         .await?;
     let first = last.saturating_sub(count).saturating_add(1);
     let rows: Vec<_> = (first..)
-        .zip(happened)
+        .zip(new_events)
         .map(|(sequence, event)| {
             let (starting_date, ending_date) = event.period();
             (

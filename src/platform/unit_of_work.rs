@@ -1,8 +1,8 @@
-//! One transaction per effect.
+//! Units of work: one transaction for each change.
 //!
-//! A handler describes its change as a function on an [`UnitOfWork`]; [`Database::effect`] gives it
-//! the transaction, lets the price book follow what was touched, and keeps the answer under its
-//! idempotency key, all in the same commit. Nothing else opens a writing transaction.
+//! A handler describes its change as a function on a [`UnitOfWork`]. [`Database::transact`] opens
+//! the transaction, publishes the [`ChangedKeys`] to the price book, and stores the response under
+//! its idempotency key, all in one commit. Nothing else opens a writing transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use super::http::list::ListQuery;
 use super::http::problem::{Problem, ProblemCode};
 use super::outbox::{self, Event};
 
-/// How long an answer is kept under its idempotency key.
-const KEPT_HOURS: i64 = 72;
-/// Says that the answer is the stored one.
+/// Hours for which a response is stored under its idempotency key.
+const RETENTION_HOURS: i64 = 72;
+/// Header that marks a response as the stored one.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// The version of the price book that holds the change.
+/// Header with the version of the price book that contains the change.
 pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication-version");
 
-/// Everything that an effect changed and that may count for prices, by key.
+/// The keys of everything that a unit of work changed and that can affect prices.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ChangedKeys {
-    /// The settings.
+    /// True if the settings changed.
     pub settings: bool,
     /// Currencies by code.
     pub currencies: BTreeSet<String>,
@@ -49,17 +49,18 @@ pub struct ChangedKeys {
     pub price_lines: BTreeSet<Uuid>,
     /// Discount lines by id.
     pub discount_lines: BTreeSet<Uuid>,
-    /// Campaigns of which more changed than the next two say (dates, whole segments), by number.
+    /// Campaigns with other changes than the next two fields list (dates, whole segments), by
+    /// number.
     pub campaigns: BTreeSet<String>,
-    /// Campaigns of which only some lines changed: the lines' ids by the campaign's number.
+    /// Campaigns with changed lines only: the ids of the lines by the number of the campaign.
     pub campaign_lines: BTreeMap<String, BTreeSet<Uuid>>,
-    /// Campaigns of which only some lines of segments changed: the numbers of the contacts on these
-    /// by the campaign's number.
+    /// Campaigns with changed segment lines only: the numbers of the contacts on them by the number
+    /// of the campaign.
     pub targets: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ChangedKeys {
-    /// Whether anything is touched that belongs to no campaign.
+    /// Returns whether anything changed that belongs to no campaign.
     #[must_use]
     pub fn has_base_data(&self) -> bool {
         let Self {
@@ -81,28 +82,28 @@ impl ChangedKeys {
     }
 }
 
-/// A change under way: the transaction and what it touches.
+/// A change in progress: its transaction and its results so far.
 pub struct UnitOfWork {
     /// The connection, inside the transaction.
     pub conn: Connection,
-    /// What the change touches; the publisher brings it into the price book before the commit.
+    /// The changed keys, which the publisher brings into the price book before the commit.
     pub changed_keys: ChangedKeys,
-    /// Who makes the change.
+    /// The caller that makes the change.
     pub author: String,
-    /// What others are to hear of, once the work is done; what is published says so itself.
+    /// Events to write when the work is done. A publication writes its own event.
     pub events: Vec<Event>,
-    /// Findings that do not refuse the change; they go into the answer.
+    /// Findings that do not refuse the change; the response contains them.
     pub warnings: Vec<Value>,
-    /// The version of the price book that the change made, if it made one.
+    /// The version of the price book that the change published, if it published one.
     pub version: Option<i64>,
 }
 
 impl UnitOfWork {
-    /// Runs a part of the change that may fail and be undone alone.
+    /// Runs a part of the change inside a savepoint, so that it can fail alone.
     ///
     /// # Errors
-    /// What the part answers; its changes are gone then. Also when the database cannot set or leave
-    /// the savepoint.
+    /// The error of the part, whose changes are rolled back. Also when the database cannot set or
+    /// leave the savepoint.
     pub async fn savepoint<T, E: From<diesel::result::Error>>(
         &mut self,
         change: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
@@ -125,35 +126,36 @@ impl UnitOfWork {
     }
 }
 
-/// What brings touched things into the price book: the activation room, put in by `app`.
+/// The publisher of changed keys to the price book. `app` supplies the implementation of
+/// `activation`.
 pub trait Publisher: Send + Sync {
-    /// Publishes what the effect touched, inside its transaction.
+    /// Publishes the changed keys inside the transaction of the unit of work.
     fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>>;
 
-    /// Waits until this process answers from the version, or a little while at most.
+    /// Waits until this process answers from the version, up to a timeout.
     fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()>;
 }
 
 type Transactions = AnsiTransactionManager;
 
-/// The database as the rooms use it: reading connections and effects.
+/// The database as modules use it: reading sessions and units of work.
 #[derive(Clone)]
 pub struct Database {
     pools: Pools,
     publisher: Arc<dyn Publisher>,
-    /// Whether the schema is known to be this build's.
+    /// True once the schema is known to match this build.
     open: Arc<AtomicBool>,
 }
 
 impl Database {
-    /// Creates the database behind the pools, with what follows each effect. It is closed until
-    /// [`Database::open`].
+    /// Creates the database on its pools, with the publisher that follows each unit of work. It is
+    /// closed until [`Database::open`].
     #[must_use]
     pub fn new(pools: Pools, publisher: Arc<dyn Publisher>) -> Self {
         Self { pools, publisher, open: Arc::default() }
     }
 
-    /// From now on the database is read and written: it was reached, and its schema is up to date.
+    /// Opens the database for reads and writes, once it was reached and its schema is up to date.
     pub fn open(&self) {
         self.open.store(true, Ordering::Release);
     }
@@ -161,14 +163,14 @@ impl Database {
     /// Lends a session for a read that takes milliseconds.
     ///
     /// # Errors
-    /// 503 when the database is out of reach, was not reached since the start, or has no session
-    /// free for such work.
+    /// 503 when the database is unavailable, was not reached since the start, or has no free
+    /// session for this kind of work.
     pub async fn read(&self) -> Result<Connection, Problem> {
         self.session(&self.pools.reads).await
     }
 
-    /// Lends a session for a list: a plain page is a read like any other; with a filter, an order
-    /// or a count it is a search.
+    /// Lends a session for a list. A plain page counts as a read; a filter, an order or a count
+    /// makes it a search.
     ///
     /// # Errors
     /// As [`Database::read`].
@@ -176,7 +178,7 @@ impl Database {
         self.session(if list.is_plain() { &self.pools.reads } else { &self.pools.searches }).await
     }
 
-    /// Lends a session for a read that computes, and may take long by its nature.
+    /// Lends a session for a read that computes and may take long.
     ///
     /// # Errors
     /// As [`Database::read`].
@@ -194,11 +196,12 @@ impl Database {
         })
     }
 
-    /// Makes a change: all of it, with its publication and its record, or nothing.
+    /// Executes a change in one transaction, with its publication and its idempotency record.
+    /// Commits all of it or nothing.
     ///
     /// # Errors
-    /// What `work` or the publisher refuse, 409 and 422 of the idempotency key, 503 when the
-    /// database is out of reach.
+    /// The refusals of `change` and the publisher; 409 and 422 of the idempotency key; 503 when the
+    /// database is unavailable.
     pub async fn transact(
         &self,
         call: &ApiRequest,
@@ -207,11 +210,10 @@ impl Database {
         self.run(&self.pools.writes, call, change).await
     }
 
-    /// Does the same for work that changes nothing but the record under its idempotency key: its
-    /// session is one for reports.
+    /// Executes work that writes nothing but its idempotency record, on a session for reports.
     ///
     /// # Errors
-    /// As [`Database::effect`].
+    /// As [`Database::transact`].
     pub async fn preview(
         &self,
         call: &ApiRequest,
@@ -235,7 +237,7 @@ impl Database {
             version: None,
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
-        match self.inside(call, &mut work, change).await {
+        match self.execute(call, &mut work, change).await {
             Ok(answer) => {
                 Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
                 if let Some(version) = work.version {
@@ -246,15 +248,16 @@ impl Database {
             }
             Err(problem) => {
                 if let Err(error) = Transactions::rollback_transaction(&mut *work.conn).await {
-                    // The connection is thrown away with its transaction; nothing was committed.
-                    tracing::warn!(%error, "a transaction could not be rolled back");
+                    // The connection is dropped together with its transaction, so nothing was
+                    // committed.
+                    tracing::warn!(%error, "failed to roll back a transaction; its connection is dropped");
                 }
                 Err(problem)
             }
         }
     }
 
-    async fn inside(
+    async fn execute(
         &self,
         call: &ApiRequest,
         work: &mut UnitOfWork,
@@ -269,7 +272,7 @@ impl Database {
         if work.changed_keys != ChangedKeys::default() {
             self.publisher.publish(work).await?;
         }
-        // After the book: the counter of the events is the last lock.
+        // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;
         if let Some(version) = work.version {
             answer = answer.header(PUBLICATION_VERSION, &version.to_string());
@@ -278,13 +281,13 @@ impl Database {
             add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;
         }
         if let Some(key) = &call.idempotency_key {
-            keep_answer(&mut work.conn, key, call.request_hash(), &answer).await?;
+            store_answer(&mut work.conn, key, call.request_hash(), &answer).await?;
         }
         Ok(answer)
     }
 }
 
-/// Puts the findings of an automatic publication beside the resource that was changed.
+/// Adds the findings of an automatic publication to the changed resource in the response.
 fn add_warnings(answer: &mut ApiResponse, warnings: Vec<Value>) -> Result<(), Problem> {
     if answer.body.is_empty() {
         return Ok(());
@@ -296,8 +299,7 @@ fn add_warnings(answer: &mut ApiResponse, warnings: Vec<Value>) -> Result<(), Pr
     Ok(())
 }
 
-/// The stored answer of a key, if its request was done before; else the key is ours until the
-/// transaction ends.
+/// Returns the stored response of a key. Without one, locks the key until the transaction ends.
 async fn stored_answer(
     conn: &mut AsyncPgConnection,
     key: &str,
@@ -315,10 +317,10 @@ async fn stored_answer(
         )
         .header(actix_web::http::header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    let kept_since = chrono::Utc::now() - chrono::Duration::hours(KEPT_HOURS);
+    let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
     let stored = idempotency_records::table
         .find(key)
-        .filter(idempotency_records::created_at.gt(kept_since))
+        .filter(idempotency_records::created_at.gt(oldest_kept))
         .select((
             idempotency_records::request_hash,
             idempotency_records::status,
@@ -348,7 +350,7 @@ async fn stored_answer(
     Ok(Some(answer.header(REPLAYED, "true")))
 }
 
-async fn keep_answer(
+async fn store_answer(
     conn: &mut AsyncPgConnection,
     key: &str,
     request_hash: Vec<u8>,
@@ -368,22 +370,23 @@ async fn keep_answer(
         idempotency_records::body.eq(&answer.body),
         idempotency_records::created_at.eq(chrono::Utc::now()),
     );
-    // A record that is older than it is kept for may still stand; it makes room.
+    // An expired record of the same key may still exist.
     diesel::delete(idempotency_records::table.find(key)).execute(conn).await?;
     diesel::insert_into(idempotency_records::table).values(record).execute(conn).await?;
     Ok(())
 }
 
-/// Removes the answers that are no longer kept, once an hour, for as long as the process lives.
+/// Deletes expired idempotency records once an hour, for as long as the process lives.
 pub async fn purge_idempotency_records(pool: Pool) {
     let mut tick = tokio::time::interval(Duration::from_secs(3_600));
     loop {
         tick.tick().await;
         let Ok(mut conn) = pool.get().await else { continue };
-        let kept_since = chrono::Utc::now() - chrono::Duration::hours(KEPT_HOURS);
-        let old = idempotency_records::table.filter(idempotency_records::created_at.le(kept_since));
+        let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
+        let old =
+            idempotency_records::table.filter(idempotency_records::created_at.le(oldest_kept));
         if let Err(error) = diesel::delete(old).execute(&mut conn).await {
-            tracing::warn!(%error, "old idempotency records could not be removed");
+            tracing::warn!(%error, "failed to delete expired idempotency records");
         }
     }
 }

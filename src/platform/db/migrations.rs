@@ -1,4 +1,4 @@
-//! Brings the schema up to date at start.
+//! Schema migrations, applied at start.
 
 use anyhow::Context as _;
 use diesel::sql_types::{BigInt, Bool};
@@ -7,20 +7,20 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::pool::connect;
 
-/// The steps of `migrations/`, inside the binary: one for each of its folders.
+/// The migrations of `migrations/`, embedded in the binary.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
-/// Whoever migrates holds this advisory lock, so that replicas starting together do not step on
-/// each other.
+/// The advisory lock of migrations, so that replicas that start together migrate one after the
+/// other.
 const LOCK: i64 = 0x6b61_6d70_616e_6a65;
 
-/// Runs the steps that the database has not seen yet. Blocks the caller: it belongs at start,
-/// before anything is served.
+/// Applies the pending migrations. Blocks the caller, so it belongs at start, before the service
+/// listens.
 ///
 /// # Errors
-/// When the database is out of reach or a step fails; a failed step leaves nothing behind.
+/// When the database is unavailable or a migration fails. A failed migration is rolled back.
 pub fn migrate(url: &str) -> anyhow::Result<()> {
-    // Diesel's harness blocks inside a multi-threaded runtime, and actix's are single-threaded: so
-    // it gets one of its own.
+    // Diesel's harness blocks inside a multi-threaded runtime, while those of actix are
+    // single-threaded. So the migration runs on a runtime of its own.
     let run = || {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -33,28 +33,28 @@ pub fn migrate(url: &str) -> anyhow::Result<()> {
 }
 
 async fn steps(url: &str) -> anyhow::Result<()> {
-    let mut harness = AsyncMigrationHarness::new(locked(url).await?);
+    let mut harness = AsyncMigrationHarness::new(locked_session(url).await?);
     let steps = harness
         .run_pending_migrations(MIGRATIONS)
         .map_err(|error| anyhow::anyhow!(error))
         .context("a migration failed")?;
     for step in steps {
-        tracing::info!(step = %step, "migrated the database");
+        tracing::info!(migration = %step, "applied a migration");
     }
-    // The session ends here, and its lock with it.
+    // Closing the session releases the lock.
     Ok(())
 }
 
-/// A session that holds the lock and has no time limits, as a replica may wait for as long as
-/// another's migration takes.
-async fn locked(url: &str) -> anyhow::Result<AsyncPgConnection> {
+/// Opens a session that holds the lock. It has no time limits, because a replica may wait for the
+/// whole migration of another one.
+async fn locked_session(url: &str) -> anyhow::Result<AsyncPgConnection> {
     let mut conn = connect(url).await.context("the database cannot be reached to migrate it")?;
     for limit in ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"] {
         diesel::sql_query(format!("SET {limit} = 0")).execute(&mut conn).await?;
     }
     let free = diesel::dsl::sql::<Bool>("pg_try_advisory_lock(").bind::<BigInt, _>(LOCK).sql(")");
     if !diesel::select(free).get_result::<bool>(&mut conn).await? {
-        tracing::info!("waiting for another process that migrates the database");
+        tracing::info!("waiting for another process to migrate the database");
         diesel::sql_query("SELECT pg_advisory_lock($1)")
             .bind::<BigInt, _>(LOCK)
             .execute(&mut conn)
@@ -70,7 +70,7 @@ mod tests {
     use super::super::testing::Server;
     use super::*;
 
-    /// Tables, columns, constraints and indexes of our schema, as text.
+    /// Returns tables, columns, constraints and indexes of the schema as text.
     async fn schema(url: &str) -> Vec<String> {
         #[derive(diesel::QueryableByName)]
         struct Line {
@@ -81,7 +81,8 @@ mod tests {
         let lines: Vec<Line> = diesel::sql_query(
             "SELECT format('%s.%s %s %s', table_name, column_name, data_type, is_nullable) AS line
              FROM information_schema.columns WHERE table_schema = 'public'
-             UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+             UNION ALL
+             SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
              FROM pg_constraint WHERE connamespace = 'public'::regnamespace
              UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
              ORDER BY line",
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn replicas_that_start_together_migrate_once() {
+    async fn concurrent_replicas_migrate_once() {
         let server = Server::start("migrations-together");
         let url = server.url();
         std::thread::scope(|scope| {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_step_can_be_undone_and_done_again() {
+    async fn migrations_are_reversible() {
         let server = Server::start("migrations-redo");
         let url = server.url();
         migrate(&url).unwrap();
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(schema(&url).await, before);
     }
 
-    /// The columns that a `diesel::table!` block declares, as `table.column type`.
+    /// Returns the columns that the `diesel::table!` blocks declare, as `table.column type`.
     fn declared() -> Vec<String> {
         let (mut table, mut renamed, mut columns) = (String::new(), None, Vec::new());
         for line in include_str!("schema.rs").lines().map(str::trim) {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn schema_rs_declares_the_columns_of_a_migrated_database() {
+    async fn schema_rs_matches_a_migrated_database() {
         #[derive(diesel::QueryableByName)]
         struct Column {
             #[diesel(sql_type = Text)]
@@ -158,9 +159,12 @@ mod tests {
         let server = Server::start("migrations-schema");
         migrate(&server.url()).unwrap();
         let columns: Vec<Column> = diesel::sql_query(
-            "SELECT table_name || '.' || column_name AS place, udt_name::text AS kind, is_nullable = 'YES' AS nullable
-             FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-             WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND is_generated = 'NEVER' AND table_name NOT LIKE '\\_\\_diesel%'",
+            "SELECT table_name || '.' || column_name AS place, udt_name::text AS kind,
+                    is_nullable = 'YES' AS nullable
+             FROM information_schema.columns
+             JOIN information_schema.tables USING (table_schema, table_name)
+             WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+               AND is_generated = 'NEVER' AND table_name NOT LIKE '\\_\\_diesel%'",
         )
         .load(&mut connect(&server.url()).await.unwrap())
         .await
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn server_that_is_not_there_is_named_as_the_cause() {
+    fn unreachable_server_is_named_as_the_cause() {
         let error = migrate("postgres://u@%2Fnowhere/d").unwrap_err();
         assert!(format!("{error:#}").contains("out of reach"), "{error:#}");
     }

@@ -1,4 +1,4 @@
-//! The one door to the database.
+//! Access to PostgreSQL: sessions, schema, migrations and shared secrets.
 
 pub mod migrations;
 pub mod pool;

@@ -1,10 +1,10 @@
-//! Database sessions, pure Rust: one pool for each kind of work. `tls` reads what the URL says
-//! about encryption.
+//! Database sessions: one pool for each kind of work. `tls` reads the encryption settings of the
+//! URL.
 //!
-//! The pools are bulkheads: work that exhausts its own sessions leaves the others alone. One pool
-//! with a limit for each kind would not do: a query whose future is dropped keeps running on the
-//! server, and the next user of its session waits for it. For the same reason each session has time
-//! limits on the server. A dropped transaction takes its session with it.
+//! The pools are bulkheads: work that exhausts its own sessions does not affect the others. One
+//! pool with a limit for each kind is not enough: a query whose future is dropped keeps running on
+//! the server, and the next user of its session waits for it. For the same reason each session has
+//! time limits on the server. A dropped transaction closes its session.
 
 use std::io;
 use std::sync::LazyLock;
@@ -29,31 +29,32 @@ use super::tls::Tls;
 /// A session on loan from a pool.
 pub type Connection = Object<AsyncPgConnection>;
 
-/// The fewest sessions for requests: one for each kind of work.
+/// Minimum number of sessions for requests: one for each kind of work.
 pub const MIN_REQUEST_SESSIONS: u16 = 4;
-/// The most sessions for requests.
+/// Maximum number of sessions for requests.
 pub const MAX_REQUEST_SESSIONS: u16 = 1_000;
-/// Sessions for the service's own work. The refresher of the price book, the lifecycle of campaigns
-/// and the purge of idempotency records may need one each at the same time.
+/// Maximum number of sessions for background work. The refresher of the price book, the lifecycle
+/// of campaigns and the purge of idempotency records may need one each at the same time.
 const MAX_BACKGROUND_SESSIONS: usize = 3;
-/// The longest wait for a session of a pool that has lent all of them.
+/// Timeout for a session of an exhausted pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait for a new session, over all hosts of the URL.
+/// Timeout for opening a session, over all hosts of the URL.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest wait for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next
-/// host is tried.
+/// Timeout for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next host is
+/// tried.
 const HOST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The longest that sent data may stay unacknowledged: a host that vanished is noticed then.
+/// Timeout for the acknowledgement of sent data, after which a vanished host is noticed.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limits of every session: no statement and no open transaction may hold locks for long, even if
-/// its client is gone. Each statement is planned when it runs: a plan that was made while a table
-/// was small reads the whole table when it has grown, until somebody analyzes it.
-const SESSION_OPTIONS: &str = "-c statement_timeout=60s -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
+/// Options of every session. No statement and no open transaction may hold locks for long, even if
+/// its client is gone. Each statement is planned when it runs: a plan that was cached for a small
+/// table keeps scanning the whole table after it has grown, until it is analyzed.
+const SESSION_OPTIONS: &str = "-c statement_timeout=60s \
+    -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
     -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
-/// The limit of a statement whose cost the client decides.
+/// Options of sessions for statements whose cost the client determines.
 const SEARCH_OPTIONS: &str = "-c statement_timeout=5s";
 
-/// The runtime of every session's I/O, with a thread of its own for the life of the process.
+/// The runtime for the I/O of all sessions, on a thread of its own for the life of the process.
 ///
 /// A session that ran on the runtime of the HTTP worker that opened it would end with that worker,
 /// while another worker uses it.
@@ -62,7 +63,7 @@ static SESSION_IO: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("database").enable_all().build()
 });
 
-/// The reason why there is no session.
+/// The reason why no session is available.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// The URL, or a file that it names, cannot be used: a mistake in the configuration.
@@ -74,13 +75,13 @@ pub enum PoolError {
     /// The thread for the I/O of sessions cannot be started, or failed: a defect.
     #[error("the I/O of database sessions failed: {0}")]
     Io(String),
-    /// All sessions for this kind of work are lent, and none was returned in time. It may pass.
+    /// All sessions for this kind of work are in use, and none was returned in time. Transient.
     #[error("all database sessions for {0} are in use")]
     Exhausted(&'static str),
-    /// The server did not answer in time. It may pass.
+    /// The server did not answer in time. Transient.
     #[error("no connection to the database in time: the server does not answer")]
     TimedOut,
-    /// The server is out of reach or refuses the session. It may pass.
+    /// The server is unreachable or refuses the session. Transient.
     #[error("the database is out of reach: {0}")]
     OutOfReach(String),
     /// The server does not know the role, the password or the database: a mistake in the
@@ -102,23 +103,23 @@ impl PoolError {
 pub struct Pools {
     /// Reads that take milliseconds: single resources, and pages in the default order.
     pub reads: Pool,
-    /// Lists whose cost the client decides by a filter, an order or a count. A statement may take 5
-    /// s.
+    /// Lists whose cost the client determines by a filter, an order or a count. Their statements
+    /// time out after 5 s.
     pub searches: Pool,
     /// Reads that compute: plans, previews, statistics, comparisons, earlier versions.
     pub reports: Pool,
     /// Transactions that change something.
     pub writes: Pool,
-    /// Work that no request waits for: it must go on while requests use up their sessions.
+    /// Work that no request waits for. It must continue while requests exhaust their sessions.
     pub background: Pool,
 }
 
 impl Pools {
-    /// Creates the pools; sessions are opened when they are needed. `request_sessions` are divided
-    /// among all but the background pool, at least [`MIN_REQUEST_SESSIONS`].
+    /// Creates the pools; sessions are opened when they are needed. `request_sessions`, at least
+    /// [`MIN_REQUEST_SESSIONS`], are divided among all but the background pool.
     ///
     /// # Errors
-    /// When the URL cannot be used. A server that is away shows later.
+    /// When the URL cannot be used. An unreachable server is noticed later.
     pub fn new(url: &str, request_sessions: u16) -> Result<Self, PoolError> {
         let connector = Connector::new(url)?;
         let searching = connector.clone().with_options(SEARCH_OPTIONS);
@@ -181,11 +182,11 @@ impl Pool {
             let failed = |error: PoolError| ConnectionError::BadConnection(error.to_string());
             async move { connector.connect().await.map_err(failed) }.boxed()
         });
-        // The default queries the server before each loan. Fast still sees a connection that is
-        // known to be closed; one that broke unnoticed fails its first statement.
+        // The default method queries the server before each loan. `Fast` still detects a connection
+        // that is known to be closed; one that broke unnoticed fails its first statement.
         config.recycling_method = RecyclingMethod::Fast;
-        // The connector has read the URL; the manager's copy would only be one more place with the
-        // password.
+        // The connector has read the URL. A copy in the manager would only be one more place with
+        // the password.
         let manager =
             AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", config);
         let sessions = deadpool::Pool::builder(manager)
@@ -202,7 +203,7 @@ impl Pool {
     /// Lends a session.
     ///
     /// # Errors
-    /// When none came free, or the server could not be reached, in time.
+    /// When no session became free, or the server could not be reached, in time.
     pub async fn get(&self) -> Result<Connection, PoolError> {
         use ::deadpool::managed::{PoolError as Cause, TimeoutType};
         self.sessions.get().await.map_err(|cause| match cause {
@@ -233,7 +234,7 @@ pub async fn connect(url: &str) -> Result<AsyncPgConnection, PoolError> {
     Connector::new(url)?.session().await
 }
 
-/// A URL that has been read, so that a mistake in it shows at start and not with the first request.
+/// A parsed URL, so that a mistake in it shows at start and not with the first request.
 #[derive(Clone)]
 struct Connector {
     config: Config,
@@ -246,7 +247,7 @@ impl Connector {
         let mut config: Config =
             url.parse().map_err(|error: tokio_postgres::Error| PoolError::Url(chain(&error)))?;
         config.ssl_mode(tls.mode());
-        // Later options win: those of the URL come after ours.
+        // Later options win, so those of the URL override the defaults.
         let given = config.get_options().map_or_else(String::new, |given| format!(" {given}"));
         config.options(format!("{SESSION_OPTIONS}{given}"));
         if config.get_application_name().is_none() {
@@ -258,8 +259,8 @@ impl Connector {
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(TCP_USER_TIMEOUT);
         }
-        // Of several hosts one is the primary, and after a failover it is another one; only there
-        // can we write.
+        // Of several hosts only the primary accepts writes, and after a failover another host is
+        // the primary.
         if config.get_hosts().len() > 1
             && config.get_target_session_attrs() == TargetSessionAttrs::Any
         {
@@ -268,7 +269,7 @@ impl Connector {
         Ok(Self { config, tls: tls.connector().map_err(PoolError::Url)? })
     }
 
-    /// Adds options that win over those of the URL.
+    /// Adds options that override those of the URL.
     fn with_options(mut self, options: &str) -> Self {
         let given = self.config.get_options().unwrap_or_default().to_owned();
         self.config.options(format!("{given} {options}"));
@@ -284,7 +285,7 @@ impl Connector {
     /// Opens a session whose I/O runs on [`SESSION_IO`].
     async fn connect(&self) -> Result<AsyncPgConnection, PoolError> {
         let io = SESSION_IO.as_ref().map_err(|error| PoolError::Io(error.to_string()))?;
-        // A set, as it aborts the attempt when the caller gives up.
+        // A `JoinSet` aborts the attempt when the caller gives up.
         let mut attempt = JoinSet::new();
         attempt.spawn_on(self.clone().open(), io.handle());
         match attempt.join_next().await {
@@ -310,14 +311,14 @@ impl Connector {
     }
 }
 
-/// The error with its causes, leaving out those that the one before has said already.
+/// Returns the error with its causes, without those that the text already contains.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         cause = error.source();
     }
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn session_has_limits_and_the_url_may_change_them() {
+    async fn limits_of_sessions_and_their_overrides() {
         let server = Server::start("pool-settings");
         let Pools { reads, searches, reports, writes, background } =
             Pools::new(&server.url(), MIN_REQUEST_SESSIONS).unwrap();
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_work_has_sessions_and_all_of_them_are_used() {
+    fn division_of_sessions() {
         let shares = |reads, searches, reports, writes| Shares { reads, searches, reports, writes };
         for (sessions, expected) in [
             (1, shares(1, 1, 1, 1)),
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn caller_of_an_exhausted_pool_gives_up() {
+    async fn exhausted_pool_times_out() {
         let server = Server::start("pool-exhausted");
         let pool = pool(&server.url(), 1, Duration::from_millis(200));
         let held = pool.get().await.unwrap();
@@ -415,7 +416,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn server_that_is_not_there_is_out_of_reach() {
+    async fn unreachable_server() {
         // Nothing listens on port 1.
         for url in ["postgres://u@127.0.0.1:1/d", "postgres://u@%2Fnowhere/d"] {
             let began = Instant::now();
@@ -455,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn useless_url_is_told_at_once_and_without_its_password() {
+    fn invalid_url_is_refused_without_its_password() {
         for url in [
             "postgres://u:secret@h:port/d",
             "postgres://u:secret@h/d?sslmode=verify",
@@ -468,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_hosts_has_to_be_writable() {
+    fn several_hosts_need_a_writable_one() {
         let attributes = |url: &str| Connector::new(url).unwrap().config.get_target_session_attrs();
         assert_eq!(attributes("postgres://u@a,b/d"), TargetSessionAttrs::ReadWrite);
         assert_eq!(
@@ -482,7 +483,7 @@ mod tests {
     /// the PEM file of its root.
     #[tokio::test]
     #[ignore = "needs a server with TLS"]
-    async fn certificate_is_checked_where_the_mode_says_so() {
+    async fn certificate_check_by_mode() {
         let [url, root] =
             ["TEST_TLS_DATABASE_URL", "TEST_TLS_ROOT"].map(|name| std::env::var(name).unwrap());
         let other_name = url.replace("localhost", "127.0.0.1");

@@ -1,6 +1,6 @@
-//! The tables as diesel sees them: `migrations/` in Rust. A test compares the two.
+//! The schema of `migrations/` for diesel. A test compares the two.
 //!
-//! Generated columns (`alike`, `company_type`) are left out: no query of diesel's reads them.
+//! Generated columns (`alike`, `company_type`) are omitted, since no diesel query reads them.
 
 diesel::table! {
     activities (id) {

@@ -1,4 +1,4 @@
-//! Secrets that all replicas share: the first one makes them, the others find them.
+//! Secrets that all replicas share. The first replica creates them.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::schema::service_secrets;
 
-/// The secret with this name, which is made if there is none yet.
+/// Returns the secret with this name, and creates it if there is none.
 ///
 /// # Errors
 /// When the database fails.
@@ -29,15 +29,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everybody_gets_the_same_secret() {
+    async fn all_callers_get_the_same_secret() {
         let server = Server::start("secrets");
         migrate(&server.url()).unwrap();
         let url = server.url();
-        let ask = async |name: &str| shared(&mut connect(&url).await.unwrap(), name).await.unwrap();
-        let (one, same, other) = tokio::join!(ask("a"), ask("a"), ask("b"));
+        let get = async |name: &str| shared(&mut connect(&url).await.unwrap(), name).await.unwrap();
+        let (one, same, other) = tokio::join!(get("a"), get("a"), get("b"));
         assert_eq!(one, same);
         assert_eq!(one.len(), 32);
         assert_ne!(one, other);
-        assert_eq!(ask("a").await, one);
+        assert_eq!(get("a").await, one);
     }
 }

@@ -1,4 +1,4 @@
-//! A server of its own for a test of this room; it goes with the value.
+//! A throwaway database server for one test, stopped when the value is dropped.
 
 use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
 
@@ -10,7 +10,7 @@ impl Server {
         Self(EmbeddedPostgres::start(Settings::new(data_dir, Durability::Throwaway)).unwrap())
     }
 
-    /// The URL of an empty database.
+    /// Returns the URL of an empty database.
     pub(super) fn url(&self) -> String {
         self.0.create_database_if_missing("empty").unwrap();
         self.0.url("empty")

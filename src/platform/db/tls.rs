@@ -1,4 +1,4 @@
-//! What `sslmode` and `sslrootcert` in a database URL mean here.
+//! TLS of database sessions: the meaning of `sslmode` and `sslrootcert` in a database URL.
 //!
 //! | `sslmode` | encrypted | server's certificate |
 //! | --- | --- | --- |
@@ -6,13 +6,13 @@
 //! | `prefer`, or none | if the server offers it | not checked, as with libpq |
 //! | `require`, `verify-ca`, `verify-full` | always | checked, name included |
 //!
-//! libpq's `require` checks nothing unless it finds a root certificate, which promises more than it
-//! keeps; ours always checks. The roots are those of the platform (`sslrootcert=system`, or none
-//! given), or exactly those in the PEM file that `sslrootcert` names, as managed databases with an
-//! authority of their own need it. A Unix socket is never encrypted.
+//! libpq's `require` checks nothing unless it finds a root certificate; here it always checks. The
+//! roots are those of the platform (`sslrootcert=system`, or none given), or exactly those in the
+//! PEM file that `sslrootcert` names. Managed databases with an authority of their own need such a
+//! file. A Unix socket is never encrypted.
 //!
-//! The driver knows neither `verify-*` nor `sslrootcert`, so both are taken out of the URL before
-//! it gets to see it.
+//! The driver knows neither `verify-*` nor `sslrootcert`, so both are removed from the URL before
+//! the driver reads it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,27 +26,27 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How sessions are to be encrypted.
+/// The encryption of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tls {
     Never,
     IfOffered,
-    /// Always and checked; with the roots of this file, or else the platform's.
+    /// Always encrypted and checked, against the roots in this file or else those of the platform.
     Checked {
         roots: Option<String>,
     },
 }
 
 impl Tls {
-    /// Takes what concerns encryption out of the URL; the rest is for the driver. A text that is no
-    /// URL stays as it is.
+    /// Removes the encryption parameters from the URL and returns the rest, which is for the
+    /// driver. A text that is no URL stays unchanged.
     pub(super) fn take_from(url: &str) -> Result<(String, Self), String> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let (mut mode, mut roots, mut rest) = (None, None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
-                Some(("sslmode", value)) => mode = Some(decoded(value)?),
-                Some(("sslrootcert", value)) => roots = Some(decoded(value)?),
+                Some(("sslmode", value)) => mode = Some(percent_decode(value)?),
+                Some(("sslrootcert", value)) => roots = Some(percent_decode(value)?),
                 _ => rest.push(pair),
             }
         }
@@ -66,7 +66,7 @@ impl Tls {
         Ok((rest, tls))
     }
 
-    /// The mode for the driver.
+    /// Returns the mode for the driver.
     pub(super) fn mode(&self) -> SslMode {
         match self {
             Self::Never => SslMode::Disable,
@@ -75,10 +75,10 @@ impl Tls {
         }
     }
 
-    /// What makes the encrypted connections. The roots are read once, here: the platform's are
-    /// hundreds.
+    /// Returns the factory of encrypted connections. The roots are read only once, here, because a
+    /// platform has hundreds.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, String> {
-        // Named, as a process may hold more than one provider and rustls then refuses to choose.
+        // The provider is explicit: with more than one in the process rustls refuses to choose.
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
             Self::Never | Self::IfOffered => Arc::new(Unchecked(Arc::clone(&provider))),
@@ -117,8 +117,8 @@ fn roots_in(file: &str) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Undoes percent-encoding.
-fn decoded(text: &str) -> Result<String, String> {
+/// Decodes percent-encoding.
+fn percent_decode(text: &str) -> Result<String, String> {
     let wrong = || format!("{text} is not percent-encoded text");
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
@@ -130,9 +130,9 @@ fn decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// Accepts any certificate, for `prefer`: whoever can change the traffic could have answered "no
-/// encryption" just as well, so a check would refuse honest servers with certificates of their own
-/// and stop nobody. Listeners are kept out.
+/// Accepts any certificate, for `prefer`. An attacker who can change the traffic could also answer
+/// "no encryption". So a check would refuse honest servers with certificates of their own and stop
+/// no attacker. Encryption still protects against eavesdropping.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);
 
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_mode_has_its_meaning() {
+    fn modes() {
         let checked = |roots: Option<&str>| Tls::Checked { roots: roots.map(str::to_owned) };
         for (query, rest, expected) in [
             ("", "", Tls::IfOffered),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_mode_and_useless_roots_are_refused() {
+    fn unknown_mode_and_unused_roots_are_refused() {
         for query in [
             "sslmode=allow",
             "sslmode=%zz",

@@ -1,9 +1,8 @@
-//! The one form of failure: a problem document (RFC 9457), with everything that is wrong named at
-//! once.
+//! Problem documents (RFC 9457), the form of every failure. A problem names all its errors
+//! together.
 //!
-//! Rooms raise [`Problem`]s and [`FieldError`]s by their codes; only this file knows which status a
-//! code has and how the body looks. Both tables of codes stand here, and `docs/errors.md` is
-//! printed from them.
+//! Modules raise [`Problem`]s and [`FieldError`]s by their codes. Only this file maps a code to its
+//! status and writes the body. `docs/errors.md` is generated from the two tables of codes below.
 
 use std::fmt;
 
@@ -13,27 +12,32 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// At most so many mistakes are listed.
+/// The largest number of errors in one problem.
 pub const MAX_ERRORS: usize = 1_000;
 
-/// Declares a table of codes: an enum whose variants know their public text and meaning.
+/// Declares a table of codes: an enum whose variants have a public text and a meaning.
 macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $variant:ident $text:literal $(($status:literal, $title:literal))? $meaning:literal;)+ }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $(
+            $variant:ident $text:literal $(($status:literal, $title:literal))?
+                $meaning:literal;
+        )+
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name { $(#[doc = $meaning] $variant),+ }
 
         impl $name {
-            /// Every code of the table, in the order of the table.
+            /// All codes, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The stable public text of the code.
+            /// Returns the stable public text of the code.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// What the code means, for the documentation.
+            /// Returns the meaning of the code, for the documentation.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$variant => $meaning),+ }
@@ -50,7 +54,7 @@ macro_rules! codes {
     };
     (@status $name:ident { $($variant:ident ($status:literal, $title:literal);)+ }) => {
         impl $name {
-            /// The HTTP status that goes with the code, and the fixed title.
+            /// Returns the HTTP status and the fixed title of the code.
             #[must_use]
             pub const fn status_and_title(self) -> (u16, &'static str) {
                 match self { $(Self::$variant => ($status, $title)),+ }
@@ -63,85 +67,166 @@ macro_rules! codes {
 codes! {
     /// The code of a whole problem: one status and one title each.
     ProblemCode {
-        MalformedRequest "MALFORMED_REQUEST" (400, "The request cannot be read") "The body is not JSON, or the request line, a header or the encoding cannot be read.";
-        InvalidRequest "INVALID_REQUEST" (400, "The request has invalid parts") "Fields or parameters are unknown, missing, of the wrong type or form; `errors` names each.";
-        InvalidFilter "INVALID_FILTER" (400, "The filter or order cannot be used") "`filter` or `orderby` is wrong; the error's `params` point at the place.";
-        InvalidCursor "INVALID_CURSOR" (400, "The link cannot be used") "A `nextLink` was changed, or belongs to another list.";
-        Unauthorized "UNAUTHORIZED" (401, "Credentials are missing or wrong") "The service has an API key and the request does not carry it as a bearer token.";
-        HostNotAllowed "HOST_NOT_ALLOWED" (403, "The host is not allowed") "The service has no API key, and the request is for another host than this machine.";
-        OriginNotAllowed "ORIGIN_NOT_ALLOWED" (403, "The origin is not allowed") "The service has no API key, and a web page of another origin asks for a change.";
-        NotFound "NOT_FOUND" (404, "Nothing is here") "No resource has this path, id or key.";
-        MethodNotAllowed "METHOD_NOT_ALLOWED" (405, "The method is not allowed here") "The path exists, the method does not; `Allow` lists those that do.";
-        NotAcceptable "NOT_ACCEPTABLE" (406, "No acceptable representation") "The service answers JSON, which the `Accept` header excludes.";
-        RequestTimeout "REQUEST_TIMEOUT" (408, "The request did not arrive in time") "The client sent the request too slowly.";
-        Conflict "CONFLICT" (409, "The change conflicts with what is there") "A key is taken, or a constraint of the data forbids the change; `errors` says which.";
-        InUse "IN_USE" (409, "The resource is in use") "Something refers to the resource; `errors` lists what.";
-        DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists") "Another line is alike in source, item, variant, unit, currency and minimum quantity, and its dates overlap.";
-        PlanChanged "PLAN_CHANGED" (409, "The plan has changed") "The activation's `planHash` is not that of the plan as it would be now.";
-        CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active") "The campaign's prices are in force; deactivate it first.";
-        NoCriteriaAction "NO_CRITERIA_ACTION" (409, "There is nothing to go back to") "The segment has no criteria action that could be undone.";
-        EntryNotCanceled "ENTRY_NOT_CANCELED" (409, "The entry is not canceled") "Only canceled entries, logged segments and interactions can be deleted; cancel it first.";
-        IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running") "A request with the same `Idempotency-Key` has not finished yet; try again.";
-        PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed") "`If-Match` is not the current ETag; `ETag` carries the current one.";
-        PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large") "The body is over the limit.";
-        UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" (415, "The body is not JSON") "A body has to be `application/json` (or `application/merge-patch+json` on PATCH), unencoded.";
-        ValidationFailed "VALIDATION_FAILED" (422, "The content breaks a rule") "The request is well formed, but what it says cannot be; `errors` names each rule.";
-        ActivationRefused "ACTIVATION_REFUSED" (422, "The campaign cannot be published as it is") "The targeting rules do not hold, or warnings are not acknowledged; `findings` lists all.";
-        IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" (422, "The idempotency key belongs to another request") "The same `Idempotency-Key` was used for a request with another method, path or body.";
-        PreconditionRequired "PRECONDITION_REQUIRED" (428, "If-Match is missing") "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
-        Internal "INTERNAL" (500, "The service failed") "A defect; the log has the cause under the `traceId`.";
-        Unavailable "UNAVAILABLE" (503, "The service cannot do this now") "The database or a needed part is out of reach; `Retry-After` says when to try again.";
-        QueryTimeout "QUERY_TIMEOUT" (503, "The request took too long") "A statement in the database ran into its time limit and nothing was changed: 5 s in a list with `filter`, `orderby` or `count`, else 60 s. Narrow the filter, order by another field, leave out `count`, or send fewer rows; `Retry-After` says when to try again at the earliest.";
-        TooManyStreams "TOO_MANY_STREAMS" (503, "Too many streams are open") "The service sends a bounded number of streams at a time; `Retry-After` says when to try again. Pages are not limited.";
-        VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet") "`minPublicationVersion` was not reached within a second; `Retry-After` says when to try again.";
+        MalformedRequest "MALFORMED_REQUEST" (400, "The request cannot be read")
+            "The body is not JSON, or the request line, a header or the encoding cannot be read.";
+        InvalidRequest "INVALID_REQUEST" (400, "The request has invalid parts")
+            "Fields or parameters are unknown, missing, of the wrong type or form; `errors` names \
+             each.";
+        InvalidFilter "INVALID_FILTER" (400, "The filter or order cannot be used")
+            "`filter` or `orderby` is wrong; the error's `params` point at the place.";
+        InvalidCursor "INVALID_CURSOR" (400, "The link cannot be used")
+            "A `nextLink` was changed, or belongs to another list.";
+        Unauthorized "UNAUTHORIZED" (401, "Credentials are missing or wrong")
+            "The service has an API key and the request does not carry it as a bearer token.";
+        HostNotAllowed "HOST_NOT_ALLOWED" (403, "The host is not allowed")
+            "The service has no API key, and the request is for another host than this machine.";
+        OriginNotAllowed "ORIGIN_NOT_ALLOWED" (403, "The origin is not allowed")
+            "The service has no API key, and a web page of another origin asks for a change.";
+        NotFound "NOT_FOUND" (404, "Nothing is here")
+            "No resource has this path, id or key.";
+        MethodNotAllowed "METHOD_NOT_ALLOWED" (405, "The method is not allowed here")
+            "The path exists, the method does not; `Allow` lists those that do.";
+        NotAcceptable "NOT_ACCEPTABLE" (406, "No acceptable representation")
+            "The service answers JSON, which the `Accept` header excludes.";
+        RequestTimeout "REQUEST_TIMEOUT" (408, "The request did not arrive in time")
+            "The client sent the request too slowly.";
+        Conflict "CONFLICT" (409, "The change conflicts with what is there")
+            "A key is taken, or a constraint of the data forbids the change; `errors` says which.";
+        InUse "IN_USE" (409, "The resource is in use")
+            "Something refers to the resource; `errors` lists what.";
+        DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists")
+            "Another line is alike in source, item, variant, unit, currency and minimum quantity, \
+             and its dates overlap.";
+        PlanChanged "PLAN_CHANGED" (409, "The plan has changed")
+            "The activation's `planHash` is not that of the plan as it would be now.";
+        CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active")
+            "The campaign's prices are in force; deactivate it first.";
+        NoCriteriaAction "NO_CRITERIA_ACTION" (409, "There is nothing to go back to")
+            "The segment has no criteria action that could be undone.";
+        EntryNotCanceled "ENTRY_NOT_CANCELED" (409, "The entry is not canceled")
+            "Only canceled entries, logged segments and interactions can be deleted; cancel it \
+             first.";
+        IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running")
+            "A request with the same `Idempotency-Key` has not finished yet; try again.";
+        PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed")
+            "`If-Match` is not the current ETag; `ETag` carries the current one.";
+        PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large")
+            "The body is over the limit.";
+        UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" (415, "The body is not JSON")
+            "A body has to be `application/json` (or `application/merge-patch+json` on PATCH), \
+             unencoded.";
+        ValidationFailed "VALIDATION_FAILED" (422, "The content breaks a rule")
+            "The request is well formed, but what it says cannot be; `errors` names each rule.";
+        ActivationRefused "ACTIVATION_REFUSED" (422, "The campaign cannot be published as it is")
+            "The targeting rules do not hold, or warnings are not acknowledged; `findings` lists \
+             all.";
+        IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED"
+            (422, "The idempotency key belongs to another request")
+            "The same `Idempotency-Key` was used for a request with another method, path or body.";
+        PreconditionRequired "PRECONDITION_REQUIRED" (428, "If-Match is missing")
+            "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
+        Internal "INTERNAL" (500, "The service failed")
+            "A defect; the log has the cause under the `traceId`.";
+        Unavailable "UNAVAILABLE" (503, "The service cannot do this now")
+            "The database or a needed part is out of reach; `Retry-After` says when to try again.";
+        QueryTimeout "QUERY_TIMEOUT" (503, "The request took too long")
+            "A statement in the database ran into its time limit and nothing was changed: 5 s in a \
+             list with `filter`, `orderby` or `count`, else 60 s. Narrow the filter, order by \
+             another field, leave out `count`, or send fewer rows; `Retry-After` says when to try \
+             again at the earliest.";
+        TooManyStreams "TOO_MANY_STREAMS" (503, "Too many streams are open")
+            "The service sends a bounded number of streams at a time; `Retry-After` says when to \
+             try again. Pages are not limited.";
+        VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet")
+            "`minPublicationVersion` was not reached within a second; `Retry-After` says when to \
+             try again.";
     }
 }
 
 codes! {
-    /// The code of one thing that is wrong, inside a problem's `errors`.
+    /// The code of one error, inside a problem's `errors`.
     FieldCode {
-        UnknownField "UNKNOWN_FIELD" "No such field; `params.nearest` is the nearest known name.";
-        UnknownParameter "UNKNOWN_PARAMETER" "No such query parameter; `params.nearest` is the nearest known name.";
-        DuplicateField "DUPLICATE_FIELD" "The same key stands twice in one JSON object, or a parameter twice in the query.";
-        Required "REQUIRED" "The field or parameter must be given.";
-        Missing "MISSING" "The field is needed because of what else the request gives, or does not give.";
-        InvalidType "INVALID_TYPE" "The value has the wrong JSON type.";
-        InvalidDecimal "INVALID_DECIMAL" "Not a decimal of the allowed form, or a JSON number where a string is expected.";
-        InvalidDate "INVALID_DATE" "Not a calendar date of the form 2031-05-15 between 0001-01-01 and 9999-12-31.";
-        InvalidTime "INVALID_TIME" "Not a time of day of the form 14:30.";
-        InvalidKey "INVALID_KEY" "Not a business key: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, not shaped like a UUID.";
-        InvalidValue "INVALID_VALUE" "The value is not one of those allowed.";
-        InvalidCharacter "INVALID_CHARACTER" "The text holds a NUL or another control character.";
-        TooLong "TOO_LONG" "The text or list is longer than allowed.";
-        TooShort "TOO_SHORT" "The text or list is shorter than allowed.";
-        OutOfRange "OUT_OF_RANGE" "The number lies outside its bounds.";
-        Syntax "SYNTAX" "The text cannot be parsed at the place given in `params`.";
-        NotFilterable "NOT_FILTERABLE" "The field cannot be filtered or ordered by.";
-        TooComplex "TOO_COMPLEX" "The filter has more terms or is nested deeper than allowed.";
-        ReferenceNotFound "REFERENCE_NOT_FOUND" "The key names nothing that exists.";
-        AlreadyExists "ALREADY_EXISTS" "The key is taken.";
-        EndBeforeStart "END_BEFORE_START" "The ending date lies before the starting date.";
-        DatesOfCampaign "DATES_OF_CAMPAIGN" "A line of a campaign takes the campaign's dates and refuses its own.";
-        NotAllowed "NOT_ALLOWED" "The field cannot be given together with another one, or not here.";
-        CustomerNeedsCompany "CUSTOMER_NEEDS_COMPANY" "Only a contact of type COMPANY can be a customer.";
-        CompanyLink "COMPANY_LINK" "Only a person belongs to a company, and only to a contact of type COMPANY.";
-        SalespersonBlocked "SALESPERSON_BLOCKED" "The salesperson is blocked and can be given nothing new.";
-        OutsideCampaign "OUTSIDE_CAMPAIGN" "The date lies outside the campaign's dates; `params` has them.";
-        Immutable "IMMUTABLE" "The field cannot be changed once the resource exists.";
-        InUse "IN_USE" "Something refers to what would be removed.";
-        NoLines "NO_LINES" "The segment has no lines; there is nothing to log.";
-        NoDescription "NO_DESCRIPTION" "The interaction template has no description, which its interactions would take.";
-        NoSalesperson "NO_SALESPERSON" "Neither the segment nor its campaign nor the contacts that `params` counts and names have a salesperson.";
-        NoTemplate "NO_TEMPLATE" "The segment names no interaction template.";
-        PrivacyBlocked "PRIVACY_BLOCKED" "The contacts that `params` counts and names object to being marketed to.";
-        Duplicate "DUPLICATE" "The same key stands twice in the list.";
-        Incomplete "INCOMPLETE" "The list has to name each of its values once, and leaves some out.";
-        CannotCountUp "CANNOT_COUNT_UP" "No number follows: the number has no digits, or would grow too long.";
+        UnknownField "UNKNOWN_FIELD"
+            "No such field; `params.nearest` is the nearest known name.";
+        UnknownParameter "UNKNOWN_PARAMETER"
+            "No such query parameter; `params.nearest` is the nearest known name.";
+        DuplicateField "DUPLICATE_FIELD"
+            "The same key stands twice in one JSON object, or a parameter twice in the query.";
+        Required "REQUIRED"
+            "The field or parameter must be given.";
+        Missing "MISSING"
+            "The field is needed because of what else the request gives, or does not give.";
+        InvalidType "INVALID_TYPE"
+            "The value has the wrong JSON type.";
+        InvalidDecimal "INVALID_DECIMAL"
+            "Not a decimal of the allowed form, or a JSON number where a string is expected.";
+        InvalidDate "INVALID_DATE"
+            "Not a calendar date of the form 2031-05-15 between 0001-01-01 and 9999-12-31.";
+        InvalidTime "INVALID_TIME"
+            "Not a time of day of the form 14:30.";
+        InvalidKey "INVALID_KEY"
+            "Not a business key: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, not shaped like a \
+             UUID.";
+        InvalidValue "INVALID_VALUE"
+            "The value is not one of those allowed.";
+        InvalidCharacter "INVALID_CHARACTER"
+            "The text holds a NUL or another control character.";
+        TooLong "TOO_LONG"
+            "The text or list is longer than allowed.";
+        TooShort "TOO_SHORT"
+            "The text or list is shorter than allowed.";
+        OutOfRange "OUT_OF_RANGE"
+            "The number lies outside its bounds.";
+        Syntax "SYNTAX"
+            "The text cannot be parsed at the place given in `params`.";
+        NotFilterable "NOT_FILTERABLE"
+            "The field cannot be filtered or ordered by.";
+        TooComplex "TOO_COMPLEX"
+            "The filter has more terms or is nested deeper than allowed.";
+        ReferenceNotFound "REFERENCE_NOT_FOUND"
+            "The key names nothing that exists.";
+        AlreadyExists "ALREADY_EXISTS"
+            "The key is taken.";
+        EndBeforeStart "END_BEFORE_START"
+            "The ending date lies before the starting date.";
+        DatesOfCampaign "DATES_OF_CAMPAIGN"
+            "A line of a campaign takes the campaign's dates and refuses its own.";
+        NotAllowed "NOT_ALLOWED"
+            "The field cannot be given together with another one, or not here.";
+        CustomerNeedsCompany "CUSTOMER_NEEDS_COMPANY"
+            "Only a contact of type COMPANY can be a customer.";
+        CompanyLink "COMPANY_LINK"
+            "Only a person belongs to a company, and only to a contact of type COMPANY.";
+        SalespersonBlocked "SALESPERSON_BLOCKED"
+            "The salesperson is blocked and can be given nothing new.";
+        OutsideCampaign "OUTSIDE_CAMPAIGN"
+            "The date lies outside the campaign's dates; `params` has them.";
+        Immutable "IMMUTABLE"
+            "The field cannot be changed once the resource exists.";
+        InUse "IN_USE"
+            "Something refers to what would be removed.";
+        NoLines "NO_LINES"
+            "The segment has no lines; there is nothing to log.";
+        NoDescription "NO_DESCRIPTION"
+            "The interaction template has no description, which its interactions would take.";
+        NoSalesperson "NO_SALESPERSON"
+            "Neither the segment nor its campaign nor the contacts that `params` counts and names \
+             have a salesperson.";
+        NoTemplate "NO_TEMPLATE"
+            "The segment names no interaction template.";
+        PrivacyBlocked "PRIVACY_BLOCKED"
+            "The contacts that `params` counts and names object to being marketed to.";
+        Duplicate "DUPLICATE"
+            "The same key stands twice in the list.";
+        Incomplete "INCOMPLETE"
+            "The list has to name each of its values once, and leaves some out.";
+        CannotCountUp "CANNOT_COUNT_UP"
+            "No number follows: the number has no digits, or would grow too long.";
     }
 }
 
 impl FieldCode {
-    /// Whether the mistake is one of form (400), rather than a broken rule about well-formed
+    /// Returns whether the error is one of form (400) rather than a broken rule about well-formed
     /// content (422).
     #[must_use]
     pub const fn is_form(self) -> bool {
@@ -167,35 +252,35 @@ impl FieldCode {
     }
 }
 
-/// One thing that is wrong, with its place in the request.
+/// An error with its place in the request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldError {
     /// A JSON pointer into the body (`/lines/3/quantity`), or `?name` for a query parameter.
     pub pointer: String,
-    /// What kind of mistake it is.
+    /// The kind of error.
     pub code: FieldCode,
-    /// The mistake in words.
+    /// The error in a sentence.
     pub detail: String,
-    /// The numbers and names concerned.
+    /// Numbers and names that help to correct the error.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub params: Map<String, Value>,
 }
 
 impl FieldError {
-    /// An error at a place, without parameters.
+    /// Creates an error at a place, without parameters.
     pub fn new(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), code, detail: detail.into(), params: Map::new() }
     }
 
-    /// The same error with one more parameter.
+    /// Returns the error with one more parameter.
     #[must_use]
     pub fn param(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.params.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same error, its pointer put below `prefix` (`/lines/3`); a query parameter stays what it
-    /// is.
+    /// Returns the error with its pointer below `prefix` (`/lines/3`). The pointer of a query
+    /// parameter stays unchanged.
     #[must_use]
     pub fn below(mut self, prefix: &str) -> Self {
         if !self.pointer.starts_with('?') {
@@ -205,23 +290,23 @@ impl FieldError {
     }
 }
 
-/// A failure as the client gets it.
+/// A failure as the client receives it.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// Which problem it is; decides status and title.
+    /// The kind of problem; determines status and title.
     pub code: ProblemCode,
-    /// This occurrence in words.
+    /// This occurrence in a sentence.
     pub detail: String,
-    /// Everything that is wrong, each with its place.
+    /// All errors, each with its place.
     pub errors: Vec<FieldError>,
     /// Further members of the body (`findings` of a refused activation).
     pub extensions: Map<String, Value>,
-    /// Headers that go with the answer (`Allow`, `Retry-After`, the current `ETag`).
+    /// Headers of the response (`Allow`, `Retry-After`, the current `ETag`).
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
-    /// A problem without field errors.
+    /// Creates a problem without field errors.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -232,7 +317,8 @@ impl Problem {
         }
     }
 
-    /// A problem that names everything that is wrong, up to [`MAX_ERRORS`]; its detail counts them.
+    /// Creates a problem from errors, of which it keeps the first [`MAX_ERRORS`]. Its detail counts
+    /// all.
     #[must_use]
     pub fn with_errors(code: ProblemCode, mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
@@ -249,18 +335,21 @@ impl Problem {
         Self { errors, ..Self::new(code, detail) }
     }
 
-    /// A problem of everything that is wrong: 400 when something has a wrong form, else 422 for the
-    /// rules that are broken.
+    /// Creates a problem from errors: 400 if one of them is of form, else 422 for broken rules.
     #[must_use]
     pub fn from_errors(errors: Vec<FieldError>) -> Self {
-        let malformed = errors.iter().any(|error| error.code.is_form());
+        let has_form_error = errors.iter().any(|error| error.code.is_form());
         Self::with_errors(
-            if malformed { ProblemCode::InvalidRequest } else { ProblemCode::ValidationFailed },
+            if has_form_error {
+                ProblemCode::InvalidRequest
+            } else {
+                ProblemCode::ValidationFailed
+            },
             errors,
         )
     }
 
-    /// One rule broken at one place: 422.
+    /// Creates a problem of one broken rule: 422.
     pub fn rule(pointer: impl Into<String>, code: FieldCode, detail: impl Into<String>) -> Self {
         Self::with_errors(
             ProblemCode::ValidationFailed,
@@ -268,67 +357,69 @@ impl Problem {
         )
     }
 
-    /// Nothing is at this path.
+    /// Creates the problem of a resource that does not exist: 404.
     pub fn not_found(what: &str, key: &str) -> Self {
         Self::new(ProblemCode::NotFound, format!("there is no {what} {key}"))
     }
 
-    /// A defect: the cause goes to the log, the client gets a fixed text.
+    /// Creates the problem of a defect: 500. Logs the cause; the client receives a fixed text.
     pub fn internal(cause: impl fmt::Display) -> Self {
-        tracing::error!(error = %cause, "request failed by a defect");
+        tracing::error!(error = %cause, "request failed because of a defect");
         Self::new(
             ProblemCode::Internal,
             "the service failed; the trace id leads to the cause in its log",
         )
     }
 
-    /// Another change was in the way: the same request may do a moment later.
+    /// Creates the problem of a conflict with a concurrent change: 503. The same request may
+    /// succeed a moment later.
     #[must_use]
     pub fn again() -> Self {
         Self::new(ProblemCode::Unavailable, "another change was in the way; nothing was changed")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// A needed part is out of reach: the cause goes to the log.
+    /// Creates the problem of an unavailable dependency: 503. Logs the cause.
     pub fn unavailable(cause: impl fmt::Display) -> Self {
-        tracing::warn!(error = %cause, "request refused, a needed part is out of reach");
+        tracing::warn!(error = %cause, "request refused: a dependency is unavailable");
         Self::new(ProblemCode::Unavailable, "the database is out of reach")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// All sessions for this kind of work are in use: the cause goes to the log.
+    /// Creates the problem of an exhausted session pool: 503. Logs the cause.
     pub fn overloaded(cause: impl fmt::Display) -> Self {
-        tracing::warn!(error = %cause, "request refused, too many of its kind are in progress");
+        tracing::warn!(error = %cause, "request refused: no database session is free");
         let detail =
             "too many requests of this kind are in progress; nothing was done, try again later";
         Self::new(ProblemCode::Unavailable, detail)
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
-    /// A statement ran into its time limit and was undone.
+    /// Creates the problem of a statement that exceeded its time limit and was rolled back: 503.
     #[must_use]
     pub fn query_timeout() -> Self {
-        let detail = "the database needed too long, and nothing was changed; narrow the filter, order by another \
-            field, leave out the count, or send fewer rows";
+        let detail = "the database needed too long, and nothing was changed; narrow the filter, \
+            order by another field, leave out the count, or send fewer rows";
         Self::new(ProblemCode::QueryTimeout, detail)
             .header(header::RETRY_AFTER, HeaderValue::from_static("10"))
     }
 
-    /// The same problem with one more header.
+    /// Returns the problem with one more header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The HTTP status.
+    /// Returns the HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.code.status_and_title().0)
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The problem document; `instance` is the path of the request, `trace_id` leads to the log.
+    /// Returns the problem document. `instance` is the path of the request; `trace_id` leads to the
+    /// log.
     #[must_use]
     pub fn document(&self, instance: &str, trace_id: &str) -> Value {
         let (status, title) = self.code.status_and_title();
@@ -345,7 +436,7 @@ impl Problem {
         Value::Object(body)
     }
 
-    /// The whole response.
+    /// Returns the HTTP response.
     #[must_use]
     pub fn response(&self, instance: &str, trace_id: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.status());
@@ -371,14 +462,14 @@ impl ResponseError for Problem {
         self.status()
     }
 
-    /// Without the request at hand; the middleware of `platform::http` writes the path and the
-    /// trace id in.
+    /// Responds without path and trace id, since the request is not known here. The middleware of
+    /// `platform::http` adds them.
     fn error_response(&self) -> HttpResponse {
         self.response("", "")
     }
 }
 
-/// A problem document (RFC 9457): how every failure looks.
+/// A problem document (RFC 9457), the body of every failed request.
 #[derive(utoipa::ToSchema, Serialize)]
 #[schema(as = Problem)]
 #[serde(rename_all = "camelCase")]
@@ -390,30 +481,30 @@ pub struct ProblemDocument {
     /// A URN that ends with the code.
     #[schema(max_length = 100, example = "urn:kampanje:problem:VALIDATION_FAILED")]
     r#type: String,
-    /// The code in words; the same for each problem with this code.
+    /// The title of the code, the same for every problem with this code.
     #[schema(max_length = 100, example = "The content breaks a rule")]
     title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599, example = 422)]
     status: i32,
-    /// This occurrence in words.
+    /// This occurrence in a sentence.
     #[schema(max_length = 4000, example = "the ending date lies before the starting date")]
     detail: String,
     /// The path of the request.
     #[schema(max_length = 4096, example = "/v1/campaigns/CP0001")]
     instance: String,
-    /// The stable code; docs/errors.md lists all.
+    /// The stable code of the problem; see docs/errors.md.
     #[schema(max_length = 50, example = "VALIDATION_FAILED")]
     code: String,
-    /// Leads to the request in the log.
+    /// The trace id, by which the request is found in the log.
     #[schema(max_length = 64, example = "0190b5c27d5e70008000000000000001")]
     trace_id: String,
-    /// Everything that is wrong.
+    /// All errors, each with its place.
     #[schema(max_items = 1000)]
     errors: Vec<ProblemError>,
 }
 
-/// One thing that is wrong, with its place.
+/// An error with its place in the request.
 #[derive(utoipa::ToSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(dead_code, reason = "only its schema is used; FieldError is what is written")]
@@ -421,13 +512,17 @@ pub struct ProblemError {
     /// A JSON pointer into the body, or `?name` for a query parameter.
     #[schema(max_length = 1000, example = "/endingDate")]
     pointer: String,
-    /// What kind of mistake it is; docs/errors.md lists all.
+    /// The stable code of the error; see docs/errors.md.
     #[schema(max_length = 50, example = "END_BEFORE_START")]
     code: String,
-    /// The mistake in words.
+    /// The error in a sentence.
     #[schema(max_length = 4000, example = "the ending date lies before the starting date")]
     detail: String,
-    /// The numbers and names concerned.
-    #[schema(value_type = Option<Object>, additional_properties, example = json!({"nearest": "endingDate"}))]
+    /// Numbers and names that help to correct the error.
+    #[schema(
+        value_type = Option<Object>,
+        additional_properties,
+        example = json!({"nearest": "endingDate"})
+    )]
     params: Option<Map<String, Value>>,
 }
