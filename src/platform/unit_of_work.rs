@@ -250,7 +250,7 @@ impl Database {
                 if let Err(error) = Transactions::rollback_transaction(&mut *work.conn).await {
                     // The connection is dropped together with its transaction, so nothing was
                     // committed.
-                    tracing::warn!(%error, "failed to roll back a transaction; its connection is dropped");
+                    tracing::warn!(%error, "failed to roll back a transaction");
                 }
                 Err(problem)
             }

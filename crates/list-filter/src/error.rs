@@ -1,22 +1,22 @@
-//! Mistakes in a filter, with their positions.
+//! The errors of a filter, with their positions.
 
-/// A mistake in a filter.
+/// An error in a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
-    /// The kind of mistake.
+    /// The kind of error.
     pub kind: ErrorKind,
-    /// The position of its first character, counted in characters from 0; `None` if the mistake is
-    /// the filter's length.
+    /// The position of its first character, counted in characters from 0; `None` if the filter is
+    /// too long.
     pub position: Option<usize>,
     /// The beginning of the text at the position.
     pub near: String,
-    /// The mistake in a sentence.
+    /// The error in a sentence.
     pub detail: String,
     /// A fact that helps to correct it.
     pub hint: Option<Hint>,
 }
 
-/// The kind of a mistake.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The text does not follow the grammar.
@@ -25,11 +25,11 @@ pub enum ErrorKind {
     InvalidCharacter,
     /// An unknown field, or an operator that the field does not support.
     NotFilterable,
-    /// A literal that is no value of the field.
+    /// A literal that is not a value of the field.
     InvalidValue,
-    /// A literal that is no decimal.
+    /// A literal that is not a decimal.
     InvalidDecimal,
-    /// A literal that is no date or instant.
+    /// A literal that is not a date or instant.
     InvalidDate,
     /// Too many comparisons or values, or too deep nesting.
     TooComplex,
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     TooLong,
 }
 
-/// A fact that helps to correct a mistake.
+/// A fact that helps to correct an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// The most similar valid name or value.

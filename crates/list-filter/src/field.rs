@@ -1,4 +1,4 @@
-//! The fields that can be filtered by.
+//! Filterable fields.
 
 /// A field of a list's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +16,17 @@ pub struct Field {
 }
 
 impl Field {
-    /// A field whose expression can be null.
+    /// Creates a field whose expression can be null.
     ///
-    /// That is the default because a mistake in this direction costs only time. A nullable
-    /// expression declared not null would lose rows between pages.
+    /// Nullable is the default because a mistake in this direction costs only time. A nullable
+    /// expression that is declared not null would lose rows between pages.
     #[must_use]
     pub const fn new(name: &'static str, kind: FieldKind, sql: &'static str) -> Self {
         Self { name, kind, sql, nullable: true }
     }
 
-    /// The same field with an expression that is never null: its comparisons and its order become
-    /// those that a plain index serves.
+    /// Returns the field with an expression that is never null. Its comparisons and its order then
+    /// have the form that a plain index serves.
     #[must_use]
     pub const fn not_null(self) -> Self {
         Self { nullable: false, ..self }
@@ -39,7 +39,7 @@ impl Field {
     }
 }
 
-/// The kind of a field's values: decides its literals and operators.
+/// The kind of a field's values, which determines its literals and operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
     /// Free text, compared exactly; `contains`, `startswith` and `endswith` ignore case.

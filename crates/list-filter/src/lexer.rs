@@ -1,4 +1,4 @@
-//! From text to tokens.
+//! The lexer: splits a text into tokens.
 
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub struct Placed {
     pub position: usize,
 }
 
-/// The first mistake that ends tokenization.
+/// The first error, which ends tokenization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LexError {
     pub kind: ErrorKind,
@@ -133,8 +133,8 @@ const fn is_name(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
 }
 
-/// Control characters other than line breaks and tabs. PostgreSQL cannot store NUL, and no text of
-/// the service contains the others.
+/// Returns true for control characters other than line breaks and tabs. PostgreSQL cannot store
+/// NUL, and no text of the service contains the others.
 fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }

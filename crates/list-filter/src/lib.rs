@@ -19,7 +19,7 @@
 //! tree.rs     the tree: resolved fields, typed literals
 //! literal.rs  typed values
 //! field.rs    the fields that can be filtered by
-//! error.rs    mistakes with their positions
+//! error.rs    errors with their positions
 //! ```
 //!
 //! *Invariant*: the crate knows neither HTTP nor SQL. A field carries the expression that the
@@ -42,11 +42,11 @@ pub use literal::Literal;
 pub use parser::parse;
 pub use tree::{Comparison, Expr, TextMatch};
 
-/// The largest number of characters in a filter.
+/// Maximum number of characters in a filter.
 pub const MAX_LENGTH: usize = 4_096;
-/// The largest number of comparisons in a filter.
+/// Maximum number of comparisons in a filter.
 pub const MAX_TERMS: usize = 100;
-/// The deepest nesting of parentheses, `not` and `any`.
+/// Maximum nesting depth of parentheses, `not` and `any`.
 pub const MAX_DEPTH: usize = 20;
-/// The largest number of values after `in`.
+/// Maximum number of values after `in`.
 pub const MAX_VALUES: usize = 100;

@@ -1,4 +1,4 @@
-//! Typed values.
+//! Typed literals.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use uuid::Uuid;
 use crate::parser::nearest;
 use crate::{ErrorKind, FieldKind};
 
-/// The largest number of digits before the decimal point.
+/// Maximum number of digits before the decimal point.
 const MAX_INTEGER_DIGITS: usize = 15;
-/// The largest number of decimals: that of exchange rates, the finest column.
+/// Maximum number of decimals: that of exchange rates, the finest column.
 const MAX_DECIMALS: usize = 10;
-/// The largest number of digits of a whole number; any such number fits into 64 bits.
+/// Maximum number of digits of a whole number; any such number fits into 64 bits.
 const MAX_WHOLE_DIGITS: usize = 18;
 /// The length of an id in its hyphenated form.
 pub(crate) const ID_LENGTH: usize = 36;
@@ -48,7 +48,7 @@ pub enum Written<'a> {
     Boolean(bool),
 }
 
-/// The reason why a literal is no value of its field.
+/// The reason why a literal is not a value of its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiteralError {
     pub kind: ErrorKind,
@@ -175,7 +175,8 @@ fn decimal(text: &str) -> Option<Decimal> {
     }
 }
 
-/// Stricter than `str::parse`: no plus sign, and no number that could overflow.
+/// Parses a whole number. Stricter than `str::parse`: no plus sign, and no number that could
+/// overflow.
 fn whole(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if is_digits(digits, MAX_WHOLE_DIGITS) { text.parse().ok() } else { None }
@@ -185,8 +186,8 @@ fn is_digits(text: &str, max_length: usize) -> bool {
     (1..=max_length).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Parses `YYYY-MM-DD` of the years 1 to 9999. chrono itself accepts other forms as well, which a
-/// date never prints as.
+/// Parses `YYYY-MM-DD` of the years 1 to 9999. chrono also accepts other forms, which a date never
+/// prints as.
 fn date(text: &str) -> Option<NaiveDate> {
     let date: NaiveDate = text.parse().ok()?;
     ((1..=9_999).contains(&date.year()) && date.to_string() == text).then_some(date)

@@ -1,7 +1,7 @@
-//! From tokens to the tree.
+//! The parser: builds the tree from tokens.
 //!
-//! Mistakes about names and values are collected. A mistake about the structure ends parsing,
-//! because everything after it would be a guess.
+//! Errors in names and values are collected. A syntax error ends parsing, because everything after
+//! it would be a guess.
 
 use crate::lexer::{Placed, Token, tokens};
 use crate::literal::Written;
@@ -11,21 +11,21 @@ use crate::{
     MAX_LENGTH, MAX_TERMS, MAX_VALUES, TextMatch,
 };
 
-/// The number of characters that a mistake repeats of the text.
+/// Maximum number of characters of the text that an error repeats.
 const MAX_NEAR_SHOWN: usize = 24;
-/// The number of characters that a mistake repeats of a name.
+/// Maximum number of characters of a name that an error repeats.
 const MAX_NAME_SHOWN: usize = 60;
 
-/// Parsing cannot continue; the reason is among the errors.
+/// Signals that parsing cannot continue; the reason is among the errors.
 struct Stop;
 
-/// A condition, or `None` after a mistake about names or values.
+/// A condition, or `None` after an error in a name or value.
 type Parsed = Result<Option<Expr>, Stop>;
 
 /// Parses a filter over `fields`.
 ///
 /// # Errors
-/// All mistakes up to the first one about the structure.
+/// All errors up to the first syntax error.
 pub fn parse(text: &str, fields: &'static [Field]) -> Result<Expr, Vec<FilterError>> {
     let length = text.chars().take(MAX_LENGTH + 1).count();
     if length > MAX_LENGTH {
@@ -347,7 +347,7 @@ impl<'a> Parser<'a> {
         Ok(field.zip(inner).map(|(field, inner)| Expr::Any(field, Some(Box::new(inner)))))
     }
 
-    /// Finds a field by its name, or reports that there is none.
+    /// Finds a field by its name, or reports that it does not exist.
     fn field(&mut self, name: &str, position: usize) -> Option<&'static Field> {
         if let Some((variable, element)) = self.variable {
             if name == variable {

@@ -1,4 +1,4 @@
-//! The language by tables, by properties, and against hostile texts.
+//! The filter language by tables, by properties, and against hostile texts.
 
 use chrono::{DateTime, NaiveDate};
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn parse(text: &str) -> Result<Expr, Vec<FilterError>> {
     super::parse(text, FIELDS)
 }
 
-/// The errors as kind and position.
+/// Returns the errors as kind and position.
 fn errors(text: &str) -> Vec<(ErrorKind, usize)> {
     let errors = parse(text).unwrap_err();
     errors.into_iter().map(|error| (error.kind, error.position.unwrap())).collect()
@@ -71,7 +71,7 @@ fn literals_are_typed_by_their_field() {
 }
 
 #[test]
-fn literals_of_another_form_are_refused() {
+fn malformed_literals_are_refused() {
     use ErrorKind::{InvalidDate, InvalidDecimal, InvalidValue};
     for (field, kind, literals) in [
         (
@@ -146,7 +146,7 @@ fn precedence_of_operators() {
 }
 
 #[test]
-fn mistakes_have_positions() {
+fn errors_have_positions() {
     use ErrorKind::{
         InvalidCharacter, InvalidDate, InvalidDecimal, InvalidValue, NotFilterable, Syntax,
     };
@@ -213,7 +213,7 @@ fn mistakes_have_positions() {
 }
 
 #[test]
-fn hints_name_the_nearest_and_the_limit() {
+fn hints() {
     let first = |text: &str| parse(text).unwrap_err().remove(0);
     let nearest = |text: &str| Some(Hint::Nearest(text.to_owned()));
     let wrong = first("naem eq 'x'");
@@ -227,7 +227,7 @@ fn hints_name_the_nearest_and_the_limit() {
 }
 
 #[test]
-fn limits_hold_on_both_sides() {
+fn limits() {
     let terms = |count: usize| vec!["blocked"; count].join(" and ");
     assert!(parse(&terms(MAX_TERMS)).is_ok());
     assert_eq!(errors(&terms(MAX_TERMS + 1)), [(ErrorKind::TooComplex, 1_200)]);
@@ -259,7 +259,7 @@ fn hostile_texts_are_refused() {
     }
 }
 
-/// Literals of every kind with their fields.
+/// Generates comparisons with literals of every kind.
 fn compare() -> impl Strategy<Value = Expr> {
     let operator = || (0..Comparison::ALL.len()).prop_map(|index| Comparison::ALL[index].1);
     let equality = || prop_oneof![Just(Comparison::Eq), Just(Comparison::Ne)];

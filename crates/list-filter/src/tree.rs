@@ -1,4 +1,4 @@
-//! A filter as a tree: every name resolved, every literal typed.
+//! The tree of a filter: every name resolved, every literal typed.
 
 use std::fmt;
 

@@ -16,11 +16,11 @@ use subtle::ConstantTimeEq;
 use super::call::Caller;
 use super::problem::{Problem, ProblemCode};
 
-/// Says where a browser's request comes from (Fetch Metadata, a W3C working draft that all browsers
-/// implement).
+/// Header with the relation between a request's initiator and its target (Fetch Metadata, a W3C
+/// working draft that all browsers implement).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who may use an operation; part of its declaration in the route table.
+/// The callers that may use an operation; part of its declaration in the route table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Access {
     /// Callers with credentials, if the service has any.
@@ -65,7 +65,7 @@ impl Credentials {
         match (self.0, access) {
             (None, _) => request.check_is_local().map(|()| Caller("local".to_owned())),
             (Some(_), Access::Public) => Ok(Caller("anonymous".to_owned())),
-            (Some(expected), Access::Protected) if bears(request.headers, &expected) => {
+            (Some(expected), Access::Protected) if has_token(request.headers, &expected) => {
                 Ok(Caller("api-key".to_owned()))
             }
             (Some(_), Access::Protected) => Err(Problem::new(
@@ -83,14 +83,14 @@ impl Credentials {
         match (self.0, access) {
             (None, _) => request.check_is_local().is_ok(),
             (Some(_), Access::Public) => true,
-            (Some(expected), Access::Protected) => bears(request.headers, &expected),
+            (Some(expected), Access::Protected) => has_token(request.headers, &expected),
         }
     }
 }
 
 /// Returns whether the bearer token of the request has this hash. The comparison takes the same
 /// time for every wrong token.
-fn bears(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
+fn has_token(headers: &HeaderMap, expected: &[u8; 32]) -> bool {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -116,8 +116,8 @@ impl Request<'_> {
             }
         };
         if !local || hosts.next().is_some() {
-            let detail = "without an API key the service answers only requests to localhost; set KAMPANJE_API_KEY to use it \
-                 under another name";
+            let detail = "without an API key the service answers only requests to localhost; \
+                 set KAMPANJE_API_KEY to use it under another name";
             return Err(Problem::new(ProblemCode::HostNotAllowed, detail));
         }
         if matches!(*self.method, Method::GET | Method::HEAD | Method::OPTIONS)
@@ -125,7 +125,8 @@ impl Request<'_> {
         {
             return Ok(());
         }
-        let detail = "without an API key the service accepts changes only from its own pages and from programs";
+        let detail = "without an API key the service accepts changes only from its own pages \
+             and from programs";
         Err(Problem::new(ProblemCode::OriginNotAllowed, detail))
     }
 

@@ -1,5 +1,4 @@
-//! The batch of a plain resource: many rows upserted in one request, all or nothing or each for
-//! itself.
+//! The batch of a plain resource: many rows upserted in one request, atomically or row by row.
 
 use std::collections::HashSet;
 
@@ -12,14 +11,14 @@ use uuid::Uuid;
 use super::call::{ApiRequest, ApiResponse};
 use super::json::{BodyErrors, decode};
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use super::resource::{IfExists, Resource, RowWrite, Scope, checked, numbered, save};
+use super::resource::{IfExists, Resource, RowWrite, Scope, checked, save, with_key};
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::Key;
 
-/// The most rows of one batch.
-pub const BATCH_ROWS: usize = 1_000;
+/// Maximum number of rows in a batch.
+pub const MAX_BATCH_ROWS: usize = 1_000;
 
-/// `POST` on the collection's `batch`: up to 1,000 rows, upserted by business key.
+/// Handles `POST` on `batch` below the collection: upserts up to 1,000 rows by business key.
 pub async fn batch<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -32,7 +31,7 @@ pub async fn batch<R: Resource>(
             let scope = R::Scope::find(&request, &mut work.conn).await?;
             let rows = rows
                 .into_iter()
-                .map(|row| row.and_then(|write| obeying::<R>(write, &scope)))
+                .map(|row| row.and_then(|write| check_rules::<R>(write, &scope)))
                 .collect();
             let results = save_rows::<R>(work, &scope, rows, atomic).await?;
             let receipts: Vec<Value> =
@@ -43,7 +42,7 @@ pub async fn batch<R: Resource>(
                     &json!({ "receipts": receipts }),
                 );
             }
-            match refused(results) {
+            match batch_problem(results) {
                 Some(problem) => Err(problem),
                 None => ApiResponse::json(StatusCode::OK, &json!({ "receipts": receipts })),
             }
@@ -58,7 +57,7 @@ struct Saved {
     created: bool,
 }
 
-/// A batch as read: each row a write, or what is wrong with it.
+/// A parsed batch: each row is a write, or the problem of that row.
 struct Batch<W> {
     atomic: bool,
     rows: Vec<Result<W, Problem>>,
@@ -74,12 +73,12 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     }
     let body: Body = decode(body).map_err(Problem::from_errors)?;
     let count = body.rows.len();
-    if count == 0 || count > BATCH_ROWS {
+    if count == 0 || count > MAX_BATCH_ROWS {
         let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
         let error = FieldError::new(
             "/rows",
             code,
-            format!("a batch has 1 to {BATCH_ROWS} rows, not {count}"),
+            format!("a batch has 1 to {MAX_BATCH_ROWS} rows, not {count}"),
         );
         return Err(Problem::from_errors(vec![error]));
     }
@@ -99,31 +98,31 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     Ok(Batch { atomic: body.atomic, rows: rows.collect() })
 }
 
-fn obeying<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, Problem> {
+fn check_rules<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, Problem> {
     checked(R::rules(&write, scope)).map(|()| write)
 }
 
-/// Writes the rows: all in one go if nothing stands against it, else one by one, so that each gets
-/// its own verdict.
+/// Writes the rows together if none is refused, else one by one, so that each row has its own
+/// result.
 async fn save_rows<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
     rows: Vec<Result<R::Write, Problem>>,
     atomic: bool,
 ) -> Result<Vec<Result<Saved, Problem>>, Problem> {
-    let hopeless = atomic && rows.iter().any(Result::is_err);
+    let has_refusals = atomic && rows.iter().any(Result::is_err);
     let given: HashSet<Key> = rows.iter().flatten().filter_map(R::key).collect();
     let mut results: Vec<Option<Result<Saved, Problem>>> = Vec::new();
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     let mut writes = Vec::new();
     for (at, row) in rows.into_iter().enumerate() {
         let row = match row {
-            Ok(write) => of_the_row(numbered_beside::<R>(work, write, &given).await)?,
+            Ok(write) => row_result(assign_free_key::<R>(work, write, &given).await)?,
             Err(problem) => Err(problem),
         };
         results.push(match row {
             Ok(write) => {
-                places.push(at);
+                positions.push(at);
                 writes.push(write);
                 None
             }
@@ -132,44 +131,44 @@ async fn save_rows<R: Resource>(
     }
     let existing = R::existing(&mut work.conn, scope, &writes).await?;
     let created: Vec<bool> = existing.iter().map(Option::is_none).collect();
-    let drafts: Vec<RowWrite<R::Write>> = existing
+    let row_writes: Vec<RowWrite<R::Write>> = existing
         .into_iter()
         .zip(writes)
         .map(|(id, write)| RowWrite { id: id.unwrap_or_else(Uuid::now_v7), write })
         .collect();
-    let done = !hopeless
+    let done = !has_refusals
         && work
-            .savepoint(async |work| R::save(work, scope, &drafts, IfExists::Replace).await)
+            .savepoint(async |work| R::save(work, scope, &row_writes, IfExists::Replace).await)
             .await
             .is_ok();
-    let mut rows: Vec<_> = places.into_iter().zip(created).zip(drafts).collect();
-    rows.sort_by_key(|(_, draft)| R::follows_others(&draft.write));
-    for ((at, created), draft) in rows {
+    let mut rows: Vec<_> = positions.into_iter().zip(created).zip(row_writes).collect();
+    rows.sort_by_key(|(_, row)| R::follows_others(&row.write));
+    for ((at, created), row) in rows {
         let outcome = if done {
             Ok(())
         } else {
-            of_the_row(save::<R>(work, scope, &draft, IfExists::Replace).await)?
+            row_result(save::<R>(work, scope, &row, IfExists::Replace).await)?
         };
         if let Some(result) = results.get_mut(at) {
             *result =
-                Some(outcome.map(|()| Saved { id: draft.id, key: R::key(&draft.write), created }));
+                Some(outcome.map(|()| Saved { id: row.id, key: R::key(&row.write), created }));
         }
     }
     let lost = || Err(Problem::internal("a batch row lost its result"));
     Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
 }
 
-/// The verdict on a row. What is none of its doing, as a database out of reach, ends the whole
-/// batch instead.
-fn of_the_row<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
+/// Returns the result of a row, unless it is a failure of the service such as an unavailable
+/// database. Such a failure ends the whole batch.
+fn row_result<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
     match verdict {
         Err(problem) if problem.status().is_server_error() => Err(problem),
         verdict => Ok(verdict),
     }
 }
 
-/// The write with its key; a number of the series that another row of the batch has is passed over.
-async fn numbered_beside<R: Resource>(
+/// Returns the write with its key. Skips numbers of the series that another row of the batch has.
+async fn assign_free_key<R: Resource>(
     work: &mut UnitOfWork,
     write: R::Write,
     given: &HashSet<Key>,
@@ -178,14 +177,14 @@ async fn numbered_beside<R: Resource>(
         return Ok(write);
     }
     loop {
-        let numbered = numbered::<R>(work, write.clone()).await?;
+        let numbered = with_key::<R>(work, write.clone()).await?;
         if R::key(&numbered).is_none_or(|key| !given.contains(&key)) {
             return Ok(numbered);
         }
     }
 }
 
-/// The receipt of a row.
+/// Returns the receipt of a row.
 fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
     match result {
         Ok(saved) => json!({
@@ -204,14 +203,14 @@ fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
     }
 }
 
-/// The problem of a whole batch, with everything that is wrong in any row.
-fn refused(results: Vec<Result<Saved, Problem>>) -> Option<Problem> {
+/// Returns the problem of a refused batch, with the errors of all rows.
+fn batch_problem(results: Vec<Result<Saved, Problem>>) -> Option<Problem> {
     let mut code = None;
     let mut errors = Vec::new();
     for (at, result) in results.into_iter().enumerate() {
         let Err(problem) = result else { continue };
         let row = format!("/rows/{at}");
-        // A row's form is worse than its content: 400 before the rest.
+        // A row of the wrong form takes precedence: 400 before the rest.
         if code.is_none() || problem.code == ProblemCode::InvalidRequest {
             code = Some(problem.code);
         }

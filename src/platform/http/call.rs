@@ -1,5 +1,5 @@
-//! What a handler gets and gives: a [`ApiRequest`] with its body read and its conditions known, and
-//! an [`ApiResponse`].
+//! Requests and responses of handlers: an [`ApiRequest`] with its body and conditions, and an
+//! [`ApiResponse`].
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ use super::json::{self, BodyErrors};
 use super::list::QueryParams;
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
-/// How long a client may take to send its body.
+/// Timeout for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest idempotency key in bytes.
+/// Maximum length of an idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
-/// The header that makes a repeated request safe.
+/// Header that makes a repeated request safe.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The largest body in bytes; from the configuration.
+/// Maximum size of a request body in bytes, from the configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
-/// Who calls; put into the request by the middleware that checks the credentials.
+/// The caller of a request, added to it by the middleware that checks the credentials.
 #[derive(Debug, Clone)]
 pub struct Caller(pub String);
 
@@ -40,11 +40,11 @@ pub struct Caller(pub String);
 pub struct ApiRequest {
     /// The method.
     pub method: Method,
-    /// The path as sent, without the query.
+    /// The path as sent, without query.
     pub path: String,
-    /// Who calls.
+    /// The caller, recorded as the author of changes.
     pub author: String,
-    /// The key under which the answer is to be kept.
+    /// The key under which the response is stored.
     pub idempotency_key: Option<String>,
     /// `If-Match`.
     pub if_match: Option<Condition>,
@@ -56,38 +56,37 @@ pub struct ApiRequest {
 }
 
 impl ApiRequest {
-    /// The body as a typed value.
+    /// Decodes the body to a typed value.
     ///
     /// # Errors
-    /// 415 when it is not JSON, 400 or 422 with everything that is wrong.
+    /// 415 when the body is not JSON; 400 or 422 with all errors.
     pub fn json<T: Deserr<BodyErrors>>(&self) -> Result<T, Problem> {
         json::decode(self.value()?).map_err(Problem::from_errors)
     }
 
-    /// The body as a typed value, read in one go, if nothing is wrong with it: for bodies that come
-    /// often and are large. Whatever is wrong is found by reading it again with
-    /// [`ApiRequest::json`].
+    /// Decodes a valid body to a typed value in one pass, for large and frequent bodies. Returns
+    /// `None` if anything is wrong; [`ApiRequest::json`] then finds the errors.
     ///
     /// # Errors
-    /// 415 when it is not JSON.
+    /// 415 when the content type is not JSON.
     pub fn json_if_right<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, Problem> {
         self.check_content_type()?;
         Ok(json::object(&self.body))
     }
 
-    /// The body as a JSON value: a merge patch, or rows to be decoded one by one.
+    /// Parses the body to a JSON value: a merge patch, or rows to be decoded one by one.
     ///
     /// # Errors
-    /// 415 when it is not JSON, 400 when it cannot be read.
+    /// 415 when the content type is not JSON, 400 when the body cannot be parsed.
     pub fn value(&self) -> Result<Value, Problem> {
         self.check_content_type()?;
         json::parse(&self.body)
     }
 
-    /// The body as a merge patch.
+    /// Parses the body to a merge patch.
     ///
     /// # Errors
-    /// As [`ApiRequest::value`]; 400 when it is no object.
+    /// As [`ApiRequest::value`]; 400 when the body is no object.
     pub fn merge_patch(&self) -> Result<Value, Problem> {
         let changes = self.value()?;
         if changes.is_object() {
@@ -97,7 +96,7 @@ impl ApiRequest {
         Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]))
     }
 
-    /// The body as a typed value, or the type's own default when there is no body at all.
+    /// Decodes the body to a typed value, or returns the default of the type if there is no body.
     ///
     /// # Errors
     /// As [`ApiRequest::json`].
@@ -105,7 +104,7 @@ impl ApiRequest {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
-    /// The query parameters, of which only `known` ones may be there.
+    /// Parses the query, which may contain only the `known` parameters.
     ///
     /// # Errors
     /// 400 with every unknown, repeated or unreadable parameter.
@@ -114,19 +113,19 @@ impl ApiRequest {
             .map_err(|errors| Problem::with_errors(ProblemCode::InvalidRequest, errors))
     }
 
-    /// Refuses a body and query parameters where none are expected.
+    /// Checks that the request has neither a body nor query parameters.
     ///
     /// # Errors
-    /// 400 naming them.
+    /// 400 with an error for each.
     pub fn expect_nothing(&self) -> Result<(), Problem> {
         self.query(&[])?;
         self.expect_no_body()
     }
 
-    /// Refuses a body where none is expected.
+    /// Checks that the request has no body.
     ///
     /// # Errors
-    /// 400 when there is one.
+    /// 400 when it has one.
     pub fn expect_no_body(&self) -> Result<(), Problem> {
         if self.body.is_empty() {
             return Ok(());
@@ -135,7 +134,8 @@ impl ApiRequest {
         Err(Problem::with_errors(ProblemCode::InvalidRequest, vec![error]))
     }
 
-    /// What makes two requests the same: method, path, query and body.
+    /// Returns the hash of method, path, query and body. Requests with the same hash are the same
+    /// for idempotency.
     #[must_use]
     pub fn request_hash(&self) -> Vec<u8> {
         let mut hash = Sha256::new();
@@ -224,8 +224,8 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Reads the body up to the limit; a declared length over it is refused before a byte is read.
-/// Memory grows with what arrives, not with what was announced.
+/// Reads the body up to the limit. A declared length over the limit is refused before any byte is
+/// read. Memory grows with the received bytes, not with the declared length.
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
     let limit = request.app_data::<web::Data<BodyLimit>>().map_or(usize::MAX, |limit| limit.0);
     let too_large =
@@ -267,23 +267,22 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::B
     })
 }
 
-/// What a handler answers: everything that goes to the client, so that it can be kept and given
-/// again byte for byte.
+/// The response of a handler, complete, so that it can be stored and replayed byte for byte.
 #[derive(Debug, Clone)]
 pub struct ApiResponse {
     /// The status.
     pub status: StatusCode,
-    /// The headers, `Content-Type` excepted.
+    /// The headers except `Content-Type`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The JSON body; empty for 204 and 304.
     pub body: Vec<u8>,
 }
 
 impl ApiResponse {
-    /// A JSON answer.
+    /// Creates a JSON response.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON, which is a defect.
+    /// When the value cannot be serialized, which is a defect.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
         Ok(Self {
             status,
@@ -292,13 +291,13 @@ impl ApiResponse {
         })
     }
 
-    /// An answer without body.
+    /// Creates a response without body.
     #[must_use]
     pub const fn empty(status: StatusCode) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// The representation of one resource with its ETag.
+    /// Creates the response with the representation of one resource and its ETag.
     ///
     /// # Errors
     /// As [`ApiResponse::json`].
@@ -308,7 +307,7 @@ impl ApiResponse {
         Ok(answer.header(header::ETAG, &tag))
     }
 
-    /// 304 when the caller has this representation already.
+    /// Returns 304 in place of the response if `If-None-Match` contains its ETag.
     #[must_use]
     pub fn unless_known(self, if_none_match: Option<&Condition>) -> Self {
         let tag = self
@@ -322,7 +321,7 @@ impl ApiResponse {
         self
     }
 
-    /// The same answer with one more header; a value that cannot stand in a header is left out.
+    /// Returns the response with one more header. A value that is invalid in a header is omitted.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {

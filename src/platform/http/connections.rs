@@ -217,7 +217,7 @@ impl Exchange {
     }
 }
 
-/// Notes that a connection's request was answered without waiting.
+/// Records that a request was answered without waiting.
 pub fn answered(request: &Request) {
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.enter(Phase::Waiting);
@@ -235,7 +235,7 @@ impl Stream for SharedPayload {
     }
 }
 
-/// A response's body that notes its progress, and keeps the request's body until it is sent.
+/// The body of a response. Records its progress, and keeps the request's body until it is sent.
 struct TrackedBody {
     body: BoxBody,
     /// The connection of a streamed response.
@@ -256,8 +256,8 @@ impl MessageBody for TrackedBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_next(context);
         if let Some(connection) = &self.connection {
-            // A piece that is ready is written before the next one is asked for, so from here on
-            // the client has to read.
+            // The HTTP library writes a chunk before it polls for the next one, so from here on the
+            // client has to read.
             connection.enter(if polled.is_pending() { Phase::Answering } else { Phase::Sending });
         }
         polled
@@ -272,11 +272,11 @@ impl Drop for TrackedBody {
     }
 }
 
-/// Adds a listener to a server: the service that the factory makes, in each worker, for HTTP/1.1
-/// over TCP, within the limits.
+/// Adds a listener for HTTP/1.1 over TCP to a server. Each worker runs the service that `factory`
+/// creates, within the limits.
 ///
 /// # Errors
-/// When the address cannot be listened on.
+/// When the address cannot be bound.
 pub fn listen<F, S>(
     server: ServerBuilder,
     address: SocketAddr,
@@ -357,12 +357,12 @@ mod tests {
         response_timeout: Duration::from_millis(600),
         write_timeout: Duration::from_millis(300),
     };
-    /// Bounds every wait of these tests; a connection that is not closed by then stays open for
-    /// good.
+    /// Timeout of every wait in these tests. A connection that is still open afterwards is never
+    /// closed.
     const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// Serves `/` with a short body, `/read` too but after reading the request's, `/slow` never,
-    /// and everything else with a body without end.
+    /// Serves short responses at `/` and, after reading the body, at `/read`. `/slow` never
+    /// responds; every other path streams an endless body.
     fn serve(limits: ConnectionLimits) -> SocketAddr {
         let builder = ServerBuilder::new().workers(1).disable_signals();
         let (server, address) =
@@ -417,7 +417,7 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[actix_web::test]
-    async fn second_head_that_does_not_arrive() {
+    async fn incomplete_second_head() {
         let mut client = request(serve(LIMITS), GET).await;
         assert!(answer(&mut client).await.ends_with("answer"));
         client.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
@@ -425,13 +425,13 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn response_that_is_not_prepared() {
+    async fn slow_response() {
         let client = request(serve(LIMITS), "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(closed(client).await.is_empty());
     }
 
     #[actix_web::test]
-    async fn stream_that_is_not_read() {
+    async fn unread_stream() {
         let limits =
             ConnectionLimits { write_timeout: LIMITS.write_timeout, ..ConnectionLimits::default() };
         let client = request(serve(limits), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn stream_that_is_read_goes_on() {
+    async fn stream_that_is_read_continues() {
         let mut client = request(serve(LIMITS), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let began = Instant::now();
         let mut piece = vec![0; 65_536];
@@ -468,7 +468,7 @@ mod tests {
             );
             assert!(closed(client).await.is_empty(), "{head:?}");
         }
-        // Chunks without end: the client notices that nobody reads them.
+        // Endless chunks: the client notices that nobody reads them.
         let mut client =
             request(address, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
                 .await;
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn bodies_that_are_read_keep_the_connection() {
+    async fn read_bodies_keep_the_connection() {
         let head = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
         let mut client = request(serve(ConnectionLimits::default()), head).await;
         for _ in 0..2 {
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn newcomer_at_the_cap_replaces_who_waits_longest() {
+    async fn new_connection_at_the_cap_replaces_the_longest_waiting() {
         let limits = ConnectionLimits { max_connections: 3, ..ConnectionLimits::default() };
         let address = serve(limits);
         let busy = request(address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;

@@ -1,9 +1,9 @@
-//! What a constraint of the database means to a client, and what a failed statement means when it
-//! is none of the client's.
+//! Problems of failed statements: the meaning of each constraint for a client, and of every other
+//! failure.
 //!
-//! The constraint is the check: no room looks first. A foreign key has two ends, so its violation
-//! is told apart afterwards: if a reference of the written resource is missing, that is the
-//! mistake; else something still refers to what would go.
+//! The constraint is the check: no module queries first. A foreign key can be violated at either
+//! end. If a reference of the written resource is missing, that is the error. Otherwise a dependent
+//! still refers to the removed row.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::{Bool, Text};
@@ -15,8 +15,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match &error {
             Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::again(),
-            // The primary has become a standby: its successor will be found, or it will be primary
-            // again.
+            // The primary has become a standby. Later connections find its successor.
             Error::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self {
                 detail: "the database takes no changes at present; nothing was changed".to_owned(),
                 ..Self::again()
@@ -27,13 +26,12 @@ impl From<Error> for Problem {
             )
             | Error::BrokenTransactionManager => Self::unavailable(&error),
             Error::DatabaseError(_, information) => match information.message() {
-                // Diesel has no kinds for these: a deadlock, a wait or a statement that took too
-                // long, a server going down.
+                // Diesel has no kinds for deadlocks, timeouts and a server that shuts down.
                 text if text.contains("deadlock detected") || text.contains("lock timeout") => {
                     Self::again()
                 }
                 text if text.contains("statement timeout") => Self::query_timeout(),
-                // By an operator, or on a standby that has to apply what conflicts with it.
+                // Canceled by an operator, or on a standby because of a recovery conflict.
                 text if text.contains("canceling statement") => Self {
                     detail: "the database canceled the statement; nothing was changed".to_owned(),
                     ..Self::again()
@@ -50,7 +48,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// What a constraint means: the problem, and the error inside it.
+/// The meaning of a constraint: the problem and the error in it.
 struct Meaning {
     constraint: &'static str,
     problem: ProblemCode,
@@ -80,7 +78,8 @@ const fn taken(constraint: &'static str, pointer: &'static str) -> Meaning {
 }
 
 const fn duplicate_line(constraint: &'static str) -> Meaning {
-    let detail = "a line alike in source, item, variant, unit, currency and minimum quantity overlaps in its dates";
+    let detail = "a line alike in source, item, variant, unit, currency and minimum quantity \
+         overlaps in its dates";
     Meaning {
         constraint,
         problem: ProblemCode::DuplicateLine,
@@ -90,8 +89,8 @@ const fn duplicate_line(constraint: &'static str) -> Meaning {
     }
 }
 
-/// Every constraint that a client's input can break, foreign keys aside. Those that a value type
-/// makes impossible to break are missing on purpose: to break one is a defect.
+/// All constraints that input of a client can violate, except foreign keys. Constraints that the
+/// value types already guarantee are missing on purpose: violating one is a defect.
 const MEANINGS: &[Meaning] = &[
     taken("currencies_code_key", "/code"),
     taken("exchange_rates_currency_date_key", "/startingDate"),
@@ -165,7 +164,7 @@ const MEANINGS: &[Meaning] = &[
     ),
 ];
 
-/// What a write refers to by business key.
+/// A kind of resource that a write refers to by business key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferenceKind {
     /// A campaign status.
@@ -197,7 +196,7 @@ pub enum ReferenceKind {
 }
 
 impl ReferenceKind {
-    const fn words(&self) -> &'static str {
+    const fn label(&self) -> &'static str {
         match self {
             Self::CampaignStatus => "campaign status",
             Self::Salesperson => "salesperson",
@@ -215,7 +214,8 @@ impl ReferenceKind {
         }
     }
 
-    /// The question whether the key exists; `$2` is the item where there is one.
+    /// Returns the query whether the key exists. `$2` is the item, for kinds that belong to an
+    /// item.
     const fn query(&self) -> &'static str {
         match self {
             Self::CampaignStatus => {
@@ -261,18 +261,18 @@ impl ReferenceKind {
     }
 }
 
-/// One reference of a write, with its place.
+/// A reference of a write, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedReference {
-    /// Where the key stands in the body.
+    /// The JSON pointer to the key in the body.
     pub pointer: &'static str,
-    /// What it names.
+    /// The kind of the referenced resource.
     pub target: ReferenceKind,
     /// The key.
     pub key: String,
 }
 
-/// A reference, if the field is given.
+/// Returns the reference of a field, if the field is given.
 pub fn named(
     pointer: &'static str,
     target: ReferenceKind,
@@ -287,7 +287,7 @@ struct Found {
     found: bool,
 }
 
-/// Those of the references that name nothing.
+/// Returns an error for each reference to a resource that does not exist.
 ///
 /// # Errors
 /// When the database fails.
@@ -305,7 +305,7 @@ pub async fn missing(
             .bind::<Text, _>(&reference.key)
             .bind::<Text, _>(item);
         if !query.get_result::<Found>(conn).await?.found {
-            let detail = format!("there is no {} {}", reference.target.words(), reference.key);
+            let detail = format!("there is no {} {}", reference.target.label(), reference.key);
             let code = if reference.target == ReferenceKind::Company {
                 FieldCode::CompanyLink
             } else {
@@ -317,12 +317,12 @@ pub async fn missing(
     Ok(errors)
 }
 
-/// What may refer to a resource: rows of a table by a column.
+/// Rows that may refer to a resource.
 #[derive(Debug, Clone, Copy)]
 pub struct Dependent {
-    /// The rows in the words of a client.
+    /// The name of the rows in messages to clients.
     pub what: &'static str,
-    /// The question how many there are; `$1` is the resource's key.
+    /// The query that counts the rows; `$1` is the key of the resource.
     pub count: &'static str,
 }
 
@@ -332,27 +332,27 @@ struct Count {
     count: i64,
 }
 
-/// The refusal that lists what holds a resource.
+/// Returns the problem that lists the dependents of a resource.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn in_use(
     conn: &mut AsyncPgConnection,
-    holders: &[Dependent],
+    dependents: &[Dependent],
     key: &str,
 ) -> Result<Problem, Error> {
     let mut errors = Vec::new();
-    for holder in holders {
-        let count = diesel::sql_query(holder.count)
+    for dependent in dependents {
+        let count = diesel::sql_query(dependent.count)
             .bind::<Text, _>(key)
             .get_result::<Count>(conn)
             .await?
             .count;
         if count > 0 {
-            let detail = format!("{count} {} refer to it", holder.what);
+            let detail = format!("{count} {} refer to it", dependent.what);
             errors.push(
                 FieldError::new("", FieldCode::InUse, detail)
-                    .param("what", holder.what)
+                    .param("what", dependent.what)
                     .param("count", count),
             );
         }
@@ -362,22 +362,22 @@ pub async fn in_use(
     Ok(problem)
 }
 
-/// The name of the broken constraint and its kind.
-pub(super) enum Broken {
-    /// A foreign key, at one of its ends.
+/// The violation of a constraint.
+pub(super) enum Violation {
+    /// A foreign key, violated at one of its ends.
     ForeignKey,
-    /// A constraint whose meaning stands in the table.
+    /// A constraint with a meaning in [`MEANINGS`].
     Rule(Problem),
 }
 
-/// What the database refuses, if it is the client's doing.
-pub(super) fn broken(error: &Error) -> Option<Broken> {
+/// Returns the violated constraint, if the client can be its cause.
+pub(super) fn violation(error: &Error) -> Option<Violation> {
     let Error::DatabaseError(kind, information) = error else { return None };
     if matches!(kind, DatabaseErrorKind::ForeignKeyViolation) {
-        return Some(Broken::ForeignKey);
+        return Some(Violation::ForeignKey);
     }
     let name = information.constraint_name()?;
     let meaning = MEANINGS.iter().find(|meaning| meaning.constraint == name)?;
     let error = FieldError::new(meaning.pointer, meaning.code, meaning.detail);
-    Some(Broken::Rule(Problem::with_errors(meaning.problem, vec![error])))
+    Some(Violation::Rule(Problem::with_errors(meaning.problem, vec![error])))
 }

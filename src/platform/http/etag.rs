@@ -1,7 +1,7 @@
 //! Strong ETags and the conditions on them (RFC 9110 section 13).
 //!
-//! An ETag is the hash of the representation itself, so it changes with everything a client can
-//! see, what is derived (a campaign's state) included, and never without.
+//! An ETag is the hash of the representation. So it changes with every visible field, derived ones
+//! such as a campaign's state included, and never without a change.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::problem::{Problem, ProblemCode};
 
-/// The strong ETag of a representation, with its quotes.
+/// Returns the strong ETag of a representation, in quotes.
 #[must_use]
 pub fn of(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
@@ -18,23 +18,23 @@ pub fn of(body: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(front))
 }
 
-/// The longest condition in characters.
+/// Maximum length of a condition in characters.
 pub const MAX_CONDITION_LENGTH: usize = 1_000;
 
-/// What `If-Match` or `If-None-Match` says.
+/// The condition of `If-Match` or `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// `*`: whatever is there.
+    /// `*`: any representation.
     Any,
-    /// One of these, with their quotes.
+    /// One of these ETags, in quotes.
     OneOf(Vec<String>),
 }
 
 impl Condition {
-    /// Reads a header; absent is `None`.
+    /// Reads the condition of a header; `None` if the header is absent.
     ///
     /// # Errors
-    /// 400 when it is neither `*` nor a list of quoted tags, or longer than
+    /// 400 when the value is neither `*` nor a list of quoted tags, or is longer than
     /// [`MAX_CONDITION_LENGTH`].
     pub fn read(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Self>, Problem> {
         let mut tags = Vec::new();
@@ -50,7 +50,8 @@ impl Condition {
         Ok((!tags.is_empty()).then_some(Self::OneOf(tags)))
     }
 
-    /// Whether the current ETag meets the condition; a weak tag never does under strong comparison.
+    /// Returns whether the condition holds for the current ETag. The comparison is strong, so a
+    /// weak tag never matches.
     #[must_use]
     pub fn holds(&self, current: &str) -> bool {
         match self {
@@ -59,7 +60,8 @@ impl Condition {
         }
     }
 
-    /// Whether `If-None-Match` names the current ETag (weak comparison, as 304 wants it).
+    /// Returns whether the condition contains the current ETag. The comparison is weak, as
+    /// `If-None-Match` requires.
     #[must_use]
     pub fn names(&self, current: &str) -> bool {
         match self {
@@ -71,7 +73,7 @@ impl Condition {
     }
 }
 
-/// The tags of a list, `"a", W/"b"`, with their quotes; nothing when it is none.
+/// Returns the tags of a list such as `"a", W/"b"`, in quotes; `None` if the text is no such list.
 fn entity_tags(text: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
     let mut rest = text;
@@ -97,10 +99,10 @@ fn malformed(name: &header::HeaderName) -> Problem {
     Problem::new(ProblemCode::MalformedRequest, detail)
 }
 
-/// Checks the condition of a change to what is there.
+/// Checks the `If-Match` condition of a change (`docs/api-conventions.md` section 7).
 ///
 /// # Errors
-/// 428 when there is none, 412 with the current ETag when it does not hold.
+/// 428 without a condition; 412 with the current ETag when the condition does not hold.
 pub fn require(condition: Option<&Condition>, current: &str) -> Result<(), Problem> {
     match condition {
         None => Err(Problem::new(
@@ -112,7 +114,7 @@ pub fn require(condition: Option<&Condition>, current: &str) -> Result<(), Probl
     }
 }
 
-/// The resource is not what the caller saw.
+/// Creates the problem of a condition that does not hold: 412.
 #[must_use]
 pub fn stale(current: Option<&str>) -> Problem {
     let problem = Problem::new(
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn only_tags_in_quotes_are_a_condition() {
+    fn unquoted_tags_are_refused() {
         assert_eq!(Condition::read(&HeaderMap::new(), header::IF_MATCH).unwrap(), None);
         let tags = |tags: &[&str]| {
             Some(Condition::OneOf(tags.iter().map(|tag| (*tag).to_owned()).collect()))

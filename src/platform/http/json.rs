@@ -1,8 +1,8 @@
-//! Bodies: JSON read strictly, with everything that is wrong named at once.
+//! Strict JSON bodies: reading reports all errors of a body together.
 //!
-//! Two steps. [`parse`] reads the text and finds what no type could: repeated keys, control
-//! characters. [`decode`] makes a typed value of it through `deserr`, which goes on after a mistake
-//! and so collects them all.
+//! Reading has two steps. [`parse`] finds the errors that no type can: repeated keys and control
+//! characters. [`decode`] converts to a typed value through `deserr`, which continues after an
+//! error and so collects all of them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,14 +21,14 @@ use serde_json::{Map, Number, Value};
 use super::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
 use crate::values::wire::{Invalid, InvalidKind};
 
-/// Up to here every whole number is a float of its own: 2^53.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// Largest float up to which every whole number is represented exactly: 2^53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Reads a JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// `MALFORMED_REQUEST` when it is no JSON or nested deeper than 128; `INVALID_REQUEST` with the
-/// place of each repeated key and of each text with a control character.
+/// `MALFORMED_REQUEST` when the text is no JSON or nested deeper than 128. `INVALID_REQUEST` with
+/// the place of each repeated key and of each text with a control character.
 pub fn parse(text: &[u8]) -> Result<Value, Problem> {
     let mut errors = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -45,28 +45,28 @@ pub fn parse(text: &[u8]) -> Result<Value, Problem> {
     }
 }
 
-/// Makes a typed value of a JSON value.
+/// Decodes a JSON value to a typed value.
 ///
 /// # Errors
-/// Everything that is wrong, each with its pointer.
+/// All errors, each with its pointer.
 pub fn decode<T: Deserr<BodyErrors>>(value: Value) -> Result<T, Vec<FieldError>> {
     deserr::deserialize::<T, Value, BodyErrors>(value).map_err(|BodyErrors(errors)| errors)
 }
 
-/// Reads an object in one go, if nothing is wrong with it. Its type has to refuse what [`decode`]
-/// refuses: unknown fields by `deny_unknown_fields`, and lists in the place of objects, which serde
-/// takes for structs, by [`objects`].
+/// Decodes a valid object in one pass; returns `None` if anything is wrong. The type has to refuse
+/// everything that [`decode`] refuses: unknown fields by `deny_unknown_fields`, and lists in place
+/// of objects, which serde accepts for structs, by [`objects`].
 #[must_use]
 pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
-    // Checked as a whole, its texts need not be checked one by one.
+    // UTF-8 that is checked as a whole need not be checked text by text.
     let text = std::str::from_utf8(text).ok()?;
     serde_json::from_str(text).ok().map(|Object(value)| value)
 }
 
-/// Reads a list of objects; for fields of types that are read by [`object`].
+/// Deserializes a list of objects, for fields of types that [`object`] decodes.
 ///
 /// # Errors
-/// When an element is no object, or not of its type.
+/// When an element is no object or has the wrong type.
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -74,7 +74,7 @@ pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         .map(|objects| objects.into_iter().map(|Object(value)| value).collect())
 }
 
-/// A value that is written as an object and not as a list of its fields.
+/// A value that is deserialized from an object, never from a list of its fields.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -97,7 +97,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A value being read strictly, with the pointer to where we are.
+/// A value that is being parsed strictly, with the pointer to its place.
 struct Strict<'a> {
     pointer: String,
     errors: &'a mut Vec<FieldError>,
@@ -147,11 +147,14 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    // JSON has one kind of number: 9.0 is the integer 9. Any other is kept only so that the refusal
-    // can say what was sent; no field takes a float.
+    // JSON has one kind of number: 9.0 is the integer 9. Other floats are kept only for the error
+    // message, since no field accepts a float.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        let whole =
-            if value.abs() <= MAX_EXACT { format!("{value}").parse::<i64>().ok() } else { None };
+        let whole = if value.abs() <= MAX_EXACT_INTEGER {
+            format!("{value}").parse::<i64>().ok()
+        } else {
+            None
+        };
         Ok(whole
             .map(Value::from)
             .or_else(|| Number::from_f64(value).map(Value::Number))
@@ -197,19 +200,19 @@ fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The mistakes of a body, collected by `deserr`.
+/// The errors of a body, collected by `deserr`.
 #[derive(Debug, Default)]
 pub struct BodyErrors(pub Vec<FieldError>);
 
 impl BodyErrors {
-    /// Adds a mistake, and goes on unless there are too many.
-    fn and(collected: Option<Self>, error: FieldError) -> ControlFlow<Self, Self> {
+    /// Adds an error, and continues unless there are too many.
+    fn push(collected: Option<Self>, error: FieldError) -> ControlFlow<Self, Self> {
         let mut errors = collected.unwrap_or_default();
         errors.0.push(error);
-        errors.go_on()
+        errors.continue_or_break()
     }
 
-    fn go_on(self) -> ControlFlow<Self, Self> {
+    fn continue_or_break(self) -> ControlFlow<Self, Self> {
         if self.0.len() < MAX_ERRORS {
             ControlFlow::Continue(self)
         } else {
@@ -222,7 +225,7 @@ impl MergeWithError<Self> for BodyErrors {
     fn merge(collected: Option<Self>, other: Self, _: ValuePointerRef) -> ControlFlow<Self, Self> {
         let mut errors = collected.unwrap_or_default();
         errors.0.extend(other.0);
-        errors.go_on()
+        errors.continue_or_break()
     }
 }
 
@@ -232,14 +235,14 @@ impl MergeWithError<Invalid> for BodyErrors {
         other: Invalid,
         location: ValuePointerRef,
     ) -> ControlFlow<Self, Self> {
-        Self::and(
+        Self::push(
             collected,
             FieldError::new(pointer(location), field_code(other.kind), other.detail),
         )
     }
 }
 
-/// The public code for what a value type refuses.
+/// Returns the public code of a refusal by a value type.
 #[must_use]
 pub const fn field_code(kind: InvalidKind) -> FieldCode {
     match kind {
@@ -296,11 +299,11 @@ impl DeserializeError for BodyErrors {
             ),
             ErrorKind::Unexpected { msg } => FieldError::new(place, FieldCode::OutOfRange, msg),
         };
-        Self::and(collected, error)
+        Self::push(collected, error)
     }
 }
 
-/// The known name that is nearest to an unknown one.
+/// Returns the known name that is most similar to an unknown one.
 #[must_use]
 pub fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     known.iter().copied().min_by_key(|name| {
@@ -329,7 +332,7 @@ fn pointer(location: ValuePointerRef) -> String {
     }
 }
 
-/// Applies a merge patch (RFC 7396): null takes away, an object merges, anything else replaces.
+/// Applies a merge patch (RFC 7396): null removes, an object merges, any other value replaces.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;
@@ -349,11 +352,11 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// What a merge patch makes of a write; the result is read and checked like any other.
+/// Returns the write with a merge patch applied, decoded and checked like any other write.
 ///
 /// # Errors
-/// Everything that is wrong with it, as in a whole body, and every unknown field of the patch: one
-/// that is null leaves no trace in the result.
+/// All errors of the result, and every unknown field of the patch. A field that is null leaves no
+/// trace in the result, so unknown fields are found in the patch itself.
 pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, patch: Value) -> Result<W, Problem> {
     let mut whole = serde_json::to_value(write).map_err(Problem::internal)?;
     let mut errors = decode::<W>(patch.clone()).err().unwrap_or_default();
@@ -390,8 +393,10 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_named_at_once() {
-        let body = json!({"number": "-", "unitPrice": 12.5, "startingDate": "2031-02-30", "unitPrize": "1"});
+    fn all_errors_are_reported() {
+        let body = json!({
+            "number": "-", "unitPrice": 12.5, "startingDate": "2031-02-30", "unitPrize": "1"
+        });
         let errors = decode::<Probe>(body).unwrap_err();
         let mut found = codes(&errors);
         found.sort_unstable();
@@ -410,14 +415,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_field_has_its_own_pointer() {
+    fn missing_field_has_its_own_pointer() {
         let errors = decode::<Probe>(json!({})).unwrap_err();
         assert_eq!(codes(&errors), [("/number", "REQUIRED"), ("/unitPrice", "REQUIRED")]);
         assert_eq!(decode::<Probe>(json!([])).unwrap_err()[0].code, FieldCode::InvalidType);
     }
 
     #[test]
-    fn repeated_keys_and_control_characters_are_found_anywhere() {
+    fn nested_repeated_keys_and_control_characters() {
         let problem = parse(br#"{"a":{"b":1,"b":2},"c":["x","\u0000"]}"#).unwrap_err();
         assert_eq!(problem.code, ProblemCode::InvalidRequest);
         assert_eq!(
@@ -435,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_may_be_written_with_decimals() {
+    fn whole_numbers_with_decimals() {
         let read = |text: &str| parse(text.as_bytes()).unwrap();
         for (text, whole) in [
             ("9.0", 9_i64),
@@ -452,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_found_even_if_it_is_null() {
+    fn unknown_null_field_of_a_patch() {
         let whole: Probe =
             decode(json!({"number": "A", "unitPrice": "1", "startingDate": "2031-05-15"})).unwrap();
         let errors =

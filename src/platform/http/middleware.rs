@@ -1,5 +1,4 @@
-//! What happens around every request: a trace id, access control, the one form of failure, a log
-//! line and the counters.
+//! Middleware of every request: trace id, access control, problem documents, log line and metrics.
 
 use std::time::Instant;
 
@@ -18,13 +17,13 @@ use super::call::Caller;
 use super::problem::{Problem, ProblemCode};
 use super::route_metrics;
 
-/// Carries the caller's own trace id.
+/// Header with the trace id of the caller (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Carries the trace id of every answer.
+/// Header with the trace id of a response.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
-/// Wraps every request: gives it a trace id, turns every failure into a problem document, counts it
-/// and logs it.
+/// Wraps every request: assigns a trace id, converts failures to problem documents, counts and logs
+/// the request.
 ///
 /// # Errors
 /// Never: every failure becomes a response.
@@ -38,7 +37,8 @@ pub async fn request_context(
     let path = request.path().to_owned();
     request.extensions_mut().insert(trace_id);
     let response = next.call(request).await?;
-    let mut response = in_our_form(response.map_into_boxed_body(), &path, trace_id.text());
+    let mut response =
+        with_problem_document(response.map_into_boxed_body(), &path, trace_id.text());
     let header = HeaderValue::from_str(trace_id.text()).map_err(actix_web::Error::from)?;
     add_common_headers(response.headers_mut(), header);
     let status = response.status();
@@ -60,13 +60,11 @@ pub enum RequestLog {
     /// One line at level info.
     #[default]
     Normal,
-    /// One line at level debug: quotes come by the thousand a second, and probes and scrapes say
-    /// little.
+    /// One line at level debug, for frequent requests such as quotes, and for probes and scrapes.
     Quiet,
 }
 
-/// Wraps the handler of a matched route: admits or refuses the caller, and logs what happens inside
-/// under the trace id.
+/// Wraps the handler of a matched route: authorizes the caller, and logs under the trace id.
 ///
 /// # Errors
 /// Never: a refusal is a response.
@@ -76,7 +74,7 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match admitted(access, &request) {
+    match authorize(access, &request) {
         Ok(caller) => {
             let trace_id = request.extensions().get::<TraceId>().copied();
             let trace_id = trace_id.as_ref().map_or("", TraceId::text);
@@ -91,19 +89,19 @@ pub async fn guard(
     }
 }
 
-/// What leads from an answer to the log: 32 hexadecimal digits.
+/// A trace id, which leads from a response to the log: 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy)]
 pub struct TraceId([u8; 32]);
 
 impl TraceId {
-    /// The digits.
+    /// Returns the digits.
     #[must_use]
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
-/// The caller's own trace id (W3C Trace Context).
+/// Returns the trace id that the caller sent (W3C Trace Context), if any.
 #[must_use]
 pub fn given_trace_id(headers: &HeaderMap) -> Option<TraceId> {
     headers
@@ -114,7 +112,7 @@ pub fn given_trace_id(headers: &HeaderMap) -> Option<TraceId> {
         .map(TraceId)
 }
 
-/// The caller's own trace id, or a new one.
+/// Returns the trace id that the caller sent, or a new one.
 fn trace_id(headers: &HeaderMap) -> TraceId {
     given_trace_id(headers).unwrap_or_else(|| {
         let mut id = [0; 32];
@@ -123,18 +121,18 @@ fn trace_id(headers: &HeaderMap) -> TraceId {
     })
 }
 
-/// New trace ids as headers, many of which share an allocation.
+/// A supply of new trace ids as header values. A batch of them shares one allocation.
 #[derive(Debug, Default)]
 pub struct TraceIds(Bytes);
 
 impl TraceIds {
-    /// How many are made at once.
-    const AT_ONCE: usize = 64;
+    /// Number of trace ids in one allocation.
+    const BATCH_SIZE: usize = 64;
 
-    /// The next one.
+    /// Returns a new trace id.
     pub fn take(&mut self) -> Option<HeaderValue> {
         if self.0.is_empty() {
-            let mut ids = vec![0; 32 * Self::AT_ONCE];
+            let mut ids = vec![0; 32 * Self::BATCH_SIZE];
             for id in ids.chunks_exact_mut(32) {
                 Uuid::new_v4().simple().encode_lower(id);
             }
@@ -144,18 +142,18 @@ impl TraceIds {
     }
 }
 
-/// Adds what every answer has.
+/// Adds the headers that every response has (`docs/api-conventions.md` section 11).
 pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
     headers.insert(TRACE_ID, trace_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if !headers.contains_key(header::CACHE_CONTROL) {
-        // Private and to be asked for again: an ETag makes that cheap.
+        // Caches have to revalidate each time, which the ETag makes cheap.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
 }
 
-/// Returns the caller, unless the request is refused before it reaches its handler.
-fn admitted(access: Access, request: &ServiceRequest) -> Result<Caller, Problem> {
+/// Returns the caller, or the problem that refuses the request before it reaches its handler.
+fn authorize(access: Access, request: &ServiceRequest) -> Result<Caller, Problem> {
     let Some(credentials) = request.app_data::<web::Data<Credentials>>() else {
         return Err(Problem::internal("the app was built without credentials"));
     };
@@ -168,7 +166,7 @@ fn admitted(access: Access, request: &ServiceRequest) -> Result<Caller, Problem>
             headers: request.headers(),
         },
     )?;
-    // Metrics, probes and the documentation have representations of their own.
+    // Operations with public access have representations of their own.
     if access == Access::Public || accepts_json(request.headers()) {
         Ok(caller)
     } else {
@@ -176,10 +174,10 @@ fn admitted(access: Access, request: &ServiceRequest) -> Result<Caller, Problem>
     }
 }
 
-/// Whether `Accept` lets JSON through; a range with q=0 does not.
+/// Returns whether `Accept` allows JSON. A range with q=0 excludes it.
 #[must_use]
 pub fn accepts_json(headers: &HeaderMap) -> bool {
-    let mut asked = false;
+    let mut has_ranges = false;
     for value in headers.get_all(header::ACCEPT) {
         for range in value.to_str().unwrap_or("*/*").split(',') {
             let mut parts = range.split(';').map(str::trim);
@@ -187,7 +185,7 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
             let refused = parts.any(|part| {
                 part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty())
             });
-            asked |= !media.is_empty();
+            has_ranges |= !media.is_empty();
             let json = ["*/*", "application/*", "application/json", "application/x-ndjson"]
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(media));
@@ -196,11 +194,12 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
             }
         }
     }
-    !asked
+    !has_ranges
 }
 
-/// Every failure as a problem document with its path and trace id, the framework's own included.
-fn in_our_form(
+/// Converts a failure, those of the framework included, to a problem document with path and trace
+/// id.
+fn with_problem_document(
     response: ServiceResponse<BoxBody>,
     path: &str,
     trace_id: &str,
@@ -259,7 +258,7 @@ fn framework_problem(response: &ServiceResponse<BoxBody>) -> Problem {
     }
 }
 
-/// 405 with the methods that the path has.
+/// Returns 405 with the methods that the path has.
 #[must_use]
 pub fn method_not_allowed(allowed: &[Method]) -> actix_web::HttpResponse {
     let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();

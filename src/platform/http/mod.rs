@@ -1,4 +1,4 @@
-//! What every room's HTTP side shares: problems, bodies, lists, ETags, the plain resource, the
+//! The HTTP layer that all modules share: problems, bodies, lists, ETags, the plain resource, the
 //! route table.
 
 pub mod access;

@@ -1,4 +1,4 @@
-//! Mounts a plain resource: its seven operations with their documentation, made from its
+//! Mounting of plain resources: adds their operations to the route table, docs from their
 //! [`Names`](super::resource::Names).
 
 use std::borrow::Cow;
@@ -14,14 +14,14 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::batch::{self, BATCH_ROWS};
+use super::batch::{self, MAX_BATCH_ROWS};
 use super::list::ListSpec;
 use super::resource::{self, Resource, Scope};
 use super::routes::Routes;
 
 /// Adds the operations of a resource to the route table.
 pub fn mount<R: Resource>(routes: &mut Routes) {
-    let documented = Documented::<R>::new();
+    let docs = ResourceDocs::<R>::new();
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
     routes.schema::<R::Write>();
@@ -32,79 +32,75 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
         routes.schema::<CreateOf<R>>();
     }
     routes.schema::<BatchReceipts>();
-    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Post, collection, documented.create(), resource::create::<R>);
+    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Post, collection, docs.create(), resource::create::<R>);
     routes.operation(
         HttpMethod::Post,
         &format!("{collection}/batch"),
-        documented.batch(),
+        docs.batch(),
         batch::batch::<R>,
     );
-    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
-    routes.operation(HttpMethod::Put, &one, documented.put(), resource::put::<R>);
-    routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Put, &one, docs.put(), resource::put::<R>);
+    routes.operation(HttpMethod::Patch, &one, docs.patch(), resource::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, docs.delete(), resource::delete::<R>);
 }
 
-/// Whether a new one has to say its key.
+/// Returns whether a new resource has to contain its key.
 const fn needs_key<R: Resource>() -> bool {
     R::NAMES.key_field.is_some() && !R::NUMBERED
 }
 
-/// The schema of a new one, where the path does not say its key.
+/// Returns the name of the schema for `POST`, whose path does not contain the key.
 fn create_name<R: Resource>() -> Cow<'static, str> {
     if needs_key::<R>() { CreateOf::<R>::name() } else { R::Write::name() }
 }
 
-/// Adds the operations of a resource that clients do not make, but see, change and delete.
+/// Adds the operations of a resource that clients read, change and delete, but do not create.
 pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
-    let documented = Documented::<R>::new();
+    let docs = ResourceDocs::<R>::new();
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
-    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
-    routes.operation(HttpMethod::Patch, &one, documented.patch(), resource::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, documented.delete(), resource::delete::<R>);
+    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Patch, &one, docs.patch(), resource::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, docs.delete(), resource::delete::<R>);
 }
 
-/// Adds the operations of a resource that stays as it came: it is written once, and seen.
+/// Adds the operations of a resource that is written once and never changes.
 pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
-    let documented = Documented::<R>::new();
+    let docs = ResourceDocs::<R>::new();
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
-    let batching = format!(
-        "Writes up to {BATCH_ROWS} rows. A row that was written before is answered 200 if it is the same, and refused with 409 if \
-         not. Atomic unless `atomic` is false: then each row has its own receipt (207)."
+    let batch_description = format!(
+        "Writes up to {MAX_BATCH_ROWS} rows. A row that was written before is answered 200 if it is \
+         the same, and refused with 409 if not. Atomic unless `atomic` is false: then each row has \
+         its own receipt (207)."
     );
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
-    routes.operation(HttpMethod::Get, collection, documented.list(), resource::list::<R>);
-    routes.operation(
-        HttpMethod::Post,
-        collection,
-        documented.post_once(),
-        resource::post_once::<R>,
-    );
-    let batch = documented.batch_described(&batching);
+    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
+    routes.operation(HttpMethod::Post, collection, docs.append(), resource::append::<R>);
+    let batch = docs.batch_described(&batch_description);
     routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, batch::batch::<R>);
-    routes.operation(HttpMethod::Get, &one, documented.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
 }
 
 /// The documentation of a resource's operations.
-struct Documented<R> {
+struct ResourceDocs<R> {
     resource: PhantomData<R>,
-    words: String,
+    plural: String,
 }
 
-impl<R: Resource> Documented<R> {
+impl<R: Resource> ResourceDocs<R> {
     fn new() -> Self {
-        Self { resource: PhantomData, words: R::NAMES.plural.replace('_', " ") }
+        Self { resource: PhantomData, plural: R::NAMES.plural.replace('_', " ") }
     }
 
     fn operation(&self, id: String, summary: String, description: &str) -> OperationBuilder {
@@ -131,10 +127,10 @@ impl<R: Resource> Documented<R> {
     fn list(&self) -> Operation {
         let operation = self.operation(
             format!("list_{}", R::NAMES.plural),
-            format!("List {}", self.words),
+            format!("List {}", self.plural),
             &list_description(&R::LIST),
         );
-        list_operation(operation, &R::LIST, &self.words, PageOf::<R>::name())
+        list_operation(operation, &R::LIST, &self.plural, PageOf::<R>::name())
     }
 
     fn create(&self) -> Operation {
@@ -143,26 +139,28 @@ impl<R: Resource> Documented<R> {
             format!("Create {}", R::NAMES.one),
             "Answers with the resource, its `ETag` and its `Location`.",
         )
-        .request_body(Some(json_body("What is to be created.", create_name::<R>())))
+        .request_body(Some(json_body("The resource to create.", create_name::<R>())))
         .response("201", json_response("Created.", R::View::name()))
         .build()
     }
 
-    fn post_once(&self) -> Operation {
+    fn append(&self) -> Operation {
         self.operation(
             format!("create_{}", R::NAMES.singular),
             format!("Create {}", R::NAMES.one),
-            "It stays as it is. The same again is answered 200 with what stands; another content is refused with 409.",
+            "The resource never changes. The same content again is answered 200 with the stored \
+             resource; other content is refused with 409.",
         )
-        .request_body(Some(json_body("What is to be created.", create_name::<R>())))
+        .request_body(Some(json_body("The resource to create.", create_name::<R>())))
         .response("201", json_response("Created.", R::View::name()))
-        .response("200", json_response("It stands already.", R::View::name()))
+        .response("200", json_response("The same resource exists already.", R::View::name()))
         .build()
     }
 
     fn batch(&self) -> Operation {
         let description = format!(
-            "Upserts up to {BATCH_ROWS} rows by business key. Atomic unless `atomic` is false: then each row has its own receipt (207)."
+            "Upserts up to {MAX_BATCH_ROWS} rows by business key. Atomic unless `atomic` is false: \
+             then each row has its own receipt (207)."
         );
         self.batch_described(&description)
     }
@@ -170,7 +168,7 @@ impl<R: Resource> Documented<R> {
     fn batch_described(&self, description: &str) -> Operation {
         self.operation(
             format!("batch_{}", R::NAMES.plural),
-            format!("Write many {}", self.words),
+            format!("Write many {}", self.plural),
             description,
         )
         .request_body(Some(json_body("The rows.", BatchOf::<R>::name())))
@@ -192,13 +190,13 @@ impl<R: Resource> Documented<R> {
     fn put(&self) -> Operation {
         let description = match R::NAMES.key_field {
             Some(_) => {
-                "Creates it under its key, or replaces it whole; replacing needs `If-Match`."
+                "Creates the resource under its key, or replaces it; replacing requires `If-Match`."
             }
-            None => "Replaces it whole.",
+            None => "Replaces the resource.",
         };
         let operation = self
             .on_one("put", "Create or replace", description)
-            .request_body(Some(json_body("The whole content.", R::Write::name())))
+            .request_body(Some(json_body("The complete content.", R::Write::name())))
             .response("200", json_response("Replaced.", R::View::name()));
         match R::NAMES.key_field {
             Some(_) => {
@@ -212,7 +210,7 @@ impl<R: Resource> Documented<R> {
         self.on_one(
             "update",
             "Change",
-            "A JSON merge patch: a field that is absent stays, `null` takes its value away.",
+            "A JSON merge patch: an absent field stays, `null` removes the value.",
         )
         .request_body(Some(patch_body("The fields to change.", R::Write::name())))
         .response("200", json_response("Changed.", R::View::name()))
@@ -221,58 +219,58 @@ impl<R: Resource> Documented<R> {
 
     fn delete(&self) -> Operation {
         self.on_one("delete", "Delete", R::DELETION)
-            .response("204", ResponseBuilder::new().description("Gone."))
+            .response("204", ResponseBuilder::new().description("Deleted."))
             .build()
     }
 }
 
-/// What the documentation of each list says.
+/// Returns the description of a list for the API documentation.
 #[must_use]
 pub fn list_description(spec: &ListSpec) -> String {
     format!(
-        "Pages in keyset order; follow `nextLink` until there is none. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are \
-         accepted too. Default order: `{}`.",
+        "Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, \
+         `$orderby` and `$count` are accepted too. Default order: `{}`.",
         spec.default_order
     )
 }
 
-/// A list's operation: its parameters and its pages.
+/// Builds the operation of a list: its parameters and its pages.
 #[must_use]
 pub fn list_operation(
     operation: OperationBuilder,
     spec: &ListSpec,
-    words: &str,
+    plural: &str,
     page: Cow<'static, str>,
 ) -> Operation {
     let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
     let scalar: Vec<&str> =
         spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
     operation
-        .parameter(integer_parameter("top", "How many to a page.", 1.0, 1_000.0, 50))
+        .parameter(integer_parameter("top", "The page size.", 1.0, 1_000.0, 50))
         .parameter(integer_parameter(
             "skip",
-            "How many to leave out at the front.",
+            "The number of rows to omit at the start.",
             0.0,
             10_000.0,
             0,
         ))
         .parameter(text_parameter(
             "filter",
-            &format!("Which of them, in OData's words, over: {}.", names.join(", ")),
+            &format!("A filter in the syntax of OData over the fields: {}.", names.join(", ")),
             4_096,
         ))
         .parameter(text_parameter(
             "orderby",
-            &format!("In which order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
+            &format!("The order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
             512,
         ))
-        .parameter(boolean_parameter("count", "Whether to count all that the filter leaves."))
-        .parameter(text_parameter("cursor", "Where the page begins; comes with `nextLink`.", 4_096))
-        .response("200", json_response(&format!("A page of {words}."), page))
+        .parameter(boolean_parameter("count", "True to count all rows that match the filter."))
+        .parameter(text_parameter("cursor", "The start of the page; part of `nextLink`.", 4_096))
+        .response("200", json_response(&format!("A page of {plural}."), page))
         .build()
 }
 
-/// A parameter.
+/// Builds a parameter.
 #[must_use]
 pub fn parameter(
     place: ParameterIn,
@@ -290,7 +288,7 @@ pub fn parameter(
         .build()
 }
 
-/// A parameter of the path that names a resource.
+/// Builds a path parameter that names a resource.
 #[must_use]
 pub fn path_parameter(name: &str, description: &str) -> Parameter {
     let schema = ObjectBuilder::new()
@@ -301,7 +299,7 @@ pub fn path_parameter(name: &str, description: &str) -> Parameter {
     parameter(ParameterIn::Path, Required::True, name, description, schema)
 }
 
-/// A parameter of the query that may be left out.
+/// Builds an optional query parameter.
 #[must_use]
 pub fn query_parameter(
     name: &str,
@@ -311,43 +309,43 @@ pub fn query_parameter(
     parameter(ParameterIn::Query, Required::False, name, description, schema)
 }
 
-/// The schema of a whole number, up to the largest that a JSON number says exactly.
+/// Builds the schema of a whole number, up to the largest that a JSON number represents exactly.
 #[must_use]
-pub fn whole_number(least: i64) -> ObjectBuilder {
+pub fn whole_number(minimum: i64) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(least))
+        .minimum(Some(minimum))
         .maximum(Some(9_007_199_254_740_991_i64))
 }
 
 fn integer_parameter(
     name: &str,
     description: &str,
-    least: f64,
-    most: f64,
+    minimum: f64,
+    maximum: f64,
     default: i64,
 ) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
-        .minimum(Some(least))
-        .maximum(Some(most))
+        .minimum(Some(minimum))
+        .maximum(Some(maximum))
         .default(Some(default.into()));
     query_parameter(name, description, schema)
 }
 
-/// A text parameter of the query.
+/// Builds a text parameter of the query.
 #[must_use]
-pub fn text_parameter(name: &str, description: &str, longest: usize) -> Parameter {
+pub fn text_parameter(name: &str, description: &str, max_length: usize) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::String)
         .min_length(Some(1))
-        .max_length(Some(longest));
+        .max_length(Some(max_length));
     query_parameter(name, description, schema)
 }
 
-/// A boolean parameter of the query.
+/// Builds a boolean parameter of the query.
 #[must_use]
 pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
     query_parameter(
@@ -357,7 +355,7 @@ pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
     )
 }
 
-/// A JSON body of a named schema.
+/// Builds a JSON request body with a named schema.
 #[must_use]
 pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
     RequestBodyBuilder::new()
@@ -370,8 +368,8 @@ pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .build()
 }
 
-/// A merge patch on a named schema, which is that of the whole; the document's own of the patch is
-/// made from it.
+/// Builds the request body of a merge patch on a named schema. xtask derives the schema of the
+/// patch from it.
 #[must_use]
 pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
     let content =
@@ -384,7 +382,7 @@ pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
         .build()
 }
 
-/// A JSON response of a named schema.
+/// Builds a JSON response with a named schema.
 #[must_use]
 pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
     ResponseBuilder::new().description(description).content(
@@ -393,7 +391,7 @@ pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBu
     )
 }
 
-/// Implements a schema that is named after a resource's view and made by a function on the
+/// Declares a schema whose name is the view's name with a suffix, built by a function on the
 /// resource.
 macro_rules! schema_of {
     ($name:ident, $suffix:literal, $schema:ident) => {
@@ -421,7 +419,7 @@ fn page_schema<R: Resource>() -> RefOr<Schema> {
     page_of(R::View::name())
 }
 
-/// The schema of a page of named resources.
+/// Builds the schema of a page of named resources.
 #[must_use]
 pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
     ObjectBuilder::new()
@@ -452,7 +450,9 @@ pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
             ObjectBuilder::new()
                 .schema_type(Type::String)
                 .max_length(Some(16_384))
-                .description(Some("Where the next page is; absent on the last. Opaque."))
+                .description(Some(
+                    "The path and query of the next page; absent on the last one. Opaque.",
+                ))
                 .examples(["/v1/items?top=2&cursor=eyJrIjpbIjE4OTYtUyJdfQ.c2lnbmF0dXJl"]),
         )
         .property(
@@ -462,7 +462,9 @@ pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
                 .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
                 .minimum(Some(0.0))
                 .maximum(Some(9_007_199_254_740_991.0))
-                .description(Some("How many the filter leaves; only with `count=true`."))
+                .description(Some(
+                    "The number of rows that match the filter; only with `count=true`.",
+                ))
                 .examples([2]),
         )
         .into()
@@ -476,7 +478,7 @@ fn batch_schema<R: Resource>() -> RefOr<Schema> {
             ObjectBuilder::new()
                 .schema_type(Type::Boolean)
                 .default(Some(true.into()))
-                .description(Some("Whether one bad row refuses them all."))
+                .description(Some("True if one refused row refuses the whole batch."))
                 .examples([true]),
         )
         .property(
@@ -484,14 +486,14 @@ fn batch_schema<R: Resource>() -> RefOr<Schema> {
             ArrayBuilder::new()
                 .items(Ref::from_schema_name(create_name::<R>()))
                 .min_items(Some(1))
-                .max_items(Some(BATCH_ROWS))
+                .max_items(Some(MAX_BATCH_ROWS))
                 .description(Some("The rows.")),
         )
         .required("rows")
         .into()
 }
 
-/// The write, its key given.
+/// Returns the schema of the write with its key required.
 fn create_schema<R: Resource>() -> RefOr<Schema> {
     let mut schema = R::Write::schema();
     if let (RefOr::T(Schema::Object(object)), Some(field)) = (&mut schema, R::NAMES.key_field) {
@@ -509,7 +511,7 @@ fn create_schema<R: Resource>() -> RefOr<Schema> {
     schema
 }
 
-/// What became of the rows of a batch.
+/// The results of a batch.
 #[derive(ToSchema, serde::Serialize)]
 #[schema(example = json!({"receipts": [
     {"row": 0, "status": 201, "id": "0190b5c2-7d5e-7000-8000-000000000001", "key": "1896-S"}
@@ -521,14 +523,14 @@ pub struct BatchReceipts {
     pub receipts: Vec<BatchReceipt>,
 }
 
-/// What became of one row.
+/// The result of one row.
 #[derive(ToSchema, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchReceipt {
-    /// The row's place in the request, from 0.
+    /// The position of the row in the request, from 0.
     #[schema(minimum = 0, maximum = 999, example = 0)]
     pub row: i32,
-    /// 201 created, 200 replaced, or the status of what is wrong.
+    /// 201 for created, 200 for replaced, or the status of the problem.
     #[schema(minimum = 200, maximum = 599, example = 201)]
     pub status: i32,
     /// The id of the resource, if the row was written.
@@ -537,13 +539,13 @@ pub struct BatchReceipt {
     /// The business key, if the resource has one.
     #[schema(max_length = 50, example = "1896-S")]
     pub key: Option<String>,
-    /// The code of what is wrong.
+    /// The code of the problem.
     #[schema(max_length = 50, example = "VALIDATION_FAILED")]
     pub code: Option<String>,
-    /// What is wrong, in words.
+    /// The problem in a sentence.
     #[schema(max_length = 4000, example = "has to be 0 or more")]
     pub detail: Option<String>,
-    /// Everything that is wrong with the row.
+    /// All errors of the row.
     #[schema(max_items = 1000)]
     pub errors: Option<Vec<super::problem::ProblemError>>,
 }

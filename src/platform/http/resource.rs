@@ -1,9 +1,10 @@
-//! The life of every plain resource, once: list, get, create, replace, patch and delete, with
-//! ETags, conditions, business keys and errors as api.md section 1 wants them.
+//! The plain resource: list, get, create, replace, patch and delete, implemented once for all
+//! resources, with the conditions, keys and errors of `docs/api-conventions.md` sections 2, 7 and
+//! 8.
 //!
-//! A room implements [`Resource`] (how its rows are read and written) and mounts it; nothing is
-//! decided per handler. A patch is a merge patch on what a client would have sent to make the
-//! resource as it stands, read and checked like any other write.
+//! A module implements [`Resource`] (reading and writing of its rows) and mounts it; handlers
+//! contain no decisions of their own. A patch is merged into the write that would create the
+//! current resource. The result is read and checked like any other write.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::call::{ApiRequest, ApiResponse};
-use super::constraints::{self, Broken, Dependent, NamedReference};
+use super::constraints::{self, Dependent, NamedReference, Violation};
 use super::etag;
 use super::json::{BodyErrors, patched};
 use super::list::{CursorKey, ListQuery, ListSpec};
@@ -28,33 +29,32 @@ use crate::platform::clock::Calendar;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::values::{Key, Reference};
 
-/// How a resource is called, in paths, operation ids and sentences.
+/// The names of a resource in paths, operation ids and sentences.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
-    /// The collection's path, with `{…}` for what it lies below: `/v1/campaigns/{campaign}/prices`.
+    /// The path of the collection, with `{…}` for its parent: `/v1/campaigns/{campaign}/prices`.
     pub path: &'static str,
-    /// One of them, in operation ids: `campaign_price`.
+    /// The singular in operation ids: `campaign_price`.
     pub singular: &'static str,
-    /// Many of them, in operation ids: `campaign_prices`.
+    /// The plural in operation ids: `campaign_prices`.
     pub plural: &'static str,
-    /// One of them, in sentences, with its article: `a campaign's price`.
+    /// The singular in sentences, with its article: `a campaign's price`.
     pub one: &'static str,
-    /// The section of the documentation.
+    /// The section of the API documentation.
     pub tag: &'static str,
-    /// Whether a business key names it (else only its id does): how the key's field is called in
-    /// the body.
+    /// The field of the business key in the body; `None` if a resource has only an id.
     pub key_field: Option<&'static str>,
 }
 
-/// What a collection lies below.
+/// The parent of a collection.
 pub trait Scope: Sized + Clone + 'static {
-    /// The path parameters of the collection with their descriptions.
+    /// The path parameters of the collection, with their descriptions.
     const PARAMETERS: &'static [(&'static str, &'static str)];
 
-    /// Finds it from the path.
+    /// Finds the parent from the path.
     ///
     /// # Errors
-    /// 404 when it does not exist, 400 when the path is no id and no key.
+    /// 404 when it does not exist, or when its path segment is neither id nor key.
     fn find(
         request: &HttpRequest,
         conn: &mut AsyncPgConnection,
@@ -69,125 +69,125 @@ impl Scope for () {
     }
 }
 
-/// What a write does with a row that exists.
+/// The behavior of a write whose row exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfExists {
-    /// The constraint refuses it.
+    /// The constraint refuses the write.
     Refuse,
-    /// It is replaced.
+    /// The write replaces the row.
     Replace,
 }
 
-/// A row to be written: its id and its content.
+/// A row to write: its id and its content.
 #[derive(Debug, Clone)]
 pub struct RowWrite<W> {
-    /// A new id, or that of the row that is replaced.
+    /// A new id, or the id of the row that is replaced.
     pub id: Uuid,
-    /// The content; its key, where the resource has one, is given.
+    /// The content, with its key if the resource has one.
     pub write: W,
 }
 
-/// A resource's own part: its names, its rows, its rules.
+/// The specific part of a resource: its names, rows and rules.
 #[allow(
     async_fn_in_trait,
-    reason = "handlers run on one thread each; no future of ours has to be Send"
+    reason = "handlers run on one thread each; none of the futures has to be Send"
 )]
 pub trait Resource: 'static {
-    /// How it is called.
+    /// The names of the resource.
     const NAMES: Names;
-    /// What can be filtered and ordered by.
+    /// The fields and the default order of the list.
     const LIST: ListSpec;
-    /// Whether one without a key gets the next number of a series ([`Resource::next_key`]).
+    /// True if a resource without key gets the next number of a series ([`Resource::next_key`]).
     const NUMBERED: bool = false;
-    /// What may refer to it.
+    /// The rows that may refer to the resource.
     const HOLDERS: &'static [Dependent];
-    /// What the documentation of its deletion says.
+    /// The description of the deletion in the API documentation.
     const DELETION: &'static str =
         "Refused with 409 while something refers to it; the problem lists what.";
-    /// What the collection lies below.
+    /// The parent of the collection.
     type Scope: Scope;
-    /// What clients send.
+    /// The content that clients send.
     type Write: Deserr<BodyErrors> + Serialize + ToSchema + Clone;
-    /// What clients get.
+    /// The representation that clients receive.
     type View: Serialize + ToSchema;
 
-    /// The views of a page, one more than it holds.
+    /// Returns the views of a page, up to [`ListQuery::limit`] of them.
     async fn list(
         conn: &mut AsyncPgConnection,
         scope: &Self::Scope,
         list: &ListQuery,
     ) -> Result<Vec<Self::View>, Problem>;
-    /// How many the filter leaves.
+    /// Returns the number of resources that match the filter.
     async fn count(
         conn: &mut AsyncPgConnection,
         scope: &Self::Scope,
         list: &ListQuery,
     ) -> Result<i64, Problem>;
-    /// One of them; locked against other changes until the transaction ends, if wanted.
+    /// Returns one resource, locked until the transaction ends if `lock` is set.
     async fn find(
         conn: &mut AsyncPgConnection,
         scope: &Self::Scope,
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem>;
-    /// Which of the writes' rows exist already, by business key: their ids.
+    /// Returns, for each write, the id of the existing row with its business key.
     async fn existing(
         conn: &mut AsyncPgConnection,
         scope: &Self::Scope,
         writes: &[Self::Write],
     ) -> Result<Vec<Option<Uuid>>, Problem>;
-    /// Writes rows, in one statement where that can be, and notes what they touch.
+    /// Writes rows, in one statement where possible, and records the changed keys.
     async fn save(
         work: &mut UnitOfWork,
         scope: &Self::Scope,
         rows: &[RowWrite<Self::Write>],
         if_exists: IfExists,
     ) -> Result<(), SaveError>;
-    /// Removes one, and notes what that touches.
+    /// Deletes a resource, and records the changed keys.
     async fn delete(
         work: &mut UnitOfWork,
         scope: &Self::Scope,
         view: &Self::View,
     ) -> Result<(), SaveError>;
 
-    /// The id.
+    /// Returns the id.
     fn id(view: &Self::View) -> Uuid;
-    /// The write that would make the view, for merge patches.
+    /// Returns the write that would create the view, for merge patches.
     fn write_of(view: &Self::View) -> Self::Write;
-    /// The business key of a write, if it is given (and the resource has one).
+    /// Returns the business key of a write, if it is given and the resource has one.
     fn key(write: &Self::Write) -> Option<Key>;
-    /// Gives the write its business key.
+    /// Sets the business key of a write.
     fn set_key(write: &mut Self::Write, key: Key);
-    /// What no two rows of a batch can have alike, in words: the business key, unless the resource
-    /// says otherwise.
+    /// Returns the identity that no two rows of a batch may share, for messages. The default is the
+    /// business key.
     fn row_identity(write: &Self::Write) -> Option<String> {
         Self::key(write).map(|key| key.to_string())
     }
-    /// The next number of the series, for resources that have one.
+    /// Returns the next number of the series, for resources that have one.
     async fn next_key(_: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
         Ok(None)
     }
-    /// The rules across fields that a write breaks.
+    /// Returns the errors of rules across several fields.
     fn rules(_: &Self::Write, _: &Self::Scope) -> Vec<FieldError> {
         Vec::new()
     }
-    /// What a write refers to.
+    /// Returns the references of a write.
     fn references(_: &Self::Write) -> Vec<NamedReference> {
         Vec::new()
     }
-    /// Whether it may refer to another row of the same batch, and so comes after those that do not
+    /// Returns whether a write may refer to another row of its batch. Such rows are written last
     /// when rows are written one by one.
     fn follows_others(_: &Self::Write) -> bool {
         false
     }
 }
 
-/// Why rows could not be written.
+/// The reason why rows could not be written.
 #[derive(Debug)]
 pub enum SaveError {
-    /// The database refuses.
+    /// A failed statement.
     Database(diesel::result::Error),
-    /// The room refuses.
+    /// A refusal by the module.
     Problem(Problem),
 }
 
@@ -203,23 +203,23 @@ impl From<Problem> for SaveError {
     }
 }
 
-/// A segment of the path as id or key.
+/// Parses a path segment as id or key.
 ///
 /// # Errors
-/// 404 when it is neither, since nothing can be there.
+/// 404 when it is neither, since no resource can have such a path.
 pub fn reference(request: &HttpRequest, name: &str) -> Result<Reference, Problem> {
     let text = request.match_info().get(name).unwrap_or_default();
     Reference::parse(text).map_err(|_| Problem::not_found(name, text))
 }
 
-/// For each key the id of the row that has it, if one does: the answer of [`Resource::existing`].
+/// Returns, for each key, the id of the row that has it: the result of [`Resource::existing`].
 #[must_use]
 pub fn ids_of<K: Eq + Hash>(keys: Vec<Option<K>>, known: Vec<(K, Uuid)>) -> Vec<Option<Uuid>> {
     let known: HashMap<K, Uuid> = known.into_iter().collect();
     keys.into_iter().map(|key| known.get(&key?).copied()).collect()
 }
 
-/// `GET` on the collection.
+/// Handles `GET` on the collection.
 pub async fn list<R: Resource>(
     request: HttpRequest,
     database: web::Data<Database>,
@@ -238,10 +238,10 @@ pub async fn list<R: Resource>(
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
-/// A view as it stands in a list: with its ETag inside.
+/// Returns the JSON of a view in a list, which contains its ETag.
 ///
 /// # Errors
-/// When the view cannot be written as JSON, which is a defect.
+/// When the view cannot be serialized, which is a defect.
 pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
     let text = serde_json::to_vec(view).map_err(Problem::internal)?;
     let mut value: Value = serde_json::from_slice(&text).map_err(Problem::internal)?;
@@ -251,7 +251,7 @@ pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// `GET` on one.
+/// Handles `GET` on a resource.
 pub async fn get<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -261,39 +261,39 @@ pub async fn get<R: Resource>(
     let reference = reference(&request, R::NAMES.singular)?;
     let mut conn = database.read().await?;
     let scope = R::Scope::find(&request, &mut conn).await?;
-    let view = found::<R>(&mut conn, &scope, &reference, false).await?;
+    let view = find_existing::<R>(&mut conn, &scope, &reference, false).await?;
     Ok(ApiResponse::resource(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
 }
 
-async fn found<R: Resource>(
+async fn find_existing<R: Resource>(
     conn: &mut AsyncPgConnection,
     scope: &R::Scope,
     reference: &Reference,
     lock: bool,
 ) -> Result<R::View, Problem> {
-    R::find(conn, scope, reference, lock).await?.ok_or_else(|| nothing_at::<R>(reference))
+    R::find(conn, scope, reference, lock).await?.ok_or_else(|| not_found::<R>(reference))
 }
 
-fn nothing_at<R: Resource>(reference: &Reference) -> Problem {
+fn not_found<R: Resource>(reference: &Reference) -> Problem {
     Problem::not_found(&R::NAMES.singular.replace('_', " "), &reference.to_string())
 }
 
-/// Writes a row and answers with what stands there now.
-async fn saved<R: Resource>(
+/// Writes a row and responds with the resource as stored.
+async fn save_and_respond<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
-    draft: &RowWrite<R::Write>,
+    row: &RowWrite<R::Write>,
     if_exists: IfExists,
 ) -> Result<ApiResponse, Problem> {
-    save::<R>(work, scope, draft, if_exists).await?;
-    let view = found::<R>(&mut work.conn, scope, &Reference::Id(draft.id), false).await?;
+    save::<R>(work, scope, row, if_exists).await?;
+    let view = find_existing::<R>(&mut work.conn, scope, &Reference::Id(row.id), false).await?;
     ApiResponse::resource(
         if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK },
         &view,
     )
 }
 
-/// `POST` on the collection.
+/// Handles `POST` on the collection.
 pub async fn create<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -314,24 +314,24 @@ pub async fn create<R: Resource>(
         .await
 }
 
-/// Makes one, checked as `POST` does it, and answers with what stands there now.
+/// Creates a resource with the checks of `POST`, and returns it as stored.
 ///
 /// # Errors
-/// Everything that is wrong with the write, or when the database fails.
+/// All errors of the write, or a failure of the database.
 pub async fn make<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
     write: R::Write,
 ) -> Result<R::View, Problem> {
     checked(R::rules(&write, scope))?;
-    let draft = RowWrite { id: Uuid::now_v7(), write: numbered::<R>(work, write).await? };
-    save::<R>(work, scope, &draft, IfExists::Refuse).await?;
-    found::<R>(&mut work.conn, scope, &Reference::Id(draft.id), false).await
+    let row = RowWrite { id: Uuid::now_v7(), write: with_key::<R>(work, write).await? };
+    save::<R>(work, scope, &row, IfExists::Refuse).await?;
+    find_existing::<R>(&mut work.conn, scope, &Reference::Id(row.id), false).await
 }
 
-/// `POST` on a collection whose rows stay as they came: the same row again is answered with what
-/// stands.
-pub async fn post_once<R: Resource>(
+/// Handles `POST` on a collection whose rows never change. The same row again is answered with the
+/// stored row.
+pub async fn append<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
     database: web::Data<Database>,
@@ -347,16 +347,16 @@ pub async fn post_once<R: Resource>(
                 .pop()
                 .flatten();
             let if_exists = if known.is_some() { IfExists::Replace } else { IfExists::Refuse };
-            let draft = RowWrite { id: known.unwrap_or_else(Uuid::now_v7), write: write.clone() };
-            let answer = saved::<R>(work, &scope, &draft, if_exists).await?;
-            let location = format!("{}/{}", request.path(), draft.id);
+            let row = RowWrite { id: known.unwrap_or_else(Uuid::now_v7), write: write.clone() };
+            let answer = save_and_respond::<R>(work, &scope, &row, if_exists).await?;
+            let location = format!("{}/{}", request.path(), row.id);
             Ok(if known.is_some() { answer } else { answer.header(header::LOCATION, &location) })
         })
         .await
 }
 
-/// The write with its key: the given one, or the next number of the series.
-pub(super) async fn numbered<R: Resource>(
+/// Returns the write with its key: the given one, or the next number of the series.
+pub(super) async fn with_key<R: Resource>(
     work: &mut UnitOfWork,
     mut write: R::Write,
 ) -> Result<R::Write, Problem> {
@@ -377,7 +377,7 @@ pub(super) async fn numbered<R: Resource>(
     Ok(write)
 }
 
-/// `PUT` on one: replaces it, or creates it under its key.
+/// Handles `PUT` on a resource: replaces it, or creates it under its key.
 pub async fn put<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -409,7 +409,7 @@ pub async fn put<R: Resource>(
         .await
 }
 
-/// Creates what the path names by key.
+/// Creates the resource that the path names by key.
 async fn create_at<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
@@ -417,7 +417,7 @@ async fn create_at<R: Resource>(
     mut write: R::Write,
 ) -> Result<ApiResponse, Problem> {
     let (Some(field), Reference::Key(key)) = (R::NAMES.key_field, reference) else {
-        return Err(nothing_at::<R>(reference));
+        return Err(not_found::<R>(reference));
     };
     let mut errors = R::rules(&write, scope);
     if R::key(&write).is_some_and(|given| given != *key) {
@@ -426,11 +426,11 @@ async fn create_at<R: Resource>(
     }
     checked(errors)?;
     R::set_key(&mut write, key.clone());
-    let draft = RowWrite { id: Uuid::now_v7(), write };
-    saved::<R>(work, scope, &draft, IfExists::Refuse).await
+    let row = RowWrite { id: Uuid::now_v7(), write };
+    save_and_respond::<R>(work, scope, &row, IfExists::Refuse).await
 }
 
-/// Replaces what is there by a write; its key cannot change.
+/// Replaces a resource by a write. Its key cannot change.
 async fn replace<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
@@ -446,11 +446,11 @@ async fn replace<R: Resource>(
         R::set_key(&mut write, key);
     }
     checked(errors)?;
-    let draft = RowWrite { id: R::id(view), write };
-    saved::<R>(work, scope, &draft, IfExists::Replace).await
+    let row = RowWrite { id: R::id(view), write };
+    save_and_respond::<R>(work, scope, &row, IfExists::Replace).await
 }
 
-/// `PATCH` on one: a merge patch on the write that would make it.
+/// Handles `PATCH` on a resource: applies a merge patch to the write that would create it.
 pub async fn patch<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -462,14 +462,14 @@ pub async fn patch<R: Resource>(
     database
         .transact(&call, async |work| {
             let scope = R::Scope::find(&request, &mut work.conn).await?;
-            let view = found::<R>(&mut work.conn, &scope, &reference, true).await?;
+            let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
             require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
             replace::<R>(work, &scope, &view, patched(&R::write_of(&view), changes)?).await
         })
         .await
 }
 
-/// `DELETE` on one.
+/// Handles `DELETE` on a resource.
 pub async fn delete<R: Resource>(
     request: HttpRequest,
     call: ApiRequest,
@@ -480,7 +480,7 @@ pub async fn delete<R: Resource>(
     database
         .transact(&call, async |work| {
             let scope = R::Scope::find(&request, &mut work.conn).await?;
-            let view = found::<R>(&mut work.conn, &scope, &reference, true).await?;
+            let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
             require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
             match work.savepoint(async |work| R::delete(work, &scope, &view).await).await {
                 Ok(()) => Ok(ApiResponse::empty(StatusCode::NO_CONTENT)),
@@ -492,24 +492,24 @@ pub async fn delete<R: Resource>(
         .await
 }
 
-/// Writes one row; a refusal of the database comes back in the client's words.
+/// Writes one row, and converts a refusal by the database to a problem.
 pub(super) async fn save<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
-    draft: &RowWrite<R::Write>,
+    row: &RowWrite<R::Write>,
     if_exists: IfExists,
 ) -> Result<(), Problem> {
-    let rows = std::slice::from_ref(draft);
+    let rows = std::slice::from_ref(row);
     match work.savepoint(async |work| R::save(work, scope, rows, if_exists).await).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(refusal::<R>(work, error, &draft.write, draft.id).await?),
+        Err(error) => Err(refusal::<R>(work, error, &row.write, row.id).await?),
     }
 }
 
-/// What a refused write means to the client.
+/// Returns the problem of a refused write.
 ///
 /// # Errors
-/// When the database fails for a reason of its own.
+/// When the database fails for another reason.
 pub async fn refusal<R: Resource>(
     work: &mut UnitOfWork,
     error: SaveError,
@@ -520,14 +520,14 @@ pub async fn refusal<R: Resource>(
         SaveError::Problem(problem) => return Ok(problem),
         SaveError::Database(error) => error,
     };
-    match constraints::broken(&error) {
-        Some(Broken::Rule(problem)) => {
-            // The first broken constraint is told by the database; the references are asked for, to
-            // name everything at once.
+    match constraints::violation(&error) {
+        Some(Violation::Rule(problem)) => {
+            // The database reports only the first violated constraint. Querying the references
+            // names all errors together.
             let missing = constraints::missing(&mut work.conn, &R::references(write)).await?;
             Ok(Problem { errors: problem.errors.into_iter().chain(missing).collect(), ..problem })
         }
-        Some(Broken::ForeignKey) => {
+        Some(Violation::ForeignKey) => {
             let missing = constraints::missing(&mut work.conn, &R::references(write)).await?;
             if missing.is_empty() {
                 let key = R::key(write).map_or_else(|| id.to_string(), |key| key.to_string());
@@ -540,10 +540,10 @@ pub async fn refusal<R: Resource>(
     }
 }
 
-/// Refuses when something is wrong.
+/// Returns an error if there are any.
 ///
 /// # Errors
-/// Everything that is wrong, in one problem.
+/// All errors in one problem.
 pub fn checked(errors: Vec<FieldError>) -> Result<(), Problem> {
     if errors.is_empty() { Ok(()) } else { Err(Problem::from_errors(errors)) }
 }
@@ -556,10 +556,10 @@ fn tag(answer: &ApiResponse) -> Option<&str> {
         .and_then(|(_, value)| value.to_str().ok())
 }
 
-/// Checks the call's `If-Match` against the current representation.
+/// Checks `If-Match` of the request against the current representation.
 ///
 /// # Errors
-/// 428 when there is none, 412 with the current ETag when it does not hold.
+/// 428 without a condition; 412 with the current ETag when the condition does not hold.
 pub fn require(call: &ApiRequest, current: &ApiResponse) -> Result<(), Problem> {
     etag::require(call.if_match.as_ref(), tag(current).unwrap_or_default())
 }

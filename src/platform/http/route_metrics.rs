@@ -1,8 +1,7 @@
-//! How often a route was asked and how long it took: the counter and the histogram of each method
-//! and status, found once.
+//! Metrics of routes: a counter and a histogram of requests by method and status.
 //!
-//! Finding a figure by its labels costs more than counting; so each worker keeps those it has met
-//! at the route itself, which the router has found anyway.
+//! Looking up a series by its labels costs more than counting. So each worker caches the series of
+//! a route in the app data of that route, which the router has found already.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,14 +10,14 @@ use actix_web::HttpRequest;
 use actix_web::http::{Method, StatusCode};
 use metrics::{Counter, Histogram};
 
-/// The counter of requests answered.
+/// Counter of answered requests.
 pub const REQUESTS_TOTAL: &str = "kampanje_http_requests_total";
-/// The histogram of the time that requests took, in seconds.
+/// Histogram of request times in seconds.
 pub const REQUEST_SECONDS: &str = "kampanje_http_request_seconds";
-/// What requests are counted under that no route answers.
+/// Route label of requests that no route matches.
 const UNMATCHED: &str = "unmatched";
 
-/// The figures of one route in one worker.
+/// The metrics of one route in one worker.
 pub struct RouteMetrics {
     route: String,
     cached: RefCell<Vec<CachedSeries>>,
@@ -32,20 +31,20 @@ struct CachedSeries {
 }
 
 impl RouteMetrics {
-    /// The figures of the route with this pattern, none met yet.
+    /// Creates the metrics of the route with this pattern, with an empty cache.
     #[must_use]
     pub const fn new(route: String) -> Self {
         Self { route, cached: RefCell::new(Vec::new()) }
     }
 
-    /// Counts a request that was answered.
+    /// Counts an answered request.
     pub fn count(&self, method: &Method, status: StatusCode, took: Duration) {
         let mut cached = self.cached.borrow_mut();
         let known =
             cached.iter().position(|cached| cached.method == *method && cached.status == status);
         let place = known.unwrap_or_else(|| {
             let (requests, seconds) = route_metrics(&self.route, method, status);
-            // A client can make up methods, but not places to keep them in.
+            // A client can invent methods, so the cache keeps one series for each label and status.
             cached.retain(|cached| {
                 method_label(&cached.method) != method_label(method) || cached.status != status
             });
@@ -59,7 +58,7 @@ impl RouteMetrics {
     }
 }
 
-/// Counts a request that was answered.
+/// Counts an answered request.
 pub fn count(request: &HttpRequest, status: StatusCode, took: Duration) {
     match request.app_data::<RouteMetrics>() {
         Some(route_metrics) => route_metrics.count(request.method(), status, took),
@@ -80,7 +79,7 @@ fn route_metrics(route: &str, method: &Method, status: StatusCode) -> (Counter, 
     (metrics::counter!(REQUESTS_TOTAL, &labels), metrics::histogram!(REQUEST_SECONDS, &labels))
 }
 
-/// The method as a label: a client can make up methods, but not series of figures.
+/// Returns the method as a label. A client can invent methods, so unknown ones share a label.
 fn method_label(method: &Method) -> &str {
     let known = [
         Method::GET,

@@ -1,5 +1,5 @@
-//! The route table: one list from which both actix and the OpenAPI document are made, so that
-//! neither can know a route that the other does not.
+//! The route table: one list from which both the actix app and the OpenAPI document are built.
+//! Neither can contain a route that the other does not.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,44 +17,44 @@ use super::access::Access;
 use super::middleware::{RequestLog, guard, method_not_allowed};
 use super::route_metrics::RouteMetrics;
 
-/// One operation: what is documented and what is done.
-struct Served {
+/// An operation: its documentation and its handler.
+struct RouteEntry {
     method: Method,
     path: String,
     operation: Operation,
-    /// One route; two for a GET, which answers HEAD too.
+    /// One route, or two for a GET, which answers HEAD too.
     routes: Vec<Route>,
     access: Access,
     log: RequestLog,
 }
 
-/// Operations that were just added, to declare what is unusual about them.
-pub struct Added<'a>(&'a mut [Served]);
+/// Operations that were just added, for declaring their exceptions.
+pub struct Added<'a>(&'a mut [RouteEntry]);
 
 impl Added<'_> {
-    /// Opens the operations to everybody who can reach the service.
+    /// Opens the operations to all callers that can reach the service.
     pub fn public(self) -> Self {
-        self.0.iter_mut().for_each(|served| served.access = Access::Public);
+        self.0.iter_mut().for_each(|entry| entry.access = Access::Public);
         self
     }
 
     /// Logs requests of the operations at level debug only.
     pub fn quiet(self) -> Self {
-        self.0.iter_mut().for_each(|served| served.log = RequestLog::Quiet);
+        self.0.iter_mut().for_each(|entry| entry.log = RequestLog::Quiet);
         self
     }
 }
 
-/// All operations and the schemas they speak of.
+/// All operations and the schemas to which they refer.
 #[derive(Default)]
 pub struct Routes {
-    served: Vec<Served>,
+    entries: Vec<RouteEntry>,
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Routes {
-    /// Adds a handler that documents itself by `#[utoipa::path]`; the first argument is what the
-    /// macro made beside it.
+    /// Adds a handler that is documented by `#[utoipa::path]`. The first argument is the item that
+    /// the macro generates.
     pub fn add<P, F, A>(&mut self, _documentation: P, handler: F) -> Added<'_>
     where
         P: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>,
@@ -63,17 +63,17 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         P::schemas(&mut self.schemas);
-        let first = self.served.len();
+        let first = self.entries.len();
         let mut operation = P::operation();
         operation.deprecated = None;
         operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
         for method in P::methods() {
             self.operation(method, &P::path(), operation.clone(), handler.clone());
         }
-        Added(self.served.get_mut(first..).unwrap_or_default())
+        Added(self.entries.get_mut(first..).unwrap_or_default())
     }
 
-    /// Adds a handler with a documentation made by hand.
+    /// Adds a handler with documentation built by hand.
     pub fn operation<F, A>(
         &mut self,
         method: HttpMethod,
@@ -91,7 +91,14 @@ impl Routes {
             routes.push(web::head().to(handler));
         }
         let (access, log) = (Access::default(), RequestLog::default());
-        self.served.push(Served { method, path: path.to_owned(), operation, routes, access, log });
+        self.entries.push(RouteEntry {
+            method,
+            path: path.to_owned(),
+            operation,
+            routes,
+            access,
+            log,
+        });
     }
 
     /// Adds a schema and those it refers to.
@@ -100,37 +107,37 @@ impl Routes {
         T::schemas(&mut self.schemas);
     }
 
-    /// Adds a schema made by hand.
+    /// Adds a schema built by hand.
     pub fn named_schema(&mut self, name: &str, schema: RefOr<Schema>) {
         self.schemas.push((name.to_owned(), schema));
     }
 
-    /// Mounts everything behind the access that it declares. A path with another method answers 405
+    /// Mounts all operations with their declared access. A path with another method answers 405
     /// with `Allow`, every other path 404; both need credentials.
     pub fn configure(self, app: &mut web::ServiceConfig) {
-        let mut paths: Vec<(String, Vec<Served>)> = Vec::new();
-        for served in self.served {
-            match paths.iter_mut().find(|(path, _)| *path == served.path) {
-                Some((_, operations)) => operations.push(served),
-                None => paths.push((served.path.clone(), vec![served])),
+        let mut paths: Vec<(String, Vec<RouteEntry>)> = Vec::new();
+        for entry in self.entries {
+            match paths.iter_mut().find(|(path, _)| *path == entry.path) {
+                Some((_, operations)) => operations.push(entry),
+                None => paths.push((entry.path.clone(), vec![entry])),
             }
         }
-        // Paths without parameters first, as they are compared without a regular expression. And a
-        // literal segment is matched before a parameter at the same place: `/batch` is not a key.
+        // Paths without parameters come first, as they are compared without a regular expression. A
+        // literal segment precedes a parameter at the same place: `/batch` is not a key.
         paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
         for (path, operations) in paths {
             let declared: Rc<[_]> =
-                operations.iter().map(|served| (served.method.clone(), served.access)).collect();
+                operations.iter().map(|entry| (entry.method.clone(), entry.access)).collect();
             let mut allowed: Vec<Method> =
                 declared.iter().map(|(method, _)| method.clone()).collect();
             if allowed.contains(&Method::GET) {
                 allowed.push(Method::HEAD);
             }
-            let quiet = operations.iter().all(|served| served.log == RequestLog::Quiet);
+            let quiet = operations.iter().all(|entry| entry.log == RequestLog::Quiet);
             let log = if quiet { RequestLog::Quiet } else { RequestLog::Normal };
             let mut resource =
                 web::resource(path.as_str()).app_data(RouteMetrics::new(path)).app_data(log);
-            for route in operations.into_iter().flat_map(|served| served.routes) {
+            for route in operations.into_iter().flat_map(|entry| entry.routes) {
                 resource = resource.route(route);
             }
             let refuse = move || {
@@ -147,41 +154,41 @@ impl Routes {
         app.default_service(not_found.wrap(from_fn(guarded)));
     }
 
-    /// The access that an operation declares; what is not declared needs credentials.
+    /// Returns the access that an operation declares. The default requires credentials.
     #[must_use]
     pub fn access(&self, method: &Method, path: &str) -> Access {
         let declared =
-            self.served.iter().find(|served| served.method == *method && served.path == path);
-        declared.map_or_else(Access::default, |served| served.access)
+            self.entries.iter().find(|entry| entry.method == *method && entry.path == path);
+        declared.map_or_else(Access::default, |entry| entry.access)
     }
 
-    /// Every method and path that is served.
+    /// Returns the method and path of every operation.
     #[must_use]
     pub fn served(&self) -> Vec<(String, String)> {
-        self.served.iter().map(|served| (served.method.to_string(), served.path.clone())).collect()
+        self.entries.iter().map(|entry| (entry.method.to_string(), entry.path.clone())).collect()
     }
 
-    /// Every schema by its name; one that is used by several operations is there several times.
+    /// Returns all schemas by name. A schema that several operations use occurs several times.
     #[must_use]
     pub fn schemas(&self) -> &[(String, RefOr<Schema>)] {
         &self.schemas
     }
 
-    /// The bare document: paths and schemas.
+    /// Builds the bare document: paths and schemas.
     #[must_use]
     pub fn document(&self, info: Info) -> OpenApi {
         let mut items: BTreeMap<String, PathItem> = BTreeMap::new();
-        for served in &self.served {
-            let item = items.entry(served.path.clone()).or_default();
-            let slot = match served.method {
+        for entry in &self.entries {
+            let item = items.entry(entry.path.clone()).or_default();
+            let slot = match entry.method {
                 Method::GET => &mut item.get,
                 Method::PUT => &mut item.put,
                 Method::POST => &mut item.post,
                 Method::DELETE => &mut item.delete,
                 _ => &mut item.patch,
             };
-            let mut operation = served.operation.clone();
-            if served.access == Access::Public {
+            let mut operation = entry.operation.clone();
+            if entry.access == Access::Public {
                 operation.security = Some(Vec::new());
             }
             *slot = Some(operation);
@@ -198,7 +205,7 @@ impl Routes {
     }
 }
 
-/// The access that a path declares for a method; HEAD is a GET.
+/// Returns the access that a path declares for a method; HEAD counts as GET.
 fn access(declared: &[(Method, Access)], method: &Method) -> Access {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     declared

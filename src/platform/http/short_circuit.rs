@@ -1,5 +1,5 @@
-//! A service in front of the app. What it can answer at once never meets the router or an
-//! extractor; all else goes on to the app as if nothing stood before it.
+//! A service in front of the app. Requests that its fast path answers skip routing and extraction.
+//! All others reach the app unchanged.
 
 use std::future::{Ready, poll_fn, ready};
 use std::pin::Pin;
@@ -17,27 +17,27 @@ use futures_util::{FutureExt, Stream, TryFutureExt};
 
 use super::connections::{Exchange, answered};
 
-/// Answers requests that need no waiting.
+/// A fast path: answers requests without waiting.
 pub trait FastPath {
-    /// The whole response to a request without a body, or nothing: then the app answers.
+    /// Returns the response to a request without body, or `None` to leave it to the app.
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>>;
 
-    /// Whether the request may be one that can be answered once its body is there.
+    /// Returns whether the request may be answered once its body has arrived.
     fn wants_body(&self, request: &Request) -> bool;
 
-    /// The whole response to a request with a body that was wanted, or nothing: then the app
-    /// answers.
+    /// Returns the response to a request with a wanted body, or `None` to leave it to the app.
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>>;
 }
 
-/// An app and what stands before it.
+/// An app behind a fast path.
 pub struct ShortCircuit<S, A> {
     app: Rc<A>,
     fast_path: Rc<S>,
 }
 
 impl<S, A> ShortCircuit<S, A> {
-    /// Puts one before an app: its factory as it is built, its service as it runs.
+    /// Puts a fast path in front of an app: of its factory when it is built, of its service when it
+    /// runs.
     pub fn of(fast_path: S, app: A) -> Self {
         Self { app: Rc::new(app), fast_path: Rc::new(fast_path) }
     }
@@ -72,8 +72,8 @@ where
     }
 }
 
-/// The response future: immediate, or after the body was looked at or the app has answered.
-type Responding = Either<
+/// The response future: immediate, or after buffering the body or delegating to the app.
+type ResponseFuture = Either<
     Ready<Result<Response<BoxBody>, Error>>,
     LocalBoxFuture<'static, Result<Response<BoxBody>, Error>>,
 >;
@@ -85,7 +85,7 @@ where
 {
     type Response = Response<BoxBody>;
     type Error = Error;
-    type Future = Responding;
+    type Future = ResponseFuture;
 
     actix_web::dev::forward_ready!(app);
 
@@ -99,13 +99,13 @@ where
                 answered(&request);
                 Either::Left(ready(Ok(response)))
             }
-            None => Either::Right(from_app(app, request).boxed_local()),
+            None => Either::Right(delegate(app, request).boxed_local()),
         }
     }
 }
 
-/// Lets the app answer.
-async fn from_app<A>(app: Rc<A>, mut request: Request) -> Result<Response<BoxBody>, Error>
+/// Delegates a request to the app.
+async fn delegate<A>(app: Rc<A>, mut request: Request) -> Result<Response<BoxBody>, Error>
 where
     A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
@@ -114,8 +114,8 @@ where
     Ok(exchange.end(Response::from(response)))
 }
 
-/// Answers a request as soon as its body is there; lets the app answer it if that may take longer,
-/// or cannot be done.
+/// Answers a request once its body has arrived. Delegates it to the app if that takes longer than
+/// one packet, or if the fast path cannot answer.
 async fn with_body<S, A>(
     app: Rc<A>,
     fast_path: Rc<S>,
@@ -125,10 +125,10 @@ where
     S: FastPath,
     A: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
-    let body = arriving(&mut request).await;
+    let body = first_chunk(&mut request).await;
     let response = body
         .as_ref()
-        .filter(|body| is_whole(&request, body))
+        .filter(|body| is_complete(&request, body))
         .and_then(|body| fast_path.answer_with_body(&request, body));
     if let Some(response) = response {
         answered(&request);
@@ -137,12 +137,12 @@ where
     if let (Some(body), Payload::H1 { payload }) = (body, request.payload()) {
         payload.unread_data(body);
     }
-    from_app(app, request).await
+    delegate(app, request).await
 }
 
-/// What there is of a body now, or with the next packet. Longer waiting is the app's, which knows
-/// how long.
-async fn arriving(request: &mut Request) -> Option<Bytes> {
+/// Returns the part of the body that has arrived or arrives with the next packet. Longer waits are
+/// left to the app, which has the timeout.
+async fn first_chunk(request: &mut Request) -> Option<Bytes> {
     let Payload::H1 { payload } = request.payload() else { return None };
     let mut waited = false;
     poll_fn(|context| match Pin::new(&mut *payload).poll_next(context) {
@@ -156,8 +156,8 @@ async fn arriving(request: &mut Request) -> Option<Bytes> {
     .await
 }
 
-/// Whether the bytes are as many as the request says.
-fn is_whole(request: &Request, body: &[u8]) -> bool {
+/// Returns whether the body has the length that the request declares.
+fn is_complete(request: &Request, body: &[u8]) -> bool {
     let declared = request.head().headers().get(header::CONTENT_LENGTH);
     declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok()) == Some(body.len())
 }

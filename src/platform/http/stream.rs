@@ -1,10 +1,11 @@
-//! Bodies that take long to produce. A background thread makes the pieces and hands them to the
-//! connection through a bounded channel; the thread that answers requests only forwards them.
+//! Response bodies that take long to produce. A background thread produces the pieces and sends
+//! them to the connection through a bounded channel. The thread that answers requests only forwards
+//! them.
 //!
-//! A stream holds a thread, and whatever its pieces are made of. Therefore the number of streams is
-//! bounded. When its connection ends, or [`connections`](super::connections) closes it since the
-//! client takes nothing, the body is dropped, the channel closes, and the producer ends. A body
-//! whose producer fails ends with an error, never as if it were complete.
+//! A stream occupies a thread and the data of its pieces, so the number of streams is bounded. When
+//! the connection ends, or [`connections`](super::connections) closes it because the client does
+//! not read, the body is dropped. The channel closes with it, and the producer ends. A body whose
+//! producer fails ends with an error, never as if it were complete.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,19 +18,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::problem::{Problem, ProblemCode};
 use crate::platform::background::spawn_background;
 
-/// Streams that may be open at a time.
+/// Maximum number of open streams.
 pub const MAX_STREAMS: usize = 8;
-/// Pieces made ahead of the client.
+/// Maximum number of pieces that are produced ahead of the client.
 const MAX_PIECES_AHEAD: usize = 2;
 /// Size at which a producer hands over a piece.
 pub const PIECE_BYTES: usize = 16_384;
-/// Size above which a piece is divided. Other connections have their turn between two pieces, so
-/// this bounds how long they wait.
+/// Size above which a piece is divided. Other connections are served between two pieces, so this
+/// bounds their delay.
 const MAX_PIECE_BYTES: usize = 32_768;
-/// Seconds after which a refused client may try again.
+/// Value of `Retry-After`, in seconds, for a refused stream.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// The bounds of all streams of the process; cloning shares them.
+/// The limit of streams in the process. Cloning shares it.
 #[derive(Clone)]
 pub struct Streams {
     slots: Arc<Semaphore>,
@@ -43,7 +44,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Creates bounds other than the default ones.
+    /// Creates a limit other than the default one.
     #[must_use]
     pub fn new(max_streams: usize) -> Self {
         Self { slots: Arc::new(Semaphore::new(max_streams)), max_streams }
@@ -63,39 +64,40 @@ impl Streams {
     }
 }
 
-/// The slot of one stream; free again when the producer has ended.
+/// The slot of one stream, released when the producer has ended.
 #[derive(Debug)]
 pub struct StreamSlot {
     _permit: OwnedSemaphorePermit,
 }
 
-/// A body whose producer failed.
+/// The error of a body whose producer failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the body is incomplete, since its producer failed")]
 pub struct IncompleteBody;
 
 impl StreamSlot {
-    /// Streams pieces, which are made on a background thread while the client reads. An empty piece
-    /// is not sent; it lets the producer find out that the client is gone.
+    /// Streams pieces, which are produced on a background thread while the client reads. An empty
+    /// piece is not sent; it lets the producer detect that the client is gone.
     pub fn stream(
         self,
         pieces: impl Iterator<Item = Bytes> + Send + 'static,
     ) -> impl Stream<Item = Result<Bytes, IncompleteBody>> + 'static {
         let (sender, receiver) = mpsc::channel(MAX_PIECES_AHEAD);
-        // A channel closes too when its producer fails.
+        // The channel also closes when the producer panics.
         let complete = Arc::new(AtomicBool::new(false));
         let completed = Arc::clone(&complete);
         let span = tracing::Span::current();
         spawn_background(move || {
             let all_sent = span.in_scope(|| send_all(pieces, &sender));
             completed.store(all_sent, Ordering::Release);
-            // The slot first, so that a client that has read the end finds one for its next stream.
+            // The slot is released first, so that a client that has read the end finds it free for
+            // its next stream.
             drop(self);
             drop(sender);
         });
         stream::unfold(Some((receiver, complete)), |open| async {
             let (mut receiver, complete) = open?;
-            // The channel alone would go on for as long as the producer is faster than the socket.
+            // Without this, the task would not yield while the producer is faster than the socket.
             tokio::task::yield_now().await;
             match receiver.recv().await {
                 Some(piece) => Some((Ok(piece), Some((receiver, complete)))),
@@ -106,7 +108,7 @@ impl StreamSlot {
     }
 }
 
-/// Sends pieces until there are no more, or the client is gone; returns whether all were sent.
+/// Sends pieces until there are no more or the client is gone. Returns whether all were sent.
 fn send_all(pieces: impl Iterator<Item = Bytes>, sender: &mpsc::Sender<Bytes>) -> bool {
     for mut piece in pieces {
         while !piece.is_empty() {
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     fn streams() -> Streams {
         Streams::new(1)
@@ -140,11 +142,11 @@ mod tests {
 
     /// Waits until the only slot is free.
     async fn freed(streams: &Streams) {
-        drop(timeout(SOON, streams.slots.acquire()).await.unwrap().unwrap());
+        drop(timeout(TEST_TIMEOUT, streams.slots.acquire()).await.unwrap().unwrap());
     }
 
     #[actix_web::test]
-    async fn all_pieces_arrive_in_order_and_none_is_large() {
+    async fn pieces_arrive_in_order_and_in_bounded_size() {
         let streams = streams();
         let sizes = [1, 0, MAX_PIECE_BYTES, MAX_PIECE_BYTES + 1, 5 * MAX_PIECE_BYTES, 0];
         let pieces =
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_producer_that_fails_breaks_the_body_off() {
+    async fn failed_producer_makes_the_body_incomplete() {
         let streams = streams();
         let pieces = (0..3).map(|place| {
             assert!(place < 2, "a defect of the producer");
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_producer_ends_when_its_body_is_dropped() {
+    async fn producer_ends_when_its_body_is_dropped() {
         for piece in [&b"row\n"[..], b""] {
             let streams = streams();
             let (held, snapshot) = (Arc::new(()), Arc::new(()));
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_unread_body_is_made_only_a_little_ahead() {
+    async fn unread_body_is_produced_only_a_little_ahead() {
         let made = Arc::new(());
         let kept = Arc::clone(&made);
         let streams = streams();
@@ -212,7 +214,7 @@ mod tests {
         drop(first);
     }
 
-    /// A piece that is counted for as long as it lives.
+    /// A piece that counts as long as it lives.
     struct Counted(Vec<u8>, #[allow(dead_code, reason = "it counts by being held")] Arc<()>);
 
     impl AsRef<[u8]> for Counted {

@@ -1,9 +1,8 @@
-//! What a `nextLink` carries: the sort values of the last row, signed.
+//! List cursors, the content of `nextLink`: the sort values of the last row, signed.
 //!
-//! A cursor is `base64url(tag ‖ values)`. The tag is an HMAC-SHA256, cut to 16 bytes, over the
-//! values and over the list they belong to: path, filter and order. So a cursor cannot be made up,
-//! changed, or taken to another list, and a place in one order is never read as a place in another.
-//! What it holds is no secret; the client has seen the row.
+//! A cursor is `base64url(tag ‖ values)`. The tag is an HMAC-SHA256, truncated to 16 bytes, of the
+//! values and of their list: path, filter and order. So a cursor cannot be forged, changed or used
+//! for another list. The values are no secret, since the client has seen the row.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -19,19 +18,17 @@ use super::order::Sort;
 use super::{FieldKind, Literal};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
-/// The bytes of the tag: 128 bits, as many as one can never guess.
+/// Length of the tag in bytes; 128 bits cannot be guessed.
 const TAG_LENGTH: usize = 16;
-/// The first thing signed, so that a tag made for anything else, or for another form of cursor, is
-/// none of ours.
-const PURPOSE: &str = "kampanje list cursor 1";
+/// Domain-separation prefix of the HMAC: a tag made for another purpose or version does not verify.
+const DOMAIN_SEPARATOR: &str = "kampanje list cursor 1";
 
-/// The secret under which cursors are signed. The same for all processes that serve one address;
-/// cloning shares it.
+/// The secret that signs cursors, the same in all replicas. Cloning shares it.
 #[derive(Clone, Default)]
 pub struct CursorKey(Arc<OnceLock<Hmac<Sha256>>>);
 
 impl CursorKey {
-    /// A key of bytes of any length.
+    /// Creates a key from a secret of any length.
     #[must_use]
     pub fn new(secret: impl AsRef<[u8]>) -> Self {
         let key = Self::default();
@@ -39,26 +36,26 @@ impl CursorKey {
         key
     }
 
-    /// Gives the key that was made without one its secret, of any length. The first one stays.
+    /// Sets the secret, of any length, of a key that has none. Later calls have no effect.
     pub fn learn(&self, secret: impl AsRef<[u8]>) {
-        // Hashed to a length HMAC takes as it is, since its own way for any length can fail by its
-        // signature.
+        // The secret is hashed to the block size of HMAC, because the constructor for any length is
+        // fallible.
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
         block.iter_mut().zip(Sha256::digest(secret)).for_each(|(into, byte)| *into = byte);
         self.0.get_or_init(|| Mac::new(&block));
     }
 
-    /// Whether there is a secret to read and write cursors with.
+    /// Returns whether the key has its secret.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.0.get().is_some()
     }
 
-    fn over(&self, list: &ListIdentity<'_>, values: &[u8]) -> Option<Hmac<Sha256>> {
+    fn mac(&self, list: &ListIdentity<'_>, values: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = self.0.get()?.clone();
-        let parts = [PURPOSE, list.path, list.filter, list.order].map(str::as_bytes);
+        let parts = [DOMAIN_SEPARATOR, list.path, list.filter, list.order].map(str::as_bytes);
         for part in parts.into_iter().chain([values]) {
-            // With its length before it, no part can take over the beginning of the next.
+            // The length prefix keeps parts apart: no part can extend into the next.
             mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             mac.update(part);
         }
@@ -72,45 +69,45 @@ impl fmt::Debug for CursorKey {
     }
 }
 
-/// Which list a cursor belongs to.
+/// The identity of the list to which a cursor belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct ListIdentity<'a> {
     /// The path of the request.
     pub path: &'a str,
-    /// The filter as it was sent, or nothing.
+    /// The filter as it was sent, or an empty text.
     pub filter: &'a str,
-    /// The order in full, the default one included: a release that changes it lets no old cursor be
-    /// misread.
+    /// The complete order, even if it is the default. So a release that changes the default does
+    /// not misread old cursors.
     pub order: &'a str,
 }
 
-/// Writes a cursor.
+/// Returns the cursor of a row's sort values.
 pub fn write(key: &CursorKey, list: &ListIdentity<'_>, values: &[Value]) -> String {
     let values = Value::from(values.to_vec()).to_string().into_bytes();
-    // Whoever has no secret yet has no database either, and so no list to write a cursor for.
-    let tag = key.over(list, &values).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+    // A process without secret has no database either, so it never writes a cursor.
+    let tag = key.mac(list, &values).map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
     let cursor: Vec<u8> = tag.into_iter().take(TAG_LENGTH).chain(values).collect();
     URL_SAFE_NO_PAD.encode(cursor)
 }
 
-/// The values of a cursor, as they were written. Nothing when it is none of this list.
+/// Returns the values of a cursor as they were written; `None` if it does not belong to this list.
 pub fn open(key: &CursorKey, list: &ListIdentity<'_>, cursor: &str) -> Option<Vec<Value>> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (tag, values) = bytes.split_at_checked(TAG_LENGTH)?;
-    // Compares in constant time.
-    key.over(list, values)?.verify_truncated_left(tag).ok()?;
+    // The comparison takes constant time.
+    key.mac(list, values)?.verify_truncated_left(tag).ok()?;
     serde_json::from_slice(values).ok()
 }
 
-/// The refusal of a cursor that is none of the list.
+/// Creates the problem of a cursor that does not belong to the list: 400.
 pub fn refused() -> Problem {
     let detail = "the cursor was changed, or belongs to another list";
     let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
     Problem::with_errors(ProblemCode::InvalidCursor, vec![error])
 }
 
-/// Reads a cursor back into typed values, one for each field of the order. Nothing when it is none
-/// of this list.
+/// Returns the typed values of a cursor, one for each field of the order; `None` if it does not
+/// belong to this list.
 pub fn read(
     key: &CursorKey,
     list: &ListIdentity<'_>,
@@ -124,7 +121,8 @@ pub fn read(
     sorts.iter().zip(&values).map(|(sort, value)| place(sort, value)).collect()
 }
 
-/// A sort value as it can be bound; the outer nothing when it cannot.
+/// Returns a sort value as a literal that can be bound. The outer `None` means that it cannot; the
+/// inner `None` is null.
 pub fn place(sort: &Sort, value: &Value) -> Option<Option<Literal>> {
     if value.is_null() {
         return sort.nullable.then_some(None);
@@ -161,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn round_trip() {
         let key = CursorKey::new("secret");
         let cursor = write(&key, &LIST, &[json!("Äx"), json!(7)]);
         let place = read(&key, &LIST, &sorts(), &cursor);
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_byte_is_noticed() {
+    fn any_change_is_detected() {
         let key = CursorKey::new("secret");
         let cursor = write(&key, &LIST, &[json!("x"), json!(7)]);
         let bytes = URL_SAFE_NO_PAD.decode(&cursor).unwrap();
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_list_takes_it() {
+    fn cursor_of_another_list() {
         let key = CursorKey::new("secret");
         let cursor = write(&key, &LIST, &[json!("x"), json!(7)]);
         for other in [
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_values_still_have_to_fit() {
+    fn signed_values_of_another_form() {
         let key = CursorKey::new("secret");
         for values in
             [vec![json!("x")], vec![json!("x"), json!(null)], vec![json!(7), json!(7)], vec![]]

@@ -1,22 +1,22 @@
 //! Lists: filter, order, keyset pages and query parameters, the same for every resource.
 //!
-//! A resource names its [`Field`]s once, as a constant. [`ListQuery`] reads the query string
-//! against them and gives back the parts of a diesel query; [`Filter`] alone reads the same
-//! language for segment criteria.
+//! A resource declares its [`Field`]s once, as a constant. [`ListQuery`] reads the query string
+//! against them and returns the parts of a diesel query. [`Filter`] alone reads the same language
+//! for segment criteria.
 //!
 //! ```text
 //! params.rs    the query string, read strictly
 //! filter/      filters: parsed by the crate list-filter, compiled to SQL
 //! order.rs     `orderby`
-//! cursor.rs    what a `nextLink` carries, signed
+//! cursor.rs    the signed cursors of `nextLink`
 //! query.rs     a list request as a whole
-//! page.rs      its answer
+//! page.rs      its response
 //! sql.rs       SQL with bound parameters, as diesel wants it
-//! statement.rs statements around such SQL that diesel's own language does not reach
+//! statement.rs whole statements that diesel's query builder cannot express
 //! ```
 //!
-//! *Invariant:* nothing a client sends becomes SQL text. Clients choose among the fields' own
-//! expressions, and their literals are bound parameters.
+//! *Invariant:* no input of a client becomes SQL text. Clients choose among the expressions of the
+//! fields, and their literals are bound parameters.
 
 pub mod cursor;
 mod filter;
@@ -36,13 +36,13 @@ pub use query::{DEFAULT_TOP, ListQuery, TOP, number};
 pub use sql::{SqlCondition, SqlOrdering};
 pub use statement::Statement;
 
-/// What a resource's list offers.
+/// The specification of a resource's list.
 #[derive(Debug, Clone, Copy)]
 pub struct ListSpec {
-    /// What can be filtered and ordered by.
+    /// The fields for filters and orders.
     pub fields: &'static [Field],
-    /// The order when the request names none, as `orderby` would say it.
+    /// The default order, in the syntax of `orderby`.
     pub default_order: &'static str,
-    /// The field that tells any two rows apart and is never null; it ends every order.
+    /// The tie-breaker: a unique field that is never null. It ends every order.
     pub tie: &'static str,
 }

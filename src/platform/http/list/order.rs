@@ -1,7 +1,7 @@
-//! `orderby`: by which fields, in which direction.
+//! Orders of lists: the fields and directions of `orderby`.
 //!
-//! Null counts as smaller than everything, so it comes first ascending and last descending, and a
-//! page can begin after it.
+//! Null is the smallest value: it comes first ascending and last descending, and a page can begin
+//! after it.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::{Field, ListSpec};
 use crate::platform::http::json::nearest;
 use crate::platform::http::problem::{FieldCode, FieldError};
 
-/// The most fields in an `orderby`.
+/// Maximum number of fields in an `orderby`.
 pub const MAX_TERMS: usize = 5;
 
 /// One field of an order.
@@ -19,9 +19,9 @@ pub const MAX_TERMS: usize = 5;
 pub struct Sort {
     /// The field.
     pub field: &'static Field,
-    /// Whether the greatest comes first.
+    /// True if the greatest value comes first.
     pub descending: bool,
-    /// Whether it can be null; a tie-breaker never is.
+    /// True if the field can be null; a tie-breaker never is.
     pub nullable: bool,
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for Sort {
     }
 }
 
-/// Reads an `orderby` and ends it with the tie-breaker, if it does not name it.
+/// Parses an `orderby` and appends the tie-breaker if it is missing.
 ///
 /// # Errors
-/// Everything that is wrong, each with its position in characters.
+/// All errors, each with its position in characters.
 pub fn parse(text: &str, spec: &ListSpec) -> Result<Vec<Sort>, Vec<FieldError>> {
     let mut sorts: Vec<Sort> = Vec::new();
     let mut errors = Vec::new();
@@ -43,15 +43,15 @@ pub fn parse(text: &str, spec: &ListSpec) -> Result<Vec<Sort>, Vec<FieldError>> 
         if index == MAX_TERMS {
             let detail = format!("orderby has more than {MAX_TERMS} fields");
             errors.push(
-                mistake(FieldCode::TooComplex, position, part, detail).param("maximum", MAX_TERMS),
+                error_at(FieldCode::TooComplex, position, part, detail).param("maximum", MAX_TERMS),
             );
             break;
         }
         let at = position + part.chars().take_while(|c| c.is_whitespace()).count();
-        match term(part, at, spec.fields) {
+        match parse_term(part, at, spec.fields) {
             Ok(sort) if sorts.iter().any(|known| known.field == sort.field) => {
                 let detail = format!("the order names {} twice", sort.field.name);
-                errors.push(mistake(FieldCode::Duplicate, at, part, detail));
+                errors.push(error_at(FieldCode::Duplicate, at, part, detail));
             }
             Ok(sort) => sorts.push(sort),
             Err(error) => errors.push(error),
@@ -61,7 +61,8 @@ pub fn parse(text: &str, spec: &ListSpec) -> Result<Vec<Sort>, Vec<FieldError>> 
     if errors.is_empty() { Ok(with_tie(sorts, spec)) } else { Err(errors) }
 }
 
-/// Ends the order with the tie-breaker, which nothing can follow: it leaves no two rows alike.
+/// Ends the order with the tie-breaker. Further fields are dropped, since no two rows are equal in
+/// it.
 fn with_tie(mut sorts: Vec<Sort>, spec: &ListSpec) -> Vec<Sort> {
     match sorts.iter().position(|sort| sort.field.name == spec.tie) {
         Some(last) => {
@@ -76,18 +77,18 @@ fn with_tie(mut sorts: Vec<Sort>, spec: &ListSpec) -> Vec<Sort> {
     sorts
 }
 
-fn term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldError> {
+fn parse_term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldError> {
     let mut words = part.split_whitespace();
     let name = words.next().unwrap_or_default().replace('/', ".");
     if name.is_empty() {
-        return Err(mistake(FieldCode::Syntax, at, part, "the name of a field is expected"));
+        return Err(error_at(FieldCode::Syntax, at, part, "the name of a field is expected"));
     }
     let descending = match (words.next(), words.next()) {
         (None, _) => false,
         (Some(word), None) if word.eq_ignore_ascii_case("asc") => false,
         (Some(word), None) if word.eq_ignore_ascii_case("desc") => true,
         _ => {
-            return Err(mistake(
+            return Err(error_at(
                 FieldCode::Syntax,
                 at,
                 part,
@@ -99,7 +100,7 @@ fn term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldEr
         Some(field) if field.is_scalar() => {
             Ok(Sort { field, descending, nullable: field.nullable })
         }
-        Some(_) => Err(mistake(
+        Some(_) => Err(error_at(
             FieldCode::NotFilterable,
             at,
             part,
@@ -110,7 +111,7 @@ fn term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldEr
                 fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
             let shown: String = name.chars().take(60).collect();
             let detail = format!("{shown} cannot be ordered by");
-            let error = mistake(FieldCode::NotFilterable, at, part, detail);
+            let error = error_at(FieldCode::NotFilterable, at, part, detail);
             Err(match nearest(&shown, &names) {
                 Some(near) => error.param("nearest", near),
                 None => error,
@@ -119,13 +120,13 @@ fn term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, FieldEr
     }
 }
 
-fn mistake(code: FieldCode, position: usize, part: &str, detail: impl Into<String>) -> FieldError {
+fn error_at(code: FieldCode, position: usize, part: &str, detail: impl Into<String>) -> FieldError {
     let near: String = part.trim_start().chars().take(24).collect();
     FieldError::new("?orderby", code, detail).param("position", position).param("near", near)
 }
 
-/// Writes the order. Where there is no null, nothing is said of it: an index in its default order
-/// would not be used otherwise.
+/// Writes the order. A field that is never null has no `NULLS` clause, because the clause would
+/// prevent the use of an index in its default order.
 pub fn write(sorts: &[Sort], out: &mut Fragment) {
     for (index, sort) in sorts.iter().enumerate() {
         out.sql(if index == 0 { "" } else { ", " }).field(sort.field);
@@ -138,10 +139,10 @@ pub fn write(sorts: &[Sort], out: &mut Fragment) {
     }
 }
 
-/// Writes the condition that a row comes after the one with these values: beyond it in the first
-/// field, or level with it there and after it in the others. Null stands for the smallest value.
+/// Writes the condition that a row comes after the one with these values: after it in the first
+/// field, or equal there and after it in the rest. Null is the smallest value.
 pub fn write_after(place: &[(Sort, Option<Literal>)], out: &mut Fragment) {
-    // Says nothing new, but an index can begin at it, which it cannot at an OR.
+    // Redundant, but an index scan can start at it, which it cannot at an OR.
     if let Some((sort, Some(value))) = place.first() {
         if !sort.descending {
             out.field(sort.field).sql(" >= ").bind(value.clone()).sql(" AND ");
@@ -149,10 +150,10 @@ pub fn write_after(place: &[(Sort, Option<Literal>)], out: &mut Fragment) {
             out.field(sort.field).sql(" <= ").bind(value.clone()).sql(" AND ");
         }
     }
-    write_beyond_or_level(place, out);
+    write_lexicographically_after(place, out);
 }
 
-fn write_beyond_or_level(place: &[(Sort, Option<Literal>)], out: &mut Fragment) {
+fn write_lexicographically_after(place: &[(Sort, Option<Literal>)], out: &mut Fragment) {
     let Some(((sort, value), rest)) = place.split_first() else {
         out.sql("FALSE");
         return;
@@ -178,7 +179,7 @@ fn write_beyond_or_level(place: &[(Sort, Option<Literal>)], out: &mut Fragment) 
             None => out.sql(" IS NULL"),
         };
         out.sql(" AND ");
-        write_beyond_or_level(rest, out);
+        write_lexicographically_after(rest, out);
     }
     out.sql(")");
 }
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tie_breaker_ends_every_order() {
+    fn tie_breaker_ends_every_order() {
         for (text, expected) in [
             ("number", "(n) ASC -- binds: []"),
             ("name", "(a) ASC NULLS FIRST, (n) ASC -- binds: []"),
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_have_their_places() {
+    fn errors_have_positions() {
         use FieldCode::{Duplicate, NotFilterable, Syntax, TooComplex};
         for (text, expected) in [
             ("", vec![(Syntax, 0)]),
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_after_a_row() {
+    fn condition_after_a_row() {
         let number = || Some(Literal::Text("N".into()));
         for (text, value, expected) in [
             (

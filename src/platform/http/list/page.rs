@@ -1,9 +1,9 @@
-//! The answer of a list.
+//! The response of a list.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// A page of a list, and where the next one is.
+/// A page of a list, with the link to the next one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
@@ -12,13 +12,13 @@ pub struct Page {
     /// The path and query of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_link: Option<String>,
-    /// How many rows the filter leaves in all; absent unless asked for.
+    /// The number of rows that match the filter; absent unless requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
 }
 
-/// What stands at a field's name in a row, a dot leading into an object. What is not there is null,
-/// as is what lies in a null.
+/// Returns the value of a field in a row; dots in the name lead into objects. A missing field is
+/// null, as is a field of null.
 pub fn at<'a>(row: &'a Value, name: &str) -> &'a Value {
     name.split('.').try_fold(row, |inner, part| inner.get(part)).unwrap_or(&Value::Null)
 }
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn absent_members_are_left_out() {
+    fn absent_members_are_omitted() {
         let page = Page { value: vec![json!({"a": 1})], next_link: None, count: None };
         assert_eq!(serde_json::to_string(&page).unwrap(), r#"{"value":[{"a":1}]}"#);
         let page = Page { value: vec![], next_link: Some("/v1/x?cursor=y".into()), count: Some(0) };
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_into_objects() {
+    fn nested_names() {
         let row = json!({"customer": {"number": "C1"}, "company": null});
         assert_eq!(at(&row, "customer.number"), "C1");
         assert_eq!(at(&row, "company.number"), &Value::Null);

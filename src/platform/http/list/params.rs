@@ -1,4 +1,4 @@
-//! The query string, read strictly: every unknown, repeated or unreadable parameter is named.
+//! Strict parsing of query strings: each unknown, repeated or unreadable parameter is an error.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -7,10 +7,11 @@ use crate::platform::http::json::{field_code, nearest};
 use crate::platform::http::problem::{FieldCode, FieldError};
 use crate::values::wire::Invalid;
 
-/// At most so many mistakes are listed; a query string of thousands of empty names has thousands.
+/// Maximum number of reported errors. A query string of thousands of empty names has thousands of
+/// errors.
 const MAX_ERRORS: usize = 100;
-/// So much of an unknown name is repeated to the client.
-const NAME_SHOWN: usize = 60;
+/// Maximum number of characters of an unknown name in an error.
+const MAX_NAME_SHOWN: usize = 60;
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct QueryParams {
 }
 
 impl QueryParams {
-    /// Reads a raw query string in which only `known` parameters may stand, each once. `+` is a
+    /// Parses a raw query string, in which each of the `known` parameters may occur once. `+` is a
     /// space.
     ///
     /// # Errors
@@ -30,8 +31,8 @@ impl QueryParams {
         if errors.is_empty() { Ok(params) } else { Err(errors) }
     }
 
-    /// As [`QueryParams::parse`], but goes on with what can be read. Names in `odata` may also be
-    /// written with a `$`.
+    /// As [`QueryParams::parse`], but continues after errors. Names in `odata` may also have the
+    /// prefix `$`.
     pub(super) fn read(
         raw: &str,
         known: &[&'static str],
@@ -59,7 +60,7 @@ impl QueryParams {
         odata: &[&'static str],
     ) -> Result<(), FieldError> {
         let written = decode(raw_name)
-            .map_err(|mistake| mistake.at(&shown(raw_name), "name of a parameter"))?;
+            .map_err(|error| error.at(&truncated(raw_name), "name of a parameter"))?;
         let plain = known.iter().find(|name| **name == written);
         let with_dollar =
             || written.strip_prefix('$').and_then(|bare| odata.iter().find(|name| **name == bare));
@@ -73,20 +74,20 @@ impl QueryParams {
             let detail = format!("the parameter {name} may stand once{also}");
             return Err(FieldError::new(format!("?{name}"), FieldCode::DuplicateField, detail));
         }
-        // Noted even if unreadable: a second one is a mistake of its own.
-        let value = decode(raw_value).map_err(|mistake| mistake.at(name, "value"));
+        // Recorded even if unreadable, because a repetition is an error of its own.
+        let value = decode(raw_value).map_err(|error| error.at(name, "value"));
         self.values.push((name, value.as_ref().ok().map(|text| text.to_string())));
         value.map(|_| ())
     }
 
-    /// The decoded value of a parameter, if it was given.
+    /// Returns the decoded value of a parameter, if it was given.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| *known == name).and_then(|(_, value)| value.as_deref())
     }
 
-    /// The value of a parameter as its type reads it. None when it was not given, or is wrong: then
-    /// it is among the errors.
+    /// Returns the typed value of a parameter. Returns `None` if it was not given or is wrong; a
+    /// wrong value is added to the errors.
     pub fn parsed<T>(
         &self,
         name: &str,
@@ -103,8 +104,8 @@ impl QueryParams {
         parse(self.get(name)?).map_err(wrong).ok()
     }
 
-    /// The value of a parameter that is true or false. None when it was not given, or is wrong:
-    /// then it is among the errors.
+    /// Returns the value of a boolean parameter. Returns `None` if it was not given or is wrong; a
+    /// wrong value is added to the errors.
     pub fn truth(&self, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
         let value = self.get(name)?.parse().ok();
         if value.is_none() {
@@ -119,7 +120,7 @@ impl QueryParams {
 }
 
 fn unknown(written: &str, known: &[&'static str]) -> FieldError {
-    let name = shown(written);
+    let name = truncated(written);
     let pointer = format!("?{name}");
     match nearest(name.trim_start_matches('$'), known) {
         Some(near) => {
@@ -134,19 +135,19 @@ fn unknown(written: &str, known: &[&'static str]) -> FieldError {
     }
 }
 
-fn shown(name: &str) -> String {
-    name.chars().take(NAME_SHOWN).collect()
+fn truncated(name: &str) -> String {
+    name.chars().take(MAX_NAME_SHOWN).collect()
 }
 
-/// What is wrong with the encoding, and at which byte of the encoded text.
+/// An error of the encoding; `Percent` has the position in bytes.
 #[derive(Debug, PartialEq, Eq)]
-enum Mistake {
+enum DecodeError {
     Percent(usize),
     Utf8,
     Control,
 }
 
-impl Mistake {
+impl DecodeError {
     fn at(&self, name: &str, what: &str) -> FieldError {
         let pointer = format!("?{name}");
         match self {
@@ -169,17 +170,17 @@ impl Mistake {
 }
 
 /// Decodes `%XX` and `+`.
-fn decode(raw: &str) -> Result<Cow<'_, str>, Mistake> {
+fn decode(raw: &str) -> Result<Cow<'_, str>, DecodeError> {
     let decoded = if raw.contains(['%', '+']) {
         let bytes = decode_bytes(raw)?;
-        Cow::Owned(String::from_utf8(bytes).map_err(|_| Mistake::Utf8)?)
+        Cow::Owned(String::from_utf8(bytes).map_err(|_| DecodeError::Utf8)?)
     } else {
         Cow::Borrowed(raw)
     };
-    if decoded.chars().any(forbidden) { Err(Mistake::Control) } else { Ok(decoded) }
+    if decoded.chars().any(is_forbidden) { Err(DecodeError::Control) } else { Ok(decoded) }
 }
 
-fn decode_bytes(raw: &str) -> Result<Vec<u8>, Mistake> {
+fn decode_bytes(raw: &str) -> Result<Vec<u8>, DecodeError> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes().enumerate();
     while let Some((position, byte)) = bytes.next() {
@@ -187,7 +188,10 @@ fn decode_bytes(raw: &str) -> Result<Vec<u8>, Mistake> {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || {
-                    bytes.next().and_then(|(_, byte)| hex(byte)).ok_or(Mistake::Percent(position))
+                    bytes
+                        .next()
+                        .and_then(|(_, byte)| hex(byte))
+                        .ok_or(DecodeError::Percent(position))
                 };
                 digit()? * 16 + digit()?
             }
@@ -206,12 +210,13 @@ const fn hex(byte: u8) -> Option<u8> {
     }
 }
 
-/// PostgreSQL cannot hold NUL in a text; the other control characters no text of ours holds.
-fn forbidden(c: char) -> bool {
+/// Returns whether a character is is_forbidden. PostgreSQL cannot store NUL, and no text of the
+/// service contains other control characters.
+fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }
 
-/// Encodes a value for a query string: everything but the unreserved characters of RFC 3986.
+/// Percent-encodes a value for a query string, except the unreserved characters of RFC 3986.
 #[must_use]
 pub fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
@@ -241,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_are_read_once() {
+    fn spellings_with_and_without_dollar() {
         let (params, errors) = read("&$top=5&&filter=a%20eq+%27%C3%A9%27&");
         assert!(errors.is_empty());
         assert_eq!(params.get("top"), Some("5"));
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_named() {
+    fn all_errors_are_reported() {
         for (raw, pointer, code) in [
             ("top=1&$top=2", "?top", FieldCode::DuplicateField),
             ("top=1&top=1", "?top", FieldCode::DuplicateField),
@@ -275,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_given() {
+    fn nearest_name() {
         let errors = QueryParams::parse("$fitler=x", KNOWN).unwrap_err();
         assert_eq!(errors[0].params["nearest"], "filter");
         assert!(QueryParams::parse("a=1", &[]).unwrap_err()[0].params.is_empty());
@@ -287,13 +292,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(text in "[^\\p{Cc}]*") {
+        fn round_trip(text in "[^\\p{Cc}]*") {
             let params = QueryParams::parse(&format!("filter={}", encode(&text)), KNOWN).unwrap();
             prop_assert_eq!(params.get("filter"), Some(text.as_str()));
         }
 
         #[test]
-        fn any_query_string_is_survived(raw in ".{0,200}") {
+        fn any_query_string_is_accepted_or_refused(raw in ".{0,200}") {
             let _ = QueryParams::parse(&raw, KNOWN);
         }
     }

@@ -1,5 +1,5 @@
-//! A list request as a whole: read from the query string, turned into the parts of a diesel query,
-//! answered by a page.
+//! A list request: parsed from the query string, converted to the parts of a diesel query, answered
+//! by a page.
 
 use std::ops::RangeInclusive;
 
@@ -16,16 +16,16 @@ use super::params::{QueryParams, encode};
 use super::sql::{Fragment, SqlCondition, SqlOrdering};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 
-/// The parameters of OData, which may be written with a `$`.
+/// The parameters that may have the prefix `$`, as in OData.
 const ODATA: &[&str] = &["top", "skip", "orderby", "filter", "count"];
-/// Every parameter.
+/// All parameters.
 const PARAMETERS: &[&str] = &["top", "skip", "orderby", "filter", "count", "cursor"];
-/// How many rows a page may have.
+/// Range of the page size.
 pub const TOP: RangeInclusive<i64> = 1..=1_000;
-/// How many it has when the request does not say.
+/// Default page size.
 pub const DEFAULT_TOP: i64 = 50;
-/// How many may be skipped; whoever goes further follows the links, which cost the same however
-/// far.
+/// Range of `skip`. Clients that go further follow the links, whose cost does not grow with the
+/// distance.
 const SKIP: RangeInclusive<i64> = 0..=10_000;
 
 /// A list request.
@@ -44,11 +44,11 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    /// Reads the query string of a list at `path`.
+    /// Parses the query string of a list at `path`.
     ///
     /// # Errors
-    /// `INVALID_FILTER` when filter or order are among what is wrong, else `INVALID_REQUEST`, with
-    /// everything named; when all else is right, `INVALID_CURSOR` for a cursor that was changed or
+    /// `INVALID_FILTER` with all errors if filter or order are among them, else `INVALID_REQUEST`
+    /// with all errors. Without other errors, `INVALID_CURSOR` for a cursor that was changed or
     /// belongs to another list.
     pub fn parse(
         path: &str,
@@ -60,8 +60,8 @@ impl ListQuery {
         Self::parse_with(path, raw_query, &[], spec, key, today)
     }
 
-    /// As [`ListQuery::parse`], for a list with parameters of its own, which every page's link
-    /// repeats.
+    /// As [`ListQuery::parse`], for a list with additional parameters. The links of all pages
+    /// repeat them.
     ///
     /// # Errors
     /// As [`ListQuery::parse`].
@@ -77,7 +77,7 @@ impl ListQuery {
         let params = QueryParams::read(raw_query, &[PARAMETERS, own].concat(), ODATA, &mut errors);
         let top = collect(number(&params, "top", DEFAULT_TOP, TOP), &mut errors);
         let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
-        let counts = collect(truth(&params, "count"), &mut errors);
+        let counts = collect(boolean(&params, "count"), &mut errors);
         if params.get("skip").is_some() && params.get("cursor").is_some() {
             let detail = "a cursor says where the page begins; skip cannot be given with it";
             errors.push(FieldError::new("?skip", FieldCode::NotAllowed, detail));
@@ -91,7 +91,7 @@ impl ListQuery {
             errors.extend(wrong);
             None
         });
-        let sorts = order_of(params.get("orderby"), spec)?.unwrap_or_else(|wrong| {
+        let sorts = parse_order(params.get("orderby"), spec)?.unwrap_or_else(|wrong| {
             errors.extend(wrong);
             Vec::new()
         });
@@ -104,7 +104,7 @@ impl ListQuery {
             return Err(Problem::with_errors(code, errors));
         }
         let list = Self {
-            path: with_own(path, own, &params),
+            path: path_with_own_params(path, own, &params),
             params,
             top: top.unwrap_or(DEFAULT_TOP),
             skip: skip.unwrap_or_default(),
@@ -115,11 +115,11 @@ impl ListQuery {
             key: key.clone(),
             today,
         };
-        list.at_cursor()
+        list.with_cursor()
     }
 
-    /// The same request with its cursor read, if it has one.
-    fn at_cursor(self) -> Result<Self, Problem> {
+    /// Returns the request with its cursor decoded, if it has one.
+    fn with_cursor(self) -> Result<Self, Problem> {
         let Some(cursor) = self.params.get("cursor") else { return Ok(self) };
         if !self.key.is_known() {
             return Err(Problem::unavailable(
@@ -130,39 +130,41 @@ impl ListQuery {
         match cursor::read(&self.key, &self.identity(&order), &self.sorts, cursor) {
             Some(place) => Ok(Self { after: Some(place), ..self }),
             None => {
-                let detail = "the cursor was changed, or belongs to a list with another path, filter or order";
+                let detail = "the cursor was changed, or belongs to a list with another path, \
+                     filter or order";
                 let error = FieldError::new("?cursor", FieldCode::InvalidValue, detail);
                 Err(Problem::with_errors(ProblemCode::InvalidCursor, vec![error]))
             }
         }
     }
 
-    /// The value of one of the list's own parameters, if it was given.
+    /// Returns the value of an additional parameter of the list, if it was given.
     #[must_use]
     pub fn own(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 
-    /// Whether a filter leaves rows out.
+    /// Returns whether the list has a filter.
     #[must_use]
     pub const fn is_filtered(&self) -> bool {
         self.filter.is_some()
     }
 
-    /// Whether the rows come in the resource's own order.
+    /// Returns whether the rows are in the default order.
     #[must_use]
     pub fn is_in_default_order(&self) -> bool {
         self.params.get("orderby").is_none()
     }
 
-    /// Returns whether the page takes the rows as they come: all of them, in the resource's own
-    /// order, without a count. An index serves it.
+    /// Returns whether the page is a plain one: all rows in the default order, without count. An
+    /// index serves it.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.is_in_default_order() && !self.is_filtered() && !self.counts
     }
 
-    /// The value that a field has in the row after which the page begins; none on the first page.
+    /// Returns the value of a field in the row after which the page begins; `None` on the first
+    /// page.
     #[must_use]
     pub fn begins_after(&self, field: &str) -> Option<&Literal> {
         let values = self.after.as_ref()?;
@@ -170,13 +172,13 @@ impl ListQuery {
         values.get(place)?.as_ref()
     }
 
-    /// Whether the request wants all rows counted that the filter leaves.
+    /// Returns whether the response contains the number of matching rows.
     #[must_use]
     pub const fn wants_count(&self) -> bool {
         self.counts
     }
 
-    /// Which rows the page may hold: what the filter leaves, from the cursor on.
+    /// Returns the condition of the page: the rows that match the filter, from the cursor on.
     #[must_use]
     pub fn condition(&self) -> SqlCondition {
         let mut fragment = Fragment::new(self.today);
@@ -190,7 +192,7 @@ impl ListQuery {
         SqlCondition::new(fragment)
     }
 
-    /// Which rows count, wherever the page begins.
+    /// Returns the condition of the filter alone, for counting.
     #[must_use]
     pub fn filter_condition(&self) -> SqlCondition {
         let mut fragment = Fragment::new(self.today);
@@ -207,7 +209,7 @@ impl ListQuery {
         }
     }
 
-    /// The order, which leaves no two rows alike.
+    /// Returns the order, in which no two rows are equal.
     #[must_use]
     pub fn ordering(&self) -> SqlOrdering {
         let mut fragment = Fragment::new(self.today);
@@ -215,32 +217,31 @@ impl ListQuery {
         SqlOrdering::new(fragment)
     }
 
-    /// How many rows to read: one more than the page holds, which tells whether there is a next
-    /// one.
+    /// Returns the number of rows to read. It is one more than the page size, which shows whether
+    /// there is a next page.
     #[must_use]
     pub const fn limit(&self) -> i64 {
         self.top + 1
     }
 
-    /// How many rows to leave out.
+    /// Returns the number of rows to skip.
     #[must_use]
     pub const fn offset(&self) -> i64 {
         self.skip
     }
 
-    /// Makes the page of the rows that were read, as the client will see them: its cursor is taken
-    /// from the last one's JSON.
+    /// Builds the page from the rows that were read, in the form that the client receives. The
+    /// cursor is taken from the JSON of the last row.
     #[must_use]
     pub fn page(&self, mut rows: Vec<Value>, count: Option<i64>) -> Page {
         let top = usize::try_from(self.top).unwrap_or(usize::MAX);
-        let goes_on = rows.len() > top;
+        let has_next = rows.len() > top;
         rows.truncate(top);
-        let next_link = if goes_on { rows.last().map(|row| self.link_after(row)) } else { None };
+        let next_link = if has_next { rows.last().map(|row| self.link_after(row)) } else { None };
         Page { value: rows, next_link, count }
     }
 
-    /// The link to the page after a row. `skip` is done with; all else the request said, it says
-    /// again.
+    /// Returns the link to the page after a row. It repeats all parameters but `skip`.
     fn link_after(&self, row: &Value) -> String {
         let values: Vec<Value> = self.sorts.iter().map(|sort| self.sort_value(sort, row)).collect();
         let order = self.order_text();
@@ -260,7 +261,8 @@ impl ListQuery {
     fn sort_value(&self, sort: &Sort, row: &Value) -> Value {
         let value = page::at(row, sort.field.name);
         if cursor::place(sort, value).is_none() {
-            // Better a link that answers 400 than a list that ends early: the defect shows.
+            // A link that answers 400 is better than a list that ends early, because it shows the
+            // defect.
             tracing::error!(
                 path = self.path,
                 field = sort.field.name,
@@ -283,9 +285,8 @@ impl ListQuery {
     }
 }
 
-/// The path with the list's own parameters, as far as they were given: what the pages have in
-/// common.
-fn with_own(path: &str, own: &[&'static str], params: &QueryParams) -> String {
+/// Returns the path with the additional parameters that were given, which all pages share.
+fn path_with_own_params(path: &str, own: &[&'static str], params: &QueryParams) -> String {
     let mut text = path.to_owned();
     for name in own {
         if let Some(value) = params.get(name) {
@@ -296,8 +297,9 @@ fn with_own(path: &str, own: &[&'static str], params: &QueryParams) -> String {
     text
 }
 
-/// The order the request names, or the resource's own. A mistake in the latter is a defect.
-fn order_of(
+/// Parses the requested order, or the default order of the resource. An error in the latter is a
+/// defect.
+fn parse_order(
     named: Option<&str>,
     spec: &ListSpec,
 ) -> Result<Result<Vec<Sort>, Vec<FieldError>>, Problem> {
@@ -319,10 +321,10 @@ fn collect<T>(result: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Op
     result.map_err(|error| errors.push(error)).ok()
 }
 
-/// A whole number in the query, or what it is when the request does not say.
+/// Returns a whole number of the query, or the default if the parameter is missing.
 ///
 /// # Errors
-/// When it is none, or lies outside the range.
+/// When the value is no whole number or is outside the range.
 pub fn number(
     params: &QueryParams,
     name: &str,
@@ -341,14 +343,14 @@ pub fn number(
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong(FieldCode::InvalidValue));
     }
-    // What does not fit into 64 bits is out of range as well.
+    // A number that does not fit into 64 bits is out of range as well.
     text.parse()
         .ok()
         .filter(|number| range.contains(number))
         .ok_or_else(|| wrong(FieldCode::OutOfRange))
 }
 
-fn truth(params: &QueryParams, name: &str) -> Result<bool, FieldError> {
+fn boolean(params: &QueryParams, name: &str) -> Result<bool, FieldError> {
     match params.get(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
@@ -394,7 +396,7 @@ mod tests {
             .collect()
     }
 
-    /// The problem's code and, of each error, pointer and code.
+    /// Returns the code of the problem, and pointer and code of each error.
     fn refused(raw: &str) -> (ProblemCode, Vec<(String, FieldCode)>) {
         let problem = parse(raw).expect_err(raw);
         (
@@ -404,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_query_is_the_first_page() {
+    fn empty_query_is_the_first_page() {
         let list = parse("").unwrap();
         assert_eq!((list.limit(), list.offset(), list.wants_count()), (51, 0, false));
         assert_eq!(condition(&list), "TRUE -- binds: []");
@@ -416,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_page_of_all_rows_in_their_own_order_is_plain() {
+    fn plain_pages() {
         for plain in ["", "top=1000", "skip=10000", "count=false"] {
             assert!(parse(plain).unwrap().is_plain(), "{plain}");
         }
@@ -428,15 +430,19 @@ mod tests {
     }
 
     #[test]
-    fn the_link_goes_on_after_the_last_row() {
-        let list =
-            parse("$top=2&$skip=4&$count=true&$orderby=price+desc&$filter=customer/number+ne+'%C3%84+%26'").unwrap();
+    fn next_link_continues_after_the_last_row() {
+        let list = parse(
+            "$top=2&$skip=4&$count=true&$orderby=price+desc\
+             &$filter=customer/number+ne+'%C3%84+%26'",
+        )
+        .unwrap();
         assert_eq!((list.limit(), list.offset(), list.wants_count()), (3, 4, true));
         let page = list.page(rows(3), Some(9));
         assert_eq!((page.value.len(), page.count), (2, Some(9)));
 
         let link = page.next_link.unwrap();
-        let start = "/v1/items?top=2&filter=customer%2Fnumber%20ne%20%27%C3%84%20%26%27&orderby=price%20desc&count=true&cursor=";
+        let start = "/v1/items?top=2&filter=customer%2Fnumber%20ne%20%27%C3%84%20%26%27\
+             &orderby=price%20desc&count=true&cursor=";
         assert!(link.starts_with(start), "{link}");
         let next = parse(link.strip_prefix("/v1/items?").unwrap()).unwrap();
         assert_eq!((next.limit(), next.offset(), next.wants_count()), (3, 0, true));
@@ -452,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_serves_its_own_list_only() {
+    fn cursor_of_another_list() {
         let cursor = |raw: &str| {
             let link = parse(raw).unwrap().page(rows(60), None).next_link.unwrap();
             link.rsplit_once("cursor=").unwrap().1.to_owned()
@@ -482,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_named_at_once() {
+    fn all_errors_are_reported() {
         use FieldCode::{
             DuplicateField, InvalidValue, NotAllowed, NotFilterable, OutOfRange, Syntax,
             UnknownParameter,
@@ -525,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_default_order_or_tie_is_a_defect() {
+    fn wrong_default_order_or_tie() {
         let today = NaiveDate::from_ymd_opt(2031, 5, 15).unwrap();
         for spec in [ListSpec { default_order: "x", ..SPEC }, ListSpec { tie: "x", ..SPEC }] {
             let problem = ListQuery::parse("/", "", &spec, &CursorKey::new(""), today).unwrap_err();

@@ -1,7 +1,8 @@
-//! SQL with bound parameters, in the shape diesel's `filter` and `order` take.
+//! SQL with bound parameters, as expressions for diesel's `filter` and `order`.
 //!
-//! The fields' expressions are plain text, so diesel cannot check that their tables are in the
-//! query; the rooms' list tests do. In exchange one parser serves every resource, joined or not.
+//! The expressions of fields are plain text, so diesel cannot check that the query contains their
+//! tables. The list tests of the modules do. In exchange one parser serves every resource, with
+//! joins or without.
 
 use chrono::NaiveDate;
 use diesel::QueryResult;
@@ -16,10 +17,10 @@ use diesel::sql_types::{Array, BigInt, Bool, Date, Numeric, Text, Timestamptz, U
 use super::Field;
 use super::Literal;
 
-/// What stands for the company's date in a field's expression.
+/// The placeholder of the company's date in a field's expression.
 const TODAY: &str = "{today}";
 
-/// A stretch of SQL text, or a parameter.
+/// A piece of SQL: text or a parameter.
 #[derive(Debug, Clone)]
 enum Piece {
     Sql(&'static str),
@@ -27,7 +28,7 @@ enum Piece {
     Texts(Vec<String>),
 }
 
-/// SQL as it is being written.
+/// SQL that is being written.
 #[derive(Debug, Clone)]
 pub struct Fragment {
     pieces: Vec<Piece>,
@@ -35,12 +36,12 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// Nothing yet; fields that speak of today mean this date.
+    /// Creates an empty fragment. `today` replaces the placeholder in fields.
     pub const fn new(today: NaiveDate) -> Self {
         Self { pieces: Vec::new(), today }
     }
 
-    /// Adds SQL text. Static, so that no text of a client can come here.
+    /// Adds SQL text. It is static, so that no input of a client can become SQL text.
     pub fn sql(&mut self, text: &'static str) -> &mut Self {
         self.pieces.push(Piece::Sql(text));
         self
@@ -58,7 +59,7 @@ impl Fragment {
         self
     }
 
-    /// Adds a field's expression, in parentheses as we do not know its operators.
+    /// Adds the expression of a field, in parentheses because its operators are unknown.
     pub fn field(&mut self, field: &Field) -> &mut Self {
         self.sql("(");
         for (index, part) in field.sql.split(TODAY).enumerate() {
@@ -73,7 +74,7 @@ impl Fragment {
 
 impl QueryFragment<Pg> for Fragment {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // Every request may bring another text; kept prepared statements would only grow in number.
+        // Each request may have another text, so cached prepared statements would only accumulate.
         out.unsafe_to_cache_prepared();
         for piece in &self.pieces {
             match piece {
@@ -94,7 +95,7 @@ impl QueryFragment<Pg> for Fragment {
     }
 }
 
-/// Makes a fragment an expression diesel accepts on any table.
+/// Declares an expression of a fragment that diesel accepts on any table.
 macro_rules! expression {
     ($(#[$doc:meta])* $name:ident, $sql_type:ty) => {
         $(#[$doc])*
@@ -132,12 +133,12 @@ macro_rules! expression {
 }
 
 expression!(
-    /// A condition: goes into `.filter(…)`.
+    /// A condition for `.filter(…)`.
     SqlCondition,
     Bool
 );
 expression!(
-    /// An order: goes into `.order(…)`.
+    /// An order for `.order(…)`.
     SqlOrdering,
     NotSelectable
 );

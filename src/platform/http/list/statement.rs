@@ -1,5 +1,5 @@
-//! Whole statements with conditions of clients in them, where diesel's own language does not reach:
-//! common table expressions, insertions and deletions from selections.
+//! Whole statements with conditions of clients, for what diesel's query builder cannot express:
+//! common table expressions, and insertions and deletions from selections.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -20,15 +20,15 @@ enum Piece {
     Uuid(Uuid),
 }
 
-/// A statement as it is being written; executed, or loaded by the names of its columns. Parameters
-/// count from `$1` in the order in which they are added, so that later text can refer to them.
+/// A statement that is being written. It can be executed, or loaded by column names. Parameters are
+/// numbered from `$1` in the order of their addition, so that later text can refer to them.
 #[derive(Debug, Clone, Default)]
 pub struct Statement {
     pieces: Vec<Piece>,
 }
 
 impl Statement {
-    /// Adds SQL text. Static, so that no text of a client can come here.
+    /// Adds SQL text. It is static, so that no input of a client can become SQL text.
     #[must_use]
     pub fn sql(self, text: &'static str) -> Self {
         self.with(Piece::Sql(text))
@@ -40,7 +40,7 @@ impl Statement {
         self.sql("(").with(Piece::Condition(condition)).sql(")")
     }
 
-    /// Adds what comes after `ORDER BY`.
+    /// Adds the content of an `ORDER BY` clause.
     #[must_use]
     pub fn ordering(self, ordering: SqlOrdering) -> Self {
         self.with(Piece::Ordering(ordering))
@@ -58,13 +58,14 @@ impl Statement {
         self.with(Piece::Integer(value))
     }
 
-    /// Adds an id as parameter.
+    /// Adds a UUID parameter.
     #[must_use]
     pub fn uuid(self, value: Uuid) -> Self {
         self.with(Piece::Uuid(value))
     }
 
-    /// Counts those of a relation that the statement begins with that a condition leaves.
+    /// Counts the rows of a relation that match a condition. The statement begins with the
+    /// definition of the relation.
     ///
     /// # Errors
     /// When the database fails.
@@ -95,8 +96,8 @@ impl Statement {
 
 impl QueryFragment<Pg> for Statement {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // The conditions bring another text each time; kept prepared statements would only grow in
-        // number.
+        // Each condition may have another text, so cached prepared statements would only
+        // accumulate.
         out.unsafe_to_cache_prepared();
         for piece in &self.pieces {
             match piece {

@@ -1,15 +1,14 @@
-//! From the tree to SQL.
+//! Compilation of filters to SQL.
 
 use list_filter::{Comparison, Expr, Field, FieldKind, Literal, TextMatch};
 
 use super::super::sql::Fragment;
 
-/// Writes a condition. Its SQL may be null where the filter is false; a `not` around it puts that
-/// right.
+/// Writes a condition. Its SQL may be null where the filter is false; a surrounding `not` corrects
+/// that.
 ///
-/// SQL's three-valued `AND` and `OR` are true exactly where they would be with false in place of
-/// null, so only `NOT` has to make the difference, and comparisons at the top stay as plain as an
-/// index wants them.
+/// SQL's three-valued `AND` and `OR` are true exactly where they are with false in place of null.
+/// So only `NOT` needs a correction, and comparisons at the top stay as plain as an index requires.
 pub fn write(expr: &Expr, out: &mut Fragment) {
     match expr {
         Expr::And(parts) => joined(parts, " AND ", out),
@@ -20,7 +19,7 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
             out.sql(") IS NOT TRUE)");
         }
         Expr::Compare(field, operator, value) => {
-            out.field(field).sql(sign(*operator, field.nullable)).bind(value.clone());
+            out.field(field).sql(operator_sql(*operator, field.nullable)).bind(value.clone());
         }
         Expr::IsNull(field) => {
             out.field(field).sql(" IS NULL");
@@ -54,15 +53,15 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
     }
 }
 
-fn joined(parts: &[Expr], word: &'static str, out: &mut Fragment) {
+fn joined(parts: &[Expr], separator: &'static str, out: &mut Fragment) {
     for (index, part) in parts.iter().enumerate() {
-        out.sql(if index == 0 { "(" } else { word });
+        out.sql(if index == 0 { "(" } else { separator });
         write(part, out);
     }
     out.sql(")");
 }
 
-const fn sign(operator: Comparison, nullable: bool) -> &'static str {
+const fn operator_sql(operator: Comparison, nullable: bool) -> &'static str {
     match operator {
         Comparison::Eq => " = ",
         Comparison::Ne if nullable => " IS DISTINCT FROM ",
@@ -74,9 +73,9 @@ const fn sign(operator: Comparison, nullable: bool) -> &'static str {
     }
 }
 
-/// Keys are upper-case on both sides, so `LIKE` does and can use an index on the "C" collation.
-/// Texts need a collation that knows other letters than ASCII's: the columns' own "C" would leave Ä
-/// and ä apart.
+/// Keys are upper-case on both sides, so `LIKE` suffices and can use an index on the "C" collation.
+/// Texts need a collation that knows letters outside ASCII: under "C", the collation of the
+/// columns, Ä and ä differ.
 fn matching(field: &Field, function: TextMatch, text: &str, out: &mut Fragment) {
     let like = if field.kind == FieldKind::Key { " LIKE " } else { " COLLATE \"default\" ILIKE " };
     out.field(field).sql(like).bind(Literal::Text(pattern(function, text)));
@@ -91,8 +90,8 @@ fn pattern(function: TextMatch, text: &str) -> String {
     }
 }
 
-/// The values, when the condition on an element only says that it is one of them: then the array
-/// operator does, which has an index where `EXISTS` has none.
+/// Returns the values if the condition only requires that an element is one of them. Then the array
+/// operator suffices, which can use an index while `EXISTS` cannot.
 fn plain_values(expr: &Expr) -> Option<Vec<String>> {
     match expr {
         Expr::Compare(_, Comparison::Eq, Literal::Text(value)) => Some(vec![value.clone()]),

@@ -24,8 +24,7 @@ impl Filter {
     /// Parses a filter over `fields`; `pointer` is its place in the request (`?filter`, `/filter`).
     ///
     /// # Errors
-    /// All mistakes up to the first one about the structure; `params.position` counts characters
-    /// from 0.
+    /// All errors up to the first syntax error; `params.position` counts characters from 0.
     pub fn parse(
         text: &str,
         fields: &'static [Field],
@@ -51,7 +50,7 @@ impl Filter {
     }
 }
 
-/// Converts a mistake to the error at its place in the request.
+/// Converts an error to its place in the request.
 fn at(pointer: &str, error: FilterError) -> FieldError {
     let code = match error.kind {
         ErrorKind::Syntax => FieldCode::Syntax,

@@ -85,7 +85,8 @@ fn sql_of_each_operator() {
         ("not blocked", "(((blocked) = $1) IS NOT TRUE) -- binds: [true]"),
         (
             "state eq 'RUNNING'",
-            r#"(CASE WHEN starting_date <= $1 THEN 'RUNNING' END) = $2 -- binds: [2031-05-15, "RUNNING"]"#,
+            "(CASE WHEN starting_date <= $1 THEN 'RUNNING' END) = $2 \
+             -- binds: [2031-05-15, \"RUNNING\"]",
         ),
         ("groups/any(x: x eq 'a')", r#"(groups) && $1 -- binds: [["A"]]"#),
         ("tags/any(t: t eq 'a' or t in ('b','c'))", r#"(tags) && $1 -- binds: [["a", "b", "c"]]"#),
@@ -93,7 +94,8 @@ fn sql_of_each_operator() {
         (
             "groups/any(x: not (x eq 'a') and startswith(x, 'b'))",
             "EXISTS (SELECT FROM unnest((groups)) AS element(value) WHERE \
-             ((((element.value) = $1) IS NOT TRUE) AND (element.value) LIKE $2)) -- binds: [\"A\", \"B%\"]",
+             ((((element.value) = $1) IS NOT TRUE) AND (element.value) LIKE $2)) \
+             -- binds: [\"A\", \"B%\"]",
         ),
     ] {
         assert_eq!(sql(text), expected, "{text}");
