@@ -237,7 +237,7 @@ impl Database {
             version: None,
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
-        match self.execute(call, &mut work, change).await {
+        match self.run_in_transaction(call, &mut work, change).await {
             Ok(answer) => {
                 Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
                 if let Some(version) = work.version {
@@ -257,7 +257,7 @@ impl Database {
         }
     }
 
-    async fn execute(
+    async fn run_in_transaction(
         &self,
         call: &ApiRequest,
         work: &mut UnitOfWork,

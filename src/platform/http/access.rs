@@ -1,9 +1,8 @@
 //! Access control: which callers may use an operation.
 //!
 //! The route table declares an [`Access`] for every operation. The decision is made inside the
-//! matched route, so no spelling of a path can lead around it, and an operation that declares
-//! nothing needs credentials. The fast path of quotes makes the same decision through the same
-//! function.
+//! matched route, so no spelling of a path can bypass it. An operation that declares nothing needs
+//! credentials. The fast path of quotes makes the same decision through the same function.
 
 use std::net::IpAddr;
 
@@ -59,8 +58,8 @@ impl Credentials {
     ///
     /// # Errors
     /// 401 when the operation needs a key and the request does not carry it. Without a key, 403
-    /// when the request was not meant for this machine, or a web page of another origin wants to
-    /// change something.
+    /// when the request was not meant for this machine, or when a web page of another origin tries
+    /// to change something.
     pub fn authorize(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
         match (self.0, access) {
             (None, _) => request.check_is_local().map(|()| Caller("local".to_owned())),

@@ -160,10 +160,10 @@ async fn save_rows<R: Resource>(
 
 /// Returns the result of a row, unless it is a failure of the service such as an unavailable
 /// database. Such a failure ends the whole batch.
-fn row_result<T>(verdict: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
-    match verdict {
+fn row_result<T>(result: Result<T, Problem>) -> Result<Result<T, Problem>, Problem> {
+    match result {
         Err(problem) if problem.status().is_server_error() => Err(problem),
-        verdict => Ok(verdict),
+        result => Ok(result),
     }
 }
 

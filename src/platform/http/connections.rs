@@ -2,11 +2,11 @@
 //! one.
 //!
 //! The HTTP library times the first request head and the idle time between requests; this module
-//! bounds everything else. A connection is closed when it waits too long for a request, when a
-//! response takes too long to prepare, and when its client does not read. At the cap a new
-//! connection replaces the one that has been waiting longest, so clients that stall cannot lock
-//! others out. A request body that is left unread is not drained: the connection is closed after
-//! the response.
+//! bounds everything else. A connection is closed when it waits too long for a request or a
+//! response takes too long to prepare. It is also closed when its client does not read. At the cap
+//! a new connection replaces the one that has been waiting longest, so clients that stall cannot
+//! lock others out. A request body that is left unread is not drained: the connection is closed
+//! after the response.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -36,8 +36,8 @@ use tokio::sync::Notify;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The longest time for the first request's head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest time that a connection stays open after a response to a request whose body was not
-/// read, so that the client can still read the response.
+/// The longest time that a connection stays open after a response to a request with an unread body.
+/// In this time the client can still read the response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The connections over the cap that are accepted while those they replace are closing.
 const REPLACEMENTS: usize = 16;
@@ -178,9 +178,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Begins with a request. Its body stays with the exchange until the response is sent: the HTTP
-    /// library drains a chunked body that was dropped for as long as the client sends, but closes
-    /// the connection after a response to one that is alive.
+    /// Begins with a request. Its body stays with the exchange until the response is sent.
+    /// Otherwise the HTTP library drains a dropped chunked body for as long as the client sends.
+    /// While the body is alive, it closes the connection after the response.
     pub fn begin(request: &mut Request) -> Self {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         if let Some(connection) = &connection {

@@ -1,5 +1,5 @@
-//! Mounting of plain resources: adds their operations to the route table, docs from their
-//! [`Names`](super::resource::Names).
+//! Mounting of plain resources: adds their operations to the route table. Their documentation is
+//! generated from [`Names`](super::resource::Names).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;

@@ -25,7 +25,7 @@ pub trait FastPath {
     /// Returns whether the request may be answered once its body has arrived.
     fn wants_body(&self, request: &Request) -> bool;
 
-    /// Returns the response to a request with a wanted body, or `None` to leave it to the app.
+    /// Returns the response to a request whose body was wanted, or `None` to leave it to the app.
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>>;
 }
 

@@ -11,7 +11,7 @@
 //! cursor.rs    the signed cursors of `nextLink`
 //! query.rs     a list request as a whole
 //! page.rs      its response
-//! sql.rs       SQL with bound parameters, as diesel wants it
+//! sql.rs       SQL with bound parameters, as diesel expressions
 //! statement.rs whole statements that diesel's query builder cannot express
 //! ```
 //!

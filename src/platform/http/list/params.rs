@@ -31,8 +31,8 @@ impl QueryParams {
         if errors.is_empty() { Ok(params) } else { Err(errors) }
     }
 
-    /// As [`QueryParams::parse`], but continues after errors. Names in `odata` may also have the
-    /// prefix `$`.
+    /// Parses like [`QueryParams::parse`], but continues after errors. Names in `odata` may also
+    /// have the prefix `$`.
     pub(super) fn read(
         raw: &str,
         known: &[&'static str],

@@ -60,8 +60,8 @@ impl ListQuery {
         Self::parse_with(path, raw_query, &[], spec, key, today)
     }
 
-    /// As [`ListQuery::parse`], for a list with additional parameters. The links of all pages
-    /// repeat them.
+    /// Parses like [`ListQuery::parse`], for a list with additional parameters. The links of all
+    /// pages repeat them.
     ///
     /// # Errors
     /// As [`ListQuery::parse`].
