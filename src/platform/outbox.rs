@@ -40,7 +40,7 @@ text_enum! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicationCreated {
-    /// The version.
+    /// The new version.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: i64,
     /// The kind of publication: `ACTIVATION`, `CHANGE`, `DEACTIVATION` and so on.

@@ -66,7 +66,7 @@ static SESSION_IO: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
 /// The reason why no session is available.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// The URL, or a file that it names, cannot be used: a mistake in the configuration.
+    /// The URL, or a file that it names, is invalid: an error in the configuration.
     #[error("the database URL cannot be used: {0}")]
     Url(String),
     /// The pool cannot be set up: a defect.
@@ -84,7 +84,7 @@ pub enum PoolError {
     /// The server is unreachable or refuses the session. Transient.
     #[error("the database is out of reach: {0}")]
     OutOfReach(String),
-    /// The server does not know the role, the password or the database: a mistake in the
+    /// The server does not know the role, the password or the database: an error in the
     /// configuration.
     #[error("the database refuses the service: {0}")]
     Refused(String),
@@ -479,8 +479,8 @@ mod tests {
         assert_eq!(attributes("postgres://u@a/d"), TargetSessionAttrs::Any);
     }
 
-    /// `TEST_TLS_DATABASE_URL` names a server with TLS (localhost, no parameters), `TEST_TLS_ROOT`
-    /// the PEM file of its root.
+    /// Needs a server with TLS. `TEST_TLS_DATABASE_URL` is its URL (localhost, no parameters),
+    /// `TEST_TLS_ROOT` the PEM file of its root.
     #[tokio::test]
     #[ignore = "needs a server with TLS"]
     async fn certificate_check_by_mode() {

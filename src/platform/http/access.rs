@@ -25,7 +25,7 @@ pub enum Access {
     /// Callers with credentials, if the service has any.
     #[default]
     Protected,
-    /// Everybody who can reach the service: probes, metrics and the documentation.
+    /// All callers that can reach the service: probes, metrics and the documentation.
     Public,
 }
 
@@ -33,7 +33,7 @@ pub enum Access {
 #[derive(Clone)]
 pub struct Credentials(Option<[u8; 32]>);
 
-/// The parts of a request that decide about access.
+/// The parts of a request that determine access.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The method.

@@ -33,15 +33,16 @@ use tokio::sync::Notify;
 
 /// The longest time that an idle connection is kept: longer than load balancers keep theirs, so
 /// that they close first.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The longest time for the first request's head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time that a connection stays open after a response to a request with an unread body.
 /// In this time the client can still read the response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// The connections over the cap that are accepted while those they replace are closing.
-const REPLACEMENTS: usize = 16;
-/// The connections that the system queues before they are accepted.
+/// The largest number of connections over the cap. They are accepted while the connections that
+/// they replace are closing.
+const MAX_REPLACEMENTS: usize = 16;
+/// The largest number of connections that the system queues before they are accepted.
 const BACKLOG: u32 = 1_024;
 
 /// The limits of one worker's connections.
@@ -61,8 +62,8 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             max_connections: 4_096,
-            // A head that begins when an idle connection is about to close has its own time left.
-            waiting_timeout: KEEP_ALIVE.saturating_add(HEAD_TIMEOUT),
+            // A head that begins just before the idle timeout still has its full time.
+            waiting_timeout: KEEP_ALIVE_TIMEOUT.saturating_add(HEAD_TIMEOUT),
             response_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(30),
         }
@@ -104,9 +105,9 @@ impl Connection {
         limit.saturating_sub(self.since.get().elapsed())
     }
 
-    /// Returns once the connection has to be closed. The timer is set again when it fires and not
-    /// with every request, so it costs requests nothing. It fires within the shortest limit: a
-    /// phase that begins meanwhile is seen before its own limit is over.
+    /// Waits until the connection has to be closed. The timer is set when it fires and not for
+    /// every request, so it costs requests nothing. It fires within the shortest limit, so a phase
+    /// that begins meanwhile is seen before its own limit is over.
     async fn closing(&self) {
         let ConnectionLimits { waiting_timeout, response_timeout, write_timeout, .. } = self.limits;
         let shortest = waiting_timeout.min(response_timeout).min(write_timeout);
@@ -158,7 +159,7 @@ impl OpenConnections {
     }
 }
 
-/// Removes the connection from the open ones when it ends, however that happens.
+/// Removes the connection from the open ones when it is dropped.
 struct OpenConnection {
     id: u64,
     connection: Rc<Connection>,
@@ -294,7 +295,7 @@ where
     let listener = bind(address)?;
     let address = listener.local_addr()?;
     let stopping = server.graceful_shutdown_signal();
-    let accepted = limits.max_connections.saturating_add(REPLACEMENTS);
+    let accepted = limits.max_connections.saturating_add(MAX_REPLACEMENTS);
     let server =
         server.max_concurrent_connections(accepted).listen("http", listener, move || {
             let open = Rc::new(OpenConnections {
@@ -308,7 +309,7 @@ where
                     let stopping = stopping.clone();
                     async move { stopping.notified().await }
                 })
-                .keep_alive(KEEP_ALIVE)
+                .keep_alive(KEEP_ALIVE_TIMEOUT)
                 .client_request_timeout(HEAD_TIMEOUT)
                 .client_disconnect_timeout(LINGER_TIMEOUT)
                 .on_connect_ext(move |_: &TcpStream, data| {

@@ -101,7 +101,7 @@ impl Routes {
         });
     }
 
-    /// Adds a schema and those it refers to.
+    /// Adds a schema and the schemas to which it refers.
     pub fn schema<T: ToSchema>(&mut self) {
         self.schemas.push((T::name().into_owned(), <T as PartialSchema>::schema()));
         T::schemas(&mut self.schemas);

@@ -34,7 +34,7 @@ fn parse(text: &str) -> Result<Filter, Vec<FieldError>> {
     Filter::parse(text, FIELDS, "?filter", today())
 }
 
-/// The SQL with its parameters, as diesel prints them.
+/// Returns the SQL with its parameters, as diesel prints them.
 fn sql(text: &str) -> String {
     let condition = parse(text).unwrap_or_else(|errors| panic!("{text}: {errors:?}")).condition();
     debug_query::<Pg, _>(&condition).to_string()
