@@ -89,7 +89,7 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
             Some(identity) if !seen.insert(identity.clone()) => {
                 let pointer =
                     R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
-                let detail = format!("{identity} stands in the batch more than once");
+                let detail = format!("{identity} is in the batch more than once");
                 Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
             }
             _ => Ok(write),

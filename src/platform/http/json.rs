@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
             let value = entries
                 .next_value_seed(Strict { pointer: pointer.clone(), errors: self.errors })?;
             if !seen.insert(name.clone()) {
-                let detail = format!("the field {name} stands more than once");
+                let detail = format!("the field {name} occurs more than once");
                 self.errors.push(FieldError::new(pointer, FieldCode::DuplicateField, detail));
             }
             object.insert(name, value);

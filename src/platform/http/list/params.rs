@@ -71,7 +71,7 @@ impl QueryParams {
             } else {
                 String::new()
             };
-            let detail = format!("the parameter {name} may stand once{also}");
+            let detail = format!("the parameter {name} may occur once{also}");
             return Err(FieldError::new(format!("?{name}"), FieldCode::DuplicateField, detail));
         }
         // Recorded even if unreadable, because a repetition is an error of its own.
