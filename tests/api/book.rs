@@ -651,7 +651,8 @@ pub async fn assert_nothing_to_publish(app: &TestApp, story: &str) {
             "SETTINGS" => changed_keys.settings = true,
             "CURRENCY" => drop(changed_keys.currencies.insert(key)),
             "EXCHANGE_RATE" => {
-                drop(changed_keys.exchange_rates.insert(key.split('|').next().unwrap().to_owned()))
+                let currency = key.split('|').next().unwrap().to_owned();
+                drop(changed_keys.exchange_rates.insert(currency))
             }
             "ITEM" => drop(changed_keys.items.insert(key)),
             "CONTACT" => drop(changed_keys.contacts.insert(key)),
