@@ -652,7 +652,7 @@ pub async fn assert_nothing_to_publish(app: &TestApp, story: &str) {
             "CURRENCY" => drop(changed_keys.currencies.insert(key)),
             "EXCHANGE_RATE" => {
                 let currency = key.split('|').next().unwrap().to_owned();
-                drop(changed_keys.exchange_rates.insert(currency))
+                changed_keys.exchange_rates.insert(currency);
             }
             "ITEM" => drop(changed_keys.items.insert(key)),
             "CONTACT" => drop(changed_keys.contacts.insert(key)),
