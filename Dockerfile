@@ -8,6 +8,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 COPY crates crates
+COPY demo demo
 COPY migrations migrations
 COPY openapi openapi
 COPY src src
@@ -15,7 +16,7 @@ COPY xtask xtask
 # The caches do not become part of the image, so the binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
-    cargo build --locked --release --bin kampanje && cp target/release/kampanje /kampanje
+    cargo build --locked --profile dist --bin kampanje && cp target/dist/kampanje /kampanje
 
 # glibc, libgcc and the roots of certificates; no shell, no package manager, a user that is not root.
 FROM gcr.io/distroless/cc-debian12:nonroot

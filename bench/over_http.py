@@ -3,7 +3,7 @@
 that takes the same requests and answers the same bodies (examples/bare.rs), in interleaved rounds: per second as fast as they
 go, and how long they take at a fixed rate (examples/open_loop.rs).
 
-    cargo build --release --bins --examples && bench/over_http.py
+    cargo build --profile dist --bins --examples && bench/over_http.py
 
 Needs wrk (apt-get install wrk). Talks to 127.0.0.1 only.
 """
@@ -18,7 +18,7 @@ import time
 
 from service import ROOT, Client, free_port, process, service
 
-EXAMPLES = ROOT / "target" / "release" / "examples"
+EXAMPLES = ROOT / "target" / "dist" / "examples"
 
 
 def cpu_seconds(pid: int) -> float:

@@ -2,7 +2,7 @@
 """Measures the price book at full size: activation, small changes, visibility on replicas, quotes while something large is published,
 the start and the memory, beside their goals and, where there is one, a yardstick in the same run.
 
-    cargo build --release --bins --examples && bench/price_book.py
+    cargo build --profile dist --bins --examples && bench/price_book.py
 
 Loads 1,000,000 contacts, 100,000 items, 1,000,000 price and discount lines and 100 campaigns with audiences from 100 to 1,000,000
 accounts into a service of its own; `--small` takes a hundredth of it. Needs psql; the figures over HTTP need wrk. Talks to
@@ -511,7 +511,7 @@ def replica(database: Database, copy: str = ""):
 
 def keeps_copies() -> bool:
     """Whether this build keeps a copy of the price book on disk."""
-    asked = subprocess.run([str(ROOT / "target" / "release" / "kampanje"), "serve", "--help"], capture_output=True, text=True)
+    asked = subprocess.run([str(ROOT / "target" / "dist" / "kampanje"), "serve", "--help"], capture_output=True, text=True)
     return "KAMPANJE_SNAPSHOT_PATH" in asked.stdout
 
 

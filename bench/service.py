@@ -111,9 +111,9 @@ def scratch():
 
 @contextlib.contextmanager
 def serving(**environment):
-    """The service from target/release: its port and its process."""
+    """The service from target/dist: its port and its process."""
     port = free_port()
-    binary = str(ROOT / "target" / "release" / "kampanje")
+    binary = str(ROOT / "target" / "dist" / "kampanje")
     arguments = [binary, "--log", "warn", "serve", "--listen", f"127.0.0.1:{port}"]
     with process(arguments, port, **environment) as child:
         yield port, child

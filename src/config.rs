@@ -48,7 +48,7 @@ pub enum LogFormat {
 pub enum Command {
     /// Serve the API.
     Serve(ServeSettings),
-    /// Load a small company, activate its campaign, explain the result, and serve.
+    /// Load an invented company, activate one of its campaigns, print what that changes, and serve.
     Demo(ServeSettings),
     /// Check whether a running service is ready: exit code 0 if it is, else 1. For containers.
     Healthcheck(Listen),

@@ -41,6 +41,7 @@ pub mod settings;
 pub mod statistics;
 pub mod tasks;
 pub mod teams;
+pub mod welcome;
 
 pub mod platform;
 pub mod values;

@@ -16,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The target of the log line of each request.
+const REQUESTS: &str = "kampanje::platform::http";
 /// Timeout of a health check.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -33,28 +35,42 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    start_log(&cli.log, cli.log_format)?;
+    let is_demo = matches!(cli.command, Command::Demo(_));
+    let show_requests = start_log(&cli.log, cli.log_format, is_demo)?;
     match cli.command {
         Command::Serve(settings) => {
-            actix_web::rt::System::new().block_on(serve::serve(settings, false))
+            actix_web::rt::System::new().block_on(serve::serve(settings, None))
         }
         Command::Demo(settings) => {
-            actix_web::rt::System::new().block_on(serve::serve(settings, true))
+            actix_web::rt::System::new().block_on(serve::serve(settings, Some(show_requests)))
         }
         Command::Healthcheck(listen) => check_health(listen.address),
     }
 }
 
-/// Sets up the log on standard error; standard output is for the output of commands.
-fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    match format {
-        LogFormat::Text => log.with_ansi(stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).init(),
-    }
-    Ok(())
+/// Sets up the log on standard error; standard output is for the output of commands. The requests
+/// of the demo are not logged until the returned function is called, as they would hide its output.
+fn start_log(filter: &str, format: LogFormat, is_demo: bool) -> anyhow::Result<Box<dyn FnOnce()>> {
+    let parse = |filter: &str| {
+        EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))
+    };
+    let wanted = parse(filter)?;
+    let first = if is_demo { parse(&format!("{filter},{REQUESTS}=warn"))? } else { parse(filter)? };
+    let log = tracing_subscriber::fmt().with_env_filter(first).with_writer(stderr);
+    Ok(match format {
+        LogFormat::Text => {
+            let log = log.with_ansi(stderr().is_terminal()).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move || drop(handle.reload(wanted)))
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_span_list(false).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move || drop(handle.reload(wanted)))
+        }
+    })
 }
 
 /// Queries the readiness of a service on this machine.

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use chrono::Utc;
 use embedded_postgres::{Durability, EmbeddedPostgres, Settings, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -31,6 +32,7 @@ use crate::platform::http::stream::Streams;
 use crate::platform::unit_of_work::{Database, purge_idempotency_records};
 use crate::publication::disk::DiskCopy;
 use crate::publication::live::{LiveBook, POLL, RefreshError};
+use crate::welcome;
 
 /// The database of the private server.
 const DATABASE: &str = "kampanje";
@@ -44,13 +46,16 @@ const RESERVED_DESCRIPTORS: usize = 128;
 /// How long after a try to open the database the next one begins.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
+/// What ends the silence about requests once the demo has printed its story.
+pub type ShowRequests = Box<dyn FnOnce()>;
+
 /// Serves until a signal ends it. Requests in flight are finished then, and a private database
-/// server is stopped last. With the demo, it is played as soon as the service listens.
+/// server is stopped last. With `demo`, the demo is played as soon as the service listens.
 ///
 /// # Errors
 /// When a setting is not safe, the database refuses the service or cannot be migrated, or the
 /// address cannot be listened on. A database that is away is waited for.
-pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<()> {
+pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
     let given = settings.snapshot_path().map(Path::to_owned);
@@ -63,7 +68,7 @@ pub async fn serve(settings: ServeSettings, with_demo: bool) -> anyhow::Result<(
             (url, Some(given.unwrap_or_else(|| data_dir.join(COPY))), Some(server))
         }
     };
-    let done = serve_from(&url, disk.map(DiskCopy::at), &settings, with_demo).await;
+    let done = serve_from(&url, disk.map(DiskCopy::at), &settings, demo).await;
     if let Some(server) = private_server {
         blocking(move || server.stop()).await?;
     }
@@ -140,7 +145,7 @@ async fn serve_from(
     url: &str,
     disk: Option<DiskCopy>,
     settings: &ServeSettings,
-    with_demo: bool,
+    demo: Option<ShowRequests>,
 ) -> anyhow::Result<()> {
     let pools = Pools::new(url, settings.pool_size)?;
     let pool = pools.background.clone();
@@ -192,9 +197,13 @@ async fn serve_from(
     tokio::spawn(health::keep_metrics());
     let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
     let disk_while_serving = disk.clone();
+    let greets_at = demo.is_none().then(|| from_here(address));
     let background = tokio::spawn(async move {
         if !opened {
             opening.connect_with_retry().await;
+        }
+        if let Some(address) = greets_at {
+            welcome::greet(&opening.pool, address).await;
         }
         // What works on the database by itself begins when the database may be used.
         let Opening { pool, book, .. } = opening;
@@ -218,15 +227,15 @@ async fn serve_from(
     let drain = Duration::from_secs(settings.drain_seconds);
     let handle = server.handle();
     let played = async {
-        if !with_demo {
-            return Ok(());
-        }
-        let account = demo::play(from_here(address), settings.api_key()).await;
-        let told = account.and_then(|account| Ok(io::stdout().write_all(account.as_bytes())?));
-        if told.is_err() {
+        let Some(show_requests) = demo else { return Ok(()) };
+        let today = Utc::now().date_naive();
+        let story = demo::play(from_here(address), settings.api_key(), today).await;
+        let printed = story.and_then(|story| Ok(io::stdout().write_all(story.as_bytes())?));
+        show_requests();
+        if printed.is_err() {
             handle.stop(true).await;
         }
-        told
+        printed
     };
     let handle = server.handle();
     tokio::spawn(async move {

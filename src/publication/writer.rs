@@ -19,7 +19,7 @@ use super::difference::{Difference, Entry, HashedDifference};
 use super::facts::FactKind;
 use super::reader::ReadError;
 use super::{announce, audience, live, reader};
-use crate::platform::db::schema::{book, publications};
+use crate::platform::db::schema::{book, currencies, publications};
 use crate::platform::unit_of_work::ChangedKeys;
 use crate::values::wire::text_enum;
 
@@ -194,13 +194,16 @@ async fn insert_entries(
         .await
 }
 
-/// Publishes the settings, if the book does not contain them yet. Quotes need them from the start.
+/// Publishes the settings and currencies that the schema comes with, if the book does not contain
+/// them yet. Quotes need them from the start.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn ensure_initial_version(conn: &mut AsyncPgConnection) -> Result<(), ReadError> {
     conn.transaction(async |conn| {
-        let changed_keys = ChangedKeys { settings: true, ..ChangedKeys::default() };
+        let currencies =
+            currencies::table.select(currencies::code).load(conn).await?.into_iter().collect();
+        let changed_keys = ChangedKeys { settings: true, currencies, ..ChangedKeys::default() };
         publish_base_data(conn, &changed_keys, "system").await.map(drop)
     })
     .await

@@ -101,7 +101,6 @@ async fn rewriting_a_line_unchanged_makes_no_version() {
     });
     let customer = json!({"number": "D1", "priceGroupCode": "A", "discountGroupCode": "B"});
     for (path, body) in [
-        ("/v1/currencies/EUR", json!({})),
         ("/v1/items/DESK", item),
         ("/v1/contacts/ACME", json!({"type": "COMPANY", "name": "Acme", "customer": customer})),
         ("/v1/campaigns/SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),

@@ -37,8 +37,11 @@ async fn a_currency_has_the_usual_precisions_unless_it_says_others() {
         (&replaced.json()["unitAmountPrecision"], &replaced.json()["description"]),
         (&json!("0.00001"), &json!(""))
     );
-    let listed =
-        app.get(&format!("{PATH}?filter=unitAmountPrecision%20lt%200.01&count=true")).await;
+    let listed = app
+        .get(&format!(
+            "{PATH}?filter=unitAmountPrecision%20lt%200.01%20and%20code%20ne%20'EUR'&count=true"
+        ))
+        .await;
     assert_eq!(
         (&listed.json()["count"], &listed.json()["value"][0]["code"]),
         (&json!(1), &json!("USD"))
@@ -65,7 +68,7 @@ async fn a_code_is_three_letters_wherever_it_stands() {
         (400, pairs(&[("/code", "INVALID_KEY")]))
     );
     let refused = app
-        .send(Method::PUT, &format!("{PATH}/EUR"), &[], Some(&json!({"code": "USD"}).to_string()))
+        .send(Method::PUT, &format!("{PATH}/NOK"), &[], Some(&json!({"code": "USD"}).to_string()))
         .await;
     assert_eq!(refused.errors(), pairs(&[("/code", "IMMUTABLE")]));
     assert_eq!(app.send(Method::PUT, &format!("{PATH}/xxx"), &[], Some("{}")).await.status, 201);
@@ -74,6 +77,24 @@ async fn a_code_is_three_letters_wherever_it_stands() {
         (taken.status.as_u16(), taken.errors()),
         (409, pairs(&[("/code", "ALREADY_EXISTS")]))
     );
+}
+
+#[actix_web::test]
+async fn a_new_company_has_its_local_currency() {
+    let app = TestApp::new().await;
+    let listed = app.get(PATH).await.expect(200);
+    let [currency] = listed["value"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(currency["code"], app.get("/v1/settings").await.expect(200)["localCurrencyCode"]);
+    assert_eq!(
+        (&currency["unitAmountPrecision"], &currency["amountPrecision"]),
+        (&json!("0.00001"), &json!("0.01"))
+    );
+    // The price book has it from its first version on, and again after a start that finds it there.
+    app.replica().await;
+    let changes =
+        app.get("/v1/publications/1/changes?filter=kind%20eq%20'CURRENCY'").await.expect(200);
+    assert_eq!(changes["value"][0]["key"], currency["code"], "{changes}");
+    assert_eq!(app.get("/v1/publications?count=true").await.expect(200)["count"], 1);
 }
 
 #[actix_web::test]

@@ -2,7 +2,7 @@
 //! hundred audiences of 1,000,000, 500,000, 333,333 … accounts. It has to run alone:
 //!
 //! ```text
-//! cargo test --release --test api full_book -- --ignored --nocapture
+//! cargo test --profile dist --test api full_book -- --ignored --nocapture
 //! ```
 
 use std::time::Instant;

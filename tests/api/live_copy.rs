@@ -203,7 +203,6 @@ async fn damaged_or_foreign_files_are_refused() {
 /// Publishes a book with an audience, lines, groups, rates and everything else that it can contain.
 async fn publish_some_of_everything(app: &TestApp) {
     for (path, body) in [
-        ("/v1/currencies/EUR", json!({"amountPrecision": "0.01"})),
         (
             "/v1/items/DESK",
             json!({

@@ -21,6 +21,7 @@ mod criteria;
 mod currencies;
 mod database_failures;
 mod decimals;
+mod demo;
 mod effective_prices;
 mod events;
 mod every_operation;

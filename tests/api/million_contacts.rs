@@ -1,7 +1,7 @@
 //! Benchmark of lists and criteria over a million contacts. It has to run alone:
 //!
 //! ```text
-//! cargo test --release --test api million_contacts -- --ignored --nocapture
+//! cargo test --profile dist --test api million_contacts -- --ignored --nocapture
 //! ```
 
 use std::time::Instant;

@@ -58,6 +58,7 @@ const GROUPS: &[Group] = &[
             "app",
             "config",
             "demo",
+            "welcome",
             "serve",
         ],
     },

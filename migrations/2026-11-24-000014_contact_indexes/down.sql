@@ -1,3 +1,0 @@
-DROP INDEX contacts_salesperson;
-DROP INDEX contacts_email;
-DROP INDEX contacts_name;

@@ -1,1 +1,0 @@
-DROP TABLE golden_quotes;

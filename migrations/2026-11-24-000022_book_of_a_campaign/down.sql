@@ -1,1 +1,0 @@
-DROP INDEX book_entries_of_campaign_in_force;

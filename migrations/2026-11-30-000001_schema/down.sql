@@ -1,0 +1,17 @@
+-- Removes the whole schema with all data. Views and functions depend on tables, so they go first.
+DROP VIEW campaign_history, publication_changes, held_targets, logged_targets;
+DROP FUNCTION audience_member_since, contact_number_of;
+DROP TABLE service_secrets, idempotency_records, events, event_counter,
+    book_audience, book_entries, publications, book,
+    sales_attributions, sales,
+    opportunities, tasks, activity_steps, activities,
+    golden_quotes, discount_lines, price_lines,
+    interactions, logged_segments,
+    saved_criteria, criteria_removed_lines, criteria_actions, segment_lines, segments,
+    interaction_templates,
+    campaign_status_changes, campaigns, campaign_statuses,
+    contacts, team_members, teams, salespeople,
+    item_units_of_measure, item_variants, items,
+    exchange_rates, currencies, settings;
+DROP FUNCTION refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
+DROP EXTENSION btree_gist;
