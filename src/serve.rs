@@ -1,4 +1,4 @@
-//! How the service starts, and how it ends: in order, and saying why when it cannot.
+//! Start and stop of the service, each in order, with the reason when the start fails.
 
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
@@ -43,18 +43,18 @@ const COPY: &str = "price-book.copy";
 /// The file descriptors that are not for clients: background sessions, listeners, logs, files that
 /// are read and written.
 const RESERVED_DESCRIPTORS: usize = 128;
-/// How long after a try to open the database the next one begins.
+/// The pause between two attempts to open the database.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// What ends the silence about requests once the demo has printed its story.
+/// Resumes the logging of requests once the demo has printed its story.
 pub type ShowRequests = Box<dyn FnOnce()>;
 
 /// Serves until a signal ends it. Requests in flight are finished then, and a private database
 /// server is stopped last. With `demo`, the demo is played as soon as the service listens.
 ///
 /// # Errors
-/// When a setting is not safe, the database refuses the service or cannot be migrated, or the
-/// address cannot be listened on. A database that is away is waited for.
+/// If a setting is not safe, the database refuses the service or cannot be migrated, or the address
+/// cannot be bound. A database that is unavailable is no error: the service waits for it.
 pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
@@ -86,7 +86,7 @@ async fn private_database(data_dir: PathBuf) -> anyhow::Result<(String, Embedded
     Ok((server.url(DATABASE), server))
 }
 
-/// What needs the database before it can be used.
+/// The parts of the service that need the database before they can be used.
 #[derive(Clone)]
 struct Opening {
     url: String,
@@ -97,8 +97,8 @@ struct Opening {
 }
 
 impl Opening {
-    /// Migrates the database, reads what replicas share, brings the price book to its newest
-    /// version; only then the database is read and written for requests.
+    /// Migrates the database, reads the shared secrets, and brings the price book to its newest
+    /// version. Only then requests read and write the database.
     async fn open(&self) -> anyhow::Result<()> {
         let url = self.url.clone();
         blocking(move || migrate(&url)).await??;
@@ -109,7 +109,7 @@ impl Opening {
         Ok(())
     }
 
-    /// Tries until the database is there. Whatever the reason, the service goes on as it is.
+    /// Retries until the database is available. The service keeps running whatever the reason is.
     async fn connect_with_retry(&self) {
         let mut told = String::new();
         loop {
@@ -130,7 +130,7 @@ impl Opening {
     }
 }
 
-/// Whether the database may be there a little later.
+/// Returns whether the database may become available later.
 fn is_away(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let refreshed = cause.downcast_ref::<RefreshError>();
@@ -162,7 +162,7 @@ async fn serve_from(
     let opened = match opening.open().await {
         Err(error) if is_away(&error) => {
             let error = format!("{error:#}");
-            tracing::warn!(%error, "the database is away; quotes are answered if there is a copy of the price book");
+            tracing::warn!(%error, "the database is away; a copy of the price book answers quotes");
             false
         }
         opened => opened.map(|()| true)?,
@@ -240,8 +240,8 @@ async fn serve_from(
     let handle = server.handle();
     tokio::spawn(async move {
         let signal = signals.next().await;
-        tracing::info!(?signal, "the service stops");
         readiness.stop();
+        tracing::info!(?signal, "the service stops");
         if signal == StopSignal::Terminate {
             tokio::time::sleep(drain).await;
         }
@@ -259,9 +259,8 @@ async fn serve_from(
     Ok(())
 }
 
-/// Raises the limit of file descriptors as far as the system lets us, and returns the most
-/// connections to accept: what was set, but so many fewer than there are descriptors that the
-/// database, files and logs have theirs.
+/// Raises the limit of file descriptors to its hard limit, and returns the maximum number of client
+/// connections: the setting, reduced so that the database, files and logs keep their descriptors.
 fn max_connections(settings: &ServeSettings) -> anyhow::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -280,12 +279,12 @@ fn max_connections(settings: &ServeSettings) -> anyhow::Result<usize> {
     Ok(settings.max_connections.get().min(free))
 }
 
-/// What ends the service.
+/// The signal that ends the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StopSignal {
     /// SIGINT, from a keyboard.
     Interrupt,
-    /// SIGTERM, from whoever manages the process.
+    /// SIGTERM, from a process manager.
     Terminate,
 }
 

@@ -113,7 +113,7 @@ async fn orders(client: &Client, today: NaiveDate) -> anyhow::Result<Vec<Order>>
     Ok(orders)
 }
 
-/// What the published campaigns offer, and when.
+/// Loads the offers of the published campaigns with their dates.
 async fn offers(client: &Client, items: &[Value]) -> anyhow::Result<Vec<Offer>> {
     let mut offers = Vec::new();
     for campaign in client.list("/v1/campaigns?filter=state ne 'DRAFT'").await? {

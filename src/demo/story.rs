@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::CAMPAIGN;
 use super::client::{Client, rows, text};
 
-/// What the order line of the story asks for.
+/// The quote request of the story's order line.
 const QUESTION: &str = "/v1/price-quotes?itemNumber=TENT-2&quantity=10&contactNumber=";
 
 /// The order line of the story for two customers, as text.

@@ -42,7 +42,7 @@ pub struct Serving {
     pub child: Child,
     watchdog: Child,
     log: Receiver<Value>,
-    /// What was logged before it listened.
+    /// The log lines before the service listened.
     started: Vec<Value>,
     pub url: String,
 }
@@ -371,7 +371,7 @@ async fn the_demo_does_not_mix_with_a_company_s_own_data() {
     assert!(refusal(&refused).contains("holds contacts of a company"), "{refused:?}");
 }
 
-/// What `serve` prints on its standard output over a database.
+/// Returns the standard output of `serve` over a database.
 fn printed_by_serve(database: &TestDatabase) -> String {
     let copy = std::env::temp_dir().join(format!("kampanje-welcome-{}", Uuid::now_v7().simple()));
     let mut serving =
