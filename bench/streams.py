@@ -2,7 +2,7 @@
 """Measures quotes while price lists are streamed: how long quotes take at a fixed rate, in quiet and
 while clients read `GET /v1/effective-prices` as NDJSON as fast as they can, in interleaved rounds.
 
-    cargo build --release --bins && bench/streams.py
+    cargo build --profile dist --bins && bench/streams.py
 
 The readers and the generator of quotes share the machine with the service. Readers run at low
 priority, since elsewhere they have processors of their own; `--reader-niceness 0` lets them compete.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use super::export::ContentHash;
-use super::live::{LiveBook, RefreshError};
+use super::live::{LiveBook, RefreshError, SelfCheck};
 use super::reader;
 use super::snapshot::Snapshot;
 use crate::platform::db::pool::Pool;
@@ -20,17 +20,6 @@ pub const SELF_CHECKS_TOTAL: &str = "kampanje_book_self_checks_total";
 /// The number of changes after which the check pauses for as long as they took, so that requests
 /// take precedence.
 const PAUSE_AFTER_CHANGES: u32 = 2_000;
-
-/// The result of a self-check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SelfCheck {
-    /// The version that was compared.
-    pub version: i64,
-    /// The time at which the check ended.
-    pub at: DateTime<Utc>,
-    /// True if snapshot and database have the same content.
-    pub agrees: bool,
-}
 
 impl LiveBook {
     /// Compares the snapshot with the database at the snapshot's version. A difference is a defect,

@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::facts::{Change, Fact, FactKind};
-use super::live::LiveBook;
+use super::live::{LiveBook, SnapshotFile};
 use super::snapshot::Snapshot;
 use crate::platform::background::background;
 
@@ -40,19 +40,6 @@ const FORMAT_VERSION: u32 = 1;
 const BLOCK_BYTES: usize = 1 << 20;
 /// The maximum number of blocks that are read ahead of those being applied.
 const MAX_BLOCKS_AHEAD: usize = 2;
-
-/// The content of a snapshot file.
-#[derive(Debug, Clone)]
-pub struct SnapshotFile {
-    /// The identity of the database that the book is from.
-    pub identity: Vec<u8>,
-    /// The database's fingerprint of the version.
-    pub fingerprint: Option<String>,
-    /// The time at which the snapshot was last known to be the newest, in milliseconds since 1970.
-    pub known_at: i64,
-    /// The price book.
-    pub snapshot: Arc<Snapshot>,
-}
 
 /// The reason for which the snapshot file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::difference::Entry;
 use super::facts::{DiscountLineFact, FactKind, PriceLineFact, SourceFact};
-use super::reader::{ReadError, unreadable};
+use super::read_error::{ReadError, unreadable};
 use crate::platform::db::schema::{discount_lines, price_lines};
 use crate::pricing::exact::{Amount, Percent};
 use crate::values::enums::SourceType;

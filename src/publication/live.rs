@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, Notify, watch};
 
-use super::check::SelfCheck;
-use super::disk::SnapshotFile;
 use super::reader::{self, Fingerprints, ReadError};
 use super::snapshot::Snapshot;
 use crate::platform::clock::Calendar;
@@ -93,6 +92,30 @@ impl From<diesel::result::Error> for RefreshError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Read(error.into())
     }
+}
+
+/// The result of a self-check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfCheck {
+    /// The version that was compared.
+    pub version: i64,
+    /// The time at which the check ended.
+    pub at: DateTime<Utc>,
+    /// True if snapshot and database have the same content.
+    pub agrees: bool,
+}
+
+/// The content of a snapshot file.
+#[derive(Debug, Clone)]
+pub struct SnapshotFile {
+    /// The identity of the database that the book is from.
+    pub identity: Vec<u8>,
+    /// The database's fingerprint of the version.
+    pub fingerprint: Option<String>,
+    /// The time at which the snapshot was last known to be the newest, in milliseconds since 1970.
+    pub known_at: i64,
+    /// The price book.
+    pub snapshot: Arc<Snapshot>,
 }
 
 impl LiveBook {

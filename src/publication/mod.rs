@@ -6,7 +6,6 @@
 //! difference.rs          the difference between the current and the desired rows; pure
 //! published_campaign.rs  the rows and accounts of one campaign: in force, or as of a version
 //! writer.rs              publishes a difference as one version, in the transaction of the change
-//! announce.rs            writes the event of a publication, in the same transaction
 //! audience.rs            audiences in the database
 //! reader.rs              reads drafts and book as rows and changes
 //! item_history.rs        reads all versions of a period for one item and one account
@@ -18,7 +17,6 @@
 //!                        disk, check.rs compares it with the database
 //! ```
 
-mod announce;
 mod apply;
 pub mod audience;
 pub mod check;
@@ -37,6 +35,7 @@ pub mod listing;
 pub mod live;
 mod price_changes;
 pub(crate) mod published_campaign;
+mod read_error;
 pub mod reader;
 pub mod snapshot;
 pub mod writer;

@@ -268,17 +268,18 @@ async fn list_price_changes(
     let latest = reader::latest(&mut conn).await?;
     refuse_future_versions(&[("since", since)], latest)?;
     let in_order = list.is_in_default_order();
-    let after = match list.begins_after("version") {
-        Some(Literal::Integer(version)) if in_order => version.saturating_sub(1).max(since),
-        _ => since,
+    // Of the version in which the page begins, all changes may be on earlier pages. So the versions
+    // after it must fill the page.
+    let (after, filled_from) = match list.begins_after("version") {
+        Some(Literal::Integer(version)) if in_order => {
+            (version.saturating_sub(1).max(since), (*version).max(since))
+        }
+        _ => (since, since),
     };
     let until = if list.is_filtered() || !in_order || list.offset() > 0 {
         latest
     } else {
-        // All changes of the version that the page begins in may be on earlier pages. So later
-        // versions have to fill the page.
-        let rows = list.limit();
-        until(&mut conn, after.saturating_add(i64::from(after > since)), latest, rows).await?
+        until(&mut conn, filled_from, latest, list.limit()).await?
     };
     let query = changes(after, until)
         .sql(

@@ -15,10 +15,11 @@ use uuid::Uuid;
 use super::difference::Entry;
 use super::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
 use super::line_drafts::{self, LineSelection};
+pub use super::read_error::ReadError;
+use super::read_error::unreadable;
 use super::snapshot::Snapshot;
 use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
-use crate::platform::http::problem::Problem;
 
 /// The number of rows after which other tasks of the thread run: a few hundred microseconds.
 const ROWS_BETWEEN_YIELDS: usize = 100;
@@ -108,33 +109,6 @@ struct Chunk {
     came: Vec<i32>,
     #[diesel(sql_type = Array<Integer>)]
     went: Vec<i32>,
-}
-
-/// The reason for which the book could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The database failed.
-    #[error("the price book could not be read: {0}")]
-    Database(#[from] diesel::result::Error),
-    /// A row is not readable by this build.
-    #[error("the price book holds {kind} {key}, which this build cannot read: {cause}")]
-    Unknown {
-        /// The row's kind.
-        kind: String,
-        /// The row's key.
-        key: String,
-        /// The error of the row.
-        cause: String,
-    },
-}
-
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Database(error) => error.into(),
-            error @ ReadError::Unknown { .. } => Self::internal(error),
-        }
-    }
 }
 
 /// Returns the newest version.
@@ -232,10 +206,6 @@ impl Throttle {
             tokio::task::yield_now().await;
         }
     }
-}
-
-pub(super) fn unreadable(kind: &str, key: &str, cause: &impl ToString) -> ReadError {
-    ReadError::Unknown { kind: kind.to_owned(), key: key.to_owned(), cause: cause.to_string() }
 }
 
 fn known(kind: &str, key: &str) -> Result<FactKind, ReadError> {

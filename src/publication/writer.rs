@@ -18,8 +18,9 @@ use uuid::Uuid;
 use super::difference::{Difference, Entry, HashedDifference};
 use super::facts::FactKind;
 use super::reader::ReadError;
-use super::{announce, audience, live, reader};
+use super::{audience, live, reader};
 use crate::platform::db::schema::{book, currencies, publications};
+use crate::platform::outbox::{PublicationCreated, record};
 use crate::platform::unit_of_work::ChangedKeys;
 use crate::values::wire::text_enum;
 
@@ -128,7 +129,7 @@ pub async fn publish(
         .get_result(conn)
         .await?;
     live::announce(conn, version).await?;
-    announce::created(conn, &publication).await?;
+    write_event(conn, &publication).await?;
     Ok(Some(publication))
 }
 
@@ -226,4 +227,18 @@ fn base_data(changed_keys: &ChangedKeys) -> Vec<(FactKind, Vec<String>)> {
     .into_iter()
     .filter(|(_, keys)| !keys.is_empty())
     .collect()
+}
+
+/// Writes the event of a publication, in its transaction. The caller holds the lock of the book,
+/// which comes before that of the events.
+async fn write_event(conn: &mut AsyncPgConnection, publication: &Publication) -> QueryResult<()> {
+    let created = PublicationCreated {
+        version: publication.version,
+        kind: publication.kind.to_string(),
+        campaign_number: publication.campaign_number.clone(),
+        added: publication.added,
+        changed: publication.changed,
+        removed: publication.removed,
+    };
+    record(conn, &[created.into()]).await
 }

@@ -10,7 +10,9 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::pricing::exact::{Amount, Percent, Positive, Shown};
+use crate::pricing::line::Source;
 use crate::pricing::verdict::Verdict;
+use crate::publication::snapshot::Snapshot;
 
 /// The reason for which a whole request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -470,4 +472,24 @@ pub struct DiscountTrace<'a> {
         example = "4"
     )]
     pub line_discount_percent: Percent,
+}
+
+/// Converts a line of the price book into its form in the answer.
+pub(super) fn used(snapshot: &Snapshot, id: Uuid, source: Source, version: i64) -> LineUsed<'_> {
+    let source = match source {
+        Source::Campaign(index) => {
+            AnswerSource::Campaign { campaign_number: snapshot.campaign_number(index) }
+        }
+        Source::Contact(index) => {
+            AnswerSource::Contact { contact_number: snapshot.contact_number(index) }
+        }
+        Source::PriceGroup(code) => {
+            AnswerSource::CustomerPriceGroup { code: snapshot.code_text(code) }
+        }
+        Source::DiscountGroup(code) => {
+            AnswerSource::CustomerDiscountGroup { code: snapshot.code_text(code) }
+        }
+        Source::AllCustomers => AnswerSource::AllCustomers,
+    };
+    LineUsed { id, source, publication_version: version }
 }

@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::http::MAX_LINES;
-use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
+use super::request::{Asker, MAX_LINES, QuoteRequest, RequestLine, Visibility};
 use crate::platform::http::json::objects;
 use crate::pricing::exact::{Percent, Positive};
 use crate::values::{CurrencyCode, Date, Key};

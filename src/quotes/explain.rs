@@ -1,7 +1,6 @@
 //! The observer that records the resolver's verdicts and converts them into the trace of an answer.
 
-use super::answer::{DiscountTrace, NamedCampaign, OtherLines, PriceTrace, Trace};
-use super::quote::used;
+use super::answer::{DiscountTrace, NamedCampaign, OtherLines, PriceTrace, Trace, used};
 use super::request::Visibility;
 use crate::pricing::exact::{Amount, Shown};
 use crate::pricing::line::{DiscountLine, PriceLine};

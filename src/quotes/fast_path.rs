@@ -245,7 +245,7 @@ mod tests {
     use actix_http::test::TestRequest;
 
     use super::*;
-    use crate::publication::disk::SnapshotFile;
+    use crate::publication::live::SnapshotFile;
     use crate::publication::snapshot::Snapshot;
 
     #[actix_web::test]

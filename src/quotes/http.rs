@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::answer::{Quote, QuoteError};
 use super::borrowed::BorrowedBody;
 use super::quote::write_quote;
-use super::request::{Asker, QuoteRequest, RequestLine, Visibility};
+use super::request::{Asker, MAX_LINES, QuoteRequest, RequestLine, Visibility};
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
@@ -29,8 +29,6 @@ use crate::values::{CurrencyCode, Date, Key, Percent, Quantity};
 
 /// The path of price quotes.
 pub(super) const PATH: &str = "/v1/price-quotes";
-/// The maximum number of lines of one request.
-pub(super) const MAX_LINES: usize = 1_000;
 /// The maximum time that a request waits for the snapshot to reach `minPublicationVersion`.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The header with the seconds since the snapshot was last known to be the newest.

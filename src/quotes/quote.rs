@@ -5,15 +5,15 @@
 use chrono::NaiveDate;
 
 use super::answer::{
-    AnswerSource, LineProblem, LineProblemCode, LineUsed, NamedCampaign, NextBreak, PricedLine,
-    Quote, QuoteError, QuoteLine, Totals, UnpricedLine,
+    AnswerSource, LineProblem, LineProblemCode, NamedCampaign, NextBreak, PricedLine, Quote,
+    QuoteError, QuoteLine, Totals, UnpricedLine, used,
 };
 use super::explain::Explanation;
 use super::request::{Asker, QuoteRequest, RequestLine};
 use super::write::QuoteWriter;
 use crate::pricing::convert::Target;
 use crate::pricing::exact::{Amount, Positive, Rate, Shown};
-use crate::pricing::line::{Code, ContactIndex, Source};
+use crate::pricing::line::{Code, ContactIndex};
 use crate::pricing::resolve::{
     Account, Answer, Book, Campaigns, ItemTerms, Question, Scratch, Unobserved, Unpriced, resolve,
 };
@@ -373,31 +373,6 @@ fn currency(snapshot: &Snapshot, named: Option<(&str, Option<Code>)>, date: Naiv
         (Some(rate), next_rate) => Currency::Foreign { code, rate, next_rate },
         (None, _) => Currency::WithoutRate,
     }
-}
-
-/// Converts a line of the price book into its form in the answer.
-pub(super) fn used(
-    snapshot: &Snapshot,
-    id: uuid::Uuid,
-    source: Source,
-    version: i64,
-) -> LineUsed<'_> {
-    let source = match source {
-        Source::Campaign(index) => {
-            AnswerSource::Campaign { campaign_number: snapshot.campaign_number(index) }
-        }
-        Source::Contact(index) => {
-            AnswerSource::Contact { contact_number: snapshot.contact_number(index) }
-        }
-        Source::PriceGroup(code) => {
-            AnswerSource::CustomerPriceGroup { code: snapshot.code_text(code) }
-        }
-        Source::DiscountGroup(code) => {
-            AnswerSource::CustomerDiscountGroup { code: snapshot.code_text(code) }
-        }
-        Source::AllCustomers => AnswerSource::AllCustomers,
-    };
-    LineUsed { id, source, publication_version: version }
 }
 
 fn problem(code: LineProblemCode, detail: String) -> LineProblem {

@@ -7,6 +7,9 @@ use chrono::NaiveDate;
 
 use crate::pricing::exact::{Percent, Positive};
 
+/// The maximum number of lines of one request.
+pub(super) const MAX_LINES: usize = 1_000;
+
 /// The party whose prices are requested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Asker<'a> {

@@ -524,6 +524,18 @@ async fn state_of(app: &TestApp, version: i64) -> State {
     state
 }
 
+#[actix_web::test]
+async fn versions_that_span_pages_do_not_end_the_list() {
+    let app = TestApp::new().await;
+    let rows: Vec<Value> = (0..3).map(|n| json!({"number": format!("I{n}")})).collect();
+    app.post("/v1/items/batch", &json!({ "rows": rows })).await.expect(200);
+    app.put("/v1/items/LAST", &json!({})).await.expect(201);
+    for top in 1..=4 {
+        // Versions 0 and 1 are the empty book and the settings.
+        assert_eq!(follow_price_changes(&app, top, "small pages").await.len(), 4, "top {top}");
+    }
+}
+
 /// Follows the price changes page by page, and asserts that the copy equals the book at every
 /// version. Returns its states from version 0 on.
 async fn follow_price_changes(app: &TestApp, top: usize, story: &str) -> Vec<State> {

@@ -117,6 +117,8 @@ async fn reference_data(journey: &Journey) {
     journey.call("PATCH", "/v1/settings", &[], json!({"timeZone": "Europe/Oslo"})).await;
     let bodies =
         [json!({"code": "USD"}), json!({"code": "GBP"}), json!({"amountPrecision": "0.05"})];
+    // The local currency would be a third row.
+    assert_eq!(journey.app.delete("/v1/currencies/EUR").await.status, 204);
     journey.plain("/v1/currencies", &[], "currency", Some("code"), bodies).await;
     let rate = |date: &str| json!({"currencyCode": "USD", "startingDate": date, "rate": "1.1"});
     let bodies = [rate("2031-01-01"), rate("2031-02-01"), json!({"rate": "1.2"})];

@@ -195,7 +195,7 @@ async fn all_errors_are_reported_together() {
     let missing = price(json!({
         "source": {"type": "CONTACT", "contactNumber": "NO"}, "itemNumber": "NO",
         "variantCode": "BLUE",
-        "unitOfMeasureCode": "PAL", "currencyCode": "EUR"
+        "unitOfMeasureCode": "PAL", "currencyCode": "CHF"
     }));
     let refused = app.post(PRICES, &missing).await;
     assert_eq!(refused.status, 422);

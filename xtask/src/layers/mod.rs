@@ -96,6 +96,7 @@ const GROUPS: &[Group] = &[
             "audience",
             "difference",
             "snapshot",
+            "read_error",
             "line_drafts",
             "reader",
             "item_history",
@@ -106,7 +107,6 @@ const GROUPS: &[Group] = &[
             "live",
             "check",
             "disk",
-            "announce",
             "writer",
             "compare",
             "price_changes",
@@ -132,14 +132,7 @@ const GROUPS: &[Group] = &[
 
 /// Upward imports that exist and must not become more: the importing and the imported module. Each
 /// is part of a cycle; an entry without such an import fails the check, so the list only shrinks.
-const EXCEPTIONS: &[(&str, &str)] = &[
-    ("publication::announce", "publication::writer"),
-    ("publication::line_drafts", "publication::reader"),
-    ("publication::live", "publication::check"),
-    ("publication::live", "publication::disk"),
-    ("quotes::explain", "quotes::quote"),
-    ("quotes::borrowed", "quotes::http"),
-];
+const EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// Checks the layers of the service.
 ///
