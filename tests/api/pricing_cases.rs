@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::support::app::{Reply, TestApp};
+use super::support::wait::TEST_TIMEOUT;
 
 /// Number of worlds that are built concurrently.
 const MAX_CONCURRENT_WORLDS: usize = 6;
@@ -31,6 +32,10 @@ async fn all_worked_cases_hold() {
 async fn mistakes(case: &Value) -> Vec<String> {
     let app = TestApp::new().await;
     let ids = build(&app, &case["world"]).await;
+    // On a busy machine a change can be answered before the snapshot contains it.
+    let publications = app.get("/v1/publications?top=1").await.expect(200);
+    let newest = publications["value"][0]["version"].as_i64().unwrap();
+    assert!(app.book.wait_for_version(newest, TEST_TIMEOUT).await, "version {newest}");
     let mut wrong = Vec::new();
     for asked in case["quotes"].as_array().unwrap() {
         let answer = ask(&app, &asked["request"]).await;
