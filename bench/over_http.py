@@ -9,6 +9,7 @@ Needs wrk (apt-get install wrk). Talks to 127.0.0.1 only.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -146,11 +147,16 @@ def main() -> None:
     parser.add_argument("--prices", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--beside", metavar="BINARY", help="another build of the service, measured in the same rounds")
     parser.add_argument("--rate", type=int, default=20_000, help="requests per second of the open loop")
     options = parser.parse_args()
-    with service() as (port, child), tempfile.TemporaryDirectory() as directory:
+    other_build = service(binary=options.beside) if options.beside else contextlib.nullcontext((None, None))
+    with service() as (port, child), other_build as (other_port, other), tempfile.TemporaryDirectory() as directory:
         client = Client(port)
         seed(client, options.contacts, options.items, options.prices)
+        if other:
+            print(f"the same in {options.beside}:")
+            seed(Client(other_port), options.contacts, options.items, options.prices)
         path = "/v1/price-quotes"
         get = f"{path}?contactNumber=C0000042&itemNumber=I000042&quantity=12&date=2031-05-15"
         document = {"contactNumber": "C0000042", "date": "2031-05-15",
@@ -166,11 +172,17 @@ def main() -> None:
             def theirs(path: str, script: str | None = None):
                 return lambda: wrk(f"http://127.0.0.1:{bare_port}{path}", yardstick.pid, options.seconds, 16, script)
 
-            compare("GET one line", options.rounds, ours(get), ("bare", theirs(get)))
+            def beside(path: str, script: str | None = None):
+                """The other build, if there is one."""
+                url = f"http://127.0.0.1:{other_port}{path}"
+                return [("other build", lambda: wrk(url, other.pid, options.seconds, 16, script))] if other else []
+
+            explained = f"{path}?explain=true"
+            compare("GET one line", options.rounds, ours(get), ("bare", theirs(get)), *beside(get))
             compare("POST 100 lines", options.rounds, ours(path, script),
-                    ("bare serde", theirs(path, script)), ("bare bytes", theirs("/ready", script)))
-            compare("POST with explain", options.rounds, ours(f"{path}?explain=true", script),
-                    ("without", ours(path, script)), ("bare bytes", theirs("/explained", script)))
+                    ("bare serde", theirs(path, script)), ("bare bytes", theirs("/ready", script)), *beside(path, script))
+            compare("POST with explain", options.rounds, ours(explained, script),
+                    ("without", ours(path, script)), ("bare bytes", theirs("/explained", script)), *beside(explained, script))
             compare_delays(options.rate, options.rounds,
                            lambda: open_loop(port, get, options.rate, options.seconds),
                            lambda: open_loop(bare_port, get, options.rate, options.seconds))

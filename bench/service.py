@@ -110,17 +110,16 @@ def scratch():
 
 
 @contextlib.contextmanager
-def serving(**environment):
-    """The service from target/dist: its port and its process."""
+def serving(binary=ROOT / "target" / "dist" / "kampanje", **environment):
+    """The service, by default from target/dist: its port and its process."""
     port = free_port()
-    binary = str(ROOT / "target" / "dist" / "kampanje")
-    arguments = [binary, "--log", "warn", "serve", "--listen", f"127.0.0.1:{port}"]
+    arguments = [str(binary), "--log", "warn", "serve", "--listen", f"127.0.0.1:{port}"]
     with process(arguments, port, **environment) as child:
         yield port, child
 
 
 @contextlib.contextmanager
-def service():
+def service(**options):
     """The service on an embedded database of its own: its port and its process."""
-    with scratch() as directory, serving(KAMPANJE_DATA_DIR=f"{directory}/data", DATABASE_URL="") as (port, child):
+    with scratch() as directory, serving(KAMPANJE_DATA_DIR=f"{directory}/data", DATABASE_URL="", **options) as (port, child):
         yield port, child

@@ -13,20 +13,22 @@ use std::sync::Arc;
 
 use actix_http::test::TestRequest;
 use actix_http::{Method, Request};
+use actix_web::web::Data;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use kampanje::app::routes;
+use kampanje::live_book::LiveBook;
+use kampanje::live_book::SnapshotFile;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::short_circuit::FastPath;
-use kampanje::pricing::resolve::Scratch;
-use kampanje::publication::facts::{Change, Fact, FactKind};
-use kampanje::publication::live::LiveBook;
-use kampanje::publication::live::SnapshotFile;
-use kampanje::publication::snapshot::Snapshot;
 use kampanje::quotes::fast_path::QuoteFastPath;
-use kampanje::quotes::quote::{quote, write_quote};
-use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
+use kampanje::quotes::response::QuoteResponder;
+use price_book::facts::{Change, Fact, FactKind};
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
+use price_book::quote::{quote, write_quote};
+use price_book::snapshot::Snapshot;
+use pricing::resolve::Scratch;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -156,7 +158,7 @@ fn requests(
         tax_percent: None,
     };
     let request = |index: usize| QuoteRequest {
-        asker: Asker::Contact(contact_number(index * 7_919 % contacts).into()),
+        party: QuoteParty::Contact(contact_number(index * 7_919 % contacts).into()),
         date: "2031-05-15".parse().unwrap(),
         currency_code: currency.map(|code| code.to_owned().into()),
         prices_include_tax: None,
@@ -237,12 +239,19 @@ fn fast_path(criterion: &mut Criterion) {
     let file = SnapshotFile { identity: Vec::new(), fingerprint: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(file));
     let quotes =
-        QuoteFastPath::new(live, calendar, Credentials::new(None), &routes(), BodyLimit(1 << 20));
+        QuoteFastPath::new(
+            live.clone(),
+            calendar,
+            Credentials::new(None),
+            &routes(),
+            BodyLimit(1 << 20),
+            Data::new(QuoteResponder::new(live)),
+        );
     let path = "/v1/price-quotes";
     let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
         .iter()
         .map(|request| {
-            let Asker::Contact(contact) = &request.asker else {
+            let QuoteParty::Contact(contact) = &request.party else {
                 unreachable!("every request has a contact")
             };
             let item = &request.lines[0].item_number;
@@ -264,7 +273,7 @@ fn fast_path(criterion: &mut Criterion) {
     let bodies: Vec<Vec<u8>> = requests(100, None, USUAL.items, USUAL.contacts)
         .iter()
         .map(|request| {
-            let Asker::Contact(contact) = &request.asker else {
+            let QuoteParty::Contact(contact) = &request.party else {
                 unreachable!("every request has a contact")
             };
             let lines: Vec<Value> = request

@@ -23,6 +23,7 @@ use crate::interaction_templates::InteractionTemplates;
 use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
 use crate::items::Items;
 use crate::lines::{DiscountLines, PriceLines};
+use crate::live_book::{LiveBook, RefreshError};
 use crate::openapi;
 use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
@@ -38,10 +39,10 @@ use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::ShortCircuit;
 use crate::platform::http::stream::Streams;
 use crate::platform::unit_of_work::Database;
-use crate::publication::live::{LiveBook, RefreshError};
 use crate::publication::{self, writer};
 use crate::quotes;
 use crate::quotes::fast_path::QuoteFastPath;
+use crate::quotes::response::QuoteResponder;
 use crate::sales::Sales;
 use crate::salespeople::Salespeople;
 use crate::segments::Segments;
@@ -157,12 +158,14 @@ pub fn server(
         let shared = shared.clone();
         let routes = routes();
         let (book, calendar, credentials) = (&shared.book, &shared.calendar, &shared.credentials);
+        let responder = web::Data::new(QuoteResponder::new(book.clone()));
         let fast_path = QuoteFastPath::new(
             book.clone(),
             calendar.clone(),
             credentials.clone(),
             &routes,
             shared.body_limit,
+            responder.clone(),
         );
         let app = App::new()
             .app_data(web::Data::new(shared.database))
@@ -173,6 +176,7 @@ pub fn server(
             .app_data(web::Data::new(shared.body_limit))
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
+            .app_data(responder)
             .wrap(from_fn(request_context))
             // The files of the documentation are the same in every installation, so they need no
             // credentials.

@@ -12,14 +12,14 @@ use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::text_enum;
 
+use crate::live_book::LiveBook;
+use crate::live_book::check::SELF_CHECKS_TOTAL;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::http::route_metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use crate::platform::http::routes::Routes;
-use crate::publication::check::SELF_CHECKS_TOTAL;
-use crate::publication::live::LiveBook;
-use crate::values::wire::text_enum;
 
 /// Gauge of the price book's version.
 const BOOK_VERSION: &str = "kampanje_book_version";
@@ -89,8 +89,9 @@ impl Readiness {
             stale,
             last_self_check: last_check,
         };
-        let database =
-            DatabaseCheck { status: if answers { PartStatus::Ok } else { PartStatus::OutOfReach } };
+        let database = DatabaseCheck {
+            status: if answers { PartStatus::Ok } else { PartStatus::Unreachable },
+        };
         let status = if answers { ServiceStatus::Ok } else { ServiceStatus::Degraded };
         Ok(ReadinessView { status, checks: Checks { book, database } })
     }
@@ -113,7 +114,7 @@ text_enum! {
         /// The dependency answers.
         Ok = "OK",
         /// The dependency did not answer the last request.
-        OutOfReach = "OUT_OF_REACH",
+        Unreachable = "OUT_OF_REACH",
     }
 }
 

@@ -28,9 +28,9 @@ pub mod interaction_templates;
 pub mod interactions;
 pub mod items;
 pub mod lines;
+pub mod live_book;
 pub mod openapi;
 pub mod opportunities;
-pub mod pricing;
 pub mod publication;
 pub mod quotes;
 pub mod sales;
@@ -44,7 +44,6 @@ pub mod teams;
 pub mod welcome;
 
 pub mod platform;
-pub mod values;
 
 /// The version of the service.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

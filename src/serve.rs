@@ -20,6 +20,8 @@ use crate::config::{ServeSettings, from_here};
 use crate::demo;
 use crate::events::lifecycle::run;
 use crate::health::{self, Readiness};
+use crate::live_book::disk::SnapshotStore;
+use crate::live_book::{LiveBook, POLL_INTERVAL, RefreshError};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
 use crate::platform::db::pool::{Pool, PoolError, Pools};
@@ -30,8 +32,6 @@ use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
 use crate::platform::unit_of_work::{Database, purge_idempotency_records};
-use crate::publication::disk::DiskCopy;
-use crate::publication::live::{LiveBook, POLL, RefreshError};
 use crate::welcome;
 
 /// The database of the private server.
@@ -68,7 +68,7 @@ pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyho
             (url, Some(given.unwrap_or_else(|| data_dir.join(COPY))), Some(server))
         }
     };
-    let done = serve_from(&url, disk.map(DiskCopy::at), &settings, demo).await;
+    let done = serve_from(&url, disk.map(SnapshotStore::at), &settings, demo).await;
     if let Some(server) = private_server {
         blocking(move || server.stop()).await?;
     }
@@ -143,7 +143,7 @@ fn is_away(error: &anyhow::Error) -> bool {
 
 async fn serve_from(
     url: &str,
-    disk: Option<DiskCopy>,
+    disk: Option<SnapshotStore>,
     settings: &ServeSettings,
     demo: Option<ShowRequests>,
 ) -> anyhow::Result<()> {
@@ -208,18 +208,18 @@ async fn serve_from(
         // What works on the database by itself begins when the database may be used.
         let Opening { pool, book, .. } = opening;
         let mut tasks = JoinSet::new();
-        tasks.spawn(book.clone().keep_up(pool.clone(), POLL));
+        tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
         tasks.spawn(purge_idempotency_records(pool.clone()));
         tasks.spawn(run(pool.clone(), told_by));
         if let Some(disk) = disk_while_serving {
-            tasks.spawn(disk.keep_up(
+            tasks.spawn(disk.run_refresher(
                 book.clone(),
                 kept.unwrap_or_default(),
                 Duration::from_secs(copy_every),
             ));
         }
         if check_every > 0 {
-            tasks.spawn(book.keep_checking(pool, Duration::from_secs(check_every)));
+            tasks.spawn(book.run_self_check(pool, Duration::from_secs(check_every)));
         }
         // One after the other, so that the panic of one leaves the others running.
         while tasks.join_next().await.is_some() {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::snapshot::Snapshot;
 
 use super::book_view::BookView;
 use super::draft::{self, Campaign, Draft, Scope};
@@ -13,15 +14,14 @@ use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Trigger};
 use super::targeting;
 use crate::golden_quotes::{self, GoldenQuoteView};
+use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::publication::difference::{Entry, HashedDifference, hash_of};
-use crate::publication::live::LiveBook;
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Lines, ReadError};
-use crate::publication::snapshot::Snapshot;
 use crate::publication::writer::{self, Publication, PublicationKind};
 
 /// Maximum number of listed findings per code. The last one says how many are not listed.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use uuid::Uuid;
+use values::text_enum;
 
 use super::targeting::{self, AUDIENCE, Member, MembershipLine};
 use crate::campaigns::OfCampaign;
@@ -24,7 +25,6 @@ use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Scope, reference, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
-use crate::values::wire::text_enum;
 
 const PATH: &str = "/v1/campaigns/{campaign}/audience";
 const PAGE: &str = "AudienceAccountPage";

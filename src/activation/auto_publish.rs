@@ -11,6 +11,8 @@ use futures_util::future::LocalBoxFuture;
 use roaring::RoaringBitmap;
 use serde_json::json;
 use uuid::Uuid;
+use values::Key;
+use values::enums::Publishing;
 
 use super::activate::{desired_state, limit_per_code, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
@@ -18,18 +20,16 @@ use super::golden;
 use super::rules::{self, Trigger};
 use super::targeting;
 use crate::golden_quotes;
+use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{campaigns, contacts};
 use crate::platform::http::problem::Problem;
 use crate::platform::unit_of_work::{ChangedKeys, Publisher, UnitOfWork};
 use crate::publication::audience::AudienceDifference;
 use crate::publication::difference::Difference;
-use crate::publication::live::LiveBook;
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Lines};
 use crate::publication::writer::{self, PublicationKind};
-use crate::values::Key;
-use crate::values::enums::Publishing;
 
 /// Time limit for the wait after a commit for the in-memory book, so that a client reads its own
 /// write.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::AsyncPgConnection;
+use price_book::snapshot::Snapshot;
 
+use crate::live_book::LiveBook;
 use crate::platform::http::problem::Problem;
-use crate::publication::live::LiveBook;
 use crate::publication::reader;
-use crate::publication::snapshot::Snapshot;
 
 /// Time limit for the wait of an activation or a plan until the in-memory book is current.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -6,18 +6,18 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Date, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::facts::{DiscountLineFact, ItemFact, PriceLineFact};
+use price_book::snapshot::Snapshot;
 use uuid::Uuid;
+use values::enums::Publishing;
+use values::{Key, Reference};
 
 use super::targeting::{self, Targeting};
 use crate::platform::db::schema::{campaign_statuses, campaigns, discount_lines, price_lines};
 use crate::platform::http::problem::Problem;
 use crate::publication::difference::Entry;
-use crate::publication::facts::{DiscountLineFact, ItemFact, PriceLineFact};
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Drafted, Lines};
-use crate::publication::snapshot::Snapshot;
-use crate::values::enums::Publishing;
-use crate::values::{Key, Reference};
 
 /// The columns of a campaign's row that activation needs.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -50,7 +50,7 @@ pub(super) struct Draft {
     pub items: HashMap<String, ItemFact>,
     /// The exchange rates of the lines' foreign currencies, as of the campaign's first day or
     /// today. Currencies without a rate are absent.
-    pub rates: HashMap<String, crate::pricing::exact::Rate>,
+    pub rates: HashMap<String, values::ExchangeRate>,
     pub local_currency: String,
     /// Item discount groups of the lines that no item has.
     pub empty_groups: BTreeSet<String>,
@@ -229,7 +229,7 @@ async fn exchange_rates(
     conn: &mut AsyncPgConnection,
     currencies: &BTreeSet<String>,
     date: NaiveDate,
-) -> Result<HashMap<String, crate::pricing::exact::Rate>, Problem> {
+) -> Result<HashMap<String, values::ExchangeRate>, Problem> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]

@@ -3,8 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-
-use crate::values::wire::text_enum;
+use values::text_enum;
 
 text_enum! {
     /// The severity of a finding.

@@ -6,16 +6,16 @@
 use std::borrow::Cow;
 
 use chrono::NaiveDate;
+use price_book::quote::answer::{AnswerSource, PricedLine, QuoteLine};
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
+use price_book::snapshot::Snapshot;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
+use values::{Date, Key};
 
 use super::findings::{Finding, FindingCode};
 use crate::golden_quotes::GoldenQuoteView;
-use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
-use crate::quotes::quote::quote;
-use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
-use crate::values::{Date, Key};
 
 /// Returns a finding for each golden quote whose answer is not the expected one. `day` is the date
 /// of quotes without one.
@@ -74,14 +74,14 @@ fn text(key: Option<&Key>) -> Option<Cow<'_, str>> {
 }
 
 fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
-    let asker = match (text(golden.contact_number.as_ref()), text(golden.customer_number.as_ref()))
+    let party = match (text(golden.contact_number.as_ref()), text(golden.customer_number.as_ref()))
     {
-        (Some(number), _) => Asker::Contact(number),
-        (None, Some(number)) => Asker::Customer(number),
-        (None, None) => Asker::Anybody,
+        (Some(number), _) => QuoteParty::Contact(number),
+        (None, Some(number)) => QuoteParty::Customer(number),
+        (None, None) => QuoteParty::Anybody,
     };
     QuoteRequest {
-        asker,
+        party,
         date: golden.date.map_or(day, Date::get),
         currency_code: golden.currency_code.as_ref().map(|code| code.as_str().into()),
         prices_include_tax: golden.prices_include_tax,
@@ -105,11 +105,11 @@ fn mismatches(golden: &GoldenQuoteView, campaign: &Key, line: &PricedLine<'_>) -
         Some(format!("the {name} is {}, not {}", actual.normalize(), expected.normalize()))
     };
     let unit_price =
-        number("unit price", expected.unit_price.map(|it| it.get()), line.unit_price.into());
-    let discount = expected.line_discount_percent.map(|it| it.get());
+        number("unit price", expected.unit_price.map(Decimal::from), line.unit_price.into());
+    let discount = expected.line_discount_percent.map(Decimal::from);
     let discount = number("line discount percent", discount, line.line_discount_percent.into());
     let amount =
-        number("line amount", expected.line_amount.map(|it| it.get()), line.line_amount.into());
+        number("line amount", expected.line_amount.map(Decimal::from), line.line_amount.into());
     let granted = grants(campaign.as_str(), line);
     let grant = golden.expected_campaign.filter(|expected| *expected != granted).map(|_| {
         let actual = if granted { "the campaign grants" } else { "the campaign grants neither" };

@@ -6,12 +6,24 @@ use actix_web::{HttpRequest, web};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::quote::answer::{
+    AnswerSource, DiscountTrace, LineProblem, LineReference, PriceTrace, PricedLine, QuoteLine,
+    Trace,
+};
+use price_book::quote::request::{QuoteParty, QuoteRequest, Visibility};
+use price_book::quote::{campaign_obstacles, quote};
+use price_book::snapshot::Snapshot;
+use pricing::verdict::Verdict;
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::text_enum;
+use values::{Amount, Percent, Shown};
+use values::{CurrencyCode, Key, Quantity};
 
 use super::audience::{AudienceMembership, AudienceVerdict, membership};
 use super::golden::grants;
 use crate::campaigns::OfCampaign;
+use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::contacts;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -20,18 +32,7 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
-use crate::pricing::exact::{Amount, Percent, Shown};
-use crate::pricing::verdict::Verdict;
-use crate::publication::live::LiveBook;
-use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{
-    AnswerSource, DiscountTrace, LineProblem, LineUsed, PriceTrace, PricedLine, QuoteLine, Trace,
-};
-use crate::quotes::http::read_query;
-use crate::quotes::quote::{against_campaign, quote};
-use crate::quotes::request::{Asker, QuoteRequest, Visibility};
-use crate::values::wire::text_enum;
-use crate::values::{CurrencyCode, Key, Quantity};
+use crate::quotes::request::read_query;
 
 /// The parameters that are only allowed together with an item.
 const ITEM_PARAMETERS: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantity"];
@@ -123,9 +124,9 @@ pub struct GrantWinner<'a> {
     )]
     pub net_unit_price: Option<Shown<12>>,
     /// The line that provides the price; null for the list price.
-    pub price_line: Option<LineUsed<'a>>,
+    pub price_line: Option<LineReference<'a>>,
     /// The line that provides the discount; null without one.
-    pub discount_line: Option<LineUsed<'a>>,
+    pub discount_line: Option<LineReference<'a>>,
 }
 
 /// The result of the question whether a campaign grants an account its price.
@@ -216,11 +217,11 @@ async fn get_campaign_grant(
     let asked = read_request(&params, calendar.today())?;
     let mut conn = database.read().await?;
     let campaign = OfCampaign::find(&request, &mut conn).await?.number;
-    let (contact, account) = account(&mut conn, &asked.asker).await?;
+    let (contact, account) = account(&mut conn, &asked.party).await?;
     let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
     let snapshot = book.snapshot().clone();
     let asked = QuoteRequest {
-        asker: Asker::Contact(contact.into()),
+        party: QuoteParty::Contact(contact.into()),
         explain: Some(Visibility::All),
         ..asked
     };
@@ -231,7 +232,10 @@ async fn get_campaign_grant(
 
 /// Reads the query: that of a quote, but the item is optional, and a contact or customer is
 /// required.
-fn read_request(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'static>, Problem> {
+fn read_request<'a>(
+    params: &'a QueryParams<'_>,
+    today: NaiveDate,
+) -> Result<QuoteRequest<'a>, Problem> {
     let mut errors = Vec::new();
     if params.get("contactNumber").or_else(|| params.get("customerNumber")).is_none() {
         let detail = "contactNumber or customerNumber must be given";
@@ -247,10 +251,10 @@ fn read_request(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'
             },
         ));
     }
-    match read_query(params, today, false) {
+    match read_query(params, || today, false) {
         Ok(asked) if errors.is_empty() => Ok(asked),
         asked => Err(Problem::from_errors(
-            errors.into_iter().chain(asked.err().into_iter().flat_map(|it| it.errors)).collect(),
+            errors.into_iter().chain(asked.err().into_iter().flatten()).collect(),
         )),
     }
 }
@@ -258,17 +262,19 @@ fn read_request(params: &QueryParams, today: NaiveDate) -> Result<QuoteRequest<'
 /// Returns the requested contact and its account.
 async fn account(
     conn: &mut AsyncPgConnection,
-    asker: &Asker<'_>,
+    party: &QuoteParty<'_>,
 ) -> Result<(String, String), Problem> {
-    let (parameter, number) = match asker {
-        Asker::Contact(number) => ("contactNumber", number),
-        Asker::Customer(number) => ("customerNumber", number),
-        Asker::Anybody => return Err(Problem::internal("a question about a grant names nobody")),
+    let (parameter, number) = match party {
+        QuoteParty::Contact(number) => ("contactNumber", number),
+        QuoteParty::Customer(number) => ("customerNumber", number),
+        QuoteParty::Anybody => {
+            return Err(Problem::internal("a question about a grant names nobody"));
+        }
     };
     let mut query =
         contacts::table.select((contacts::number, contacts::company_number)).into_boxed();
-    query = match asker {
-        Asker::Customer(_) => query.filter(contacts::customer_number.eq(number)),
+    query = match party {
+        QuoteParty::Customer(_) => query.filter(contacts::customer_number.eq(number)),
         _ => query.filter(contacts::number.eq(number)),
     };
     let found: Option<(String, Option<String>)> = query.first(conn).await.optional()?;
@@ -290,7 +296,7 @@ fn grant<'a>(
 ) -> Result<CampaignGrant<'a>, Problem> {
     // The database knows the contact, but the in-memory book may not have it yet.
     let retry_later = |_| Problem::again();
-    let against = against_campaign(snapshot, named).map_err(retry_later)?;
+    let against = campaign_obstacles(snapshot, named).map_err(retry_later)?;
     let mut reasons = campaign_reasons(campaign, asked.date, &against, &audience);
     let line = quote(snapshot, asked).map_err(retry_later)?.lines.pop();
     let mut grant = CampaignGrant {

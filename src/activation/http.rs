@@ -8,12 +8,14 @@ use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+use values::Text;
 
 use super::activate::{self, Acknowledged, ActivationOptions, Outcome};
 use super::book_view::book_view;
 use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
+use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
@@ -22,9 +24,7 @@ use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::publication::http::PublicationView;
-use crate::publication::live::LiveBook;
 use crate::publication::writer::PublicationKind;
-use crate::values::Text;
 
 /// The value of `acknowledge` that accepts every warning.
 const ALL: &str = "*";

@@ -6,11 +6,18 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::NaiveDate;
+use price_book::facts::{CampaignFact, Change, Fact, FactKind, ItemFact};
+use price_book::quote::answer::{AnswerSource, PricedLine, QuoteLine};
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
+use price_book::snapshot::Snapshot;
+use pricing::line::Source;
 use roaring::RoaringBitmap;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
+use values::{Amount, Percent, Quantity};
 
 use super::book_view::BookView;
 use super::draft::Draft;
@@ -18,15 +25,8 @@ use super::findings::{Finding, FindingCode};
 use super::golden;
 use super::rules::day_of_comparison;
 use crate::golden_quotes::GoldenQuoteView;
-use crate::pricing::exact::{Amount, Percent, Positive};
-use crate::pricing::line::Source;
 use crate::publication::audience::AudienceDifference;
 use crate::publication::difference::Difference;
-use crate::publication::facts::{CampaignFact, Change, Fact, FactKind, ItemFact};
-use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{AnswerSource, PricedLine, QuoteLine};
-use crate::quotes::quote::quote;
-use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
 /// Maximum number of lines that are priced for the comparison.
 const MAX_COMPARED: usize = 1_000;
@@ -66,7 +66,7 @@ pub struct PlannedAccounts {
     #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub lost: u64,
     /// The first accounts by contact number: those added, or those of the audience if none is.
-    #[schema(value_type = Vec<crate::values::Key>, max_items = 10, example = json!(["CT000042"]))]
+    #[schema(value_type = Vec<values::Key>, max_items = 10, example = json!(["CT000042"]))]
     pub sample: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ pub struct PriceComparison {
         pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
         example = "1"
     )]
-    pub quantity: Positive,
+    pub quantity: Quantity,
     /// The price before; null if there is none.
     pub before: Option<PlannedPrice>,
     /// The price after; null if there is none.
@@ -301,7 +301,7 @@ impl Hypothesis {
                 item_number: item.as_str().into(),
                 variant_code: None,
                 unit_of_measure_code: None,
-                quantity: Positive::ONE,
+                quantity: Quantity::ONE,
                 tax_percent: None,
             };
             let winner = priced(
@@ -338,7 +338,7 @@ impl Hypothesis {
 
     /// Returns the published campaigns that share items and days with this one.
     fn rivals(&self, draft: &Draft) -> BTreeMap<String, Rival> {
-        use crate::pricing::resolve::Book;
+        use pricing::resolve::Book;
         let mut rivals: BTreeMap<String, Rival> = BTreeMap::new();
         let Some(starting) = draft.campaign.starting_date else { return rivals };
         for number in draft.items.keys() {
@@ -553,7 +553,7 @@ pub(super) fn price_queries(draft: &Draft) -> Vec<PriceQuery> {
             item_number: item?.clone().into(),
             variant_code: variant.clone().map(Into::into),
             unit_of_measure_code: unit.clone().map(Into::into),
-            quantity: Positive::from_units(minimum.units()).unwrap_or(Positive::ONE),
+            quantity: Quantity::from_units(minimum.units()).unwrap_or(Quantity::ONE),
             tax_percent: None,
         };
         Some(PriceQuery { line, currency: currency.clone() })
@@ -578,7 +578,7 @@ fn priced<T>(
     take: impl FnOnce(&PricedLine<'_>) -> T,
 ) -> Option<T> {
     let request = QuoteRequest {
-        asker: Asker::Contact(account.into()),
+        party: QuoteParty::Contact(account.into()),
         date,
         currency_code: terms.currency.map(Into::into),
         prices_include_tax: terms.prices_include_tax,

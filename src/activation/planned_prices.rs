@@ -3,14 +3,17 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
+use price_book::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+use values::Key;
 
 use super::activate::current_state;
 use super::book_view::{BookView, book_view};
 use super::draft::{self, Draft, Scope};
 use super::plan::{Hypothesis, PriceComparison, price_queries};
+use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -21,10 +24,7 @@ use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
 use crate::publication::difference::hash_of;
-use crate::publication::live::LiveBook;
 use crate::publication::published_campaign::PublishedCampaign;
-use crate::publication::snapshot::Snapshot;
-use crate::values::Key;
 
 /// Page size if the request has none.
 const DEFAULT_TOP: usize = 50;

@@ -10,9 +10,11 @@ use deserr::Deserr;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::facts::{CampaignFact, Fact};
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::enums::Publishing;
 
 use super::activate::{current_state, desired_state};
 use super::draft::{self, Campaign};
@@ -27,11 +29,9 @@ use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::publication::audience;
 use crate::publication::difference::Entry;
-use crate::publication::facts::{CampaignFact, Fact};
 use crate::publication::http::PublicationView;
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::writer::{self, Publication, PublicationKind};
-use crate::values::enums::Publishing;
 
 /// Maximum number of lines that a refusal names.
 const MAX_NAMED_LINES: usize = 10;

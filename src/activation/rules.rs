@@ -2,14 +2,14 @@
 //! lists the findings.
 
 use chrono::NaiveDate;
+use price_book::facts::PriceLineFact;
+use pricing::convert::{Given, Target};
+use values::{Percent, Precision, Quantity};
 
 use super::draft::Draft;
 use super::findings::{Finding, FindingCode};
 use super::shadowed_lines;
 use super::targeting::Named;
-use crate::pricing::convert::{Given, Target};
-use crate::pricing::exact::{Percent, Positive};
-use crate::publication::facts::PriceLineFact;
 
 /// The event that causes a check of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +209,7 @@ fn price(draft: &Draft, pointer: &str, line: &PriceLineFact) -> Option<Finding> 
 
 /// Returns the item's list price in the tax, unit and currency of the line. `None` if there is no
 /// list price or no exchange rate.
-fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing::exact::Amount> {
+fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<values::Amount> {
     let item = draft.items.get(&line.item_number)?;
     let foreign = line.currency_code.as_ref().filter(|code| **code != draft.local_currency);
     let rate = match foreign {
@@ -221,10 +221,10 @@ fn list_price_for(draft: &Draft, line: &PriceLineFact) -> Option<crate::pricing:
     let target = Target {
         includes_tax: line.price_includes_tax,
         tax: line.tax_percent.unwrap_or(item.tax_percent),
-        quantity_per_unit: unit.map_or(Positive::ONE, |unit| unit.quantity_per_unit),
+        quantity_per_unit: unit.map_or(Quantity::ONE, |unit| unit.quantity_per_unit),
         rate,
-        unit_amount_step: Positive::MIN,
-        amount_step: Positive::MIN,
+        unit_amount_step: Precision::MIN,
+        amount_step: Precision::MIN,
     };
     let given = Given {
         includes_tax: item.price_includes_tax,

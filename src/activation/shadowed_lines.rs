@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 
 use ethnum::U256;
+use price_book::facts::{DiscountLineFact, ItemFact, PriceLineFact};
+use values::Quantity;
 
 use super::findings::{Finding, FindingCode};
-use crate::pricing::exact::Positive;
-use crate::publication::facts::{DiscountLineFact, ItemFact, PriceLineFact};
 
 /// The comparable parts of a line: its quantity, unit and price.
 struct Rival<'a> {
@@ -18,7 +18,7 @@ struct Rival<'a> {
     /// The unit of measure; `None` if the line holds for every unit.
     unit: Option<&'a str>,
     /// Base units in one unit of the line; one if the line has no unit.
-    base_units: Positive,
+    base_units: Quantity,
     minimum: u128,
     /// The price, or what a discount leaves to pay; lower is better.
     price: u128,
@@ -109,11 +109,11 @@ pub(super) fn shadowed_discounts(
 
 /// Returns the base units in a line's unit. Without an item they are unknown: then only lines of
 /// the same unit are comparable, for which any factor is right.
-fn base_units(item: Option<&ItemFact>, unit: Option<&str>) -> Positive {
+fn base_units(item: Option<&ItemFact>, unit: Option<&str>) -> Quantity {
     let found = item
         .zip(unit)
         .and_then(|(item, unit)| item.units_of_measure.iter().find(|known| known.code == unit));
-    found.map_or(Positive::ONE, |unit| unit.quantity_per_unit)
+    found.map_or(Quantity::ONE, |unit| unit.quantity_per_unit)
 }
 
 fn shadowed(group: &[Rival<'_>], kind: &str) -> Vec<Finding> {

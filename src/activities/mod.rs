@@ -11,11 +11,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+pub use of_campaign::mount_campaign_activities;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-pub use of_campaign::mount_campaign_activities;
+use values::{Key, Reference, Text};
 
 use crate::platform::db::schema::{activities, activity_steps};
 use crate::platform::http::constraints::Dependent;
@@ -25,7 +25,6 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::tasks::TaskPriority;
-use crate::values::{Key, Reference, Text};
 
 /// The maximum number of steps of an activity.
 const MAX_STEPS: usize = 100;

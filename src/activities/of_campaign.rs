@@ -7,6 +7,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use uuid::Uuid;
+use values::{Date, Key, Reference};
 
 use super::{Activities, ActivityView};
 use crate::campaigns::OfCampaign;
@@ -19,7 +20,6 @@ use crate::platform::http::resource::{Resource, RowWrite, Scope, checked, refusa
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::tasks::{RequestTime, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
-use crate::values::{Date, Key, Reference};
 
 const PATH: &str = "/v1/campaigns/{campaign}/activities";
 

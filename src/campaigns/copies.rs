@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, Text as SqlText};
 use diesel_async::RunQueryDsl;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Date, Key, Reference, Text};
 
 use super::{CampaignView, CampaignWrite, Campaigns, Today};
 use crate::platform::db::schema::segments;
@@ -22,7 +23,6 @@ use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
-use crate::values::{Date, Key, Reference, Text};
 
 /// Copies the lines of campaign `$1` to campaign `$2`. Dates are not copied, because the lines of a
 /// campaign have those of the campaign.

@@ -11,16 +11,19 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, web};
 use chrono::NaiveDate;
+pub use copies::mount_copies;
 use deserr::Deserr;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
+use status_changes::StatusChange;
+pub use status_changes::mount_status_changes;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-pub use copies::mount_copies;
-pub use status_changes::mount_status_changes;
+use values::enums::{CampaignState, Publishing};
+use values::{Date, Key, Reference, Text};
+use view::CampaignRow;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
@@ -34,10 +37,6 @@ use crate::platform::http::resource::{
 };
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::enums::{CampaignState, Publishing};
-use crate::values::{Date, Key, Reference, Text};
-use status_changes::StatusChange;
-use view::CampaignRow;
 
 /// The writable fields of a campaign.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

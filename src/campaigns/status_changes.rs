@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use uuid::Uuid;
+use values::{Key, Reference};
 
 use super::{CampaignWrite, Campaigns, OfCampaign, Today};
 use crate::platform::clock::Calendar;
@@ -29,7 +30,6 @@ use crate::platform::http::resource::{Resource, SaveError, Scope, reference, ref
 use crate::platform::http::routes::Routes;
 use crate::platform::outbox::{CampaignStatusChanged, Event};
 use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::values::{Key, Reference};
 
 const PATH: &str = "/v1/campaigns/{campaign}/status-changes";
 

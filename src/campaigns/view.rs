@@ -7,12 +7,12 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::enums::{CampaignState, Publishing};
+use values::{Date, Key, Text};
 
 use crate::campaign_statuses::CampaignStatusView;
 use crate::platform::db::schema::{campaign_statuses, campaigns};
 use crate::platform::http::problem::Problem;
-use crate::values::enums::{CampaignState, Publishing};
-use crate::values::{Date, Key, Text};
 
 /// A campaign.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,7 +1,8 @@
 //! The fields by which contacts can be filtered, in their list and in segment criteria.
 
+use values::enums::ContactType;
+
 use crate::platform::http::list::{Field, FieldKind};
-use crate::values::enums::ContactType;
 
 /// The fields by which contacts can be filtered. The expressions refer to the table `contacts`, so
 /// a query must not alias it.

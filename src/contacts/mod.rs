@@ -10,11 +10,12 @@ use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text as SqlText};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+pub use fields::FIELDS;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-pub use fields::FIELDS;
+use values::enums::ContactType;
+use values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
 use crate::platform::db::schema::{contacts, tasks};
 use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, in_use, named};
@@ -24,8 +25,6 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::enums::ContactType;
-use crate::values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
 /// The customer data of a company.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{CurrencyCode, Key, Precision, Reference, Text};
 
 use crate::platform::db::schema::currencies;
 use crate::platform::http::constraints::Dependent;
@@ -16,7 +17,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{CurrencyCode, Key, Precision, Reference, Text};
 
 /// The writable fields of a currency.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
 
 use crate::campaigns::OfCampaign;
 use crate::platform::db::schema::golden_quotes;
@@ -18,7 +19,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
 
 /// The writable fields of a golden quote.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

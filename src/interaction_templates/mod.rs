@@ -8,6 +8,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Amount, Key, Reference, Text};
 
 use crate::platform::db::schema::interaction_templates;
 use crate::platform::http::constraints::Dependent;
@@ -16,7 +17,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Amount, Key, Reference, Text};
 
 /// The maximum duration of an interaction, in minutes.
 const MAX_DURATION_MINUTES: i32 = 1_000_000;

@@ -16,6 +16,7 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, ResponseBuilder};
 use uuid::Uuid;
+use values::{Amount, Date, Key, Reference, Text};
 
 use super::check_deletable;
 use crate::campaigns::OfCampaign;
@@ -29,7 +30,6 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::values::{Amount, Date, Key, Reference, Text};
 
 /// The writable fields of a logged segment or a campaign entry.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

@@ -11,6 +11,7 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Date, Key, Reference};
 
 use crate::interaction_templates::{InteractionTemplateView, InteractionTemplates};
 use crate::platform::clock::Calendar;
@@ -23,7 +24,6 @@ use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::SegmentView;
 use crate::settings::series::{Series, next_number};
-use crate::values::{Date, Key, Reference};
 
 /// The maximum number of contacts that an error names.
 const MAX_NAMED_CONTACTS: i32 = 100;

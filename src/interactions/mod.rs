@@ -21,13 +21,14 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use serde::Serialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
-
 pub use logged::{CampaignEntries, LoggedSegments, mount_logged};
 pub use logging::mount_logging;
 pub use reuse::mount_reuses;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use values::text_enum;
+use values::{Amount, Date, Key, Reference, Text};
 
 use crate::campaigns::Today;
 use crate::interaction_templates::{InteractionTemplateView, duration_error};
@@ -38,8 +39,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, checked};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::wire::text_enum;
-use crate::values::{Amount, Date, Key, Reference, Text};
 
 text_enum! {
     /// The outcome of an interaction.

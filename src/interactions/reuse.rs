@@ -2,6 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
+use values::Text;
 
 use super::LoggedSegments;
 use crate::platform::clock::Calendar;
@@ -12,7 +13,6 @@ use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
 use crate::segments::criteria::{self, CriteriaKind, Criterion};
 use crate::segments::{SegmentView, SegmentWrite, Segments};
-use crate::values::Text;
 
 /// Adds the operation.
 pub fn mount_reuses(routes: &mut Routes) {

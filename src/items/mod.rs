@@ -7,11 +7,11 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+pub use parts::{UnitOfMeasure, Variant};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-pub use parts::{UnitOfMeasure, Variant};
+use values::{Amount, Key, Percent, Reference, Text};
 
 use crate::platform::db::schema::items;
 use crate::platform::http::constraints::Dependent;
@@ -20,7 +20,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Amount, Key, Percent, Reference, Text};
 
 /// The writable fields of an item.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Numeric, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::{Key, Quantity, Text};
 
 use super::ItemWrite;
 use crate::platform::db::schema::{item_units_of_measure, item_variants};
@@ -17,7 +18,6 @@ use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::resource::{IfExists, RowWrite, SaveError};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Key, Quantity, Text};
 
 /// The maximum number of variants of an item.
 const MAX_VARIANTS: usize = 1_000;

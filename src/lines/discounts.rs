@@ -11,6 +11,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::enums::SourceType;
+use values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
 use super::source::DiscountSource;
 use super::{
@@ -24,8 +26,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
 use crate::platform::unit_of_work::{ChangedKeys, UnitOfWork};
-use crate::values::enums::SourceType;
-use crate::values::{Amount, CurrencyCode, Date, Key, Percent, Reference};
 
 /// The writable fields of a discount line.
 #[derive(Debug, Clone, PartialEq, Deserr, Serialize, ToSchema)]

@@ -11,11 +11,11 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
+use values::Key;
+use values::enums::SourceType;
 
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError};
-use crate::values::Key;
-use crate::values::enums::SourceType;
 
 /// The source of a line: a type, and the one member that the type requires ([`Source::rules`]).
 #[derive(Debug, Clone, PartialEq, Eq, Deserr, Serialize, Queryable)]

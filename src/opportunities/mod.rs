@@ -10,6 +10,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::text_enum;
+use values::{Amount, Date, Key, Percent, Reference, Text};
 
 use crate::campaigns::Today;
 use crate::platform::db::schema::{campaigns, opportunities};
@@ -22,8 +24,6 @@ use crate::platform::http::resource::{
 };
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::wire::text_enum;
-use crate::values::{Amount, Date, Key, Percent, Reference, Text};
 
 text_enum! {
     /// The state of an opportunity.

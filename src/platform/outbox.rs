@@ -18,9 +18,9 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::text_enum;
 
 use super::db::schema::{event_counter, events};
-use crate::values::wire::text_enum;
 
 text_enum! {
     /// The type of an event.

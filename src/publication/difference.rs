@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use price_book::facts::FactKind;
 use sha2::{Digest, Sha256};
 
 use super::audience::AudienceDifference;
-use super::facts::FactKind;
 
 /// A row of the book, or a desired one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Queries that build facts from the drafts, one for each kind of fact. The JSON is that of
-//! [`facts`](super::facts). Decimals are texts without trailing zeros, so that equal facts are
+//! [`facts`](price_book::facts). Decimals are texts without trailing zeros, so that equal facts are
 //! equal JSON.
 //!
 //! Each query returns `key`, `campaign_number` and `facts`. `$1` has the keys (`text[]`).
 
-use super::facts::FactKind;
+use price_book::facts::FactKind;
 
 /// The settings. They have no key, so `$1` has the empty text.
 const SETTINGS: &str = "

@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::facts::{Change, Fact, FactKind, SourceFact};
+use price_book::snapshot::Snapshot;
 
 use super::audience;
-use super::facts::{Change, Fact, FactKind, SourceFact};
 use super::reader::{ReadError, read};
-use super::snapshot::Snapshot;
 use crate::platform::db::schema::publications;
 
 /// The item, account and currency of a history.

@@ -13,18 +13,18 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::facts::{DiscountLineFact, FactKind, PriceLineFact, SourceFact};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde_json::ser::{Formatter, Serializer};
 use uuid::Uuid;
+use values::enums::SourceType;
+use values::{Amount, Percent};
 
 use super::difference::Entry;
-use super::facts::{DiscountLineFact, FactKind, PriceLineFact, SourceFact};
 use super::read_error::{ReadError, unreadable};
 use crate::platform::db::schema::{discount_lines, price_lines};
-use crate::pricing::exact::{Amount, Percent};
-use crate::values::enums::SourceType;
 
 /// A selection of draft lines.
 #[derive(Debug, Clone, Copy)]

@@ -100,7 +100,7 @@ pub struct PriceChange {
     /// record is an audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
     #[schema(
-        value_type = Option<Vec<crate::values::Key>>,
+        value_type = Option<Vec<values::Key>>,
         max_items = 512,
         example = json!(["CT000042"])
     )]
@@ -109,7 +109,7 @@ pub struct PriceChange {
     /// audience.
     #[diesel(sql_type = Nullable<Array<Text>>)]
     #[schema(
-        value_type = Option<Vec<crate::values::Key>>,
+        value_type = Option<Vec<values::Key>>,
         max_items = 512,
         example = json!(["CT000043"])
     )]

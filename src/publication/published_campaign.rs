@@ -2,12 +2,12 @@
 //! the two.
 
 use diesel_async::AsyncPgConnection;
+use price_book::snapshot::Snapshot;
 use roaring::RoaringBitmap;
 
 use super::audience::{self, AudienceDifference};
 use super::difference::{Difference, Entry};
 use super::reader::{self, Lines, ReadError};
-use super::snapshot::Snapshot;
 
 /// The dates and lines of a campaign, and its accounts.
 #[derive(Debug, Clone, Default, PartialEq)]

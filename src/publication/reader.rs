@@ -9,15 +9,15 @@ use diesel::query_builder::SqlQuery;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
+use price_book::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
+use price_book::snapshot::Snapshot;
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use super::difference::Entry;
-use super::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
 use super::line_drafts::{self, LineSelection};
 pub use super::read_error::ReadError;
 use super::read_error::unreadable;
-use super::snapshot::Snapshot;
 use super::{audience, facts_sql};
 use crate::platform::db::schema::book;
 
@@ -119,7 +119,7 @@ pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
 /// The fingerprints that distinguish histories with the same versions, as after a restore from a
 /// backup.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
-pub(super) struct Fingerprints {
+pub struct Fingerprints {
     /// The newest version.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
@@ -132,10 +132,7 @@ pub(super) struct Fingerprints {
 }
 
 /// Returns the newest version, with its fingerprint and that of a known version.
-pub(super) async fn fingerprints(
-    conn: &mut AsyncPgConnection,
-    known: i64,
-) -> QueryResult<Fingerprints> {
+pub async fn fingerprints(conn: &mut AsyncPgConnection, known: i64) -> QueryResult<Fingerprints> {
     let query = "SELECT book.version AS latest,
             extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
             extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
@@ -150,7 +147,7 @@ pub(super) async fn fingerprints(
 ///
 /// # Errors
 /// If the database fails, or a row is not readable by this build.
-pub(super) async fn changes(
+pub async fn changes(
     conn: &mut AsyncPgConnection,
     from: i64,
     to: i64,
@@ -209,7 +206,7 @@ impl Throttle {
 }
 
 fn known(kind: &str, key: &str) -> Result<FactKind, ReadError> {
-    kind.parse().map_err(|error: super::facts::UnknownKind| unreadable(kind, key, &error))
+    kind.parse().map_err(|error: price_book::facts::UnknownKind| unreadable(kind, key, &error))
 }
 
 #[derive(QueryableByName)]

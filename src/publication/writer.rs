@@ -13,16 +13,16 @@ use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
+use price_book::facts::FactKind;
 use uuid::Uuid;
+use values::text_enum;
 
 use super::difference::{Difference, Entry, HashedDifference};
-use super::facts::FactKind;
 use super::reader::ReadError;
-use super::{audience, live, reader};
+use super::{NOTIFICATION_CHANNEL, audience, reader};
 use crate::platform::db::schema::{book, currencies, publications};
 use crate::platform::outbox::{PublicationCreated, record};
 use crate::platform::unit_of_work::ChangedKeys;
-use crate::values::wire::text_enum;
 
 /// The maximum number of rows of one statement. A connection keeps a buffer as large as its largest
 /// message.
@@ -128,9 +128,16 @@ pub async fn publish(
         .returning(Publication::as_returning())
         .get_result(conn)
         .await?;
-    live::announce(conn, version).await?;
+    announce(conn, version).await?;
     write_event(conn, &publication).await?;
     Ok(Some(publication))
+}
+
+/// Announces a version to all replicas. They are notified when the transaction commits.
+async fn announce(conn: &mut AsyncPgConnection, version: i64) -> QueryResult<()> {
+    let notify = diesel::sql_query("SELECT pg_notify($1, $2)");
+    let notify = notify.bind::<Text, _>(NOTIFICATION_CHANNEL);
+    notify.bind::<Text, _>(version.to_string()).execute(conn).await.map(drop)
 }
 
 /// Locks the counter until the transaction ends, and returns the newest version.

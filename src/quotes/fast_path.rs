@@ -1,34 +1,31 @@
-//! Fast path for price quotes: answers well-formed requests before routing, without awaiting or
-//! copying the input. Response headers are only formatted again if their values have changed. All
-//! other requests, and all that are refused, fall through to [`http`](super::http).
+//! Fast path for price quotes: answers well-formed requests before routing, without awaiting. It
+//! reads and answers them with the functions of [`http`](super::http). All other requests, and all
+//! that are refused, fall through to it.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
-use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_http::header::{self, HeaderName, HeaderValue};
 use actix_http::{Method, Request, Response, StatusCode};
 use actix_web::HttpMessage as _;
 use actix_web::body::BoxBody;
-use actix_web::web::Bytes;
-use chrono::NaiveDate;
+use actix_web::web::{Bytes, Data};
+use price_book::quote::request::QuoteRequest;
 
-use super::borrowed::{BorrowedBody, BorrowedQuery};
-use super::http::{PATH, SNAPSHOT_AGE, SNAPSHOT_STALE, etag_of};
-use super::quote::write_quote;
-use super::request::QuoteRequest;
+use super::http::{CREATE_PARAMETERS, GET_PARAMETERS, MIN_VERSION, PATH, VERSION};
+use super::request::{QuoteBody, read_query};
+use super::response::QuoteResponder;
+use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::http::access::{self, Access, Credentials};
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
 use crate::platform::http::json;
+use crate::platform::http::list::QueryParams;
 use crate::platform::http::middleware::{
     TraceIds, accepts_json, add_common_headers, given_trace_id,
 };
 use crate::platform::http::route_metrics::RouteMetrics;
 use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::FastPath;
-use crate::platform::unit_of_work::PUBLICATION_VERSION;
-use crate::pricing::resolve::Scratch;
-use crate::publication::live::LiveBook;
 
 /// Headers that exclude a request from the fast path.
 static EXCLUDED_HEADERS: [HeaderName; 7] = [
@@ -41,10 +38,6 @@ static EXCLUDED_HEADERS: [HeaderName; 7] = [
     header::UPGRADE,
 ];
 
-/// Responses up to this size are copied out of the reusable buffer into an allocation of exact
-/// size. For larger ones the copy costs more than a second allocation.
-const MAX_COPIED_BYTES: usize = 4_096;
-
 /// The fast path of one worker.
 pub struct QuoteFastPath {
     book: LiveBook,
@@ -53,42 +46,9 @@ pub struct QuoteFastPath {
     /// The access that the route table declares for GET and POST of the path.
     access: [Access; 2],
     body_limit: BodyLimit,
+    responder: Data<QuoteResponder>,
     route_metrics: RouteMetrics,
-    buffers: RefCell<Buffers>,
-}
-
-/// The buffers and header values that are reused from response to response.
-#[derive(Default)]
-struct Buffers {
-    scratch: Scratch,
-    json: Vec<u8>,
     trace_ids: TraceIds,
-    version: CachedHeader<i64>,
-    age: CachedHeader<i64>,
-    etag: CachedHeader<(i64, NaiveDate)>,
-}
-
-/// A header value, cached with the key that it was formatted from.
-struct CachedHeader<K>(Option<(K, HeaderValue)>);
-
-impl<K> Default for CachedHeader<K> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<K: PartialEq + Copy> CachedHeader<K> {
-    /// Returns the value for a key, formatting it only if the key has changed.
-    fn value(&mut self, key: K, make: impl FnOnce(K) -> String) -> Option<HeaderValue> {
-        match &self.0 {
-            Some((known, value)) if *known == key => Some(value.clone()),
-            _ => {
-                let value = HeaderValue::try_from(make(key)).ok()?;
-                self.0 = Some((key, value.clone()));
-                Some(value)
-            }
-        }
-    }
 }
 
 impl QuoteFastPath {
@@ -100,6 +60,7 @@ impl QuoteFastPath {
         credentials: Credentials,
         routes: &Routes,
         body_limit: BodyLimit,
+        responder: Data<QuoteResponder>,
     ) -> Self {
         let access = [Method::GET, Method::POST].map(|method| routes.access(&method, PATH));
         Self {
@@ -108,8 +69,9 @@ impl QuoteFastPath {
             credentials,
             access,
             body_limit,
+            responder,
             route_metrics: RouteMetrics::new(PATH.to_owned()),
-            buffers: RefCell::default(),
+            trace_ids: TraceIds::default(),
         }
     }
 
@@ -134,60 +96,45 @@ impl QuoteFastPath {
             && !tracing::enabled!(tracing::Level::DEBUG)
     }
 
-    /// Responds to a request. Returns `None` if the request has to take the usual path.
+    /// Responds to a request. Returns `None` if the request has to take the usual path: it names a
+    /// version other than the current one, or it is refused.
     fn respond(
         &self,
         request: &Request,
+        params: &QueryParams<'_>,
         question: &QuoteRequest<'_>,
         started: Instant,
     ) -> Option<Response<BoxBody>> {
         let snapshot = self.book.snapshot();
-        let mut buffers = self.buffers.borrow_mut();
-        let Buffers { scratch, json, .. } = &mut *buffers;
-        json.clear();
-        write_quote(&snapshot, question, scratch, json).ok()?;
-        let body = if json.len() > MAX_COPIED_BYTES {
-            Bytes::from(std::mem::take(json))
-        } else {
-            Bytes::copy_from_slice(json)
+        let has_version = || {
+            let minimum = params.get(MIN_VERSION)?;
+            minimum.parse().ok().filter(|minimum| (0..=snapshot.version()).contains(minimum))
         };
-        let mut response = Response::with_body(StatusCode::OK, BoxBody::new(body));
+        if params.get(VERSION).is_some()
+            || (params.get(MIN_VERSION).is_some() && has_version().is_none())
+        {
+            return None;
+        }
+        let answer = self.responder.respond(&snapshot, question).ok()?;
+        let body = BoxBody::new(Bytes::from(answer.body));
+        let mut response = Response::with_body(StatusCode::OK, body);
         let method = &request.head().method;
         let headers = response.headers_mut();
-        self.add_headers(headers, &mut buffers, snapshot.version())?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in answer.headers {
+            headers.insert(name, value);
+        }
         if *method == Method::GET {
-            let key = (snapshot.version(), question.date);
-            headers.insert(
-                header::ETAG,
-                buffers.etag.value(key, |(version, date)| etag_of(version, date))?,
-            );
+            let etag = self.responder.etag(snapshot.version(), question.date);
+            headers.insert(header::ETAG, etag);
         }
         let trace_id = match given_trace_id(request.headers()) {
             Some(given) => HeaderValue::from_str(given.text()).ok()?,
-            None => buffers.trace_ids.take()?,
+            None => self.trace_ids.take()?,
         };
         add_common_headers(headers, trace_id);
         self.route_metrics.count(method, StatusCode::OK, started.elapsed());
         Some(response)
-    }
-
-    fn add_headers(
-        &self,
-        headers: &mut HeaderMap,
-        buffers: &mut Buffers,
-        version: i64,
-    ) -> Option<()> {
-        let age_ms = self.book.age_ms();
-        let age = age_ms.checked_div(1_000).unwrap_or_default();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(
-            PUBLICATION_VERSION,
-            buffers.version.value(version, |version| version.to_string())?,
-        );
-        headers.insert(SNAPSHOT_AGE, buffers.age.value(age, |age| age.to_string())?);
-        let stale = if self.book.is_stale_at(age_ms) { "true" } else { "false" };
-        headers.insert(SNAPSHOT_STALE, HeaderValue::from_static(stale));
-        Some(())
     }
 }
 
@@ -201,9 +148,9 @@ impl FastPath for QuoteFastPath {
         {
             return None;
         }
-        let query = BorrowedQuery::read(request.uri().query()?)?;
-        let question = query.into_request(|| self.calendar.today())?;
-        self.respond(request, &question, started)
+        let params = QueryParams::parse(request.uri().query()?, &GET_PARAMETERS).ok()?;
+        let question = read_query(&params, || self.calendar.today(), true).ok()?;
+        self.respond(request, &params, &question, started)
     }
 
     fn wants_body(&self, request: &Request) -> bool {
@@ -213,7 +160,6 @@ impl FastPath for QuoteFastPath {
                 .headers
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|media| media == "application/json")
-            && explain(request.uri().query()).is_some()
             && self.is_eligible(request)
     }
 
@@ -222,19 +168,17 @@ impl FastPath for QuoteFastPath {
         if body.len() > self.body_limit.0 {
             return None;
         }
-        let question = json::object::<BorrowedBody<'_>>(body)?;
-        let question =
-            question.into_request(|| self.calendar.today(), explain(request.uri().query())?)?;
-        self.respond(request, &question, started)
-    }
-}
-
-/// Returns whether a query requests explanations, or `None` if it contains anything else.
-fn explain(query: Option<&str>) -> Option<bool> {
-    match query {
-        None | Some("" | "explain=false") => Some(false),
-        Some("explain=true") => Some(true),
-        Some(_) => None,
+        let query = request.uri().query().unwrap_or_default();
+        let params = QueryParams::parse(query, &CREATE_PARAMETERS).ok()?;
+        let mut errors = Vec::new();
+        let explain = params.truth("explain", &mut errors).unwrap_or_default();
+        if !errors.is_empty() {
+            return None;
+        }
+        let question = json::object::<QuoteBody<'_>>(body)?
+            .into_request(|| self.calendar.today(), explain)
+            .ok()?;
+        self.respond(request, &params, &question, started)
     }
 }
 
@@ -243,10 +187,10 @@ mod tests {
     use std::sync::Arc;
 
     use actix_http::test::TestRequest;
+    use price_book::snapshot::Snapshot;
 
     use super::*;
-    use crate::publication::live::SnapshotFile;
-    use crate::publication::snapshot::Snapshot;
+    use crate::live_book::SnapshotFile;
 
     #[actix_web::test]
     async fn body_over_the_limit_falls_through() {
@@ -261,11 +205,12 @@ mod tests {
         })
         .await;
         let quotes = QuoteFastPath::new(
-            book,
+            book.clone(),
             calendar,
             Credentials::new(None),
             &Routes::default(),
             BodyLimit(100),
+            Data::new(QuoteResponder::new(book)),
         );
         let mut request = TestRequest::with_uri(PATH);
         request.method(Method::POST);

@@ -11,30 +11,30 @@ use std::ops::RangeInclusive;
 use actix_web::http::StatusCode;
 use actix_web::web;
 use chrono::{Days, NaiveDate, TimeDelta};
+use price_book::quote::answer::{
+    AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine,
+};
+use price_book::quote::price_list::net_unit_price;
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest};
+use price_book::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use values::{Amount, CurrencyCode, Key, Percent, Quantity, Shown};
 
-use super::answer::{
-    AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine,
-};
-use super::effective_prices::net_unit_price;
-use super::http::{asker, text, unknown_asker};
-use super::quote::quote;
-use super::request::{Asker, QuoteRequest, RequestLine};
+use super::http::unknown_party;
+use super::request::read_query;
+use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{QueryParams, number};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
-use crate::pricing::exact::{Amount, Percent, Positive, Shown};
 use crate::publication::item_history::{self, HistoryScope, HistoryStep};
-use crate::publication::live::LiveBook;
 use crate::publication::reader;
-use crate::publication::snapshot::Snapshot;
-use crate::values::{CurrencyCode, Date, Key, Quantity};
 
 /// The bounds of the number of days.
 const DAYS: RangeInclusive<i64> = 1..=366;
@@ -68,7 +68,7 @@ pub struct LowestPrice {
         pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
         example = "1"
     )]
-    pub quantity: Positive,
+    pub quantity: Quantity,
     /// The contact number of the account on `date`. Null if the request names neither contact nor
     /// customer.
     #[schema(max_length = 50, example = "CT000042")]
@@ -298,18 +298,19 @@ async fn get_lowest_price(
         "pricesIncludeTax",
     ])?;
     let today = calendar.today();
-    let (mut request, window) = read_query(&params, today)?;
-    if let Asker::Customer(number) = &request.asker {
+    let (mut request, window) = read_window(&params, today)?;
+    if let QuoteParty::Customer(number) = &request.party {
         let present = book.snapshot();
         let company = present.find_customer(number);
         let company = company
-            .ok_or_else(|| unknown_asker(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
-        request.asker = Asker::Contact(present.contact_number(company).to_owned().into());
+            .ok_or_else(|| unknown_party(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
+        request.party = QuoteParty::Contact(present.contact_number(company).to_owned().into());
     }
     let (steps, version) =
         steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
     // A year in which the price changed every day or hour takes long.
+    let request = request.into_owned();
     let answer = background(move || find(&steps, request, window, &calendar)).await?;
     if let (None, Some(problem)) = (&answer.lowest, &answer.problem)
         && let Some(name) = reference_param(problem.code)
@@ -351,50 +352,23 @@ impl Window {
     }
 }
 
-fn read_query(
-    params: &QueryParams,
+/// Reads the query: that of a quote, with `days`.
+fn read_window<'a>(
+    params: &'a QueryParams<'_>,
     today: NaiveDate,
-) -> Result<(QuoteRequest<'static>, Window), Problem> {
-    let mut errors = Vec::new();
-    let contact = params.parsed("contactNumber", Key::parse, &mut errors);
-    let customer = params.parsed("customerNumber", Key::parse, &mut errors);
-    let asker = asker(contact, customer, "?", &mut errors);
-    let item = params.parsed("itemNumber", Key::parse, &mut errors);
-    if params.get("itemNumber").is_none() {
-        errors.push(FieldError::new(
-            "?itemNumber",
-            FieldCode::Required,
-            "itemNumber must be given",
-        ));
-    }
-    let date = params.parsed("date", Date::parse, &mut errors);
-    let days = number(params, "days", DEFAULT_DAYS, DAYS).map_err(|error| errors.push(error));
-    let variant_code = params.parsed("variantCode", Key::parse, &mut errors);
-    let unit_of_measure_code = params.parsed("unitOfMeasureCode", Key::parse, &mut errors);
-    let quantity = params.parsed("quantity", Quantity::parse, &mut errors);
-    let currency_code = params.parsed("currencyCode", CurrencyCode::parse, &mut errors);
-    let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
-    let date = date.map_or(today, Date::get);
-    let window = Window::before(date, days.unwrap_or(DEFAULT_DAYS));
-    let (Some(item), Some(window), true) = (item, window, errors.is_empty()) else {
-        return Err(Problem::from_errors(errors));
+) -> Result<(QuoteRequest<'a>, Window), Problem> {
+    let days = number(params, "days", DEFAULT_DAYS, DAYS);
+    let (request, days) = match (read_query(params, || today, true), days) {
+        (Ok(request), Ok(days)) => (request, days),
+        (request, days) => {
+            let errors = request.err().into_iter().flatten().chain(days.err());
+            return Err(Problem::from_errors(errors.collect()));
+        }
     };
-    let line = RequestLine {
-        item_number: item.into_text().into(),
-        variant_code: variant_code.map(text),
-        unit_of_measure_code: unit_of_measure_code.map(text),
-        quantity: quantity.unwrap_or_default().into(),
-        tax_percent: None,
-    };
-    let request = QuoteRequest {
-        asker,
-        date,
-        currency_code: currency_code.map(|code| code.to_string().into()),
-        prices_include_tax,
-        campaign_number: None,
-        lines: vec![line],
-        explain: None,
-    };
+    let window = Window::before(request.date, days).ok_or_else(|| {
+        let detail = "the days before it begin before the first date of the calendar";
+        Problem::rule("?date", FieldCode::OutOfRange, detail)
+    })?;
     Ok((request, window))
 }
 
@@ -422,9 +396,9 @@ async fn steps(
             .first()
             .map(|line| line.item_number.as_ref())
             .unwrap_or_default(),
-        contact_number: match &request.asker {
-            Asker::Contact(number) => Some(number),
-            Asker::Anybody | Asker::Customer(_) => None,
+        contact_number: match &request.party {
+            QuoteParty::Contact(number) => Some(number),
+            QuoteParty::Anybody | QuoteParty::Customer(_) => None,
         },
         currency_code: request.currency_code.as_deref(),
     };
@@ -441,7 +415,7 @@ fn find(
     calendar: &Calendar,
 ) -> Result<LowestPrice, Problem> {
     let book = item_history::after_all(steps);
-    let now = quote(&book, &request).map_err(|error| unknown_asker(&error, "?"))?;
+    let now = quote(&book, &request).map_err(|error| unknown_party(&error, "?"))?;
     let (current, problem) = match now.lines.first() {
         Some(QuoteLine::Priced(line)) => (Some(price(line, book.version())), None),
         Some(QuoteLine::Unpriced(line)) => (None, Some(line.problem.clone())),

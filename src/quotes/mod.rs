@@ -3,16 +3,12 @@
 //! *Invariant:* no quote waits for a database, a lock or the network. Only requests about earlier
 //! versions read the database: replays and lowest prices.
 
-pub mod answer;
-mod borrowed;
 pub mod effective_prices;
-mod explain;
 pub mod fast_path;
 pub mod http;
 pub mod lowest_prices;
-pub mod quote;
 pub mod request;
-mod write;
+pub mod response;
 
 #[cfg(test)]
 mod tests;

@@ -13,16 +13,16 @@ use diesel::sql_types::{
     Array, BigInt, Bool, Date as SqlDate, Nullable, Text as SqlText, Timestamptz, Uuid as SqlUuid,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::quote::answer::{AnswerSource, LineReference, QuoteLine};
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
+use price_book::snapshot::Snapshot;
 use uuid::Uuid;
 
 use super::{AttributionContext, Basis, SaleWrite};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::RowWrite;
 use crate::publication::reader;
-use crate::publication::snapshot::Snapshot;
-use crate::quotes::answer::{AnswerSource, LineUsed, QuoteLine};
-use crate::quotes::quote::quote;
-use crate::quotes::request::{Asker, QuoteRequest, RequestLine};
 
 /// The part of a sale that a campaign granted.
 #[derive(Debug, Clone, Copy)]
@@ -207,13 +207,13 @@ async fn versions_in_force(
 /// without a price is attributed to no campaign.
 fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
     let write = &row.write;
-    let asker = match (&write.contact_number, &write.customer_number) {
-        (Some(contact), _) => Asker::Contact(contact.as_str().into()),
-        (_, Some(customer)) => Asker::Customer(customer.as_str().into()),
-        (None, None) => Asker::Anybody,
+    let party = match (&write.contact_number, &write.customer_number) {
+        (Some(contact), _) => QuoteParty::Contact(contact.as_str().into()),
+        (_, Some(customer)) => QuoteParty::Customer(customer.as_str().into()),
+        (None, None) => QuoteParty::Anybody,
     };
     let request = QuoteRequest {
-        asker,
+        party,
         date: write.posting_date.get(),
         currency_code: write.currency_code.as_ref().map(|code| code.as_str().into()),
         prices_include_tax: None,
@@ -231,7 +231,7 @@ fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
         explain: None,
     };
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
-    let attribution = |line: Option<LineUsed<'_>>, part| match line?.source {
+    let attribution = |line: Option<LineReference<'_>>, part| match line?.source {
         AnswerSource::Campaign { campaign_number } => Some(Attribution {
             sale: row.id,
             campaign: campaign_number.to_owned(),

@@ -17,10 +17,14 @@ use diesel::sql_types::{
     Array, BigInt, Date as SqlDate, Integer, Nullable, Numeric, Text as SqlText, Uuid as SqlUuid,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::snapshot::Snapshot;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::text_enum;
+use values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
 
+use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::{sales, sales_attributions};
 use crate::platform::http::constraints::{self, Dependent, NamedReference, ReferenceKind, named};
@@ -31,10 +35,6 @@ use crate::platform::http::resource::{
     IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of,
 };
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::publication::live::LiveBook;
-use crate::publication::snapshot::Snapshot;
-use crate::values::wire::text_enum;
-use crate::values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
 
 text_enum! {
     /// The type of a posted document.

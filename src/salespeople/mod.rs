@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, Reference, Text};
 
 use crate::platform::db::schema::salespeople;
 use crate::platform::http::constraints::Dependent;
@@ -17,7 +18,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Key, Reference, Text};
 
 /// The writable fields of a salesperson.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

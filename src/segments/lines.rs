@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, Reference};
 
 use crate::platform::db::schema::{segment_lines, segments};
 use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
@@ -19,7 +20,6 @@ use crate::platform::http::resource::{
     IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, reference,
 };
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Key, Reference};
 
 /// The segment that a path names.
 #[derive(Debug, Clone)]

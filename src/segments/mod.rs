@@ -14,6 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, Reference, Text};
 
 use crate::platform::db::schema::segments;
 use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
@@ -23,7 +24,6 @@ use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
-use crate::values::{Key, Reference, Text};
 
 /// The writable fields of a segment.
 #[derive(Debug, Clone, Default, Deserr, Serialize, ToSchema)]

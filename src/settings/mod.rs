@@ -17,6 +17,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use values::enums::{PricePolicy, SourceType};
+use values::wire::{Invalid, InvalidKind};
+use values::{CurrencyCode, Key};
+use values::{only_strings, sql_column, string_serde};
 
 use crate::platform::db::schema::settings;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -26,9 +30,6 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{checked, require};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
-use crate::values::enums::{PricePolicy, SourceType};
-use crate::values::wire::{Invalid, InvalidKind, only_strings, stored_as, travels_as_string};
-use crate::values::{CurrencyCode, Key};
 
 const PATH: &str = "/v1/settings";
 
@@ -75,8 +76,8 @@ impl fmt::Display for TimeZone {
 }
 
 only_strings!(TimeZone);
-travels_as_string!(TimeZone);
-stored_as!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
+string_serde!(TimeZone);
+sql_column!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
     .map_err(Into::into));
 
 /// The company's settings. All fields are required.

@@ -4,10 +4,10 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use values::Key;
 
 use crate::platform::db::schema::settings;
 use crate::platform::http::problem::{FieldCode, Problem};
-use crate::values::Key;
 
 /// A number series of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

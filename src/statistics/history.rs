@@ -12,6 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use values::text_enum;
 
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
@@ -22,7 +23,6 @@ use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{Scope, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
-use crate::values::wire::text_enum;
 
 const PATH: &str = "/v1/campaigns/{campaign}/activation-history";
 

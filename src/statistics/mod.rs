@@ -10,6 +10,9 @@ use diesel::sql_types::{BigInt, Nullable, Text as SqlText};
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::Key;
+use values::wire::{Invalid, InvalidKind};
+use values::{only_strings, sql_column, string_serde, text_enum};
 
 use crate::campaigns::OfCampaign;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
@@ -17,10 +20,6 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
-use crate::values::Key;
-use crate::values::wire::{
-    Invalid, InvalidKind, only_strings, stored_as, text_enum, travels_as_string,
-};
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -82,8 +81,8 @@ impl std::fmt::Display for Figure {
 }
 
 only_strings!(Figure);
-travels_as_string!(Figure);
-stored_as!(Figure, SqlText, String, |figure: &Figure| figure.0.clone(), |stored: String| {
+string_serde!(Figure);
+sql_column!(Figure, SqlText, String, |figure: &Figure| figure.0.clone(), |stored: String| {
     Figure::parse(&stored).map_err(Into::into)
 });
 

@@ -3,11 +3,11 @@
 use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::Date;
+use values::text_enum;
 
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError};
-use crate::values::Date;
-use crate::values::wire::text_enum;
 
 text_enum! {
     /// The priority of a task.

@@ -14,11 +14,11 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
+use values::{Date, Key, Reference, Text, TimeOfDay};
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::schema::tasks;
@@ -28,7 +28,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Date, Key, Reference, Text, TimeOfDay};
 
 /// The writable fields of a task.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

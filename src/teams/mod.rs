@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, KeySet, Reference, Text};
 
 use crate::platform::db::schema::{team_members, teams};
 use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
@@ -18,7 +19,6 @@ use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Key, KeySet, Reference, Text};
 
 /// The writable fields of a team.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kampanje::app;
+use kampanje::live_book::LiveBook;
+use kampanje::live_book::disk::SnapshotStore;
 use kampanje::platform::clock::Calendar;
-use kampanje::publication::disk::DiskCopy;
-use kampanje::publication::facts::{Change, Fact, SourceFact};
-use kampanje::publication::live::LiveBook;
+use price_book::facts::{Change, Fact, SourceFact};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -36,8 +36,8 @@ impl TempFile {
         self.0.to_str().unwrap()
     }
 
-    fn copy(&self) -> DiskCopy {
-        DiskCopy::at(self.0.clone())
+    fn copy(&self) -> SnapshotStore {
+        SnapshotStore::at(self.0.clone())
     }
 }
 
@@ -310,7 +310,7 @@ async fn file_of_another_database_or_history_is_discarded() {
 async fn replicas_are_notified_of_publications() {
     let app = TestApp::new().await;
     let other = fresh(&app).await;
-    actix_web::rt::spawn(other.clone().keep_up(app.background_pool(), NEVER));
+    actix_web::rt::spawn(other.clone().run_refresher(app.background_pool(), NEVER));
     // The first change may be found when listening begins. The others can only be found by
     // notification.
     for price in 1..=10 {

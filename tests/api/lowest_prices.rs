@@ -8,15 +8,15 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Timestamptz};
 use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
-use kampanje::pricing::exact::{Positive, Shown};
-use kampanje::quotes::answer::QuoteLine;
-use kampanje::quotes::quote::quote;
-use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
+use price_book::quote::answer::QuoteLine;
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
+use values::{Quantity, Shown};
 
 use super::support::app::{TestApp, pairs};
 use super::support::clock::Clock;
@@ -133,17 +133,17 @@ async fn campaign_counts_for_its_accounts_on_its_days() {
     app.sql("UPDATE publications SET published_at = '2031-01-01'").await;
     let in_campaign =
         ["2031-04-15 2031-04-30 100", "2031-05-01 2031-05-05 60", "2031-05-06 2031-05-14 100"];
-    for asker in ["contactNumber=FIRM", "contactNumber=ANNE", "customerNumber=D1"] {
-        let answer = asked(&app, asker).await;
-        assert_eq!(periods(&answer), in_campaign, "{asker}");
+    for party in ["contactNumber=FIRM", "contactNumber=ANNE", "customerNumber=D1"] {
+        let answer = asked(&app, party).await;
+        assert_eq!(periods(&answer), in_campaign, "{party}");
         assert_eq!(answer["accountNumber"], "FIRM");
         assert_eq!(
             answer["lowest"]["source"],
             json!({"type": "CAMPAIGN", "campaignNumber": "SPRING"})
         );
     }
-    for asker in ["", "contactNumber=OTHER"] {
-        assert_eq!(periods(&asked(&app, asker).await), ["2031-04-15 2031-05-14 100"], "{asker}");
+    for party in ["", "contactNumber=OTHER"] {
+        assert_eq!(periods(&asked(&app, party).await), ["2031-04-15 2031-05-14 100"], "{party}");
     }
     // An account that joins later has the price from then on.
     app.put("/v1/segments/S/lines/OTHER", &json!({})).await.expect(201);
@@ -357,7 +357,7 @@ async fn compare(seed: u8) {
     .await;
     let whole = Whole::read(&app).await;
     let mut prices = BTreeSet::new();
-    for asker in
+    for party in
         ["contactNumber=C0", "contactNumber=P0", "contactNumber=C1", "customerNumber=D0", ""]
     {
         for what in [
@@ -365,7 +365,7 @@ async fn compare(seed: u8) {
             "itemNumber=I0&variantCode=RED&quantity=12",
             "itemNumber=I1&unitOfMeasureCode=BOX&currencyCode=USD",
         ] {
-            let query = format!("{asker}&{what}");
+            let query = format!("{party}&{what}");
             let reply = app.get(&format!("{PATH}?{query}")).await;
             let context = format!("seed {seed}: {query}");
             match whole.answer(&query) {
@@ -406,11 +406,7 @@ fn by_day(answer: &Value) -> BTreeMap<NaiveDate, BTreeSet<String>> {
 
 /// The whole book in each of its versions, with the instants between which it was in force.
 struct Whole {
-    versions: Vec<(
-        std::sync::Arc<kampanje::publication::snapshot::Snapshot>,
-        DateTime<Utc>,
-        DateTime<Utc>,
-    )>,
+    versions: Vec<(std::sync::Arc<price_book::snapshot::Snapshot>, DateTime<Utc>, DateTime<Utc>)>,
 }
 
 struct Expected {
@@ -456,13 +452,13 @@ impl Whole {
         let (last, ..) = self.versions.last().unwrap();
         let customer =
             |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
-        let asker = match (param("contactNumber"), param("customerNumber")) {
-            (Some(number), _) => Asker::Contact(number.into()),
-            (_, Some(number)) => Asker::Contact(customer(number)?.into()),
-            _ => Asker::Anybody,
+        let party = match (param("contactNumber"), param("customerNumber")) {
+            (Some(number), _) => QuoteParty::Contact(number.into()),
+            (_, Some(number)) => QuoteParty::Contact(customer(number)?.into()),
+            _ => QuoteParty::Anybody,
         };
         let mut request = QuoteRequest {
-            asker,
+            party,
             date: TODAY[..10].parse().unwrap(),
             currency_code: param("currencyCode").map(Into::into),
             prices_include_tax: None,
@@ -472,7 +468,7 @@ impl Whole {
                 variant_code: param("variantCode").map(Into::into),
                 unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
                 quantity: param("quantity")
-                    .map_or(Positive::ONE, |quantity| quantity.parse().unwrap()),
+                    .map_or(Quantity::ONE, |quantity| quantity.parse().unwrap()),
                 tax_percent: None,
             }],
             explain: None,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 use futures_util::future::{join, join_all};
-use kampanje::quotes::quote::quote;
-use kampanje::quotes::request::{Asker, QuoteRequest, RequestLine};
+use price_book::quote::quote;
+use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -289,7 +289,7 @@ async fn run_quoting_client(app: &TestApp, number: u8, working: &Cell<bool>) -> 
 }
 
 /// Converts the document to the resolver's input.
-fn query<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
+fn query<'a>(party: QuoteParty<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
     let line = |(item, quantity): &(&'a str, &str)| RequestLine {
         item_number: (*item).into(),
         variant_code: None,
@@ -298,7 +298,7 @@ fn query<'a>(asker: Asker<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'a> {
         tax_percent: None,
     };
     QuoteRequest {
-        asker,
+        party,
         date: "2031-05-15".parse().unwrap(),
         currency_code: None,
         prices_include_tax: None,
@@ -323,8 +323,10 @@ async fn assert_answers_equal_resolver(app: &TestApp, quoted: impl Iterator<Item
     for (version, answers) in by_version {
         let book = app.book.as_of(&mut conn, version).await.unwrap().unwrap();
         for Quoted { contact, body } in answers {
-            let asked =
-                query(Asker::Contact(contact.into()), &[("I0", "1"), ("I1", "10"), ("I2", "1")]);
+            let asked = query(
+                QuoteParty::Contact(contact.into()),
+                &[("I0", "1"), ("I1", "10"), ("I2", "1")],
+            );
             assert_eq!(
                 serde_json::to_value(quote(&book, &asked).unwrap()).unwrap(),
                 body,
@@ -344,7 +346,7 @@ async fn assert_journal_is_in_the_book(
 ) {
     assert!(journal.len() > 3, "client {client} has done next to nothing");
     let item = format!("OWN{client}");
-    let asked = query(Asker::Anybody, &[(&item, "1")]);
+    let asked = query(QuoteParty::Anybody, &[(&item, "1")]);
     let mut conn = app.connection().await;
     let ends = journal.iter().skip(1).map(|(version, _)| version - 1).chain([newest]);
     for ((from, own), to) in journal.iter().zip(ends) {

@@ -83,7 +83,7 @@ pub enum PoolError {
     TimedOut,
     /// The server is unreachable or refuses the session. Transient.
     #[error("the database is out of reach: {0}")]
-    OutOfReach(String),
+    Unreachable(String),
     /// The server does not know the role, the password or the database: an error in the
     /// configuration.
     #[error("the database refuses the service: {0}")]
@@ -94,7 +94,7 @@ impl PoolError {
     /// Returns whether the same call may succeed a little later.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::Exhausted(_) | Self::TimedOut | Self::OutOfReach(_))
+        matches!(self, Self::Exhausted(_) | Self::TimedOut | Self::Unreachable(_))
     }
 }
 
@@ -209,7 +209,7 @@ impl Pool {
         self.sessions.get().await.map_err(|cause| match cause {
             Cause::Timeout(TimeoutType::Wait) => PoolError::Exhausted(self.work),
             Cause::Timeout(_) => PoolError::TimedOut,
-            other => PoolError::OutOfReach(other.to_string()),
+            other => PoolError::Unreachable(other.to_string()),
         })
     }
 
@@ -221,7 +221,7 @@ impl Pool {
     pub async fn own_session(&self) -> Result<AsyncPgConnection, PoolError> {
         let mut conn = self.connector.session().await?;
         let unlimited = conn.batch_execute("SET statement_timeout = 0").await;
-        unlimited.map_err(|error| PoolError::OutOfReach(error.to_string()))?;
+        unlimited.map_err(|error| PoolError::Unreachable(error.to_string()))?;
         Ok(conn)
     }
 }
@@ -304,10 +304,10 @@ impl Connector {
             ];
             let is_unknown = error.code().is_some_and(|code| unknown.contains(code));
             let error = chain(&error);
-            if is_unknown { PoolError::Refused(error) } else { PoolError::OutOfReach(error) }
+            if is_unknown { PoolError::Refused(error) } else { PoolError::Unreachable(error) }
         })?;
         let session = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
-        session.map_err(|error| PoolError::OutOfReach(error.to_string()))
+        session.map_err(|error| PoolError::Unreachable(error.to_string()))
     }
 }
 
@@ -421,7 +421,7 @@ mod tests {
         for url in ["postgres://u@127.0.0.1:1/d", "postgres://u@%2Fnowhere/d"] {
             let began = Instant::now();
             let refused = pool(url, 1, ACQUIRE_TIMEOUT).get().await.err().unwrap();
-            assert!(matches!(refused, PoolError::OutOfReach(_)), "{refused}");
+            assert!(matches!(refused, PoolError::Unreachable(_)), "{refused}");
             assert!(began.elapsed() < Duration::from_secs(4));
         }
     }

@@ -7,13 +7,13 @@ use actix_web::{HttpRequest, web};
 use deserr::Deserr;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use values::Key;
 
 use super::call::{ApiRequest, ApiResponse};
 use super::json::{BodyErrors, decode};
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use super::resource::{IfExists, Resource, RowWrite, Scope, checked, save, with_key};
 use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::values::Key;
 
 /// Maximum number of rows in a batch.
 pub const MAX_BATCH_ROWS: usize = 1_000;

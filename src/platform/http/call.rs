@@ -108,7 +108,7 @@ impl ApiRequest {
     ///
     /// # Errors
     /// 400 with every unknown, repeated or unreadable parameter.
-    pub fn query(&self, known: &[&'static str]) -> Result<QueryParams, Problem> {
+    pub fn query(&self, known: &[&'static str]) -> Result<QueryParams<'_>, Problem> {
         QueryParams::parse(&self.query, known)
             .map_err(|errors| Problem::with_errors(ProblemCode::InvalidRequest, errors))
     }

@@ -17,9 +17,9 @@ use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use values::wire::{Invalid, InvalidKind};
 
 use super::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
-use crate::values::wire::{Invalid, InvalidKind};
 
 /// Largest float up to which every whole number is represented exactly: 2^53.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
@@ -375,8 +375,8 @@ pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, patch: Value) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::{Amount, Date, Key};
     use serde_json::json;
+    use values::{Amount, Date, Key};
 
     #[derive(Debug, Deserr, Serialize)]
     #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! Middleware of every request: trace id, access control, problem documents, log line and metrics.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -123,22 +124,23 @@ fn trace_id(headers: &HeaderMap) -> TraceId {
 
 /// A supply of new trace ids as header values. A batch of them shares one allocation.
 #[derive(Debug, Default)]
-pub struct TraceIds(Bytes);
+pub struct TraceIds(RefCell<Bytes>);
 
 impl TraceIds {
     /// Number of trace ids in one allocation.
     const BATCH_SIZE: usize = 64;
 
     /// Returns a new trace id.
-    pub fn take(&mut self) -> Option<HeaderValue> {
-        if self.0.is_empty() {
+    pub fn take(&self) -> Option<HeaderValue> {
+        let mut batch = self.0.borrow_mut();
+        if batch.is_empty() {
             let mut ids = vec![0; 32 * Self::BATCH_SIZE];
             for id in ids.chunks_exact_mut(32) {
                 Uuid::new_v4().simple().encode_lower(id);
             }
-            self.0 = ids.into();
+            *batch = ids.into();
         }
-        HeaderValue::from_maybe_shared(self.0.split_to(32)).ok()
+        HeaderValue::from_maybe_shared(batch.split_to(32)).ok()
     }
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, Reference};
 
 use super::call::{ApiRequest, ApiResponse};
 use super::constraints::{self, Dependent, NamedReference, Violation};
@@ -27,7 +28,6 @@ use super::list::{CursorKey, ListQuery, ListSpec};
 use super::problem::{FieldCode, FieldError, Problem};
 use crate::platform::clock::Calendar;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::values::{Key, Reference};
 
 /// The names of a resource in paths, operation ids and sentences.
 #[derive(Debug, Clone, Copy)]

@@ -1,9 +1,3 @@
-//! Tests of the pricing rules through the public functions: facts in, quotes out.
+//! Tests of the reading of requests.
 
-mod cases;
-mod price_list;
-mod properties;
 mod reading;
-mod reference;
-mod rules;
-mod world;

@@ -15,6 +15,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::Text;
 
 use super::{CriteriaKind, Criterion, select};
 use crate::platform::db::schema::{criteria_actions, segment_lines};
@@ -22,7 +23,6 @@ use crate::platform::http::list::{Filter, Statement};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
-use crate::values::Text;
 
 /// A criteria action that was performed on a segment.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]

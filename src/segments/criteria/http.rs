@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use values::Key;
 
 use super::history::{self, CriteriaActionView, CriteriaPreview};
 use super::{CriteriaKind, Criterion, saved};
@@ -22,7 +23,6 @@ use crate::platform::http::resource::{Scope, require, with_etag};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::lines::OfSegment;
-use crate::values::Key;
 
 const PATH: &str = "/v1/segments/{segment}/criteria-actions";
 const PAGE: &str = "CriteriaActionPage";

@@ -17,6 +17,8 @@ use chrono::NaiveDate;
 use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
+use values::text_enum;
+use values::{Key, Text};
 
 use crate::contacts::FIELDS;
 use crate::platform::http::json::BodyErrors;
@@ -24,8 +26,6 @@ use crate::platform::http::list::Filter;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
-use crate::values::wire::text_enum;
-use crate::values::{Key, Text};
 
 text_enum! {
     /// The effect of a criteria action on a segment's lines.

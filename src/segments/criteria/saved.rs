@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::{Key, Reference, Text};
 
 use super::{Criterion, history::CriteriaActionView};
 use crate::platform::db::schema::{criteria_actions, saved_criteria, segments};
@@ -20,7 +21,6 @@ use crate::platform::http::list::{Field, FieldKind, Filter, ListQuery, ListSpec}
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
 use crate::platform::unit_of_work::UnitOfWork;
-use crate::values::{Key, Reference, Text};
 
 /// Maximum number of actions under one code.
 const MAX_ACTIONS: usize = 100;

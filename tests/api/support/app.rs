@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use kampanje::activation::AutoPublisher;
 use kampanje::app::{self, Shared, server};
 use kampanje::health::{Readiness, record_metrics};
+use kampanje::live_book::{LiveBook, POLL_INTERVAL};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
 use kampanje::platform::http::access::Credentials;
@@ -18,7 +19,6 @@ use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::problem::Problem;
 use kampanje::platform::http::stream::Streams;
 use kampanje::platform::unit_of_work::{ChangedKeys, Database, Publisher, UnitOfWork};
-use kampanje::publication::live::{LiveBook, POLL};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
@@ -151,7 +151,7 @@ impl TestApp {
         let pool = &pools.background;
         let book = LiveBook::new(calendar.clone());
         app::open_book(pool, &book).await.unwrap();
-        actix_web::rt::spawn(book.clone().keep_up(pool.clone(), POLL));
+        actix_web::rt::spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
         Self::serve(pools, book, calendar, api_key, bounds, Some(database))
     }
 

@@ -22,11 +22,10 @@ const GROUPS: &[Group] = &[
     Group {
         parent: "",
         layers: &[
-            "values",
             "platform",
             // Prices.
-            "pricing",
             "publication",
+            "live_book",
             "quotes",
             // Reference data.
             "settings",
@@ -89,24 +88,14 @@ const GROUPS: &[Group] = &[
     Group {
         parent: "publication",
         layers: &[
-            "cow_vec",
-            "interner",
-            "facts",
             "facts_sql",
             "audience",
             "difference",
-            "snapshot",
             "read_error",
             "line_drafts",
             "reader",
             "item_history",
             "published_campaign",
-            "apply",
-            "export",
-            "listing",
-            "live",
-            "check",
-            "disk",
             "writer",
             "compare",
             "price_changes",
@@ -115,18 +104,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         parent: "quotes",
-        layers: &[
-            "request",
-            "answer",
-            "explain",
-            "write",
-            "quote",
-            "borrowed",
-            "http",
-            "fast_path",
-            "effective_prices",
-            "lowest_prices",
-        ],
+        layers: &["borrowed", "http", "fast_path", "effective_prices", "lowest_prices"],
     },
 ];
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use kampanje::app::routes;
 use kampanje::platform::http::problem::{FieldCode, Problem, ProblemCode};
-use kampanje::quotes::answer::LineProblemCode;
+use price_book::quote::answer::LineProblemCode;
 use serde_json::Value;
 
 use super::document;

@@ -32,7 +32,7 @@ const SKIP: RangeInclusive<i64> = 0..=10_000;
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     path: String,
-    params: QueryParams,
+    params: QueryParams<'static>,
     top: i64,
     skip: i64,
     counts: bool,
@@ -74,7 +74,8 @@ impl ListQuery {
         today: NaiveDate,
     ) -> Result<Self, Problem> {
         let mut errors = Vec::new();
-        let params = QueryParams::read(raw_query, &[PARAMETERS, own].concat(), ODATA, &mut errors);
+        let params = QueryParams::read(raw_query, &[PARAMETERS, own].concat(), ODATA, &mut errors)
+            .into_owned();
         let top = collect(number(&params, "top", DEFAULT_TOP, TOP), &mut errors);
         let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
         let counts = collect(boolean(&params, "count"), &mut errors);
@@ -286,7 +287,7 @@ impl ListQuery {
 }
 
 /// Returns the path with the additional parameters that were given, which all pages share.
-fn path_with_own_params(path: &str, own: &[&'static str], params: &QueryParams) -> String {
+fn path_with_own_params(path: &str, own: &[&'static str], params: &QueryParams<'_>) -> String {
     let mut text = path.to_owned();
     for name in own {
         if let Some(value) = params.get(name) {
@@ -326,7 +327,7 @@ fn collect<T>(result: Result<T, FieldError>, errors: &mut Vec<FieldError>) -> Op
 /// # Errors
 /// When the value is no whole number or is outside the range.
 pub fn number(
-    params: &QueryParams,
+    params: &QueryParams<'_>,
     name: &str,
     default: i64,
     range: RangeInclusive<i64>,
@@ -350,7 +351,7 @@ pub fn number(
         .ok_or_else(|| wrong(FieldCode::OutOfRange))
 }
 
-fn boolean(params: &QueryParams, name: &str) -> Result<bool, FieldError> {
+fn boolean(params: &QueryParams<'_>, name: &str) -> Result<bool, FieldError> {
     match params.get(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

@@ -1,0 +1,119 @@
+//! A parsed request for prices. Only the price book can complete it, with units, taxes and
+//! currencies.
+
+use std::borrow::Cow;
+
+use chrono::NaiveDate;
+use values::{Percent, Quantity};
+
+/// The maximum number of lines of one request.
+pub const MAX_LINES: usize = 1_000;
+
+/// The party whose prices are requested.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum QuoteParty<'a> {
+    /// Nobody in particular: only lines for all customers count.
+    #[default]
+    Anybody,
+    /// The contact with this number. For a person of a company this means the company's account.
+    Contact(Cow<'a, str>),
+    /// The company with this customer number.
+    Customer(Cow<'a, str>),
+}
+
+/// A request for the prices of several lines. All keys are upper-cased. They can be borrowed from
+/// the request's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuoteRequest<'a> {
+    /// The party whose prices are requested.
+    pub party: QuoteParty<'a>,
+    /// The company's calendar date for which the prices apply.
+    pub date: NaiveDate,
+    /// The currency of the answer. If absent: the contact's, else the account's, else local
+    /// currency.
+    pub currency_code: Option<Cow<'a, str>>,
+    /// If set, the prices of the answer include tax. If absent, the account's flag decides.
+    pub prices_include_tax: Option<bool>,
+    /// The only campaign that counts. If absent, all campaigns count.
+    pub campaign_number: Option<Cow<'a, str>>,
+    /// The lines to price.
+    pub lines: Vec<RequestLine<'a>>,
+    /// The lines that the explanation of each answer lists. If absent, the answers are not
+    /// explained.
+    pub explain: Option<Visibility>,
+}
+
+impl QuoteParty<'_> {
+    /// Copies the number if it is borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> QuoteParty<'static> {
+        match self {
+            QuoteParty::Anybody => QuoteParty::Anybody,
+            QuoteParty::Contact(number) => QuoteParty::Contact(number.into_owned().into()),
+            QuoteParty::Customer(number) => QuoteParty::Customer(number.into_owned().into()),
+        }
+    }
+}
+
+impl QuoteRequest<'_> {
+    /// Copies the texts that are borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> QuoteRequest<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        QuoteRequest {
+            party: self.party.into_owned(),
+            date: self.date,
+            currency_code: self.currency_code.map(owned),
+            prices_include_tax: self.prices_include_tax,
+            campaign_number: self.campaign_number.map(owned),
+            lines: self.lines.into_iter().map(RequestLine::into_owned).collect(),
+            explain: self.explain,
+        }
+    }
+}
+
+impl RequestLine<'_> {
+    fn into_owned(self) -> RequestLine<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        RequestLine {
+            item_number: owned(self.item_number),
+            variant_code: self.variant_code.map(owned),
+            unit_of_measure_code: self.unit_of_measure_code.map(owned),
+            quantity: self.quantity,
+            tax_percent: self.tax_percent,
+        }
+    }
+}
+
+/// The lines of the price book that an explanation lists individually.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// The lines that are granted to the account. The others are the prices of other customers, so
+    /// they are only counted, by verdict.
+    Account,
+    /// All lines that were examined.
+    All,
+}
+
+impl Visibility {
+    /// Returns the lines that a caller of quotes may see, if the caller wants an explanation.
+    #[must_use]
+    pub fn of_quotes(explain: bool) -> Option<Self> {
+        explain.then_some(Self::Account)
+    }
+}
+
+/// One line of a request. All keys are upper-cased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLine<'a> {
+    /// The item.
+    pub item_number: Cow<'a, str>,
+    /// The variant, if any.
+    pub variant_code: Option<Cow<'a, str>>,
+    /// The unit of measure of `quantity`. If absent, the item's base unit.
+    pub unit_of_measure_code: Option<Cow<'a, str>>,
+    /// The quantity in that unit.
+    pub quantity: Quantity,
+    /// The tax rate of the sale. If absent, the item's rate. 0 is right for reverse charge.
+    pub tax_percent: Option<Percent>,
+}

@@ -1,0 +1,63 @@
+//! Enums of the domain that several modules use.
+
+text_enum! {
+    /// The kind of the grantor of a price or discount line.
+    SourceType {
+        /// The audience of a published campaign.
+        Campaign = "CAMPAIGN",
+        /// One contact's account.
+        Contact = "CONTACT",
+        /// The customers of a price group (prices only).
+        CustomerPriceGroup = "CUSTOMER_PRICE_GROUP",
+        /// The customers of a discount group (discounts only).
+        CustomerDiscountGroup = "CUSTOMER_DISCOUNT_GROUP",
+        /// All customers.
+        AllCustomers = "ALL_CUSTOMERS",
+    }
+}
+
+text_enum! {
+    /// The policy by which candidates compete (`docs/pricing-rules.md` section 4.0).
+    PricePolicy {
+        /// All candidates compete, and the lowest net wins.
+        LowestNet = "LOWEST_NET",
+        /// Only campaign lines compete, if there is one.
+        CampaignFirst = "CAMPAIGN_FIRST",
+        /// Only candidates of the first source in `priceHierarchy` that has one compete.
+        Hierarchy = "HIERARCHY",
+    }
+}
+
+text_enum! {
+    /// The kind of a contact.
+    ContactType {
+        /// A company, which can be a customer.
+        Company = "COMPANY",
+        /// A person, who can belong to a company.
+        Person = "PERSON",
+    }
+}
+
+text_enum! {
+    /// The time at which changes of an active campaign are published.
+    Publishing {
+        /// In the transaction of the change.
+        Automatic = "AUTOMATIC",
+        /// With the next activation.
+        Manual = "MANUAL",
+    }
+}
+
+text_enum! {
+    /// The state of a campaign, derived from its publication and its dates.
+    CampaignState {
+        /// The campaign is not published.
+        Draft = "DRAFT",
+        /// The campaign is published, and its first day is in the future.
+        Scheduled = "SCHEDULED",
+        /// The campaign is published, and today is within its dates.
+        Running = "RUNNING",
+        /// The campaign is published, and its last day is in the past.
+        Ended = "ENDED",
+    }
+}
