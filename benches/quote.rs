@@ -238,15 +238,14 @@ fn fast_path(criterion: &mut Criterion) {
     let known_at = calendar.now().timestamp_millis();
     let file = SnapshotFile { identity: Vec::new(), fingerprint: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(file));
-    let quotes =
-        QuoteFastPath::new(
-            live.clone(),
-            calendar,
-            Credentials::new(None),
-            &routes(),
-            BodyLimit(1 << 20),
-            Data::new(QuoteResponder::new(live)),
-        );
+    let quotes = QuoteFastPath::new(
+        live.clone(),
+        calendar,
+        Credentials::new(None),
+        &routes(),
+        BodyLimit(1 << 20),
+        Data::new(QuoteResponder::new(live)),
+    );
     let path = "/v1/price-quotes";
     let gets: Vec<Request> = requests(1, None, USUAL.items, USUAL.contacts)
         .iter()

@@ -23,8 +23,8 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::http::problem::Problem;
-use crate::publication::NOTIFICATION_CHANNEL;
 use crate::publication::reader::{self, Fingerprints, ReadError};
+use crate::publication::writer::NOTIFICATION_CHANNEL;
 
 /// The interval at which the database is polled for a newer version.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -26,6 +26,3 @@ pub(crate) mod published_campaign;
 mod read_error;
 pub mod reader;
 pub mod writer;
-
-/// The notification channel on which each publication is announced, with its version.
-pub const NOTIFICATION_CHANNEL: &str = "kampanje_publications";

@@ -19,7 +19,7 @@ use values::text_enum;
 
 use super::difference::{Difference, Entry, HashedDifference};
 use super::reader::ReadError;
-use super::{NOTIFICATION_CHANNEL, audience, reader};
+use super::{audience, reader};
 use crate::platform::db::schema::{book, currencies, publications};
 use crate::platform::outbox::{PublicationCreated, record};
 use crate::platform::unit_of_work::ChangedKeys;
@@ -29,6 +29,9 @@ use crate::platform::unit_of_work::ChangedKeys;
 const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 /// The maximum number of statements in flight, so that the server always has the next one.
 const MAX_STATEMENTS_IN_FLIGHT: usize = 2;
+
+/// The notification channel on which each publication is announced, with its version.
+pub const NOTIFICATION_CHANNEL: &str = "kampanje_publications";
 
 text_enum! {
     /// The kind of a publication.

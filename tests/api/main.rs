@@ -28,6 +28,7 @@ mod every_operation;
 mod exchange_rates;
 mod explanations;
 mod faults;
+mod feed_copy;
 mod full_book;
 mod golden_quotes;
 mod graceful_shutdown;

@@ -4,6 +4,7 @@
 //! ```text
 //! facts.rs     the facts of the book, and the changes between versions
 //! snapshot.rs  one version of the book; apply.rs advances it, export.rs iterates over it
+//! feed.rs      a copy that follows the changes that the service publishes
 //! listing.rs   iterates over items and accounts of a snapshot in order
 //! quote/       from a request to its answer, and to the answer's JSON
 //! ```
@@ -23,6 +24,7 @@ mod apply;
 mod cow_vec;
 mod export;
 pub mod facts;
+pub mod feed;
 mod interner;
 pub mod listing;
 pub mod quote;

@@ -27,7 +27,8 @@ use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
-use futures_util::Stream;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt as _};
 use futures_util::future::select;
 use tokio::sync::Notify;
 
@@ -323,7 +324,9 @@ where
                 let peer = stream.peer_addr().ok();
                 let served = http.call((stream, Protocol::Http1, peer));
                 async move {
-                    select(pin!(served), pin!(opened.connection.closing())).await;
+                    // Polled only when it is woken itself, not with every request.
+                    let mut closing = FuturesUnordered::from_iter([opened.connection.closing()]);
+                    select(pin!(served), closing.next()).await;
                     Ok::<_, DispatchError>(())
                 }
             })

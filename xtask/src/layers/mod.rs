@@ -104,7 +104,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         parent: "quotes",
-        layers: &["borrowed", "http", "fast_path", "effective_prices", "lowest_prices"],
+        layers: &["request", "response", "http", "fast_path", "effective_prices", "lowest_prices"],
     },
 ];
 
