@@ -354,7 +354,9 @@ impl Hypothesis {
             for source in of_prices.chain(of_discounts) {
                 let Source::Campaign(campaign) = source else { continue };
                 let rival = self.snapshot.campaign_number(campaign);
-                let Some(period) = self.snapshot.campaign_period(campaign) else { continue };
+                let Some(CampaignTerms { period, .. }) = self.snapshot.campaign(campaign) else {
+                    continue;
+                };
                 let first_day = period.starting.map_or(starting, |start| start.max(starting));
                 let last_day =
                     [period.ending, draft.campaign.ending_date].into_iter().flatten().min();

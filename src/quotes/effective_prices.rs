@@ -416,9 +416,8 @@ impl List {
         let nothing = quote(&snapshot, &request).map_err(|error| unknown_party(&error, "?"))?;
         let account = nothing.account_number.and_then(|number| snapshot.find_contact(number));
         let campaign = query.campaign.as_deref().map(|number| {
-            let found = snapshot
-                .find_campaign(number)
-                .filter(|index| snapshot.campaign_period(*index).is_some());
+            let found =
+                snapshot.find_campaign(number).filter(|index| snapshot.campaign(*index).is_some());
             found.ok_or_else(|| {
                 let detail = format!(
                     "campaign {number} is not in version {} of the price book",

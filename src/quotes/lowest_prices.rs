@@ -14,7 +14,6 @@ use chrono::{Days, NaiveDate, TimeDelta};
 use price_book::quote::answer::{
     AnswerSource, LineProblem, LineProblemCode, PricedLine, QuoteError, QuoteLine,
 };
-use price_book::quote::price_list::net_unit_price;
 use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest};
 use price_book::snapshot::Snapshot;
@@ -467,7 +466,7 @@ fn price(line: &PricedLine<'_>, version: i64) -> PriceThen {
     PriceThen {
         unit_price: line.unit_price,
         line_discount_percent: line.line_discount_percent,
-        net_unit_price: net_unit_price(line.unit_price, line.line_discount_percent),
+        net_unit_price: line.net_unit_price,
         // The source is stored as JSON because it outlives its snapshot. Writing a source as JSON
         // cannot fail.
         source: serde_json::to_value(line.source).unwrap_or_default(),

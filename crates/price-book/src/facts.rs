@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use roaring::RoaringBitmap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use values::enums::{ContactType, PricePolicy, SourceType};
+use values::enums::{Combination, ContactType, PricePolicy, SourceType};
 use values::{Amount, ExchangeRate, Percent, Precision, Quantity};
 
 /// The kind of a fact. Kind and key together identify a fact.
@@ -289,6 +289,9 @@ pub struct CampaignFact {
     pub starting_date: NaiveDate,
     /// The last day, or none if the campaign is open-ended.
     pub ending_date: Option<NaiveDate>,
+    /// The lines that those of the campaign may be combined with.
+    #[serde(default = "any_line", deserialize_with = "enum_text")]
+    pub combination: Combination,
 }
 
 /// The grantor of a line.
@@ -374,6 +377,11 @@ pub struct DiscountLineFact {
     pub ending_date: Option<NaiveDate>,
     /// The discount in percent.
     pub line_discount_percent: Percent,
+}
+
+/// Returns the combination of a campaign that has chosen none.
+const fn any_line() -> Combination {
+    Combination::Any
 }
 
 /// Returns the policy of a company that has chosen none.

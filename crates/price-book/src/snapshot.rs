@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use hashbrown::HashMap;
 use pricing::line::{CampaignIndex, Code, ContactIndex, DiscountLine, Period, PriceLine};
 use pricing::policy::Policy;
-use pricing::resolve::{Book, Lines};
+use pricing::resolve::{Book, CampaignTerms, Lines};
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 use values::{Amount, ExchangeRate, Percent, Precision, Quantity};
@@ -362,12 +362,11 @@ impl Book for Snapshot {
         }
     }
 
-    fn campaign_period(&self, campaign: CampaignIndex) -> Option<Period> {
-        let published = self.campaigns.get(campaign.0)?.published?;
-        Some(Period {
-            starting: Some(published.fact.starting_date),
-            ending: published.fact.ending_date,
-        })
+    fn campaign(&self, campaign: CampaignIndex) -> Option<CampaignTerms> {
+        let CampaignFact { starting_date, ending_date, combination } =
+            self.campaigns.get(campaign.0)?.published?.fact;
+        let period = Period { starting: Some(starting_date), ending: ending_date };
+        Some(CampaignTerms { period, combination })
     }
 
     fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! Prices and discounts use the same contest. It compares scores: the net of a price, or the
 //! remainder after a discount. It also writes each line's verdict, which an explanation only has to
-//! read.
+//! read. The resolver decides which prices and discounts meet.
 
 use chrono::NaiveDate;
 use values::Quantity;
@@ -70,6 +70,8 @@ pub struct Entry<N> {
     /// The campaign, if that is the source. Every other source occurs once among the lines that
     /// fit, because there is only one account.
     pub campaign: Option<CampaignIndex>,
+    /// If set, the lines of the campaign combine only with each other (section 4.7).
+    pub is_own: bool,
     /// The currency and variant that the line fixes.
     pub specificity: Specificity,
     /// If set, the line is a discount for all items.
@@ -82,7 +84,7 @@ pub struct Entry<N> {
 
 impl<N: Ord> Entry<N> {
     /// Returns whether no rule has dropped the line so far.
-    fn is_candidate(&self) -> bool {
+    pub fn is_candidate(&self) -> bool {
         self.verdict == Verdict::Chosen
     }
 
@@ -115,19 +117,10 @@ impl<N: Ord> Entry<N> {
     }
 }
 
-/// Chooses among the lines at a quantity. Returns the index of the winning entry, if there is one.
-///
-/// `at` returns the line at an entry's `place`. With `with_verdicts` each entry gets its verdict,
-/// and `loser_verdict` is that of a worse score. Without it the losers keep `Chosen`, because
-/// nothing reads their verdicts.
-pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
-    entries: &mut [Entry<N>],
-    at: impl Fn(usize) -> Option<&'a L>,
-    quantity: Quantity,
-    policy: &Policy,
-    loser_verdict: Verdict,
-    with_verdicts: bool,
-) -> Option<usize> {
+/// Applies the rules that concern a line alone or the set of all lines: minimum quantity, discounts
+/// for all items, policy, specificity. Each entry gets the verdict of the rule that drops it, or
+/// `Chosen`.
+pub fn qualify<N: Copy + Ord>(entries: &mut [Entry<N>], quantity: Quantity, policy: &Policy) {
     let quantity = quantity.units();
     let mut for_all_items = false;
     for entry in &mut *entries {
@@ -159,23 +152,39 @@ pub fn decide<'a, N: Copy + Ord, L: Line + 'a>(
             entry.drop_if(specificities.any_above(entry.specificity), Verdict::LessSpecific);
         }
     }
+}
 
+/// Returns the index of the best of the candidates that `permits` admits, if there is one. `at`
+/// returns the line at an entry's `place`.
+pub fn best<'a, N: Copy + Ord, L: Line + 'a>(
+    entries: &[Entry<N>],
+    at: impl Fn(usize) -> Option<&'a L>,
+    permits: impl Fn(&Entry<N>) -> bool,
+) -> Option<usize> {
     let mut best: Option<(usize, &Entry<N>)> = None;
-    for (place, entry) in entries.iter().enumerate() {
-        if entry.is_candidate() && best.is_none_or(|(_, best)| entry.is_before(best, &at)) {
-            best = Some((place, entry));
+    for (index, entry) in entries.iter().enumerate() {
+        if entry.is_candidate()
+            && permits(entry)
+            && best.is_none_or(|(_, best)| entry.is_before(best, &at))
+        {
+            best = Some((index, entry));
         }
     }
-    let (winner, score) = best.map(|(place, best)| (place, best.score))?;
-    if with_verdicts {
-        for (place, entry) in entries.iter_mut().enumerate() {
-            entry.drop_if(
-                place != winner,
-                if entry.score == score { Verdict::Tie } else { loser_verdict },
-            );
+    best.map(|(index, _)| index)
+}
+
+/// Gives the candidates that have lost their verdicts: `lost` returns that of an entry. Without
+/// this they keep `Chosen`, so it is only called if somebody reads the verdicts.
+pub fn judge<N: Ord>(
+    entries: &mut [Entry<N>],
+    winner: Option<usize>,
+    lost: impl Fn(&Entry<N>) -> Verdict,
+) {
+    for (index, entry) in entries.iter_mut().enumerate() {
+        if Some(index) != winner && entry.is_candidate() {
+            entry.verdict = lost(entry);
         }
     }
-    Some(winner)
 }
 
 /// Drops the discounts for all items whose source has a candidate for the item or its group

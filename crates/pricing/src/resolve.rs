@@ -5,10 +5,10 @@
 
 use chrono::NaiveDate;
 use ethnum::U256;
-use values::enums::SourceType;
-use values::{Amount, Percent, Quantity};
+use values::enums::{Combination, SourceType};
+use values::{Amount, Percent, Quantity, Shown};
 
-use super::contest::{Entry, Specificity, decide};
+use super::contest::{Entry, Specificity, best, judge, qualify};
 use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, to_amount};
 use super::line::{
     CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
@@ -20,10 +20,19 @@ use super::verdict::Verdict;
 pub trait Book {
     /// Returns the account that a contact belongs to.
     fn account_of(&self, contact: ContactIndex) -> ContactIndex;
-    /// Returns the period of a campaign, or `None` if it is not published.
-    fn campaign_period(&self, campaign: CampaignIndex) -> Option<Period>;
+    /// Returns the terms of a campaign, or `None` if it is not published.
+    fn campaign(&self, campaign: CampaignIndex) -> Option<CampaignTerms>;
     /// Returns whether the campaign's audience contains the account.
     fn is_in_audience(&self, campaign: CampaignIndex, account: ContactIndex) -> bool;
+}
+
+/// The properties of a published campaign that determine prices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CampaignTerms {
+    /// The first and last day.
+    pub period: Period,
+    /// The lines that those of the campaign may be combined with.
+    pub combination: Combination,
 }
 
 /// The account whose prices are requested.
@@ -108,6 +117,8 @@ pub struct Answer<'a> {
     pub unit_price: Amount,
     /// The discount in percent.
     pub percent: Percent,
+    /// The unit price less the discount, exact.
+    pub net_unit_price: Shown<12>,
     /// Quantity × unit price.
     pub gross: Amount,
     /// The discount on the gross amount.
@@ -208,6 +219,18 @@ struct Fit {
     starting: Option<NaiveDate>,
     /// The campaign, if that is the source.
     campaign: Option<CampaignIndex>,
+    /// If set, the campaign's lines combine only with each other.
+    is_own: bool,
+}
+
+/// The terms under which a line is granted to the account.
+struct Granted {
+    /// The campaign, if that is the source.
+    campaign: Option<CampaignIndex>,
+    /// The period that counts.
+    period: Period,
+    /// If set, the campaign's lines combine only with each other.
+    is_own: bool,
 }
 
 /// The choice at one quantity.
@@ -232,6 +255,13 @@ impl<N: Number> Outcome<N> {
 /// Returns the price less the discount if it allows one, in units of 10^-12 and not rounded.
 fn net<N: Number>(price: N, rest: u32, allows_discount: bool) -> N {
     price.less(if allows_discount { rest } else { WHOLE })
+}
+
+/// Returns a price less a discount, exact: five places of the price and seven of the discount's
+/// remainder.
+#[must_use]
+pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
+    Shown(unit_price.units().saturating_mul(discount.rest().into()))
 }
 
 /// Resolves a question against the lines of its item.
@@ -270,6 +300,7 @@ fn resolve_in<'a, N: Number, B: Book, O: Observer<'a>>(
         entries,
         list_price: None,
         valid_until: question.next_rate,
+        may_have_own: false,
         with_verdicts: O::IS_ACTIVE,
     };
     resolver.gather()?;
@@ -290,6 +321,8 @@ struct Resolver<'r, 'a, B, N> {
     list_price: Option<N>,
     /// The earliest later date on which a relevant line or rate starts or ends.
     valid_until: Option<NaiveDate>,
+    /// If set, a line that fits may be of a campaign that combines only with itself.
+    may_have_own: bool,
     /// If set, the contests write all verdicts.
     with_verdicts: bool,
 }
@@ -328,7 +361,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     #[inline]
     fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
-        let (campaign, period) = self.grant::<L>(conditions)?;
+        let Granted { campaign, period, is_own } = self.grant::<L>(conditions)?;
         if conditions.variant.is_some() && conditions.variant != self.question.variant {
             return Err(Verdict::OtherVariant);
         }
@@ -347,7 +380,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         if !period.contains(self.question.date) {
             return Err(Verdict::OutsideDates);
         }
-        Ok(Fit { threshold, starting: period.starting, campaign })
+        self.may_have_own |= is_own;
+        Ok(Fit { threshold, starting: period.starting, campaign, is_own })
     }
 
     /// Builds the entry of a line that fits, with the fields that prices and discounts have in
@@ -362,6 +396,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             starting: fit.starting,
             source: conditions.source.kind(),
             campaign: fit.campaign,
+            is_own: fit.is_own,
             specificity: Specificity::new(
                 self.foreign(conditions).is_some(),
                 conditions.variant.is_some(),
@@ -372,12 +407,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         }
     }
 
-    /// Applies section 2.1. If the line is granted to the account, returns its campaign, if it has
-    /// one, and the period that counts.
-    fn grant<L: Line>(
-        &self,
-        conditions: &Conditions,
-    ) -> Result<(Option<CampaignIndex>, Period), Verdict> {
+    /// Applies section 2.1. Returns the terms under which the line is granted to the account.
+    fn grant<L: Line>(&self, conditions: &Conditions) -> Result<Granted, Verdict> {
         let account = self.question.account;
         let granted = match conditions.source {
             Source::Campaign(campaign) => return self.grant_by_campaign(campaign),
@@ -394,14 +425,15 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
                     && account.is_some_and(|a| a.discount_group == Some(group))
             }
         };
-        if granted { Ok((None, conditions.period)) } else { Err(Verdict::OtherSource) }
+        if granted {
+            Ok(Granted { campaign: None, period: conditions.period, is_own: false })
+        } else {
+            Err(Verdict::OtherSource)
+        }
     }
 
-    fn grant_by_campaign(
-        &self,
-        campaign: CampaignIndex,
-    ) -> Result<(Option<CampaignIndex>, Period), Verdict> {
-        let period = self.book.campaign_period(campaign).ok_or(Verdict::NotPublished)?;
+    fn grant_by_campaign(&self, campaign: CampaignIndex) -> Result<Granted, Verdict> {
+        let terms = self.book.campaign(campaign).ok_or(Verdict::NotPublished)?;
         if !self
             .question
             .account
@@ -411,7 +443,11 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         }
         match self.question.campaigns {
             Campaigns::Only(named) if named != Some(campaign) => Err(Verdict::OtherCampaign),
-            _ => Ok((Some(campaign), period)),
+            _ => Ok(Granted {
+                campaign: Some(campaign),
+                period: terms.period,
+                is_own: terms.combination == Combination::Own,
+            }),
         }
     }
 
@@ -473,48 +509,165 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     /// Chooses discount and price at a quantity (section 4). Returns `None` if there is no price.
     fn outcome(&mut self, quantity: Quantity) -> Option<Outcome<N>> {
         let policy = self.question.policy;
+        qualify(&mut self.entries.discounts, quantity, policy);
+        qualify(&mut self.entries.prices, quantity, policy);
+        let is_own = |entry: &Entry<N>| entry.is_own && entry.is_candidate();
+        let has_own = self.may_have_own
+            && (self.entries.prices.iter().any(is_own)
+                || self.entries.discounts.iter().any(is_own));
+        // Of every discount, for the list price and for prices that take any discount.
+        let highest = self.best_discount(|_| true);
+        let outcome = if has_own { self.permitted_pair(highest) } else { self.any_pair(highest) };
+        let Some(mut outcome) = outcome else {
+            if self.with_verdicts {
+                self.judge_discounts(None, highest, true);
+            }
+            return None;
+        };
+        if self.with_verdicts {
+            self.judge_prices(&outcome, highest);
+        }
+        if self.is_above_list_price(&outcome, highest)
+            && let Some(list_price) = self.list_price
+        {
+            let dropped = outcome.price.and_then(|price| self.entries.prices.get_mut(price));
+            if let Some(entry) = dropped {
+                entry.verdict = Verdict::AboveListPrice;
+            }
+            outcome = self.of_list_price(list_price, highest);
+        }
+        if self.with_verdicts {
+            self.judge_discounts(outcome.price, outcome.discount, outcome.discount_allowed);
+        }
+        Some(outcome)
+    }
+
+    /// Returns the index of the best discount that `permits` admits.
+    fn best_discount(&self, permits: impl Fn(&Entry<N>) -> bool) -> Option<usize> {
         let lines = self.lines;
-        let discount = decide(
-            &mut self.entries.discounts,
-            |place| discount_at(lines, place),
-            quantity,
-            policy,
-            Verdict::LowerDiscount,
-            self.with_verdicts,
-        );
-        let chosen = discount
-            .and_then(|winner| self.discount_line(winner))
-            .map_or(Percent::ZERO, |line| line.percent);
-        let rest = chosen.rest();
+        best(&self.entries.discounts, |place| discount_at(lines, place), permits)
+    }
+
+    /// Returns the percentage of a discount entry.
+    fn percent(&self, discount: Option<usize>) -> Percent {
+        let line = discount.and_then(|winner| self.discount_line(winner));
+        line.map_or(Percent::ZERO, |line| line.percent)
+    }
+
+    fn of_list_price(&self, list_price: N, discount: Option<usize>) -> Outcome<N> {
+        let discount_allowed = self.list_price_allows_discount();
+        let percent = if discount_allowed { self.percent(discount) } else { Percent::ZERO };
+        Outcome { unit_price: list_price, percent, price: None, discount, discount_allowed }
+    }
+
+    fn of_price(&self, price: usize, discount: Option<usize>) -> Option<Outcome<N>> {
+        let entry = self.entries.prices.get(price)?;
+        let (unit_price, discount_allowed) = (entry.unit_price, entry.allows_discount);
+        let percent = if discount_allowed { self.percent(discount) } else { Percent::ZERO };
+        Some(Outcome { unit_price, percent, price: Some(price), discount, discount_allowed })
+    }
+
+    /// Chooses the price with the lowest net after the highest discount (sections 4.1 to 4.3).
+    fn any_pair(&mut self, highest: Option<usize>) -> Option<Outcome<N>> {
+        let rest = self.percent(highest).rest();
         for entry in &mut self.entries.prices {
             entry.score = net(entry.unit_price, rest, entry.allows_discount);
         }
-        let winner = decide(
-            &mut self.entries.prices,
-            |place| lines.prices.get(place),
-            quantity,
-            policy,
-            Verdict::HigherNet,
-            self.with_verdicts,
-        );
-        let list_price = self.list_price;
-        let list_allows = self.list_price_allows_discount();
-        let cap = list_price
-            .filter(|_| policy.never_above_list_price)
-            .map(|price| net(price, rest, list_allows));
+        let lines = self.lines;
+        match best(&self.entries.prices, |place| lines.prices.get(place), |_| true) {
+            Some(price) => self.of_price(price, highest),
+            None => self.list_price.map(|list_price| self.of_list_price(list_price, highest)),
+        }
+    }
 
-        let (price, unit_price, discount_allowed) = match winner
-            .and_then(|winner| self.entries.prices.get_mut(winner).map(|entry| (winner, entry)))
-        {
-            Some((_, entry)) if cap.is_some_and(|cap| entry.score > cap) => {
-                entry.verdict = Verdict::AboveListPrice;
-                (None, list_price?, list_allows)
+    /// Chooses among the pairs that are permitted if a line of a campaign that combines only with
+    /// itself is a candidate (section 4.7).
+    fn permitted_pair(&mut self, highest: Option<usize>) -> Option<Outcome<N>> {
+        for index in 0..self.entries.prices.len() {
+            let discount = self.discount_permitted_to(index);
+            let rest = self.percent(discount).rest();
+            if let Some(entry) = self.entries.prices.get_mut(index) {
+                entry.score = net(entry.unit_price, rest, entry.allows_discount);
             }
-            Some((winner, entry)) => (Some(winner), entry.unit_price, entry.allows_discount),
-            None => (None, list_price?, list_allows),
+        }
+        let lines = self.lines;
+        let price = best(&self.entries.prices, |place| lines.prices.get(place), |_| true);
+        let Some(of_price) =
+            price.and_then(|price| self.of_price(price, self.discount_permitted_to(price)))
+        else {
+            return self.list_price.map(|list_price| self.of_list_price(list_price, highest));
         };
-        let percent = if discount_allowed { chosen } else { Percent::ZERO };
-        Some(Outcome { unit_price, percent, price, discount, discount_allowed })
+        // The list price competes with a discount of such a campaign, and loses ties.
+        let own_discount = self.best_discount(|entry| entry.is_own);
+        let of_list_price = self
+            .list_price
+            .filter(|_| own_discount.is_some() && self.list_price_allows_discount())
+            .map(|list_price| self.of_list_price(list_price, own_discount))
+            .filter(|of_list_price| of_list_price.net() < of_price.net());
+        Some(of_list_price.unwrap_or(of_price))
+    }
+
+    /// Returns the highest discount that may be combined with a price.
+    fn discount_permitted_to(&self, price: usize) -> Option<usize> {
+        let price = self.entries.prices.get(price)?;
+        self.best_discount(|discount| combines(price, discount))
+    }
+
+    /// Returns whether the net is above that of the list price, and the policy forbids that
+    /// (section 4.3).
+    fn is_above_list_price(&self, outcome: &Outcome<N>, highest: Option<usize>) -> bool {
+        self.question.policy.never_above_list_price
+            && outcome.price.is_some()
+            && self.list_price.is_some_and(|list_price| {
+                outcome.net() > self.of_list_price(list_price, highest).net()
+            })
+    }
+
+    /// Writes the verdicts of the price candidates that lost.
+    fn judge_prices(&mut self, outcome: &Outcome<N>, highest: Option<usize>) {
+        let winning_net = outcome.net();
+        let rest = self.percent(highest).rest();
+        // It would have won with a discount that it must not be combined with.
+        let would_win =
+            |entry: &Entry<N>| net(entry.unit_price, rest, entry.allows_discount) < winning_net;
+        judge(&mut self.entries.prices, outcome.price, |entry| {
+            if entry.score == winning_net {
+                Verdict::Tie
+            } else if would_win(entry) {
+                Verdict::NotCombinable
+            } else {
+                Verdict::HigherNet
+            }
+        });
+    }
+
+    /// Writes the verdicts of the discount candidates that lost, and of one that won under a price
+    /// that allows none.
+    fn judge_discounts(&mut self, price: Option<usize>, discount: Option<usize>, allowed: bool) {
+        let price = price.and_then(|price| self.entries.prices.get(price).copied());
+        let chosen = discount.and_then(|index| self.entries.discounts.get(index));
+        let chosen = chosen.map(|entry| entry.score);
+        let is_permitted = |discount: &Entry<N>| match price {
+            Some(price) => combines(&price, discount),
+            // Beside prices, the list price competes only with some discounts. A higher one was
+            // not among them.
+            None => chosen.is_some_and(|score| discount.score >= score),
+        };
+        judge(&mut self.entries.discounts, discount, |entry| {
+            if !is_permitted(entry) {
+                Verdict::NotCombinable
+            } else if Some(entry.score) == chosen {
+                Verdict::Tie
+            } else {
+                Verdict::LowerDiscount
+            }
+        });
+        if !allowed
+            && let Some(winner) = discount
+            && let Some(entry) = self.entries.discounts.get_mut(winner)
+        {
+            entry.verdict = Verdict::LineDiscountNotAllowed;
+        }
     }
 
     /// Builds the answer. The next break is computed last, because its contests overwrite the
@@ -536,6 +689,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         Ok(Answer {
             unit_price,
             percent: outcome.percent,
+            net_unit_price: net_unit_price(unit_price, outcome.percent),
             gross,
             discount_amount,
             line_amount,
@@ -598,7 +752,9 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     /// the others that of the rule that excluded them.
     fn report<O: Observer<'a>>(&mut self, outcome: Option<&Outcome<N>>, observer: &mut O) {
         let lines = self.lines;
-        let chosen = self.entries.discounts.iter().find(|entry| entry.verdict == Verdict::Chosen);
+        let chosen = outcome
+            .and_then(|outcome| outcome.discount)
+            .and_then(|winner| self.entries.discounts.get(winner));
         let percent = chosen
             .and_then(|entry| discount_at(lines, entry.place))
             .map_or(Percent::ZERO, |line| line.percent);
@@ -649,6 +805,16 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             }
         }
         observer.discount_allowed(outcome.is_none_or(|outcome| outcome.discount_allowed));
+    }
+}
+
+/// Returns whether a price and a discount may be combined: the lines of a campaign that combines
+/// only with itself need each other (`docs/pricing-rules.md` section 4.7).
+fn combines<N>(price: &Entry<N>, discount: &Entry<N>) -> bool {
+    if price.is_own || discount.is_own {
+        price.campaign.is_some() && price.campaign == discount.campaign
+    } else {
+        true
     }
 }
 

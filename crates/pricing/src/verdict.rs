@@ -31,6 +31,10 @@ wire_enum! {
         Policy = "POLICY",
         /// Another line is more specific: it fixes the same of currency and variant, and more.
         LessSpecific = "LESS_SPECIFIC",
+        /// The line must not be combined with the chosen one, because one of their campaigns
+        /// combines only with itself. It is a discount, or a price that would have won with another
+        /// discount.
+        NotCombinable = "NOT_COMBINABLE",
         /// Another discount is higher.
         LowerDiscount = "LOWER_DISCOUNT",
         /// Another line's net is lower.
@@ -40,6 +44,8 @@ wire_enum! {
         Tie = "TIE",
         /// The line won, but its net is above that of the list price, which is taken instead.
         AboveListPrice = "ABOVE_LIST_PRICE",
+        /// The discount won, but the chosen price allows no line discount.
+        LineDiscountNotAllowed = "LINE_DISCOUNT_NOT_ALLOWED",
         /// The line provides the price or the discount of the answer.
         Chosen = "CHOSEN",
     }

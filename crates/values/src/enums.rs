@@ -29,6 +29,17 @@ text_enum! {
 }
 
 text_enum! {
+    /// The lines that those of a campaign may be combined with (`docs/pricing-rules.md` section
+    /// 4.7).
+    Combination {
+        /// All lines.
+        Any = "ANY",
+        /// Only lines of the same campaign.
+        Own = "OWN",
+    }
+}
+
+text_enum! {
     /// The kind of a contact.
     ContactType {
         /// A company, which can be a customer.

@@ -27,9 +27,9 @@ use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
+use futures_util::future::select;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _};
-use futures_util::future::select;
 use tokio::sync::Notify;
 
 /// The longest time that an idle connection is kept: longer than load balancers keep theirs, so

@@ -162,6 +162,15 @@ pub struct PricedLine<'a> {
         example = "4"
     )]
     pub line_discount_percent: Percent,
+    /// The unit price less the discount, exact. The amounts are computed from the unit price and
+    /// not from this.
+    #[schema(
+        value_type = String,
+        max_length = 28,
+        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?$",
+        example = "54.72"
+    )]
+    pub net_unit_price: Shown<12>,
     /// Quantity × unit price, rounded to the currency's amount precision.
     #[schema(
         value_type = String,

@@ -274,7 +274,7 @@ impl<'a> Document<'a> {
     fn campaign_obstacles(&self) -> Vec<Verdict> {
         let Campaigns::Only(index) = self.campaigns else { return Vec::new() };
         let published =
-            index.and_then(|index| Some((index, self.snapshot.campaign_period(index)?)));
+            index.and_then(|index| Some((index, self.snapshot.campaign(index)?.period)));
         let Some((index, period)) = published else { return vec![Verdict::NotPublished] };
         let is_in_audience =
             self.account.is_some_and(|a| self.snapshot.is_in_audience(index, a.contact));
@@ -293,6 +293,7 @@ impl<'a> Document<'a> {
         PricedLine {
             unit_price: answer.unit_price,
             line_discount_percent: answer.percent,
+            net_unit_price: answer.net_unit_price,
             gross_amount: answer.gross,
             discount_amount: answer.discount_amount,
             line_amount: answer.line_amount,

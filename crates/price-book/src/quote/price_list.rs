@@ -135,11 +135,6 @@ pub struct UnpricedRow<'a> {
     pub problem: LineProblem,
 }
 
-/// Returns the price less the discount, exactly and in units of 10^-12.
-pub fn net_unit_price(unit_price: Amount, discount: Percent) -> Shown<12> {
-    Shown(unit_price.units().saturating_mul(discount.rest().into()))
-}
-
 /// Writes the rows of an item. They are ordered by variant code (none first), unit of measure (base
 /// unit first) and minimum quantity. A blocked item has no rows. The request contains everything
 /// except the lines, which this function builds. `account` is the account of the request.
@@ -309,7 +304,7 @@ fn priced<'q>(
         of,
         unit_price: line.unit_price,
         line_discount_percent: line.line_discount_percent,
-        net_unit_price: net_unit_price(line.unit_price, line.line_discount_percent),
+        net_unit_price: line.net_unit_price,
         list_price: line.list_price,
         source: line.source,
         price_line: line.price_line,

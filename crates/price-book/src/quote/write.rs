@@ -191,6 +191,7 @@ impl JsonWriter<'_> {
         object!(self, {
             "unitPrice": self.decimal::<5>(line.unit_price.units()),
             "lineDiscountPercent": self.decimal::<5>(line.line_discount_percent.units()),
+            "netUnitPrice": self.decimal::<12>(line.net_unit_price.0),
             "grossAmount": self.decimal::<5>(line.gross_amount.units()),
             "discountAmount": self.decimal::<5>(line.discount_amount.units()),
             "lineAmount": self.decimal::<5>(line.line_amount.units()),

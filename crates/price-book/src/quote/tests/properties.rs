@@ -14,7 +14,9 @@ use uuid::Uuid;
 use values::Amount;
 
 use super::reference::{Number, Resolved, World, number};
-use super::world::{audience, book, campaign, contact, item, put, rate, request, settings};
+use super::world::{
+    audience, book, combining_campaign, contact, item, put, rate, request, settings,
+};
 use crate::facts::{Change, FactKind};
 use crate::quote::answer::{AnswerSource, LineReference, OtherLines, PricedLine, QuoteLine, Trace};
 use crate::quote::request::{QuoteRequest, RequestLine, Visibility};
@@ -150,8 +152,9 @@ fn base_facts() -> impl Strategy<Value = Vec<Change>> {
     );
     let audiences = subsequence(vec!["FIRM", "OTHER", "CARL"], 0..=3)
         .prop_map(|accounts| audience("ONE", &accounts));
-    (company_settings(), items, customer, steps, audiences, maybe(DAYS)).prop_map(
-        |(settings, chair, firm, steps, audience_of_one, ending)| {
+    let combinations = (text(&["ANY", "OWN"]), text(&["ANY", "ANY", "OWN"]));
+    (company_settings(), items, customer, steps, audiences, maybe(DAYS), combinations).prop_map(
+        |(settings, chair, firm, steps, audience_of_one, ending, (one, two))| {
             vec![
                 settings,
                 chair,
@@ -161,8 +164,8 @@ fn base_facts() -> impl Strategy<Value = Vec<Change>> {
                 contact("ANNE", &json!({ "type": "PERSON", "companyNumber": "FIRM" })),
                 contact("CARL", &json!({ "type": "PERSON" })),
                 contact("OTHER", &json!({})),
-                campaign("ONE", "2031-05-09", ending.as_str()),
-                campaign("TWO", "2031-05-10", Some("2031-05-11")),
+                combining_campaign("ONE", "2031-05-09", ending.as_str(), one.as_str().unwrap()),
+                combining_campaign("TWO", "2031-05-10", Some("2031-05-11"), two.as_str().unwrap()),
                 audience("TWO", &["FIRM"]),
                 audience("DRAFT", &["FIRM"]),
                 rate("USD", "2031-05-01", "1.0865"),

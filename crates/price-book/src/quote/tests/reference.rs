@@ -9,7 +9,7 @@ use num_rational::BigRational;
 use pricing::verdict::Verdict;
 use uuid::Uuid;
 use values::Amount;
-use values::enums::{ContactType, PricePolicy};
+use values::enums::{Combination, ContactType, PricePolicy};
 
 use super::world::ordinal;
 use crate::facts::{
@@ -419,15 +419,12 @@ impl<'w> Asked<'w> {
         )
     }
 
-    /// Applies sections 4.0 and 4.1 (specificity), then chooses the best by score and by section
-    /// 4.5.
-    fn choose<'l>(
+    /// Applies section 4.0 and specificity (4.1, 4.2).
+    fn qualified<'l>(
         &self,
         mut candidates: Vec<&'l Line>,
-        score: &dyn Fn(&Line) -> Number,
-        beaten: Verdict,
         verdicts: &mut BTreeMap<Uuid, Verdict>,
-    ) -> Option<&'l Line> {
+    ) -> Vec<&'l Line> {
         let settings = self.world.settings.as_ref().unwrap();
         let kinds: Vec<&str> = candidates.iter().map(|line| kind(line)).collect();
         let only = match settings.price_policy {
@@ -451,25 +448,37 @@ impl<'w> Asked<'w> {
             let own = fixed(line);
             !sets.iter().any(|other| own.is_subset(other) && own != *other)
         });
-        let best = candidates.iter().map(|line| score(line)).min()?;
-        retain(&mut candidates, verdicts, beaten, |line| score(line) == best);
-        candidates.sort_by(|one, other| {
-            let rank = |line: &Line| match kind(line) {
-                "CONTACT" => 0,
-                "CUSTOMER_PRICE_GROUP" | "CUSTOMER_DISCOUNT_GROUP" => 1,
-                "ALL_CUSTOMERS" => 2,
-                _ => 3,
-            };
+        candidates
+    }
+
+    /// Returns the line that comes first by section 4.5.
+    fn first<'l>(&self, lines: impl Iterator<Item = &'l Line>) -> Option<&'l Line> {
+        let rank = |line: &Line| match kind(line) {
+            "CONTACT" => 0,
+            "CUSTOMER_PRICE_GROUP" | "CUSTOMER_DISCOUNT_GROUP" => 1,
+            "ALL_CUSTOMERS" => 2,
+            _ => 3,
+        };
+        lines.min_by(|one, other| {
             rank(one)
                 .cmp(&rank(other))
                 .then(self.dates(one).0.cmp(&self.dates(other).0))
                 .then(other.minimum.cmp(&one.minimum))
                 .then(one.id.as_bytes().cmp(other.id.as_bytes()))
-        });
-        let winner = candidates[0];
-        retain(&mut candidates, verdicts, Verdict::Tie, |line| line.id == winner.id);
-        verdicts.insert(winner.id, Verdict::Chosen);
-        Some(winner)
+        })
+    }
+
+    /// Returns the highest of some discounts.
+    fn highest<'l>(&self, discounts: &[&'l Line]) -> Option<&'l Line> {
+        let highest = discounts.iter().map(|line| &line.figure).max()?;
+        self.first(discounts.iter().copied().filter(|line| line.figure == *highest))
+    }
+
+    /// Returns the campaign of a line, if it combines only with itself.
+    fn own<'l>(&self, line: &'l Line) -> Option<&'l String> {
+        let SourceFact::Campaign { campaign_number } = &line.source else { return None };
+        let campaign = self.world.campaigns.get(campaign_number)?;
+        (campaign.combination == Combination::Own).then_some(campaign_number)
     }
 
     fn candidates(
@@ -515,50 +524,109 @@ impl<'w> Asked<'w> {
 
     fn resolve(&self, verdicts: &mut BTreeMap<Uuid, Verdict>) -> Result<Resolved, &'static str> {
         let hundred = number(&100);
-        let discounts = self.discount_candidates(verdicts);
-        let discount = self.choose(
-            discounts,
-            &|line| number(&100) - &line.figure,
-            Verdict::LowerDiscount,
-            verdicts,
-        );
-        let percent = discount.map_or(number(&0), |line| line.figure.clone());
-        let rest = (&hundred - &percent) / &hundred;
-
-        let lines = self
-            .world
-            .prices
-            .values()
-            .filter(|line| line.item.as_deref() == Some(self.item_number))
-            .collect();
-        let prices = self.candidates(lines, verdicts);
-        let net = |price: Number, allowed: bool| if allowed { price * &rest } else { price };
-        let score = |line: &Line| net(self.price_of(line), line.allows_discount);
-        let mut price = self.choose(prices, &score, Verdict::HigherNet, verdicts);
-
+        let percent = |discount: Option<&Line>| discount.map_or(number(&0), |d| d.figure.clone());
+        let net = |price: &Number, allowed: bool, discount: Option<&Line>| {
+            if allowed { price * (&hundred - percent(discount)) / &hundred } else { price.clone() }
+        };
         let item = self.item;
         let list_price = item.list_price.map(|price| {
-            self.convert(
-                &number(&price),
-                item.price_includes_tax,
-                &number(&item.tax_percent),
-                true,
-                true,
-            )
+            let tax = number(&item.tax_percent);
+            self.convert(&number(&price), item.price_includes_tax, &tax, true, true)
         });
-        let account_allows = self.customer.is_none_or(|customer| customer.allow_line_discount);
+        let list_allows = self.customer.is_none_or(|customer| customer.allow_line_discount);
+
+        let discounts = self.discount_candidates(verdicts);
+        let discounts = self.qualified(discounts, verdicts);
+        let of_item = |line: &&Line| line.item.as_deref() == Some(self.item_number);
+        let lines = self.world.prices.values().filter(of_item).collect();
+        let prices = self.candidates(lines, verdicts);
+        let prices = self.qualified(prices, verdicts);
+        let highest = self.highest(&discounts);
+
+        // All pairs of section 4.7 with their nets. `None` is the list price.
+        let permitted = |price: Option<&Line>| -> Vec<&Line> {
+            let may = |discount: &&&Line| match price {
+                Some(price) => {
+                    let (own, others) = (self.own(price), self.own(discount));
+                    own == others
+                }
+                None => prices.is_empty() || (list_allows && self.own(discount).is_some()),
+            };
+            discounts.iter().filter(may).copied().collect()
+        };
+        let mut pairs = Vec::new();
+        for price in &prices {
+            let unit_price = self.price_of(price);
+            pairs.push((Some(*price), net(&unit_price, price.allows_discount, None)));
+            for discount in permitted(Some(price)) {
+                let net = net(&unit_price, price.allows_discount, Some(discount));
+                pairs.push((Some(*price), net));
+            }
+        }
+        if let Some(list_price) = &list_price {
+            if prices.is_empty() {
+                pairs.push((None, list_price.clone()));
+            }
+            for discount in permitted(None) {
+                pairs.push((None, net(list_price, list_allows, Some(discount))));
+            }
+        }
+        let lowest = pairs.iter().map(|(_, net)| net.clone()).min();
+        let lowest_pairs = || pairs.iter().filter(|(_, net)| Some(net) == lowest.as_ref());
+        let mut price = self.first(lowest_pairs().filter_map(|(price, _)| *price));
+        let mut discount = self.highest(&permitted(price));
+
+        if let Some(lowest) = &lowest {
+            for line in &prices {
+                let unit_price = self.price_of(line);
+                let allows = line.allows_discount;
+                let own_net = net(&unit_price, allows, self.highest(&permitted(Some(line))));
+                let verdict = if Some(line.id) == price.map(|price| price.id) {
+                    Verdict::Chosen
+                } else if own_net == *lowest {
+                    Verdict::Tie
+                } else if net(&unit_price, allows, highest) < *lowest {
+                    Verdict::NotCombinable
+                } else {
+                    Verdict::HigherNet
+                };
+                verdicts.insert(line.id, verdict);
+            }
+        }
         if self.world.settings.as_ref().unwrap().never_above_list_price
-            && let (Some(line), Some(list)) = (price, &list_price)
-            && score(line) > net(list.clone(), account_allows)
+            && let (Some(line), Some(list), Some(lowest)) = (price, &list_price, &lowest)
+            && *lowest > net(list, list_allows, highest)
         {
             verdicts.insert(line.id, Verdict::AboveListPrice);
-            price = None;
+            (price, discount) = (None, highest);
         }
-        let (unit_price, allowed) = match price {
-            Some(line) => (self.price_of(line), line.allows_discount),
-            None => (list_price.clone().ok_or("NO_PRICE")?, account_allows),
+        let allowed = match price {
+            Some(line) => line.allows_discount,
+            None => list_price.is_none() || list_allows,
         };
-        let percent = if allowed { percent } else { number(&0) };
+        for line in &discounts {
+            let chosen = discount.filter(|chosen| chosen.id != line.id);
+            let beside_price = price.is_some_and(|price| self.own(price) != self.own(line));
+            let verdict = match chosen {
+                _ if Some(line.id) == discount.map(|chosen| chosen.id) && allowed => {
+                    Verdict::Chosen
+                }
+                _ if Some(line.id) == discount.map(|chosen| chosen.id) => {
+                    Verdict::LineDiscountNotAllowed
+                }
+                _ if beside_price => Verdict::NotCombinable,
+                Some(chosen) if line.figure == chosen.figure => Verdict::Tie,
+                Some(chosen) if line.figure < chosen.figure => Verdict::LowerDiscount,
+                _ => Verdict::NotCombinable,
+            };
+            verdicts.insert(line.id, verdict);
+        }
+
+        let unit_price = match price {
+            Some(line) => self.price_of(line),
+            None => list_price.clone().ok_or("NO_PRICE")?,
+        };
+        let percent = if allowed { percent(discount) } else { number(&0) };
         let gross = round(&(self.quantity * &unit_price), &self.amount_step);
         let discount_amount = round(&(&gross * &percent / &hundred), &self.amount_step);
         Ok(Resolved {

@@ -341,7 +341,7 @@ fn forbidden_discount_is_chosen_but_not_granted() {
         (&json!("0"), &json!(null))
     );
     assert_eq!(answer["trace"]["lineDiscountAllowed"], false);
-    assert_eq!(answer["trace"]["discounts"][0]["verdict"], "CHOSEN");
+    assert_eq!(answer["trace"]["discounts"][0]["verdict"], "LINE_DISCOUNT_NOT_ALLOWED");
 }
 
 #[test]

@@ -70,12 +70,19 @@ pub fn ordinal(number: &str) -> u32 {
 
 /// Builds a published campaign.
 pub fn campaign(number: &str, starting: &str, ending: Option<&str>) -> Change {
-    put(
-        FactKind::Campaign,
-        number,
-        json!({}),
-        &json!({ "startingDate": starting, "endingDate": ending }),
-    )
+    combining_campaign(number, starting, ending, "ANY")
+}
+
+/// Builds a published campaign with its combination.
+pub fn combining_campaign(
+    number: &str,
+    starting: &str,
+    ending: Option<&str>,
+    combination: &str,
+) -> Change {
+    let members =
+        json!({ "startingDate": starting, "endingDate": ending, "combination": combination });
+    put(FactKind::Campaign, number, json!({}), &members)
 }
 
 /// Adds accounts to a campaign's audience.
