@@ -159,12 +159,9 @@ fn requests(
     };
     let request = |index: usize| QuoteRequest {
         party: QuoteParty::Contact(contact_number(index * 7_919 % contacts).into()),
-        date: "2031-05-15".parse().unwrap(),
         currency_code: currency.map(|code| code.to_owned().into()),
-        prices_include_tax: None,
-        campaign_number: None,
         lines: (0..lines).map(|place| line(index * lines + place)).collect(),
-        explain: None,
+        ..QuoteRequest::on("2031-05-15".parse().unwrap())
     };
     (0..1_000).map(request).collect()
 }

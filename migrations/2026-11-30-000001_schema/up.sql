@@ -249,6 +249,9 @@ CREATE TABLE campaigns (
     -- How changes of an active campaign reach the price book.
     publishing text NOT NULL DEFAULT 'AUTOMATIC'
         CONSTRAINT campaigns_publishing CHECK (publishing IN ('AUTOMATIC', 'MANUAL')),
+    -- Whether its prices and discounts combine with those of other sources.
+    combination text NOT NULL DEFAULT 'ANY'
+        CONSTRAINT campaigns_combination CHECK (combination IN ('ANY', 'OWN')),
     has_unpublished_changes boolean NOT NULL DEFAULT false,
     -- What the price book holds of an active campaign; all null while it is not active. A published
     -- campaign always has a starting date, its end may be open.

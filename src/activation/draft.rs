@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use price_book::facts::{DiscountLineFact, ItemFact, PriceLineFact};
 use price_book::snapshot::Snapshot;
 use uuid::Uuid;
-use values::enums::Publishing;
+use values::enums::{Combination, Publishing};
 use values::{Key, Reference};
 
 use super::targeting::{self, Targeting};
@@ -28,6 +28,7 @@ pub(super) struct Campaign {
     pub starting_date: Option<NaiveDate>,
     pub ending_date: Option<NaiveDate>,
     pub publishing: Publishing,
+    pub combination: Combination,
     pub has_unpublished_changes: bool,
     pub publication_version: Option<i64>,
 }

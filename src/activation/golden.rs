@@ -82,10 +82,8 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
     };
     QuoteRequest {
         party,
-        date: golden.date.map_or(day, Date::get),
         currency_code: golden.currency_code.as_ref().map(|code| code.as_str().into()),
         prices_include_tax: golden.prices_include_tax,
-        campaign_number: None,
         lines: vec![RequestLine {
             item_number: golden.item_number.as_str().into(),
             variant_code: text(golden.variant_code.as_ref()),
@@ -93,7 +91,7 @@ fn request(golden: &GoldenQuoteView, day: NaiveDate) -> QuoteRequest<'_> {
             quantity: golden.quantity.into(),
             tax_percent: None,
         }],
-        explain: None,
+        ..QuoteRequest::on(golden.date.map_or(day, Date::get))
     }
 }
 

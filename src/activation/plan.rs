@@ -17,7 +17,7 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
-use values::{Amount, Percent, Quantity};
+use values::{Amount, Percent, Quantity, SignedQuantity};
 
 use super::book_view::BookView;
 use super::draft::Draft;
@@ -250,7 +250,11 @@ impl Hypothesis {
         let version = book.version().saturating_add(1);
         let begun: HashSet<_> =
             difference.begin.iter().map(|entry| (entry.kind, entry.key.as_str())).collect();
-        let dates = CampaignFact { starting_date, ending_date: draft.campaign.ending_date };
+        let dates = CampaignFact {
+            starting_date,
+            ending_date: draft.campaign.ending_date,
+            combination: draft.campaign.combination,
+        };
         let prices = draft.prices.iter().map(|(key, line)| (key, Fact::PriceLine(line.clone())));
         let discounts =
             draft.discounts.iter().map(|(key, line)| (key, Fact::DiscountLine(line.clone())));
@@ -301,7 +305,7 @@ impl Hypothesis {
                 item_number: item.as_str().into(),
                 variant_code: None,
                 unit_of_measure_code: None,
-                quantity: Quantity::ONE,
+                quantity: SignedQuantity::ONE,
                 tax_percent: None,
             };
             let winner = priced(
@@ -338,7 +342,7 @@ impl Hypothesis {
 
     /// Returns the published campaigns that share items and days with this one.
     fn rivals(&self, draft: &Draft) -> BTreeMap<String, Rival> {
-        use pricing::resolve::Book;
+        use pricing::resolve::{Book, CampaignTerms};
         let mut rivals: BTreeMap<String, Rival> = BTreeMap::new();
         let Some(starting) = draft.campaign.starting_date else { return rivals };
         for number in draft.items.keys() {
@@ -407,7 +411,7 @@ impl Hypothesis {
             variant_code: variant_code.map(Cow::into_owned),
             unit_of_measure_code: unit_of_measure_code.map(Cow::into_owned),
             currency_code,
-            quantity,
+            quantity: quantity.magnitude(),
             before,
             after,
         }
@@ -555,7 +559,7 @@ pub(super) fn price_queries(draft: &Draft) -> Vec<PriceQuery> {
             item_number: item?.clone().into(),
             variant_code: variant.clone().map(Into::into),
             unit_of_measure_code: unit.clone().map(Into::into),
-            quantity: Quantity::from_units(minimum.units()).unwrap_or(Quantity::ONE),
+            quantity: Quantity::from_units(minimum.units()).unwrap_or(Quantity::ONE).into(),
             tax_percent: None,
         };
         Some(PriceQuery { line, currency: currency.clone() })
@@ -581,12 +585,10 @@ fn priced<T>(
 ) -> Option<T> {
     let request = QuoteRequest {
         party: QuoteParty::Contact(account.into()),
-        date,
         currency_code: terms.currency.map(Into::into),
         prices_include_tax: terms.prices_include_tax,
-        campaign_number: None,
         lines: vec![line],
-        explain: None,
+        ..QuoteRequest::on(date)
     };
     match quote(book, &request).ok()?.lines.first()? {
         QuoteLine::Priced(line) => Some(take(line)),

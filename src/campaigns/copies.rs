@@ -90,7 +90,7 @@ pub struct CopyWrite {
 
 /// Copy a campaign
 ///
-/// Creates a campaign with the original's type, salesperson, `publishing`, price and discount lines
+/// Creates a campaign with the original's type, salesperson, `publishing`, `combination`, price and discount lines
 /// and golden quotes. Each segment is copied with all its lines and gets a new number.
 ///
 /// Dates come from the request, never from the original. A golden quote with a date keeps its

@@ -21,7 +21,7 @@ use status_changes::StatusChange;
 pub use status_changes::mount_status_changes;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::enums::{CampaignState, Publishing};
+use values::enums::{CampaignState, Combination, Publishing};
 use values::{Date, Key, Reference, Text};
 use view::CampaignRow;
 pub use view::CampaignView;
@@ -71,6 +71,11 @@ pub struct CampaignWrite {
     #[deserr(default = Publishing::Automatic)]
     #[schema(default = "AUTOMATIC", required = false, example = "AUTOMATIC")]
     pub publishing: Publishing,
+    /// The lines that its prices and discounts combine with: `ANY`, or `OWN` for only those of the
+    /// campaign itself. A discount of such a campaign also applies to the list price.
+    #[deserr(default = Combination::Any)]
+    #[schema(default = "ANY", required = false, example = "ANY")]
+    pub combination: Combination,
 }
 
 /// Returns an error if a period ends before it starts.
@@ -149,6 +154,8 @@ impl Resource for Campaigns {
             Field::new("statusCode", FieldKind::Key, "campaigns.status_code"),
             Field::new("startingDate", FieldKind::Date, "campaigns.starting_date"),
             Field::new("endingDate", FieldKind::Date, "campaigns.ending_date"),
+            Field::new("combination", FieldKind::Enum(Combination::TEXTS), "campaigns.combination")
+                .not_null(),
             Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing")
                 .not_null(),
             // Must agree with `state` in view.rs.
@@ -293,6 +300,7 @@ impl Resource for Campaigns {
                     t::starting_date.eq(write.starting_date),
                     t::ending_date.eq(write.ending_date),
                     t::publishing.eq(write.publishing),
+                    t::combination.eq(write.combination),
                 )
             })
             .collect();
@@ -311,6 +319,7 @@ impl Resource for Campaigns {
                         t::starting_date.eq(excluded(t::starting_date)),
                         t::ending_date.eq(excluded(t::ending_date)),
                         t::publishing.eq(excluded(t::publishing)),
+                        t::combination.eq(excluded(t::combination)),
                     ))
                     .execute(&mut work.conn)
                     .await?
@@ -362,6 +371,7 @@ impl Resource for Campaigns {
             starting_date: view.starting_date,
             ending_date: view.ending_date,
             publishing: view.publishing,
+            combination: view.combination,
         }
     }
 

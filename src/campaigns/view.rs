@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::enums::{CampaignState, Publishing};
+use values::enums::{CampaignState, Combination, Publishing};
 use values::{Date, Key, Text};
 
 use crate::campaign_statuses::CampaignStatusView;
@@ -45,6 +45,10 @@ pub struct CampaignView {
     /// The way in which changes of the active campaign reach the price book.
     #[schema(example = "AUTOMATIC")]
     pub publishing: Publishing,
+    /// The lines that its prices and discounts combine with: `ANY`, or `OWN` for only those of the
+    /// campaign itself.
+    #[schema(example = "ANY")]
+    pub combination: Combination,
     /// The state today, derived from the publication and its dates.
     #[schema(example = "RUNNING")]
     pub state: CampaignState,
@@ -74,6 +78,7 @@ pub(super) struct CampaignRow {
     starting_date: Option<Date>,
     ending_date: Option<Date>,
     publishing: Publishing,
+    combination: Combination,
     has_unpublished_changes: bool,
     publication_version: Option<i64>,
     published_starting_date: Option<Date>,
@@ -118,6 +123,7 @@ fn view(row: CampaignRow, today: NaiveDate, statuses: &[CampaignStatusView]) -> 
         starting_date: row.starting_date,
         ending_date: row.ending_date,
         publishing: row.publishing,
+        combination: row.combination,
         has_unpublished_changes: row.has_unpublished_changes,
         publication_version: row.publication_version,
         published_starting_date: row.published_starting_date,

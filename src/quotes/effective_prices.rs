@@ -406,12 +406,9 @@ impl List {
     ) -> Result<Self, Problem> {
         let request = QuoteRequest {
             party: query.party,
-            date: place.as_ref().map_or(query.date, |place| place.date),
             currency_code: query.currency_code.map(Into::into),
             prices_include_tax: query.prices_include_tax,
-            campaign_number: None,
-            lines: Vec::new(),
-            explain: None,
+            ..QuoteRequest::on(place.as_ref().map_or(query.date, |place| place.date))
         };
         let nothing = quote(&snapshot, &request).map_err(|error| unknown_party(&error, "?"))?;
         let account = nothing.account_number.and_then(|number| snapshot.find_contact(number));

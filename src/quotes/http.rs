@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web;
 use price_book::quote::answer::{Quote, QuoteError};
 use price_book::snapshot::Snapshot;
-use values::{CurrencyCode, Key, Percent, Quantity};
+use values::{CurrencyCode, Key, Percent, SignedQuantity};
 
 use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
@@ -26,7 +26,7 @@ pub(super) const VERSION: &str = "publicationVersion";
 /// The parameter with the minimum version to answer from.
 pub(super) const MIN_VERSION: &str = "minPublicationVersion";
 /// The parameters of the quote of one line.
-pub(super) const GET_PARAMETERS: [&str; 14] = [
+pub(super) const GET_PARAMETERS: [&str; 15] = [
     "contactNumber",
     "customerNumber",
     "itemNumber",
@@ -38,6 +38,7 @@ pub(super) const GET_PARAMETERS: [&str; 14] = [
     "pricesIncludeTax",
     "taxPercent",
     "campaignNumber",
+    "onUnknownContact",
     "explain",
     VERSION,
     MIN_VERSION,
@@ -131,7 +132,11 @@ pub(super) fn unknown_party(error: &QuoteError, prefix: &str) -> Problem {
             "unitOfMeasureCode" = Option<Key>, Query,
             description = "The unit of measure. Default: the item's base unit."
         ),
-        ("quantity" = Option<Quantity>, Query, description = "The quantity. Default: 1."),
+        (
+            "quantity" = Option<SignedQuantity>, Query,
+            description = "The quantity. Default: 1. A negative quantity, as on a credit line, \
+                has the prices of the positive one and negative amounts."
+        ),
         (
             "date" = Option<Date>, Query,
             description = "The company's calendar date. Default: today."

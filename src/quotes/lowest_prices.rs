@@ -364,6 +364,10 @@ fn read_window<'a>(
             return Err(Problem::from_errors(errors.collect()));
         }
     };
+    if request.lines.iter().any(|line| line.quantity.is_negative()) {
+        let detail = "has to be above 0";
+        return Err(Problem::rule("?quantity", FieldCode::OutOfRange, detail));
+    }
     let window = Window::before(request.date, days).ok_or_else(|| {
         let detail = "the days before it begin before the first date of the calendar";
         Problem::rule("?date", FieldCode::OutOfRange, detail)
@@ -444,7 +448,7 @@ fn find(
         item_number: line.item_number.into_owned(),
         variant_code: line.variant_code.map(Cow::into_owned),
         unit_of_measure_code: line.unit_of_measure_code.map(Cow::into_owned),
-        quantity: line.quantity,
+        quantity: line.quantity.magnitude(),
         account_number,
         currency_code,
         prices_include_tax,

@@ -8,11 +8,13 @@ use std::fmt;
 
 use chrono::NaiveDate;
 use deserr::{DeserializeError, Deserr, IntoValue, MergeWithError, ValuePointerRef};
-use price_book::quote::request::{MAX_LINES, QuoteParty, QuoteRequest, RequestLine, Visibility};
+use price_book::quote::request::{
+    MAX_LINES, OnUnknownParty, QuoteParty, QuoteRequest, RequestForm, RequestLine, Visibility,
+};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use utoipa::ToSchema;
 use values::wire::Invalid;
-use values::{CurrencyCode, Date, Key, Percent, Quantity};
+use values::{CurrencyCode, Date, Key, Percent, SignedQuantity};
 
 use crate::platform::http::json::{BodyErrors, objects};
 use crate::platform::http::list::QueryParams;
@@ -44,10 +46,17 @@ pub struct QuoteBody<'a> {
     #[deserr(default)]
     #[schema(example = false)]
     prices_include_tax: Option<bool>,
-    /// The only campaign that counts. Default: all campaigns count.
+    /// The only campaign that counts. Default: all campaigns count. If it grants nothing, the answer
+    /// has a warning.
     #[deserr(default)]
     #[schema(value_type = Option<Key>)]
     campaign_number: Option<KeyText<'a>>,
+    /// The treatment of an unknown contact or customer: `REFUSE`, or `EVERYBODY` for the prices of
+    /// everybody and a warning.
+    #[serde(default = "refuse")]
+    #[deserr(default = OnUnknownParty::Refuse)]
+    #[schema(default = "REFUSE", required = false, example = "REFUSE")]
+    on_unknown_contact: OnUnknownParty,
     /// If true, each answer has a `trace`. It lists the examined lines that are granted to the
     /// account, with their verdicts, and counts the others.
     #[serde(default)]
@@ -58,6 +67,10 @@ pub struct QuoteBody<'a> {
     #[serde(borrow, deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 1000)]
     lines: Vec<QuoteBodyLine<'a>>,
+}
+
+const fn refuse() -> OnUnknownParty {
+    OnUnknownParty::Refuse
 }
 
 /// A line of a request for prices.
@@ -78,11 +91,12 @@ pub struct QuoteBodyLine<'a> {
     #[deserr(default)]
     #[schema(value_type = Option<Key>)]
     unit_of_measure_code: Option<KeyText<'a>>,
-    /// The quantity in that unit of measure. Default: 1.
+    /// The quantity in that unit of measure. Default: 1. A negative quantity, as on a credit line,
+    /// has the prices of the positive one and negative amounts.
     #[serde(default)]
     #[deserr(default)]
     #[schema(required = false)]
-    quantity: Quantity,
+    quantity: SignedQuantity,
     /// The tax rate of the sale in percent. Default: the item's rate.
     #[deserr(default)]
     tax_percent: Option<Percent>,
@@ -119,12 +133,14 @@ impl<'a> QuoteBody<'a> {
         });
         Ok(QuoteRequest {
             party,
+            on_unknown_party: self.on_unknown_contact,
             date: self.date.map_or_else(today, Date::get),
             currency_code: self.currency_code.map(|code| code.into_text().into()),
             prices_include_tax: self.prices_include_tax,
             campaign_number: text(self.campaign_number),
             lines: lines.collect(),
             explain: Visibility::of_quotes(explain || self.explain),
+            form: RequestForm::Body,
         })
     }
 }
@@ -188,11 +204,12 @@ pub fn read_query<'a>(
     }
     let variant_code = params.parsed("variantCode", Key::canonical, &mut errors);
     let unit_of_measure_code = params.parsed("unitOfMeasureCode", Key::canonical, &mut errors);
-    let quantity = params.parsed("quantity", Quantity::parse, &mut errors);
+    let quantity = params.parsed("quantity", SignedQuantity::parse, &mut errors);
     let tax_percent = params.parsed("taxPercent", Percent::parse, &mut errors);
     let date = params.parsed("date", Date::parse, &mut errors);
     let currency_code = params.parsed("currencyCode", CurrencyCode::canonical, &mut errors);
     let campaign_number = params.parsed("campaignNumber", Key::canonical, &mut errors);
+    let on_unknown_contact = params.parsed("onUnknownContact", OnUnknownParty::parse, &mut errors);
     let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
     let explain = params.truth("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
@@ -207,12 +224,14 @@ pub fn read_query<'a>(
     });
     Ok(QuoteRequest {
         party,
+        on_unknown_party: on_unknown_contact.unwrap_or(OnUnknownParty::Refuse),
         date: date.map_or_else(today, Date::get),
         currency_code,
         prices_include_tax,
         campaign_number,
         lines: line.into_iter().collect(),
         explain: Visibility::of_quotes(explain),
+        form: RequestForm::Query,
     })
 }
 

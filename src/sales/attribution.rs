@@ -214,10 +214,7 @@ fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
     };
     let request = QuoteRequest {
         party,
-        date: write.posting_date.get(),
         currency_code: write.currency_code.as_ref().map(|code| code.as_str().into()),
-        prices_include_tax: None,
-        campaign_number: None,
         lines: vec![RequestLine {
             item_number: write.item_number.as_str().into(),
             variant_code: write.variant_code.as_ref().map(|code| code.as_str().into()),
@@ -228,7 +225,7 @@ fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
             quantity: write.quantity.into(),
             tax_percent: None,
         }],
-        explain: None,
+        ..QuoteRequest::on(write.posting_date.get())
     };
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
     let attribution = |line: Option<LineReference<'_>>, part| match line?.source {

@@ -16,7 +16,7 @@ async fn follow(app: &TestApp, copy: &mut FeedCopy) {
     let since = copy.snapshot().version();
     let mut next = Some(format!("/v1/price-changes?since={since}&top=2"));
     while let Some(path) = next {
-        let page = app.get(&path).await.expect(200).body;
+        let page = app.get(&path).await.expect(200);
         let page: FeedPage = serde_json::from_value(page).unwrap();
         next = page.next_link.clone();
         copy.apply(page).unwrap();
@@ -27,18 +27,8 @@ async fn follow(app: &TestApp, copy: &mut FeedCopy) {
 fn quote_from(copy: &FeedCopy, contact: &str) -> Value {
     let request = QuoteRequest {
         party: QuoteParty::Contact(contact.into()),
-        date: Date::parse(DAY).unwrap().get(),
-        currency_code: None,
-        prices_include_tax: None,
-        campaign_number: None,
-        lines: vec![RequestLine {
-            item_number: "CHAIR".into(),
-            variant_code: None,
-            unit_of_measure_code: None,
-            quantity: Quantity::ONE,
-            tax_percent: None,
-        }],
-        explain: None,
+        lines: vec![RequestLine::new("CHAIR", Quantity::ONE)],
+        ..QuoteRequest::on(Date::parse(DAY).unwrap().get())
     };
     let mut json = Vec::new();
     write_quote(copy.snapshot(), &request, &mut Default::default(), &mut json).unwrap();
@@ -53,11 +43,11 @@ async fn price_of(app: &TestApp, copy: &FeedCopy, contact: &str) -> Value {
          &minPublicationVersion={version}"
     );
     let copied = quote_from(copy, contact);
-    assert_eq!(app.get(&path).await.expect(200).body, copied, "{contact}");
+    assert_eq!(app.get(&path).await.expect(200), copied, "{contact}");
     copied["lines"][0]["unitPrice"].clone()
 }
 
-#[tokio::test]
+#[actix_web::test]
 async fn copy_answers_like_the_service() {
     let app = TestApp::new().await;
     let mut copy = FeedCopy::default();

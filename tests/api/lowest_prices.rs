@@ -16,7 +16,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
-use values::{Quantity, Shown};
+use values::{Shown, SignedQuantity};
 
 use super::support::app::{TestApp, pairs};
 use super::support::clock::Clock;
@@ -459,19 +459,16 @@ impl Whole {
         };
         let mut request = QuoteRequest {
             party,
-            date: TODAY[..10].parse().unwrap(),
             currency_code: param("currencyCode").map(Into::into),
-            prices_include_tax: None,
-            campaign_number: None,
             lines: vec![RequestLine {
                 item_number: param("itemNumber").unwrap().into(),
                 variant_code: param("variantCode").map(Into::into),
                 unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
                 quantity: param("quantity")
-                    .map_or(Quantity::ONE, |quantity| quantity.parse().unwrap()),
+                    .map_or(SignedQuantity::ONE, |quantity| quantity.parse().unwrap()),
                 tax_percent: None,
             }],
-            explain: None,
+            ..QuoteRequest::on(TODAY[..10].parse().unwrap())
         };
         let now = quote(last, &request).ok()?;
         let current = match &now.lines[0] {

@@ -299,12 +299,8 @@ fn query<'a>(party: QuoteParty<'a>, lines: &[(&'a str, &str)]) -> QuoteRequest<'
     };
     QuoteRequest {
         party,
-        date: "2031-05-15".parse().unwrap(),
-        currency_code: None,
-        prices_include_tax: None,
-        campaign_number: None,
         lines: lines.iter().map(line).collect(),
-        explain: None,
+        ..QuoteRequest::on("2031-05-15".parse().unwrap())
     }
 }
 

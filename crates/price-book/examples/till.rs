@@ -40,18 +40,8 @@ fn main() -> Result<(), Error> {
     let request = QuoteRequest {
         party: contact
             .map_or(QuoteParty::Anybody, |number| QuoteParty::Contact(number.into_text().into())),
-        date: Local::now().date_naive(),
-        currency_code: None,
-        prices_include_tax: None,
-        campaign_number: None,
-        lines: vec![RequestLine {
-            item_number: item.into(),
-            variant_code: None,
-            unit_of_measure_code: None,
-            quantity,
-            tax_percent: None,
-        }],
-        explain: None,
+        lines: vec![RequestLine::new(item, quantity)],
+        ..QuoteRequest::on(Local::now().date_naive())
     };
     let mut answer = Vec::new();
     write_quote(copy.snapshot(), &request, &mut Default::default(), &mut answer)?;

@@ -217,6 +217,105 @@ impl<const PLACES: u32> serde::Serialize for Shown<PLACES> {
     }
 }
 
+/// A signed decimal for output only: an amount or a sum of credit lines is negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Signed<const PLACES: u32>(pub i128);
+
+impl<const PLACES: u32> From<Signed<PLACES>> for Decimal {
+    /// Converts exactly. A sum of a document has at most 23 digits, and a `Decimal` holds 28.
+    fn from(Signed(units): Signed<PLACES>) -> Self {
+        Self::try_from_i128_with_scale(units, PLACES).unwrap_or_default().normalize()
+    }
+}
+
+impl<const PLACES: u32> fmt::Display for Signed<PLACES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        Plain::new::<PLACES>(self.0.unsigned_abs()).fmt(f)
+    }
+}
+
+impl<const PLACES: u32> serde::Serialize for Signed<PLACES> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A quantity other than zero, up to 5 decimals. A negative one is that of a credit line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, utoipa::ToSchema)]
+#[schema(
+    value_type = String,
+    pattern = "^-?(0|[1-9][0-9]{0,14})(\\.[0-9]{1,5})?$",
+    max_length = 28,
+    example = "12"
+)]
+pub struct SignedQuantity(i128);
+
+impl SignedQuantity {
+    /// The quantity 1.
+    pub const ONE: Self = Self(100_000);
+
+    /// Parses the form of the API, as [`Quantity::parse`] with an optional sign.
+    ///
+    /// # Errors
+    /// If the text has another form or the number is zero.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let (number, is_negative) = match text.strip_prefix('-') {
+            Some(number) => (number, true),
+            None => (text, false),
+        };
+        // A second sign is part of the number's text, and no decimal.
+        let units =
+            parse_units(number, Quantity::PLACES).ok_or_else(|| invalid_form(Quantity::PLACES))?;
+        match i128::try_from(units) {
+            Ok(units @ 1..) => Ok(Self(if is_negative { -units } else { units })),
+            _ => Err(Invalid::new(InvalidKind::Range, "must not be 0")),
+        }
+    }
+
+    /// Returns the quantity without its sign.
+    #[must_use]
+    pub fn magnitude(self) -> Quantity {
+        Quantity(self.0.unsigned_abs())
+    }
+
+    /// Returns whether the quantity is negative.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    fn refuse_kind<V: IntoValue, E: DeserializeError + MergeWithError<Invalid>>(
+        actual: Value<V>,
+        location: ValuePointerRef,
+    ) -> ControlFlow<E, E> {
+        refuse_kind(actual, location)
+    }
+}
+
+impl Default for SignedQuantity {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+impl From<Quantity> for SignedQuantity {
+    fn from(quantity: Quantity) -> Self {
+        // The largest quantity has 20 digits.
+        Self(i128::try_from(quantity.0).unwrap_or(i128::MAX))
+    }
+}
+
+impl fmt::Display for SignedQuantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Signed::<5>(self.0).fmt(f)
+    }
+}
+
+string_serde!(SignedQuantity);
+
 fn invalid_form(places: u32) -> Invalid {
     Invalid::new(
         InvalidKind::Decimal,
@@ -432,6 +531,26 @@ mod tests {
         assert!(Quantity::parse("0.00001").is_ok());
         assert_eq!(Amount::try_from(Decimal::new(-1, 0)).map_err(kind), Err(InvalidKind::Range));
         assert_eq!(Amount::try_from(Decimal::new(1, 6)).map_err(kind), Err(InvalidKind::Range));
+    }
+
+    #[test]
+    fn signed_quantity_is_not_zero() {
+        for (text, is_negative) in [("12.50", false), ("-3", true)] {
+            let quantity = SignedQuantity::parse(text).unwrap();
+            assert_eq!(quantity.is_negative(), is_negative);
+            assert_eq!(SignedQuantity::parse(&quantity.to_string()), Ok(quantity));
+        }
+        for (wrong, kind) in [
+            ("0", InvalidKind::Range),
+            ("-0", InvalidKind::Range),
+            ("--1", InvalidKind::Decimal),
+            ("+1", InvalidKind::Decimal),
+            ("-", InvalidKind::Decimal),
+        ] {
+            assert_eq!(SignedQuantity::parse(wrong).unwrap_err().kind, kind, "{wrong}");
+        }
+        assert_eq!(Signed::<5>(-4_560_000).to_string(), "-45.6");
+        assert_eq!(Signed::<5>(0).to_string(), "0");
     }
 
     #[test]

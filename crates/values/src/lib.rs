@@ -27,7 +27,9 @@ pub mod text;
 pub mod time_of_day;
 
 pub use date::Date;
-pub use decimal::{Amount, ExchangeRate, Percent, Precision, Quantity, Shown};
+pub use decimal::{
+    Amount, ExchangeRate, Percent, Precision, Quantity, Shown, Signed, SignedQuantity,
+};
 pub use email::Email;
 pub use id::Id;
 pub use key::{CurrencyCode, Key, Reference};

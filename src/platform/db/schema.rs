@@ -84,6 +84,7 @@ diesel::table! {
         starting_date -> Nullable<Date>,
         ending_date -> Nullable<Date>,
         publishing -> Text,
+        combination -> Text,
         has_unpublished_changes -> Bool,
         publication_version -> Nullable<Int8>,
         published_starting_date -> Nullable<Date>,

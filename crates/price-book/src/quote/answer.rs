@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
-use values::{Amount, Percent, Quantity, Shown};
+use values::{Amount, Percent, Quantity, Shown, Signed, wire_enum};
 
 use crate::snapshot::Snapshot;
 
@@ -95,6 +95,40 @@ pub struct Quote<'a> {
     pub lines: Vec<QuoteLine<'a>>,
     /// The sums of the amounts of all lines that have a price.
     pub totals: Totals,
+    /// The inputs of the request that had no effect.
+    #[schema(max_items = 10)]
+    pub warnings: Vec<QuoteWarning>,
+}
+
+/// An input of a request that had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PriceQuoteWarning)]
+pub struct QuoteWarning {
+    /// The stable code of the warning.
+    pub code: QuoteWarningCode,
+    /// The place of the input: a JSON pointer into the body, or `?` and the parameter.
+    #[schema(max_length = 100, example = "/campaignNumber")]
+    pub pointer: String,
+    /// A description of the warning.
+    #[schema(max_length = 1000, example = "SPRNG is not a published campaign")]
+    pub detail: String,
+}
+
+wire_enum! {
+    /// The kind of an input that had no effect.
+    QuoteWarningCode {
+        /// The named campaign is not in the price book.
+        CampaignNotPublished = "CAMPAIGN_NOT_PUBLISHED",
+        /// The audience of the named campaign does not contain the account.
+        NotInAudience = "NOT_IN_AUDIENCE",
+        /// The date is outside the dates of the named campaign.
+        OutsideCampaignDates = "OUTSIDE_CAMPAIGN_DATES",
+        /// No contact has the number. The prices are those of everybody.
+        UnknownContact = "UNKNOWN_CONTACT",
+        /// No company is the customer with the number. The prices are those of everybody.
+        UnknownCustomer = "UNKNOWN_CUSTOMER",
+    }
 }
 
 /// The sums of the amounts of all lines that have a price.
@@ -105,27 +139,27 @@ pub struct Totals {
     /// The sum of `grossAmount`.
     #[schema(
         value_type = String,
-        max_length = 30,
-        pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
+        max_length = 31,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
         example = "1140"
     )]
-    pub gross_amount: Shown<5>,
+    pub gross_amount: Signed<5>,
     /// The sum of `discountAmount`.
     #[schema(
         value_type = String,
-        max_length = 30,
-        pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
+        max_length = 31,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
         example = "45.6"
     )]
-    pub discount_amount: Shown<5>,
+    pub discount_amount: Signed<5>,
     /// The sum of `lineAmount`.
     #[schema(
         value_type = String,
-        max_length = 30,
-        pattern = r"^(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
+        max_length = 31,
+        pattern = r"^-?(0|[1-9][0-9]*)(\.[0-9]{1,5})?$",
         example = "1094.4"
     )]
-    pub line_amount: Shown<5>,
+    pub line_amount: Signed<5>,
 }
 
 /// The answer to one line: a price, or the problem for which there is none.
@@ -171,30 +205,31 @@ pub struct PricedLine<'a> {
         example = "54.72"
     )]
     pub net_unit_price: Shown<12>,
-    /// Quantity × unit price, rounded to the currency's amount precision.
+    /// Quantity × unit price, rounded to the currency's amount precision. The amounts of a negative
+    /// quantity are negative.
     #[schema(
         value_type = String,
-        max_length = 21,
-        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        max_length = 22,
+        pattern = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
         example = "1140"
     )]
-    pub gross_amount: Amount,
+    pub gross_amount: Signed<5>,
     /// The discount on `grossAmount`, rounded to the currency's amount precision.
     #[schema(
         value_type = String,
-        max_length = 21,
-        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        max_length = 22,
+        pattern = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
         example = "45.6"
     )]
-    pub discount_amount: Amount,
+    pub discount_amount: Signed<5>,
     /// `grossAmount` − `discountAmount`.
     #[schema(
         value_type = String,
-        max_length = 21,
-        pattern = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
+        max_length = 22,
+        pattern = r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,5})?$",
         example = "1094.4"
     )]
-    pub line_amount: Amount,
+    pub line_amount: Signed<5>,
     /// The list price in the currency, unit and tax of the answer. Null if the item has none.
     #[schema(
         value_type = Option<String>,

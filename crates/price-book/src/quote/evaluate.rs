@@ -9,14 +9,14 @@ use pricing::resolve::{
     Account, Answer, Book, Campaigns, ItemTerms, Question, Scratch, Unobserved, Unpriced, resolve,
 };
 use pricing::verdict::Verdict;
-use values::{Amount, ExchangeRate, Precision, Quantity, Shown};
+use values::{Amount, ExchangeRate, Precision, Quantity, Signed, SignedQuantity};
 
 use super::answer::{
     AnswerSource, LineProblem, LineProblemCode, NamedCampaign, NextBreak, PricedLine, Quote,
-    QuoteError, QuoteLine, Totals, UnpricedLine, line_reference,
+    QuoteError, QuoteLine, QuoteWarning, QuoteWarningCode, Totals, UnpricedLine, line_reference,
 };
 use super::explain::Explanation;
-use super::request::{QuoteParty, QuoteRequest, RequestLine};
+use super::request::{OnUnknownParty, QuoteParty, QuoteRequest, RequestLine};
 use crate::snapshot::{FoundItem, Item, Snapshot};
 
 /// Answers a request from one version of the price book.
@@ -58,6 +58,8 @@ pub fn campaign_obstacles(
 
 /// The properties that all lines of a request share.
 pub(super) struct Document<'a> {
+    /// The error of an unknown party that counts as everybody.
+    unknown_party: Option<QuoteError>,
     snapshot: &'a Snapshot,
     request: &'a QuoteRequest<'a>,
     account: Option<Account>,
@@ -84,18 +86,12 @@ enum Currency {
 
 impl<'a> Document<'a> {
     pub fn new(snapshot: &'a Snapshot, request: &'a QuoteRequest<'_>) -> Result<Self, QuoteError> {
-        let contact = match &request.party {
-            QuoteParty::Anybody => None,
-            QuoteParty::Contact(number) => Some(
-                snapshot
-                    .find_contact(number)
-                    .ok_or_else(|| QuoteError::UnknownContact(number.to_string()))?,
-            ),
-            QuoteParty::Customer(number) => Some(
-                snapshot
-                    .find_customer(number)
-                    .ok_or_else(|| QuoteError::UnknownCustomer(number.to_string()))?,
-            ),
+        let (contact, unknown_party) = match find_party(snapshot, &request.party) {
+            Ok(contact) => (contact, None),
+            Err(error) => match request.on_unknown_party {
+                OnUnknownParty::Refuse => return Err(error),
+                OnUnknownParty::Everybody => (None, Some(error)),
+            },
         };
         let account = contact.map(|contact| account_of(snapshot, contact));
         let named_currency = currency_code(snapshot, request, contact, account.as_ref());
@@ -107,6 +103,7 @@ impl<'a> Document<'a> {
             Currency::Local | Currency::WithoutRate => snapshot.local_currency(),
         };
         Ok(Self {
+            unknown_party,
             snapshot,
             request,
             account,
@@ -133,7 +130,50 @@ impl<'a> Document<'a> {
             prices_include_tax: self.prices_include_tax,
             lines: Vec::new(),
             totals: Totals::default(),
+            warnings: self.warnings(),
         }
+    }
+
+    /// Returns the inputs that have no effect.
+    fn warnings(&self) -> Vec<QuoteWarning> {
+        let unknown = self.unknown_party.as_ref().map(|error| {
+            let (code, field) = match error {
+                QuoteError::UnknownContact(_) => {
+                    (QuoteWarningCode::UnknownContact, "contactNumber")
+                }
+                QuoteError::UnknownCustomer(_) => {
+                    (QuoteWarningCode::UnknownCustomer, "customerNumber")
+                }
+            };
+            (code, field, format!("{error}; the prices are those of everybody"))
+        });
+        let named = self.request.campaign_number.as_deref().unwrap_or_default();
+        let obstacles = self.campaign_obstacles().into_iter().map(|verdict| {
+            let (code, detail) = match verdict {
+                Verdict::NotInAudience => (
+                    QuoteWarningCode::NotInAudience,
+                    format!("the audience of {named} does not contain the account"),
+                ),
+                Verdict::OutsideDates => (
+                    QuoteWarningCode::OutsideCampaignDates,
+                    format!("{} is outside the dates of {named}", self.request.date),
+                ),
+                _ => (
+                    QuoteWarningCode::CampaignNotPublished,
+                    format!("{named} is not a published campaign"),
+                ),
+            };
+            (code, "campaignNumber", detail)
+        });
+        unknown
+            .into_iter()
+            .chain(obstacles)
+            .map(|(code, field, detail)| QuoteWarning {
+                code,
+                pointer: format!("{}{field}", self.request.pointer_prefix()),
+                detail,
+            })
+            .collect()
     }
 
     /// Returns whether the prices of the answer include tax.
@@ -169,7 +209,7 @@ impl<'a> Document<'a> {
                 result
             }
         };
-        result.map(|answer| self.priced(&answer)).map_err(unpriced)
+        result.map(|answer| self.priced(&answer, line.quantity)).map_err(unpriced)
     }
 
     /// Converts a line into a question in the interned numbers of the snapshot. Also returns its
@@ -216,7 +256,7 @@ impl<'a> Document<'a> {
             },
             variant,
             unit,
-            quantity: line.quantity,
+            quantity: line.quantity.magnitude(),
             foreign_currency,
             local_currency,
             next_rate,
@@ -285,8 +325,13 @@ impl<'a> Document<'a> {
         against.into_iter().filter(|(holds, _)| !holds).map(|(_, verdict)| verdict).collect()
     }
 
-    /// Converts the resolver's answer, without a trace.
-    fn priced(&self, answer: &Answer<'a>) -> PricedLine<'a> {
+    /// Converts the resolver's answer, without a trace. The quantity gives the amounts their sign.
+    fn priced(&self, answer: &Answer<'a>, quantity: SignedQuantity) -> PricedLine<'a> {
+        let signed = |amount: Amount| {
+            // An amount has at most 20 digits.
+            let units = i128::try_from(amount.units()).unwrap_or(i128::MAX);
+            Signed(if quantity.is_negative() { -units } else { units })
+        };
         let price_line = answer.price_line.map(|line| {
             line_reference(self.snapshot, line.id, line.conditions.source, line.version)
         });
@@ -294,9 +339,9 @@ impl<'a> Document<'a> {
             unit_price: answer.unit_price,
             line_discount_percent: answer.percent,
             net_unit_price: answer.net_unit_price,
-            gross_amount: answer.gross,
-            discount_amount: answer.discount_amount,
-            line_amount: answer.line_amount,
+            gross_amount: signed(answer.gross),
+            discount_amount: signed(answer.discount_amount),
+            line_amount: signed(answer.line_amount),
             list_price: answer.list_price,
             price_line,
             discount_line: answer.discount_line.map(|line| {
@@ -304,13 +349,37 @@ impl<'a> Document<'a> {
             }),
             source: price_line.map_or(AnswerSource::ListPrice, |line| line.source),
             valid_until: answer.valid_until,
-            next_break: answer.next_break.map(|next| NextBreak {
-                quantity: next.quantity,
-                unit_price: next.unit_price,
-                line_discount_percent: next.percent,
+            // A larger credit is no better price.
+            next_break: answer.next_break.filter(|_| !quantity.is_negative()).map(|next| {
+                NextBreak {
+                    quantity: next.quantity,
+                    unit_price: next.unit_price,
+                    line_discount_percent: next.percent,
+                }
             }),
             trace: None,
         }
+    }
+}
+
+/// Returns the contact of a party.
+///
+/// # Errors
+/// If the contact or customer is unknown.
+fn find_party(
+    snapshot: &Snapshot,
+    party: &QuoteParty<'_>,
+) -> Result<Option<ContactIndex>, QuoteError> {
+    match party {
+        QuoteParty::Anybody => Ok(None),
+        QuoteParty::Contact(number) => snapshot
+            .find_contact(number)
+            .map(Some)
+            .ok_or_else(|| QuoteError::UnknownContact(number.to_string())),
+        QuoteParty::Customer(number) => snapshot
+            .find_customer(number)
+            .map(Some)
+            .ok_or_else(|| QuoteError::UnknownCustomer(number.to_string())),
     }
 }
 
@@ -382,7 +451,7 @@ impl Totals {
     pub(super) fn add(&mut self, line: &Result<PricedLine<'_>, LineProblem>) {
         if let Ok(line) = line {
             let add =
-                |sum: &mut Shown<5>, amount: Amount| sum.0 = sum.0.saturating_add(amount.units());
+                |sum: &mut Signed<5>, amount: Signed<5>| sum.0 = sum.0.saturating_add(amount.0);
             add(&mut self.gross_amount, line.gross_amount);
             add(&mut self.discount_amount, line.discount_amount);
             add(&mut self.line_amount, line.line_amount);

@@ -198,7 +198,7 @@ impl VariantUnit<'_> {
             unit_of_measure_code: Some(self.unit.into()),
             // A quantity of 0 cannot be requested. The price from 0 on is that of the smallest
             // quantity.
-            quantity: Quantity::from_units(quantity.units()).unwrap_or(Quantity::MIN),
+            quantity: Quantity::from_units(quantity.units()).unwrap_or(Quantity::MIN).into(),
             tax_percent: None,
         })
     }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use chrono::NaiveDate;
-use values::{Percent, Quantity};
+use values::{Percent, Quantity, SignedQuantity, wire_enum};
 
 /// The maximum number of lines of one request.
 pub const MAX_LINES: usize = 1_000;
@@ -27,6 +27,8 @@ pub enum QuoteParty<'a> {
 pub struct QuoteRequest<'a> {
     /// The party whose prices are requested.
     pub party: QuoteParty<'a>,
+    /// The treatment of a party that is unknown.
+    pub on_unknown_party: OnUnknownParty,
     /// The company's calendar date for which the prices apply.
     pub date: NaiveDate,
     /// The currency of the answer. If absent: the contact's, else the account's, else local
@@ -38,9 +40,21 @@ pub struct QuoteRequest<'a> {
     pub campaign_number: Option<Cow<'a, str>>,
     /// The lines to price.
     pub lines: Vec<RequestLine<'a>>,
+    /// The form in which the request came, which determines the pointers of warnings.
+    pub form: RequestForm,
     /// The lines that the explanation of each answer lists. If absent, the answers are not
     /// explained.
     pub explain: Option<Visibility>,
+}
+
+wire_enum! {
+    /// The treatment of a contact or customer that is unknown.
+    OnUnknownParty {
+        /// The request is refused.
+        Refuse = "REFUSE",
+        /// The request is answered with the prices of everybody.
+        Everybody = "EVERYBODY",
+    }
 }
 
 impl QuoteParty<'_> {
@@ -56,23 +70,71 @@ impl QuoteParty<'_> {
 }
 
 impl QuoteRequest<'_> {
+    /// Returns a request without lines, for everybody, that leaves all choices to their defaults.
+    #[must_use]
+    pub const fn on(date: NaiveDate) -> Self {
+        Self {
+            party: QuoteParty::Anybody,
+            on_unknown_party: OnUnknownParty::Refuse,
+            date,
+            currency_code: None,
+            prices_include_tax: None,
+            campaign_number: None,
+            lines: Vec::new(),
+            explain: None,
+            form: RequestForm::Body,
+        }
+    }
+
     /// Copies the texts that are borrowed.
     #[must_use]
     pub fn into_owned(self) -> QuoteRequest<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         QuoteRequest {
             party: self.party.into_owned(),
+            on_unknown_party: self.on_unknown_party,
             date: self.date,
             currency_code: self.currency_code.map(owned),
             prices_include_tax: self.prices_include_tax,
             campaign_number: self.campaign_number.map(owned),
             lines: self.lines.into_iter().map(RequestLine::into_owned).collect(),
             explain: self.explain,
+            form: self.form,
+        }
+    }
+
+    /// Returns what precedes the name of a field in a pointer.
+    pub(super) const fn pointer_prefix(&self) -> &'static str {
+        match self.form {
+            RequestForm::Body => "/",
+            RequestForm::Query => "?",
         }
     }
 }
 
-impl RequestLine<'_> {
+/// The form of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RequestForm {
+    /// A JSON body.
+    #[default]
+    Body,
+    /// The parameters of a query.
+    Query,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Returns the line for a quantity of an item in its base unit.
+    #[must_use]
+    pub fn new(item_number: impl Into<Cow<'a, str>>, quantity: Quantity) -> Self {
+        Self {
+            item_number: item_number.into(),
+            variant_code: None,
+            unit_of_measure_code: None,
+            quantity: quantity.into(),
+            tax_percent: None,
+        }
+    }
+
     fn into_owned(self) -> RequestLine<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         RequestLine {
@@ -103,7 +165,7 @@ impl Visibility {
     }
 }
 
-/// One line of a request. All keys are upper-cased.
+/// One line of a request. All keys are in their canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLine<'a> {
     /// The item.
@@ -112,8 +174,9 @@ pub struct RequestLine<'a> {
     pub variant_code: Option<Cow<'a, str>>,
     /// The unit of measure of `quantity`. If absent, the item's base unit.
     pub unit_of_measure_code: Option<Cow<'a, str>>,
-    /// The quantity in that unit.
-    pub quantity: Quantity,
+    /// The quantity in that unit. A negative one is priced like the positive one, and its amounts
+    /// are negative.
+    pub quantity: SignedQuantity,
     /// The tax rate of the sale. If absent, the item's rate. 0 is right for reverse charge.
     pub tax_percent: Option<Percent>,
 }

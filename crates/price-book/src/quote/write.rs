@@ -7,11 +7,12 @@ use chrono::{Datelike, NaiveDate};
 use pricing::resolve::Scratch;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
+use values::Signed;
 use values::decimal::{push_whole, write_plain};
 
 use super::answer::{
     AnswerSource, DiscountTrace, LineProblem, LineReference, NamedCampaign, NextBreak, OtherLines,
-    PriceTrace, PricedLine, Quote, QuoteError, Totals,
+    PriceTrace, PricedLine, Quote, QuoteError, QuoteWarning, Totals,
 };
 use super::evaluate::Document;
 use super::explain::Explanation;
@@ -52,7 +53,7 @@ pub fn write_quote(
     out: &mut Vec<u8>,
 ) -> Result<(), QuoteError> {
     let document = Document::new(snapshot, request)?;
-    let Quote { publication_version, date, account_number, currency_code, .. } =
+    let Quote { publication_version, date, account_number, currency_code, warnings, .. } =
         document.without_lines();
     let mut explanation = document.explanation();
     let line_bytes = if explanation.is_some() { EXPLAINED_LINE_BYTES } else { LINE_BYTES };
@@ -74,6 +75,7 @@ pub fn write_quote(
             }
         }),
         "totals": out.totals(&totals),
+        "warnings": out.array(&warnings, JsonWriter::warning),
     });
     Ok(())
 }
@@ -110,6 +112,15 @@ impl JsonWriter<'_> {
     fn decimal<const PLACES: u32>(&mut self, units: u128) {
         self.0.push(b'"');
         write_plain::<PLACES>(units, &mut |byte| self.0.push(byte));
+        self.0.push(b'"');
+    }
+
+    fn signed(&mut self, Signed(units): Signed<5>) {
+        self.0.push(b'"');
+        if units < 0 {
+            self.0.push(b'-');
+        }
+        write_plain::<5>(units.unsigned_abs(), &mut |byte| self.0.push(byte));
         self.0.push(b'"');
     }
 
@@ -179,11 +190,19 @@ impl JsonWriter<'_> {
         self.0.push(b']');
     }
 
+    fn warning(&mut self, warning: &QuoteWarning) {
+        object!(self, {
+            "code": self.text(warning.code.text()),
+            "pointer": self.text(&warning.pointer),
+            "detail": self.text(&warning.detail),
+        });
+    }
+
     fn totals(&mut self, totals: &Totals) {
         object!(self, {
-            "grossAmount": self.decimal::<5>(totals.gross_amount.0),
-            "discountAmount": self.decimal::<5>(totals.discount_amount.0),
-            "lineAmount": self.decimal::<5>(totals.line_amount.0),
+            "grossAmount": self.signed(totals.gross_amount),
+            "discountAmount": self.signed(totals.discount_amount),
+            "lineAmount": self.signed(totals.line_amount),
         });
     }
 
@@ -192,9 +211,9 @@ impl JsonWriter<'_> {
             "unitPrice": self.decimal::<5>(line.unit_price.units()),
             "lineDiscountPercent": self.decimal::<5>(line.line_discount_percent.units()),
             "netUnitPrice": self.decimal::<12>(line.net_unit_price.0),
-            "grossAmount": self.decimal::<5>(line.gross_amount.units()),
-            "discountAmount": self.decimal::<5>(line.discount_amount.units()),
-            "lineAmount": self.decimal::<5>(line.line_amount.units()),
+            "grossAmount": self.signed(line.gross_amount),
+            "discountAmount": self.signed(line.discount_amount),
+            "lineAmount": self.signed(line.line_amount),
             "listPrice": self.optional(line.list_price, |out, price| {
                 out.decimal::<5>(price.units());
             }),

@@ -66,7 +66,7 @@ proptest! {
         let line = &request.lines[0];
         let rows = rows(&snapshot, &request);
         let unit = line.unit_of_measure_code.as_deref().unwrap_or("PCS");
-        let row = row_for(&rows, line.variant_code.as_deref(), unit, line.quantity);
+        let row = row_for(&rows, line.variant_code.as_deref(), unit, line.quantity.magnitude());
         let quote = quote(&snapshot, &request).unwrap();
         match &quote.lines[0] {
             QuoteLine::Priced(priced) => {

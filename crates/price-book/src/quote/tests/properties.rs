@@ -312,8 +312,8 @@ proptest! {
         let trace = match &quote.lines[0] {
             QuoteLine::Priced(line) => {
                 prop_assert_eq!(Ok(resolved(line)), expected.clone());
-                let line_amount = line.gross_amount.units() - line.discount_amount.units();
-                prop_assert_eq!(line.line_amount.units(), line_amount);
+                let line_amount = line.gross_amount.0 - line.discount_amount.0;
+                prop_assert_eq!(line.line_amount.0, line_amount);
                 let next = reference_break(&world, &request, &expected.unwrap());
                 let next = next.map(|(quantity, then)| (quantity, then.unit_price, then.percent));
                 let got = line.next_break.map(|next| {
@@ -330,6 +330,35 @@ proptest! {
         };
         if let Some(trace) = trace {
             prop_assert_eq!(verdicts(trace), expected_verdicts);
+        }
+    }
+
+    #[test]
+    fn credit_line_has_the_price_and_negative_amounts(
+        facts in facts(),
+        request in question(),
+    ) {
+        let snapshot = book(facts);
+        let mut credit = request.clone();
+        let quantity = format!("-{}", request.lines[0].quantity);
+        credit.lines[0].quantity = quantity.parse().unwrap();
+        let (sale, credit) = (quote(&snapshot, &request).unwrap(), quote(&snapshot, &credit).unwrap());
+        prop_assert_eq!(sale.totals.line_amount.0, -credit.totals.line_amount.0);
+        if let (QuoteLine::Priced(sale), QuoteLine::Priced(credit)) = (&sale.lines[0], &credit.lines[0]) {
+            prop_assert_eq!(
+                (sale.gross_amount.0, sale.discount_amount.0, sale.line_amount.0),
+                (-credit.gross_amount.0, -credit.discount_amount.0, -credit.line_amount.0)
+            );
+            let expected = PricedLine {
+                gross_amount: credit.gross_amount,
+                discount_amount: credit.discount_amount,
+                line_amount: credit.line_amount,
+                next_break: None,
+                ..sale.clone()
+            };
+            prop_assert_eq!(&expected, credit);
+        } else {
+            prop_assert_eq!(&sale.lines[0], &credit.lines[0]);
         }
     }
 

@@ -502,3 +502,33 @@ fn amounts_are_strings_with_a_pattern() {
         );
     }
 }
+
+#[test]
+fn inputs_without_effect_are_warned_of() {
+    let snapshot = shop([]);
+    let warnings = |members: Value| {
+        let answer = quote(&snapshot, &request(&members)).map(|quote| quote.warnings);
+        answer.map(|warnings| {
+            warnings
+                .into_iter()
+                .map(|warning| (warning.code.text(), warning.pointer))
+                .collect::<Vec<_>>()
+        })
+    };
+    let campaign = |code| Ok(vec![(code, "/campaignNumber".to_owned())]);
+    let firm = |campaign: &str, date: &str| json!({ "contactNumber": "FIRM", "campaignNumber": campaign, "date": date });
+    assert_eq!(warnings(firm("SPRING", "2031-05-15")), Ok(vec![]));
+    assert_eq!(warnings(firm("SPRNG", "2031-05-15")), campaign("CAMPAIGN_NOT_PUBLISHED"));
+    assert_eq!(warnings(firm("SPRING", "2031-05-21")), campaign("OUTSIDE_CAMPAIGN_DATES"));
+    let other = json!({ "campaignNumber": "SPRING" });
+    assert_eq!(warnings(other), campaign("NOT_IN_AUDIENCE"));
+    let unknown =
+        |treatment: &str| json!({ "contactNumber": "NOBODY", "onUnknownContact": treatment });
+    assert_eq!(warnings(unknown("REFUSE")), Err(QuoteError::UnknownContact("NOBODY".to_owned())));
+    assert_eq!(
+        warnings(unknown("EVERYBODY")),
+        Ok(vec![("UNKNOWN_CONTACT", "/contactNumber".to_owned())])
+    );
+    let customer = json!({ "customerNumber": "D9", "onUnknownContact": "EVERYBODY" });
+    assert_eq!(warnings(customer), Ok(vec![("UNKNOWN_CUSTOMER", "/customerNumber".to_owned())]));
+}

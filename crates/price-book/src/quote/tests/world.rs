@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use crate::facts::{Change, Fact, FactKind};
 use crate::quote::answer::{PricedLine, Quote, QuoteLine};
-use crate::quote::request::{QuoteParty, QuoteRequest, RequestLine, Visibility};
+use crate::quote::request::{
+    OnUnknownParty, QuoteParty, QuoteRequest, RequestForm, RequestLine, Visibility,
+};
 use crate::snapshot::Snapshot;
 
 /// Parses a date.
@@ -138,6 +140,9 @@ pub fn request(members: &Value) -> QuoteRequest<'static> {
             quantity: text("quantity").unwrap_or_else(|| "1".to_owned()).parse().unwrap(),
             tax_percent: text("taxPercent").map(|percent| percent.parse().unwrap()),
         }],
+        on_unknown_party: text("onUnknownContact")
+            .map_or(OnUnknownParty::Refuse, |text| text.parse().unwrap()),
+        form: RequestForm::Body,
         explain: members
             .get("explain")
             .is_none_or(|explain| explain == true)
