@@ -494,16 +494,16 @@ CREATE VIEW held_targets AS
 
 -- Returns one value for everything that makes two lines alike, dates aside. Exclusion constraints
 -- compare it to find overlapping duplicates, and batches find the line that a row means by it. Keys
--- contain no '|', so different lines never give the same text.
+-- contain no control characters such as the separator, so different lines never give the same text.
 CREATE FUNCTION line_alike(source_type text, campaign_number text, contact_number text,
     group_code text, item_number text, item_discount_group_code text, variant_code text,
     unit_of_measure_code text, currency_code text, minimum_quantity numeric)
 RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN md5(
-    source_type || '|' || coalesce(campaign_number, contact_number, group_code, '')
-    || '|' || coalesce(item_number, '') || '|' || coalesce(item_discount_group_code, '')
-    || '|' || coalesce(variant_code, '') || '|' || coalesce(unit_of_measure_code, '')
-    || '|' || coalesce(currency_code, '') || '|' || trim_scale(minimum_quantity)::text)::uuid;
+    source_type || E'\x1f' || coalesce(campaign_number, contact_number, group_code, '')
+    || E'\x1f' || coalesce(item_number, '') || E'\x1f' || coalesce(item_discount_group_code, '')
+    || E'\x1f' || coalesce(variant_code, '') || E'\x1f' || coalesce(unit_of_measure_code, '')
+    || E'\x1f' || coalesce(currency_code, '') || E'\x1f' || trim_scale(minimum_quantity)::text)::uuid;
 
 -- Unit prices.
 CREATE TABLE price_lines (

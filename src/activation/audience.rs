@@ -310,10 +310,10 @@ pub struct AudienceMembership {
     params(
         ("campaign" = String, Path, description = "The id or the number of the campaign.",
             min_length = 1,
-            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+            max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"),
         ("contact" = String, Path, description = "The id or the number of the contact.",
             min_length = 1,
-            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+            max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"),
     ),
     responses(
         (status = 200, description = "The membership and its reasons.", body = AudienceMembership),

@@ -176,7 +176,7 @@ pub struct CampaignGrant<'a> {
     tag = "Price quotes",
     params(
         ("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1,
-            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+            max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"),
         ("contactNumber" = Option<Key>, Query,
             description = "The contact; persons get their company's prices."),
         ("customerNumber" = Option<Key>, Query,

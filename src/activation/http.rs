@@ -199,7 +199,7 @@ impl ActivationResult {
     operation_id = "activate_campaign",
     tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = Option<ActivationRequest>,
         description = "The options. Without a body the campaign is validated and published."),
     responses(
@@ -245,7 +245,7 @@ async fn activate_campaign(
     operation_id = "deactivate_campaign",
     tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     responses(
         (status = 201, description = "Withdrawn: a new version of the price book.",
             body = PublicationView),

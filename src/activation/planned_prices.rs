@@ -100,7 +100,7 @@ struct PagePosition {
     tag = "Activation",
     params(
         ("campaign" = String, Path, description = "The id or the number.", min_length = 1,
-            max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+            max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"),
         ("accountNumber" = Option<Key>, Query,
             description = "Only this account, by contact number."),
         ("changedOnly" = Option<bool>, Query,

@@ -85,7 +85,7 @@ pub struct RollbackResult {
     operation_id = "roll_back_campaign",
     tag = "Activation",
     params(("campaign" = String, Path, description = "The id or the number.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = RollbackRequest, description = "The publication to restore."),
     responses(
         (status = 201, description = "Restored: a new version of the price book.",

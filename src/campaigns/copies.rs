@@ -17,7 +17,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{
-    IfExists, Resource, RowWrite, SaveError, Scope, checked, reference, refusal,
+    IfExists, Resource, RowWrite, SaveError, Scope, checked, path_in, reference, refusal,
 };
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
@@ -102,7 +102,7 @@ pub struct CopyWrite {
     operation_id = "copy_campaign",
     tag = "Campaigns",
     params(("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1,
-        max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = inline(Option<CopyWrite>),
         description = "The fields in which the copy differs; optional."),
     responses((status = 201, description = "Copied.", body = CampaignView))
@@ -133,7 +133,7 @@ async fn copy_campaign(
                 Campaigns::find(&mut work.conn, &today, &Reference::Id(draft.id), false).await?;
             let copy = copy
                 .ok_or_else(|| Problem::internal("a campaign that was just made is not there"))?;
-            let location = format!("{}/{}", Campaigns::NAMES.path, copy.number);
+            let location = path_in(Campaigns::NAMES.path, copy.number.as_str());
             Ok(ApiResponse::resource(StatusCode::CREATED, &copy)?
                 .header(header::LOCATION, &location))
         })

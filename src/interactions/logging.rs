@@ -19,7 +19,7 @@ use crate::platform::db::schema::segments;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Resource, reference};
+use crate::platform::http::resource::{Resource, path_in, reference};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::segments::SegmentView;
@@ -88,7 +88,7 @@ pub struct SegmentLog {
     tag = "Interactions",
     params((
         "segment" = String, Path, description = "The id or the number.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
     )),
     request_body(
         content = inline(Option<SegmentLogWrite>),
@@ -112,7 +112,7 @@ async fn log_segment(
     database
         .transact(&call, async |work| {
             let log = log(work, &segment, &options, Date::from(calendar.today())).await?;
-            let location = format!("/v1/logged-segments/{}", log.segment_number);
+            let location = path_in("/v1/logged-segments", log.segment_number.as_str());
             Ok(ApiResponse::json(StatusCode::CREATED, &log)?.header(header::LOCATION, &location))
         })
         .await

@@ -8,7 +8,7 @@ use super::LoggedSegments;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Resource, make, reference};
+use crate::platform::http::resource::{Resource, make, path_in, reference};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
 use crate::segments::criteria::{self, CriteriaKind, Criterion};
@@ -33,7 +33,7 @@ pub fn mount_reuses(routes: &mut Routes) {
     tag = "Interactions",
     params((
         "logged_segment" = String, Path, description = "The id or the number.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
     )),
     request_body(
         content = inline(Option<SegmentWrite>),
@@ -74,7 +74,7 @@ async fn reuse_logged_segment(
             };
             let segment = make::<Segments>(work, &(), write).await?;
             criteria::perform(work, &segment.number, &criterion, calendar.today()).await?;
-            let location = format!("{}/{}", Segments::NAMES.path, segment.number);
+            let location = path_in(Segments::NAMES.path, segment.number.as_str());
             Ok(ApiResponse::resource(StatusCode::CREATED, &segment)?
                 .header(header::LOCATION, &location))
         })

@@ -95,8 +95,8 @@ pub fn after(number: &Key) -> Option<Key> {
     let text = number.as_str();
     let end = text.rfind(|c: char| c.is_ascii_digit())?.saturating_add(1);
     let (head, tail) = text.split_at_checked(end)?;
-    let start = head.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at.saturating_add(1));
-    let (prefix, digits) = head.split_at_checked(start)?;
+    let prefix = head.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = head.get(prefix.len()..)?;
     let mut counted = String::new();
     let mut carry = true;
     for digit in digits.bytes().rev() {
@@ -127,6 +127,8 @@ mod tests {
             ("CP9999", "CP10000"),
             ("A1-09X", "A1-10X"),
             ("7", "8"),
+            ("Ø09", "Ø10"),
+            ("A 9/Å", "A 10/Å"),
             ("CT000199", "CT000200"),
         ] {
             assert_eq!(after(&Key::parse(number).unwrap()).unwrap().as_str(), next);

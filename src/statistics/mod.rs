@@ -220,7 +220,7 @@ pub struct Statistics {
     params(
         (
             "campaign" = String, Path, description = "The campaign's id or number.",
-            min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+            min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
         ),
         (
             "groupBy" = Option<GroupBy>, Query,

@@ -99,11 +99,11 @@ async fn all_errors_are_reported_together() {
     let wrong = app
         .post(
             PATH,
-            &json!({"code": "a b", "sequence": "1", "isFnal": true, "description": "\u{1}"}),
+            &json!({"code": "a  b", "sequence": "1", "isFnal": true, "description": "\u{1}"}),
         )
         .await;
     assert_eq!(wrong.errors(), pairs(&[("/description", "INVALID_CHARACTER")]));
-    let wrong = app.post(PATH, &json!({"code": "a b", "sequence": "1", "isFnal": true})).await;
+    let wrong = app.post(PATH, &json!({"code": "a  b", "sequence": "1", "isFnal": true})).await;
     assert_eq!(wrong.status, 400);
     assert_eq!(
         wrong.errors(),

@@ -141,7 +141,7 @@ async fn all_errors_are_reported_together() {
             PATH,
             &json!({
                 "type": "ROBOT", "email": "nowhere", "currencyCode": "EURO", "city": "x".repeat(51),
-                "industryGroups": codes, "mailingGroups": ["A B"], "customer": {"priceGroup": "A"},
+                "industryGroups": codes, "mailingGroups": ["A  B"], "customer": {"priceGroup": "A"},
                 "nmae": "A"
             }),
         )

@@ -439,7 +439,7 @@ async fn disconnected_client_ends_its_stream() {
 #[actix_web::test]
 async fn all_errors_are_reported_together() {
     let app = shop().await;
-    let wrong = "contactNumber=-&currencyCode=EURO&pricesIncludeTax=1&date=2031-02-30&top=0\
+    let wrong = "contactNumber=..&currencyCode=EURO&pricesIncludeTax=1&date=2031-02-30&top=0\
                  &publicationVersion=x&minPublicationVersion=-1";
     assert_eq!(
         app.get(&format!("{PATH}?{wrong}")).await.errors(),

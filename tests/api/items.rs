@@ -119,7 +119,7 @@ async fn all_errors_are_reported_together() {
     let wrong = json!({
         "number": "A", "listPrice": "-1", "taxPercent": "100.1",
         "variants": [{"code": "R", "colour": 1}],
-        "unitsOfMeasure": [{"code": "BOX"}, {"code": "B B", "quantityPerUnit": "0"}]
+        "unitsOfMeasure": [{"code": "BOX"}, {"code": "B  B", "quantityPerUnit": "0"}]
     });
     let refused = app.post(PATH, &wrong).await;
     assert_eq!(

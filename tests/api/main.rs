@@ -39,6 +39,7 @@ mod health;
 mod interaction_templates;
 mod interactions;
 mod items;
+mod keys;
 mod lines;
 mod live_copy;
 mod logging;

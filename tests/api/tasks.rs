@@ -98,7 +98,7 @@ async fn task_crud() {
 async fn all_errors_are_reported_together() {
     let app = app().await;
     let form = json!({
-        "salespersonCode": "a b", "date": "2031-02-30", "startingTime": "24:00",
+        "salespersonCode": "a  b", "date": "2031-02-30", "startingTime": "24:00",
         "priority": "URGENT", "state": "OPEN", "closed": "yes", "description": "d".repeat(101),
         "recurrence": {"interval": "1", "unit": "YEARS"}
     });

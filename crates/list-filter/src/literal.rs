@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Utc};
 use rust_decimal::Decimal;
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use crate::parser::nearest;
@@ -71,7 +72,7 @@ impl Literal {
                 quoted(written).map(|text| Self::Text(text.to_owned()))
             }
             FieldKind::Key | FieldKind::KeyList => {
-                quoted(written).map(|text| Self::Text(text.to_ascii_uppercase()))
+                quoted(written).map(|text| Self::Text(upper_cased(text)))
             }
             FieldKind::Enum(allowed) => choice(quoted(written)?, allowed),
             FieldKind::Boolean => match written {
@@ -152,6 +153,15 @@ fn quoted(written: Written<'_>) -> Result<&str, LiteralError> {
             Err(LiteralError::new(ErrorKind::InvalidValue, detail))
         }
     }
+}
+
+/// Returns a part of a key in the form in which keys are stored: in NFC and upper-cased by Unicode.
+/// Upper-casing can decompose a character, so the result is composed again.
+fn upper_cased(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_uppercase();
+    }
+    text.nfc().flat_map(char::to_uppercase).nfc().collect()
 }
 
 fn choice(text: &str, allowed: &'static [&'static str]) -> Result<Literal, LiteralError> {

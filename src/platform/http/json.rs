@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn all_errors_are_reported() {
         let body = json!({
-            "number": "-", "unitPrice": 12.5, "startingDate": "2031-02-30", "unitPrize": "1"
+            "number": "..", "unitPrice": 12.5, "startingDate": "2031-02-30", "unitPrize": "1"
         });
         let errors = decode::<Probe>(body).unwrap_err();
         let mut found = codes(&errors);

@@ -295,7 +295,7 @@ pub fn path_parameter(name: &str, description: &str) -> Parameter {
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(50))
-        .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*$"));
+        .pattern(Some("^[^\\u0000-\\u001f\\u007f-\\u009f]+$"));
     parameter(ParameterIn::Path, Required::True, name, description, schema)
 }
 

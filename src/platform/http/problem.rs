@@ -165,8 +165,9 @@ codes! {
         InvalidTime "INVALID_TIME"
             "Not a time of day of the form 14:30.";
         InvalidKey "INVALID_KEY"
-            "Not a business key: `[A-Z0-9][A-Z0-9._-]*`, at most 50 characters, not shaped like a \
-             UUID.";
+            "Not a business key: 1 to 50 characters, none of them a control, format or unassigned \
+             character, no two spaces in a row, not `.` or `..`, not shaped like a UUID. A currency \
+             code has three letters.";
         InvalidValue "INVALID_VALUE"
             "The value is not one of those allowed.";
         InvalidCharacter "INVALID_CHARACTER"

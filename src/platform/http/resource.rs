@@ -6,6 +6,7 @@
 //! contain no decisions of their own. A patch is merged into the write that would create the
 //! current resource. The result is read and checked like any other write.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -14,6 +15,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use deserr::Deserr;
 use diesel_async::AsyncPgConnection;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -24,7 +26,7 @@ use super::call::{ApiRequest, ApiResponse};
 use super::constraints::{self, Dependent, NamedReference, Violation};
 use super::etag;
 use super::json::{BodyErrors, patched};
-use super::list::{CursorKey, ListQuery, ListSpec};
+use super::list::{CursorKey, ListQuery, ListSpec, encode};
 use super::problem::{FieldCode, FieldError, Problem};
 use crate::platform::clock::Calendar;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
@@ -209,7 +211,28 @@ impl From<Problem> for SaveError {
 /// 404 when it is neither, since no resource can have such a path.
 pub fn reference(request: &HttpRequest, name: &str) -> Result<Reference, Problem> {
     let text = request.match_info().get(name).unwrap_or_default();
-    Reference::parse(text).map_err(|_| Problem::not_found(name, text))
+    decoded(request, text)
+        .and_then(|text| Reference::parse(&text).ok())
+        .ok_or_else(|| Problem::not_found(name, text))
+}
+
+/// Decodes a path segment completely. The router leaves `%`, `/` and `+` encoded, so that a key can
+/// contain a slash. It replaces bytes that are not UTF-8, for which there is no segment.
+fn decoded<'a>(request: &HttpRequest, segment: &'a str) -> Option<Cow<'a, str>> {
+    if segment.contains(char::REPLACEMENT_CHARACTER) {
+        percent_decode_str(request.path()).decode_utf8().ok()?;
+    }
+    let is_encoding = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !segment.split('%').skip(1).all(is_encoding) {
+        return None;
+    }
+    percent_decode_str(segment).decode_utf8().ok()
+}
+
+/// Returns the path of a resource in a collection, for links and the header `Location`.
+#[must_use]
+pub fn path_in(collection: &str, key: &str) -> String {
+    format!("{collection}/{}", encode(key))
 }
 
 /// Returns, for each key, the id of the row that has it: the result of [`Resource::existing`].
@@ -307,7 +330,7 @@ pub async fn create<R: Resource>(
             let view = make::<R>(work, &scope, write).await?;
             let place = R::key(&R::write_of(&view))
                 .map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
-            let location = format!("{}/{place}", request.path());
+            let location = path_in(request.path(), &place);
             Ok(ApiResponse::resource(StatusCode::CREATED, &view)?
                 .header(header::LOCATION, &location))
         })

@@ -127,7 +127,7 @@ async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<Of
     operation_id = "create_criteria_action",
     tag = "Segments",
     params(("segment" = String, Path, description = "The id or the number of the segment.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = Criterion, description = "The action to perform."),
     responses((status = 201, description = "Performed.", body = CriteriaActionView))
 )]
@@ -159,7 +159,7 @@ async fn create_criteria_action(
     operation_id = "get_latest_criteria_action",
     tag = "Segments",
     params(("segment" = String, Path, description = "The id or the number of the segment.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     responses(
         (status = 200, description = "The latest action.", body = CriteriaActionView),
         (status = 304, description = "The caller has the current representation."),
@@ -192,7 +192,7 @@ async fn get_latest_criteria_action(
     operation_id = "delete_latest_criteria_action",
     tag = "Segments",
     params(("segment" = String, Path, description = "The id or the number of the segment.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     responses((status = 204, description = "Undone."))
 )]
 async fn delete_latest_criteria_action(
@@ -222,7 +222,7 @@ async fn delete_latest_criteria_action(
     operation_id = "create_criteria_preview",
     tag = "Segments",
     params(("segment" = String, Path, description = "The id or the number of the segment.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = Criterion, description = "The action to preview."),
     responses((status = 200, description = "The effect of the action.", body = CriteriaPreview))
 )]
@@ -275,7 +275,7 @@ pub struct ReplayView {
     operation_id = "create_criteria_replay",
     tag = "Segments",
     params(("segment" = String, Path, description = "The id or the number of the segment.",
-        min_length = 1, max_length = 50, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$")),
+        min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
     request_body(content = ReplayWrite, description = "The saved criteria to replay."),
     responses((status = 201, description = "Performed.", body = ReplayView))
 )]

@@ -124,7 +124,7 @@ impl JsonWriter<'_> {
         self.0.push(b'"');
     }
 
-    /// Writes a text. Keys in the price book contain nothing that JSON escapes, so the check is
+    /// Writes a text. Few keys in the price book contain anything that JSON escapes, so the check is
     /// fast.
     fn text(&mut self, text: &str) {
         if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
