@@ -13,5 +13,5 @@ DROP TABLE service_secrets, idempotency_records, events, event_counter,
     contacts, team_members, teams, salespeople,
     item_units_of_measure, item_variants, items,
     exchange_rates, currencies, settings;
-DROP FUNCTION refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
+DROP FUNCTION clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
 DROP EXTENSION btree_gist;

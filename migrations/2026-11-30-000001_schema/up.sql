@@ -1104,3 +1104,26 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- =================================================================================================
+-- Local currency
+
+-- Clears the code of the local currency. An amount in it has no code: it is offered in every
+-- currency by conversion, and two lines that differ in the code alone are duplicates. The triggers
+-- fire before the row is written, so generated columns, constraints and foreign keys see the
+-- cleared code, and no currency resource is needed.
+CREATE FUNCTION clear_local_currency() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.currency_code = (SELECT local_currency_code FROM settings) THEN
+        NEW.currency_code := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER contacts_local_currency BEFORE INSERT OR UPDATE OF currency_code ON contacts
+    FOR EACH ROW WHEN (NEW.currency_code IS NOT NULL) EXECUTE FUNCTION clear_local_currency();
+CREATE TRIGGER price_lines_local_currency BEFORE INSERT OR UPDATE OF currency_code ON price_lines
+    FOR EACH ROW WHEN (NEW.currency_code IS NOT NULL) EXECUTE FUNCTION clear_local_currency();
+CREATE TRIGGER discount_lines_local_currency
+    BEFORE INSERT OR UPDATE OF currency_code ON discount_lines
+    FOR EACH ROW WHEN (NEW.currency_code IS NOT NULL) EXECUTE FUNCTION clear_local_currency();

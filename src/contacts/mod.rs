@@ -456,7 +456,7 @@ impl Resource for Contacts {
     fn references(write: &ContactWrite) -> Vec<NamedReference> {
         [
             named("/companyNumber", ReferenceKind::Company, write.company_number.as_ref()),
-            named("/currencyCode", ReferenceKind::Currency, write.currency_code.as_ref()),
+            named("/currencyCode", ReferenceKind::CurrencyOrLocal, write.currency_code.as_ref()),
             named("/salespersonCode", ReferenceKind::Salesperson, write.salesperson_code.as_ref()),
         ]
         .into_iter()

@@ -176,7 +176,7 @@ impl Conditions<'_> {
             named("/itemNumber", ReferenceKind::Item, self.item_number),
             named("/variantCode", ReferenceKind::VariantOf(item.clone()), self.variant_code),
             named("/unitOfMeasureCode", ReferenceKind::UnitOf(item), unit),
-            named("/currencyCode", ReferenceKind::Currency, self.currency_code),
+            named("/currencyCode", ReferenceKind::CurrencyOrLocal, self.currency_code),
         ]
         .into_iter()
         .flatten()
@@ -239,7 +239,9 @@ async fn existing(
          JOIN {table} AS line ON line.alike = line_alike(wanted.source_type, \
              wanted.campaign_number, wanted.contact_number, wanted.group_code, \
              wanted.item_number, wanted.item_discount_group_code, wanted.variant_code, \
-             wanted.unit_of_measure_code, wanted.currency_code, wanted.minimum_quantity) \
+             wanted.unit_of_measure_code, nullif(wanted.currency_code, \
+                 (SELECT local_currency_code FROM settings) COLLATE \"C\"), \
+             wanted.minimum_quantity) \
          AND line.starting_date IS NOT DISTINCT FROM wanted.starting_date"
     );
     let matches: Vec<Match> = diesel::sql_query(query)

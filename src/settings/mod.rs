@@ -1,6 +1,7 @@
 //! The company's settings: a single row with the local currency, the time zone, the price policy
 //! and the number series.
 
+mod local_currency;
 pub mod series;
 
 use std::fmt;
@@ -87,7 +88,8 @@ sql_column!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Sel
 #[diesel(table_name = settings, check_for_backend(Pg))]
 pub struct Settings {
     /// The currency of list prices, costs and all amounts without a currency code. It need not
-    /// exist as a currency; the default precisions apply then.
+    /// exist as a currency; the default precisions apply then. It cannot change while amounts
+    /// exist.
     pub local_currency_code: CurrencyCode,
     /// The time zone of the company, which determines today's date.
     pub time_zone: TimeZone,
@@ -225,6 +227,9 @@ async fn change(
             require(call, &ApiResponse::resource(StatusCode::OK, &current)?)?;
             let wanted = wanted(&current)?;
             checked(wanted.rules())?;
+            if wanted.local_currency_code != current.local_currency_code {
+                local_currency::change(work, &wanted.local_currency_code).await?;
+            }
             diesel::update(settings::table).set(&wanted).execute(&mut work.conn).await?;
             work.changed_keys.settings = true;
             ApiResponse::resource(StatusCode::OK, &wanted)

@@ -42,6 +42,7 @@ mod items;
 mod keys;
 mod lines;
 mod live_copy;
+mod local_currency;
 mod logging;
 mod lowest_prices;
 mod million_contacts;

@@ -86,12 +86,7 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     let rows = body.rows.into_iter().map(|row| {
         let write: R::Write = decode(row).map_err(Problem::from_errors)?;
         match R::row_identity(&write) {
-            Some(identity) if !seen.insert(identity.clone()) => {
-                let pointer =
-                    R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
-                let detail = format!("{identity} is in the batch more than once");
-                Err(Problem::rule(pointer, FieldCode::Duplicate, detail))
-            }
+            Some(identity) if !seen.insert(identity.clone()) => Err(repeated::<R>(&identity)),
             _ => Ok(write),
         }
     });
@@ -130,6 +125,9 @@ async fn save_rows<R: Resource>(
         });
     }
     let existing = R::existing(&mut work.conn, scope, &writes).await?;
+    let (existing, positions, writes) =
+        refuse_repeated::<R>(existing, positions, writes, &mut results);
+    let has_refusals = has_refusals || (atomic && results.iter().flatten().any(Result::is_err));
     let created: Vec<bool> = existing.iter().map(Option::is_none).collect();
     let row_writes: Vec<RowWrite<R::Write>> = existing
         .into_iter()
@@ -156,6 +154,38 @@ async fn save_rows<R: Resource>(
     }
     let lost = || Err(Problem::internal("a batch row lost its result"));
     Ok(results.into_iter().map(|result| result.unwrap_or_else(lost)).collect())
+}
+
+/// Refuses rows that mean the same existing row as an earlier one although they are written
+/// differently, such as with and without the code of the local currency. Returns the others.
+fn refuse_repeated<R: Resource>(
+    existing: Vec<Option<Uuid>>,
+    positions: Vec<usize>,
+    writes: Vec<R::Write>,
+    results: &mut [Option<Result<Saved, Problem>>],
+) -> (Vec<Option<Uuid>>, Vec<usize>, Vec<R::Write>) {
+    let mut seen = HashSet::new();
+    let mut others = (Vec::new(), Vec::new(), Vec::new());
+    for ((id, at), write) in existing.into_iter().zip(positions).zip(writes) {
+        if id.is_some_and(|id| !seen.insert(id)) {
+            let identity = R::row_identity(&write).unwrap_or_default();
+            if let Some(result) = results.get_mut(at) {
+                *result = Some(Err(repeated::<R>(&identity)));
+            }
+        } else {
+            others.0.push(id);
+            others.1.push(at);
+            others.2.push(write);
+        }
+    }
+    others
+}
+
+/// Returns the problem of a row whose identity an earlier row of the batch has.
+fn repeated<R: Resource>(identity: &str) -> Problem {
+    let pointer = R::NAMES.key_field.map_or_else(String::new, |field| format!("/{field}"));
+    let detail = format!("{identity} is in the batch more than once");
+    Problem::rule(pointer, FieldCode::Duplicate, detail)
 }
 
 /// Returns the result of a row, unless it is a failure of the service such as an unavailable

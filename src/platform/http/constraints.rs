@@ -177,6 +177,8 @@ pub enum ReferenceKind {
     Activity,
     /// A currency.
     Currency,
+    /// A currency, or the local currency, which need not exist as a resource.
+    CurrencyOrLocal,
     /// A contact.
     Contact,
     /// A contact of type COMPANY.
@@ -202,7 +204,7 @@ impl ReferenceKind {
             Self::Salesperson => "salesperson",
             Self::Team => "team",
             Self::Activity => "activity",
-            Self::Currency => "currency",
+            Self::Currency | Self::CurrencyOrLocal => "currency",
             Self::Contact => "contact",
             Self::Company => "contact of type COMPANY",
             Self::Customer => "customer",
@@ -232,6 +234,11 @@ impl ReferenceKind {
             }
             Self::Currency => {
                 "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) OR $2 IS NULL AS found"
+            }
+            Self::CurrencyOrLocal => {
+                "SELECT EXISTS (SELECT FROM currencies WHERE code = $1) \
+                 OR EXISTS (SELECT FROM settings WHERE local_currency_code = $1) \
+                 OR $2 IS NULL AS found"
             }
             Self::Contact => {
                 "SELECT EXISTS (SELECT FROM contacts WHERE number = $1) OR $2 IS NULL AS found"

@@ -97,6 +97,10 @@ codes! {
         DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists")
             "Another line is alike in source, item, variant, unit, currency and minimum quantity, \
              and its dates overlap.";
+        AmountsExist "AMOUNTS_EXIST" (409, "The local currency cannot change while amounts exist")
+            "Amounts without a currency code are in the local currency, and another code would change \
+             what they mean; `errors` lists them. Delete them before the change, or load the converted \
+             amounts into an empty database with the other local currency.";
         PlanChanged "PLAN_CHANGED" (409, "The plan has changed")
             "The activation's `planHash` is not that of the plan as it would be now.";
         CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active")
@@ -202,6 +206,8 @@ codes! {
             "The salesperson is blocked and can be given nothing new.";
         OutsideCampaign "OUTSIDE_CAMPAIGN"
             "The date lies outside the campaign's dates; `params` has them.";
+        AmountsExist "AMOUNTS_EXIST"
+            "Amounts are in the local currency, so it cannot change; `params` says what and how many.";
         Immutable "IMMUTABLE"
             "The field cannot be changed once the resource exists.";
         InUse "IN_USE"
