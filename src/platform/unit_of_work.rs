@@ -96,9 +96,23 @@ pub struct UnitOfWork {
     pub warnings: Vec<Value>,
     /// The version of the price book that the change published, if it published one.
     pub version: Option<i64>,
+    publisher: Arc<dyn Publisher>,
 }
 
 impl UnitOfWork {
+    /// Publishes what has changed so far. What is read afterwards is the state after the
+    /// publication. Changes that follow are published when the work is done.
+    ///
+    /// # Errors
+    /// The refusals of the publisher.
+    pub async fn publish(&mut self) -> Result<(), Problem> {
+        if self.changed_keys == ChangedKeys::default() {
+            return Ok(());
+        }
+        let publisher = Arc::clone(&self.publisher);
+        publisher.publish(self).await
+    }
+
     /// Runs a part of the change inside a savepoint, so that it can fail alone.
     ///
     /// # Errors
@@ -129,7 +143,7 @@ impl UnitOfWork {
 /// The publisher of changed keys to the price book. `app` supplies the implementation of
 /// `activation`.
 pub trait Publisher: Send + Sync {
-    /// Publishes the changed keys inside the transaction of the unit of work.
+    /// Takes the changed keys, and publishes them inside the transaction of the unit of work.
     fn publish<'a>(&'a self, work: &'a mut UnitOfWork) -> LocalBoxFuture<'a, Result<(), Problem>>;
 
     /// Waits until this process answers from the version, up to a timeout.
@@ -235,6 +249,7 @@ impl Database {
             events: Vec::new(),
             warnings: Vec::new(),
             version: None,
+            publisher: Arc::clone(&self.publisher),
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
         match self.run_in_transaction(call, &mut work, change).await {
@@ -269,9 +284,7 @@ impl Database {
             return Ok(stored);
         }
         let mut answer = change(work).await?;
-        if work.changed_keys != ChangedKeys::default() {
-            self.publisher.publish(work).await?;
-        }
+        work.publish().await?;
         // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;
         if let Some(version) = work.version {

@@ -301,7 +301,7 @@ fn not_found<R: Resource>(reference: &Reference) -> Problem {
     Problem::not_found(&R::NAMES.singular.replace('_', " "), &reference.to_string())
 }
 
-/// Writes a row and responds with the resource as stored.
+/// Writes a row and responds with the resource as it is after its publication.
 async fn save_and_respond<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
@@ -309,6 +309,8 @@ async fn save_and_respond<R: Resource>(
     if_exists: IfExists,
 ) -> Result<ApiResponse, Problem> {
     save::<R>(work, scope, row, if_exists).await?;
+    // The publication can change derived fields, and with them the ETag.
+    work.publish().await?;
     let view = find_existing::<R>(&mut work.conn, scope, &Reference::Id(row.id), false).await?;
     ApiResponse::resource(
         if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK },
