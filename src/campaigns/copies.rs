@@ -17,7 +17,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::Problem;
 use crate::platform::http::resource::{
-    IfExists, Resource, RowWrite, SaveError, Scope, checked, path_in, reference, refusal,
+    IfExists, Resource, RowWrite, SaveError, Scope, checked, path_in, reference, refusal, respond,
 };
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::{Database, UnitOfWork};
@@ -134,7 +134,7 @@ async fn copy_campaign(
             let copy = copy
                 .ok_or_else(|| Problem::internal("a campaign that was just made is not there"))?;
             let location = path_in(Campaigns::NAMES.path, copy.number.as_str());
-            Ok(ApiResponse::resource(StatusCode::CREATED, &copy)?
+            Ok(respond::<Campaigns>(StatusCode::CREATED, &copy)?
                 .header(header::LOCATION, &location))
         })
         .await

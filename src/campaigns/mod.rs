@@ -143,6 +143,7 @@ impl Resource for Campaigns {
         tag: "Campaigns",
         key_field: Some("number"),
     };
+    const HAS_DERIVED_FIELDS: bool = true;
     const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[

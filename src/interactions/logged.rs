@@ -338,6 +338,7 @@ impl Resource for LoggedSegments {
         tag: "Interactions",
         key_field: Some("number"),
     };
+    const HAS_DERIVED_FIELDS: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "logged_segments.id").not_null(),
@@ -447,6 +448,7 @@ impl Resource for CampaignEntries {
         tag: "Interactions",
         key_field: Some("segmentNumber"),
     };
+    const HAS_DERIVED_FIELDS: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "logged_segments.id").not_null(),

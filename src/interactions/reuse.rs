@@ -8,7 +8,7 @@ use super::LoggedSegments;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Resource, make, path_in, reference};
+use crate::platform::http::resource::{Resource, make, path_in, reference, respond};
 use crate::platform::http::routes::Routes;
 use crate::platform::unit_of_work::Database;
 use crate::segments::criteria::{self, CriteriaKind, Criterion};
@@ -75,7 +75,7 @@ async fn reuse_logged_segment(
             let segment = make::<Segments>(work, &(), write).await?;
             criteria::perform(work, &segment.number, &criterion, calendar.today()).await?;
             let location = path_in(Segments::NAMES.path, segment.number.as_str());
-            Ok(ApiResponse::resource(StatusCode::CREATED, &segment)?
+            Ok(respond::<Segments>(StatusCode::CREATED, &segment)?
                 .header(header::LOCATION, &location))
         })
         .await

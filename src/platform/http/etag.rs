@@ -1,7 +1,9 @@
 //! Strong ETags and the conditions on them (RFC 9110 section 13).
 //!
-//! An ETag is the hash of the representation. So it changes with every visible field, derived ones
-//! such as a campaign's state included, and never without a change.
+//! An ETag is the hash of the representation. So it changes with every visible field, and never
+//! without a change. If the representation has derived fields, such as a campaign's state, the ETag
+//! begins with the hash of the content that clients write. `If-Match` compares this part alone: a
+//! change of derived fields is none that an edit could overwrite.
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use base64::Engine as _;
@@ -10,12 +12,31 @@ use sha2::{Digest, Sha256};
 
 use super::problem::{Problem, ProblemCode};
 
+/// Separates the two parts of an ETag. The encoding of hashes does not contain it.
+const SEPARATOR: char = '.';
+
 /// Returns the strong ETag of a representation, in quotes.
 #[must_use]
 pub fn of(body: &[u8]) -> String {
+    format!("\"{}\"", hash(body))
+}
+
+/// Returns the strong ETag of a representation with derived fields, in quotes. `content` is what
+/// clients write of it.
+#[must_use]
+pub fn with_content(content: &[u8], body: &[u8]) -> String {
+    format!("\"{}{SEPARATOR}{}\"", hash(content), hash(body))
+}
+
+fn hash(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
     let (front, _) = hash.split_at(16);
-    format!("\"{}\"", URL_SAFE_NO_PAD.encode(front))
+    URL_SAFE_NO_PAD.encode(front)
+}
+
+/// Returns the part of an ETag that `If-Match` compares.
+fn content(tag: &str) -> &str {
+    tag.split_once(SEPARATOR).map_or(tag, |(content, _)| content)
 }
 
 /// Maximum length of a condition in characters.
@@ -51,12 +72,12 @@ impl Condition {
     }
 
     /// Returns whether the condition holds for the current ETag. The comparison is strong, so a
-    /// weak tag never matches.
+    /// weak tag never matches. Derived fields do not count.
     #[must_use]
     pub fn holds(&self, current: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::OneOf(tags) => tags.iter().any(|tag| tag == current),
+            Self::OneOf(tags) => tags.iter().any(|tag| content(tag) == content(current)),
         }
     }
 
@@ -173,6 +194,11 @@ mod tests {
         assert!(condition(&format!("\"x\", {current}")).unwrap().holds(&current));
         assert!(!condition(&format!("W/{current}")).unwrap().holds(&current));
         assert!(condition(&format!("W/{current}")).unwrap().names(&current));
+        let derived = with_content(b"{}", b"1");
+        let later = condition(&with_content(b"{}", b"2")).unwrap();
+        assert!(later.holds(&derived) && !later.names(&derived));
+        assert!(!condition(&format!("W/{derived}")).unwrap().holds(&derived));
+        assert!(!condition(&with_content(b"[]", b"1")).unwrap().holds(&derived));
         assert_eq!(require(None, &current).unwrap_err().code, ProblemCode::PreconditionRequired);
         assert_eq!(
             require(condition("\"x\"").as_ref(), &current).unwrap_err().code,

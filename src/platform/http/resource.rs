@@ -99,6 +99,9 @@ pub trait Resource: 'static {
     const NAMES: Names;
     /// The fields and the default order of the list.
     const LIST: ListSpec;
+    /// True if the representation has fields that change without a write of the resource. `If-Match`
+    /// ignores them.
+    const HAS_DERIVED_FIELDS: bool = false;
     /// True if a resource without key gets the next number of a series ([`Resource::next_key`]).
     const NUMBERED: bool = false;
     /// The rows that may refer to the resource.
@@ -257,7 +260,7 @@ pub async fn list<R: Resource>(
     let views = R::list(&mut conn, &scope, &list).await?;
     let count =
         if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };
-    let rows = views.iter().map(with_etag).collect::<Result<Vec<_>, _>>()?;
+    let rows = views.iter().map(row_of::<R>).collect::<Result<Vec<_>, _>>()?;
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
@@ -266,12 +269,44 @@ pub async fn list<R: Resource>(
 /// # Errors
 /// When the view cannot be serialized, which is a defect.
 pub fn with_etag(view: &impl Serialize) -> Result<Value, Problem> {
+    row(view, |text| Ok(etag::of(text)))
+}
+
+fn row(
+    view: &impl Serialize,
+    tag: impl FnOnce(&[u8]) -> Result<String, Problem>,
+) -> Result<Value, Problem> {
     let text = serde_json::to_vec(view).map_err(Problem::internal)?;
     let mut value: Value = serde_json::from_slice(&text).map_err(Problem::internal)?;
     if let Value::Object(fields) = &mut value {
-        fields.insert("etag".to_owned(), etag::of(&text).into());
+        fields.insert("etag".to_owned(), tag(&text)?.into());
     }
     Ok(value)
+}
+
+/// Returns the JSON of a resource in its list.
+fn row_of<R: Resource>(view: &R::View) -> Result<Value, Problem> {
+    row(view, |text| etag_of::<R>(view, text))
+}
+
+/// Returns the ETag of a resource, whose representation is `text`.
+fn etag_of<R: Resource>(view: &R::View, text: &[u8]) -> Result<String, Problem> {
+    if !R::HAS_DERIVED_FIELDS {
+        return Ok(etag::of(text));
+    }
+    let content = (R::id(view), R::write_of(view));
+    let content = serde_json::to_vec(&content).map_err(Problem::internal)?;
+    Ok(etag::with_content(&content, text))
+}
+
+/// Creates the response with the representation of a resource and its ETag.
+///
+/// # Errors
+/// When the view cannot be serialized, which is a defect.
+pub fn respond<R: Resource>(status: StatusCode, view: &R::View) -> Result<ApiResponse, Problem> {
+    let answer = ApiResponse::json(status, view)?;
+    let tag = etag_of::<R>(view, &answer.body)?;
+    Ok(answer.header(header::ETAG, &tag))
 }
 
 /// Handles `GET` on a resource.
@@ -285,7 +320,7 @@ pub async fn get<R: Resource>(
     let mut conn = database.read().await?;
     let scope = R::Scope::find(&request, &mut conn).await?;
     let view = find_existing::<R>(&mut conn, &scope, &reference, false).await?;
-    Ok(ApiResponse::resource(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
+    Ok(respond::<R>(StatusCode::OK, &view)?.unless_known(call.if_none_match.as_ref()))
 }
 
 async fn find_existing<R: Resource>(
@@ -312,7 +347,7 @@ async fn save_and_respond<R: Resource>(
     // The publication can change derived fields, and with them the ETag.
     work.publish().await?;
     let view = find_existing::<R>(&mut work.conn, scope, &Reference::Id(row.id), false).await?;
-    ApiResponse::resource(
+    respond::<R>(
         if if_exists == IfExists::Refuse { StatusCode::CREATED } else { StatusCode::OK },
         &view,
     )
@@ -333,7 +368,7 @@ pub async fn create<R: Resource>(
             let place = R::key(&R::write_of(&view))
                 .map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
             let location = path_in(request.path(), &place);
-            Ok(ApiResponse::resource(StatusCode::CREATED, &view)?
+            Ok(respond::<R>(StatusCode::CREATED, &view)?
                 .header(header::LOCATION, &location))
         })
         .await
@@ -416,7 +451,7 @@ pub async fn put<R: Resource>(
             let scope = R::Scope::find(&request, &mut work.conn).await?;
             match R::find(&mut work.conn, &scope, &reference, true).await? {
                 Some(view) => {
-                    let current = ApiResponse::resource(StatusCode::OK, &view)?;
+                    let current = respond::<R>(StatusCode::OK, &view)?;
                     if call.if_none_match == Some(super::etag::Condition::Any) {
                         return Err(etag::stale(tag(&current)));
                     }
@@ -488,7 +523,7 @@ pub async fn patch<R: Resource>(
         .transact(&call, async |work| {
             let scope = R::Scope::find(&request, &mut work.conn).await?;
             let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
-            require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
+            require(&call, &respond::<R>(StatusCode::OK, &view)?)?;
             replace::<R>(work, &scope, &view, patched(&R::write_of(&view), changes)?).await
         })
         .await
@@ -506,7 +541,7 @@ pub async fn delete<R: Resource>(
         .transact(&call, async |work| {
             let scope = R::Scope::find(&request, &mut work.conn).await?;
             let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
-            require(&call, &ApiResponse::resource(StatusCode::OK, &view)?)?;
+            require(&call, &respond::<R>(StatusCode::OK, &view)?)?;
             match work.savepoint(async |work| R::delete(work, &scope, &view).await).await {
                 Ok(()) => Ok(ApiResponse::empty(StatusCode::NO_CONTENT)),
                 Err(error) => {
