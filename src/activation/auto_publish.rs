@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use diesel::dsl::not;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use futures_util::FutureExt;
@@ -16,13 +17,14 @@ use values::enums::Publishing;
 
 use super::activate::{desired_state, limit_per_code, publish, refusal};
 use super::draft::{self, Campaign, Draft, Scope};
+use super::findings::{Finding, FindingCode};
 use super::golden;
 use super::rules::{self, Trigger};
 use super::targeting;
 use crate::golden_quotes;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{campaigns, contacts};
+use crate::platform::db::schema::{campaign_statuses, campaigns, contacts};
 use crate::platform::http::problem::Problem;
 use crate::platform::unit_of_work::{ChangedKeys, Publisher, UnitOfWork};
 use crate::publication::audience::AudienceDifference;
@@ -69,10 +71,15 @@ impl AutoPublisher {
         {
             work.version = Some(publication.version);
         }
-        let (automatic, manual): (Vec<_>, Vec<_>) =
-            active.into_iter().partition(|campaign| campaign.publishing == Publishing::Automatic);
+        let holding = holding_statuses(work, &active).await?;
+        let (automatic, waiting): (Vec<_>, Vec<_>) = active.into_iter().partition(|campaign| {
+            campaign.publishing == Publishing::Automatic && !is_held(campaign, &holding)
+        });
         let with_changes = automatic.into_iter().map(|campaign| {
-            (CampaignChanges::of(&campaign, &changed_keys, &moved_accounts), campaign)
+            let mut changes = CampaignChanges::of(&campaign, &changed_keys, &moved_accounts);
+            // Its status held earlier changes.
+            changes.whole |= campaign.has_unpublished_changes;
+            (changes, campaign)
         });
         let (changed, audience_only): (Vec<_>, Vec<_>) =
             with_changes.partition(|(changes, _)| changes.has_own_changes());
@@ -93,7 +100,7 @@ impl AutoPublisher {
         }
         // Last, because a line that moved to an automatic campaign must have left the others'
         // published lines.
-        for campaign in manual {
+        for campaign in waiting {
             defer(work, campaign, &changed_keys, &moved_accounts).await?;
         }
         Ok(())
@@ -115,7 +122,7 @@ impl AutoPublisher {
         )
         .await?;
         let findings = limit_per_code(rules::check(&draft, Trigger::Change));
-        if findings.iter().any(super::findings::Finding::is_error) {
+        if findings.iter().any(Finding::is_error) {
             return Err(refusal(&findings));
         }
         work.warnings.extend(findings.iter().map(|finding| json!(finding)));
@@ -248,8 +255,31 @@ async fn lock_campaigns(
     Ok(draft::lock(&mut work.conn, &numbers).await?)
 }
 
-/// Records whether a manual campaign has unpublished changes. Only contacts that have become
-/// privacy blocked leave the published audience immediately.
+/// Returns the statuses of the campaigns that stop automatic publication: final ones, and those
+/// that forbid activation.
+async fn holding_statuses(
+    work: &mut UnitOfWork,
+    campaigns: &[Campaign],
+) -> Result<BTreeSet<Key>, Problem> {
+    let codes: BTreeSet<&Key> =
+        campaigns.iter().filter_map(|campaign| campaign.status_code.as_ref()).collect();
+    if codes.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let holding = campaign_statuses::table
+        .filter(campaign_statuses::code.eq_any(codes))
+        .filter(campaign_statuses::is_final.or(not(campaign_statuses::allows_activation)))
+        .select(campaign_statuses::code);
+    Ok(holding.load(&mut work.conn).await?.into_iter().collect())
+}
+
+fn is_held(campaign: &Campaign, holding: &BTreeSet<Key>) -> bool {
+    campaign.status_code.as_ref().is_some_and(|code| holding.contains(code))
+}
+
+/// Records whether a campaign whose changes wait has unpublished changes. Changes of a manual
+/// campaign wait for its activation, those of an automatic one for another status. Only contacts
+/// that have become privacy blocked leave the published audience immediately.
 async fn defer(
     work: &mut UnitOfWork,
     campaign: Campaign,
@@ -277,6 +307,9 @@ async fn defer(
         let whole = CampaignChanges { whole: true, ..changes };
         has_changes = !whole.difference(work, &campaign, None).await?.is_none();
     }
+    if has_changes && campaign.publishing == Publishing::Automatic {
+        work.warnings.push(json!(status_holds_changes(&campaign)));
+    }
     if has_changes != campaign.has_unpublished_changes {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::has_unpublished_changes.eq(has_changes))
@@ -284,6 +317,18 @@ async fn defer(
             .await?;
     }
     Ok(())
+}
+
+fn status_holds_changes(campaign: &Campaign) -> Finding {
+    let status = campaign.status_code.as_ref().map_or("", Key::as_str);
+    let number = &campaign.number;
+    let detail = format!(
+        "the status {status} of campaign {number} is final or forbids activation, so its changes \
+         are not published; the published prices stay in force"
+    );
+    Finding::new(FindingCode::StatusHoldsChanges, "/statusCode", detail)
+        .param("campaignNumber", number.as_str())
+        .param("statusCode", status)
 }
 
 /// Returns the accounts of changed, privacy-blocked contacts that no other contact keeps in the

@@ -162,8 +162,9 @@ pub fn mount_status_changes(routes: &mut Routes) {
         "create_campaign_status_change",
         "Move a campaign to a status",
         "Moves the campaign to the named status, or to the next one if none is named. Refused \
-         with 422 if there is no next status, or if the campaign has the status already. The \
-         status does not affect prices.",
+         with 422 if there is no next status, or if the campaign has the status already. Published \
+         prices stay in force. While the status is final or forbids activation, changes of an \
+         active campaign are not published; a status that permits them publishes what waits.",
     )
     .request_body(Some(body))
     .response("201", json_response("Moved.", StatusChangeView::name()))
@@ -248,6 +249,7 @@ async fn move_campaign(
         return Err(Problem::rule("/statusCode", FieldCode::NotAllowed, detail));
     }
     let write = CampaignWrite { status_code: Some(to.clone()), ..Campaigns::write_of(&campaign) };
+    let number = campaign.number.to_string();
     let change =
         StatusChange { campaign_number: campaign.number, from: campaign.status_code, to: Some(to) };
     let moved = work
@@ -259,6 +261,10 @@ async fn move_campaign(
             record(work, std::slice::from_ref(&change)).await.map_err(SaveError::from)
         })
         .await;
+    if moved.is_ok() && campaign.has_unpublished_changes {
+        // The previous status may have held them.
+        work.changed_keys.campaigns.insert(number);
+    }
     match moved {
         Ok(records) => ApiResponse::json(StatusCode::CREATED, &records.as_slice().first()),
         Err(error) => Err(refusal::<Campaigns>(work, error, &write, campaign.id).await?),

@@ -63,6 +63,7 @@ mod salespeople;
 mod segment_lines;
 mod segments;
 mod settings;
+mod state_after_publication;
 mod statistics;
 mod streams;
 mod support;

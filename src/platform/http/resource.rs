@@ -368,8 +368,7 @@ pub async fn create<R: Resource>(
             let place = R::key(&R::write_of(&view))
                 .map_or_else(|| R::id(&view).to_string(), |key| key.to_string());
             let location = path_in(request.path(), &place);
-            Ok(respond::<R>(StatusCode::CREATED, &view)?
-                .header(header::LOCATION, &location))
+            Ok(respond::<R>(StatusCode::CREATED, &view)?.header(header::LOCATION, &location))
         })
         .await
 }
