@@ -153,7 +153,8 @@ CREATE INDEX team_members_salesperson ON team_members (salesperson_code);
 -- =================================================================================================
 -- Contacts
 
--- Companies and persons. Customers are companies with a customer number.
+-- Companies and persons. Customers are companies and persons without company that have a customer
+-- number.
 CREATE TABLE contacts (
     id uuid CONSTRAINT contacts_pkey PRIMARY KEY,
     number text COLLATE "C" NOT NULL CONSTRAINT contacts_number_key UNIQUE,
@@ -184,7 +185,7 @@ CREATE TABLE contacts (
     -- Why a contact is in no audience: the company's choice, or its own objection to marketing.
     exclude_from_segments boolean NOT NULL DEFAULT false,
     privacy_blocked boolean NOT NULL DEFAULT false,
-    -- The customer that a company is. One customer is one company.
+    -- The customer that an account is. One customer is one account.
     customer_number text COLLATE "C" CONSTRAINT contacts_customer_number_key UNIQUE,
     customer_price_group_code text COLLATE "C",
     customer_discount_group_code text COLLATE "C",
@@ -192,10 +193,10 @@ CREATE TABLE contacts (
     customer_prices_include_tax boolean NOT NULL DEFAULT false,
     -- The target of contacts_company_fkey.
     CONSTRAINT contacts_number_type_key UNIQUE (number, type),
-    -- Only persons belong to a company, and only companies are customers: so an account is found in
+    -- Only persons belong to a company, and nobody who does is a customer: so an account is found in
     -- one step.
     CONSTRAINT contacts_person_company CHECK (company_number IS NULL OR type = 'PERSON'),
-    CONSTRAINT contacts_customer_company CHECK (customer_number IS NULL OR type = 'COMPANY'),
+    CONSTRAINT contacts_customer_account CHECK (customer_number IS NULL OR company_number IS NULL),
     -- The company of a person has to be of type COMPANY. The constant second column lets the
     -- foreign key check that.
     company_type text GENERATED ALWAYS AS

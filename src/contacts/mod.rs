@@ -1,5 +1,5 @@
-//! Contacts: companies and their persons. A company may be a customer; its price group and discount
-//! group then grant it prices.
+//! Contacts: companies and persons. A company, or a person without company, may be a customer; its
+//! price group and discount group then grant it prices.
 
 mod fields;
 
@@ -26,12 +26,12 @@ use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveE
 use crate::platform::unit_of_work::UnitOfWork;
 use crate::settings::series::{Series, next_number};
 
-/// The customer data of a company.
+/// The customer data of a company, or of a person without company.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
 pub struct Customer {
-    /// The customer number. No other company can have it.
+    /// The customer number. No other contact can have it.
     pub number: Key,
     /// The customer price group, a free code. Price lines can be granted to it.
     #[deserr(default)]
@@ -140,7 +140,7 @@ pub struct ContactWrite {
     #[serde(default)]
     #[schema(default = false, example = false)]
     pub privacy_blocked: bool,
-    /// The customer data of a company; null if it is not a customer.
+    /// The customer data of a company or of a person without company; null if it is no customer.
     #[deserr(default)]
     pub customer: Option<Customer>,
 }
@@ -204,7 +204,7 @@ pub struct ContactView {
     /// True if the contact objects to marketing. Criteria do not add it, and audiences omit it.
     #[schema(example = false)]
     pub privacy_blocked: bool,
-    /// The customer data of a company; null if it is not a customer.
+    /// The customer data of a company or of a person without company; null if it is no customer.
     #[diesel(
         select_expression = <CustomerColumns as Selectable<Pg>>::construct_selection(),
         select_expression_type = <CustomerColumns as Selectable<Pg>>::SelectExpression,
@@ -437,9 +437,12 @@ impl Resource for Contacts {
 
     fn rules(write: &ContactWrite, (): &()) -> Vec<FieldError> {
         let mut errors = Vec::new();
-        if write.customer.is_some() && write.kind != ContactType::Company {
-            let detail = "only a COMPANY can be a customer";
-            errors.push(FieldError::new("/customer", FieldCode::CustomerNeedsCompany, detail));
+        if write.customer.is_some()
+            && write.company_number.is_some()
+            && write.kind == ContactType::Person
+        {
+            let detail = "prices are granted to the person's company, so that can be the customer";
+            errors.push(FieldError::new("/customer", FieldCode::CustomerNeedsAccount, detail));
         }
         if write.company_number.is_some() {
             let link =

@@ -609,7 +609,7 @@ async fn company_links_are_checked() {
     }
     let person = json!({"type": "PERSON", "name": "N", "companyNumber": "ANNE"});
     world.assert_errors(Method::POST, "/v1/contacts", &person, 422, &link).await;
-    let customer = [("/customer", "CUSTOMER_NEEDS_COMPANY")];
+    let customer = [("/customer", "CUSTOMER_NEEDS_ACCOUNT")];
     world
         .assert_errors(
             Method::PATCH,
@@ -619,7 +619,9 @@ async fn company_links_are_checked() {
             &customer,
         )
         .await;
-    let person = json!({"type": "PERSON", "name": "N", "customer": {"number": "D2"}});
+    let person = json!({
+        "type": "PERSON", "name": "N", "companyNumber": "BUYER", "customer": {"number": "D2"}
+    });
     world.assert_errors(Method::POST, "/v1/contacts", &person, 422, &customer).await;
     // A company that has persons, or is a customer, cannot become a person.
     let reply =

@@ -197,7 +197,7 @@ async fn code_lists_are_sets() {
 }
 
 #[actix_web::test]
-async fn persons_have_companies_and_companies_are_customers() {
+async fn persons_have_companies_and_accounts_are_customers() {
     let app = TestApp::new().await;
     batch(
         &app,
@@ -213,9 +213,9 @@ async fn persons_have_companies_and_companies_are_customers() {
     };
     let customer = json!({"number": "10001"});
     refused(
-        json!({"type": "PERSON", "name": "P", "customer": customer, "companyNumber": "P1"}),
+        json!({"type": "PERSON", "name": "P", "customer": customer, "companyNumber": "C1"}),
         422,
-        &[("/customer", "CUSTOMER_NEEDS_COMPANY")],
+        &[("/customer", "CUSTOMER_NEEDS_ACCOUNT")],
     )
     .await;
     refused(
@@ -241,6 +241,45 @@ async fn persons_have_companies_and_companies_are_customers() {
         (reply.status.as_u16(), reply.errors()),
         (422, pairs(&[("/companyNumber", "COMPANY_LINK")]))
     );
+}
+
+#[actix_web::test]
+async fn a_person_without_company_is_a_customer() {
+    let app = TestApp::new().await;
+    make::item(&app, "DESK", "100").await;
+    make::company(&app, "C1").await;
+    let customer = json!({"number": "10000", "priceGroupCode": "SOLE", "pricesIncludeTax": true});
+    let trader = json!({"type": "PERSON", "name": "Trader", "customer": customer});
+    let created = app.put(&format!("{PATH}/SOLE"), &trader).await.expect(201);
+    assert_eq!(created["customer"]["number"], "10000");
+    let line = json!({
+        "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "SOLE"}, "itemNumber": "DESK",
+        "unitPrice": "90"
+    });
+    app.post("/v1/prices", &line).await.expect(201);
+    for asker in ["customerNumber=10000", "contactNumber=SOLE"] {
+        let quote = app.get(&format!("/v1/price-quotes?{asker}&itemNumber=DESK")).await.expect(200);
+        assert_eq!(
+            (&quote["accountNumber"], &quote["pricesIncludeTax"], &quote["lines"][0]["unitPrice"]),
+            (&json!("SOLE"), &json!(true), &json!("90"))
+        );
+    }
+    let sale = json!({
+        "documentType": "INVOICE", "documentNumber": "I1", "lineNumber": 1,
+        "postingDate": "2031-05-15", "customerNumber": "10000", "itemNumber": "DESK",
+        "quantity": "1", "lineAmount": "90"
+    });
+    assert_eq!(app.post("/v1/sales", &sale).await.expect(201)["accountNumber"], "SOLE");
+    // A person of a company is no account of its own.
+    let refused = app.patch(&format!("{PATH}/SOLE"), &json!({"companyNumber": "C1"})).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.errors()),
+        (422, pairs(&[("/customer", "CUSTOMER_NEEDS_ACCOUNT")]))
+    );
+    let moved = json!({"companyNumber": "C1", "customer": null});
+    app.patch(&format!("{PATH}/SOLE"), &moved).await.expect(200);
+    let company = json!({"customer": {"number": "10000"}});
+    app.patch(&format!("{PATH}/C1"), &company).await.expect(200);
 }
 
 #[actix_web::test]

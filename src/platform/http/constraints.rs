@@ -151,10 +151,10 @@ const MEANINGS: &[Meaning] = &[
         "the ending date lies before the starting date",
     ),
     rule(
-        "contacts_customer_company",
+        "contacts_customer_account",
         "/customer",
-        FieldCode::CustomerNeedsCompany,
-        "only a COMPANY can be a customer",
+        FieldCode::CustomerNeedsAccount,
+        "prices are granted to the person's company, so that can be the customer",
     ),
     rule(
         "contacts_person_company",

@@ -198,8 +198,8 @@ codes! {
             "A line of a campaign takes the campaign's dates and refuses its own.";
         NotAllowed "NOT_ALLOWED"
             "The field cannot be given together with another one, or not here.";
-        CustomerNeedsCompany "CUSTOMER_NEEDS_COMPANY"
-            "Only a contact of type COMPANY can be a customer.";
+        CustomerNeedsAccount "CUSTOMER_NEEDS_ACCOUNT"
+            "A person who belongs to a company cannot be a customer: prices are granted to the company.";
         CompanyLink "COMPANY_LINK"
             "Only a person belongs to a company, and only to a contact of type COMPANY.";
         SalespersonBlocked "SALESPERSON_BLOCKED"
