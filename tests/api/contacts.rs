@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make;
 
 const PATH: &str = "/v1/contacts";
 
@@ -280,6 +281,34 @@ async fn a_person_without_company_is_a_customer() {
     app.patch(&format!("{PATH}/SOLE"), &moved).await.expect(200);
     let company = json!({"customer": {"number": "10000"}});
     app.patch(&format!("{PATH}/C1"), &company).await.expect(200);
+}
+
+#[actix_web::test]
+async fn a_patch_that_makes_a_customer_needs_a_number() {
+    let app = TestApp::new().await;
+    make::company(&app, "C1").await;
+    let path = format!("{PATH}/C1");
+    for (customer, status, errors) in [
+        (json!({}), 422, &[("/customer/number", "MISSING")][..]),
+        (json!({"priceGroupCode": "A"}), 422, &[("/customer/number", "MISSING")]),
+        (json!({"number": null}), 400, &[("/customer/number", "REQUIRED")]),
+        (
+            json!({"numbr": "1"}),
+            400,
+            &[("/customer/number", "MISSING"), ("/customer/numbr", "UNKNOWN_FIELD")],
+        ),
+    ] {
+        let refused = app.patch(&path, &json!({ "customer": customer })).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (status, pairs(errors)),
+            "{customer}"
+        );
+    }
+    app.patch(&path, &json!({"customer": {"number": "1"}})).await.expect(200);
+    app.patch(&path, &json!({"customer": {}})).await.expect(200);
+    let changed = app.patch(&path, &json!({"customer": {"priceGroupCode": "A"}})).await.expect(200);
+    assert_eq!(changed["customer"]["number"], "1");
 }
 
 #[actix_web::test]

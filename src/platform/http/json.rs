@@ -356,17 +356,26 @@ fn merge(target: &mut Value, patch: Value) {
 ///
 /// # Errors
 /// All errors of the result, and every unknown field of the patch. A field that is null leaves no
-/// trace in the result, so unknown fields are found in the patch itself.
+/// trace in the result, so unknown fields are found in the patch itself. A required field that the
+/// patch does not name is no error of its form: the patch creates an object that needs the field.
 pub fn patched<W: Serialize + Deserr<BodyErrors>>(write: &W, patch: Value) -> Result<W, Problem> {
     let mut whole = serde_json::to_value(write).map_err(Problem::internal)?;
     let mut errors = decode::<W>(patch.clone()).err().unwrap_or_default();
     errors.retain(|error| error.code == FieldCode::UnknownField);
-    merge(&mut whole, patch);
+    merge(&mut whole, patch.clone());
     match decode(whole) {
         Ok(write) if errors.is_empty() => Ok(write),
         result => {
             let others: Vec<FieldError> = result.err().unwrap_or_default();
-            errors.extend(others.into_iter().filter(|error| error.code != FieldCode::UnknownField));
+            let others = others.into_iter().filter(|error| error.code != FieldCode::UnknownField);
+            errors.extend(others.map(|error| {
+                let is_named = patch.pointer(&error.pointer).is_some();
+                let is_missing = error.code == FieldCode::Required && !is_named;
+                FieldError {
+                    code: if is_missing { FieldCode::Missing } else { error.code },
+                    ..error
+                }
+            }));
             Err(Problem::from_errors(errors))
         }
     }
@@ -469,6 +478,28 @@ mod tests {
         let errors = patched(&whole, json!({"unitPrice": null})).unwrap_err().errors;
         assert_eq!(codes(&errors), [("/unitPrice", "REQUIRED")]);
         assert_eq!(patched(&whole, json!({"startingDate": null})).unwrap().starting_date, None);
+    }
+
+    #[test]
+    fn object_that_a_patch_creates_needs_its_fields() {
+        #[derive(Debug, Deserr, Serialize)]
+        #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
+        #[serde(rename_all = "camelCase")]
+        struct Outer {
+            #[deserr(default)]
+            probe: Option<Probe>,
+        }
+        let without = Outer { probe: None };
+        let refused = |patch| patched(&without, patch).unwrap_err();
+        let problem = refused(json!({"probe": {"number": "A"}}));
+        assert_eq!(problem.code, ProblemCode::ValidationFailed);
+        assert_eq!(codes(&problem.errors), [("/probe/unitPrice", "MISSING")]);
+        let problem = refused(json!({"probe": {"number": null}}));
+        assert_eq!(problem.code, ProblemCode::InvalidRequest);
+        assert_eq!(
+            codes(&problem.errors),
+            [("/probe/number", "REQUIRED"), ("/probe/unitPrice", "MISSING")]
+        );
     }
 
     #[test]
