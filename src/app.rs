@@ -19,6 +19,7 @@ use crate::events;
 use crate::exchange_rates::ExchangeRates;
 use crate::golden_quotes::GoldenQuotes;
 use crate::health::{self, Readiness};
+use crate::index;
 use crate::interaction_templates::InteractionTemplates;
 use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
 use crate::items::Items;
@@ -103,6 +104,7 @@ pub fn routes() -> Routes {
     quotes::lowest_prices::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
+    index::mount(&mut routes);
     routes
 }
 

@@ -24,6 +24,7 @@ pub mod events;
 pub mod exchange_rates;
 pub mod golden_quotes;
 pub mod health;
+pub mod index;
 pub mod interaction_templates;
 pub mod interactions;
 pub mod items;

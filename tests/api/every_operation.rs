@@ -425,7 +425,7 @@ async fn results(journey: &Journey, quote: &Value) {
 }
 
 async fn service(journey: &Journey) {
-    for path in ["/livez", "/readyz", "/metrics", "/openapi.json"] {
+    for path in ["/", "/v1", "/livez", "/readyz", "/metrics", "/openapi.json"] {
         journey.call("GET", path, &[], Value::Null).await;
     }
 }

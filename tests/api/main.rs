@@ -36,6 +36,7 @@ mod graceful_shutdown;
 mod grants;
 mod guards;
 mod health;
+mod index;
 mod interaction_templates;
 mod interactions;
 mod items;

@@ -11,6 +11,7 @@ pub mod json;
 pub mod list;
 pub mod middleware;
 pub mod mount;
+mod nearest_path;
 pub mod problem;
 pub mod resource;
 pub mod route_metrics;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{FromRequest, Handler, HttpResponse, Responder, Route, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
@@ -15,6 +15,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::access::Access;
 use super::middleware::{RequestLog, guard, method_not_allowed};
+use super::nearest_path::nearest_path;
+use super::problem::{Problem, ProblemCode};
 use super::route_metrics::RouteMetrics;
 
 /// An operation: its documentation and its handler.
@@ -80,7 +82,8 @@ impl Routes {
         path: &str,
         operation: Operation,
         handler: F,
-    ) where
+    ) -> Added<'_>
+    where
         F: Handler<A>,
         A: FromRequest + 'static,
         F::Output: Responder + 'static,
@@ -91,6 +94,7 @@ impl Routes {
             routes.push(web::head().to(handler));
         }
         let (access, log) = (Access::default(), RequestLog::default());
+        let first = self.entries.len();
         self.entries.push(RouteEntry {
             method,
             path: path.to_owned(),
@@ -99,6 +103,7 @@ impl Routes {
             access,
             log,
         });
+        Added(self.entries.get_mut(first..).unwrap_or_default())
     }
 
     /// Adds a schema and the schemas to which it refers.
@@ -113,7 +118,7 @@ impl Routes {
     }
 
     /// Mounts all operations with their declared access. A path with another method answers 405
-    /// with `Allow`, every other path 404; both need credentials.
+    /// with `Allow`, every other path 404 with the nearest path that exists; both need credentials.
     pub fn configure(self, app: &mut web::ServiceConfig) {
         let mut paths: Vec<(String, Vec<RouteEntry>)> = Vec::new();
         for entry in self.entries {
@@ -125,6 +130,7 @@ impl Routes {
         // Paths without parameters come first, as they are compared without a regular expression. A
         // literal segment precedes a parameter at the same place: `/batch` is not a key.
         paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
+        let known: Rc<[_]> = paths.iter().map(|(path, _)| path.clone()).collect();
         for (path, operations) in paths {
             let declared: Rc<[_]> =
                 operations.iter().map(|entry| (entry.method.clone(), entry.access)).collect();
@@ -150,7 +156,10 @@ impl Routes {
             app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
         let guarded = |request, next| guard(Access::Protected, RequestLog::Normal, request, next);
-        let not_found = web::to(|| async { HttpResponse::new(StatusCode::NOT_FOUND) });
+        let not_found = web::to(move |request: HttpRequest| {
+            let problem = no_path(request.path(), &known);
+            async move { HttpResponse::from_error(problem) }
+        });
         app.default_service(not_found.wrap(from_fn(guarded)));
     }
 
@@ -203,6 +212,15 @@ impl Routes {
         document.components = Some(components.build());
         document
     }
+}
+
+/// Returns the problem of a path that does not exist. It names the nearest one that does.
+fn no_path(path: &str, known: &[String]) -> Problem {
+    let near = nearest_path(path, known);
+    let detail = format!("nothing is at {path}; the nearest path is {near}");
+    let mut problem = Problem::new(ProblemCode::NotFound, detail);
+    problem.extensions.insert("nearest".to_owned(), near.into());
+    problem
 }
 
 /// Returns the access that a path declares for a method; HEAD counts as GET.

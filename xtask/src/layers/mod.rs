@@ -54,6 +54,7 @@ const GROUPS: &[Group] = &[
             // The service as a whole.
             "health",
             "openapi",
+            "index",
             "app",
             "config",
             "demo",
@@ -80,6 +81,7 @@ const GROUPS: &[Group] = &[
             "http::batch",
             "http::route_metrics",
             "http::middleware",
+            "http::nearest_path",
             "http::routes",
             "http::mount",
             "http",
