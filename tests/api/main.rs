@@ -26,6 +26,7 @@ mod demo;
 mod effective_prices;
 mod events;
 mod every_operation;
+mod examples;
 mod exchange_rates;
 mod explanations;
 mod faults;

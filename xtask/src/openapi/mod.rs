@@ -3,7 +3,7 @@
 //! ```text
 //! operations.rs  adds what all operations of a kind have: problems, headers, conditions, security
 //! schemas.rs     makes the schemas exact: closed requests, merge patches, one form of examples
-//! example.rs     composes the example of a body from the examples of its fields
+//! example.rs     adds the examples of bodies: of one company, or composed from those of fields
 //! version_3_0.rs converts the document for tools that only support OpenAPI 3.0
 //! files.rs       the generated files
 //! ```
@@ -83,7 +83,7 @@ fn document(routes: &Routes) -> anyhow::Result<Value> {
     document["security"] = json!([{"apiKey": []}]);
     schemas::finish(&mut document);
     operations::finish(&mut document);
-    example::add_to_bodies(&mut document);
+    example::add_to_bodies(&mut document)?;
     schemas::drop_unused(&mut document);
     document["tags"] = used_tags(&document);
     Ok(document)
