@@ -20,7 +20,7 @@ use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
 use super::golden;
 use super::rules::{self, Trigger};
-use super::targeting;
+use super::targeting::{self, Named};
 use crate::golden_quotes;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
@@ -95,6 +95,7 @@ impl AutoPublisher {
             targeting::audience_changes(&mut work.conn, &numbers, &moved_accounts).await?;
         for (_, campaign) in &audience_only {
             let audience = moves.remove(campaign.number.as_str()).unwrap_or_default();
+            warn_of_losses(work, campaign, &audience.left).await?;
             let difference = Difference { audience, ..Difference::default() }.with_hash();
             publish(work, campaign, PublicationKind::Change, &difference).await?;
         }
@@ -288,6 +289,7 @@ async fn defer(
 ) -> Result<(), Problem> {
     let number = campaign.number.as_str();
     let left = newly_blocked(work, number, &changed_keys.contacts).await?;
+    warn_of_losses(work, &campaign, &left).await?;
     let audience = AudienceDifference { left, ..AudienceDifference::default() };
     let withdrawal = Difference { audience, ..Difference::default() }.with_hash();
     let kind = PublicationKind::Change;
@@ -315,6 +317,24 @@ async fn defer(
             .set(campaigns::has_unpublished_changes.eq(has_changes))
             .execute(&mut work.conn)
             .await?;
+    }
+    Ok(())
+}
+
+/// Warns that a changed contact takes a campaign's prices away from accounts.
+async fn warn_of_losses(
+    work: &mut UnitOfWork,
+    campaign: &Campaign,
+    accounts: &RoaringBitmap,
+) -> Result<(), Problem> {
+    let Named { count, numbers } = targeting::named(&mut work.conn, accounts).await?;
+    if count > 0 {
+        let detail = format!("{count} accounts lose the prices of campaign {}", campaign.number);
+        let finding = Finding::new(FindingCode::AccountsLosePrices, "/segments", detail)
+            .param("campaignNumber", campaign.number.as_str())
+            .param("numberOfAccounts", count)
+            .param("accountNumbers", numbers);
+        work.warnings.push(json!(finding));
     }
     Ok(())
 }

@@ -79,6 +79,8 @@ findings! {
         "A line with a lower minimum quantity is at least as good: this break changes nothing.";
     LineWithoutEffect "LINE_WITHOUT_EFFECT" Warning
         "A discount of 0 %, or one for an item discount group that no item has.";
+    AccountsLosePrices "ACCOUNTS_LOSE_PRICES" Warning
+        "A changed contact takes an active campaign's prices away from accounts; `params` name them.";
     StatusHoldsChanges "STATUS_HOLDS_CHANGES" Warning
         "The status of an active campaign is final or forbids activation, so the change waits \
          (`hasUnpublishedChanges`) for another status; the published prices stay in force.";

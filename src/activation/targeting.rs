@@ -206,7 +206,10 @@ pub async fn find(
 }
 
 /// Returns the number of some contacts, and the first of them.
-async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryResult<Named> {
+///
+/// # Errors
+/// If the database fails.
+pub async fn named(conn: &mut AsyncPgConnection, ordinals: &RoaringBitmap) -> QueryResult<Named> {
     if ordinals.is_empty() {
         return Ok(Named::default());
     }

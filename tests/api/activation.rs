@@ -333,8 +333,19 @@ async fn contact_changes_publish_only_the_audience() {
     app.patch("/v1/items/DESK", &json!({"blocked": true})).await.expect(200);
     let renamed = app.patch("/v1/contacts/ANNE", &json!({"name": "Anna"})).await;
     assert_eq!((renamed.status.as_u16(), renamed.header("publication-version")), (200, ""));
+    assert_eq!(renamed.json().get("warnings"), None);
     let moved = app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "OTHER"})).await;
-    assert_eq!((moved.status.as_u16(), &moved.json()["warnings"]), (200, &Value::Null));
+    let warnings = moved.json()["warnings"].clone();
+    assert_eq!((moved.status.as_u16(), warnings.as_array().unwrap().len()), (200, 1));
+    assert_eq!(
+        (&warnings[0]["code"], &warnings[0]["params"]),
+        (
+            &json!("ACCOUNTS_LOSE_PRICES"),
+            &json!({
+                "campaignNumber": "SPRING", "numberOfAccounts": 1, "accountNumbers": ["BUYER"]
+            })
+        )
+    );
     let version = moved.header("publication-version");
     let publication = app.get(&format!("/v1/publications/{version}")).await.expect(200);
     assert_eq!(
