@@ -322,6 +322,10 @@ CREATE TABLE segment_lines (
         CONSTRAINT segment_lines_segment_fkey REFERENCES segments (number) ON DELETE CASCADE,
     contact_number text COLLATE "C" NOT NULL
         CONSTRAINT segment_lines_contact_fkey REFERENCES contacts (number),
+    -- The account that the line targets, even if its contact moves to another one; null: the account
+    -- that the contact has at any time.
+    account_number text COLLATE "C"
+        CONSTRAINT segment_lines_account_fkey REFERENCES contacts (number),
     -- Null: as the segment.
     campaign_target boolean,
     campaign_response boolean,
@@ -332,6 +336,8 @@ CREATE TABLE segment_lines (
 );
 -- The segments of a contact, which also keep a contact from being deleted.
 CREATE INDEX segment_lines_contact ON segment_lines (contact_number);
+CREATE INDEX segment_lines_account ON segment_lines (account_number)
+    WHERE account_number IS NOT NULL;
 
 -- How the lines of a segment were selected.
 CREATE TABLE criteria_actions (
@@ -367,6 +373,8 @@ CREATE TABLE criteria_removed_lines (
     line_id uuid NOT NULL,
     contact_number text COLLATE "C" NOT NULL CONSTRAINT criteria_removed_lines_contact_fkey
         REFERENCES contacts (number) ON DELETE CASCADE,
+    account_number text COLLATE "C" CONSTRAINT criteria_removed_lines_account_fkey
+        REFERENCES contacts (number) ON DELETE CASCADE,
     campaign_target boolean,
     campaign_response boolean,
     added_by uuid,
@@ -374,6 +382,8 @@ CREATE TABLE criteria_removed_lines (
 );
 -- What the deletion of a contact takes along.
 CREATE INDEX criteria_removed_lines_contact ON criteria_removed_lines (contact_number);
+CREATE INDEX criteria_removed_lines_account ON criteria_removed_lines (account_number)
+    WHERE account_number IS NOT NULL;
 
 -- Criteria actions under a code, to be replayed in other segments.
 CREATE TABLE saved_criteria (
@@ -433,6 +443,9 @@ CREATE TABLE interactions (
     -- Null once the contact was deleted: personal data can be erased, the figures stay.
     contact_number text COLLATE "C"
         CONSTRAINT interactions_contact_fkey REFERENCES contacts (number),
+    -- The account that it targets, as on the segment's line; null: that of the contact.
+    account_number text COLLATE "C"
+        CONSTRAINT interactions_account_fkey REFERENCES contacts (number),
     campaign_number text COLLATE "C"
         CONSTRAINT interactions_campaign_fkey REFERENCES campaigns (number),
     -- The logged segment that it is part of; null for a single interaction.
@@ -464,6 +477,8 @@ CREATE TABLE interactions (
 CREATE INDEX interactions_date ON interactions (date, id);
 CREATE INDEX interactions_contact ON interactions (contact_number)
     WHERE contact_number IS NOT NULL;
+CREATE INDEX interactions_account ON interactions (account_number)
+    WHERE account_number IS NOT NULL;
 CREATE INDEX interactions_campaign ON interactions (campaign_number, date)
     WHERE campaign_number IS NOT NULL;
 -- The sums of an entry, from the index alone.
@@ -474,11 +489,15 @@ CREATE INDEX interactions_targets ON interactions (campaign_number, contact_numb
     WHERE segment_number IS NOT NULL AND campaign_target AND NOT canceled
         AND contact_number IS NOT NULL;
 
--- The interactions that put a contact into the audience of a campaign.
+-- The interactions that put a contact into the audience of a campaign. One that targets an account
+-- counts for the contact of the account. A union, so that each part has its index.
 CREATE VIEW logged_targets AS
     SELECT id, campaign_number, contact_number FROM interactions
     WHERE segment_number IS NOT NULL AND campaign_target AND NOT canceled
-        AND contact_number IS NOT NULL;
+        AND contact_number IS NOT NULL AND account_number IS NULL
+    UNION ALL SELECT id, campaign_number, account_number FROM interactions
+    WHERE segment_number IS NOT NULL AND campaign_target AND NOT canceled
+        AND account_number IS NOT NULL;
 
 -- The interactions that keep their contact from being deleted: those of an active campaign, unless
 -- the contact objects to marketing and is in no audience.

@@ -1,7 +1,7 @@
 //! The audience of a campaign.
 //!
 //! A contact is targeted if it is on a line of one of the campaign's segments and is a target
-//! there. The line's own `campaignTarget` decides, else that of the segment. Interactions that are
+//! there. A line with an account targets the contact of the account instead. The line's own `campaignTarget` decides, else that of the segment. Interactions that are
 //! targets and not canceled replace the lines of a logged segment (the view `logged_targets`).
 //!
 //! Contacts that are excluded from segments or privacy blocked are left out. The others count as
@@ -48,7 +48,8 @@ pub(super) const AUDIENCE: &str = concat!(
     "SELECT DISTINCT coalesce(company_number, number) AS account FROM (",
     targeted!(
         "segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
-            JOIN contacts ON contacts.number = lines.contact_number
+            JOIN contacts
+                ON contacts.number = coalesce(lines.account_number, lines.contact_number)
             WHERE segments.campaign_number = $1
                 AND coalesce(lines.campaign_target, segments.campaign_target)"
     ),
@@ -59,7 +60,8 @@ pub(super) const AUDIENCE: &str = concat!(
 /// targets as a whole. With the segment numbers as parameters the planner can estimate the number
 /// of lines, ten or a million, and choose its plan accordingly.
 const TARGETED: &str = targeted!(
-    "segment_lines AS lines JOIN contacts ON contacts.number = lines.contact_number
+    "segment_lines AS lines
+        JOIN contacts ON contacts.number = coalesce(lines.account_number, lines.contact_number)
         WHERE lines.segment_number = ANY($2)
             AND coalesce(lines.campaign_target, lines.segment_number = ANY($3))"
 );
@@ -307,7 +309,12 @@ pub async fn targets(
 ) -> QueryResult<Vec<Target>> {
     let query = "SELECT segments.campaign_number, lines.contact_number
             FROM segment_lines AS lines JOIN segments ON segments.number = lines.segment_number
-            WHERE lines.contact_number = ANY($2) AND segments.campaign_number = ANY($1)
+            WHERE lines.contact_number = ANY($2) AND lines.account_number IS NULL
+                AND segments.campaign_number = ANY($1)
+                AND coalesce(lines.campaign_target, segments.campaign_target)
+        UNION SELECT segments.campaign_number, lines.account_number
+            FROM segment_lines AS lines JOIN segments ON segments.number = lines.segment_number
+            WHERE lines.account_number = ANY($2) AND segments.campaign_number = ANY($1)
                 AND coalesce(lines.campaign_target, segments.campaign_target)
         UNION SELECT campaign_number, contact_number FROM logged_targets
             WHERE contact_number = ANY($2) AND campaign_number = ANY($1)";
@@ -366,6 +373,9 @@ pub async fn campaigns_of(
     let query = "SELECT campaign_number FROM segments
             JOIN segment_lines ON segment_number = segments.number
             WHERE contact_number = ANY($1) AND campaign_number IS NOT NULL
+        UNION SELECT campaign_number FROM segments
+            JOIN segment_lines ON segment_number = segments.number
+            WHERE account_number = ANY($1) AND campaign_number IS NOT NULL
         UNION SELECT campaign_number FROM logged_targets WHERE contact_number = ANY($1)
         UNION SELECT campaigns.number FROM campaigns
             JOIN contacts ON contacts.number = ANY($1)
@@ -450,14 +460,18 @@ pub async fn membership_lines(
                 false AS logged,
                 false AS canceled
             FROM segments JOIN segment_lines AS lines ON lines.segment_number = segments.number
-            WHERE segments.campaign_number = $1 AND lines.contact_number = ANY($2)
+            WHERE segments.campaign_number = $1
+                AND (lines.contact_number = ANY($2) AND lines.account_number IS NULL
+                    OR lines.account_number = ANY($2))
             UNION ALL
             SELECT interactions.contact_number, logged.number, interactions.id,
                 logged.campaign_target,
                 interactions.campaign_target, true, interactions.canceled
             FROM interactions JOIN logged_segments AS logged
                 ON logged.number = interactions.segment_number
-            WHERE interactions.campaign_number = $1 AND interactions.contact_number = ANY($2)
+            WHERE interactions.campaign_number = $1
+                AND (interactions.contact_number = ANY($2) AND interactions.account_number IS NULL
+                    OR interactions.account_number = ANY($2))
         ) AS standing
         ORDER BY coalesce(line_target, segment_target) AND NOT canceled DESC,
             contact_number, segment_number

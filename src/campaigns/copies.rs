@@ -59,8 +59,8 @@ const GOLDEN_QUOTES: &str = "INSERT INTO golden_quotes
 /// Copies the lines of the segments `$1` to the segments at the same positions in `$2`. `added_by`
 /// is not copied, because the copies have no criteria actions to undo.
 const SEGMENT_LINES: &str = "INSERT INTO segment_lines
-        (id, segment_number, contact_number, campaign_target, campaign_response)
-    SELECT uuid_v7(), pair.copy, contact_number, campaign_target, campaign_response
+        (id, segment_number, contact_number, account_number, campaign_target, campaign_response)
+    SELECT uuid_v7(), pair.copy, contact_number, account_number, campaign_target, campaign_response
     FROM unnest($1, $2) AS pair(original, copy)
         JOIN segment_lines ON segment_number = pair.original";
 

@@ -258,7 +258,12 @@ impl Resource for Contacts {
         },
         Dependent {
             what: "segment lines",
-            count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1",
+            count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1 \
+                    OR account_number = $1",
+        },
+        Dependent {
+            what: "logged targets of the account",
+            count: "SELECT count(*) AS count FROM interactions WHERE account_number = $1",
         },
         Dependent {
             what: "posted sales lines",

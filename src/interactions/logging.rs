@@ -294,10 +294,12 @@ async fn insert_interactions(
     segment: &SegmentView,
     template: &InteractionTemplateView,
 ) -> Result<usize, Problem> {
-    let query = "INSERT INTO interactions (id, date, contact_number, campaign_number,
+    let query =
+        "INSERT INTO interactions (id, date, contact_number, account_number, campaign_number,
             segment_number, interaction_template_code, salesperson_code, campaign_target,
             campaign_response, cost, duration_minutes, description)
-        SELECT lines.id, logged.date, lines.contact_number, logged.campaign_number, logged.number,
+        SELECT lines.id, logged.date, lines.contact_number, lines.account_number,
+            logged.campaign_number, logged.number,
             logged.interaction_template_code,
             coalesce(logged.salesperson_code, contacts.salesperson_code),
             logged.campaign_number IS NOT NULL

@@ -2,13 +2,16 @@
 
 use actix_web::HttpRequest;
 use deserr::Deserr;
+use diesel::dsl::sql;
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::enums::LineTarget;
 use values::{Key, Reference};
 
 use crate::platform::db::schema::{segment_lines, segments};
@@ -89,6 +92,26 @@ impl OfSegment {
         }
         Ok(())
     }
+
+    /// Records the accounts that lines of contacts target as targets of the segment's campaign.
+    async fn record_accounts(
+        &self,
+        work: &mut UnitOfWork,
+        contacts: &[&Key],
+    ) -> Result<(), Problem> {
+        use segment_lines as t;
+        let accounts: Vec<Key> = t::table
+            .filter(t::segment_number.eq(&self.number))
+            .filter(t::contact_number.eq_any(contacts))
+            .filter(t::account_number.is_not_null())
+            .select(t::account_number.assume_not_null())
+            .load(&mut work.conn)
+            .await?;
+        if accounts.is_empty() {
+            return Ok(());
+        }
+        self.record_changed_contacts(work, accounts.iter()).await
+    }
 }
 
 /// The writable fields of a segment's line.
@@ -100,6 +123,11 @@ pub struct SegmentLineWrite {
     /// The number of the contact. A contact is on a segment at most once.
     #[deserr(default)]
     pub contact_number: Option<Key>,
+    /// The account that the line targets: `CONTACT` follows the contact to another account, `ACCOUNT`
+    /// keeps the one that the contact has now.
+    #[deserr(default = LineTarget::Contact)]
+    #[schema(default = "CONTACT", required = false, example = "CONTACT")]
+    pub target: LineTarget,
     /// True if the contact is a target of the segment's campaign; null if the segment decides.
     #[deserr(default)]
     #[schema(example = false)]
@@ -121,6 +149,17 @@ pub struct SegmentLineView {
     pub id: Uuid,
     /// The number of the contact.
     pub contact_number: Key,
+    /// The account that the line targets: `CONTACT` follows the contact to another account, `ACCOUNT`
+    /// keeps the one in `accountNumber`, even if the contact moves or objects to marketing.
+    #[diesel(
+        select_expression = <TargetColumn as Selectable<Pg>>::construct_selection(),
+        select_expression_type = <TargetColumn as Selectable<Pg>>::SelectExpression,
+        deserialize_as = TargetColumn
+    )]
+    #[schema(example = "CONTACT")]
+    pub target: LineTarget,
+    /// The account that the line keeps; null if it follows the contact.
+    pub account_number: Option<Key>,
     /// True if the contact is a target of the segment's campaign; null if the segment decides.
     #[schema(example = false)]
     pub campaign_target: Option<bool>,
@@ -128,6 +167,23 @@ pub struct SegmentLineView {
     #[schema(example = false)]
     pub campaign_response: Option<bool>,
 }
+
+/// The column that tells the target. Public because the derived traits of the view name the type.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = segment_lines, check_for_backend(Pg))]
+pub struct TargetColumn {
+    account_number: Option<Key>,
+}
+
+impl From<TargetColumn> for LineTarget {
+    fn from(column: TargetColumn) -> Self {
+        if column.account_number.is_some() { Self::Account } else { Self::Contact }
+    }
+}
+
+/// The account of an existing line, unless the kind of its target changes.
+const KEPT_ACCOUNT: &str = "CASE WHEN excluded.account_number IS NULL THEN NULL \
+     ELSE coalesce(segment_lines.account_number, excluded.account_number) END";
 
 /// The resource `/v1/segments/{segment}/lines`.
 pub struct SegmentLines;
@@ -145,6 +201,7 @@ impl Resource for SegmentLines {
         fields: &[
             Field::new("id", FieldKind::Uuid, "segment_lines.id").not_null(),
             Field::new("contactNumber", FieldKind::Key, "segment_lines.contact_number").not_null(),
+            Field::new("accountNumber", FieldKind::Key, "segment_lines.account_number"),
             Field::new("campaignTarget", FieldKind::Boolean, "segment_lines.campaign_target"),
             Field::new("campaignResponse", FieldKind::Boolean, "segment_lines.campaign_response"),
         ],
@@ -230,22 +287,27 @@ impl Resource for SegmentLines {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segment_lines as t;
-        scope
-            .record_changed_contacts(
-                work,
-                rows.iter().filter_map(|row| row.write.contact_number.as_ref()),
-            )
-            .await?;
+        let contacts: Vec<&Key> =
+            rows.iter().filter_map(|row| row.write.contact_number.as_ref()).collect();
+        scope.record_changed_contacts(work, contacts.iter().copied()).await?;
+        scope.record_accounts(work, &contacts).await?;
         // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
         let values: Vec<_> = rows
             .into_iter()
             .map(|RowWrite { id, write }| {
+                let contact = write.contact_number.as_ref();
+                let of_account = contact.filter(|_| write.target == LineTarget::Account);
                 (
                     t::id.eq(*id),
                     t::segment_number.eq(&scope.number),
-                    write.contact_number.as_ref().map(|number| t::contact_number.eq(number)),
+                    contact.map(|number| t::contact_number.eq(number)),
+                    t::account_number.eq(sql::<Nullable<Text>>(
+                        "(SELECT coalesce(company_number, number) FROM contacts WHERE number = ",
+                    )
+                    .bind::<Nullable<Text>, _>(of_account)
+                    .sql(")")),
                     t::campaign_target.eq(write.campaign_target),
                     t::campaign_response.eq(write.campaign_response),
                 )
@@ -259,6 +321,7 @@ impl Resource for SegmentLines {
                     .on_conflict((t::segment_number, t::contact_number))
                     .do_update()
                     .set((
+                        t::account_number.eq(sql::<Nullable<Text>>(KEPT_ACCOUNT)),
                         t::campaign_target.eq(excluded(t::campaign_target)),
                         t::campaign_response.eq(excluded(t::campaign_response)),
                     ))
@@ -266,6 +329,7 @@ impl Resource for SegmentLines {
                     .await?
             }
         };
+        scope.record_accounts(work, &contacts).await?;
         Ok(())
     }
 
@@ -274,7 +338,8 @@ impl Resource for SegmentLines {
         scope: &OfSegment,
         view: &Self::View,
     ) -> Result<(), SaveError> {
-        scope.record_changed_contacts(work, std::iter::once(&view.contact_number)).await?;
+        let changed = std::iter::once(&view.contact_number).chain(view.account_number.as_ref());
+        scope.record_changed_contacts(work, changed).await?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
@@ -286,6 +351,7 @@ impl Resource for SegmentLines {
     fn write_of(view: &Self::View) -> SegmentLineWrite {
         SegmentLineWrite {
             contact_number: Some(view.contact_number.clone()),
+            target: view.target,
             campaign_target: view.campaign_target,
             campaign_response: view.campaign_response,
         }

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::support::app::TestApp;
+use super::support::make::{self, Campaign, activate};
 
 const PATH: &str = "/v1/segments/S1/lines";
 
@@ -209,4 +210,113 @@ async fn lines_are_added_concurrently() {
     other.batch_execute("BEGIN; SELECT FROM segments WHERE number = 'S1' FOR SHARE").await.unwrap();
     assert_eq!(app.post(PATH, &json!({"contactNumber": "N0001"})).await.status, 201);
     other.batch_execute("COMMIT").await.unwrap();
+}
+
+/// An active campaign with ANNE of ACME on its segment, and the account of her line.
+async fn targeting_account(line: Value) -> TestApp {
+    let app = TestApp::new().await;
+    make::item(&app, "DESK", "100").await;
+    for company in ["ACME", "BOLT"] {
+        make::company(&app, company).await;
+    }
+    make::person(&app, "ANNE", "ACME").await;
+    make::person(&app, "BERT", "BOLT").await;
+    let campaign =
+        Campaign { contacts: &["BERT"], prices: &[("DESK", "80")], ..Campaign::default() };
+    campaign.create(&app).await;
+    app.put("/v1/segments/FAIR/lines/ANNE", &line).await.expect(201);
+    activate(&app, "SPRING").await;
+    app
+}
+
+async fn prices(app: &TestApp) -> [Value; 2] {
+    let mut found = Vec::new();
+    for company in ["ACME", "BOLT"] {
+        let query = format!("contactNumber={company}&itemNumber=DESK&date=2031-05-15");
+        let quote = app.get(&format!("/v1/price-quotes?{query}")).await.expect(200);
+        found.push(quote["lines"][0]["unitPrice"].clone());
+    }
+    found.try_into().unwrap()
+}
+
+#[actix_web::test]
+async fn a_line_that_targets_an_account_keeps_it() {
+    let line = "/v1/segments/FAIR/lines/ANNE";
+    let app = targeting_account(json!({"target": "ACCOUNT"})).await;
+    let created = app.get(line).await.expect(200);
+    assert_eq!(
+        (&created["target"], &created["accountNumber"]),
+        (&json!("ACCOUNT"), &json!("ACME"))
+    );
+    app.delete("/v1/segments/FAIR/lines/BERT").await.expect(204);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    // The person moves, and objects.
+    let moved = app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "BOLT"})).await.expect(200);
+    assert_eq!(moved.get("warnings"), None, "{moved}");
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": true})).await.expect(200);
+    app.patch(line, &json!({"campaignResponse": true})).await.expect(200);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    // The company is on the segment as long as the line is.
+    let kept = app.delete("/v1/contacts/ACME").await;
+    assert_eq!((kept.status.as_u16(), kept.code()), (409, "IN_USE".to_owned()));
+    // An objection of the account counts.
+    app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": true})).await.expect(200);
+    assert_eq!(prices(&app).await, ["100", "100"]);
+    app.patch("/v1/contacts/ACME", &json!({"privacyBlocked": false})).await.expect(200);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    // Logging keeps the account.
+    for (path, body) in [
+        ("/v1/interaction-templates/MAIL", json!({"description": "Letter"})),
+        ("/v1/salespeople/JO", json!({})),
+    ] {
+        app.put(path, &body).await.expect(201);
+    }
+    app.patch("/v1/contacts/ANNE", &json!({"privacyBlocked": false})).await.expect(200);
+    let template = json!({"interactionTemplateCode": "MAIL", "salespersonCode": "JO"});
+    app.patch("/v1/segments/FAIR", &template).await.expect(200);
+    app.post("/v1/segments/FAIR/logs", &json!({})).await.expect(201);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    let membership = app.get("/v1/campaigns/SPRING/audience/ACME").await.expect(200);
+    assert_eq!((&membership["inDraft"], &membership["published"]), (&json!(true), &json!(true)));
+}
+
+#[actix_web::test]
+async fn a_line_that_targets_a_contact_follows_it() {
+    let line = "/v1/segments/FAIR/lines/ANNE";
+    let app = targeting_account(json!({})).await;
+    let created = app.get(line).await.expect(200);
+    assert_eq!((&created["target"], &created["accountNumber"]), (&json!("CONTACT"), &Value::Null));
+    app.delete("/v1/segments/FAIR/lines/BERT").await.expect(204);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "BOLT"})).await.expect(200);
+    assert_eq!(prices(&app).await, ["100", "80"]);
+    // The account is that of the time when the line gets the target.
+    let changed = app.patch(line, &json!({"target": "ACCOUNT"})).await.expect(200);
+    assert_eq!(changed["accountNumber"], "BOLT");
+    app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "ACME"})).await.expect(200);
+    assert_eq!(prices(&app).await, ["100", "80"]);
+    let rows = json!({"rows": [{"contactNumber": "ANNE", "target": "ACCOUNT"}]});
+    app.post("/v1/segments/FAIR/lines/batch", &rows).await.expect(200);
+    assert_eq!(app.get(line).await.expect(200)["accountNumber"], "BOLT");
+    app.patch(line, &json!({"target": null})).await.expect(200);
+    assert_eq!(prices(&app).await, ["80", "100"]);
+    let wrong = app.patch(line, &json!({"target": "COMPANY"})).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.errors()),
+        (400, pairs(&[("/target", "INVALID_VALUE")]))
+    );
+}
+
+#[actix_web::test]
+async fn criteria_restore_the_account_of_a_line() {
+    let app = targeting_account(json!({"target": "ACCOUNT"})).await;
+    let before = app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200);
+    app.patch("/v1/contacts/ANNE", &json!({"companyNumber": "BOLT"})).await.expect(200);
+    let reduce = json!({"action": "REDUCE", "filter": "number eq 'ANNE'"});
+    app.post("/v1/segments/FAIR/criteria-actions", &reduce).await.expect(201);
+    assert_eq!(prices(&app).await, ["100", "80"]);
+    app.delete("/v1/segments/FAIR/criteria-actions/latest").await.expect(204);
+    assert_eq!(app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200), before);
+    assert_eq!(prices(&app).await, ["80", "80"]);
 }

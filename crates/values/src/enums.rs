@@ -50,6 +50,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// The account that a segment's line targets.
+    LineTarget {
+        /// The account that the contact has at any time.
+        Contact = "CONTACT",
+        /// The account that the contact had when the line was made a target of this kind.
+        Account = "ACCOUNT",
+    }
+}
+
+text_enum! {
     /// The time at which changes of an active campaign are published.
     Publishing {
         /// In the transaction of the change.

@@ -186,12 +186,12 @@ fn change_statement(criterion: &Criterion, filter: &Filter, segment: &str, id: U
                 ", gone AS (DELETE FROM segment_lines USING going WHERE segment_lines.id = going.id
                     RETURNING segment_lines.*),
                 kept AS (INSERT INTO criteria_removed_lines
-                    (action_id, line_id, contact_number, campaign_target, campaign_response,
-                    added_by) SELECT ",
+                    (action_id, line_id, contact_number, account_number, campaign_target,
+                    campaign_response, added_by) SELECT ",
             )
             .uuid(id)
             .sql(
-                ", id, contact_number, campaign_target, campaign_response, added_by
+                ", id, contact_number, account_number, campaign_target, campaign_response, added_by
                     FROM gone RETURNING line_id)
                 SELECT 0::bigint AS added, 0::bigint AS existing,
                     (SELECT count(*) FROM kept) AS removed",
@@ -266,12 +266,13 @@ pub(super) async fn undo(
     Statement::default()
         .sql(
             "INSERT INTO segment_lines
-                (id, segment_number, contact_number, campaign_target, campaign_response, added_by)
+                (id, segment_number, contact_number, account_number, campaign_target,
+                campaign_response, added_by)
             SELECT line_id, ",
         )
         .text(&scope.number)
         .sql(
-            ", contact_number, campaign_target, campaign_response, added_by
+            ", contact_number, account_number, campaign_target, campaign_response, added_by
             FROM criteria_removed_lines WHERE action_id = ",
         )
         .uuid(action.id)
