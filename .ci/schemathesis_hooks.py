@@ -1,0 +1,13 @@
+"""Keys are texts of any script, which no portable pattern describes: it cannot exclude unassigned characters."""
+
+import schemathesis
+from hypothesis import strategies as st
+
+LETTERS = "ABCXYZ0189-_./%+'\"&()#abcåøßéКлю商品 "
+
+
+def is_key(text):
+    return text == text.strip() and "  " not in text and text not in ("", ".", "..")
+
+
+schemathesis.openapi.format("key", st.text(LETTERS, min_size=1, max_size=25).filter(is_key))
