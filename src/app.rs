@@ -9,51 +9,47 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::activation;
 use crate::activities::{Activities, mount_campaign_activities};
 use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::Contacts;
 use crate::currencies::Currencies;
-use crate::events;
 use crate::exchange_rates::ExchangeRates;
 use crate::golden_quotes::GoldenQuotes;
-use crate::health::{self, Readiness};
-use crate::index;
+use crate::health::Readiness;
 use crate::interaction_templates::InteractionTemplates;
 use crate::interactions::{Interactions, mount_logged, mount_logging, mount_reuses};
 use crate::items::Items;
 use crate::lines::{DiscountLines, PriceLines};
 use crate::live_book::{LiveBook, RefreshError};
-use crate::openapi;
 use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
-use crate::platform::http::connections::{self, ConnectionLimits};
+use crate::platform::http::connections;
+use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::middleware::request_context;
-use crate::platform::http::mount::{mount, mount_append_only};
 use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::ShortCircuit;
 use crate::platform::http::stream::Streams;
-use crate::platform::unit_of_work::Database;
-use crate::publication::{self, writer};
-use crate::quotes;
+use crate::publication::writer;
 use crate::quotes::fast_path::QuoteFastPath;
 use crate::quotes::response::QuoteResponder;
+use crate::resource::mount::{mount, mount_append_only};
 use crate::sales::Sales;
 use crate::salespeople::Salespeople;
-use crate::segments::Segments;
-use crate::segments::criteria;
 use crate::segments::criteria::saved::SavedCriteria;
 use crate::segments::lines::SegmentLines;
-use crate::settings;
-use crate::statistics;
+use crate::segments::{Segments, criteria};
 use crate::tasks::Tasks;
 use crate::teams::Teams;
+use crate::unit_of_work::Database;
+use crate::{
+    activation, events, health, index, openapi, publication, quotes, settings, statistics,
+};
 
 /// Seconds in which requests in flight have to finish once the service stops.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
@@ -115,7 +111,7 @@ pub fn routes() -> Routes {
 /// When the database is unavailable, or its book was written by an incompatible build.
 pub async fn open_book(pool: &Pool, book: &LiveBook) -> Result<(), RefreshError> {
     let mut conn = pool.get().await?;
-    book.set_database_identity(secrets::shared(&mut conn, DATABASE_IDENTITY).await?).await;
+    book.set_database_identity(secrets::get_or_create(&mut conn, DATABASE_IDENTITY).await?).await;
     // The settings apply from the start, before anybody changes them.
     writer::ensure_initial_version(&mut conn).await?;
     drop(conn);

@@ -198,8 +198,8 @@ struct Health {
     get, path = "/livez", operation_id = "get_liveness", tag = "Service",
     responses((status = 200, description = "The process is alive.", body = Health))
 )]
-async fn livez(call: ApiRequest) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+async fn livez(request: ApiRequest) -> Result<ApiResponse, Problem> {
+    request.expect_empty()?;
     ApiResponse::json(StatusCode::OK, &Health { status: "OK" })
 }
 
@@ -212,8 +212,11 @@ async fn livez(call: ApiRequest) -> Result<ApiResponse, Problem> {
     get, path = "/readyz", operation_id = "get_readiness", tag = "Service",
     responses((status = 200, description = "The service can serve.", body = ReadinessView))
 )]
-async fn readyz(call: ApiRequest, readiness: web::Data<Readiness>) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+async fn readyz(
+    request: ApiRequest,
+    readiness: web::Data<Readiness>,
+) -> Result<ApiResponse, Problem> {
+    request.expect_empty()?;
     ApiResponse::json(StatusCode::OK, &readiness.check()?)
 }
 
@@ -233,8 +236,8 @@ struct Metrics(String);
         example = "kampanje_http_requests_total{method=\"GET\",route=\"/livez\",status=\"200\"} 1"
     ))
 )]
-async fn metrics(call: ApiRequest, book: web::Data<LiveBook>) -> Result<HttpResponse, Problem> {
-    call.expect_nothing()?;
+async fn metrics(request: ApiRequest, book: web::Data<LiveBook>) -> Result<HttpResponse, Problem> {
+    request.expect_empty()?;
     metrics::gauge!(BOOK_VERSION).set(gauge_value(book.snapshot().version()));
     if book.is_loaded() {
         metrics::gauge!(BOOK_AGE_SECONDS).set(gauge_value(book.age_seconds()));

@@ -7,7 +7,7 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::VERSION;
 use crate::platform::http::call::ApiRequest;
-use crate::platform::http::mount::json_response;
+use crate::platform::http::operations::json_response;
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
 
@@ -84,7 +84,7 @@ pub fn mount(routes: &mut Routes) {
         let handler = move |call: ApiRequest| {
             let index = index.clone();
             async move {
-                call.expect_nothing()?;
+                call.expect_empty()?;
                 Ok::<_, Problem>(HttpResponse::Ok().json(index))
             }
         };

@@ -44,7 +44,13 @@ pub mod tasks;
 pub mod teams;
 pub mod welcome;
 
+pub mod idempotency;
+pub mod outbox;
 pub mod platform;
+pub mod references;
+pub mod resource;
+pub mod schema;
+pub mod unit_of_work;
 
 /// The version of the service.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -28,7 +28,7 @@ pub fn mount(routes: &mut Routes) {
         content_type = "application/json", body = Object, example = json!({"openapi": "3.1.0"})
     ))
 )]
-async fn openapi(call: ApiRequest) -> Result<HttpResponse, Problem> {
-    call.expect_nothing()?;
+async fn openapi(request: ApiRequest) -> Result<HttpResponse, Problem> {
+    request.expect_empty()?;
     Ok(HttpResponse::Ok().content_type("application/json").body(DOCUMENT))
 }

@@ -1,11 +1,11 @@
 //! Start and stop of the service, each in order, with the reason when the start fails.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 use anyhow::Context as _;
 use chrono::Utc;
@@ -15,11 +15,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::activation::AutoPublisher;
-use crate::app::{self, Shared};
+use crate::app::Shared;
 use crate::config::{ServeSettings, from_here};
-use crate::demo;
 use crate::events::lifecycle::run;
-use crate::health::{self, Readiness};
+use crate::health::Readiness;
 use crate::live_book::disk::SnapshotStore;
 use crate::live_book::{LiveBook, POLL_INTERVAL, RefreshError};
 use crate::platform::clock::Calendar;
@@ -31,8 +30,8 @@ use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
-use crate::platform::unit_of_work::{Database, purge_idempotency_records};
-use crate::welcome;
+use crate::unit_of_work::Database;
+use crate::{app, demo, health, idempotency, welcome};
 
 /// The database of the private server.
 const DATABASE: &str = "kampanje";
@@ -102,7 +101,7 @@ impl Opening {
     async fn open(&self) -> anyhow::Result<()> {
         let url = self.url.clone();
         blocking(move || migrate(&url)).await??;
-        let secret = secrets::shared(&mut *self.pool.get().await?, CURSOR_SECRET).await;
+        let secret = secrets::get_or_create(&mut *self.pool.get().await?, CURSOR_SECRET).await;
         self.cursor_key.learn(secret.context("the secret of list cursors cannot be read")?);
         app::open_book(&self.pool, &self.book).await.context("the price book cannot be opened")?;
         self.database.open();
@@ -137,7 +136,7 @@ fn is_away(error: &anyhow::Error) -> bool {
         let of_book = refreshed.and_then(|error| {
             if let RefreshError::Pool(error) = error { Some(error) } else { None }
         });
-        cause.downcast_ref::<PoolError>().or(of_book).is_some_and(PoolError::may_pass)
+        cause.downcast_ref::<PoolError>().or(of_book).is_some_and(PoolError::is_transient)
     })
 }
 
@@ -209,7 +208,7 @@ async fn serve_from(
         let Opening { pool, book, .. } = opening;
         let mut tasks = JoinSet::new();
         tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
-        tasks.spawn(purge_idempotency_records(pool.clone()));
+        tasks.spawn(idempotency::purge(pool.clone()));
         tasks.spawn(run(pool.clone(), told_by));
         if let Some(disk) = disk_while_serving {
             tasks.spawn(disk.run_refresher(

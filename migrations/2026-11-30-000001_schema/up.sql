@@ -6,7 +6,7 @@
 --   to show them.
 -- * Key columns collate "C": their order is the order of bytes on every server, so list cursors
 --   stay valid when an operating system changes its collation.
--- * Every constraint has a name. src/platform/http/constraints.rs maps the names to public errors.
+-- * Every constraint has a name. src/resource/constraints.rs maps the names to public errors.
 --   `_pkey` is the identity, `_key` a business key that has to be unique, `_fkey` a reference.
 -- * A deletion is refused while something refers to the row. ON DELETE CASCADE marks parts that
 --   have no meaning without their owner.

@@ -16,13 +16,13 @@ use super::targeting;
 use crate::golden_quotes::{self, GoldenQuoteView};
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
-use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::platform::unit_of_work::UnitOfWork;
 use crate::publication::difference::{Entry, HashedDifference, hash_of};
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::reader::{self, Lines, ReadError};
 use crate::publication::writer::{self, Publication, PublicationKind};
+use crate::schema::{campaigns, publications};
+use crate::unit_of_work::UnitOfWork;
 
 /// Maximum number of listed findings per code. The last one says how many are not listed.
 const MAX_FINDINGS_PER_CODE: usize = 50;

@@ -14,17 +14,20 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use uuid::Uuid;
 use values::text_enum;
 
-use super::targeting::{self, AUDIENCE, Member, MembershipLine};
+use super::targeting;
+use super::targeting::{AUDIENCE, Member, MembershipLine};
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::contacts;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
-use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
+use crate::platform::http::operations::{
+    list_description, list_operation, page_of, path_parameter,
+};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Scope, reference, with_etag};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::resource::{Scope, reference, with_etag};
+use crate::schema::contacts;
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/campaigns/{campaign}/audience";
 const PAGE: &str = "AudienceAccountPage";
@@ -321,14 +324,14 @@ pub struct AudienceMembership {
     )
 )]
 async fn get_campaign_audience_membership(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
-    let reference = reference(&request, "contact")?;
+    request.expect_empty()?;
+    let reference = reference(&http_request, "contact")?;
     let mut conn = database.read().await?;
-    let campaign = OfCampaign::find(&request, &mut conn).await?;
+    let campaign = OfCampaign::find(&http_request, &mut conn).await?;
     let named = contacts::id
         .nullable()
         .eq(reference.id())
@@ -341,7 +344,7 @@ async fn get_campaign_audience_membership(
     let account = company.unwrap_or_else(|| number.clone());
     let membership = membership(&mut conn, campaign.number.as_str(), number, account).await?;
     Ok(ApiResponse::resource(StatusCode::OK, &membership)?
-        .unless_known(call.if_none_match.as_ref()))
+        .not_modified_if_known(request.if_none_match.as_ref()))
 }
 
 pub(super) async fn membership(

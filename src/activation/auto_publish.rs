@@ -16,22 +16,23 @@ use values::Key;
 use values::enums::Publishing;
 
 use super::activate::{desired_state, limit_per_code, publish, refusal};
-use super::draft::{self, Campaign, Draft, Scope};
+use super::draft::{Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
-use super::golden;
-use super::rules::{self, Trigger};
-use super::targeting::{self, Named};
+use super::rules::Trigger;
+use super::targeting::Named;
+use super::{draft, golden, rules, targeting};
 use crate::golden_quotes;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{campaign_statuses, campaigns, contacts};
 use crate::platform::http::problem::Problem;
-use crate::platform::unit_of_work::{ChangedKeys, Publisher, UnitOfWork};
 use crate::publication::audience::AudienceDifference;
 use crate::publication::difference::Difference;
 use crate::publication::published_campaign::PublishedCampaign;
-use crate::publication::reader::{self, Lines};
-use crate::publication::writer::{self, PublicationKind};
+use crate::publication::reader::Lines;
+use crate::publication::writer::PublicationKind;
+use crate::publication::{reader, writer};
+use crate::schema::{campaign_statuses, campaigns, contacts};
+use crate::unit_of_work::{ChangedKeys, Publisher, UnitOfWork};
 
 /// Time limit for the wait after a commit for the in-memory book, so that a client reads its own
 /// write.

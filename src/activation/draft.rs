@@ -12,12 +12,14 @@ use uuid::Uuid;
 use values::enums::{Combination, Publishing};
 use values::{Key, Reference};
 
-use super::targeting::{self, Targeting};
-use crate::platform::db::schema::{campaign_statuses, campaigns, discount_lines, price_lines};
+use super::targeting;
+use super::targeting::Targeting;
 use crate::platform::http::problem::Problem;
 use crate::publication::difference::Entry;
 use crate::publication::published_campaign::PublishedCampaign;
-use crate::publication::reader::{self, Drafted, Lines};
+use crate::publication::reader;
+use crate::publication::reader::{Drafted, Lines};
+use crate::schema::{campaign_statuses, campaigns, discount_lines, price_lines};
 
 /// The columns of a campaign's row that activation needs.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -195,7 +197,7 @@ pub(super) async fn gather(
         None => reader::items_in_force(conn, &named).await?,
     };
     let local_currency = {
-        use crate::platform::db::schema::settings;
+        use crate::schema::settings;
         settings::table.select(settings::local_currency_code).first(conn).await?
     };
     let currencies: BTreeSet<String> = prices
@@ -260,7 +262,7 @@ async fn unused_groups(
     conn: &mut AsyncPgConnection,
     groups: &BTreeSet<String>,
 ) -> QueryResult<BTreeSet<String>> {
-    use crate::platform::db::schema::items;
+    use crate::schema::items;
     let used: Vec<Option<String>> = items::table
         .filter(items::item_discount_group_code.eq_any(groups))
         .select(items::item_discount_group_code)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use values::code_table;
 use values::text_enum;
 
 text_enum! {
@@ -15,82 +16,55 @@ text_enum! {
     }
 }
 
-/// Declares an enum whose variants have their public text, severity and meaning.
-macro_rules! findings {
-    ($($variant:ident $text:literal $severity:ident $meaning:literal;)+) => {
-        /// The code of a finding. Unknown items, variants, units and currencies, values out of
-        /// bounds and duplicate lines have no code: such lines cannot be created.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-        pub enum FindingCode { $(#[doc = $meaning] #[schema(rename = $text)] $variant),+ }
-
-        impl FindingCode {
-            /// Every code, errors first.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The stable public text of the code.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            /// The severity of the code.
-            #[must_use]
-            pub const fn severity(self) -> Severity {
-                match self { $(Self::$variant => Severity::$severity),+ }
-            }
-
-            /// The meaning of the code, for the documentation.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning),+ }
-            }
-        }
-    };
-}
-
-findings! {
-    NoStartingDate "NO_STARTING_DATE" Error "The campaign has no starting date.";
-    StatusForbidsActivation "STATUS_FORBIDS_ACTIVATION" Error
-        "The campaign's status does not allow activation.";
-    NoSegment "NO_SEGMENT" Error "No segment is attached to the campaign.";
-    NoTargets "NO_TARGETS" Error
-        "No contact is targeted: attach a segment and set `campaignTarget` on it or on its lines.";
-    NobodyLeft "NOBODY_LEFT" Error
-        "Every targeted contact is left out, as excluded from segments or privacy blocked.";
-    ItemBlocked "ITEM_BLOCKED" Error "A line is for an item that is blocked.";
-    GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS" Error
-        "A golden quote of the campaign would be answered otherwise than expected; `params` say how.";
-    WindowOver "WINDOW_OVER" Warning "The campaign's ending date is past.";
-    OpenEnd "OPEN_END" Warning "The campaign has no ending date.";
-    NoPrices "NO_PRICES" Warning "The campaign has neither a price nor a discount.";
-    ContactsExcluded "CONTACTS_EXCLUDED" Warning
-        "Targeted contacts are left out, as they are excluded from segments.";
-    ContactsPrivacyBlocked "CONTACTS_PRIVACY_BLOCKED" Warning
-        "Targeted contacts are left out, as they are privacy blocked.";
-    PersonsWithoutCompany "PERSONS_WITHOUT_COMPANY" Warning
-        "Targeted persons have no company: each is an account of its own.";
-    PriceAboveList "PRICE_ABOVE_LIST" Warning "A price is above the item's list price.";
-    PriceZero "PRICE_ZERO" Warning "A price is zero.";
-    ExchangeRateMissing "EXCHANGE_RATE_MISSING" Warning
-        "A line's currency has no exchange rate yet: it cannot be quoted.";
-    LineShadowed "LINE_SHADOWED" Warning
-        "Another line of the campaign is at least as good under the same conditions: this one changes nothing.";
-    UnreachableBreak "UNREACHABLE_BREAK" Warning
-        "A line with a lower minimum quantity is at least as good: this break changes nothing.";
-    LineWithoutEffect "LINE_WITHOUT_EFFECT" Warning
-        "A discount of 0 %, or one for an item discount group that no item has.";
-    AccountsLosePrices "ACCOUNTS_LOSE_PRICES" Warning
-        "A changed contact takes an active campaign's prices away from accounts; `params` name them.";
-    StatusHoldsChanges "STATUS_HOLDS_CHANGES" Warning
-        "The status of an active campaign is final or forbids activation, so the change waits \
-         (`hasUnpublishedChanges`) for another status; the published prices stay in force.";
-    Overlap "OVERLAP" Warning
-        "Another published campaign offers the same items to the same accounts in the same days; `params` say who wins.";
-}
-
-impl Serialize for FindingCode {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text())
+code_table! {
+    /// The code of a finding. Unknown items, variants, units and currencies, values out of bounds
+    /// and duplicate lines have no code: such lines cannot be created.
+    FindingCode,
+    /// Returns the severity of the code.
+    severity: Severity {
+        NoStartingDate "NO_STARTING_DATE": Severity::Error, "The campaign has no starting date.";
+        StatusForbidsActivation "STATUS_FORBIDS_ACTIVATION": Severity::Error,
+            "The campaign's status does not allow activation.";
+        NoSegment "NO_SEGMENT": Severity::Error, "No segment is attached to the campaign.";
+        NoTargets "NO_TARGETS": Severity::Error,
+            "No contact is targeted: attach a segment and set `campaignTarget` on it or on its \
+             lines.";
+        NobodyLeft "NOBODY_LEFT": Severity::Error,
+            "Every targeted contact is left out, as excluded from segments or privacy blocked.";
+        ItemBlocked "ITEM_BLOCKED": Severity::Error, "A line is for an item that is blocked.";
+        GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS": Severity::Error,
+            "A golden quote of the campaign would be answered otherwise than expected; `params` \
+             say how.";
+        WindowOver "WINDOW_OVER": Severity::Warning, "The campaign's ending date is past.";
+        OpenEnd "OPEN_END": Severity::Warning, "The campaign has no ending date.";
+        NoPrices "NO_PRICES": Severity::Warning, "The campaign has neither a price nor a discount.";
+        ContactsExcluded "CONTACTS_EXCLUDED": Severity::Warning,
+            "Targeted contacts are left out, as they are excluded from segments.";
+        ContactsPrivacyBlocked "CONTACTS_PRIVACY_BLOCKED": Severity::Warning,
+            "Targeted contacts are left out, as they are privacy blocked.";
+        PersonsWithoutCompany "PERSONS_WITHOUT_COMPANY": Severity::Warning,
+            "Targeted persons have no company: each is an account of its own.";
+        PriceAboveList "PRICE_ABOVE_LIST": Severity::Warning,
+            "A price is above the item's list price.";
+        PriceZero "PRICE_ZERO": Severity::Warning, "A price is zero.";
+        ExchangeRateMissing "EXCHANGE_RATE_MISSING": Severity::Warning,
+            "A line's currency has no exchange rate yet: it cannot be quoted.";
+        LineShadowed "LINE_SHADOWED": Severity::Warning,
+            "Another line of the campaign is at least as good under the same conditions: this \
+             one changes nothing.";
+        UnreachableBreak "UNREACHABLE_BREAK": Severity::Warning,
+            "A line with a lower minimum quantity is at least as good: this break changes nothing.";
+        LineWithoutEffect "LINE_WITHOUT_EFFECT": Severity::Warning,
+            "A discount of 0 %, or one for an item discount group that no item has.";
+        AccountsLosePrices "ACCOUNTS_LOSE_PRICES": Severity::Warning,
+            "A changed contact takes an active campaign's prices away from accounts; `params` name \
+             them.";
+        StatusHoldsChanges "STATUS_HOLDS_CHANGES": Severity::Warning,
+            "The status of an active campaign is final or forbids activation, so the change waits \
+             (`hasUnpublishedChanges`) for another status; the published prices stay in force.";
+        Overlap "OVERLAP": Severity::Warning,
+            "Another published campaign offers the same items to the same accounts in the same days; \
+             `params` say who wins.";
     }
 }
 

@@ -16,23 +16,21 @@ use price_book::snapshot::Snapshot;
 use pricing::verdict::Verdict;
 use serde::Serialize;
 use utoipa::ToSchema;
-use values::text_enum;
-use values::{Amount, Percent, Shown};
-use values::{CurrencyCode, Key, Quantity};
+use values::{Amount, CurrencyCode, Key, Percent, Quantity, Shown, text_enum};
 
 use super::audience::{AudienceMembership, AudienceVerdict, membership};
 use super::golden::grants;
 use crate::campaigns::OfCampaign;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::contacts;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
 use crate::quotes::request::read_query;
+use crate::resource::Scope;
+use crate::schema::contacts;
+use crate::unit_of_work::Database;
 
 /// The parameters that are only allowed together with an item.
 const ITEM_PARAMETERS: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantity"];
@@ -198,13 +196,13 @@ pub struct CampaignGrant<'a> {
     )
 )]
 async fn get_campaign_grant(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
 ) -> Result<ApiResponse, Problem> {
-    let params = call.query(&[
+    let params = request.query(&[
         "contactNumber",
         "customerNumber",
         "itemNumber",
@@ -216,7 +214,7 @@ async fn get_campaign_grant(
     ])?;
     let asked = read_request(&params, calendar.today())?;
     let mut conn = database.read().await?;
-    let campaign = OfCampaign::find(&request, &mut conn).await?.number;
+    let campaign = OfCampaign::find(&http_request, &mut conn).await?.number;
     let (contact, account) = account(&mut conn, &asked.party).await?;
     let audience = membership(&mut conn, campaign.as_str(), contact.clone(), account).await?;
     let snapshot = book.snapshot().clone();
@@ -227,7 +225,8 @@ async fn get_campaign_grant(
     };
     let named = QuoteRequest { campaign_number: Some(campaign.as_str().into()), ..asked.clone() };
     let grant = grant(&snapshot, &campaign, &asked, &named, audience)?;
-    Ok(ApiResponse::resource(StatusCode::OK, &grant)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &grant)?
+        .not_modified_if_known(request.if_none_match.as_ref()))
 }
 
 /// Reads the query: that of a quote, but the item is optional, and a contact or customer is
@@ -295,7 +294,7 @@ fn grant<'a>(
     audience: AudienceMembership,
 ) -> Result<CampaignGrant<'a>, Problem> {
     // The database knows the contact, but the in-memory book may not have it yet.
-    let retry_later = |_| Problem::again();
+    let retry_later = |_| Problem::concurrent_change();
     let against = campaign_obstacles(snapshot, named).map_err(retry_later)?;
     let mut reasons = campaign_reasons(campaign, asked.date, &against, &audience);
     let line = quote(snapshot, asked).map_err(retry_later)?.lines.pop();

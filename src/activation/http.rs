@@ -10,21 +10,21 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use values::Text;
 
-use super::activate::{self, Acknowledged, ActivationOptions, Outcome};
+use super::activate::{Acknowledged, ActivationOptions, Outcome};
 use super::book_view::book_view;
-use super::draft;
 use super::findings::{Finding, FindingCode};
 use super::plan::Plan;
+use super::{activate, draft};
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
 use crate::publication::http::PublicationView;
 use crate::publication::writer::PublicationKind;
+use crate::resource::reference;
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// The value of `acknowledge` that accepts every warning.
 const ALL: &str = "*";
@@ -210,15 +210,15 @@ impl ActivationResult {
     )
 )]
 async fn activate_campaign(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let campaign = reference(&request, "campaign")?;
-    let options = call.json_or_default::<ActivationRequest>()?.into_options()?;
+    request.query(&[])?;
+    let campaign = reference(&http_request, "campaign")?;
+    let options = request.json_or_default::<ActivationRequest>()?.into_options()?;
     let activating = async |work: &mut UnitOfWork| {
         let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
         let number = campaign.number.to_string();
@@ -229,9 +229,9 @@ async fn activate_campaign(
         ApiResponse::json(status, &ActivationResult::new(number, outcome))
     };
     if options.validate_only {
-        database.preview(&call, activating).await
+        database.preview(&request, activating).await
     } else {
-        database.transact(&call, activating).await
+        database.transact(&request, activating).await
     }
 }
 
@@ -255,18 +255,18 @@ async fn activate_campaign(
     )
 )]
 async fn deactivate_campaign(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     #[derive(Default, Deserr)]
     #[deserr(error = BodyErrors, deny_unknown_fields)]
     struct Nothing {}
-    call.query(&[])?;
-    call.json_or_default::<Nothing>()?;
-    let campaign = reference(&request, "campaign")?;
+    request.query(&[])?;
+    request.json_or_default::<Nothing>()?;
+    let campaign = reference(&http_request, "campaign")?;
     database
-        .transact(&call, async |work| {
+        .transact(&request, async |work| {
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             match activate::deactivate(work, &campaign).await? {
                 Some((publication, true)) => {

@@ -11,23 +11,24 @@ use values::Key;
 
 use super::activate::current_state;
 use super::book_view::{BookView, book_view};
-use super::draft::{self, Draft, Scope};
+use super::draft;
+use super::draft::{Draft, Scope};
 use super::plan::{Hypothesis, PriceComparison, price_queries};
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
-use crate::platform::http::list::CursorKey;
-use crate::platform::http::list::cursor::{self, ListIdentity};
+use crate::platform::http::list::cursor::ListIdentity;
+use crate::platform::http::list::{CursorKey, cursor};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
 use crate::publication::difference::hash_of;
 use crate::publication::published_campaign::PublishedCampaign;
+use crate::resource::reference;
+use crate::unit_of_work::Database;
 
 /// Page size if the request has none.
-const DEFAULT_TOP: usize = 50;
+const DEFAULT_PAGE_SIZE: usize = 50;
 /// Maximum page size.
 const MAX_TOP: usize = 1_000;
 /// Maximum number of prices that are compared for one page. A page with few changes can therefore
@@ -114,15 +115,15 @@ struct PagePosition {
     responses((status = 200, description = "A page of prices.", body = PlannedPricePage))
 )]
 async fn list_planned_prices(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     book: web::Data<LiveBook>,
     cursor_key: web::Data<CursorKey>,
 ) -> Result<ApiResponse, Problem> {
-    let query = PageQuery::read(&call)?;
-    let reference = reference(&request, "campaign")?;
+    let query = PageQuery::read(&request)?;
+    let reference = reference(&http_request, "campaign")?;
     let mut conn = database.report().await?;
     let copy = book_view(&mut conn, &book).await?;
     let campaign = draft::find(&mut conn, &reference).await?;
@@ -132,7 +133,7 @@ async fn list_planned_prices(
     let current =
         current_state(&mut conn, &draft.campaign, &draft.entries, copy.up_to_date()).await?;
     drop(conn);
-    let path = request.path().to_owned();
+    let path = http_request.path().to_owned();
     let page = background(move || page(&query, &copy, draft, current, &path, &cursor_key)).await?;
     ApiResponse::json(StatusCode::OK, &page)
 }
@@ -226,18 +227,18 @@ struct PageQuery {
 }
 
 impl PageQuery {
-    fn read(call: &ApiRequest) -> Result<Self, Problem> {
-        let params = call.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
+    fn read(request: &ApiRequest) -> Result<Self, Problem> {
+        let params = request.query(&["accountNumber", "changedOnly", "top", "cursor"])?;
         let mut errors = Vec::new();
         let account = params.parsed("accountNumber", Key::parse, &mut errors);
-        let changed_only = params.truth("changedOnly", &mut errors).unwrap_or_default();
+        let changed_only = params.boolean("changedOnly", &mut errors).unwrap_or_default();
         let top = params
             .get("top")
             .map(|text| text.parse().ok().filter(|top| (1..=MAX_TOP).contains(top)));
-        let top = top.unwrap_or(Some(DEFAULT_TOP)).unwrap_or_else(|| {
+        let top = top.unwrap_or(Some(DEFAULT_PAGE_SIZE)).unwrap_or_else(|| {
             let detail = format!("top is a whole number from 1 to {MAX_TOP}");
             errors.push(FieldError::new("?top", FieldCode::InvalidValue, detail));
-            DEFAULT_TOP
+            DEFAULT_PAGE_SIZE
         });
         if !errors.is_empty() {
             return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));

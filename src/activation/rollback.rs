@@ -17,21 +17,21 @@ use utoipa::ToSchema;
 use values::enums::Publishing;
 
 use super::activate::{current_state, desired_state};
-use super::draft::{self, Campaign};
-use super::targeting;
+use super::draft::Campaign;
+use super::{draft, targeting};
 use crate::platform::background::background;
-use crate::platform::db::schema::{campaigns, publications};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
-use crate::platform::http::resource::reference;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
-use crate::publication::audience;
 use crate::publication::difference::Entry;
 use crate::publication::http::PublicationView;
 use crate::publication::published_campaign::PublishedCampaign;
-use crate::publication::writer::{self, Publication, PublicationKind};
+use crate::publication::writer::{Publication, PublicationKind};
+use crate::publication::{audience, writer};
+use crate::resource::reference;
+use crate::schema::{campaigns, publications};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// Maximum number of lines that a refusal names.
 const MAX_NAMED_LINES: usize = 10;
@@ -95,15 +95,15 @@ pub struct RollbackResult {
     )
 )]
 async fn roll_back_campaign(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let body: RollbackRequest = call.json()?;
-    let campaign = reference(&request, "campaign")?;
+    request.query(&[])?;
+    let body: RollbackRequest = request.json()?;
+    let campaign = reference(&http_request, "campaign")?;
     database
-        .transact(&call, async |work| {
+        .transact(&request, async |work| {
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             let version = i64::try_from(body.version).unwrap_or(i64::MAX);
             let (result, is_new) = roll_back(work, &campaign, version).await?;

@@ -16,8 +16,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 
-use crate::platform::db::schema::{contacts, logged_segments, segments};
 use crate::publication::audience::{self, AudienceDifference};
+use crate::schema::{contacts, logged_segments, segments};
 
 /// Maximum number of ordinals in one result row. Decoding a million in one row would block the
 /// thread, and with it the requests that it serves.

@@ -9,22 +9,23 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Nullable, Text as SqlText};
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use of_campaign::mount_campaign_activities;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Key, Reference, Text};
+use values::{Key, Text};
 
-use crate::platform::db::schema::{activities, activity_steps};
-use crate::platform::http::constraints::Dependent;
+pub use of_campaign::mount_campaign_activities;
+
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError};
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::{activities, activity_steps};
 use crate::tasks::TaskPriority;
+use crate::unit_of_work::UnitOfWork;
 
 /// The maximum number of steps of an activity.
 const MAX_STEPS: usize = 100;
@@ -95,6 +96,15 @@ pub struct ActivityView {
     pub steps: Vec<ActivityStep>,
 }
 
+/// The row of an activity, without steps.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = activities, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    code: Key,
+    description: Text<100>,
+}
+
 /// The resource `/v1/activities`.
 pub struct Activities;
 
@@ -116,70 +126,16 @@ impl Resource for Activities {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[Dependent {
-        what: "tasks",
-        count: "SELECT count(*) AS count FROM tasks WHERE activity_code = $1",
-    }];
+    const CONSTRAINTS: &'static [Constraint] = &[Constraint::taken("activities_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] =
+        &[Dependent::new("tasks", "tasks WHERE activity_code = $1")];
     type Scope = ();
     type Write = ActivityWrite;
     type View = ActivityView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = activities::table.into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows = query.load(conn).await?;
-        Ok(views(conn, rows).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(activities::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let by_id = activities::id.nullable().eq(reference.id());
-        let query =
-            activities::table.filter(by_id.or(activities::code.nullable().eq(reference.key())));
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        let rows = found.optional()?.into_iter().collect();
-        Ok(views(conn, rows).await?.pop())
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[ActivityWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let query = activities::table.filter(activities::code.eq_any(codes.iter().flatten()));
-        let known = query.select((activities::code, activities::id)).load(conn).await?;
-        Ok(ids_of(codes, known))
-    }
+    table_rows! { activities by code, from Row: |conn, _scope, rows| views(conn, rows).await? }
+    key_field! { code }
+    write_of_view! { code, description, steps }
 
     // No changed keys are recorded, since no price depends on an activity.
     async fn save(
@@ -188,53 +144,15 @@ impl Resource for Activities {
         rows: &[RowWrite<ActivityWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        use activities as t;
         let conn = &mut *work.conn;
-        // One order everywhere prevents deadlocks between concurrent batches.
-        let mut rows: Vec<&RowWrite<ActivityWrite>> = rows.iter().collect();
-        rows.sort_by_key(|row| &row.write.code);
-        let values: Vec<_> = rows
-            .iter()
-            .map(|RowWrite { id, write }| {
-                (
-                    t::id.eq(*id),
-                    write.code.as_ref().map(|code| t::code.eq(code)),
-                    t::description.eq(&write.description),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(conn).await?,
-            IfExists::Replace => {
-                let change = insert.on_conflict(t::code).do_update();
-                change.set(t::description.eq(excluded(t::description))).execute(conn).await?
-            }
-        };
-        save_steps(conn, &rows).await?;
+        save_rows!(&mut *conn, rows, if_exists, activities by code: description)?;
+        save_steps(conn, rows).await?;
         Ok(())
     }
 
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(activities::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> ActivityWrite {
-        let view = view.clone();
-        ActivityWrite { code: Some(view.code), description: view.description, steps: view.steps }
-    }
-
-    fn key(write: &ActivityWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut ActivityWrite, key: Key) {
-        write.code = Some(key);
     }
 
     fn rules(write: &ActivityWrite, (): &()) -> Vec<FieldError> {
@@ -258,7 +176,7 @@ impl Resource for Activities {
 /// Replaces the steps of the rows' activities.
 async fn save_steps(
     conn: &mut AsyncPgConnection,
-    rows: &[&RowWrite<ActivityWrite>],
+    rows: &[RowWrite<ActivityWrite>],
 ) -> Result<(), diesel::result::Error> {
     use activity_steps as t;
     let codes: Vec<&Key> = rows.iter().filter_map(|row| row.write.code.as_ref()).collect();
@@ -296,11 +214,11 @@ async fn save_steps(
 /// Builds the views of rows, with their steps.
 async fn views(
     conn: &mut AsyncPgConnection,
-    rows: Vec<(Uuid, Key, Text<100>)>,
+    rows: Vec<Row>,
 ) -> Result<Vec<ActivityView>, diesel::result::Error> {
     use activity_steps as t;
     let steps: Vec<(Key, ActivityStep)> = t::table
-        .filter(t::activity_code.eq_any(rows.iter().map(|(_, code, _)| code)))
+        .filter(t::activity_code.eq_any(rows.iter().map(|row| &row.code)))
         .order((t::activity_code, t::position))
         .select((t::activity_code, ActivityStep::as_select()))
         .load(conn)
@@ -309,7 +227,7 @@ async fn views(
     for (activity, step) in steps {
         of_activity.entry(activity).or_default().push(step);
     }
-    let view = |(id, code, description): (Uuid, Key, Text<100>)| {
+    let view = |Row { id, code, description }| {
         let steps = of_activity.remove(&code).unwrap_or_default();
         ActivityView { id, code, description, steps }
     };

@@ -12,14 +12,14 @@ use values::{Date, Key, Reference};
 use super::{Activities, ActivityView};
 use crate::campaigns::OfCampaign;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
-use crate::platform::http::constraints::{self, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::mount::{json_body, json_response, path_parameter};
+use crate::platform::http::operations::{json_body, json_response, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Resource, RowWrite, Scope, checked, refusal, with_etag};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::references::{self, ReferenceKind, named};
+use crate::resource::{Resource, RowWrite, Scope, checked, refusal, with_etag};
 use crate::tasks::{RequestTime, TaskWrite, Tasks, assignee, assignee_error, create_of_activity};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 const PATH: &str = "/v1/campaigns/{campaign}/activities";
 
@@ -68,13 +68,13 @@ pub fn mount_campaign_activities(routes: &mut Routes) {
 
 /// Handles `POST`: creates the tasks.
 async fn create(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let application: CampaignActivityWrite = call.json()?;
-    database.transact(&call, async |work| apply(work, &request, &application).await).await
+    request.query(&[])?;
+    let application: CampaignActivityWrite = request.json()?;
+    database.transact(&request, async |work| apply(work, &http_request, &application).await).await
 }
 
 async fn apply(
@@ -103,7 +103,7 @@ async fn apply(
     if activity.is_none() || !errors.is_empty() {
         let activity = named("/code", ReferenceKind::Activity, Some(&application.code));
         let references: Vec<_> = activity.into_iter().chain(assignee(salesperson, team)).collect();
-        errors.extend(constraints::missing(&mut work.conn, &references).await?);
+        errors.extend(references::missing(&mut work.conn, &references).await?);
     }
     checked(errors)?;
     let created = work
@@ -121,7 +121,7 @@ async fn apply(
         (Err(error), Some(first)) => {
             Err(refusal::<Tasks>(work, error, &first.write, first.id).await?)
         }
-        (Err(_), None) => Err(Problem::again()),
+        (Err(_), None) => Err(Problem::concurrent_change()),
     }
 }
 

@@ -4,20 +4,18 @@
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Key, Reference, Text};
+use values::{Key, Text};
 
-use crate::platform::db::schema::campaign_statuses;
-use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::table_resource;
+use crate::resource::{Names, Resource};
+use crate::schema::campaign_statuses;
 
 /// The writable fields of a campaign status.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -100,146 +98,16 @@ impl Resource for CampaignStatuses {
         default_order: "sequence,code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[Dependent {
-        what: "campaigns",
-        count: "SELECT count(*) AS count FROM campaigns WHERE status_code = $1",
-    }];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("campaign_statuses_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] =
+        &[Dependent::new("campaigns", "campaigns WHERE status_code = $1")];
     type Scope = ();
     type Write = CampaignStatusWrite;
     type View = CampaignStatusView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = campaign_statuses::table.select(CampaignStatusView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(campaign_statuses::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        use campaign_statuses as t;
-        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
-        let query = t::table.filter(named).select(CampaignStatusView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[CampaignStatusWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
-        let query = campaign_statuses::table.filter(campaign_statuses::code.eq_any(codes));
-        let known =
-            query.select((campaign_statuses::code, campaign_statuses::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
-    }
-
-    async fn save(
-        work: &mut UnitOfWork,
-        (): &(),
-        rows: &[RowWrite<CampaignStatusWrite>],
-        if_exists: IfExists,
-    ) -> Result<(), SaveError> {
-        use campaign_statuses as t;
-        let values: Vec<_> = rows
-            .iter()
-            .map(
-                |RowWrite {
-                     id,
-                     write:
-                         CampaignStatusWrite {
-                             code,
-                             description,
-                             sequence,
-                             allows_activation,
-                             is_final,
-                         },
-                 }| {
-                    (
-                        t::id.eq(*id),
-                        code.as_ref().map(|code| t::code.eq(code)),
-                        t::description.eq(description),
-                        t::sequence.eq(*sequence),
-                        t::allows_activation.eq(*allows_activation),
-                        t::is_final.eq(*is_final),
-                    )
-                },
-            )
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::code)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::sequence.eq(excluded(t::sequence)),
-                        t::allows_activation.eq(excluded(t::allows_activation)),
-                        t::is_final.eq(excluded(t::is_final)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
-        Ok(())
-    }
-
-    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(campaign_statuses::table.find(view.id)).execute(&mut work.conn).await?;
-        Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> CampaignStatusWrite {
-        CampaignStatusWrite {
-            code: Some(view.code.clone()),
-            description: view.description.clone(),
-            sequence: view.sequence,
-            allows_activation: view.allows_activation,
-            is_final: view.is_final,
-        }
-    }
-
-    fn key(write: &CampaignStatusWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut CampaignStatusWrite, key: Key) {
-        write.code = Some(key);
+    // No changed keys are recorded, since no price depends on a status.
+    table_resource! {
+        campaign_statuses by code: description, sequence, allows_activation, is_final
     }
 }

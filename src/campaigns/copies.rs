@@ -12,17 +12,17 @@ use uuid::Uuid;
 use values::{Date, Key, Reference, Text};
 
 use super::{CampaignView, CampaignWrite, Campaigns, Today};
-use crate::platform::db::schema::segments;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{
+use crate::platform::http::routes::Routes;
+use crate::resource::{
     IfExists, Resource, RowWrite, SaveError, Scope, checked, path_in, reference, refusal, respond,
 };
-use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::schema::segments;
 use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// Copies the lines of campaign `$1` to campaign `$2`. Dates are not copied, because the lines of a
 /// campaign have those of the campaign.
@@ -108,16 +108,16 @@ pub struct CopyWrite {
     responses((status = 201, description = "Copied.", body = CampaignView))
 )]
 async fn copy_campaign(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let wanted: CopyWrite = call.json_or_default()?;
-    let reference = reference(&request, Campaigns::NAMES.singular)?;
+    request.query(&[])?;
+    let wanted: CopyWrite = request.json_or_default()?;
+    let reference = reference(&http_request, Campaigns::NAMES.singular)?;
     database
-        .transact(&call, async |work| {
-            let today = Today::find(&request, &mut work.conn).await?;
+        .transact(&request, async |work| {
+            let today = Today::find(&http_request, &mut work.conn).await?;
             let original = Campaigns::find(&mut work.conn, &today, &reference, false).await?;
             let original =
                 original.ok_or_else(|| Problem::not_found("campaign", &reference.to_string()))?;
@@ -211,7 +211,9 @@ async fn copy(
 /// a retry of the request no longer copies it.
 fn retry_if_gone(error: Error) -> SaveError {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again().into(),
+        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+            Problem::concurrent_change().into()
+        }
         other => other.into(),
     }
 }

@@ -11,32 +11,35 @@ use std::collections::HashMap;
 
 use actix_web::{HttpRequest, web};
 use chrono::NaiveDate;
-pub use copies::mount_copies;
 use deserr::Deserr;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use status_changes::StatusChange;
-pub use status_changes::mount_status_changes;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::enums::{CampaignState, Combination, Publishing};
 use values::{Date, Key, Reference, Text};
 use view::CampaignRow;
+
+pub use copies::mount_copies;
+pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{campaigns, interactions, logged_segments, opportunities, tasks};
-use crate::platform::http::constraints::{self, Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{
-    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, reference,
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
+use crate::resource::{
+    IfExists, Names, Resource, RowWrite, SaveError, Scope, constraints, reference,
 };
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::salespeople::SALESPERSON_BLOCKED;
+use crate::schema::{campaigns, interactions, logged_segments, opportunities, tasks};
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a campaign.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -84,6 +87,13 @@ pub fn period_error(starting_date: Option<Date>, ending_date: Option<Date>) -> O
     let (start, end) = starting_date.zip(ending_date)?;
     let detail = format!("the ending date {end} lies before the starting date {start}");
     (end < start).then(|| FieldError::new("/endingDate", FieldCode::EndBeforeStart, detail))
+}
+
+/// Returns the meaning of a constraint that refuses such a period.
+#[must_use]
+pub const fn period_constraint(name: &'static str) -> Constraint {
+    let detail = "the ending date lies before the starting date";
+    Constraint::rule(name, "/endingDate", FieldCode::EndBeforeStart, detail)
 }
 
 /// The scope of all campaigns, with today's date in the company's time zone.
@@ -185,99 +195,45 @@ impl Resource for Campaigns {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "segments",
-            count: "SELECT count(*) AS count FROM segments WHERE campaign_number = $1",
-        },
-        Dependent {
-            what: "open tasks",
-            count: "SELECT count(*) AS count FROM tasks
-                WHERE campaign_number = $1 AND closed_at IS NULL",
-        },
-        Dependent {
-            what: "running opportunities",
-            count: "SELECT count(*) AS count FROM opportunities
-                WHERE campaign_number = $1 AND closed_date IS NULL",
-        },
-        Dependent {
-            what: "uncanceled entries",
-            count: "SELECT count(*) AS count FROM logged_segments
-                WHERE campaign_number = $1 AND NOT canceled",
-        },
-        Dependent {
-            what: "uncanceled single interactions",
-            count: "SELECT count(*) AS count FROM interactions \
-                    WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
-        },
-        Dependent {
-            what: "posted sales lines",
-            count: "SELECT count(*) AS count FROM sales \
-                    WHERE campaign_number = $1 OR EXISTS (SELECT \
-                    FROM sales_attributions WHERE sale_id = sales.id \
-                    AND sales_attributions.campaign_number = $1)",
-        },
+    const CONSTRAINTS: &'static [Constraint] = &[
+        Constraint::taken("campaigns_number_key", "/number"),
+        period_constraint("campaigns_period"),
+        SALESPERSON_BLOCKED,
+    ];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("segments", "segments WHERE campaign_number = $1"),
+        Dependent::new("open tasks", "tasks WHERE campaign_number = $1 AND closed_at IS NULL"),
+        Dependent::new(
+            "running opportunities",
+            "opportunities WHERE campaign_number = $1 AND closed_date IS NULL",
+        ),
+        Dependent::new(
+            "uncanceled entries",
+            "logged_segments WHERE campaign_number = $1 AND NOT canceled",
+        ),
+        Dependent::new(
+            "uncanceled single interactions",
+            "interactions \
+             WHERE campaign_number = $1 AND segment_number IS NULL AND NOT canceled",
+        ),
+        Dependent::new(
+            "posted sales lines",
+            "sales WHERE campaign_number = $1 OR EXISTS (SELECT FROM sales_attributions \
+             WHERE sale_id = sales.id AND sales_attributions.campaign_number = $1)",
+        ),
     ];
     type Scope = Today;
     type Write = CampaignWrite;
     type View = CampaignView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        today: &Today,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = campaigns::table.select(CampaignRow::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows: Vec<CampaignRow> = query.load(conn).await?;
-        view::views(conn, today.0, rows).await
+    table_rows! {
+        campaigns by number,
+        from CampaignRow: |conn, today, rows| view::views(conn, today.0, rows).await?
     }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(campaigns::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        today: &Today,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let query = referenced(reference).select(CampaignRow::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        let rows: Vec<CampaignRow> = found.optional()?.into_iter().collect();
-        Ok(view::views(conn, today.0, rows).await?.pop())
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        writes: &[CampaignWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let known = campaigns::table
-            .filter(campaigns::number.eq_any(numbers.iter().flatten()))
-            .select((campaigns::number, campaigns::id))
-            .load(conn)
-            .await?;
-        Ok(ids_of(numbers, known))
+    key_field! { number }
+    write_of_view! {
+        number, description, type_, salesperson_code, status_code, starting_date, ending_date,
+        publishing, combination,
     }
 
     async fn save(
@@ -286,46 +242,12 @@ impl Resource for Campaigns {
         rows: &[RowWrite<CampaignWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        use campaigns as t;
         let changes = status_changes(work, rows).await?;
-        let values: Vec<_> = rows
-            .iter()
-            .map(|RowWrite { id, write }| {
-                (
-                    t::id.eq(*id),
-                    write.number.as_ref().map(|number| t::number.eq(number)),
-                    t::description.eq(&write.description),
-                    t::type_.eq(write.type_.as_ref()),
-                    t::salesperson_code.eq(write.salesperson_code.as_ref()),
-                    t::status_code.eq(write.status_code.as_ref()),
-                    t::starting_date.eq(write.starting_date),
-                    t::ending_date.eq(write.ending_date),
-                    t::publishing.eq(write.publishing),
-                    t::combination.eq(write.combination),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::number)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::type_.eq(excluded(t::type_)),
-                        t::salesperson_code.eq(excluded(t::salesperson_code)),
-                        t::status_code.eq(excluded(t::status_code)),
-                        t::starting_date.eq(excluded(t::starting_date)),
-                        t::ending_date.eq(excluded(t::ending_date)),
-                        t::publishing.eq(excluded(t::publishing)),
-                        t::combination.eq(excluded(t::combination)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        save_rows!(
+            &mut work.conn, rows, if_exists, campaigns by number:
+            description, type_, salesperson_code, status_code, starting_date, ending_date,
+            publishing, combination
+        )?;
         status_changes::record(work, &changes).await?;
         work.changed_keys
             .campaigns
@@ -337,7 +259,7 @@ impl Resource for Campaigns {
         if view.publication_version.is_some() {
             let detail = format!("{} is active; deactivate it first", view.number);
             let in_use =
-                constraints::in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?;
+                constraints::in_use(&mut work.conn, Self::DEPENDENTS, view.number.as_str()).await?;
             return Err(Problem {
                 errors: in_use.errors,
                 ..Problem::new(ProblemCode::CampaignActive, detail)
@@ -356,32 +278,6 @@ impl Resource for Campaigns {
         diesel::delete(campaigns::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.campaigns.insert(view.number.to_string());
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> CampaignWrite {
-        CampaignWrite {
-            number: Some(view.number.clone()),
-            description: view.description.clone(),
-            type_: view.type_.clone(),
-            salesperson_code: view.salesperson_code.clone(),
-            status_code: view.status_code.clone(),
-            starting_date: view.starting_date,
-            ending_date: view.ending_date,
-            publishing: view.publishing,
-            combination: view.combination,
-        }
-    }
-
-    fn key(write: &CampaignWrite) -> Option<Key> {
-        write.number.clone()
-    }
-
-    fn set_key(write: &mut CampaignWrite, key: Key) {
-        write.number = Some(key);
     }
 
     async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {

@@ -17,19 +17,19 @@ use uuid::Uuid;
 use values::{Key, Reference};
 
 use super::{CampaignWrite, Campaigns, OfCampaign, Today};
+use crate::outbox::{CampaignStatusChanged, Event};
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{campaign_status_changes, campaigns};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{
+use crate::platform::http::operations::{
     json_body, json_response, list_description, list_operation, page_of, path_parameter,
 };
 use crate::platform::http::problem::{FieldCode, Problem};
-use crate::platform::http::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
 use crate::platform::http::routes::Routes;
-use crate::platform::outbox::{CampaignStatusChanged, Event};
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::resource::{Resource, SaveError, Scope, reference, refusal, with_etag};
+use crate::schema::{campaign_status_changes, campaigns};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 const PATH: &str = "/v1/campaigns/{campaign}/status-changes";
 
@@ -215,16 +215,16 @@ async fn list(
 
 /// Handles `POST`: moves the campaign.
 async fn create(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let wanted: StatusChangeWrite = call.json_or_default()?;
-    let reference = reference(&request, Campaigns::NAMES.singular)?;
+    request.query(&[])?;
+    let wanted: StatusChangeWrite = request.json_or_default()?;
+    let reference = reference(&http_request, Campaigns::NAMES.singular)?;
     database
-        .transact(&call, async |work| {
-            move_campaign(work, &request, &reference, wanted.status_code.clone()).await
+        .transact(&request, async |work| {
+            move_campaign(work, &http_request, &reference, wanted.status_code.clone()).await
         })
         .await
 }

@@ -11,8 +11,8 @@ use values::enums::{CampaignState, Combination, Publishing};
 use values::{Date, Key, Text};
 
 use crate::campaign_statuses::CampaignStatusView;
-use crate::platform::db::schema::{campaign_statuses, campaigns};
 use crate::platform::http::problem::Problem;
+use crate::schema::{campaign_statuses, campaigns};
 
 /// A campaign.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -7,24 +7,27 @@ use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::result::DatabaseErrorKind;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text as SqlText};
-use diesel::upsert::excluded;
+use diesel::sql_types::{Bool, Integer, Nullable, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use fields::FIELDS;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::enums::ContactType;
-use values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
+use values::{CurrencyCode, Email, Key, KeySet, Name, Text};
 
-use crate::platform::db::schema::{contacts, tasks};
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, in_use, named};
+pub use fields::FIELDS;
+
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{ListQuery, ListSpec};
+use crate::platform::http::list::ListSpec;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::{Constraint, Dependent, in_use};
+use crate::resource::table::{column_values, key_field, table_rows, upsert, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::salespeople::SALESPERSON_BLOCKED;
+use crate::schema::{contacts, tasks};
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::UnitOfWork;
 
 /// The customer data of a company, or of a person without company.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -251,112 +254,61 @@ impl Resource for Contacts {
     };
     const NUMBERED: bool = true;
     const LIST: ListSpec = ListSpec { fields: FIELDS, default_order: "number", tie: "number" };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "persons of the company",
-            count: "SELECT count(*) AS count FROM contacts WHERE company_number = $1",
-        },
-        Dependent {
-            what: "segment lines",
-            count: "SELECT count(*) AS count FROM segment_lines WHERE contact_number = $1 \
-                    OR account_number = $1",
-        },
-        Dependent {
-            what: "logged targets of the account",
-            count: "SELECT count(*) AS count FROM interactions WHERE account_number = $1",
-        },
-        Dependent {
-            what: "posted sales lines",
-            count: "SELECT count(*) AS count FROM sales WHERE contact_number = $1 \
-                    OR account_number = $1",
-        },
-        Dependent {
-            what: "open tasks",
-            count: "SELECT count(*) AS count FROM tasks WHERE contact_number = $1 \
-                    AND closed_at IS NULL",
-        },
-        Dependent {
-            what: "golden quotes",
-            count: "SELECT count(*) AS count FROM golden_quotes WHERE contact_number = $1 \
-                    OR customer_number = (SELECT customer_number FROM contacts WHERE number = $1)",
-        },
-        Dependent {
-            what: "opportunities",
-            count: "SELECT count(*) AS count FROM opportunities WHERE contact_number = $1",
-        },
-        Dependent {
-            what: "logged targets of active campaigns",
-            count: "SELECT count(*) AS count FROM held_targets WHERE contact_number = $1",
-        },
-        Dependent { what: "audiences of active campaigns", count: AUDIENCE_COUNT },
-        Dependent {
-            what: "price lines",
-            count: "SELECT count(*) AS count FROM price_lines WHERE contact_number = $1",
-        },
-        Dependent {
-            what: "discount lines",
-            count: "SELECT count(*) AS count FROM discount_lines WHERE contact_number = $1",
-        },
+    const CONSTRAINTS: &'static [Constraint] = &[
+        Constraint::taken("contacts_number_key", "/number"),
+        Constraint::taken("contacts_number_type_key", "/number"),
+        Constraint::taken("contacts_customer_number_key", "/customer/number"),
+        Constraint::rule(
+            "contacts_customer_account",
+            "/customer",
+            FieldCode::CustomerNeedsAccount,
+            "prices are granted to the person's company, so that can be the customer",
+        ),
+        Constraint::rule(
+            "contacts_person_company",
+            "/companyNumber",
+            FieldCode::CompanyLink,
+            "only a PERSON belongs to a company",
+        ),
+        SALESPERSON_BLOCKED,
+    ];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("persons of the company", "contacts WHERE company_number = $1"),
+        Dependent::new(
+            "segment lines",
+            "segment_lines WHERE contact_number = $1 OR account_number = $1",
+        ),
+        Dependent::new("logged targets of the account", "interactions WHERE account_number = $1"),
+        Dependent::new(
+            "posted sales lines",
+            "sales WHERE contact_number = $1 OR account_number = $1",
+        ),
+        Dependent::new("open tasks", "tasks WHERE contact_number = $1 AND closed_at IS NULL"),
+        Dependent::new(
+            "golden quotes",
+            "golden_quotes WHERE contact_number = $1 \
+             OR customer_number = (SELECT customer_number FROM contacts WHERE number = $1)",
+        ),
+        Dependent::new("opportunities", "opportunities WHERE contact_number = $1"),
+        Dependent::new(
+            "logged targets of active campaigns",
+            "held_targets WHERE contact_number = $1",
+        ),
+        Dependent::new("audiences of active campaigns", PUBLISHED_AUDIENCES),
+        Dependent::new("price lines", "price_lines WHERE contact_number = $1"),
+        Dependent::new("discount lines", "discount_lines WHERE contact_number = $1"),
     ];
     type Scope = ();
     type Write = ContactWrite;
     type View = ContactView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = contacts::table.select(ContactView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(contacts::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let named = contacts::id
-            .nullable()
-            .eq(reference.id())
-            .or(contacts::number.nullable().eq(reference.key()));
-        let query = contacts::table.filter(named).select(ContactView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[ContactWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let numbers: Vec<&Key> = writes.iter().filter_map(|write| write.number.as_ref()).collect();
-        let query = contacts::table.filter(contacts::number.eq_any(numbers));
-        let known = query.select((contacts::number, contacts::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    table_rows! { contacts by number }
+    key_field! { number }
+    write_of_view! {
+        number, kind, name, company_number, address, address2, post_code, city, county,
+        country_code, phone, email, language_code, currency_code, salesperson_code, territory_code,
+        industry_groups, mailing_groups, job_responsibilities, business_relations,
+        exclude_from_segments, privacy_blocked, customer,
     }
 
     async fn save(
@@ -376,9 +328,10 @@ impl Resource for Contacts {
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         // The price book has no foreign key to contacts, since its history outlives them. A
         // manually published campaign may still grant prices to a contact that no segment contains.
-        let query = diesel::sql_query(AUDIENCE_COUNT).bind::<SqlText, _>(&view.number);
-        if query.get_result::<AudienceCount>(&mut work.conn).await?.count > 0 {
-            return Err(in_use(&mut work.conn, Self::HOLDERS, view.number.as_str()).await?.into());
+        if is_in_audience(&mut work.conn, &view.number).await? {
+            return Err(in_use(&mut work.conn, Self::DEPENDENTS, view.number.as_str())
+                .await?
+                .into());
         }
         // Closed tasks stay in the history of their campaign, without the contact.
         let closed = tasks::table
@@ -393,47 +346,6 @@ impl Resource for Contacts {
         diesel::delete(contacts::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.contacts.insert(view.number.to_string());
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> ContactWrite {
-        let view = view.clone();
-        ContactWrite {
-            number: Some(view.number),
-            kind: view.kind,
-            name: view.name,
-            company_number: view.company_number,
-            address: view.address,
-            address2: view.address2,
-            post_code: view.post_code,
-            city: view.city,
-            county: view.county,
-            country_code: view.country_code,
-            phone: view.phone,
-            email: view.email,
-            language_code: view.language_code,
-            currency_code: view.currency_code,
-            salesperson_code: view.salesperson_code,
-            territory_code: view.territory_code,
-            industry_groups: view.industry_groups,
-            mailing_groups: view.mailing_groups,
-            job_responsibilities: view.job_responsibilities,
-            business_relations: view.business_relations,
-            exclude_from_segments: view.exclude_from_segments,
-            privacy_blocked: view.privacy_blocked,
-            customer: view.customer,
-        }
-    }
-
-    fn key(write: &ContactWrite) -> Option<Key> {
-        write.number.clone()
-    }
-
-    fn set_key(write: &mut ContactWrite, key: Key) {
-        write.number = Some(key);
     }
 
     async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
@@ -477,18 +389,24 @@ impl Resource for Contacts {
     }
 }
 
-/// Query for the number of published audiences that have contact `$1` as an account. It joins by
-/// campaign, because the index of the audience starts with the campaign.
-const AUDIENCE_COUNT: &str = "SELECT count(*) AS count FROM campaigns
+/// The published audiences that have contact `$1` as an account. Joined by campaign, because the
+/// index of the audience starts with the campaign.
+const PUBLISHED_AUDIENCES: &str = "campaigns
     JOIN contacts ON contacts.number = $1
     JOIN book_audience ON book_audience.campaign_number = campaigns.number AND to_version IS NULL
         AND chunk = ordinal >> 9 AND ordinal = ANY(ordinals)
     WHERE publication_version IS NOT NULL";
 
-#[derive(QueryableByName)]
-struct AudienceCount {
-    #[diesel(sql_type = BigInt)]
-    count: i64,
+/// Returns whether a published audience has the contact as an account.
+async fn is_in_audience(conn: &mut AsyncPgConnection, number: &Key) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    let query = format!("SELECT EXISTS (SELECT FROM {PUBLISHED_AUDIENCES}) AS found");
+    let query = diesel::sql_query(query).bind::<SqlText, _>(number);
+    Ok(query.get_result::<Found>(conn).await?.found)
 }
 
 /// Clears the contact of its interactions, which stay with their cost and flags. Interactions that
@@ -545,26 +463,12 @@ async fn insert(
                 t::id.eq(*id),
                 write.number.as_ref().map(|number| t::number.eq(number)),
                 t::type_.eq(write.kind),
-                t::name.eq(&write.name),
-                t::company_number.eq(&write.company_number),
-                t::address.eq(&write.address),
-                t::address2.eq(&write.address2),
-                t::post_code.eq(&write.post_code),
-                t::city.eq(&write.city),
-                t::county.eq(&write.county),
-                t::country_code.eq(&write.country_code),
-                t::phone.eq(&write.phone),
-                t::email.eq(&write.email),
-                t::language_code.eq(&write.language_code),
-                t::currency_code.eq(&write.currency_code),
-                t::salesperson_code.eq(&write.salesperson_code),
-                t::territory_code.eq(&write.territory_code),
-                t::industry_groups.eq(&write.industry_groups),
-                t::mailing_groups.eq(&write.mailing_groups),
-                t::job_responsibilities.eq(&write.job_responsibilities),
-                t::business_relations.eq(&write.business_relations),
-                t::exclude_from_segments.eq(write.exclude_from_segments),
-                t::privacy_blocked.eq(write.privacy_blocked),
+                column_values!(
+                    t, write: name, company_number, address, address2, post_code, city, county,
+                    country_code, phone, email, language_code, currency_code, salesperson_code,
+                    territory_code, industry_groups, mailing_groups, job_responsibilities,
+                    business_relations, exclude_from_segments, privacy_blocked
+                ),
                 t::customer_number.eq(customer.map(|customer| &customer.number)),
                 t::customer_price_group_code
                     .eq(customer.and_then(|customer| customer.price_group_code.as_ref())),
@@ -584,45 +488,14 @@ async fn insert(
             )
         })
         .collect();
-    let insert = diesel::insert_into(t::table).values(values);
-    match if_exists {
-        IfExists::Refuse => insert.execute(conn).await,
-        IfExists::Replace => {
-            insert
-                .on_conflict(t::number)
-                .do_update()
-                .set((
-                    t::type_.eq(excluded(t::type_)),
-                    t::name.eq(excluded(t::name)),
-                    t::company_number.eq(excluded(t::company_number)),
-                    t::address.eq(excluded(t::address)),
-                    t::address2.eq(excluded(t::address2)),
-                    t::post_code.eq(excluded(t::post_code)),
-                    t::city.eq(excluded(t::city)),
-                    t::county.eq(excluded(t::county)),
-                    t::country_code.eq(excluded(t::country_code)),
-                    t::phone.eq(excluded(t::phone)),
-                    t::email.eq(excluded(t::email)),
-                    t::language_code.eq(excluded(t::language_code)),
-                    t::currency_code.eq(excluded(t::currency_code)),
-                    t::salesperson_code.eq(excluded(t::salesperson_code)),
-                    t::territory_code.eq(excluded(t::territory_code)),
-                    t::industry_groups.eq(excluded(t::industry_groups)),
-                    t::mailing_groups.eq(excluded(t::mailing_groups)),
-                    t::job_responsibilities.eq(excluded(t::job_responsibilities)),
-                    t::business_relations.eq(excluded(t::business_relations)),
-                    t::exclude_from_segments.eq(excluded(t::exclude_from_segments)),
-                    t::privacy_blocked.eq(excluded(t::privacy_blocked)),
-                    t::customer_number.eq(excluded(t::customer_number)),
-                    t::customer_price_group_code.eq(excluded(t::customer_price_group_code)),
-                    t::customer_discount_group_code.eq(excluded(t::customer_discount_group_code)),
-                    t::customer_allow_line_discount.eq(excluded(t::customer_allow_line_discount)),
-                    t::customer_prices_include_tax.eq(excluded(t::customer_prices_include_tax)),
-                ))
-                .execute(conn)
-                .await
-        }
-    }
+    upsert!(
+        conn, values, if_exists, t by number:
+        type_, name, company_number, address, address2, post_code, city, county, country_code,
+        phone, email, language_code, currency_code, salesperson_code, territory_code,
+        industry_groups, mailing_groups, job_responsibilities, business_relations,
+        exclude_from_segments, privacy_blocked, customer_number, customer_price_group_code,
+        customer_discount_group_code, customer_allow_line_discount, customer_prices_include_tax
+    )
 }
 
 /// Converts a database error of a write into a refusal. If a contact without company violates the

@@ -3,20 +3,20 @@
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{CurrencyCode, Key, Precision, Reference, Text};
+use values::{CurrencyCode, Key, Precision, Text};
 
-use crate::platform::db::schema::currencies;
-use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::{save_rows, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::currencies;
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a currency.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -91,90 +91,20 @@ impl Resource for Currencies {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "exchange rates",
-            count: "SELECT count(*) AS count FROM exchange_rates WHERE currency_code = $1",
-        },
-        Dependent {
-            what: "contacts",
-            count: "SELECT count(*) AS count FROM contacts WHERE currency_code = $1",
-        },
-        Dependent {
-            what: "price lines",
-            count: "SELECT count(*) AS count FROM price_lines WHERE currency_code = $1",
-        },
-        Dependent {
-            what: "discount lines",
-            count: "SELECT count(*) AS count FROM discount_lines WHERE currency_code = $1",
-        },
-        Dependent {
-            what: "golden quotes",
-            count: "SELECT count(*) AS count FROM golden_quotes WHERE currency_code = $1",
-        },
+    const CONSTRAINTS: &'static [Constraint] = &[Constraint::taken("currencies_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("exchange rates", "exchange_rates WHERE currency_code = $1"),
+        Dependent::new("contacts", "contacts WHERE currency_code = $1"),
+        Dependent::new("price lines", "price_lines WHERE currency_code = $1"),
+        Dependent::new("discount lines", "discount_lines WHERE currency_code = $1"),
+        Dependent::new("golden quotes", "golden_quotes WHERE currency_code = $1"),
     ];
     type Scope = ();
     type Write = CurrencyWrite;
     type View = CurrencyView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = currencies::table.select(CurrencyView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(currencies::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let by_id = currencies::id.nullable().eq(reference.id());
-        let query = currencies::table
-            .filter(by_id.or(currencies::code.nullable().eq(reference.key())))
-            .select(CurrencyView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[CurrencyWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let known = currencies::table
-            .filter(currencies::code.eq_any(codes.iter().flatten()))
-            .select((currencies::code, currencies::id))
-            .load(conn)
-            .await?;
-        Ok(ids_of(codes, known))
-    }
+    table_rows! { currencies by code }
+    write_of_view! { code, description, unit_amount_precision, amount_precision }
 
     async fn save(
         work: &mut UnitOfWork,
@@ -182,44 +112,19 @@ impl Resource for Currencies {
         rows: &[RowWrite<CurrencyWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        use currencies as t;
-        let mut values = Vec::with_capacity(rows.len());
-        for RowWrite {
-            id,
-            write: CurrencyWrite { code, description, unit_amount_precision, amount_precision },
-        } in rows
-        {
+        for row in rows {
             // `set_key` leaves the code empty if the key in the path is not a currency code.
-            let Some(code) = code else {
+            let Some(code) = &row.write.code else {
                 let detail = "a currency code is three letters";
                 let error = FieldError::new("/code", FieldCode::InvalidKey, detail);
                 return Err(Problem::from_errors(vec![error]).into());
             };
             work.changed_keys.currencies.insert(code.to_string());
-            values.push((
-                t::id.eq(*id),
-                t::code.eq(code),
-                t::description.eq(description),
-                t::unit_amount_precision.eq(*unit_amount_precision),
-                t::amount_precision.eq(*amount_precision),
-            ));
         }
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::code)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::unit_amount_precision.eq(excluded(t::unit_amount_precision)),
-                        t::amount_precision.eq(excluded(t::amount_precision)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        save_rows!(
+            &mut work.conn, rows, if_exists, currencies by code:
+            description, unit_amount_precision, amount_precision
+        )?;
         Ok(())
     }
 
@@ -227,19 +132,6 @@ impl Resource for Currencies {
         diesel::delete(currencies::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.currencies.insert(view.code.to_string());
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> CurrencyWrite {
-        CurrencyWrite {
-            code: Some(view.code.clone()),
-            description: view.description.clone(),
-            unit_amount_precision: view.unit_amount_precision,
-            amount_precision: view.amount_precision,
-        }
     }
 
     fn key(write: &CurrencyWrite) -> Option<Key> {

@@ -13,9 +13,9 @@ use diesel::sql_types::{BigInt, Date, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use crate::outbox::{self, CampaignLifecycleEvent, Event, EventType};
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
-use crate::platform::outbox::{self, CampaignLifecycleEvent, Event, EventType};
 
 /// Maximum time between two polls. Clocks are adjusted, companies change their time zone, and
 /// campaigns are published after their first day.
@@ -69,7 +69,7 @@ impl From<Due> for Event {
             due_date: due.due_date,
             publication_version: due.publication_version,
         };
-        Self::turned(due.type_, due.id, data)
+        Self::lifecycle(due.type_, due.id, data)
     }
 }
 
@@ -90,7 +90,7 @@ pub async fn emit_due(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryRe
             .transaction(async |conn| {
                 // Publications take the same lock, and so does every writer of events. What is due
                 // now therefore agrees with the recorded events.
-                outbox::lock(conn).await?;
+                outbox::lock_counter(conn).await?;
                 let events: Vec<Event> = due(conn, today, MAX_EVENTS_PER_TRANSACTION)
                     .await?
                     .into_iter()
@@ -137,7 +137,7 @@ enum PollError {
 fn time_until_poll(calendar: &Calendar) -> Duration {
     let tomorrow = calendar.today().checked_add_days(Days::new(1));
     let midnight =
-        tomorrow.map(|tomorrow| calendar.begins(tomorrow).signed_duration_since(calendar.now()));
+        tomorrow.map(|tomorrow| calendar.start_of(tomorrow).signed_duration_since(calendar.now()));
     let until = midnight.and_then(|until| until.to_std().ok()).unwrap_or(MAX_SLEEP);
     until.clamp(MIN_SLEEP, MAX_SLEEP)
 }

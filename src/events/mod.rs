@@ -1,6 +1,6 @@
 //! Events for other systems: the outbox as a list, and the first and last days of campaigns.
 //!
-//! A change writes its event in its own transaction ([`outbox`](crate::platform::outbox)). The
+//! A change writes its event in its own transaction ([`outbox`](crate::outbox)). The
 //! start of a day is no change, so [`lifecycle`] looks for campaigns that begin or end.
 
 pub mod lifecycle;
@@ -17,17 +17,17 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use crate::outbox::{EventData, EventType};
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::events;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{
+use crate::platform::http::operations::{
     list_description, list_operation, query_parameter, whole_number,
 };
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
-use crate::platform::outbox::{EventData, EventType};
-use crate::platform::unit_of_work::Database;
+use crate::schema::events;
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/events";
 /// The version of CloudEvents that the events conform to.
@@ -214,7 +214,7 @@ fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
     // The largest integer that JSON numbers represent exactly, as the API documentation says.
     let exact = 0..=9_007_199_254_740_991_i64;
     let after = list
-        .own("after")
+        .param("after")
         .map_or(Some(0), |text| text.parse().ok().filter(|sequence| exact.contains(sequence)));
     if after.is_none() {
         errors.push(FieldError::new(
@@ -223,7 +223,7 @@ fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
             "has to be the sequence of an event, or 0",
         ));
     }
-    let type_ = list.own("type").map(EventType::parse).transpose().unwrap_or_else(|invalid| {
+    let type_ = list.param("type").map(EventType::parse).transpose().unwrap_or_else(|invalid| {
         errors.push(FieldError::new("?type", FieldCode::InvalidValue, invalid.detail));
         None
     });

@@ -5,20 +5,21 @@ use std::collections::HashMap;
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{CurrencyCode, Date, ExchangeRate, Key, Reference};
+use values::{CurrencyCode, Date, ExchangeRate};
 
-use crate::platform::db::schema::exchange_rates;
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{save_rows, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::exchange_rates;
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of an exchange rate.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -77,53 +78,14 @@ impl Resource for ExchangeRates {
         default_order: "currencyCode,startingDate",
         tie: "id",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("exchange_rates_currency_date_key", "/startingDate")];
     type Scope = ();
     type Write = ExchangeRateWrite;
     type View = ExchangeRateView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = exchange_rates::table.select(ExchangeRateView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(exchange_rates::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let Some(id) = reference.id() else { return Ok(None) };
-        let query = exchange_rates::table.find(id).select(ExchangeRateView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
+    table_rows! { exchange_rates by id }
+    write_of_view! { currency_code, starting_date, rate }
 
     /// Matches by currency and starting date. Of several writes with the same pair only the first
     /// gets the id. The constraint then refuses the others, so that none silently overwrites
@@ -165,43 +127,15 @@ impl Resource for ExchangeRates {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use exchange_rates as t;
-        let values: Vec<_> = rows
-            .iter()
-            .map(
-                |RowWrite {
-                     id,
-                     write: ExchangeRateWrite { currency_code, starting_date, rate },
-                 }| {
-                    (
-                        t::id.eq(*id),
-                        t::currency_code.eq(currency_code),
-                        t::starting_date.eq(*starting_date),
-                        t::rate.eq(*rate),
-                    )
-                },
-            )
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
         let ids = rows.iter().map(|row| row.id);
         let before = t::table.filter(t::id.eq_any(ids)).select(t::currency_code);
         work.changed_keys.exchange_rates.extend(before.load::<String>(&mut work.conn).await?);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            // The id identifies the row even if currency or date change. The constraint on currency
-            // and date refuses a conflict with another row.
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::id)
-                    .do_update()
-                    .set((
-                        t::currency_code.eq(excluded(t::currency_code)),
-                        t::starting_date.eq(excluded(t::starting_date)),
-                        t::rate.eq(excluded(t::rate)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        // The id identifies the row even if currency or date change. The constraint on currency and
+        // date refuses a conflict with another row.
+        save_rows!(
+            &mut work.conn, rows, if_exists, exchange_rates by id:
+            currency_code, starting_date, rate
+        )?;
         work.changed_keys
             .exchange_rates
             .extend(rows.iter().map(|row| row.write.currency_code.to_string()));
@@ -213,24 +147,6 @@ impl Resource for ExchangeRates {
         work.changed_keys.exchange_rates.insert(view.currency_code.to_string());
         Ok(())
     }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> ExchangeRateWrite {
-        ExchangeRateWrite {
-            currency_code: view.currency_code.clone(),
-            starting_date: view.starting_date,
-            rate: view.rate,
-        }
-    }
-
-    fn key(_: &ExchangeRateWrite) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut ExchangeRateWrite, _: Key) {}
 
     fn references(write: &ExchangeRateWrite) -> Vec<NamedReference> {
         named("/currencyCode", ReferenceKind::Currency, Some(&write.currency_code))

@@ -4,21 +4,22 @@
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Reference, Text};
+use values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Text};
 
 use crate::campaigns::OfCampaign;
-use crate::platform::db::schema::golden_quotes;
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{column_values, table_rows, upsert, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::golden_quotes;
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a golden quote.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -212,54 +213,24 @@ impl Resource for GoldenQuotes {
         default_order: "id",
         tie: "id",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] = &[Constraint::exists(
+        "golden_quotes_question",
+        ProblemCode::Conflict,
+        "",
+        "the campaign has a golden quote for this question",
+    )];
     const DELETION: &'static str = "Activations no longer check it.";
     type Scope = OfCampaign;
     type Write = GoldenQuoteWrite;
     type View = GoldenQuoteView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        campaign: &OfCampaign,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = golden_quotes::table.select(GoldenQuoteView::as_select()).into_boxed();
-        let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
+    table_rows! {
+        golden_quotes by id,
+        where |campaign| golden_quotes::campaign_number.eq(&campaign.number)
     }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        campaign: &OfCampaign,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        let query = golden_quotes::table.count().into_boxed();
-        let query = query.filter(golden_quotes::campaign_number.eq(&campaign.number));
-        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        campaign: &OfCampaign,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let Reference::Id(id) = reference else { return Ok(None) };
-        let query = golden_quotes::table
-            .filter(golden_quotes::id.eq(*id))
-            .filter(golden_quotes::campaign_number.eq(&campaign.number))
-            .select(GoldenQuoteView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
+    write_of_view! {
+        contact_number, customer_number, item_number, variant_code, unit_of_measure_code, quantity,
+        date, currency_code, prices_include_tax, expected, expected_campaign, note,
     }
 
     async fn existing(
@@ -292,15 +263,10 @@ impl Resource for GoldenQuotes {
                 (
                     t::id.eq(*id),
                     t::campaign_number.eq(&campaign.number),
-                    t::contact_number.eq(write.contact_number.as_ref()),
-                    t::customer_number.eq(write.customer_number.as_ref()),
-                    t::item_number.eq(&write.item_number),
-                    t::variant_code.eq(write.variant_code.as_ref()),
-                    t::unit_of_measure_code.eq(write.unit_of_measure_code.as_ref()),
-                    t::quantity.eq(write.quantity),
-                    t::date.eq(write.date),
-                    t::currency_code.eq(write.currency_code.as_ref()),
-                    t::prices_include_tax.eq(write.prices_include_tax),
+                    column_values!(
+                        t, write: contact_number, customer_number, item_number, variant_code,
+                        unit_of_measure_code, quantity, date, currency_code, prices_include_tax
+                    ),
                     t::unit_price.eq(write.expected.unit_price),
                     t::line_discount_percent.eq(write.expected.line_discount_percent),
                     t::line_amount.eq(write.expected.line_amount),
@@ -309,33 +275,12 @@ impl Resource for GoldenQuotes {
                 )
             })
             .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::id)
-                    .do_update()
-                    .set((
-                        t::contact_number.eq(excluded(t::contact_number)),
-                        t::customer_number.eq(excluded(t::customer_number)),
-                        t::item_number.eq(excluded(t::item_number)),
-                        t::variant_code.eq(excluded(t::variant_code)),
-                        t::unit_of_measure_code.eq(excluded(t::unit_of_measure_code)),
-                        t::quantity.eq(excluded(t::quantity)),
-                        t::date.eq(excluded(t::date)),
-                        t::currency_code.eq(excluded(t::currency_code)),
-                        t::prices_include_tax.eq(excluded(t::prices_include_tax)),
-                        t::unit_price.eq(excluded(t::unit_price)),
-                        t::line_discount_percent.eq(excluded(t::line_discount_percent)),
-                        t::line_amount.eq(excluded(t::line_amount)),
-                        t::expected_campaign.eq(excluded(t::expected_campaign)),
-                        t::note.eq(excluded(t::note)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        upsert!(
+            &mut work.conn, values, if_exists, t by id:
+            contact_number, customer_number, item_number, variant_code, unit_of_measure_code,
+            quantity, date, currency_code, prices_include_tax, unit_price, line_discount_percent,
+            line_amount, expected_campaign, note
+        )?;
         // No changed keys are recorded, since golden quotes do not affect prices. Each publication
         // checks them.
         Ok(())
@@ -349,33 +294,6 @@ impl Resource for GoldenQuotes {
         diesel::delete(golden_quotes::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> GoldenQuoteWrite {
-        GoldenQuoteWrite {
-            contact_number: view.contact_number.clone(),
-            customer_number: view.customer_number.clone(),
-            item_number: view.item_number.clone(),
-            variant_code: view.variant_code.clone(),
-            unit_of_measure_code: view.unit_of_measure_code.clone(),
-            quantity: view.quantity,
-            date: view.date,
-            currency_code: view.currency_code.clone(),
-            prices_include_tax: view.prices_include_tax,
-            expected: view.expected,
-            expected_campaign: view.expected_campaign,
-            note: view.note.clone(),
-        }
-    }
-
-    fn key(_: &GoldenQuoteWrite) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut GoldenQuoteWrite, _: Key) {}
 
     fn row_identity(write: &GoldenQuoteWrite) -> Option<String> {
         Some(Self::identity(write))

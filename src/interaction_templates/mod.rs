@@ -3,20 +3,19 @@
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Amount, Key, Reference, Text};
+use values::{Amount, Key, Text};
 
-use crate::platform::db::schema::interaction_templates;
-use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::problem::{FieldCode, FieldError};
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::table_resource;
+use crate::resource::{Names, Resource};
+use crate::schema::interaction_templates;
 
 /// The maximum duration of an interaction, in minutes.
 const MAX_DURATION_MINUTES: i32 = 1_000_000;
@@ -105,151 +104,19 @@ impl Resource for InteractionTemplates {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "segments",
-            count: "SELECT count(*) AS count FROM segments WHERE interaction_template_code = $1",
-        },
-        Dependent {
-            what: "logged segments",
-            count: "SELECT count(*) AS count FROM logged_segments \
-                    WHERE interaction_template_code = $1",
-        },
-        Dependent {
-            what: "interactions",
-            count: "SELECT count(*) AS count FROM interactions \
-                    WHERE interaction_template_code = $1",
-        },
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("interaction_templates_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("segments", "segments WHERE interaction_template_code = $1"),
+        Dependent::new("logged segments", "logged_segments WHERE interaction_template_code = $1"),
+        Dependent::new("interactions", "interactions WHERE interaction_template_code = $1"),
     ];
     type Scope = ();
     type Write = InteractionTemplateWrite;
     type View = InteractionTemplateView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query =
-            interaction_templates::table.select(InteractionTemplateView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        let query = interaction_templates::table.count().into_boxed();
-        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        use interaction_templates as t;
-        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
-        let query = t::table.filter(named).select(InteractionTemplateView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[InteractionTemplateWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        use interaction_templates as t;
-        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
-        let known =
-            t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
-    }
-
     // No changed keys are recorded, since no price depends on a template.
-    async fn save(
-        work: &mut UnitOfWork,
-        (): &(),
-        rows: &[RowWrite<InteractionTemplateWrite>],
-        if_exists: IfExists,
-    ) -> Result<(), SaveError> {
-        use interaction_templates as t;
-        // One order everywhere prevents deadlocks between concurrent batches.
-        let mut rows: Vec<&RowWrite<InteractionTemplateWrite>> = rows.iter().collect();
-        rows.sort_by_key(|row| &row.write.code);
-        let values: Vec<_> = rows
-            .into_iter()
-            .map(
-                |RowWrite {
-                     id,
-                     write: InteractionTemplateWrite { code, description, cost, duration_minutes },
-                 }| {
-                    (
-                        t::id.eq(*id),
-                        code.as_ref().map(|code| t::code.eq(code)),
-                        t::description.eq(description),
-                        t::cost.eq(*cost),
-                        t::duration_minutes.eq(*duration_minutes),
-                    )
-                },
-            )
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::code)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::cost.eq(excluded(t::cost)),
-                        t::duration_minutes.eq(excluded(t::duration_minutes)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
-        Ok(())
-    }
-
-    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(interaction_templates::table.find(view.id)).execute(&mut work.conn).await?;
-        Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> InteractionTemplateWrite {
-        InteractionTemplateWrite {
-            code: Some(view.code.clone()),
-            description: view.description.clone(),
-            cost: view.cost,
-            duration_minutes: view.duration_minutes,
-        }
-    }
-
-    fn key(write: &InteractionTemplateWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut InteractionTemplateWrite, key: Key) {
-        write.code = Some(key);
-    }
+    table_resource! { interaction_templates by code: description, cost, duration_minutes }
 
     fn rules(write: &InteractionTemplateWrite, (): &()) -> Vec<FieldError> {
         duration_error(write.duration_minutes).into_iter().collect()

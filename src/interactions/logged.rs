@@ -16,20 +16,21 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, ResponseBuilder};
 use uuid::Uuid;
-use values::{Amount, Date, Key, Reference, Text};
+use values::{Amount, Date, Key, Text};
 
 use super::check_deletable;
 use crate::campaigns::OfCampaign;
-use crate::platform::db::schema::{interactions, logged_segments};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
-use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{mount_without_create, parameter, path_parameter};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::operations::{parameter, path_parameter};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::resource::mount::mount_without_create;
+use crate::resource::table::{table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
+use crate::schema::{interactions, logged_segments};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// The writable fields of a logged segment or a campaign entry.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -239,51 +240,6 @@ const DURATION: Field = Field::new(
 )
 .not_null();
 
-/// Returns the query for the logged segments of a campaign, or for all of them.
-fn in_campaign(campaign: Option<&Key>) -> logged_segments::BoxedQuery<'static, Pg> {
-    let all = logged_segments::table.into_boxed();
-    match campaign {
-        Some(number) => all.filter(logged_segments::campaign_number.eq(number.clone())),
-        None => all,
-    }
-}
-
-async fn list<V: From<(Row, Totals)>>(
-    conn: &mut AsyncPgConnection,
-    campaign: Option<&Key>,
-    list: &ListQuery,
-) -> Result<Vec<V>, Problem> {
-    let query = in_campaign(campaign).filter(list.condition()).order(list.ordering());
-    let rows =
-        query.limit(list.limit()).offset(list.offset()).select(Row::as_select()).load(conn).await?;
-    views(conn, rows).await
-}
-
-async fn count(
-    conn: &mut AsyncPgConnection,
-    campaign: Option<&Key>,
-    list: &ListQuery,
-) -> Result<i64, Problem> {
-    Ok(in_campaign(campaign).filter(list.filter_condition()).count().get_result(conn).await?)
-}
-
-async fn find<V: From<(Row, Totals)>>(
-    conn: &mut AsyncPgConnection,
-    campaign: Option<&Key>,
-    reference: &Reference,
-    lock: bool,
-) -> Result<Option<V>, Problem> {
-    use logged_segments as t;
-    let named = t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
-    let query = t::table.filter(named).select(Row::as_select());
-    let found: QueryResult<Row> =
-        if lock { query.for_no_key_update().first(conn).await } else { query.first(conn).await };
-    let is_in_campaign =
-        |row: &Row| campaign.is_none_or(|campaign| row.campaign_number.as_ref() == Some(campaign));
-    let rows = found.optional()?.into_iter().filter(is_in_campaign).collect();
-    Ok(views(conn, rows).await?.pop())
-}
-
 /// The addition to the description of the delete operations.
 const DELETION: &str = "Its interactions are deleted with it. Refused with 409 \
     `ENTRY_NOT_CANCELED` unless it is canceled.";
@@ -368,45 +324,16 @@ impl Resource for LoggedSegments {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = DELETION;
     type Scope = ();
     type Write = Cancellation;
     type View = LoggedSegmentView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        query: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        list(conn, None, query).await
+    table_rows! {
+        logged_segments by number,
+        from Row: |conn, _scope, rows| views(conn, rows).await?
     }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        query: &ListQuery,
-    ) -> Result<i64, Problem> {
-        count(conn, None, query).await
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        find(conn, None, reference, lock).await
-    }
-
-    /// Returns no ids, since only logging creates these resources.
-    async fn existing(
-        _: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[Cancellation],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        Ok(vec![None; writes.len()])
-    }
+    write_of_view! { canceled }
 
     async fn save(
         work: &mut UnitOfWork,
@@ -420,20 +347,6 @@ impl Resource for LoggedSegments {
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         delete(work, view.id, &view.number, view.canceled).await
     }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> Cancellation {
-        Cancellation { canceled: view.canceled }
-    }
-
-    fn key(_: &Cancellation) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut Cancellation, _: Key) {}
 }
 
 /// The resource `/v1/campaigns/{campaign}/entries`.
@@ -464,45 +377,17 @@ impl Resource for CampaignEntries {
         default_order: "date,segmentNumber",
         tie: "segmentNumber",
     };
-    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = DELETION;
     type Scope = OfCampaign;
     type Write = Cancellation;
     type View = CampaignEntryView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        scope: &OfCampaign,
-        query: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        list(conn, Some(&scope.number), query).await
+    table_rows! {
+        logged_segments by number,
+        from Row: |conn, _campaign, rows| views(conn, rows).await?,
+        where |campaign| logged_segments::campaign_number.eq(&campaign.number)
     }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        scope: &OfCampaign,
-        query: &ListQuery,
-    ) -> Result<i64, Problem> {
-        count(conn, Some(&scope.number), query).await
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        scope: &OfCampaign,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        find(conn, Some(&scope.number), reference, lock).await
-    }
-
-    /// Returns no ids, since only logging creates these resources.
-    async fn existing(
-        _: &mut AsyncPgConnection,
-        _: &OfCampaign,
-        writes: &[Cancellation],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        Ok(vec![None; writes.len()])
-    }
+    write_of_view! { canceled }
 
     async fn save(
         work: &mut UnitOfWork,
@@ -520,20 +405,6 @@ impl Resource for CampaignEntries {
     ) -> Result<(), SaveError> {
         delete(work, view.id, &view.segment_number, view.canceled).await
     }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> Cancellation {
-        Cancellation { canceled: view.canceled }
-    }
-
-    fn key(_: &Cancellation) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut Cancellation, _: Key) {}
 }
 
 /// Adds the operations to the route table.
@@ -565,11 +436,11 @@ pub fn mount_logged(routes: &mut Routes) {
 
 /// Handles `DELETE` on the collection of entries.
 async fn delete_canceled(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    let query = call.query(&["canceled"])?;
+    let query = request.query(&["canceled"])?;
     if query.get("canceled") != Some("true") {
         let detail = "has to be true: only canceled entries can be deleted";
         let code = if query.get("canceled").is_none() {
@@ -579,11 +450,11 @@ async fn delete_canceled(
         };
         return Err(Problem::from_errors(vec![FieldError::new("?canceled", code, detail)]));
     }
-    call.expect_no_body()?;
+    request.expect_no_body()?;
     database
-        .transact(&call, async |work| {
+        .transact(&request, async |work| {
             use logged_segments as t;
-            let OfCampaign { number } = OfCampaign::find(&request, &mut work.conn).await?;
+            let OfCampaign { number } = OfCampaign::find(&http_request, &mut work.conn).await?;
             let canceled = t::table.filter(t::campaign_number.eq(number)).filter(t::canceled);
             diesel::delete(canceled).execute(&mut work.conn).await?;
             Ok(ApiResponse::empty(StatusCode::NO_CONTENT))

@@ -15,15 +15,15 @@ use values::{Date, Key, Reference};
 
 use crate::interaction_templates::{InteractionTemplateView, InteractionTemplates};
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::segments;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{Resource, path_in, reference};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::resource::{Resource, path_in, reference};
+use crate::schema::segments;
 use crate::segments::SegmentView;
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// The maximum number of contacts that an error names.
 const MAX_NAMED_CONTACTS: i32 = 100;
@@ -101,16 +101,16 @@ pub struct SegmentLog {
     ))
 )]
 async fn log_segment(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let options: SegmentLogWrite = call.json_or_default()?;
-    let segment = reference(&request, "segment")?;
+    request.query(&[])?;
+    let options: SegmentLogWrite = request.json_or_default()?;
+    let segment = reference(&http_request, "segment")?;
     database
-        .transact(&call, async |work| {
+        .transact(&request, async |work| {
             let log = log(work, &segment, &options, Date::from(calendar.today())).await?;
             let location = path_in("/v1/logged-segments", log.segment_number.as_str());
             Ok(ApiResponse::json(StatusCode::CREATED, &log)?.header(header::LOCATION, &location))

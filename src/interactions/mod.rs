@@ -19,26 +19,26 @@ use std::collections::{BTreeSet, HashMap};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use logged::{CampaignEntries, LoggedSegments, mount_logged};
-pub use logging::mount_logging;
-pub use reuse::mount_reuses;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::text_enum;
-use values::{Amount, Date, Key, Reference, Text};
+use values::{Amount, Date, Key, Reference, Text, text_enum};
+
+pub use logged::{CampaignEntries, LoggedSegments, mount_logged};
+pub use logging::mount_logging;
+pub use reuse::mount_reuses;
 
 use crate::campaigns::Today;
 use crate::interaction_templates::{InteractionTemplateView, duration_error};
-use crate::platform::db::schema::{interaction_templates, interactions, logged_segments};
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, checked};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::table::{table_rows, upsert, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, checked};
+use crate::schema::{interaction_templates, interactions, logged_segments};
+use crate::unit_of_work::UnitOfWork;
 
 text_enum! {
     /// The outcome of an interaction.
@@ -195,72 +195,28 @@ impl Resource for Interactions {
         default_order: "date,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Dependent] = &[];
     const DELETION: &'static str = "Refused with 409 `ENTRY_NOT_CANCELED` unless it is canceled.";
     type Scope = Today;
     type Write = InteractionWrite;
     type View = InteractionView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = interactions::table.select(InteractionView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(interactions::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
+    table_rows! { interactions by id }
 
     /// Locks the logged segment before the interaction, in the same order as the cancellation of a
     /// segment.
-    async fn find(
+    async fn lock_first(
         conn: &mut AsyncPgConnection,
         _: &Today,
         reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let Some(id) = reference.id() else { return Ok(None) };
-        let one = interactions::table.find(id);
-        if lock {
-            let segment: Option<Option<Key>> =
-                one.select(interactions::segment_number).first(conn).await.optional()?;
-            let segment = logged_segments::table
-                .filter(logged_segments::number.nullable().eq(segment.flatten()));
-            segment.select(logged_segments::id).for_share().load::<Uuid>(conn).await?;
-        }
-        let query = one.select(InteractionView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    /// Returns no ids: an interaction has no key, so a batch creates each of its rows.
-    async fn existing(
-        _: &mut AsyncPgConnection,
-        _: &Today,
-        writes: &[InteractionWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        Ok(vec![None; writes.len()])
+    ) -> Result<(), Problem> {
+        let segment = interactions::table
+            .filter(interactions::id.nullable().eq(reference.id()))
+            .select(interactions::segment_number);
+        let segment: Option<Option<Key>> = segment.first(conn).await.optional()?;
+        let segment =
+            logged_segments::table.filter(logged_segments::number.nullable().eq(segment.flatten()));
+        segment.select(logged_segments::id).for_share().load::<Uuid>(conn).await?;
+        Ok(())
     }
 
     async fn save(
@@ -312,17 +268,9 @@ impl Resource for Interactions {
                 )
             })
             .collect();
-        diesel::insert_into(t::table)
-            .values(values)
-            .on_conflict(t::id)
-            .do_update()
-            .set((
-                t::description.eq(excluded(t::description)),
-                t::evaluation.eq(excluded(t::evaluation)),
-                t::canceled.eq(excluded(t::canceled)),
-            ))
-            .execute(&mut work.conn)
-            .await?;
+        upsert!(
+            &mut work.conn, values, IfExists::Replace, t by id: description, evaluation, canceled
+        )?;
         work.changed_keys.campaigns.extend(affected_campaigns(rows, &previous));
         Ok(())
     }
@@ -334,33 +282,11 @@ impl Resource for Interactions {
         Ok(())
     }
 
-    fn id(view: &Self::View) -> Uuid {
-        view.id
+    write_of_view! {
+        date, contact_number, campaign_number, interaction_template_code, salesperson_code,
+        campaign_target, campaign_response, cost, duration_minutes, description, evaluation,
+        canceled,
     }
-
-    fn write_of(view: &Self::View) -> InteractionWrite {
-        let view = view.clone();
-        InteractionWrite {
-            date: Some(view.date),
-            contact_number: view.contact_number,
-            campaign_number: view.campaign_number,
-            interaction_template_code: view.interaction_template_code,
-            salesperson_code: view.salesperson_code,
-            campaign_target: view.campaign_target,
-            campaign_response: view.campaign_response,
-            cost: Some(view.cost),
-            duration_minutes: Some(view.duration_minutes),
-            description: Some(view.description),
-            evaluation: view.evaluation,
-            canceled: view.canceled,
-        }
-    }
-
-    fn key(_: &InteractionWrite) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut InteractionWrite, _: Key) {}
 
     fn rules(write: &InteractionWrite, _: &Today) -> Vec<FieldError> {
         let mut errors: Vec<_> =

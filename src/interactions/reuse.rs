@@ -8,11 +8,11 @@ use super::LoggedSegments;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Resource, make, path_in, reference, respond};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
-use crate::segments::criteria::{self, CriteriaKind, Criterion};
-use crate::segments::{SegmentView, SegmentWrite, Segments};
+use crate::resource::{Resource, make, path_in, reference, respond};
+use crate::segments::criteria::{CriteriaKind, Criterion};
+use crate::segments::{SegmentView, SegmentWrite, Segments, criteria};
+use crate::unit_of_work::Database;
 
 /// Adds the operation.
 pub fn mount_reuses(routes: &mut Routes) {
@@ -46,16 +46,16 @@ pub fn mount_reuses(routes: &mut Routes) {
     ))
 )]
 async fn reuse_logged_segment(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let mut write: SegmentWrite = call.json_or_default()?;
-    let reference = reference(&request, "logged_segment")?;
+    request.query(&[])?;
+    let mut write: SegmentWrite = request.json_or_default()?;
+    let reference = reference(&http_request, "logged_segment")?;
     database
-        .transact(&call, async |work| {
+        .transact(&request, async |work| {
             let logged = LoggedSegments::find(&mut work.conn, &(), &reference, false).await?;
             let logged = logged
                 .ok_or_else(|| Problem::not_found("logged segment", &reference.to_string()))?;

@@ -5,21 +5,22 @@ mod parts;
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use parts::{UnitOfMeasure, Variant};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Amount, Key, Percent, Reference, Text};
+use values::{Amount, Key, Percent, Text};
 
-use crate::platform::db::schema::items;
-use crate::platform::http::constraints::Dependent;
+pub use parts::{UnitOfMeasure, Variant};
+
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::items;
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of an item.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -190,86 +191,22 @@ impl Resource for Items {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "price lines",
-            count: "SELECT count(*) AS count FROM price_lines WHERE item_number = $1",
-        },
-        Dependent {
-            what: "discount lines",
-            count: "SELECT count(*) AS count FROM discount_lines WHERE item_number = $1",
-        },
-        Dependent {
-            what: "golden quotes",
-            count: "SELECT count(*) AS count FROM golden_quotes WHERE item_number = $1",
-        },
-        Dependent {
-            what: "posted sales lines",
-            count: "SELECT count(*) AS count FROM sales WHERE item_number = $1",
-        },
+    const CONSTRAINTS: &'static [Constraint] = &[Constraint::taken("items_number_key", "/number")];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("price lines", "price_lines WHERE item_number = $1"),
+        Dependent::new("discount lines", "discount_lines WHERE item_number = $1"),
+        Dependent::new("golden quotes", "golden_quotes WHERE item_number = $1"),
+        Dependent::new("posted sales lines", "sales WHERE item_number = $1"),
     ];
     type Scope = ();
     type Write = ItemWrite;
     type View = ItemView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = items::table.select(Row::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows = query.load(conn).await?;
-        views(conn, rows).await
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(items::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let by_id = items::id.nullable().eq(reference.id());
-        let query = items::table
-            .filter(by_id.or(items::number.nullable().eq(reference.key())))
-            .select(Row::as_select());
-        let rows = if lock {
-            query.for_no_key_update().load(conn).await?
-        } else {
-            query.load(conn).await?
-        };
-        Ok(views(conn, rows).await?.pop())
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[ItemWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let known = items::table
-            .filter(items::number.eq_any(numbers.iter().flatten()))
-            .select((items::number, items::id))
-            .load(conn)
-            .await?;
-        Ok(ids_of(numbers, known))
+    table_rows! { items by number, from Row: |conn, _scope, rows| views(conn, rows).await? }
+    key_field! { number }
+    write_of_view! {
+        number, description, list_price, price_includes_tax, tax_percent, unit_cost,
+        item_discount_group_code, blocked, variants, base_unit_of_measure_code, units_of_measure,
     }
 
     async fn save(
@@ -278,48 +215,11 @@ impl Resource for Items {
         rows: &[RowWrite<ItemWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        use items as t;
-        // The order of numbers prevents deadlocks between concurrent batches with the same items.
-        let mut ordered: Vec<_> = rows.iter().collect();
-        ordered.sort_by_key(|row| &row.write.number);
-        let values: Vec<_> = ordered
-            .into_iter()
-            .map(|RowWrite { id, write }| {
-                (
-                    t::id.eq(*id),
-                    write.number.as_ref().map(|number| t::number.eq(number)),
-                    t::description.eq(&write.description),
-                    t::list_price.eq(write.list_price),
-                    t::price_includes_tax.eq(write.price_includes_tax),
-                    t::tax_percent.eq(write.tax_percent),
-                    t::unit_cost.eq(write.unit_cost),
-                    t::item_discount_group_code.eq(write.item_discount_group_code.as_ref()),
-                    t::blocked.eq(write.blocked),
-                    t::base_unit_of_measure_code.eq(&write.base_unit_of_measure_code),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::number)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::list_price.eq(excluded(t::list_price)),
-                        t::price_includes_tax.eq(excluded(t::price_includes_tax)),
-                        t::tax_percent.eq(excluded(t::tax_percent)),
-                        t::unit_cost.eq(excluded(t::unit_cost)),
-                        t::item_discount_group_code.eq(excluded(t::item_discount_group_code)),
-                        t::blocked.eq(excluded(t::blocked)),
-                        t::base_unit_of_measure_code.eq(excluded(t::base_unit_of_measure_code)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        save_rows!(
+            &mut work.conn, rows, if_exists, items by number:
+            description, list_price, price_includes_tax, tax_percent, unit_cost,
+            item_discount_group_code, blocked, base_unit_of_measure_code
+        )?;
         parts::save(work, rows, if_exists).await?;
         work.changed_keys
             .items
@@ -331,34 +231,6 @@ impl Resource for Items {
         diesel::delete(items::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.items.insert(view.number.to_string());
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> ItemWrite {
-        ItemWrite {
-            number: Some(view.number.clone()),
-            description: view.description.clone(),
-            list_price: view.list_price,
-            price_includes_tax: view.price_includes_tax,
-            tax_percent: view.tax_percent,
-            unit_cost: view.unit_cost,
-            item_discount_group_code: view.item_discount_group_code.clone(),
-            blocked: view.blocked,
-            variants: view.variants.clone(),
-            base_unit_of_measure_code: view.base_unit_of_measure_code.clone(),
-            units_of_measure: view.units_of_measure.clone(),
-        }
-    }
-
-    fn key(write: &ItemWrite) -> Option<Key> {
-        write.number.clone()
-    }
-
-    fn set_key(write: &mut ItemWrite, key: Key) {
-        write.number = Some(key);
     }
 
     fn rules(write: &ItemWrite, (): &()) -> Vec<FieldError> {

@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 use values::{Key, Quantity, Text};
 
 use super::ItemWrite;
-use crate::platform::db::schema::{item_units_of_measure, item_variants};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{IfExists, RowWrite, SaveError};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::resource::{IfExists, RowWrite, SaveError};
+use crate::schema::{item_units_of_measure, item_variants};
+use crate::unit_of_work::UnitOfWork;
 
 /// The maximum number of variants of an item.
 const MAX_VARIANTS: usize = 1_000;

@@ -6,6 +6,7 @@
 
 mod discounts;
 mod prices;
+mod resource;
 mod source;
 
 use std::borrow::Cow;
@@ -16,18 +17,19 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Date as SqlDate, Nullable, Numeric, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use discounts::DiscountLines;
-pub use prices::PriceLines;
-pub use source::Source;
 use uuid::Uuid;
 use values::enums::SourceType;
 use values::{Amount, CurrencyCode, Date, Key};
 
+pub use discounts::DiscountLines;
+pub use prices::PriceLines;
+pub use source::Source;
+
 use crate::campaigns::{OfCampaign, period_error};
-use crate::platform::http::constraints::{NamedReference, ReferenceKind, named};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{Names, RowWrite, SaveError, Scope};
-use crate::platform::unit_of_work::ChangedKeys;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::{Names, RowWrite, SaveError, Scope};
+use crate::unit_of_work::ChangedKeys;
 
 /// The collection that lines are written in: that of all lines, or that of a campaign.
 pub trait LineScope: Scope {

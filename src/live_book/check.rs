@@ -32,7 +32,7 @@ impl LiveBook {
         let snapshot = self.snapshot().clone();
         let version = snapshot.version();
         let snapshot_hash = tokio::task::spawn_blocking(move || hash_with_pauses(&snapshot));
-        let mut conn = pool.own_session().await?;
+        let mut conn = pool.dedicated_session().await?;
         let mut database_hash = ContentHash::of_version(version);
         let mut throttle = Throttle::new();
         let hash = |change| {

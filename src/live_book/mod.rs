@@ -326,7 +326,7 @@ impl LiveBook {
     async fn listen(self, pool: Pool) {
         let mut wait = POLL_INTERVAL;
         loop {
-            if let Ok(mut conn) = pool.own_session().await
+            if let Ok(mut conn) = pool.dedicated_session().await
                 && conn.batch_execute(&format!("LISTEN {NOTIFICATION_CHANNEL}")).await.is_ok()
             {
                 wait = POLL_INTERVAL;
@@ -449,7 +449,7 @@ impl LiveBook {
 
     async fn read_whole(&self, pool: &Pool, version: i64) -> Result<(), RefreshError> {
         let began = std::time::Instant::now();
-        let mut conn = pool.own_session().await?;
+        let mut conn = pool.dedicated_session().await?;
         self.swap(Arc::new(snapshot_at(&mut conn, &Snapshot::empty(), version).await?));
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(version, millis, "the price book was read from the database");

@@ -5,25 +5,24 @@ use std::collections::HashMap;
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::text_enum;
-use values::{Amount, Date, Key, Percent, Reference, Text};
+use values::{Amount, Date, Key, Percent, Text, text_enum};
 
 use crate::campaigns::Today;
-use crate::platform::db::schema::{campaigns, opportunities};
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{
-    IfExists, Names, Resource, RowWrite, SaveError, ids_of, refusal,
-};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{column_values, key_field, table_rows, upsert, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, refusal};
+use crate::salespeople::SALESPERSON_BLOCKED;
+use crate::schema::{campaigns, opportunities};
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::UnitOfWork;
 
 text_enum! {
     /// The state of an opportunity.
@@ -158,66 +157,17 @@ impl Resource for Opportunities {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("opportunities_number_key", "/number"), SALESPERSON_BLOCKED];
     type Scope = Today;
     type Write = OpportunityWrite;
     type View = OpportunityView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = opportunities::table.select(OpportunityView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(opportunities::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        use opportunities as t;
-        let named =
-            t::id.nullable().eq(reference.id()).or(t::number.nullable().eq(reference.key()));
-        let query = t::table.filter(named).select(OpportunityView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        _: &Today,
-        writes: &[OpportunityWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let numbers: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let query =
-            opportunities::table.filter(opportunities::number.eq_any(numbers.iter().flatten()));
-        let known = query.select((opportunities::number, opportunities::id)).load(conn).await?;
-        Ok(ids_of(numbers, known))
+    table_rows! { opportunities by number }
+    key_field! { number }
+    write_of_view! {
+        number, description, contact_number, campaign_number, salesperson_code, estimated_value,
+        chance_percent, stage, state, creation_date,
     }
 
     // No changed keys are recorded, since no price depends on an opportunity.
@@ -251,34 +201,6 @@ impl Resource for Opportunities {
     async fn delete(work: &mut UnitOfWork, _: &Today, view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(opportunities::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> OpportunityWrite {
-        let view = view.clone();
-        OpportunityWrite {
-            number: Some(view.number),
-            description: view.description,
-            contact_number: view.contact_number,
-            campaign_number: view.campaign_number,
-            salesperson_code: view.salesperson_code,
-            estimated_value: view.estimated_value,
-            chance_percent: view.chance_percent,
-            stage: view.stage,
-            state: view.state,
-            creation_date: Some(view.creation_date),
-        }
-    }
-
-    fn key(write: &OpportunityWrite) -> Option<Key> {
-        write.number.clone()
-    }
-
-    fn set_key(write: &mut OpportunityWrite, key: Key) {
-        write.number = Some(key);
     }
 
     async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
@@ -385,41 +307,19 @@ async fn insert(
             (
                 t::id.eq(*id),
                 write.number.as_ref().map(|number| t::number.eq(number)),
-                t::description.eq(&write.description),
-                t::contact_number.eq(&write.contact_number),
-                t::campaign_number.eq(&write.campaign_number),
-                t::salesperson_code.eq(&write.salesperson_code),
-                t::estimated_value.eq(write.estimated_value),
-                t::chance_percent.eq(write.chance_percent),
-                t::stage.eq(&write.stage),
-                t::state.eq(write.state),
+                column_values!(
+                    t, write: description, contact_number, campaign_number, salesperson_code,
+                    estimated_value, chance_percent, stage, state
+                ),
                 t::creation_date.eq(*creation_date),
                 t::closed_date.eq(*closed_date),
             )
         })
         .collect();
-    let insert = diesel::insert_into(t::table).values(values);
-    match if_exists {
-        IfExists::Refuse => insert.execute(conn).await?,
-        IfExists::Replace => {
-            insert
-                .on_conflict(t::number)
-                .do_update()
-                .set((
-                    t::description.eq(excluded(t::description)),
-                    t::contact_number.eq(excluded(t::contact_number)),
-                    t::campaign_number.eq(excluded(t::campaign_number)),
-                    t::salesperson_code.eq(excluded(t::salesperson_code)),
-                    t::estimated_value.eq(excluded(t::estimated_value)),
-                    t::chance_percent.eq(excluded(t::chance_percent)),
-                    t::stage.eq(excluded(t::stage)),
-                    t::state.eq(excluded(t::state)),
-                    t::creation_date.eq(excluded(t::creation_date)),
-                    t::closed_date.eq(excluded(t::closed_date)),
-                ))
-                .execute(conn)
-                .await?
-        }
-    };
+    upsert!(
+        conn, values, if_exists, t by number:
+        description, contact_number, campaign_number, salesperson_code, estimated_value,
+        chance_percent, stage, state, creation_date, closed_date
+    )?;
     Ok(())
 }

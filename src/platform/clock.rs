@@ -49,7 +49,7 @@ impl Calendar {
 
     /// Returns the first instant of a date in the company's time zone.
     #[must_use]
-    pub fn begins(&self, date: NaiveDate) -> DateTime<Utc> {
+    pub fn start_of(&self, date: NaiveDate) -> DateTime<Utc> {
         let zone = **self.zone.load();
         let midnight = date.and_time(NaiveTime::MIN);
         // Where clocks are put forward at midnight, the day begins an hour later.
@@ -111,7 +111,7 @@ mod tests {
         let begins = |date: &str, zone: &str| {
             let calendar = Calendar::system();
             calendar.set_zone(zone);
-            calendar.begins(date.parse().unwrap()).to_rfc3339()
+            calendar.start_of(date.parse().unwrap()).to_rfc3339()
         };
         assert_eq!(begins("2031-05-15", "UTC"), "2031-05-15T00:00:00+00:00");
         assert_eq!(begins("2031-05-15", "Europe/Oslo"), "2031-05-14T22:00:00+00:00");

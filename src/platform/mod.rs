@@ -1,9 +1,6 @@
-//! Infrastructure that all modules use and that knows none of them: clock, database, units of work,
-//! outbox, HTTP.
+//! Infrastructure that all modules use and that knows none of them: clock, database, HTTP.
 
 pub mod background;
 pub mod clock;
 pub mod db;
 pub mod http;
-pub mod outbox;
-pub mod unit_of_work;

@@ -12,7 +12,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use roaring::RoaringBitmap;
 
-use crate::platform::db::schema::book_audience;
+use crate::schema::book_audience;
 
 /// The maximum number of chunks of one statement. A connection keeps a buffer as large as its
 /// largest message.

@@ -15,10 +15,12 @@ use super::reader;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
-use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
+use crate::platform::http::operations::{
+    list_description, list_operation, parameter, whole_number,
+};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/publications/compare";
 
@@ -54,7 +56,7 @@ pub(super) fn versions<const N: usize>(
 ) -> Result<[i64; N], Problem> {
     let mut errors = Vec::new();
     let versions = names.map(|name| {
-        let Some(text) = list.own(name) else {
+        let Some(text) = list.param(name) else {
             errors.push(FieldError::new(
                 format!("?{name}"),
                 FieldCode::Required,

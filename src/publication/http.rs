@@ -14,13 +14,15 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
 
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::publications;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation, parameter, whole_number};
+use crate::platform::http::operations::{
+    list_description, list_operation, parameter, whole_number,
+};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::schema::publications;
+use crate::unit_of_work::Database;
 
 /// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
@@ -219,15 +221,15 @@ async fn find(
     )
 )]
 async fn get_publication(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+    request.expect_empty()?;
     let mut conn = database.read().await?;
-    let publication = find(&mut conn, version(&request)?).await?;
+    let publication = find(&mut conn, version(&http_request)?).await?;
     let answer = ApiResponse::resource(StatusCode::OK, &PublicationView::from(publication))?;
-    Ok(answer.unless_known(call.if_none_match.as_ref()))
+    Ok(answer.not_modified_if_known(request.if_none_match.as_ref()))
 }
 
 diesel::table! {

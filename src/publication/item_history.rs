@@ -15,7 +15,7 @@ use price_book::snapshot::Snapshot;
 
 use super::audience;
 use super::reader::{ReadError, read};
-use crate::platform::db::schema::publications;
+use crate::schema::publications;
 
 /// The item, account and currency of a history.
 #[derive(Debug, Clone, Copy)]

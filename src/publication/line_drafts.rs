@@ -24,7 +24,7 @@ use values::{Amount, Percent};
 
 use super::difference::Entry;
 use super::read_error::{ReadError, unreadable};
-use crate::platform::db::schema::{discount_lines, price_lines};
+use crate::schema::{discount_lines, price_lines};
 
 /// A selection of draft lines.
 #[derive(Debug, Clone, Copy)]

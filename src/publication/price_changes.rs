@@ -22,10 +22,10 @@ use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{
     CursorKey, Field, FieldKind, ListQuery, ListSpec, Literal, Page, Statement,
 };
-use crate::platform::http::mount::{list_description, list_operation};
+use crate::platform::http::operations::{list_description, list_operation};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/price-changes";
 

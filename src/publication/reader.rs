@@ -19,7 +19,7 @@ use super::line_drafts::{self, LineSelection};
 pub use super::read_error::ReadError;
 use super::read_error::unreadable;
 use super::{audience, facts_sql};
-use crate::platform::db::schema::book;
+use crate::schema::book;
 
 /// The number of rows after which other tasks of the thread run: a few hundred microseconds.
 const ROWS_BETWEEN_YIELDS: usize = 100;

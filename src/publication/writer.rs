@@ -20,9 +20,9 @@ use values::text_enum;
 use super::difference::{Difference, Entry, HashedDifference};
 use super::reader::ReadError;
 use super::{audience, reader};
-use crate::platform::db::schema::{book, currencies, publications};
-use crate::platform::outbox::{PublicationCreated, record};
-use crate::platform::unit_of_work::ChangedKeys;
+use crate::outbox::{PublicationCreated, record};
+use crate::schema::{book, currencies, publications};
+use crate::unit_of_work::ChangedKeys;
 
 /// The maximum number of rows of one statement. A connection keeps a buffer as large as its largest
 /// message.

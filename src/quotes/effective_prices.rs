@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use actix_web::http::header::{self, Accept, Header as _, Quality};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::header::{Accept, Header as _, Quality};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{Either, HttpRequest, HttpResponse, web};
 use chrono::NaiveDate;
 use price_book::listing::{Visit, Walk};
@@ -28,12 +28,14 @@ use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
-use crate::platform::http::list::cursor::{self, ListIdentity};
-use crate::platform::http::list::{CursorKey, DEFAULT_TOP, QueryParams, TOP, encode, number};
+use crate::platform::http::list::cursor::ListIdentity;
+use crate::platform::http::list::{
+    CursorKey, DEFAULT_PAGE_SIZE, PAGE_SIZE, QueryParams, cursor, encode, number,
+};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::platform::http::stream::{PIECE_BYTES, Streams};
-use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
+use crate::unit_of_work::{Database, PUBLICATION_VERSION};
 
 const PATH: &str = "/v1/effective-prices";
 const NDJSON: &str = "application/x-ndjson";
@@ -276,11 +278,12 @@ impl Query {
         }
         let date = params.parsed("date", Date::parse, &mut errors);
         let currency_code = params.parsed("currencyCode", CurrencyCode::parse, &mut errors);
-        let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
+        let prices_include_tax = params.boolean("pricesIncludeTax", &mut errors);
         for name in ["publicationVersion", "minPublicationVersion"] {
             errors.extend(number(params, name, 0, VERSIONS).err());
         }
-        let top = number(params, "top", DEFAULT_TOP, TOP).map_err(|error| errors.push(error));
+        let top =
+            number(params, "top", DEFAULT_PAGE_SIZE, PAGE_SIZE).map_err(|error| errors.push(error));
         let cursor = params.get("cursor");
         let mut refuse = |names: &[&str], detail: &str| {
             let given = names.iter().filter(|name| params.get(name).is_some());

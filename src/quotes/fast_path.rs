@@ -4,8 +4,8 @@
 
 use std::time::Instant;
 
-use actix_http::header::{self, HeaderName, HeaderValue};
-use actix_http::{Method, Request, Response, StatusCode};
+use actix_http::header::{HeaderName, HeaderValue};
+use actix_http::{Method, Request, Response, StatusCode, header};
 use actix_web::HttpMessage as _;
 use actix_web::body::BoxBody;
 use actix_web::web::{Bytes, Data};
@@ -16,9 +16,8 @@ use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::http::access::{self, Access, Credentials};
+use crate::platform::http::access::{Access, Credentials};
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
-use crate::platform::http::json;
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::middleware::{
     TraceIds, accepts_json, add_common_headers, given_trace_id,
@@ -26,6 +25,7 @@ use crate::platform::http::middleware::{
 use crate::platform::http::route_metrics::RouteMetrics;
 use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::FastPath;
+use crate::platform::http::{access, json};
 
 /// Headers that exclude a request from the fast path.
 static EXCLUDED_HEADERS: [HeaderName; 7] = [
@@ -171,7 +171,7 @@ impl FastPath for QuoteFastPath {
         let query = request.uri().query().unwrap_or_default();
         let params = QueryParams::parse(query, &CREATE_PARAMETERS).ok()?;
         let mut errors = Vec::new();
-        let explain = params.truth("explain", &mut errors).unwrap_or_default();
+        let explain = params.boolean("explain", &mut errors).unwrap_or_default();
         if !errors.is_empty() {
             return None;
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
+use actix_web::http::header::HeaderValue;
 use actix_web::web;
 use price_book::quote::answer::{Quote, QuoteError};
 use price_book::snapshot::Snapshot;
@@ -17,7 +18,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::unit_of_work::Database;
 
 /// The path of price quotes.
 pub(super) const PATH: &str = "/v1/price-quotes";
@@ -202,7 +203,7 @@ async fn get_price_quote(
     let mut response =
         responder.respond(&snapshot, &request).map_err(|error| unknown_party(&error, "?"))?;
     response.headers.push((header::ETAG, responder.etag(snapshot.version(), request.date)));
-    Ok(response.unless_known(call.if_none_match.as_ref()))
+    Ok(response.not_modified_if_known(call.if_none_match.as_ref()))
 }
 
 /// Quote a document
@@ -250,11 +251,11 @@ async fn create_price_quote(
 ) -> Result<ApiResponse, Problem> {
     let params = call.query(&CREATE_PARAMETERS)?;
     let mut errors = Vec::new();
-    let explain = params.truth("explain", &mut errors).unwrap_or_default();
+    let explain = params.boolean("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(Problem::with_errors(ProblemCode::InvalidRequest, errors));
     }
-    let body = match call.json_if_right::<QuoteBody<'_>>()? {
+    let body = match call.json_if_valid::<QuoteBody<'_>>()? {
         Some(body) => body,
         None => call.json()?,
     };

@@ -31,9 +31,9 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{QueryParams, number};
 use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, PUBLICATION_VERSION};
-use crate::publication::item_history::{self, HistoryScope, HistoryStep};
-use crate::publication::reader;
+use crate::publication::item_history::{HistoryScope, HistoryStep};
+use crate::publication::{item_history, reader};
+use crate::unit_of_work::{Database, PUBLICATION_VERSION};
 
 /// The bounds of the number of days.
 const DAYS: RangeInclusive<i64> = 1..=366;
@@ -385,10 +385,10 @@ async fn steps(
     up_to_now: bool,
 ) -> Result<(Vec<HistoryStep>, i64), Problem> {
     let mut conn = database.report().await?;
-    let from = item_history::version_at(&mut conn, calendar.begins(window.first)).await?;
+    let from = item_history::version_at(&mut conn, calendar.start_of(window.first)).await?;
     let to = match window.date.succ_opt() {
         Some(next) if !up_to_now => {
-            let end = calendar.begins(next).checked_sub_signed(TimeDelta::microseconds(1));
+            let end = calendar.start_of(next).checked_sub_signed(TimeDelta::microseconds(1));
             item_history::version_at(&mut conn, end.unwrap_or_default()).await?
         }
         _ => reader::latest(&mut conn).await?,

@@ -210,8 +210,8 @@ pub fn read_query<'a>(
     let currency_code = params.parsed("currencyCode", CurrencyCode::canonical, &mut errors);
     let campaign_number = params.parsed("campaignNumber", Key::canonical, &mut errors);
     let on_unknown_contact = params.parsed("onUnknownContact", OnUnknownParty::parse, &mut errors);
-    let prices_include_tax = params.truth("pricesIncludeTax", &mut errors);
-    let explain = params.truth("explain", &mut errors).unwrap_or_default();
+    let prices_include_tax = params.boolean("pricesIncludeTax", &mut errors);
+    let explain = params.boolean("explain", &mut errors).unwrap_or_default();
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -14,7 +14,7 @@ use pricing::resolve::Scratch;
 
 use crate::live_book::LiveBook;
 use crate::platform::http::call::ApiResponse;
-use crate::platform::unit_of_work::PUBLICATION_VERSION;
+use crate::unit_of_work::PUBLICATION_VERSION;
 
 /// The header with the seconds since the snapshot was last known to be the newest.
 pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");

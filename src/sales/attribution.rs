@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use super::{AttributionContext, Basis, SaleWrite};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::RowWrite;
 use crate::publication::reader;
+use crate::resource::RowWrite;
 
 /// The part of a sale that a campaign granted.
 #[derive(Debug, Clone, Copy)]
@@ -188,7 +188,7 @@ async fn versions_in_force(
         version: i64,
     }
     let end = |date: NaiveDate| {
-        date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| context.calendar.begins(next))
+        date.succ_opt().map_or(DateTime::<Utc>::MAX_UTC, |next| context.calendar.start_of(next))
     };
     let ends: BTreeMap<NaiveDate, DateTime<Utc>> =
         rows.iter().map(|row| row.write.posting_date.get()).map(|date| (date, end(date))).collect();

@@ -21,20 +21,19 @@ use price_book::snapshot::Snapshot;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::text_enum;
-use values::{Amount, CurrencyCode, Date, Id, Key, Quantity, Reference};
+use values::{Amount, CurrencyCode, Date, Id, Key, Quantity, text_enum};
 
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::{sales, sales_attributions};
-use crate::platform::http::constraints::{self, Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::http::resource::{
-    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of,
-};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{self, NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::table_reads;
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of};
+use crate::schema::{sales, sales_attributions};
+use crate::unit_of_work::UnitOfWork;
 
 text_enum! {
     /// The type of a posted document.
@@ -269,50 +268,13 @@ impl Resource for Sales {
         default_order: "postingDate,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("sales_line_key", "/lineNumber")];
     type Scope = AttributionContext;
     type Write = SaleWrite;
     type View = SaleView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        _: &AttributionContext,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = sales::table.select(Row::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows = query.load(conn).await?;
-        Ok(views(conn, rows).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        _: &AttributionContext,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(sales::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    // The row is not locked, since a posted line never changes.
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        _: &AttributionContext,
-        reference: &Reference,
-        _: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let query = sales::table.filter(sales::id.nullable().eq(reference.id()));
-        let found: Option<Row> = query.select(Row::as_select()).first(conn).await.optional()?;
-        Ok(views(conn, found.into_iter().collect()).await?.pop())
-    }
+    table_reads! { sales by id, from Row: |conn, _context, rows| views(conn, rows).await? }
 
     async fn existing(
         conn: &mut AsyncPgConnection,
@@ -403,12 +365,6 @@ impl Resource for Sales {
     fn write_of(view: &Self::View) -> SaleWrite {
         write_of_row(view.row.clone())
     }
-
-    fn key(_: &SaleWrite) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut SaleWrite, _: Key) {}
 
     fn row_identity(write: &SaleWrite) -> Option<String> {
         Some(identity(write))
@@ -602,7 +558,7 @@ async fn reference_problem(
     reference_errors: Vec<FieldError>,
 ) -> QueryResult<Problem> {
     let mut errors = match rows {
-        [row] => constraints::missing(conn, &Sales::references(&row.write)).await?,
+        [row] => references::missing(conn, &Sales::references(&row.write)).await?,
         _ => Vec::new(),
     };
     errors.extend(reference_errors);

@@ -4,20 +4,19 @@
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Key, Reference, Text};
+use values::{Key, Text};
 
-use crate::platform::db::schema::salespeople;
-use crate::platform::http::constraints::Dependent;
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::problem::FieldCode;
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::table_resource;
+use crate::resource::{Names, Resource};
+use crate::schema::salespeople;
 
 /// The writable fields of a salesperson.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -64,6 +63,14 @@ pub struct SalespersonView {
     pub blocked: bool,
 }
 
+/// The constraint that the triggers of all tables with a salesperson raise.
+pub const SALESPERSON_BLOCKED: Constraint = Constraint::rule(
+    "salesperson_blocked",
+    "/salespersonCode",
+    FieldCode::SalespersonBlocked,
+    "the salesperson is blocked and can be given nothing new",
+);
+
 /// The resource `/v1/salespeople`.
 pub struct Salespeople;
 
@@ -87,165 +94,22 @@ impl Resource for Salespeople {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[
-        Dependent {
-            what: "contacts",
-            count: "SELECT count(*) AS count FROM contacts WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "campaigns",
-            count: "SELECT count(*) AS count FROM campaigns WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "segments",
-            count: "SELECT count(*) AS count FROM segments WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "teams",
-            count: "SELECT count(*) AS count FROM team_members WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "tasks",
-            count: "SELECT count(*) AS count FROM tasks WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "opportunities",
-            count: "SELECT count(*) AS count FROM opportunities WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "logged segments",
-            count: "SELECT count(*) AS count FROM logged_segments WHERE salesperson_code = $1",
-        },
-        Dependent {
-            what: "interactions",
-            count: "SELECT count(*) AS count FROM interactions WHERE salesperson_code = $1",
-        },
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("salespeople_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] = &[
+        Dependent::new("contacts", "contacts WHERE salesperson_code = $1"),
+        Dependent::new("campaigns", "campaigns WHERE salesperson_code = $1"),
+        Dependent::new("segments", "segments WHERE salesperson_code = $1"),
+        Dependent::new("teams", "team_members WHERE salesperson_code = $1"),
+        Dependent::new("tasks", "tasks WHERE salesperson_code = $1"),
+        Dependent::new("opportunities", "opportunities WHERE salesperson_code = $1"),
+        Dependent::new("logged segments", "logged_segments WHERE salesperson_code = $1"),
+        Dependent::new("interactions", "interactions WHERE salesperson_code = $1"),
     ];
     type Scope = ();
     type Write = SalespersonWrite;
     type View = SalespersonView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = salespeople::table.select(SalespersonView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(salespeople::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let by_id = salespeople::id.nullable().eq(reference.id());
-        let query = salespeople::table
-            .filter(by_id.or(salespeople::code.nullable().eq(reference.key())))
-            .select(SalespersonView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[SalespersonWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let known = salespeople::table
-            .filter(salespeople::code.eq_any(codes.iter().flatten()))
-            .select((salespeople::code, salespeople::id))
-            .load(conn)
-            .await?;
-        Ok(ids_of(codes, known))
-    }
-
     // No changed keys are recorded, since no price depends on a salesperson.
-    async fn save(
-        work: &mut UnitOfWork,
-        (): &(),
-        rows: &[RowWrite<SalespersonWrite>],
-        if_exists: IfExists,
-    ) -> Result<(), SaveError> {
-        use salespeople as t;
-        let values: Vec<_> = rows
-            .iter()
-            .map(|RowWrite { id, write: SalespersonWrite { code, name, email, blocked } }| {
-                (
-                    t::id.eq(*id),
-                    code.as_ref().map(|code| t::code.eq(code)),
-                    t::name.eq(name),
-                    t::email.eq(email),
-                    t::blocked.eq(*blocked),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::code)
-                    .do_update()
-                    .set((
-                        t::name.eq(excluded(t::name)),
-                        t::email.eq(excluded(t::email)),
-                        t::blocked.eq(excluded(t::blocked)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
-        Ok(())
-    }
-
-    async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
-        diesel::delete(salespeople::table.find(view.id)).execute(&mut work.conn).await?;
-        Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> SalespersonWrite {
-        SalespersonWrite {
-            code: Some(view.code.clone()),
-            name: view.name.clone(),
-            email: view.email.clone(),
-            blocked: view.blocked,
-        }
-    }
-
-    fn key(write: &SalespersonWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut SalespersonWrite, key: Key) {
-        write.code = Some(key);
-    }
+    table_resource! { salespeople by code: name, email, blocked }
 }

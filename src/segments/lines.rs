@@ -14,15 +14,15 @@ use uuid::Uuid;
 use values::enums::LineTarget;
 use values::{Key, Reference};
 
-use crate::platform::db::schema::{segment_lines, segments};
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{
-    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, reference,
-};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{key_field, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, reference};
+use crate::schema::{segment_lines, segments};
+use crate::unit_of_work::UnitOfWork;
 
 /// The segment that a path names.
 #[derive(Debug, Clone)]
@@ -208,76 +208,25 @@ impl Resource for SegmentLines {
         default_order: "contactNumber",
         tie: "contactNumber",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("segment_lines_contact_key", "/contactNumber")];
     type Scope = OfSegment;
     type Write = SegmentLineWrite;
     type View = SegmentLineView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        scope: &OfSegment,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = segment_lines::table
-            .filter(segment_lines::segment_number.eq(&scope.number))
-            .into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.select(SegmentLineView::as_select()).load(conn).await?)
+    table_rows! {
+        segment_lines by contact_number,
+        where |segment| segment_lines::segment_number.eq(&segment.number)
     }
+    key_field! { contact_number }
+    write_of_view! { contact_number, target, campaign_target, campaign_response }
 
-    async fn count(
+    async fn lock_first(
         conn: &mut AsyncPgConnection,
-        scope: &OfSegment,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        let query = segment_lines::table
-            .filter(segment_lines::segment_number.eq(&scope.number))
-            .count()
-            .into_boxed();
-        Ok(query.filter(list.filter_condition()).get_result(conn).await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        scope: &OfSegment,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        use segment_lines as t;
-        if lock {
-            scope.hold(conn).await?;
-        }
-        let named = t::id
-            .nullable()
-            .eq(reference.id())
-            .or(t::contact_number.nullable().eq(reference.key()));
-        let of_segment = t::table.filter(t::segment_number.eq(&scope.number));
-        let query = of_segment.filter(named).select(SegmentLineView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        scope: &OfSegment,
-        writes: &[SegmentLineWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        use segment_lines as t;
-        let contacts: Vec<&Key> =
-            writes.iter().filter_map(|write| write.contact_number.as_ref()).collect();
-        let query = t::table
-            .filter(t::segment_number.eq(&scope.number))
-            .filter(t::contact_number.eq_any(contacts));
-        let known = query.select((t::contact_number, t::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+        segment: &OfSegment,
+        _: &Reference,
+    ) -> Result<(), Problem> {
+        segment.hold(conn).await.map(drop)
     }
 
     async fn save(
@@ -342,27 +291,6 @@ impl Resource for SegmentLines {
         scope.record_changed_contacts(work, changed).await?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> SegmentLineWrite {
-        SegmentLineWrite {
-            contact_number: Some(view.contact_number.clone()),
-            target: view.target,
-            campaign_target: view.campaign_target,
-            campaign_response: view.campaign_response,
-        }
-    }
-
-    fn key(write: &SegmentLineWrite) -> Option<Key> {
-        write.contact_number.clone()
-    }
-
-    fn set_key(write: &mut SegmentLineWrite, key: Key) {
-        write.contact_number = Some(key);
     }
 
     fn references(write: &SegmentLineWrite) -> Vec<NamedReference> {

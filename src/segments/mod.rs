@@ -9,21 +9,25 @@ use std::collections::HashSet;
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Key, Reference, Text};
+use values::{Key, Text};
 
-use crate::platform::db::schema::segments;
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{
+    column_values, excluded_columns, key_field, table_rows, write_of_view,
+};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::salespeople::SALESPERSON_BLOCKED;
+use crate::schema::segments;
 use crate::settings::series::{Series, next_number};
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a segment.
 #[derive(Debug, Clone, Default, Deserr, Serialize, ToSchema)]
@@ -127,66 +131,25 @@ impl Resource for Segments {
         default_order: "number",
         tie: "number",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] = &[
+        Constraint::taken("segments_number_key", "/number"),
+        Constraint::exists(
+            "segments_number_logged",
+            ProblemCode::Conflict,
+            "/number",
+            "a segment with this number was logged",
+        ),
+        SALESPERSON_BLOCKED,
+    ];
     type Scope = ();
     type Write = SegmentWrite;
     type View = SegmentView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = segments::table.select(SegmentView::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        Ok(query.load(conn).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(segments::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let named = segments::id
-            .nullable()
-            .eq(reference.id())
-            .or(segments::number.nullable().eq(reference.key()));
-        let query = segments::table.filter(named).select(SegmentView::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?)
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[SegmentWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let numbers: Vec<&Key> = writes.iter().filter_map(|write| write.number.as_ref()).collect();
-        let query = segments::table.filter(segments::number.eq_any(numbers));
-        let known = query.select((segments::number, segments::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
+    table_rows! { segments by number }
+    key_field! { number }
+    write_of_view! {
+        number, description, campaign_number, campaign_target, campaign_response, salesperson_code,
+        subject, interaction_template_code,
     }
 
     async fn save(
@@ -209,13 +172,10 @@ impl Resource for Segments {
                 (
                     t::id.eq(*id),
                     write.number.as_ref().map(|number| t::number.eq(number)),
-                    t::description.eq(&write.description),
-                    t::campaign_number.eq(&write.campaign_number),
-                    t::campaign_target.eq(write.campaign_target),
-                    t::campaign_response.eq(write.campaign_response),
-                    t::salesperson_code.eq(&write.salesperson_code),
-                    t::subject.eq(&write.subject),
-                    t::interaction_template_code.eq(&write.interaction_template_code),
+                    column_values!(
+                        t, write: description, campaign_number, campaign_target, campaign_response,
+                        salesperson_code, subject, interaction_template_code
+                    ),
                 )
             })
             .collect();
@@ -226,14 +186,9 @@ impl Resource for Segments {
                 insert
                     .on_conflict(t::number)
                     .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::campaign_number.eq(excluded(t::campaign_number)),
-                        t::campaign_target.eq(excluded(t::campaign_target)),
-                        t::campaign_response.eq(excluded(t::campaign_response)),
-                        t::salesperson_code.eq(excluded(t::salesperson_code)),
-                        t::subject.eq(excluded(t::subject)),
-                        t::interaction_template_code.eq(excluded(t::interaction_template_code)),
+                    .set(excluded_columns!(
+                        t: description, campaign_number, campaign_target, campaign_response,
+                        salesperson_code, subject, interaction_template_code
                     ))
                     .returning(t::id)
                     .load(&mut work.conn)
@@ -244,7 +199,7 @@ impl Resource for Segments {
         if !written.iter().all(|id| ids.contains(id)) {
             // Another transaction created the segment after the lookup. Its campaign is unknown
             // here, so its changes could not be published.
-            return Err(Problem::again().into());
+            return Err(Problem::concurrent_change().into());
         }
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
         work.changed_keys.campaigns.extend(numbers.map(Key::to_string));
@@ -255,32 +210,6 @@ impl Resource for Segments {
         diesel::delete(segments::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.campaigns.extend(view.campaign_number.as_ref().map(Key::to_string));
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> SegmentWrite {
-        let view = view.clone();
-        SegmentWrite {
-            number: Some(view.number),
-            description: view.description,
-            campaign_number: view.campaign_number,
-            campaign_target: view.campaign_target,
-            campaign_response: view.campaign_response,
-            salesperson_code: view.salesperson_code,
-            subject: view.subject,
-            interaction_template_code: view.interaction_template_code,
-        }
-    }
-
-    fn key(write: &SegmentWrite) -> Option<Key> {
-        write.number.clone()
-    }
-
-    fn set_key(write: &mut SegmentWrite, key: Key) {
-        write.number = Some(key);
     }
 
     async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {

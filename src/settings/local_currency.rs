@@ -7,7 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use values::CurrencyCode;
 
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::unit_of_work::UnitOfWork;
 
 /// Waits for concurrent changes of amounts, and holds off later ones until the transaction ends.
 const LOCK: &str = "LOCK TABLE items, exchange_rates, price_lines, discount_lines, golden_quotes, \

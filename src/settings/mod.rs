@@ -20,17 +20,16 @@ use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use values::enums::{PricePolicy, SourceType};
 use values::wire::{Invalid, InvalidKind};
-use values::{CurrencyCode, Key};
-use values::{only_strings, sql_column, string_serde};
+use values::{CurrencyCode, Key, only_strings, sql_column, string_serde};
 
-use crate::platform::db::schema::settings;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::{BodyErrors, patched};
-use crate::platform::http::mount::{json_body, json_response, patch_body};
+use crate::platform::http::operations::{json_body, json_response, patch_body};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{checked, require};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::resource::{checked, require};
+use crate::schema::settings;
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/settings";
 
@@ -194,37 +193,38 @@ pub fn mount(routes: &mut Routes) {
 }
 
 /// Handles `GET` on the settings.
-async fn get(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+async fn get(request: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
+    request.expect_empty()?;
     let current =
         settings::table.select(Settings::as_select()).first(&mut database.read().await?).await?;
-    Ok(ApiResponse::resource(StatusCode::OK, &current)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &current)?
+        .not_modified_if_known(request.if_none_match.as_ref()))
 }
 
 /// Handles `PUT` on the settings.
-async fn put(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
-    let write: Settings = call.json()?;
-    change(&call, &database, |_| Ok(write)).await
+async fn put(request: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
+    let write: Settings = request.json()?;
+    change(&request, &database, |_| Ok(write)).await
 }
 
 /// Handles `PATCH` on the settings.
-async fn patch(call: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
-    let changes = call.merge_patch()?;
-    change(&call, &database, |current| patched(current, changes)).await
+async fn patch(request: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
+    let changes = request.merge_patch()?;
+    change(&request, &database, |current| patched(current, changes)).await
 }
 
 /// Replaces the settings, if the condition of the request holds for the current ones.
 async fn change(
-    call: &ApiRequest,
+    request: &ApiRequest,
     database: &Database,
     wanted: impl FnOnce(&Settings) -> Result<Settings, Problem>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
+    request.query(&[])?;
     database
-        .transact(call, async |work| {
+        .transact(request, async |work| {
             let query = settings::table.select(Settings::as_select()).for_no_key_update();
             let current = query.first(&mut work.conn).await?;
-            require(call, &ApiResponse::resource(StatusCode::OK, &current)?)?;
+            require(request, &ApiResponse::resource(StatusCode::OK, &current)?)?;
             let wanted = wanted(&current)?;
             checked(wanted.rules())?;
             if wanted.local_currency_code != current.local_currency_code {

@@ -6,8 +6,8 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use values::Key;
 
-use crate::platform::db::schema::settings;
 use crate::platform::http::problem::{FieldCode, Problem};
+use crate::schema::settings;
 
 /// A number series of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

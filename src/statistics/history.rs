@@ -18,11 +18,13 @@ use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
+use crate::platform::http::operations::{
+    list_description, list_operation, page_of, path_parameter,
+};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Scope, with_etag};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::resource::{Scope, with_etag};
+use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/campaigns/{campaign}/activation-history";
 

@@ -10,16 +10,15 @@ use diesel::sql_types::{BigInt, Nullable, Text as SqlText};
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use utoipa::ToSchema;
-use values::Key;
 use values::wire::{Invalid, InvalidKind};
-use values::{only_strings, sql_column, string_serde, text_enum};
+use values::{Key, only_strings, sql_column, string_serde, text_enum};
 
 use crate::campaigns::OfCampaign;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::Scope;
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::Database;
+use crate::resource::Scope;
+use crate::unit_of_work::Database;
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
@@ -230,12 +229,12 @@ pub struct Statistics {
     responses((status = 200, description = "The figures.", body = Statistics))
 )]
 async fn get_campaign_statistics(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    let query = call.query(&["groupBy"])?;
-    call.expect_no_body()?;
+    let query = request.query(&["groupBy"])?;
+    request.expect_no_body()?;
     let group_by = query.get("groupBy").map(GroupBy::parse).transpose().map_err(|invalid| {
         Problem::from_errors(vec![FieldError::new(
             "?groupBy",
@@ -244,7 +243,7 @@ async fn get_campaign_statistics(
         )])
     })?;
     let mut conn = database.report().await?;
-    let OfCampaign { number } = OfCampaign::find(&request, &mut conn).await?;
+    let OfCampaign { number } = OfCampaign::find(&http_request, &mut conn).await?;
     let whole: Group = diesel::sql_query(query::figures(None))
         .bind::<SqlText, _>(&number)
         .get_result(&mut conn)

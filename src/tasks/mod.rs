@@ -12,22 +12,25 @@ use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Date, Key, Reference, Text, TimeOfDay};
+use values::{Date, Key, Text, TimeOfDay};
+
+pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
 
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::tasks;
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{table_rows, upsert, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
+use crate::salespeople::SALESPERSON_BLOCKED;
+use crate::schema::tasks;
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a task.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -231,61 +234,14 @@ impl Resource for Tasks {
         default_order: "date,id",
         tie: "id",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] = &[SALESPERSON_BLOCKED];
     type Scope = RequestTime;
     type Write = TaskWrite;
     type View = TaskView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        _: &RequestTime,
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = tasks::table.select(TaskRow::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows: Vec<TaskRow> = query.load(conn).await?;
-        Ok(rows.into_iter().map(TaskView::from).collect())
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        _: &RequestTime,
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(tasks::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        _: &RequestTime,
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let Some(id) = reference.id() else { return Ok(None) };
-        let query = tasks::table.find(id).select(TaskRow::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        Ok(found.optional()?.map(TaskView::from))
-    }
-
-    async fn existing(
-        _: &mut AsyncPgConnection,
-        _: &RequestTime,
-        writes: &[TaskWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        Ok(vec![None; writes.len()])
+    table_rows! {
+        tasks by id,
+        from TaskRow: |_conn, _time, rows| rows.into_iter().map(TaskView::from).collect()
     }
 
     // No changed keys are recorded, since no price depends on a task.
@@ -316,33 +272,10 @@ impl Resource for Tasks {
         Ok(())
     }
 
-    fn id(view: &Self::View) -> Uuid {
-        view.id
+    write_of_view! {
+        campaign_number, contact_number, salesperson_code, team_code, type_, description, date,
+        starting_time, priority, state, closed, recurrence,
     }
-
-    fn write_of(view: &Self::View) -> TaskWrite {
-        let view = view.clone();
-        TaskWrite {
-            campaign_number: view.campaign_number,
-            contact_number: view.contact_number,
-            salesperson_code: view.salesperson_code,
-            team_code: view.team_code,
-            type_: view.type_,
-            description: view.description,
-            date: view.date,
-            starting_time: view.starting_time,
-            priority: view.priority,
-            state: Some(view.state),
-            closed: Some(view.closed),
-            recurrence: view.recurrence,
-        }
-    }
-
-    fn key(_: &TaskWrite) -> Option<Key> {
-        None
-    }
-
-    fn set_key(_: &mut TaskWrite, _: Key) {}
 
     fn rules(write: &TaskWrite, _: &RequestTime) -> Vec<FieldError> {
         let assignee = assignee_error(write.salesperson_code.as_ref(), write.team_code.as_ref());
@@ -494,29 +427,11 @@ async fn upsert(
     rows: &[TaskRow],
 ) -> Result<(), diesel::result::Error> {
     use tasks as t;
-    diesel::insert_into(t::table)
-        .values(rows)
-        .on_conflict(t::id)
-        .do_update()
-        .set((
-            t::campaign_number.eq(excluded(t::campaign_number)),
-            t::contact_number.eq(excluded(t::contact_number)),
-            t::salesperson_code.eq(excluded(t::salesperson_code)),
-            t::team_code.eq(excluded(t::team_code)),
-            t::type_.eq(excluded(t::type_)),
-            t::description.eq(excluded(t::description)),
-            t::date.eq(excluded(t::date)),
-            t::starting_time.eq(excluded(t::starting_time)),
-            t::priority.eq(excluded(t::priority)),
-            t::state.eq(excluded(t::state)),
-            t::closed_at.eq(excluded(t::closed_at)),
-            t::recurrence_interval.eq(excluded(t::recurrence_interval)),
-            t::recurrence_unit.eq(excluded(t::recurrence_unit)),
-            t::recurrence_from.eq(excluded(t::recurrence_from)),
-            t::activity_code.eq(excluded(t::activity_code)),
-            t::next_task_id.eq(excluded(t::next_task_id)),
-        ))
-        .execute(conn)
-        .await?;
+    upsert!(
+        conn, rows, IfExists::Replace, t by id:
+        campaign_number, contact_number, salesperson_code, team_code, type_, description, date,
+        starting_time, priority, state, closed_at, recurrence_interval, recurrence_unit,
+        recurrence_from, activity_code, next_task_id
+    )?;
     Ok(())
 }

@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 
 use deserr::Deserr;
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Text as SqlText};
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{Key, KeySet, Reference, Text};
+use values::{Key, KeySet, Text};
 
-use crate::platform::db::schema::{team_members, teams};
-use crate::platform::http::constraints::{Dependent, NamedReference, ReferenceKind, named};
 use crate::platform::http::json::BodyErrors;
-use crate::platform::http::list::{Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::platform::http::list::{Field, FieldKind, ListSpec};
+use crate::references::{NamedReference, ReferenceKind, named};
+use crate::resource::constraints::{Constraint, Dependent};
+use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::{team_members, teams};
+use crate::unit_of_work::UnitOfWork;
 
 /// The writable fields of a team.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema)]
@@ -55,6 +56,15 @@ pub struct TeamView {
     pub members: KeySet,
 }
 
+/// The row of a team, without members.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = teams, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    code: Key,
+    name: Text<100>,
+}
+
 /// The resource `/v1/teams`.
 pub struct Teams;
 
@@ -82,70 +92,16 @@ impl Resource for Teams {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[Dependent {
-        what: "tasks",
-        count: "SELECT count(*) AS count FROM tasks WHERE team_code = $1",
-    }];
+    const CONSTRAINTS: &'static [Constraint] = &[Constraint::taken("teams_code_key", "/code")];
+    const DEPENDENTS: &'static [Dependent] =
+        &[Dependent::new("tasks", "tasks WHERE team_code = $1")];
     type Scope = ();
     type Write = TeamWrite;
     type View = TeamView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = teams::table.into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows = query.load(conn).await?;
-        Ok(views(conn, rows).await?)
-    }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(teams::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        let named =
-            teams::id.nullable().eq(reference.id()).or(teams::code.nullable().eq(reference.key()));
-        let query = teams::table.filter(named);
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        let rows = found.optional()?.into_iter().collect();
-        Ok(views(conn, rows).await?.pop())
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[TeamWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        let codes: Vec<Option<Key>> = writes.iter().map(Self::key).collect();
-        let query = teams::table.filter(teams::code.eq_any(codes.iter().flatten()));
-        let known = query.select((teams::code, teams::id)).load(conn).await?;
-        Ok(ids_of(codes, known))
-    }
+    table_rows! { teams by code, from Row: |conn, _scope, rows| views(conn, rows).await? }
+    key_field! { code }
+    write_of_view! { code, name, members }
 
     // No changed keys are recorded, since no price depends on a team.
     async fn save(
@@ -155,27 +111,7 @@ impl Resource for Teams {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         let conn = &mut *work.conn;
-        // One order everywhere prevents deadlocks between concurrent batches.
-        let mut rows: Vec<&RowWrite<TeamWrite>> = rows.iter().collect();
-        rows.sort_by_key(|row| &row.write.code);
-        let values: Vec<_> = rows
-            .iter()
-            .map(|RowWrite { id, write }| {
-                (
-                    teams::id.eq(*id),
-                    write.code.as_ref().map(|code| teams::code.eq(code)),
-                    teams::name.eq(&write.name),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(teams::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(conn).await?,
-            IfExists::Replace => {
-                let change = insert.on_conflict(teams::code).do_update();
-                change.set(teams::name.eq(excluded(teams::name))).execute(conn).await?
-            }
-        };
+        save_rows!(&mut *conn, rows, if_exists, teams by code: name)?;
         let codes: Vec<&Key> = rows.iter().filter_map(|row| row.write.code.as_ref()).collect();
         diesel::delete(team_members::table.filter(team_members::team_code.eq_any(&codes)))
             .execute(conn)
@@ -201,26 +137,6 @@ impl Resource for Teams {
         Ok(())
     }
 
-    fn id(view: &Self::View) -> Uuid {
-        view.id
-    }
-
-    fn write_of(view: &Self::View) -> TeamWrite {
-        TeamWrite {
-            code: Some(view.code.clone()),
-            name: view.name.clone(),
-            members: view.members.clone(),
-        }
-    }
-
-    fn key(write: &TeamWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut TeamWrite, key: Key) {
-        write.code = Some(key);
-    }
-
     fn references(write: &TeamWrite) -> Vec<NamedReference> {
         write
             .members
@@ -233,17 +149,17 @@ impl Resource for Teams {
 /// Builds the views of rows, with their members.
 async fn views(
     conn: &mut AsyncPgConnection,
-    rows: Vec<(Uuid, Key, Text<100>)>,
+    rows: Vec<Row>,
 ) -> Result<Vec<TeamView>, diesel::result::Error> {
     use team_members as t;
-    let codes = rows.iter().map(|(_, code, _)| code);
+    let codes = rows.iter().map(|row| &row.code);
     let members: Vec<(Key, Key)> =
         t::table.filter(t::team_code.eq_any(codes)).order(t::all_columns).load(conn).await?;
     let mut of_team: HashMap<Key, Vec<Key>> = HashMap::new();
     for (team, salesperson) in members {
         of_team.entry(team).or_default().push(salesperson);
     }
-    let view = |(id, code, name): (Uuid, Key, Text<100>)| {
+    let view = |Row { id, code, name }| {
         let members = KeySet::stored(of_team.remove(&code).unwrap_or_default());
         TeamView { id, code, name, members }
     };

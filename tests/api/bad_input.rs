@@ -32,6 +32,78 @@ const COLLECTIONS: [(&str, &str); 12] = [
     ("/v1/campaigns/SPRING/discounts", r#"{"itemNumber": "LAMP", "lineDiscountPercent": "1"}"#),
 ];
 
+/// Creates the currency, salesperson, status, items, contacts, campaign and segment of the world.
+async fn put_master_data(app: &TestApp) {
+    for (path, body) in [
+        ("/v1/currencies/USD", json!({})),
+        ("/v1/salespeople/JO", json!({})),
+        ("/v1/campaign-statuses/OPEN", json!({"sequence": 1})),
+        (
+            "/v1/items/DESK",
+            json!({
+                "listPrice": "100", "variants": [{"code": "OAK"}],
+                "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]
+            }),
+        ),
+        ("/v1/items/LAMP", json!({"listPrice": "20"})),
+        (
+            "/v1/contacts/BUYER",
+            json!({
+                "type": "COMPANY", "name": "Buyer", "currencyCode": "USD",
+                "salespersonCode": "JO", "customer": {"number": "D1"}
+            }),
+        ),
+        ("/v1/contacts/OTHER", json!({"type": "COMPANY", "name": "Other"})),
+        ("/v1/contacts/ANNE", json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"})),
+        (
+            "/v1/campaigns/SPRING",
+            json!({
+                "startingDate": "2031-05-01", "endingDate": "2031-05-31", "statusCode": "OPEN",
+                "salespersonCode": "JO"
+            }),
+        ),
+        (
+            "/v1/segments/FAIR",
+            json!({
+                "campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"
+            }),
+        ),
+    ] {
+        app.put(path, &body).await.expect(201);
+    }
+}
+
+/// Creates the rate and the lines of the world, and activates its campaign.
+async fn post_lines(app: &TestApp) {
+    let buyer = json!({"type": "CONTACT", "contactNumber": "BUYER"});
+    let line = json!({
+        "source": buyer, "itemNumber": "DESK", "currencyCode": "USD", "variantCode": "OAK",
+        "unitOfMeasureCode": "BOX"
+    });
+    let with = |name: &str, value: &str| {
+        let mut line = line.clone();
+        line[name] = json!(value);
+        line
+    };
+    for (path, body) in [
+        (
+            "/v1/exchange-rates",
+            json!({"currencyCode": "USD", "startingDate": "2031-01-01", "rate": "1.1"}),
+        ),
+        ("/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
+        ("/v1/campaigns/SPRING/prices", json!({"itemNumber": "DESK", "unitPrice": "80"})),
+        (
+            "/v1/campaigns/SPRING/discounts",
+            json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}),
+        ),
+        ("/v1/prices", with("unitPrice", "85")),
+        ("/v1/discounts", with("lineDiscountPercent", "6")),
+        ("/v1/campaigns/SPRING/activations", json!({"acknowledge": ["*"]})),
+    ] {
+        app.post(path, &body).await.expect(201);
+    }
+}
+
 /// A company with one of everything, each thing used by another.
 struct World {
     app: TestApp,
@@ -42,73 +114,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let app = TestApp::new().await;
-        for (path, body) in [
-            ("/v1/currencies/USD", json!({})),
-            ("/v1/salespeople/JO", json!({})),
-            ("/v1/campaign-statuses/OPEN", json!({"sequence": 1})),
-            (
-                "/v1/items/DESK",
-                json!({
-                    "listPrice": "100", "variants": [{"code": "OAK"}],
-                    "unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": "4"}]
-                }),
-            ),
-            ("/v1/items/LAMP", json!({"listPrice": "20"})),
-            (
-                "/v1/contacts/BUYER",
-                json!({
-                    "type": "COMPANY", "name": "Buyer", "currencyCode": "USD",
-                    "salespersonCode": "JO", "customer": {"number": "D1"}
-                }),
-            ),
-            ("/v1/contacts/OTHER", json!({"type": "COMPANY", "name": "Other"})),
-            (
-                "/v1/contacts/ANNE",
-                json!({"type": "PERSON", "name": "Anne", "companyNumber": "BUYER"}),
-            ),
-            (
-                "/v1/campaigns/SPRING",
-                json!({
-                    "startingDate": "2031-05-01", "endingDate": "2031-05-31", "statusCode": "OPEN",
-                    "salespersonCode": "JO"
-                }),
-            ),
-            (
-                "/v1/segments/FAIR",
-                json!({
-                    "campaignNumber": "SPRING", "campaignTarget": true, "salespersonCode": "JO"
-                }),
-            ),
-        ] {
-            app.put(path, &body).await.expect(201);
-        }
-        let buyer = json!({"type": "CONTACT", "contactNumber": "BUYER"});
-        let line = json!({
-            "source": buyer, "itemNumber": "DESK", "currencyCode": "USD", "variantCode": "OAK",
-            "unitOfMeasureCode": "BOX"
-        });
-        let with = |name: &str, value: &str| {
-            let mut line = line.clone();
-            line[name] = json!(value);
-            line
-        };
-        for (path, body) in [
-            (
-                "/v1/exchange-rates",
-                json!({"currencyCode": "USD", "startingDate": "2031-01-01", "rate": "1.1"}),
-            ),
-            ("/v1/segments/FAIR/lines", json!({"contactNumber": "ANNE"})),
-            ("/v1/campaigns/SPRING/prices", json!({"itemNumber": "DESK", "unitPrice": "80"})),
-            (
-                "/v1/campaigns/SPRING/discounts",
-                json!({"itemNumber": "DESK", "lineDiscountPercent": "5"}),
-            ),
-            ("/v1/prices", with("unitPrice", "85")),
-            ("/v1/discounts", with("lineDiscountPercent", "6")),
-            ("/v1/campaigns/SPRING/activations", json!({"acknowledge": ["*"]})),
-        ] {
-            app.post(path, &body).await.expect(201);
-        }
+        put_master_data(&app).await;
+        post_lines(&app).await;
         let hash = DataHash::new(&app).await;
         let mut world = Self { app, hash, standing: String::new() };
         world.standing = world.hash().await;
@@ -333,7 +340,6 @@ async fn wrong_shapes_of_other_requests_are_refused() {
 #[actix_web::test]
 async fn invalid_decimals_are_reported_one_by_one() {
     let mut world = World::new().await;
-    let desk = "/v1/items/DESK";
     let digits_31 = "1".repeat(31);
     for (value, code) in [
         (json!(12.5), "INVALID_DECIMAL"),
@@ -357,49 +363,21 @@ async fn invalid_decimals_are_reported_one_by_one() {
         (json!({}), "INVALID_TYPE"),
     ] {
         let status = if code == "OUT_OF_RANGE" { 422 } else { 400 };
-        world
-            .assert_errors(
-                Method::PATCH,
-                desk,
-                &json!({ "listPrice": value }),
-                status,
-                &[("/listPrice", code)],
-            )
-            .await;
-        let price = json!({ "itemNumber": "LAMP", "unitPrice": value });
-        world
-            .assert_errors(
-                Method::POST,
-                "/v1/campaigns/SPRING/prices",
-                &price,
-                status,
-                &[("/unitPrice", code)],
-            )
-            .await;
-        let rate = json!({ "currencyCode": "USD", "startingDate": "2032-01-01", "rate": value });
-        if value != json!("0.000001") {
-            world
-                .assert_errors(
-                    Method::POST,
-                    "/v1/exchange-rates",
-                    &rate,
-                    status,
-                    &[("/rate", code)],
-                )
-                .await;
-        }
         let discount = json!({ "itemNumber": "LAMP", "lineDiscountPercent": value });
-        let code = if value == json!("1000000000000000") { "INVALID_DECIMAL" } else { code };
-        let errors = [("/lineDiscountPercent", code)];
-        world
-            .assert_errors(
-                Method::POST,
-                "/v1/campaigns/SPRING/discounts",
-                &discount,
-                status,
-                &errors,
-            )
-            .await;
+        let price = json!({ "itemNumber": "LAMP", "unitPrice": value });
+        let rate = json!({ "currencyCode": "USD", "startingDate": "2032-01-01", "rate": value });
+        for (method, path, body, pointer) in [
+            (Method::PATCH, "/v1/items/DESK", json!({ "listPrice": value }), "/listPrice"),
+            (Method::POST, "/v1/campaigns/SPRING/prices", price, "/unitPrice"),
+            (Method::POST, "/v1/campaigns/SPRING/discounts", discount, "/lineDiscountPercent"),
+            (Method::POST, "/v1/exchange-rates", rate, "/rate"),
+        ] {
+            // Rates have more decimals than amounts.
+            if pointer == "/rate" && value == "0.000001" {
+                continue;
+            }
+            world.assert_errors(method, path, &body, status, &[(pointer, code)]).await;
+        }
     }
 }
 
@@ -640,7 +618,6 @@ async fn company_links_are_checked() {
 #[actix_web::test]
 async fn duplicates_are_conflicts() {
     let mut world = World::new().await;
-    let everybody = json!({"type": "ALL_CUSTOMERS"});
     for (path, body, code, errors) in [
         ("/v1/currencies", json!({"code": "USD"}), "CONFLICT", vec![("/code", "ALREADY_EXISTS")]),
         ("/v1/salespeople", json!({"code": "jo"}), "CONFLICT", vec![("/code", "ALREADY_EXISTS")]),
@@ -704,7 +681,12 @@ async fn duplicates_are_conflicts() {
         let reply = world.assert_refused(reply, 409, code, &format!("{path} {body}")).await;
         assert_eq!(reply.errors(), pairs(&errors), "{path} {body}");
     }
-    // A batch with a repeated row changes nothing either.
+}
+
+#[actix_web::test]
+async fn repeated_rows_of_a_batch_change_nothing() {
+    let mut world = World::new().await;
+    let everybody = json!({"type": "ALL_CUSTOMERS"});
     for (path, row) in [
         ("/v1/items/batch", json!({"number": "NEW"})),
         ("/v1/segments/FAIR/lines/batch", json!({"contactNumber": "OTHER"})),

@@ -10,8 +10,8 @@ use diesel_async::RunQueryDsl;
 use futures_util::future::join_all;
 use kampanje::live_book::LiveBook;
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::unit_of_work::ChangedKeys;
 use kampanje::publication::writer;
+use kampanje::unit_of_work::ChangedKeys;
 use price_book::facts::{Change, Fact};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -28,6 +28,8 @@ const ITEMS: [&str; 3] = ["I0", "I1", "I2"];
 pub const CONTACTS: [&str; 6] = ["C0", "C1", "C2", "P0", "P1", "P2"];
 const CAMPAIGNS: [&str; 3] = ["A0", "A1", "A2"];
 const SEGMENTS: [&str; 3] = ["S0", "S1", "S2"];
+const NUMBERS: [&str; 5] = ["1", "2.5", "9.99", "0", "100"];
+const CURRENCIES: [Option<&str>; 3] = [None, Some("USD"), Some("NOK")];
 
 /// A deterministic random generator: the same seed gives the same choices.
 pub struct Dice(TestRunner);
@@ -44,6 +46,10 @@ impl Dice {
 
     pub fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
+    }
+
+    fn flag(&mut self) -> bool {
+        self.below(2) == 0
     }
 }
 
@@ -90,29 +96,11 @@ async fn moved_line_leaves_nothing_to_publish() {
     assert_nothing_to_publish(&app, "a line moves").await;
 }
 
-/// The service writes the text of a line's facts. It is compared with the facts that the database
-/// derives.
-#[actix_web::test]
-async fn rewriting_a_line_unchanged_makes_no_version() {
-    let app = TestApp::new().await;
-    let item = json!({
-        "listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
-        "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]
-    });
-    let customer = json!({"number": "D1", "priceGroupCode": "A", "discountGroupCode": "B"});
-    for (path, body) in [
-        ("/v1/items/DESK", item),
-        ("/v1/contacts/ACME", json!({"type": "COMPANY", "name": "Acme", "customer": customer})),
-        ("/v1/campaigns/SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
-        ("/v1/segments/FAIR", json!({"campaignNumber": "SPRING", "campaignTarget": true})),
-    ] {
-        app.put(path, &body).await.expect(201);
-    }
-    make::segment_line(&app, "FAIR", "ACME").await;
+/// Lines with every source and every column, and where they are created.
+fn lines_of_every_source() -> Vec<(&'static str, Value)> {
     let contact = json!({"type": "CONTACT", "contactNumber": "ACME"});
     let [prices, discounts] = ["/v1/campaigns/SPRING/prices", "/v1/campaigns/SPRING/discounts"];
-    let mut lines = Vec::new();
-    for (path, line) in [
+    vec![
         (
             "/v1/prices",
             json!({"source": {"type": "ALL_CUSTOMERS"}, "itemNumber": "DESK", "unitPrice": "0"}),
@@ -160,7 +148,30 @@ async fn rewriting_a_line_unchanged_makes_no_version() {
         ),
         (discounts, json!({"itemDiscountGroupCode": "WOOD", "lineDiscountPercent": "5"})),
         (discounts, json!({"itemNumber": "DESK", "lineDiscountPercent": "100"})),
+    ]
+}
+
+/// The service writes the text of a line's facts. It is compared with the facts that the database
+/// derives.
+#[actix_web::test]
+async fn rewriting_a_line_unchanged_makes_no_version() {
+    let app = TestApp::new().await;
+    let item = json!({
+        "listPrice": "400", "itemDiscountGroupCode": "WOOD", "variants": [{"code": "OAK"}],
+        "unitsOfMeasure": [{"code": "SET", "quantityPerUnit": "2"}]
+    });
+    let customer = json!({"number": "D1", "priceGroupCode": "A", "discountGroupCode": "B"});
+    for (path, body) in [
+        ("/v1/items/DESK", item),
+        ("/v1/contacts/ACME", json!({"type": "COMPANY", "name": "Acme", "customer": customer})),
+        ("/v1/campaigns/SPRING", json!({"startingDate": "2031-05-01", "endingDate": "2031-05-31"})),
+        ("/v1/segments/FAIR", json!({"campaignNumber": "SPRING", "campaignTarget": true})),
     ] {
+        app.put(path, &body).await.expect(201);
+    }
+    make::segment_line(&app, "FAIR", "ACME").await;
+    let mut lines = Vec::new();
+    for (path, line) in lines_of_every_source() {
         let made = app.post(path, &line).await.expect(201);
         lines.push((format!("{path}/{}", made["id"].as_str().unwrap()), line));
     }
@@ -241,155 +252,176 @@ pub async fn random_change(app: &TestApp, dice: &mut Dice) -> (String, Reply) {
     (description, reply)
 }
 
+/// A request: its method, path and body.
+type Request = (Method, String, Option<Value>);
+
 /// Returns the next random request.
-async fn random_request(app: &TestApp, dice: &mut Dice) -> (Method, String, Option<Value>) {
-    let item = dice.choose(&ITEMS);
-    let contact = dice.choose(&CONTACTS);
-    let campaign = dice.choose(&CAMPAIGNS);
-    let segment = dice.choose(&SEGMENTS);
-    let number = dice.choose(&["1", "2.5", "9.99", "0", "100"]);
-    let truth = dice.below(2) == 0;
-    let currency = dice.choose(&[Value::Null, json!("USD"), json!("NOK")]);
+async fn random_request(app: &TestApp, dice: &mut Dice) -> Request {
     match dice.below(25) {
-        0 => (Method::PUT, format!("/v1/items/{item}"), Some(random_item(dice, number))),
+        0..=2 => random_item_request(dice),
+        3..=6 => random_contact_request(dice),
+        7..=9 => random_campaign_request(dice),
+        10..=15 => random_segment_request(dice),
+        16..=18 => random_lines_request(dice),
+        19 => {
+            let (item, contact) = (dice.choose(&ITEMS), dice.choose(&CONTACTS));
+            let campaign = dice.choose(&CAMPAIGNS);
+            line_change(app, dice, item, contact, campaign).await
+        }
+        20 => random_settings_request(dice),
+        21 => random_currency_request(dice),
+        22 => random_rollback_request(app, dice).await,
+        _ => random_publication_request(dice),
+    }
+}
+
+fn random_item_request(dice: &mut Dice) -> Request {
+    let path = format!("/v1/items/{}", dice.choose(&ITEMS));
+    let number = dice.choose(&NUMBERS);
+    let flag = dice.flag();
+    match dice.below(3) {
+        0 => (Method::PUT, path, Some(random_item(dice, number))),
         1 => {
             let change = dice.choose(&[
                 json!({ "listPrice": number }),
-                json!({ "blocked": truth }),
-                json!({"itemDiscountGroupCode": if truth { json!("G") } else { Value::Null }}),
-                json!({"description": "of no account for prices"}),
+                json!({ "blocked": flag }),
+                json!({"itemDiscountGroupCode": if flag { json!("G") } else { Value::Null }}),
+                json!({"description": "without influence on prices"}),
                 json!({"variants": []}),
             ]);
-            (Method::PATCH, format!("/v1/items/{item}"), Some(change))
+            (Method::PATCH, path, Some(change))
         }
-        2 => (Method::DELETE, format!("/v1/items/{item}"), None),
-        3 | 4 => {
-            (Method::PUT, format!("/v1/contacts/{contact}"), Some(random_contact(dice, contact)))
-        }
-        5 => {
+        _ => (Method::DELETE, path, None),
+    }
+}
+
+fn random_contact_request(dice: &mut Dice) -> Request {
+    let contact = dice.choose(&CONTACTS);
+    let path = format!("/v1/contacts/{contact}");
+    let flag = dice.flag();
+    match dice.below(4) {
+        0 | 1 => (Method::PUT, path, Some(random_contact(dice, contact))),
+        2 => {
+            let currency = dice.choose(&CURRENCIES).map_or(Value::Null, Value::from);
             let change = dice.choose(&[
-                json!({ "privacyBlocked": truth }),
-                json!({ "excludeFromSegments": truth }),
+                json!({ "privacyBlocked": flag }),
+                json!({ "excludeFromSegments": flag }),
                 json!({ "currencyCode": currency }),
                 json!({ "city": "Oslo" }),
             ]);
-            (Method::PATCH, format!("/v1/contacts/{contact}"), Some(change))
+            (Method::PATCH, path, Some(change))
         }
-        6 => (Method::DELETE, format!("/v1/contacts/{contact}"), None),
-        7 => (Method::PUT, format!("/v1/campaigns/{campaign}"), Some(random_campaign(dice))),
-        8 => {
+        _ => (Method::DELETE, path, None),
+    }
+}
+
+fn random_campaign_request(dice: &mut Dice) -> Request {
+    let path = format!("/v1/campaigns/{}", dice.choose(&CAMPAIGNS));
+    match dice.below(3) {
+        0 => (Method::PUT, path, Some(random_campaign(dice))),
+        1 => {
+            let publishing = if dice.flag() { "MANUAL" } else { "AUTOMATIC" };
             let change = dice.choose(&[
                 json!({"endingDate": "2031-06-30"}),
                 json!({"startingDate": "2031-04-15"}),
-                json!({"publishing": if truth { "MANUAL" } else { "AUTOMATIC" }}),
+                json!({ "publishing": publishing }),
             ]);
-            (Method::PATCH, format!("/v1/campaigns/{campaign}"), Some(change))
+            (Method::PATCH, path, Some(change))
         }
-        9 => (Method::DELETE, format!("/v1/campaigns/{campaign}"), None),
-        10 | 11 => {
-            let segment_of = json!({
-                "campaignNumber": dice.choose(&[json!(campaign), Value::Null]),
-                "campaignTarget": truth
-            });
-            (Method::PUT, format!("/v1/segments/{segment}"), Some(segment_of))
+        _ => (Method::DELETE, path, None),
+    }
+}
+
+fn random_segment_request(dice: &mut Dice) -> Request {
+    let path = format!("/v1/segments/{}", dice.choose(&SEGMENTS));
+    let contact = dice.choose(&CONTACTS);
+    match dice.below(6) {
+        0 | 1 => {
+            let campaign = json!(dice.choose(&CAMPAIGNS));
+            let campaign = dice.choose(&[campaign, Value::Null]);
+            let segment = json!({"campaignNumber": campaign, "campaignTarget": dice.flag()});
+            (Method::PUT, path, Some(segment))
         }
-        12 => (Method::DELETE, format!("/v1/segments/{segment}"), None),
-        13 | 14 => {
+        2 => (Method::DELETE, path, None),
+        3 | 4 => {
             let target = dice.choose(&[Value::Null, json!(true), json!(false)]);
             let row = json!({"contactNumber": contact, "campaignTarget": target});
-            (
-                Method::POST,
-                format!("/v1/segments/{segment}/lines/batch"),
-                Some(json!({ "rows": [row] })),
-            )
+            (Method::POST, format!("{path}/lines/batch"), Some(json!({ "rows": [row] })))
         }
-        15 => (Method::DELETE, format!("/v1/segments/{segment}/lines/{contact}"), None),
-        16 | 17 => {
-            let kind = dice.choose(&["prices", "discounts"]);
-            let row = random_line(dice, kind, item, number, &currency);
-            (
-                Method::POST,
-                format!("/v1/campaigns/{campaign}/{kind}/batch"),
-                Some(json!({ "rows": [row] })),
-            )
+        _ => (Method::DELETE, format!("{path}/lines/{contact}"), None),
+    }
+}
+
+fn random_lines_request(dice: &mut Dice) -> Request {
+    let campaign = dice.choose(&CAMPAIGNS);
+    let kind = dice.choose(&["prices", "discounts"]);
+    let (item, number) = (dice.choose(&ITEMS), dice.choose(&NUMBERS));
+    let currency = dice.choose(&CURRENCIES).map_or(Value::Null, Value::from);
+    let mut row = random_line(dice, kind, item, number, &currency);
+    if dice.below(3) < 2 {
+        let path = format!("/v1/campaigns/{campaign}/{kind}/batch");
+        return (Method::POST, path, Some(json!({ "rows": [row] })));
+    }
+    let contact = dice.choose(&CONTACTS);
+    let group = if kind == "prices" { "CUSTOMER_PRICE_GROUP" } else { "CUSTOMER_DISCOUNT_GROUP" };
+    row["source"] = dice.choose(&[
+        json!({"type": "ALL_CUSTOMERS"}),
+        json!({"type": "CONTACT", "contactNumber": contact}),
+        json!({"type": group, "code": "G"}),
+        json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
+    ]);
+    (Method::POST, format!("/v1/{kind}/batch"), Some(json!({ "rows": [row] })))
+}
+
+fn random_settings_request(dice: &mut Dice) -> Request {
+    let policy = if dice.flag() { "LOWEST_NET" } else { "CAMPAIGN_FIRST" };
+    let flag = dice.flag();
+    let change = dice.choose(&[
+        json!({ "pricePolicy": policy }),
+        json!({ "neverAboveListPrice": flag }),
+        json!({"nextCampaignNumber": "K1"}),
+    ]);
+    (Method::PATCH, "/v1/settings".to_owned(), Some(change))
+}
+
+fn random_currency_request(dice: &mut Dice) -> Request {
+    let currency = dice.choose(&["USD", "NOK"]);
+    let path = format!("/v1/currencies/{currency}");
+    match dice.below(3) {
+        0 => (Method::DELETE, path, None),
+        1 => {
+            let precision = json!({"amountPrecision": dice.choose(&["0.01", "0.05", "1"])});
+            (Method::PUT, path, Some(precision))
         }
-        18 => {
-            let kind = dice.choose(&["prices", "discounts"]);
-            let mut row = random_line(dice, kind, item, number, &currency);
-            row["source"] = dice.choose(&[
-                json!({"type": "ALL_CUSTOMERS"}),
-                json!({"type": "CONTACT", "contactNumber": contact}),
-                json!({
-                    "type": if kind == "prices" {
-                        "CUSTOMER_PRICE_GROUP"
-                    } else {
-                        "CUSTOMER_DISCOUNT_GROUP"
-                    },
-                    "code": "G"
-                }),
-                json!({"type": "CAMPAIGN", "campaignNumber": campaign}),
-            ]);
-            (Method::POST, format!("/v1/{kind}/batch"), Some(json!({ "rows": [row] })))
+        _ => {
+            let date = dice.choose(&["2031-01-01", "2031-05-01"]);
+            let rate = json!({"currencyCode": currency, "startingDate": date, "rate": "1.5"});
+            let path = "/v1/exchange-rates/batch".to_owned();
+            (Method::POST, path, Some(json!({ "rows": [rate] })))
         }
-        19 => line_change(app, dice, item, contact, campaign).await,
-        20 => {
-            let change = dice.choose(&[
-                json!({"pricePolicy": if truth { "LOWEST_NET" } else { "CAMPAIGN_FIRST" }}),
-                json!({ "neverAboveListPrice": truth }),
-                json!({"nextCampaignNumber": "K1"}),
-            ]);
-            (Method::PATCH, "/v1/settings".to_owned(), Some(change))
-        }
-        21 => match dice.below(3) {
-            0 => (Method::DELETE, format!("/v1/currencies/{}", dice.choose(&["USD", "NOK"])), None),
-            1 => {
-                let precision = json!({"amountPrecision": dice.choose(&["0.01", "0.05", "1"])});
-                (
-                    Method::PUT,
-                    format!("/v1/currencies/{}", dice.choose(&["USD", "NOK"])),
-                    Some(precision),
-                )
-            }
-            _ => {
-                let date = dice.choose(&["2031-01-01", "2031-05-01"]);
-                let rate = json!({
-                    "currencyCode": dice.choose(&["USD", "NOK"]), "startingDate": date,
-                    "rate": "1.5"
-                });
-                (
-                    Method::POST,
-                    "/v1/exchange-rates/batch".to_owned(),
-                    Some(json!({ "rows": [rate] })),
-                )
-            }
-        },
-        23 => {
-            let path =
-                format!("/v1/publications?filter=campaignNumber%20eq%20'{campaign}'&top=1000");
-            let publications =
-                app.get(&path).await.expect(200)["value"].as_array().unwrap().clone();
-            let version = if publications.is_empty() {
-                json!(1)
-            } else {
-                dice.choose(&publications)["version"].clone()
-            };
-            (
-                Method::POST,
-                format!("/v1/campaigns/{campaign}/rollbacks"),
-                Some(json!({ "version": version })),
-            )
-        }
-        22 => (
-            Method::POST,
-            format!("/v1/campaigns/{campaign}/activations"),
-            Some(json!({"acknowledge": ["*"]})),
-        ),
-        _ if truth => (
-            Method::POST,
-            format!("/v1/campaigns/{campaign}/activations"),
-            Some(json!({"acknowledge": ["*"]})),
-        ),
-        _ => (Method::POST, format!("/v1/campaigns/{campaign}/deactivations"), Some(json!({}))),
+    }
+}
+
+async fn random_rollback_request(app: &TestApp, dice: &mut Dice) -> Request {
+    let campaign = dice.choose(&CAMPAIGNS);
+    let path = format!("/v1/publications?filter=campaignNumber%20eq%20'{campaign}'&top=1000");
+    let publications = app.get(&path).await.expect(200)["value"].as_array().unwrap().clone();
+    let version = if publications.is_empty() {
+        json!(1)
+    } else {
+        dice.choose(&publications)["version"].clone()
+    };
+    let path = format!("/v1/campaigns/{campaign}/rollbacks");
+    (Method::POST, path, Some(json!({ "version": version })))
+}
+
+fn random_publication_request(dice: &mut Dice) -> Request {
+    let campaign = dice.choose(&CAMPAIGNS);
+    if dice.below(4) < 3 {
+        let path = format!("/v1/campaigns/{campaign}/activations");
+        (Method::POST, path, Some(json!({"acknowledge": ["*"]})))
+    } else {
+        (Method::POST, format!("/v1/campaigns/{campaign}/deactivations"), Some(json!({})))
     }
 }
 
@@ -452,7 +484,7 @@ async fn line_change(
     item: &str,
     contact: &str,
     campaign: &str,
-) -> (Method, String, Option<Value>) {
+) -> Request {
     let kind = dice.choose(&["prices", "discounts"]);
     let mut lines =
         app.get(&format!("/v1/{kind}")).await.expect(200)["value"].as_array().unwrap().clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use reqwest::Method;
 use serde_json::{Value, json};
 

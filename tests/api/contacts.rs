@@ -34,9 +34,8 @@ fn url_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-#[actix_web::test]
-async fn contact_crud() {
-    let app = TestApp::new().await;
+/// Creates the currency and the salesperson of [`complete_contact`].
+async fn prepare_references(app: &TestApp) {
     let mut conn = app.connection().await;
     conn.batch_execute(
         "INSERT INTO currencies (id, code) VALUES (gen_random_uuid(), 'GBP');
@@ -44,7 +43,11 @@ async fn contact_crud() {
     )
     .await
     .unwrap();
-    let whole = json!({
+}
+
+/// Returns a contact with every field.
+fn complete_contact() -> Value {
+    json!({
         "number": "C1", "type": "COMPANY", "name": "Cannon Group PLC", "companyNumber": null,
         "address": "192 Market Square", "address2": "Floor 2", "postCode": "GB-B27 4KT",
         "city": "Birmingham",
@@ -59,7 +62,14 @@ async fn contact_crud() {
             "number": "10000", "priceGroupCode": "RETAIL", "discountGroupCode": "LARGE",
             "allowLineDiscount": false, "pricesIncludeTax": true
         }
-    });
+    })
+}
+
+#[actix_web::test]
+async fn contact_crud() {
+    let app = TestApp::new().await;
+    prepare_references(&app).await;
+    let whole = complete_contact();
     let created = app.post(PATH, &whole).await;
     assert_eq!(created.status, 201, "{created:?}");
     let mut view = created.json();

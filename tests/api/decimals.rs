@@ -115,18 +115,47 @@ const ITEM: [(&str, &str); 3] =
     [("listPrice", "list_price"), ("unitCost", "unit_cost"), ("taxPercent", "tax_percent")];
 
 #[actix_web::test]
-async fn range_ends_survive_in_every_resource() {
+async fn range_ends_survive_in_items() {
     let app = TestApp::new().await;
+    create_items(&app).await;
+    // The parts of an item, and a patch that merges into the previous response.
+    for (at, (sent, shown)) in positive_amounts().iter().enumerate() {
+        let path = format!("/v1/items/I{at:03}");
+        let unit = json!({"unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": sent}]});
+        let answered = app.patch(&path, &unit).await.expect(200);
+        assert_eq!(answered["unitsOfMeasure"][0], json!({"code": "BOX", "quantityPerUnit": shown}));
+        assert_eq!(app.patch(&path, &json!({})).await.expect(200), answered);
+        assert_eq!(app.get(&path).await.expect(200), answered);
+    }
+    for (value, count) in
+        [("999999999999999.99999", 1), ("100000000000000.00001", 1), ("100000000000000.00002", 0)]
+    {
+        let found =
+            app.get(&format!("/v1/items?count=true&filter=listPrice eq {value}")).await.expect(200);
+        assert_eq!(found["count"], count, "{value}");
+    }
+}
+
+/// Creates items with the ends of the ranges, from I000 on, and checks their round trip.
+async fn create_items(app: &TestApp) {
     let item = |at: usize| json!({ "number": format!("I{at:03}") });
     let fields: [(&str, &[_]); 3] =
         [("listPrice", &AMOUNTS), ("unitCost", &AMOUNTS), ("taxPercent", &PERCENTS)];
     let (sent, expected) = rows(12, &fields, item);
-    assert_round_trip(&app, "/v1/items", "items", &ITEM, &sent, &expected).await;
+    assert_round_trip(app, "/v1/items", "items", &ITEM, &sent, &expected).await;
+}
 
+/// The amounts above zero.
+fn positive_amounts() -> Vec<(&'static str, &'static str)> {
+    AMOUNTS.into_iter().filter(|(_, shown)| *shown != "0").collect()
+}
+
+#[actix_web::test]
+async fn range_ends_survive_in_currencies_and_rates() {
+    let app = TestApp::new().await;
     // The rows that are sent are then the only ones.
     assert_eq!(app.delete("/v1/currencies/EUR").await.status, 204);
-    // Above zero only.
-    let steps: Vec<_> = AMOUNTS.into_iter().filter(|(_, shown)| *shown != "0").collect();
+    let steps = positive_amounts();
     let code = |at: usize| {
         json!({
             "code": format!("A{}A", char::from(b'A' + u8::try_from(at).unwrap()))
@@ -160,7 +189,12 @@ async fn range_ends_survive_in_every_resource() {
         &expected,
     )
     .await;
+}
 
+#[actix_web::test]
+async fn range_ends_survive_in_lines() {
+    let app = TestApp::new().await;
+    create_items(&app).await;
     let line = |at: usize| {
         let day = format!("2031-01-{:02}", at + 1);
         json!({
@@ -183,23 +217,6 @@ async fn range_ends_survive_in_every_resource() {
     let columns =
         [("lineDiscountPercent", "line_discount_percent"), ("minimumQuantity", "minimum_quantity")];
     assert_round_trip(&app, "/v1/discounts", "discount_lines", &columns, &sent, &expected).await;
-
-    // The parts of an item, and a patch that merges into the previous response.
-    for (at, (sent, shown)) in steps.iter().enumerate() {
-        let path = format!("/v1/items/I{at:03}");
-        let unit = json!({"unitsOfMeasure": [{"code": "BOX", "quantityPerUnit": sent}]});
-        let answered = app.patch(&path, &unit).await.expect(200);
-        assert_eq!(answered["unitsOfMeasure"][0], json!({"code": "BOX", "quantityPerUnit": shown}));
-        assert_eq!(app.patch(&path, &json!({})).await.expect(200), answered);
-        assert_eq!(app.get(&path).await.expect(200), answered);
-    }
-    for (value, count) in
-        [("999999999999999.99999", 1), ("100000000000000.00001", 1), ("100000000000000.00002", 0)]
-    {
-        let found =
-            app.get(&format!("/v1/items?count=true&filter=listPrice eq {value}")).await.expect(200);
-        assert_eq!(found["count"], count, "{value}");
-    }
 }
 
 #[actix_web::test]
@@ -245,8 +262,8 @@ async fn any_decimal_survives() {
     }
 }
 
-#[actix_web::test]
-async fn quotes_are_exact_or_report_overflow() {
+/// An app with items of very low and very high prices.
+async fn app_with_extreme_prices() -> TestApp {
     let app = TestApp::new().await;
     for (number, price) in [
         ("MOST", "999999999999999.99999"),
@@ -256,13 +273,22 @@ async fn quotes_are_exact_or_report_overflow() {
     ] {
         app.put(&format!("/v1/items/{number}"), &json!({ "listPrice": price })).await.expect(201);
     }
-    let ask = async |lines: Value| {
-        let quote = app
-            .post("/v1/price-quotes", &json!({"date": "2031-05-15", "lines": lines}))
-            .await
-            .expect(200);
-        quote["lines"].as_array().unwrap().clone()
-    };
+    app
+}
+
+/// Returns the lines of a quote.
+async fn ask(app: &TestApp, lines: Value) -> Vec<Value> {
+    let quote = app
+        .post("/v1/price-quotes", &json!({"date": "2031-05-15", "lines": lines}))
+        .await
+        .expect(200);
+    quote["lines"].as_array().unwrap().clone()
+}
+
+#[actix_web::test]
+async fn quotes_are_exact_or_report_overflow() {
+    let app = app_with_extreme_prices().await;
+    let ask = async |lines: Value| ask(&app, lines).await;
     let most = json!({"itemNumber": "MOST"});
     // Rounded to 0.01, the amount would have 16 digits.
     let lines = ask(
@@ -299,7 +325,12 @@ async fn quotes_are_exact_or_report_overflow() {
         );
         assert_eq!(line["lineAmount"], left);
     }
+}
 
+#[actix_web::test]
+async fn converted_prices_are_exact() {
+    let app = app_with_extreme_prices().await;
+    app.put("/v1/currencies/EUR", &json!({"amountPrecision": "0.00001"})).await.expect(200);
     app.put("/v1/currencies/USD", &json!({})).await.expect(201);
     for (rate, price) in [
         ("1.0000000001", "100000.00001"),

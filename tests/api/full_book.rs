@@ -151,17 +151,17 @@ async fn full_book_is_read_kept_and_followed() {
     let mut serving = Serving::start(&[], Some(&database.url()));
     activate_all(&client, &serving).await;
     serving.signal("INT");
-    serving.ended();
+    serving.wait_for_exit();
 
     let mut serving = Serving::start(&arguments, Some(&database.url()));
     println!("{}", serving.logged_before("the price book was read from the database").unwrap());
     print_usage("read from the database", &serving);
-    println!("{}", serving.logged("the price book was copied to disk"));
+    println!("{}", serving.wait_for_log("the price book was copied to disk"));
     print_usage("copied to disk", &serving);
-    println!("{}", serving.logged("the price book in memory is that of the database"));
+    println!("{}", serving.wait_for_log("the price book in memory is that of the database"));
     print_usage("checked", &serving);
     serving.signal("INT");
-    serving.ended();
+    serving.wait_for_exit();
 
     let mut again = Serving::start(&arguments, Some(&database.url()));
     println!("{}", again.logged_before("the price book was read from its copy on disk").unwrap());
@@ -170,6 +170,6 @@ async fn full_book_is_read_kept_and_followed() {
     measure_publications(&client, &again, &other).await;
     print_usage("after 500 changes", &again);
     again.signal("INT");
-    again.ended();
+    again.wait_for_exit();
     std::fs::remove_file(copy).unwrap();
 }

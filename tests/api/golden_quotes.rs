@@ -59,10 +59,9 @@ async fn price(app: &TestApp) -> Value {
     app.get(path).await.expect(200)["lines"][0]["unitPrice"].clone()
 }
 
-#[actix_web::test]
-async fn activation_with_unexpected_answers_is_refused() {
-    let app = app().await;
-    let right = [
+/// Expectations that the prices of campaign MAY meet.
+fn correct_quotes() -> [Value; 10] {
+    [
         json!({
             "contactNumber": "BUYER", "expected": {"unitPrice": "80"}, "expectedCampaign": true
         }),
@@ -87,8 +86,13 @@ async fn activation_with_unexpected_answers_is_refused() {
         json!({
             "contactNumber": "BUYER", "pricesIncludeTax": true, "expected": {"unitPrice": "100"}
         }),
-    ];
-    for mut body in right {
+    ]
+}
+
+#[actix_web::test]
+async fn activation_with_unexpected_answers_is_refused() {
+    let app = app().await;
+    for mut body in correct_quotes() {
         body["itemNumber"] = "DESK".into();
         golden(&app, body).await;
     }

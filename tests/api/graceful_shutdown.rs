@@ -52,7 +52,7 @@ async fn writes_in_flight_are_committed_when_the_service_is_terminated() {
         if (answered, committed) != (WRITES, WRITES) {
             lost.push(format!("{workers} workers: {answers:#?}"));
         }
-        assert_eq!(case.serving.ended(), Some(0), "{workers} workers");
+        assert_eq!(case.serving.wait_for_exit(), Some(0), "{workers} workers");
     }
     assert!(lost.is_empty(), "{}", lost.join("\n"));
 }

@@ -1,6 +1,6 @@
 //! Items with their variants and units of measure.
 
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};

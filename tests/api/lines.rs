@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -267,7 +267,12 @@ async fn campaign_lines_are_in_both_collections() {
     assert_eq!(app.get("/v1/campaigns/NO/prices").await.status, 404);
     let campaign = app.get("/v1/campaigns/CP1").await.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(app.get(&format!("/v1/campaigns/{campaign}/prices/{line}")).await.status, 200);
+}
 
+#[actix_web::test]
+async fn campaign_lines_have_the_source_and_dates_of_the_campaign() {
+    let app = app().await;
+    let line = id(&app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await);
     let sent = json!({
         "itemNumber": "X", "unitPrice": "8",
         "source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}, "startingDate": "2031-01-01"
@@ -293,9 +298,14 @@ async fn campaign_lines_are_in_both_collections() {
         app.put(&path, &json!({"itemNumber": "X", "unitPrice": "6"})).await.json()["unitPrice"],
         "6"
     );
+}
 
-    // A line moves between campaigns, out of all, and back. The campaigns on both sides are noted
-    // as changed.
+/// A line moves between campaigns, out of all, and back. The campaigns on both sides are noted as
+/// changed.
+#[actix_web::test]
+async fn lines_move_between_campaigns() {
+    let app = app().await;
+    let line = id(&app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await);
     let path = format!("{PRICES}/{line}");
     app.changed_keys();
     assert_eq!(app.patch(&path, &json!({"source": {"campaignNumber": "CP2"}})).await.status, 200);
@@ -322,8 +332,11 @@ async fn campaign_lines_are_in_both_collections() {
         (campaigns_of_lines(&changed_keys), changed_keys.price_lines.len()),
         (campaigns(&["CP1"]), 0)
     );
+}
 
-    // A campaign's lines are deleted with it.
+#[actix_web::test]
+async fn lines_are_deleted_with_their_campaign() {
+    let app = app().await;
     assert_eq!(app.post(OF_CP1, &json!({"itemNumber": "X", "unitPrice": "8"})).await.status, 201);
     assert_eq!(
         app.post("/v1/campaigns/CP1/discounts", &json!({"lineDiscountPercent": "8"})).await.status,
@@ -383,15 +396,15 @@ async fn equal_lines_do_not_overlap() {
     );
 }
 
+/// Returns a discount line for all items and customers, with changes.
+fn discount(changes: Value) -> Value {
+    let line = json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "12.5"});
+    changed(line, changes)
+}
+
 #[actix_web::test]
 async fn discount_lines_are_for_an_item_a_group_or_all() {
     let app = app().await;
-    let discount = |changes| {
-        changed(
-            json!({"source": {"type": "ALL_CUSTOMERS"}, "lineDiscountPercent": "12.5"}),
-            changes,
-        )
-    };
     let all = app.post(DISCOUNTS, &discount(json!({"unitOfMeasureCode": "CRATE"}))).await;
     let line = id(&all);
     assert_eq!(
@@ -415,6 +428,11 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
             .status,
         201
     );
+}
+
+#[actix_web::test]
+async fn invalid_discount_lines_are_refused() {
+    let app = app().await;
     for (changes, errors) in [
         (
             json!({"itemNumber": "X", "itemDiscountGroupCode": "A"}),
@@ -444,6 +462,12 @@ async fn discount_lines_are_for_an_item_a_group_or_all() {
             .await;
         assert_eq!(reply.status, status, "{percent}: {reply:?}");
     }
+}
+
+#[actix_web::test]
+async fn discount_lines_move_between_sources() {
+    let app = app().await;
+    let line = id(&app.post(DISCOUNTS, &discount(json!({"unitOfMeasureCode": "CRATE"}))).await);
     let path = format!("{DISCOUNTS}/{line}");
     let patched = app
         .patch(
@@ -529,15 +553,27 @@ async fn batch_updates_equal_lines_with_the_same_starting_date() {
         (&met["receipts"][0]["status"], &met["receipts"][0]["id"]),
         (&json!(200), &first[2].1)
     );
+}
 
-    // A price and the end of its predecessor can be in one batch, in either order.
+/// A price and the end of its predecessor can be in one batch, in either order.
+#[actix_web::test]
+async fn batch_ends_a_line_and_begins_its_successor() {
+    let app = app().await;
+    let batch = format!("{PRICES}/batch");
+    let standing = json!({"rows": [price(json!({"startingDate": "2031-01-01"}))]});
+    app.post(&batch, &standing).await.expect(200);
     let rows = json!([
         price(json!({"startingDate": "2031-06-01", "unitPrice": "9"})),
         price(json!({"startingDate": "2031-01-01", "endingDate": "2031-05-31"})),
     ]);
     let statuses = app.post(&batch, &json!({"rows": rows})).await.json()["receipts"].clone();
     assert_eq!((&statuses[0]["status"], &statuses[1]["status"]), (&json!(201), &json!(200)));
+}
 
+#[actix_web::test]
+async fn batch_without_atomicity_refuses_rows_one_by_one() {
+    let app = app().await;
+    let batch = format!("{PRICES}/batch");
     let rows = json!([
         price(json!({"itemNumber": "Y"})),
         price(json!({"itemNumber": "y", "unitPrice": "2", "minimumQuantity": "0.0"})),
@@ -592,17 +628,9 @@ async fn full_batch_is_written_and_replaced() {
 }
 
 #[actix_web::test]
-async fn lists_filter_and_order_by_every_field() {
+async fn lists_filter_by_source_and_conditions() {
     let app = app().await;
-    let rows = json!([
-        price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})),
-        price(json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}})),
-        price(json!({
-            "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"},
-            "startingDate": "2031-01-01"
-        })),
-        price(json!({"minimumQuantity": "10", "taxPercent": "25"})),
-    ]);
+    let rows = prices_of_four_sources();
     assert_eq!(app.post(&format!("{PRICES}/batch"), &json!({"rows": rows})).await.status, 200);
     for (filter, expected) in [
         ("source.type eq 'CONTACT'", 1),
@@ -618,6 +646,27 @@ async fn lists_filter_and_order_by_every_field() {
             app.get(&format!("{PRICES}?count=true&filter={}", filter.replace(' ', "%20"))).await;
         assert_eq!(page.json()["count"], expected, "{filter}: {page:?}");
     }
+    assert_eq!(count(&app, OF_CP1).await, 1);
+}
+
+/// Price lines of a campaign, a contact, a price group and all customers.
+fn prices_of_four_sources() -> Value {
+    json!([
+        price(json!({"source": {"type": "CAMPAIGN", "campaignNumber": "CP1"}})),
+        price(json!({"source": {"type": "CONTACT", "contactNumber": "CT1"}})),
+        price(json!({
+            "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"},
+            "startingDate": "2031-01-01"
+        })),
+        price(json!({"minimumQuantity": "10", "taxPercent": "25"})),
+    ])
+}
+
+#[actix_web::test]
+async fn lists_are_ordered_by_every_field() {
+    let app = app().await;
+    let rows = prices_of_four_sources();
+    assert_eq!(app.post(&format!("{PRICES}/batch"), &json!({"rows": rows})).await.status, 200);
     let shared = [
         "id",
         "source.type",
@@ -662,7 +711,6 @@ async fn lists_filter_and_order_by_every_field() {
             assert_eq!(seen.len(), 4, "{path} {field}");
         }
     }
-    assert_eq!(count(&app, OF_CP1).await, 1);
 }
 
 #[test]

@@ -97,14 +97,14 @@ async fn replica_starts_from_its_file_without_database_and_catches_up() {
     let listed = ask(&first, Method::GET, "/v1/items?top=1&orderby=number", None).await.expect(200);
     assert_eq!(listed["value"][0]["number"], "DESK");
     first.signal("INT");
-    assert_eq!(first.ended(), Some(0));
+    assert_eq!(first.wait_for_exit(), Some(0));
     // The book advances while the file does not.
     let mut second = Serving::start(&[], Some(&url));
     ask(&second, Method::PATCH, "/v1/items/DESK", Some(json!({"listPrice": "350"})))
         .await
         .expect(200);
     second.signal("INT");
-    assert_eq!(second.ended(), Some(0));
+    assert_eq!(second.wait_for_exit(), Some(0));
     database.close().await;
 
     let mut third = Serving::start(&with_copy, Some(&url));
@@ -125,14 +125,14 @@ async fn replica_starts_from_its_file_without_database_and_catches_up() {
         );
     }
     database.open().await;
-    third.logged("the database was reached, and all is served");
+    third.wait_for_log("the database was reached, and all is served");
     let (new_price, new_version, stale) = price(&third).await;
     assert_eq!((new_price.as_str(), stale.as_str()), ("350", "false"));
     assert!(new_version > old_version);
     assert_eq!(readiness(&third).await, ("OK".to_owned(), "OK".to_owned()));
     ask(&third, Method::PUT, "/v1/items/CHAIR", Some(json!({"listPrice": "1"}))).await.expect(201);
     third.signal("INT");
-    assert_eq!(third.ended(), Some(0));
+    assert_eq!(third.wait_for_exit(), Some(0));
     let kept = file.copy().read().unwrap().unwrap();
     assert_eq!(kept.snapshot.version(), new_version + 1, "it was kept at the end");
 }
@@ -155,14 +155,14 @@ async fn replica_without_file_and_database_waits_and_then_migrates() {
     }
     assert_eq!(serving.status("/livez").await, 200);
     database.open().await;
-    serving.logged("the database was reached, and all is served");
+    serving.wait_for_log("the database was reached, and all is served");
     assert_eq!(readiness(&serving).await, ("OK".to_owned(), "OK".to_owned()));
     ask(&serving, Method::PUT, "/v1/items/DESK", Some(json!({"listPrice": "400"})))
         .await
         .expect(201);
     assert_eq!(price(&serving).await.0, "400");
     // The settings are the first version, the item the second.
-    let mut copies = (0..10).map(|_| serving.logged("the price book was copied to disk"));
+    let mut copies = (0..10).map(|_| serving.wait_for_log("the price book was copied to disk"));
     assert!(copies.any(|copy| copy["version"] == 2), "the second version is not copied");
     assert_eq!(file.copy().read().unwrap().unwrap().snapshot.version(), 2);
 }

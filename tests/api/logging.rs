@@ -75,7 +75,6 @@ fn without(mut view: Value, field: &str) -> Value {
 async fn segment_becomes_interactions_and_an_entry() {
     let app = ready().await;
     let segment = app.get("/v1/segments/FAIR").await.expect(200);
-    let line = app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200);
     let reply = log(&app, "fair", &json!({"sendAttachments": true})).await;
     assert_eq!(
         (reply.status.as_u16(), reply.header("location")),
@@ -116,6 +115,19 @@ async fn segment_becomes_interactions_and_an_entry() {
             "canceled": false
         })
     );
+    // The number stays taken, for manual numbers and for the series.
+    let taken = app.put("/v1/segments/FAIR", &json!({})).await;
+    assert_eq!(
+        (taken.status.as_u16(), taken.errors()),
+        (409, pairs(&[("/number", "ALREADY_EXISTS")]))
+    );
+}
+
+#[actix_web::test]
+async fn lines_become_interactions() {
+    let app = ready().await;
+    let line = app.get("/v1/segments/FAIR/lines/ANNE").await.expect(200);
+    log(&app, "FAIR", &json!({})).await.expect(201);
     for (contact, target, response) in [
         ("ANNE", true, false),
         ("BERT", true, true),
@@ -140,12 +152,6 @@ async fn segment_becomes_interactions_and_an_entry() {
             "cost": "2.5", "durationMinutes": 15, "description": "Invitation", "evaluation": null,
             "canceled": false
         })
-    );
-    // The number stays taken, for manual numbers and for the series.
-    let taken = app.put("/v1/segments/FAIR", &json!({})).await;
-    assert_eq!(
-        (taken.status.as_u16(), taken.errors()),
-        (409, pairs(&[("/number", "ALREADY_EXISTS")]))
     );
 }
 

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use price_book::quote::answer::QuoteLine;
 use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
+use price_book::snapshot::Snapshot;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -20,7 +21,8 @@ use values::{Shown, SignedQuantity};
 
 use super::support::app::{TestApp, pairs};
 use super::support::clock::Clock;
-use super::support::make::{self, Campaign};
+use super::support::make;
+use super::support::make::Campaign;
 
 const PATH: &str = "/v1/lowest-prices";
 const TODAY: &str = "2031-05-15T10:00:00Z";
@@ -415,6 +417,33 @@ struct Expected {
     current: Option<String>,
 }
 
+/// Returns the request of a query, or `None` if no customer has its number.
+fn request_of(last: &Snapshot, query: &str) -> Option<QuoteRequest<'static>> {
+    let param = |name: &str| {
+        query.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}="))).map(str::to_owned)
+    };
+    let customer =
+        |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
+    let party = match (param("contactNumber"), param("customerNumber")) {
+        (Some(number), _) => QuoteParty::Contact(number.into()),
+        (_, Some(number)) => QuoteParty::Contact(customer(number)?.into()),
+        _ => QuoteParty::Anybody,
+    };
+    Some(QuoteRequest {
+        party,
+        currency_code: param("currencyCode").map(Into::into),
+        lines: vec![RequestLine {
+            item_number: param("itemNumber").unwrap().into(),
+            variant_code: param("variantCode").map(Into::into),
+            unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
+            quantity: param("quantity")
+                .map_or(SignedQuantity::ONE, |quantity| quantity.parse().unwrap()),
+            tax_percent: None,
+        }],
+        ..QuoteRequest::on(TODAY[..10].parse().unwrap())
+    })
+}
+
 impl Whole {
     async fn read(app: &TestApp) -> Self {
         #[derive(QueryableByName)]
@@ -443,33 +472,8 @@ impl Whole {
 
     /// Computes the expected result of a query, or `None` if the query names unknown resources.
     fn answer(&self, query: &str) -> Option<Expected> {
-        let param = |name: &str| {
-            query
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(&format!("{name}=")))
-                .map(str::to_owned)
-        };
         let (last, ..) = self.versions.last().unwrap();
-        let customer =
-            |number: String| Some(last.contact_number(last.find_customer(&number)?).to_owned());
-        let party = match (param("contactNumber"), param("customerNumber")) {
-            (Some(number), _) => QuoteParty::Contact(number.into()),
-            (_, Some(number)) => QuoteParty::Contact(customer(number)?.into()),
-            _ => QuoteParty::Anybody,
-        };
-        let mut request = QuoteRequest {
-            party,
-            currency_code: param("currencyCode").map(Into::into),
-            lines: vec![RequestLine {
-                item_number: param("itemNumber").unwrap().into(),
-                variant_code: param("variantCode").map(Into::into),
-                unit_of_measure_code: param("unitOfMeasureCode").map(Into::into),
-                quantity: param("quantity")
-                    .map_or(SignedQuantity::ONE, |quantity| quantity.parse().unwrap()),
-                tax_percent: None,
-            }],
-            ..QuoteRequest::on(TODAY[..10].parse().unwrap())
-        };
+        let mut request = request_of(last, query)?;
         let now = quote(last, &request).ok()?;
         let current = match &now.lines[0] {
             QuoteLine::Priced(line) => Some(

@@ -138,7 +138,7 @@ impl Serving {
     }
 
     /// Waits for a line of the log.
-    pub fn logged(&self, message: &str) -> Value {
+    pub fn wait_for_log(&self, message: &str) -> Value {
         self.next_logged(message).expect(message)
     }
 
@@ -167,7 +167,7 @@ impl Serving {
         send_signal(self.child.id(), name);
     }
 
-    pub fn ended(&mut self) -> Option<i32> {
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -258,11 +258,11 @@ async fn termination_turns_readiness_off_and_then_ends_the_process() {
     let address = serving.url.strip_prefix("http://").unwrap().to_owned();
     assert!(run(&["healthcheck", "--listen", &address]).status.success());
     serving.signal("TERM");
-    serving.logged("the service stops");
+    serving.wait_for_log("the service stops");
     assert_eq!((serving.status("/readyz").await, serving.status("/livez").await), (503, 200));
     let unready = run(&["healthcheck", "--listen", &address]);
     assert!(refusal(&unready).contains("not ready"), "{unready:?}");
-    assert_eq!(serving.ended(), Some(0));
+    assert_eq!(serving.wait_for_exit(), Some(0));
 }
 
 #[actix_web::test]
@@ -306,7 +306,7 @@ async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
         run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
     assert!(refusal(&second).contains("already in use"), "{second:?}");
     first.signal("INT");
-    assert_eq!(first.ended(), Some(0));
+    assert_eq!(first.wait_for_exit(), Some(0));
     assert!(
         !Path::new(&data_dir.join("cluster/postmaster.pid")).exists(),
         "the database server was stopped"
@@ -317,7 +317,7 @@ async fn without_a_database_the_service_brings_its_own_and_keeps_it() {
     let mut again = Serving::start(&arguments, None);
     assert_eq!(again.status("/v1/campaign-statuses/KEPT").await, 200);
     again.signal("INT");
-    assert_eq!(again.ended(), Some(0));
+    assert_eq!(again.wait_for_exit(), Some(0));
     std::fs::remove_dir_all(data_dir).unwrap();
 }
 
@@ -377,9 +377,9 @@ fn printed_by_serve(database: &TestDatabase) -> String {
     let mut serving =
         Serving::start(&["--snapshot-path", copy.to_str().unwrap()], Some(&database.url()));
     // The copy is made after the next steps are printed, by the same task.
-    serving.logged("the price book was copied to disk");
+    serving.wait_for_log("the price book was copied to disk");
     send_signal(serving.child.id(), "INT");
-    assert_eq!(serving.ended(), Some(0));
+    assert_eq!(serving.wait_for_exit(), Some(0));
     std::fs::remove_file(copy).unwrap();
     std::io::read_to_string(serving.child.stdout.take().unwrap()).unwrap()
 }

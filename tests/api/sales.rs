@@ -218,6 +218,12 @@ async fn all_errors_are_reported_together() {
         post(&app, &nobody).await.errors(),
         pairs(&[("/contactNumber", "MISSING"), ("/publicationVersion", "OUT_OF_RANGE")])
     );
+}
+
+#[actix_web::test]
+async fn missing_references_are_reported_together() {
+    let app = ready().await;
+    let id = "0190b5c2-7d5e-7000-8000-000000000001";
     let references = line(
         1,
         &json!({
@@ -257,6 +263,11 @@ async fn all_errors_are_reported_together() {
         let refused = post(&app, &line(1, &json!({ field: value }))).await;
         assert_eq!(refused.errors(), pairs(&[(&format!("/{field}"), "REFERENCE_NOT_FOUND")]));
     }
+}
+
+#[actix_web::test]
+async fn largest_numbers_are_accepted() {
+    let app = ready().await;
     post(
         &app,
         &line(

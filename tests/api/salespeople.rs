@@ -1,6 +1,6 @@
 //! Salespeople.
 
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use reqwest::Method;
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kampanje::platform::clock::Calendar;
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use serde_json::{Value, json};
 
 use super::support::app::{TestApp, pairs};

@@ -1,6 +1,6 @@
 //! Teams of salespeople.
 
-use kampanje::platform::unit_of_work::ChangedKeys;
+use kampanje::unit_of_work::ChangedKeys;
 use serde_json::json;
 
 use super::support::app::{TestApp, pairs};

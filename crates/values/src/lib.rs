@@ -15,6 +15,7 @@
 #[macro_use]
 pub mod wire;
 
+pub mod codes;
 pub mod date;
 pub mod decimal;
 pub mod email;

@@ -131,7 +131,7 @@ mod tests {
     /// Returns the columns that the `diesel::table!` blocks declare, as `table.column type`.
     fn declared() -> Vec<String> {
         let (mut table, mut renamed, mut columns) = (String::new(), None, Vec::new());
-        for line in include_str!("schema.rs").lines().map(str::trim) {
+        for line in include_str!("../../schema.rs").lines().map(str::trim) {
             if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with(") {")) {
                 name.clone_into(&mut table);
             } else if let Some(name) = line.strip_prefix("#[sql_name = \"") {

@@ -1,8 +1,7 @@
-//! Access to PostgreSQL: sessions, schema, migrations and shared secrets.
+//! Access to PostgreSQL: sessions, migrations and shared secrets.
 
 pub mod migrations;
 pub mod pool;
-pub mod schema;
 pub mod secrets;
 #[cfg(test)]
 mod testing;

@@ -93,7 +93,7 @@ pub enum PoolError {
 impl PoolError {
     /// Returns whether the same call may succeed a little later.
     #[must_use]
-    pub const fn may_pass(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Exhausted(_) | Self::TimedOut | Self::Unreachable(_))
     }
 }
@@ -218,7 +218,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
-    pub async fn own_session(&self) -> Result<AsyncPgConnection, PoolError> {
+    pub async fn dedicated_session(&self) -> Result<AsyncPgConnection, PoolError> {
         let mut conn = self.connector.session().await?;
         let unlimited = conn.batch_execute("SET statement_timeout = 0").await;
         unlimited.map_err(|error| PoolError::Unreachable(error.to_string()))?;
@@ -410,7 +410,7 @@ mod tests {
         let held = pool.get().await.unwrap();
         let refused = pool.get().await.err().unwrap();
         assert!(matches!(refused, PoolError::Exhausted("tests")), "{refused}");
-        assert!(refused.may_pass());
+        assert!(refused.is_transient());
         drop(held);
         drop(pool.get().await.unwrap());
     }
@@ -464,7 +464,7 @@ mod tests {
         ] {
             let error = Pools::new(url, MIN_REQUEST_SESSIONS).err().unwrap();
             assert!(matches!(error, PoolError::Url(_)), "{error}");
-            assert!(!error.may_pass() && !error.to_string().contains("secret"), "{error}");
+            assert!(!error.is_transient() && !error.to_string().contains("secret"), "{error}");
         }
     }
 

@@ -4,13 +4,13 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::schema::service_secrets;
+use crate::schema::service_secrets;
 
 /// Returns the secret with this name, and creates it if there is none.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn shared(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<Vec<u8>> {
+pub async fn get_or_create(conn: &mut AsyncPgConnection, name: &str) -> QueryResult<Vec<u8>> {
     // Two random UUIDs: 244 bits from the operating system.
     let fresh = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
     diesel::insert_into(service_secrets::table)
@@ -33,7 +33,9 @@ mod tests {
         let server = Server::start("secrets");
         migrate(&server.url()).unwrap();
         let url = server.url();
-        let get = async |name: &str| shared(&mut connect(&url).await.unwrap(), name).await.unwrap();
+        let get = async |name: &str| {
+            get_or_create(&mut connect(&url).await.unwrap(), name).await.unwrap()
+        };
         let (one, same, other) = tokio::join!(get("a"), get("a"), get("b"));
         assert_eq!(one, same);
         assert_eq!(one.len(), 32);

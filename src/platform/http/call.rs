@@ -69,7 +69,7 @@ impl ApiRequest {
     ///
     /// # Errors
     /// 415 when the content type is not JSON.
-    pub fn json_if_right<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, Problem> {
+    pub fn json_if_valid<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, Problem> {
         self.check_content_type()?;
         Ok(json::object(&self.body))
     }
@@ -117,7 +117,7 @@ impl ApiRequest {
     ///
     /// # Errors
     /// 400 with an error for each.
-    pub fn expect_nothing(&self) -> Result<(), Problem> {
+    pub fn expect_empty(&self) -> Result<(), Problem> {
         self.query(&[])?;
         self.expect_no_body()
     }
@@ -309,7 +309,7 @@ impl ApiResponse {
 
     /// Returns 304 in place of the response if `If-None-Match` contains its ETag.
     #[must_use]
-    pub fn unless_known(self, if_none_match: Option<&Condition>) -> Self {
+    pub fn not_modified_if_known(self, if_none_match: Option<&Condition>) -> Self {
         let tag = self
             .headers
             .iter()

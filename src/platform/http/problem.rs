@@ -12,142 +12,98 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use values::code_table;
+
 /// The largest number of errors in one problem.
 pub const MAX_ERRORS: usize = 1_000;
 
-/// Declares a table of codes: an enum whose variants have a public text and a meaning.
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident {
-        $(
-            $variant:ident $text:literal $(($status:literal, $title:literal))?
-                $meaning:literal;
-        )+
-    }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $(#[doc = $meaning] $variant),+ }
-
-        impl $name {
-            /// All codes, in the order of the table.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// Returns the stable public text of the code.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            /// Returns the meaning of the code, for the documentation.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning),+ }
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.text())
-            }
-        }
-
-        codes!(@status $name { $($variant $(($status, $title))?;)+ });
-    };
-    (@status $name:ident { $($variant:ident ($status:literal, $title:literal);)+ }) => {
-        impl $name {
-            /// Returns the HTTP status and the fixed title of the code.
-            #[must_use]
-            pub const fn status_and_title(self) -> (u16, &'static str) {
-                match self { $(Self::$variant => ($status, $title)),+ }
-            }
-        }
-    };
-    (@status $name:ident { $($variant:ident;)+ }) => {};
-}
-
-codes! {
-    /// The code of a whole problem: one status and one title each.
-    ProblemCode {
-        MalformedRequest "MALFORMED_REQUEST" (400, "The request cannot be read")
+code_table! {
+    /// The code of a whole problem.
+    ProblemCode,
+    /// Returns the HTTP status and the fixed title of the code.
+    status_and_title: (u16, &'static str) {
+        MalformedRequest "MALFORMED_REQUEST": (400, "The request cannot be read"),
             "The body is not JSON, or the request line, a header or the encoding cannot be read.";
-        InvalidRequest "INVALID_REQUEST" (400, "The request has invalid parts")
+        InvalidRequest "INVALID_REQUEST": (400, "The request has invalid parts"),
             "Fields or parameters are unknown, missing, of the wrong type or form; `errors` names \
              each.";
-        InvalidFilter "INVALID_FILTER" (400, "The filter or order cannot be used")
+        InvalidFilter "INVALID_FILTER": (400, "The filter or order cannot be used"),
             "`filter` or `orderby` is wrong; the error's `params` point at the place.";
-        InvalidCursor "INVALID_CURSOR" (400, "The link cannot be used")
+        InvalidCursor "INVALID_CURSOR": (400, "The link cannot be used"),
             "A `nextLink` was changed, or belongs to another list.";
-        Unauthorized "UNAUTHORIZED" (401, "Credentials are missing or wrong")
+        Unauthorized "UNAUTHORIZED": (401, "Credentials are missing or wrong"),
             "The service has an API key and the request does not carry it as a bearer token.";
-        HostNotAllowed "HOST_NOT_ALLOWED" (403, "The host is not allowed")
+        HostNotAllowed "HOST_NOT_ALLOWED": (403, "The host is not allowed"),
             "The service has no API key, and the request is for another host than this machine.";
-        OriginNotAllowed "ORIGIN_NOT_ALLOWED" (403, "The origin is not allowed")
+        OriginNotAllowed "ORIGIN_NOT_ALLOWED": (403, "The origin is not allowed"),
             "The service has no API key, and a web page of another origin asks for a change.";
-        NotFound "NOT_FOUND" (404, "Nothing is here")
+        NotFound "NOT_FOUND": (404, "Nothing is here"),
             "No resource has this path, id or key.";
-        MethodNotAllowed "METHOD_NOT_ALLOWED" (405, "The method is not allowed here")
+        MethodNotAllowed "METHOD_NOT_ALLOWED": (405, "The method is not allowed here"),
             "The path exists, the method does not; `Allow` lists those that do.";
-        NotAcceptable "NOT_ACCEPTABLE" (406, "No acceptable representation")
+        NotAcceptable "NOT_ACCEPTABLE": (406, "No acceptable representation"),
             "The service answers JSON, which the `Accept` header excludes.";
-        RequestTimeout "REQUEST_TIMEOUT" (408, "The request did not arrive in time")
+        RequestTimeout "REQUEST_TIMEOUT": (408, "The request did not arrive in time"),
             "The client sent the request too slowly.";
-        Conflict "CONFLICT" (409, "The change conflicts with what is there")
+        Conflict "CONFLICT": (409, "The change conflicts with what is there"),
             "A key is taken, or a constraint of the data forbids the change; `errors` says which.";
-        InUse "IN_USE" (409, "The resource is in use")
+        InUse "IN_USE": (409, "The resource is in use"),
             "Something refers to the resource; `errors` lists what.";
-        DuplicateLine "DUPLICATE_LINE" (409, "A line like this exists")
+        DuplicateLine "DUPLICATE_LINE": (409, "A line like this exists"),
             "Another line is alike in source, item, variant, unit, currency and minimum quantity, \
              and its dates overlap.";
-        AmountsExist "AMOUNTS_EXIST" (409, "The local currency cannot change while amounts exist")
+        AmountsExist "AMOUNTS_EXIST": (409, "The local currency cannot change while amounts exist"),
             "Amounts without a currency code are in the local currency, and another code would change \
              what they mean; `errors` lists them. Delete them before the change, or load the converted \
              amounts into an empty database with the other local currency.";
-        PlanChanged "PLAN_CHANGED" (409, "The plan has changed")
+        PlanChanged "PLAN_CHANGED": (409, "The plan has changed"),
             "The activation's `planHash` is not that of the plan as it would be now.";
-        CampaignActive "CAMPAIGN_ACTIVE" (409, "The campaign is active")
+        CampaignActive "CAMPAIGN_ACTIVE": (409, "The campaign is active"),
             "The campaign's prices are in force; deactivate it first.";
-        NoCriteriaAction "NO_CRITERIA_ACTION" (409, "There is nothing to go back to")
+        NoCriteriaAction "NO_CRITERIA_ACTION": (409, "There is nothing to go back to"),
             "The segment has no criteria action that could be undone.";
-        EntryNotCanceled "ENTRY_NOT_CANCELED" (409, "The entry is not canceled")
+        EntryNotCanceled "ENTRY_NOT_CANCELED": (409, "The entry is not canceled"),
             "Only canceled entries, logged segments and interactions can be deleted; cancel it \
              first.";
-        IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS" (409, "The first request is still running")
+        IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS":
+            (409, "The first request is still running"),
             "A request with the same `Idempotency-Key` has not finished yet; try again.";
-        PreconditionFailed "PRECONDITION_FAILED" (412, "The resource has changed")
+        PreconditionFailed "PRECONDITION_FAILED": (412, "The resource has changed"),
             "`If-Match` is not the current ETag; `ETag` carries the current one.";
-        PayloadTooLarge "PAYLOAD_TOO_LARGE" (413, "The body is too large")
+        PayloadTooLarge "PAYLOAD_TOO_LARGE": (413, "The body is too large"),
             "The body is over the limit.";
-        UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" (415, "The body is not JSON")
+        UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE": (415, "The body is not JSON"),
             "A body has to be `application/json` (or `application/merge-patch+json` on PATCH), \
              unencoded.";
-        ValidationFailed "VALIDATION_FAILED" (422, "The content breaks a rule")
+        ValidationFailed "VALIDATION_FAILED": (422, "The content breaks a rule"),
             "The request is well formed, but what it says cannot be; `errors` names each rule.";
-        ActivationRefused "ACTIVATION_REFUSED" (422, "The campaign cannot be published as it is")
+        ActivationRefused "ACTIVATION_REFUSED": (422, "The campaign cannot be published as it is"),
             "The targeting rules do not hold, or warnings are not acknowledged; `findings` lists \
              all.";
-        IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED"
-            (422, "The idempotency key belongs to another request")
+        IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED":
+            (422, "The idempotency key belongs to another request"),
             "The same `Idempotency-Key` was used for a request with another method, path or body.";
-        PreconditionRequired "PRECONDITION_REQUIRED" (428, "If-Match is missing")
+        PreconditionRequired "PRECONDITION_REQUIRED": (428, "If-Match is missing"),
             "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
-        Internal "INTERNAL" (500, "The service failed")
+        Internal "INTERNAL": (500, "The service failed"),
             "A defect; the log has the cause under the `traceId`.";
-        Unavailable "UNAVAILABLE" (503, "The service cannot do this now")
+        Unavailable "UNAVAILABLE": (503, "The service cannot do this now"),
             "The database or a needed part is out of reach; `Retry-After` says when to try again.";
-        QueryTimeout "QUERY_TIMEOUT" (503, "The request took too long")
+        QueryTimeout "QUERY_TIMEOUT": (503, "The request took too long"),
             "A statement in the database ran into its time limit and nothing was changed: 5 s in a \
              list with `filter`, `orderby` or `count`, else 60 s. Narrow the filter, order by \
              another field, leave out `count`, or send fewer rows; `Retry-After` says when to try \
              again at the earliest.";
-        TooManyStreams "TOO_MANY_STREAMS" (503, "Too many streams are open")
+        TooManyStreams "TOO_MANY_STREAMS": (503, "Too many streams are open"),
             "The service sends a bounded number of streams at a time; `Retry-After` says when to \
              try again. Pages are not limited.";
-        VersionNotReached "VERSION_NOT_REACHED" (503, "The price book is not that far yet")
+        VersionNotReached "VERSION_NOT_REACHED": (503, "The price book is not that far yet"),
             "`minPublicationVersion` was not reached within a second; `Retry-After` says when to \
              try again.";
     }
 }
 
-codes! {
+code_table! {
     /// The code of one error, inside a problem's `errors`.
     FieldCode {
         UnknownField "UNKNOWN_FIELD"
@@ -381,7 +337,7 @@ impl Problem {
     /// Creates the problem of a conflict with a concurrent change: 503. The same request may
     /// succeed a moment later.
     #[must_use]
-    pub fn again() -> Self {
+    pub fn concurrent_change() -> Self {
         Self::new(ProblemCode::Unavailable, "another change was in the way; nothing was changed")
             .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }

@@ -18,11 +18,11 @@ use uuid::Uuid;
 use values::Text;
 
 use super::{CriteriaKind, Criterion, select};
-use crate::platform::db::schema::{criteria_actions, segment_lines};
 use crate::platform::http::list::{Filter, Statement};
 use crate::platform::http::problem::{Problem, ProblemCode};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::schema::{criteria_actions, segment_lines};
 use crate::segments::lines::OfSegment;
+use crate::unit_of_work::UnitOfWork;
 
 /// A criteria action that was performed on a segment.
 #[derive(Debug, Clone, Queryable, Selectable, Serialize, ToSchema)]
@@ -294,7 +294,9 @@ pub(super) fn nothing_to_undo(scope: &OfSegment) -> Problem {
 /// line; a retry of the request no longer finds it.
 fn retry_if_gone(error: Error) -> Problem {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Problem::again(),
+        Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+            Problem::concurrent_change()
+        }
         other => other.into(),
     }
 }

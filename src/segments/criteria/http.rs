@@ -10,19 +10,21 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use values::Key;
 
-use super::history::{self, CriteriaActionView, CriteriaPreview};
-use super::{CriteriaKind, Criterion, saved};
+use super::history::{CriteriaActionView, CriteriaPreview};
+use super::{CriteriaKind, Criterion, history, saved};
 use crate::platform::clock::Calendar;
-use crate::platform::db::schema::criteria_actions;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::mount::{list_description, list_operation, page_of, path_parameter};
+use crate::platform::http::operations::{
+    list_description, list_operation, page_of, path_parameter,
+};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::resource::{Scope, require, with_etag};
 use crate::platform::http::routes::Routes;
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use crate::resource::{Scope, require, with_etag};
+use crate::schema::criteria_actions;
 use crate::segments::lines::OfSegment;
+use crate::unit_of_work::{Database, UnitOfWork};
 
 const PATH: &str = "/v1/segments/{segment}/criteria-actions";
 const PAGE: &str = "CriteriaActionPage";
@@ -132,17 +134,17 @@ async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<Of
     responses((status = 201, description = "Performed.", body = CriteriaActionView))
 )]
 async fn create_criteria_action(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let criterion: Criterion = call.json()?;
+    request.query(&[])?;
+    let criterion: Criterion = request.json()?;
     let filter = criterion.requested(calendar.today())?;
     database
-        .transact(&call, async |work| {
-            let scope = lock_segment(&request, work).await?;
+        .transact(&request, async |work| {
+            let scope = lock_segment(&http_request, work).await?;
             let action = history::perform(work, &scope, &criterion, &filter).await?;
             ApiResponse::resource(StatusCode::CREATED, &action)
         })
@@ -166,17 +168,18 @@ async fn create_criteria_action(
     )
 )]
 async fn get_latest_criteria_action(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+    request.expect_empty()?;
     let mut conn = database.read().await?;
-    let scope = OfSegment::find(&request, &mut conn).await?;
+    let scope = OfSegment::find(&http_request, &mut conn).await?;
     let action = history::latest(&mut conn, &scope).await?;
     let action =
         action.ok_or_else(|| Problem::not_found("criteria action of", scope.number.as_str()))?;
-    Ok(ApiResponse::resource(StatusCode::OK, &action)?.unless_known(call.if_none_match.as_ref()))
+    Ok(ApiResponse::resource(StatusCode::OK, &action)?
+        .not_modified_if_known(request.if_none_match.as_ref()))
 }
 
 /// Undo the latest criteria action of a segment
@@ -196,17 +199,17 @@ async fn get_latest_criteria_action(
     responses((status = 204, description = "Undone."))
 )]
 async fn delete_latest_criteria_action(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.expect_nothing()?;
+    request.expect_empty()?;
     database
-        .transact(&call, async |work| {
-            let scope = lock_segment(&request, work).await?;
+        .transact(&request, async |work| {
+            let scope = lock_segment(&http_request, work).await?;
             let latest = history::latest(&mut work.conn, &scope).await?;
             let latest = latest.ok_or_else(|| history::nothing_to_undo(&scope))?;
-            require(&call, &ApiResponse::resource(StatusCode::OK, &latest)?)?;
+            require(&request, &ApiResponse::resource(StatusCode::OK, &latest)?)?;
             history::undo(&mut work.conn, &scope, &latest).await?;
             Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
         })
@@ -227,18 +230,18 @@ async fn delete_latest_criteria_action(
     responses((status = 200, description = "The effect of the action.", body = CriteriaPreview))
 )]
 async fn create_criteria_preview(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let criterion: Criterion = call.json()?;
+    request.query(&[])?;
+    let criterion: Criterion = request.json()?;
     let filter = criterion.requested(calendar.today())?;
     // A transaction without changes, so that an idempotency key is honoured as on every POST.
     database
-        .preview(&call, async |work| {
-            let scope = OfSegment::find(&request, &mut work.conn).await?;
+        .preview(&request, async |work| {
+            let scope = OfSegment::find(&http_request, &mut work.conn).await?;
             let preview = history::preview(&mut work.conn, &scope, &criterion, &filter).await?;
             ApiResponse::json(StatusCode::OK, &preview)
         })
@@ -280,16 +283,16 @@ pub struct ReplayView {
     responses((status = 201, description = "Performed.", body = ReplayView))
 )]
 async fn create_criteria_replay(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let ReplayWrite { code } = call.json()?;
+    request.query(&[])?;
+    let ReplayWrite { code } = request.json()?;
     database
-        .transact(&call, async |work| {
-            let scope = lock_segment(&request, work).await?;
+        .transact(&request, async |work| {
+            let scope = lock_segment(&http_request, work).await?;
             let criteria = saved::find_for_replay(&mut work.conn, &code, calendar.today()).await?;
             let mut actions = Vec::new();
             for (criterion, filter) in criteria {

@@ -17,15 +17,14 @@ use chrono::NaiveDate;
 use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
-use values::text_enum;
-use values::{Key, Text};
+use values::{Key, Text, text_enum};
 
 use crate::contacts::FIELDS;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::Filter;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use crate::platform::unit_of_work::UnitOfWork;
 use crate::segments::lines::OfSegment;
+use crate::unit_of_work::UnitOfWork;
 
 text_enum! {
     /// The effect of a criteria action on a segment's lines.

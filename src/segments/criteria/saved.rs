@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use deserr::Deserr;
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,14 +12,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Reference, Text};
 
-use super::{Criterion, history::CriteriaActionView};
-use crate::platform::db::schema::{criteria_actions, saved_criteria, segments};
-use crate::platform::http::constraints::Dependent;
+use super::Criterion;
+use super::history::CriteriaActionView;
 use crate::platform::http::json::{BodyErrors, decode};
-use crate::platform::http::list::{Field, FieldKind, Filter, ListQuery, ListSpec};
+use crate::platform::http::list::{Field, FieldKind, Filter, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
-use crate::platform::http::resource::{IfExists, Names, Resource, RowWrite, SaveError, ids_of};
-use crate::platform::unit_of_work::UnitOfWork;
+use crate::resource::constraints::Constraint;
+use crate::resource::table::{key_field, table_rows, upsert};
+use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
+use crate::schema::{criteria_actions, saved_criteria, segments};
+use crate::unit_of_work::UnitOfWork;
 
 /// Maximum number of actions under one code.
 const MAX_ACTIONS: usize = 100;
@@ -137,67 +138,19 @@ impl Resource for SavedCriteria {
         default_order: "code",
         tie: "code",
     };
-    const HOLDERS: &'static [Dependent] = &[];
+    const CONSTRAINTS: &'static [Constraint] =
+        &[Constraint::taken("saved_criteria_code_key", "/code")];
     type Scope = ();
     type Write = SavedCriteriaWrite;
     type View = SavedCriteriaView;
 
-    async fn list(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<Vec<Self::View>, Problem> {
-        let query = saved_criteria::table.select(Row::as_select()).into_boxed();
-        let query = query
-            .filter(list.condition())
-            .order(list.ordering())
-            .limit(list.limit())
-            .offset(list.offset());
-        let rows: Vec<Row> = query.load(conn).await?;
-        rows.into_iter().map(SavedCriteriaView::try_from).collect()
+    table_rows! {
+        saved_criteria by code,
+        from Row: |_conn, _scope, rows| {
+            rows.into_iter().map(SavedCriteriaView::try_from).collect::<Result<_, _>>()?
+        }
     }
-
-    async fn count(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        list: &ListQuery,
-    ) -> Result<i64, Problem> {
-        Ok(saved_criteria::table
-            .count()
-            .into_boxed()
-            .filter(list.filter_condition())
-            .get_result(conn)
-            .await?)
-    }
-
-    async fn find(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        reference: &Reference,
-        lock: bool,
-    ) -> Result<Option<Self::View>, Problem> {
-        use saved_criteria as t;
-        let named = t::id.nullable().eq(reference.id()).or(t::code.nullable().eq(reference.key()));
-        let query = t::table.filter(named).select(Row::as_select());
-        let found = if lock {
-            query.for_no_key_update().first(conn).await
-        } else {
-            query.first(conn).await
-        };
-        found.optional()?.map(SavedCriteriaView::try_from).transpose()
-    }
-
-    async fn existing(
-        conn: &mut AsyncPgConnection,
-        (): &(),
-        writes: &[SavedCriteriaWrite],
-    ) -> Result<Vec<Option<Uuid>>, Problem> {
-        use saved_criteria as t;
-        let codes: Vec<&Key> = writes.iter().filter_map(|write| write.code.as_ref()).collect();
-        let known =
-            t::table.filter(t::code.eq_any(codes)).select((t::code, t::id)).load(conn).await?;
-        Ok(ids_of(writes.iter().map(Self::key).collect(), known))
-    }
+    key_field! { code }
 
     async fn save(
         work: &mut UnitOfWork,
@@ -224,31 +177,16 @@ impl Resource for SavedCriteria {
                 t::actions.eq(serde_json::to_value(actions).map_err(Problem::internal)?),
             ));
         }
-        let insert = diesel::insert_into(t::table).values(values);
-        match if_exists {
-            IfExists::Refuse => insert.execute(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::code)
-                    .do_update()
-                    .set((
-                        t::description.eq(excluded(t::description)),
-                        t::actions.eq(excluded(t::actions)),
-                    ))
-                    .execute(&mut work.conn)
-                    .await?
-            }
-        };
+        upsert!(
+            &mut work.conn, values, if_exists, t by code:
+            description, actions
+        )?;
         Ok(())
     }
 
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(saved_criteria::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
-    }
-
-    fn id(view: &Self::View) -> Uuid {
-        view.id
     }
 
     fn write_of(view: &Self::View) -> SavedCriteriaWrite {
@@ -259,14 +197,6 @@ impl Resource for SavedCriteria {
             segment_number: None,
             actions: Some(view.actions),
         }
-    }
-
-    fn key(write: &SavedCriteriaWrite) -> Option<Key> {
-        write.code.clone()
-    }
-
-    fn set_key(write: &mut SavedCriteriaWrite, key: Key) {
-        write.code = Some(key);
     }
 
     fn rules(write: &SavedCriteriaWrite, (): &()) -> Vec<FieldError> {

@@ -18,7 +18,7 @@ use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::problem::Problem;
 use kampanje::platform::http::stream::Streams;
-use kampanje::platform::unit_of_work::{ChangedKeys, Database, Publisher, UnitOfWork};
+use kampanje::unit_of_work::{ChangedKeys, Database, Publisher, UnitOfWork};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 

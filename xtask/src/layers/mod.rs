@@ -22,7 +22,15 @@ const GROUPS: &[Group] = &[
     Group {
         parent: "",
         layers: &[
+            // The tables of the database, for diesel.
+            "schema",
             "platform",
+            // Changes: their transaction, and the resources that they are made to.
+            "idempotency",
+            "outbox",
+            "unit_of_work",
+            "references",
+            "resource",
             // Prices.
             "publication",
             "live_book",
@@ -68,24 +76,24 @@ const GROUPS: &[Group] = &[
             "background",
             "clock",
             "db",
-            "outbox",
             "http::problem",
+            "http::database_error",
             "http::etag",
             "http::json",
             "http::list",
             "http::call",
             "http::access",
-            "unit_of_work",
-            "http::constraints",
-            "http::resource",
-            "http::batch",
             "http::route_metrics",
             "http::middleware",
             "http::nearest_path",
             "http::routes",
-            "http::mount",
+            "http::operations",
             "http",
         ],
+    },
+    Group {
+        parent: "resource",
+        layers: &["constraints", "definition", "table", "handlers", "batch", "mount"],
     },
     Group {
         parent: "publication",

@@ -5,11 +5,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
+use kampanje::idempotency::REPLAYED;
 use kampanje::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH};
 use kampanje::platform::http::etag::MAX_CONDITION_LENGTH;
 use kampanje::platform::http::middleware::TRACE_ID;
 use kampanje::platform::http::problem::{Problem, ProblemCode};
-use kampanje::platform::unit_of_work::{PUBLICATION_VERSION, REPLAYED};
+use kampanje::unit_of_work::PUBLICATION_VERSION;
 
 /// The trace id of examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";

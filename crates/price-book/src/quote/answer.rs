@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use chrono::NaiveDate;
 use pricing::line::Source;
 use pricing::verdict::Verdict;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
-use values::{Amount, Percent, Quantity, Shown, Signed, wire_enum};
+use values::{Amount, Percent, Quantity, Shown, Signed, code_table, wire_enum};
 
 use crate::snapshot::Snapshot;
 
@@ -25,48 +25,19 @@ pub enum QuoteError {
     UnknownCustomer(String),
 }
 
-/// Declares the problem codes of a line as an enum with the public text and the meaning of each
-/// variant.
-macro_rules! line_problems {
-    ($($variant:ident $text:literal $meaning:literal;)+) => {
-        /// The reason for which one line of a quote has no price. The other lines are answered.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-        pub enum LineProblemCode { $(#[doc = $meaning] #[schema(rename = $text)] $variant),+ }
-
-        impl LineProblemCode {
-            /// All codes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// Returns the stable public text of the code.
-            #[must_use]
-            pub const fn text(self) -> &'static str {
-                match self { $(Self::$variant => $text),+ }
-            }
-
-            /// Returns the meaning of the code, for the documentation.
-            #[must_use]
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$variant => $meaning),+ }
-            }
-        }
-    };
-}
-
-line_problems! {
-    UnknownItem "UNKNOWN_ITEM" "No item has the number.";
-    UnknownVariant "UNKNOWN_VARIANT" "The item does not have the variant.";
-    UnknownUnitOfMeasure "UNKNOWN_UNIT_OF_MEASURE" "The item is not sold in the unit of measure.";
-    ItemBlocked "ITEM_BLOCKED" "The item is blocked and not sold.";
-    ExchangeRateMissing "EXCHANGE_RATE_MISSING"
-        "The request's currency has no exchange rate that has begun by the date.";
-    NoPrice "NO_PRICE" "No price line holds for the question, and the item has no list price.";
-    AmountTooLarge "AMOUNT_TOO_LARGE"
-        "A price or an amount of the answer would have more than 15 digits before the point.";
-}
-
-impl Serialize for LineProblemCode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.text())
+code_table! {
+    /// The reason for which one line of a quote has no price. The other lines are answered.
+    LineProblemCode {
+        UnknownItem "UNKNOWN_ITEM" "No item has the number.";
+        UnknownVariant "UNKNOWN_VARIANT" "The item does not have the variant.";
+        UnknownUnitOfMeasure "UNKNOWN_UNIT_OF_MEASURE"
+            "The item is not sold in the unit of measure.";
+        ItemBlocked "ITEM_BLOCKED" "The item is blocked and not sold.";
+        ExchangeRateMissing "EXCHANGE_RATE_MISSING"
+            "The request's currency has no exchange rate that has begun by the date.";
+        NoPrice "NO_PRICE" "No price line holds for the question, and the item has no list price.";
+        AmountTooLarge "AMOUNT_TOO_LARGE"
+            "A price or an amount of the answer would have more than 15 digits before the point.";
     }
 }
 

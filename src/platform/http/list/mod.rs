@@ -32,7 +32,7 @@ pub use filter::Filter;
 pub use list_filter::{Field, FieldKind, Literal};
 pub use page::Page;
 pub use params::{QueryParams, encode};
-pub use query::{DEFAULT_TOP, ListQuery, TOP, number};
+pub use query::{DEFAULT_PAGE_SIZE, ListQuery, PAGE_SIZE, number};
 pub use sql::{SqlCondition, SqlOrdering};
 pub use statement::Statement;
 

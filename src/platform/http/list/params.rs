@@ -115,7 +115,7 @@ impl<'q> QueryParams<'q> {
 
     /// Returns the value of a boolean parameter. Returns `None` if it was not given or is wrong; a
     /// wrong value is added to the errors.
-    pub fn truth(&self, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
+    pub fn boolean(&self, name: &str, errors: &mut Vec<FieldError>) -> Option<bool> {
         let value = self.get(name)?.parse().ok();
         if value.is_none() {
             errors.push(FieldError::new(

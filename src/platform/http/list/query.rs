@@ -21,9 +21,9 @@ const ODATA: &[&str] = &["top", "skip", "orderby", "filter", "count"];
 /// All parameters.
 const PARAMETERS: &[&str] = &["top", "skip", "orderby", "filter", "count", "cursor"];
 /// Range of the page size.
-pub const TOP: RangeInclusive<i64> = 1..=1_000;
+pub const PAGE_SIZE: RangeInclusive<i64> = 1..=1_000;
 /// Default page size.
-pub const DEFAULT_TOP: i64 = 50;
+pub const DEFAULT_PAGE_SIZE: i64 = 50;
 /// Range of `skip`. Clients that go further follow the links, whose cost does not grow with the
 /// distance.
 const SKIP: RangeInclusive<i64> = 0..=10_000;
@@ -76,7 +76,7 @@ impl ListQuery {
         let mut errors = Vec::new();
         let params = QueryParams::read(raw_query, &[PARAMETERS, own].concat(), ODATA, &mut errors)
             .into_owned();
-        let top = collect(number(&params, "top", DEFAULT_TOP, TOP), &mut errors);
+        let top = collect(number(&params, "top", DEFAULT_PAGE_SIZE, PAGE_SIZE), &mut errors);
         let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
         let counts = collect(boolean(&params, "count"), &mut errors);
         if params.get("skip").is_some() && params.get("cursor").is_some() {
@@ -107,7 +107,7 @@ impl ListQuery {
         let list = Self {
             path: path_with_own_params(path, own, &params),
             params,
-            top: top.unwrap_or(DEFAULT_TOP),
+            top: top.unwrap_or(DEFAULT_PAGE_SIZE),
             skip: skip.unwrap_or_default(),
             counts: counts.unwrap_or_default(),
             filter,
@@ -141,7 +141,7 @@ impl ListQuery {
 
     /// Returns the value of an additional parameter of the list, if it was given.
     #[must_use]
-    pub fn own(&self, name: &str) -> Option<&str> {
+    pub fn param(&self, name: &str) -> Option<&str> {
         self.params.get(name)
     }
 

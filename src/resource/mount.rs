@@ -1,23 +1,22 @@
 //! Mounting of plain resources: adds their operations to the route table. Their documentation is
-//! generated from [`Names`](super::resource::Names).
+//! generated from [`Names`](super::Names).
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use utoipa::openapi::path::{
-    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
-};
-use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{
-    AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
-};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::batch::{self, MAX_BATCH_ROWS};
-use super::list::ListSpec;
-use super::resource::{self, Resource, Scope};
-use super::routes::Routes;
+use super::definition::{Resource, Scope};
+use super::handlers;
+use crate::platform::http::operations::{
+    json_body, json_response, list_description, list_operation, page_of, patch_body, path_parameter,
+};
+use crate::platform::http::problem::ProblemError;
+use crate::platform::http::routes::Routes;
 
 /// Adds the operations of a resource to the route table.
 pub fn mount<R: Resource>(routes: &mut Routes) {
@@ -32,18 +31,18 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
         routes.schema::<CreateOf<R>>();
     }
     routes.schema::<BatchReceipts>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Post, collection, docs.create(), resource::create::<R>);
+    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(HttpMethod::Post, collection, docs.create(), handlers::create::<R>);
     routes.operation(
         HttpMethod::Post,
         &format!("{collection}/batch"),
         docs.batch(),
         batch::batch::<R>,
     );
-    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
-    routes.operation(HttpMethod::Put, &one, docs.put(), resource::put::<R>);
-    routes.operation(HttpMethod::Patch, &one, docs.patch(), resource::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, docs.delete(), resource::delete::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(HttpMethod::Put, &one, docs.put(), handlers::put::<R>);
+    routes.operation(HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
 }
 
 /// Returns whether a new resource has to contain its key.
@@ -64,10 +63,10 @@ pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
-    routes.operation(HttpMethod::Patch, &one, docs.patch(), resource::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, docs.delete(), resource::delete::<R>);
+    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
+    routes.operation(HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
 }
 
 /// Adds the operations of a resource that is written once and never changes.
@@ -85,11 +84,11 @@ pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
     routes.schema::<PageOf<R>>();
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), resource::list::<R>);
-    routes.operation(HttpMethod::Post, collection, docs.append(), resource::append::<R>);
+    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(HttpMethod::Post, collection, docs.append(), handlers::append::<R>);
     let batch = docs.batch_described(&batch_description);
     routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, batch::batch::<R>);
-    routes.operation(HttpMethod::Get, &one, docs.get(), resource::get::<R>);
+    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
 }
 
 /// The documentation of a resource's operations.
@@ -224,173 +223,6 @@ impl<R: Resource> ResourceDocs<R> {
     }
 }
 
-/// Returns the description of a list for the API documentation.
-#[must_use]
-pub fn list_description(spec: &ListSpec) -> String {
-    format!(
-        "Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, \
-         `$orderby` and `$count` are accepted too. Default order: `{}`.",
-        spec.default_order
-    )
-}
-
-/// Builds the operation of a list: its parameters and its pages.
-#[must_use]
-pub fn list_operation(
-    operation: OperationBuilder,
-    spec: &ListSpec,
-    plural: &str,
-    page: Cow<'static, str>,
-) -> Operation {
-    let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
-    let scalar: Vec<&str> =
-        spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
-    operation
-        .parameter(integer_parameter("top", "The page size.", 1.0, 1_000.0, 50))
-        .parameter(integer_parameter(
-            "skip",
-            "The number of rows to omit at the start.",
-            0.0,
-            10_000.0,
-            0,
-        ))
-        .parameter(text_parameter(
-            "filter",
-            &format!("A filter in the syntax of OData over the fields: {}.", names.join(", ")),
-            4_096,
-        ))
-        .parameter(text_parameter(
-            "orderby",
-            &format!("The order: fields with `asc` or `desc`, of: {}.", scalar.join(", ")),
-            512,
-        ))
-        .parameter(boolean_parameter("count", "True to count all rows that match the filter."))
-        .parameter(text_parameter("cursor", "The start of the page; part of `nextLink`.", 4_096))
-        .response("200", json_response(&format!("A page of {plural}."), page))
-        .build()
-}
-
-/// Builds a parameter.
-#[must_use]
-pub fn parameter(
-    place: ParameterIn,
-    required: Required,
-    name: &str,
-    description: &str,
-    schema: impl Into<RefOr<Schema>>,
-) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(required)
-        .description(Some(description))
-        .schema(Some(schema))
-        .build()
-}
-
-/// Builds a path parameter that names a resource.
-#[must_use]
-pub fn path_parameter(name: &str, description: &str) -> Parameter {
-    let schema = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(50))
-        .pattern(Some("^[^\\u0000-\\u001f\\u007f-\\u009f]+$"));
-    parameter(ParameterIn::Path, Required::True, name, description, schema)
-}
-
-/// Builds an optional query parameter.
-#[must_use]
-pub fn query_parameter(
-    name: &str,
-    description: &str,
-    schema: impl Into<RefOr<Schema>>,
-) -> Parameter {
-    parameter(ParameterIn::Query, Required::False, name, description, schema)
-}
-
-/// Builds the schema of a whole number, up to the largest that a JSON number represents exactly.
-#[must_use]
-pub fn whole_number(minimum: i64) -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-        .minimum(Some(minimum))
-        .maximum(Some(9_007_199_254_740_991_i64))
-}
-
-fn integer_parameter(
-    name: &str,
-    description: &str,
-    minimum: f64,
-    maximum: f64,
-    default: i64,
-) -> Parameter {
-    let schema = ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)))
-        .minimum(Some(minimum))
-        .maximum(Some(maximum))
-        .default(Some(default.into()));
-    query_parameter(name, description, schema)
-}
-
-/// Builds a text parameter of the query.
-#[must_use]
-pub fn text_parameter(name: &str, description: &str, max_length: usize) -> Parameter {
-    let schema = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(max_length));
-    query_parameter(name, description, schema)
-}
-
-/// Builds a boolean parameter of the query.
-#[must_use]
-pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
-    query_parameter(
-        name,
-        description,
-        ObjectBuilder::new().schema_type(Type::Boolean).default(Some(false.into())),
-    )
-}
-
-/// Builds a JSON request body with a named schema.
-#[must_use]
-pub fn json_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
-    RequestBodyBuilder::new()
-        .description(Some(description))
-        .required(Some(Required::True))
-        .content(
-            "application/json",
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build(),
-        )
-        .build()
-}
-
-/// Builds the request body of a merge patch on a named schema. xtask derives the schema of the
-/// patch from it.
-#[must_use]
-pub fn patch_body(description: &str, schema: Cow<'static, str>) -> RequestBody {
-    let content =
-        || ContentBuilder::new().schema(Some(Ref::from_schema_name(schema.clone()))).build();
-    RequestBodyBuilder::new()
-        .description(Some(description))
-        .required(Some(Required::True))
-        .content("application/json", content())
-        .content("application/merge-patch+json", content())
-        .build()
-}
-
-/// Builds a JSON response with a named schema.
-#[must_use]
-pub fn json_response(description: &str, schema: Cow<'static, str>) -> ResponseBuilder {
-    ResponseBuilder::new().description(description).content(
-        "application/json",
-        ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build(),
-    )
-}
-
 /// Declares a schema whose name is the view's name with a suffix, built by a function on the
 /// resource.
 macro_rules! schema_of {
@@ -417,57 +249,6 @@ schema_of!(CreateOf, "Create", create_schema);
 
 fn page_schema<R: Resource>() -> RefOr<Schema> {
     page_of(R::View::name())
-}
-
-/// Builds the schema of a page of named resources.
-#[must_use]
-pub fn page_of(name: Cow<'static, str>) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .description(Some("A page of a list."))
-        .property(
-            "value",
-            ArrayBuilder::new()
-                .items(
-                    AllOfBuilder::new().item(Ref::from_schema_name(name)).item(
-                        ObjectBuilder::new()
-                            .property(
-                                "etag",
-                                ObjectBuilder::new()
-                                    .schema_type(Type::String)
-                                    .max_length(Some(100))
-                                    .description(Some("The resource's `ETag`."))
-                                    .examples(["\"mJ0nLcBq5v0yCcsVWDm6Tg\""]),
-                            )
-                            .required("etag"),
-                    ),
-                )
-                .max_items(Some(1_000))
-                .description(Some("The resources, each with its `etag`.")),
-        )
-        .required("value")
-        .property(
-            "nextLink",
-            ObjectBuilder::new()
-                .schema_type(Type::String)
-                .max_length(Some(16_384))
-                .description(Some(
-                    "The path and query of the next page; absent on the last one. Opaque.",
-                ))
-                .examples(["/v1/items?top=2&cursor=eyJrIjpbIjE4OTYtUyJdfQ.c2lnbmF0dXJl"]),
-        )
-        .property(
-            "count",
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-                .minimum(Some(0.0))
-                .maximum(Some(9_007_199_254_740_991.0))
-                .description(Some(
-                    "The number of rows that match the filter; only with `count=true`.",
-                ))
-                .examples([2]),
-        )
-        .into()
 }
 
 fn batch_schema<R: Resource>() -> RefOr<Schema> {
@@ -547,5 +328,5 @@ pub struct BatchReceipt {
     pub detail: Option<String>,
     /// All errors of the row.
     #[schema(max_items = 1000)]
-    pub errors: Option<Vec<super::problem::ProblemError>>,
+    pub errors: Option<Vec<ProblemError>>,
 }

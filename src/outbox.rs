@@ -9,7 +9,7 @@
 //! book. A [`UnitOfWork`] keeps its events until its work is done. A publication already holds the
 //! lock of the book, so it writes its own event directly.
 //!
-//! [`UnitOfWork`]: super::unit_of_work::UnitOfWork
+//! [`UnitOfWork`]: crate::unit_of_work::UnitOfWork
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::text_enum;
 
-use super::db::schema::{event_counter, events};
+use crate::schema::{event_counter, events};
 
 text_enum! {
     /// The type of an event.
@@ -150,7 +150,7 @@ impl Event {
     /// Creates a lifecycle event of a campaign. It is written once for each campaign, type and pair
     /// of dates.
     #[must_use]
-    pub fn turned(type_: EventType, campaign_id: Uuid, data: CampaignLifecycleEvent) -> Self {
+    pub fn lifecycle(type_: EventType, campaign_id: Uuid, data: CampaignLifecycleEvent) -> Self {
         let subject = campaign_subject(&data.campaign_number);
         Self {
             type_,
@@ -179,7 +179,7 @@ fn campaign_subject(number: &str) -> String {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock(conn: &mut AsyncPgConnection) -> QueryResult<()> {
+pub async fn lock_counter(conn: &mut AsyncPgConnection) -> QueryResult<()> {
     event_counter::table
         .select(event_counter::sequence)
         .for_update()

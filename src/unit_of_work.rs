@@ -7,28 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use actix_web::http::header::HeaderName;
+use diesel_async::{AnsiTransactionManager, TransactionManager};
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::db::pool::{Connection, Pool, PoolError, Pools};
-use super::db::schema::idempotency_records;
-use super::http::call::{ApiRequest, ApiResponse};
-use super::http::list::ListQuery;
-use super::http::problem::{Problem, ProblemCode};
-use super::outbox::{self, Event};
+use crate::idempotency;
+use crate::outbox::{self, Event};
+use crate::platform::db::pool::{Connection, Pool, PoolError, Pools};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
+use crate::platform::http::list::ListQuery;
+use crate::platform::http::problem::Problem;
 
-/// Hours for which a response is stored under its idempotency key.
-const RETENTION_HOURS: i64 = 72;
-/// Header that marks a response as the stored one.
-pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Header with the version of the price book that contains the change.
 pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication-version");
 
@@ -218,10 +210,10 @@ impl Database {
     /// database is unavailable.
     pub async fn transact(
         &self,
-        call: &ApiRequest,
+        request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        self.run(&self.pools.writes, call, change).await
+        self.run(&self.pools.writes, request, change).await
     }
 
     /// Executes work that writes nothing but its idempotency record, on a session for reports.
@@ -230,29 +222,29 @@ impl Database {
     /// As [`Database::transact`].
     pub async fn preview(
         &self,
-        call: &ApiRequest,
+        request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        self.run(&self.pools.reports, call, change).await
+        self.run(&self.pools.reports, request, change).await
     }
 
     async fn run(
         &self,
         pool: &Pool,
-        call: &ApiRequest,
+        request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
         let mut work = UnitOfWork {
             conn: self.session(pool).await?,
             changed_keys: ChangedKeys::default(),
-            author: call.author.clone(),
+            author: request.author.clone(),
             events: Vec::new(),
             warnings: Vec::new(),
             version: None,
             publisher: Arc::clone(&self.publisher),
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
-        match self.run_in_transaction(call, &mut work, change).await {
+        match self.run_in_transaction(request, &mut work, change).await {
             Ok(answer) => {
                 Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
                 if let Some(version) = work.version {
@@ -274,12 +266,13 @@ impl Database {
 
     async fn run_in_transaction(
         &self,
-        call: &ApiRequest,
+        request: &ApiRequest,
         work: &mut UnitOfWork,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        if let Some(key) = &call.idempotency_key
-            && let Some(stored) = stored_answer(&mut work.conn, key, &call.request_hash()).await?
+        if let Some(key) = &request.idempotency_key
+            && let Some(stored) =
+                idempotency::stored_response(&mut work.conn, key, &request.request_hash()).await?
         {
             return Ok(stored);
         }
@@ -293,8 +286,8 @@ impl Database {
         if !work.warnings.is_empty() {
             add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;
         }
-        if let Some(key) = &call.idempotency_key {
-            store_answer(&mut work.conn, key, call.request_hash(), &answer).await?;
+        if let Some(key) = &request.idempotency_key {
+            idempotency::store(&mut work.conn, key, request.request_hash(), &answer).await?;
         }
         Ok(answer)
     }
@@ -310,96 +303,4 @@ fn add_warnings(answer: &mut ApiResponse, warnings: Vec<Value>) -> Result<(), Pr
     body.insert("warnings".to_owned(), Value::Array(warnings));
     answer.body = serde_json::to_vec(&body).map_err(Problem::internal)?;
     Ok(())
-}
-
-/// Returns the stored response of a key. Without one, locks the key until the transaction ends.
-async fn stored_answer(
-    conn: &mut AsyncPgConnection,
-    key: &str,
-    request_hash: &[u8],
-) -> Result<Option<ApiResponse>, Problem> {
-    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
-        .bind::<diesel::sql_types::Text, _>(key)
-        .sql(", ")
-        .bind::<BigInt, _>(0x6b61_6d70)
-        .sql("))");
-    if !diesel::select(lock).get_result::<bool>(conn).await? {
-        return Err(Problem::new(
-            ProblemCode::IdempotencyInProgress,
-            "the first request with this key is still running",
-        )
-        .header(actix_web::http::header::RETRY_AFTER, HeaderValue::from_static("1")));
-    }
-    let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
-    let stored = idempotency_records::table
-        .find(key)
-        .filter(idempotency_records::created_at.gt(oldest_kept))
-        .select((
-            idempotency_records::request_hash,
-            idempotency_records::status,
-            idempotency_records::headers,
-            idempotency_records::body,
-        ))
-        .first::<(Vec<u8>, i16, Value, Vec<u8>)>(conn)
-        .await
-        .optional()?;
-    let Some((hash, status, headers, body)) = stored else { return Ok(None) };
-    if hash != request_hash {
-        let detail = "this idempotency key was used for another request";
-        return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
-    }
-    let status = u16::try_from(status)
-        .ok()
-        .and_then(|s| StatusCode::from_u16(s).ok())
-        .unwrap_or(StatusCode::OK);
-    let headers: Vec<(String, String)> =
-        serde_json::from_value(headers).map_err(Problem::internal)?;
-    let mut answer = ApiResponse { status, headers: Vec::new(), body };
-    for (name, value) in headers {
-        if let Ok(name) = name.parse::<HeaderName>() {
-            answer = answer.header(name, &value);
-        }
-    }
-    Ok(Some(answer.header(REPLAYED, "true")))
-}
-
-async fn store_answer(
-    conn: &mut AsyncPgConnection,
-    key: &str,
-    request_hash: Vec<u8>,
-    answer: &ApiResponse,
-) -> Result<(), Problem> {
-    let headers: Vec<(&str, &str)> = answer
-        .headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .collect();
-    let status = i16::try_from(answer.status.as_u16()).map_err(Problem::internal)?;
-    let record = (
-        idempotency_records::key.eq(key),
-        idempotency_records::request_hash.eq(request_hash),
-        idempotency_records::status.eq(status),
-        idempotency_records::headers.eq(serde_json::to_value(headers).map_err(Problem::internal)?),
-        idempotency_records::body.eq(&answer.body),
-        idempotency_records::created_at.eq(chrono::Utc::now()),
-    );
-    // An expired record of the same key may still exist.
-    diesel::delete(idempotency_records::table.find(key)).execute(conn).await?;
-    diesel::insert_into(idempotency_records::table).values(record).execute(conn).await?;
-    Ok(())
-}
-
-/// Deletes expired idempotency records once an hour, for as long as the process lives.
-pub async fn purge_idempotency_records(pool: Pool) {
-    let mut tick = tokio::time::interval(Duration::from_secs(3_600));
-    loop {
-        tick.tick().await;
-        let Ok(mut conn) = pool.get().await else { continue };
-        let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
-        let old =
-            idempotency_records::table.filter(idempotency_records::created_at.le(oldest_kept));
-        if let Err(error) = diesel::delete(old).execute(&mut conn).await {
-            tracing::warn!(%error, "failed to delete expired idempotency records");
-        }
-    }
 }

@@ -9,26 +9,27 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use values::Key;
 
-use super::call::{ApiRequest, ApiResponse};
-use super::json::{BodyErrors, decode};
-use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use super::resource::{IfExists, Resource, RowWrite, Scope, checked, save, with_key};
-use crate::platform::unit_of_work::{Database, UnitOfWork};
+use super::definition::{IfExists, Resource, RowWrite, Scope};
+use super::handlers::{checked, save, with_key};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
+use crate::platform::http::json::{BodyErrors, decode};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// Maximum number of rows in a batch.
 pub const MAX_BATCH_ROWS: usize = 1_000;
 
 /// Handles `POST` on `batch` below the collection: upserts up to 1,000 rows by business key.
 pub async fn batch<R: Resource>(
-    request: HttpRequest,
-    call: ApiRequest,
+    http_request: HttpRequest,
+    request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    call.query(&[])?;
-    let Batch { atomic, rows } = read_batch::<R>(call.value()?)?;
+    request.query(&[])?;
+    let Batch { atomic, rows } = read_batch::<R>(request.value()?)?;
     database
-        .transact(&call, async |work| {
-            let scope = R::Scope::find(&request, &mut work.conn).await?;
+        .transact(&request, async |work| {
+            let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let rows = rows
                 .into_iter()
                 .map(|row| row.and_then(|write| check_rules::<R>(write, &scope)))

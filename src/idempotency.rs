@@ -1,0 +1,128 @@
+//! Idempotency keys: a request that is sent again has no second effect and gets the first response
+//! (`docs/api-conventions.md` section 9).
+//!
+//! [`Database::transact`](crate::unit_of_work::Database::transact) asks for the stored response
+//! before a change, and stores the response in the same transaction.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use crate::platform::db::pool::Pool;
+use crate::platform::http::call::ApiResponse;
+use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::schema::idempotency_records;
+
+/// Hours for which a response is stored under its idempotency key.
+const RETENTION_HOURS: i64 = 72;
+/// Namespace of the advisory locks on keys.
+const LOCK_SEED: i64 = 0x6b61_6d70;
+/// Interval between two deletions of expired records.
+const PURGE_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Header that marks a response as the stored one.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Returns the stored response of a key. Without one, locks the key until the transaction ends.
+///
+/// # Errors
+/// 409 while another request with the key is running, 422 if the key belongs to another request; or
+/// when the database fails.
+pub async fn stored_response(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    request_hash: &[u8],
+) -> Result<Option<ApiResponse>, Problem> {
+    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
+        .bind::<Text, _>(key)
+        .sql(", ")
+        .bind::<BigInt, _>(LOCK_SEED)
+        .sql("))");
+    if !diesel::select(lock).get_result::<bool>(conn).await? {
+        return Err(Problem::new(
+            ProblemCode::IdempotencyInProgress,
+            "the first request with this key is still running",
+        )
+        .header(RETRY_AFTER, HeaderValue::from_static("1")));
+    }
+    let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
+    let stored = idempotency_records::table
+        .find(key)
+        .filter(idempotency_records::created_at.gt(oldest_kept))
+        .select((
+            idempotency_records::request_hash,
+            idempotency_records::status,
+            idempotency_records::headers,
+            idempotency_records::body,
+        ))
+        .first::<(Vec<u8>, i16, Value, Vec<u8>)>(conn)
+        .await
+        .optional()?;
+    let Some((hash, status, headers, body)) = stored else { return Ok(None) };
+    if hash != request_hash {
+        let detail = "this idempotency key was used for another request";
+        return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
+    }
+    let status = u16::try_from(status)
+        .ok()
+        .and_then(|s| StatusCode::from_u16(s).ok())
+        .unwrap_or(StatusCode::OK);
+    let headers: Vec<(String, String)> =
+        serde_json::from_value(headers).map_err(Problem::internal)?;
+    let mut answer = ApiResponse { status, headers: Vec::new(), body };
+    for (name, value) in headers {
+        if let Ok(name) = name.parse::<HeaderName>() {
+            answer = answer.header(name, &value);
+        }
+    }
+    Ok(Some(answer.header(REPLAYED, "true")))
+}
+
+/// Stores a response under its key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn store(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    request_hash: Vec<u8>,
+    answer: &ApiResponse,
+) -> Result<(), Problem> {
+    let headers: Vec<(&str, &str)> = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    let status = i16::try_from(answer.status.as_u16()).map_err(Problem::internal)?;
+    let record = (
+        idempotency_records::key.eq(key),
+        idempotency_records::request_hash.eq(request_hash),
+        idempotency_records::status.eq(status),
+        idempotency_records::headers.eq(serde_json::to_value(headers).map_err(Problem::internal)?),
+        idempotency_records::body.eq(&answer.body),
+        idempotency_records::created_at.eq(chrono::Utc::now()),
+    );
+    // An expired record of the same key may still exist.
+    diesel::delete(idempotency_records::table.find(key)).execute(conn).await?;
+    diesel::insert_into(idempotency_records::table).values(record).execute(conn).await?;
+    Ok(())
+}
+
+/// Deletes expired idempotency records once an hour, for as long as the process lives.
+pub async fn purge(pool: Pool) {
+    let mut tick = tokio::time::interval(PURGE_INTERVAL);
+    loop {
+        tick.tick().await;
+        let Ok(mut conn) = pool.get().await else { continue };
+        let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
+        let old =
+            idempotency_records::table.filter(idempotency_records::created_at.le(oldest_kept));
+        if let Err(error) = diesel::delete(old).execute(&mut conn).await {
+            tracing::warn!(%error, "failed to delete expired idempotency records");
+        }
+    }
+}
