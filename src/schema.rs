@@ -152,6 +152,7 @@ diesel::table! {
         action_id -> Uuid,
         line_id -> Uuid,
         contact_number -> Text,
+        account_number -> Nullable<Text>,
         campaign_target -> Nullable<Bool>,
         campaign_response -> Nullable<Bool>,
         added_by -> Nullable<Uuid>,

@@ -326,7 +326,6 @@ fn grant<'a>(
         }
     };
     if let Some(trace) = trace {
-        let allowed = trace.line_discount_allowed;
         grant.prices =
             trace.prices.into_iter().filter(|price| is_from(campaign, price.line.source)).collect();
         grant.discounts = trace
@@ -335,7 +334,7 @@ fn grant<'a>(
             .filter(|line| is_from(campaign, line.line.source))
             .collect();
         if against.is_empty() && !grant.granted && grant.problem.is_none() {
-            reasons.push(line_reason(&grant, asked, allowed));
+            reasons.push(line_reason(&grant, asked));
         }
     }
     if !grant.granted {
@@ -398,11 +397,7 @@ fn campaign_reasons(
 }
 
 /// Returns the reason why no line wins although the campaign's prices apply to the account.
-fn line_reason(
-    grant: &CampaignGrant<'_>,
-    asked: &QuoteRequest<'_>,
-    discount_allowed: bool,
-) -> GrantReason {
+fn line_reason(grant: &CampaignGrant<'_>, asked: &QuoteRequest<'_>) -> GrantReason {
     let campaign = &grant.campaign_number;
     let item =
         asked.lines.as_slice().first().map(|line| line.item_number.as_ref()).unwrap_or_default();
@@ -413,7 +408,8 @@ fn line_reason(
             format!("{campaign} as published has no line for {item}"),
         );
     }
-    if !discount_allowed && grant.discounts.iter().any(|line| line.verdict == Verdict::Chosen) {
+    let forbidden = Verdict::LineDiscountNotAllowed;
+    if grant.discounts.iter().any(|line| line.verdict == forbidden) {
         let detail = format!("the price that was taken for {item} allows no line discount");
         return reason(GrantReasonCode::LineDiscountNotAllowed, detail);
     }

@@ -35,7 +35,7 @@ use crate::platform::background::background;
 const MAGIC: &[u8; 8] = b"KMPJBOOK";
 /// The version of the format, here and in `facts`. It changes with every change of what is written.
 /// A file of another version is not read.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 /// The size from which a block is written.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The maximum number of blocks that are read ahead of those being applied.
@@ -551,7 +551,7 @@ mod tests {
         assert_eq!(read.snapshot.content_hash(), content.snapshot.content_hash());
         assert_eq!(
             (FORMAT_VERSION, xxh3_64(&bytes)),
-            (1, 998_673_673_591_138_455),
+            (2, 998_673_673_591_138_455),
             "the written form has changed: increase FORMAT_VERSION, so that older files are not \
                 misread, and update both numbers here"
         );

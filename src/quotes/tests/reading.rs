@@ -166,7 +166,7 @@ fn query_is_read() {
     for refused in [
         "itemNumber=A&date=2031-02-30",
         "itemNumber=A&quantity=+1",
-        "itemNumber=A+B",
+        "itemNumber=A++B",
         "itemNumber=A&itemNumber=A",
         "itemNumber=A&explain=yes",
         "itemNumber=A&contactNumber=C&customerNumber=D",

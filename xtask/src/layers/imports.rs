@@ -117,15 +117,19 @@ impl Collector {
         }
     }
 
-    /// Adds the paths in tokens that are not parsed: arguments of macros and attributes.
+    /// Adds the paths in tokens that are not parsed: arguments of macros and attributes. A path from
+    /// `$crate` in the definition of a macro is one of its callers, so it is no import.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<Ident> = Vec::new();
         let mut colons = 0;
+        let mut after_dollar = false;
         for token in tokens {
             match token {
                 TokenTree::Ident(ident) if colons == 2 || path.is_empty() => {
-                    path.push(ident);
-                    colons = 0;
+                    if !(after_dollar && ident == "crate") {
+                        path.push(ident);
+                    }
+                    (colons, after_dollar) = (0, false);
                 }
                 TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => {
                     colons += 1;
@@ -133,10 +137,12 @@ impl Collector {
                 other => {
                     self.add_tokens_path(&mut path);
                     colons = 0;
+                    after_dollar = false;
                     match other {
                         TokenTree::Ident(ident) => path.push(ident),
                         TokenTree::Group(group) => self.add_tokens(group.stream()),
-                        TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+                        TokenTree::Punct(punct) => after_dollar = punct.as_char() == '$',
+                        TokenTree::Literal(_) => {}
                     }
                 }
             }
@@ -244,6 +250,10 @@ mod tests {
         let attribute = "#[diesel(table_name = crate::db::schema::items)] struct S;";
         assert_eq!(imports(attribute), ["db::schema::items"]);
         assert_eq!(imports("fn f() { s!(a: B, c::d, crate) }"), Vec::<String>::new());
+        assert_eq!(
+            imports("macro_rules! m { () => { $crate::a::B($x, crate::c::D) } }"),
+            ["c::D"]
+        );
     }
 
     #[test]
