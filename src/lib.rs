@@ -32,6 +32,7 @@ pub mod lines;
 pub mod live_book;
 pub mod openapi;
 pub mod opportunities;
+pub mod price_impact;
 pub mod publication;
 pub mod quotes;
 pub mod sales;

@@ -33,6 +33,8 @@ text_enum! {
         CampaignStarted = "kampanje.campaign.started",
         /// The last day of a published campaign ended.
         CampaignEnded = "kampanje.campaign.ended",
+        /// The cost of an item rose, and its prices are below a guardrail since.
+        GuardrailViolated = "kampanje.guardrail.violated",
     }
 }
 
@@ -98,6 +100,24 @@ pub struct CampaignLifecycleEvent {
     pub publication_version: i64,
 }
 
+/// The cost of an item rose, and its prices are below a guardrail since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardrailViolated {
+    /// The number of the item.
+    #[schema(max_length = 50, example = "1896-S")]
+    pub item_number: String,
+    /// The code of the finding: `NET_BELOW_COST` or `BELOW_MARGIN_FLOOR`.
+    #[schema(max_length = 50, example = "NET_BELOW_COST")]
+    pub code: String,
+    /// Number of accounts that pay such a price.
+    #[schema(value_type = i64, minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 120)]
+    pub number_of_accounts: u64,
+    /// The worst of the prices in words.
+    #[schema(max_length = 4000, example = "ACME would pay 57 on 2031-05-01: below the cost 60")]
+    pub detail: String,
+}
+
 /// The content of an event; the type of the event determines the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -108,6 +128,8 @@ pub enum EventData {
     CampaignStatusChanged(CampaignStatusChanged),
     /// Of `kampanje.campaign.started` and `kampanje.campaign.ended`.
     CampaignLifecycleEvent(CampaignLifecycleEvent),
+    /// Of `kampanje.guardrail.violated`.
+    GuardrailViolated(GuardrailViolated),
 }
 
 /// An event to be written.
@@ -141,6 +163,17 @@ impl From<CampaignStatusChanged> for Event {
             type_: EventType::CampaignStatusChanged,
             subject: campaign_subject(&data.campaign_number),
             data: EventData::CampaignStatusChanged(data),
+            campaign_id: None,
+        }
+    }
+}
+
+impl From<GuardrailViolated> for Event {
+    fn from(data: GuardrailViolated) -> Self {
+        Self {
+            type_: EventType::GuardrailViolated,
+            subject: format!("items/{}", data.item_number),
+            data: EventData::GuardrailViolated(data),
             campaign_id: None,
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 use futures_util::future::LocalBoxFuture;
@@ -52,6 +53,18 @@ pub struct ChangedKeys {
 }
 
 impl ChangedKeys {
+    /// Returns whether anything changed that a publication's guardrails concern. Contacts,
+    /// currencies, exchange rates and settings alone are not checked.
+    #[must_use]
+    pub fn affects_guardrails(&self) -> bool {
+        !self.items.is_empty()
+            || !self.price_lines.is_empty()
+            || !self.discount_lines.is_empty()
+            || !self.campaigns.is_empty()
+            || !self.campaign_lines.is_empty()
+            || !self.targets.is_empty()
+    }
+
     /// Returns whether anything changed that belongs to no campaign.
     #[must_use]
     pub fn has_base_data(&self) -> bool {
@@ -89,6 +102,8 @@ pub struct UnitOfWork {
     /// The version of the price book that the change published, if it published one.
     pub version: Option<i64>,
     publisher: Arc<dyn Publisher>,
+    /// True to roll the change back when it is done: the response says what it would have been.
+    pub validate_only: bool,
 }
 
 impl UnitOfWork {
@@ -242,9 +257,14 @@ impl Database {
             warnings: Vec::new(),
             version: None,
             publisher: Arc::clone(&self.publisher),
+            validate_only: false,
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
         match self.run_in_transaction(request, &mut work, change).await {
+            Ok(answer) if work.validate_only => {
+                Transactions::rollback_transaction(&mut *work.conn).await.map_err(Problem::from)?;
+                Ok(answer)
+            }
             Ok(answer) => {
                 Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
                 if let Some(version) = work.version {
@@ -278,6 +298,9 @@ impl Database {
         }
         let mut answer = change(work).await?;
         work.publish().await?;
+        if work.validate_only {
+            return validated(answer, std::mem::take(&mut work.warnings));
+        }
         // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;
         if let Some(version) = work.version {
@@ -291,6 +314,18 @@ impl Database {
         }
         Ok(answer)
     }
+}
+
+/// Returns the response to a change that is only validated: 200 with the representation that the
+/// change would lead to, without its headers, and with all warnings.
+fn validated(answer: ApiResponse, warnings: Vec<Value>) -> Result<ApiResponse, Problem> {
+    let is_empty = answer.body.is_empty();
+    let body = if is_empty { b"{}".to_vec() } else { answer.body };
+    let status =
+        if answer.status == StatusCode::MULTI_STATUS { answer.status } else { StatusCode::OK };
+    let mut answer = ApiResponse { status, headers: Vec::new(), body };
+    add_warnings(&mut answer, warnings)?;
+    Ok(answer)
 }
 
 /// Adds the findings of an automatic publication to the changed resource in the response.

@@ -42,6 +42,14 @@ CREATE TABLE settings (
     price_hierarchy text[] NOT NULL DEFAULT ARRAY
         ['CONTACT', 'CUSTOMER_PRICE_GROUP', 'CUSTOMER_DISCOUNT_GROUP', 'ALL_CUSTOMERS', 'CAMPAIGN'],
     never_above_list_price boolean NOT NULL DEFAULT false,
+    -- Guardrails of everything that is published: the lowest margin over the unit cost and the
+    -- deepest net below the list price, in percent (null: no such bound), and what a violation does.
+    margin_floor_percent numeric(8, 5)
+        CONSTRAINT settings_margin_floor CHECK (margin_floor_percent BETWEEN 0 AND 100),
+    max_discount_percent numeric(8, 5)
+        CONSTRAINT settings_max_discount CHECK (max_discount_percent BETWEEN 0 AND 100),
+    guardrail_mode text NOT NULL DEFAULT 'WARN'
+        CONSTRAINT settings_guardrail_mode CHECK (guardrail_mode IN ('OFF', 'WARN', 'BLOCK')),
     -- Number series: the number that the next resource without one gets. A sequence would leave a
     -- gap whenever a transaction is rolled back.
     next_campaign_number text COLLATE "C" NOT NULL DEFAULT 'CP0001',
@@ -253,6 +261,13 @@ CREATE TABLE campaigns (
     -- Whether its prices and discounts combine with those of other sources.
     combination text NOT NULL DEFAULT 'ANY'
         CONSTRAINT campaigns_combination CHECK (combination IN ('ANY', 'OWN')),
+    -- Guardrails of the campaign's prices; null: those of the company.
+    margin_floor_percent numeric(8, 5)
+        CONSTRAINT campaigns_margin_floor CHECK (margin_floor_percent BETWEEN 0 AND 100),
+    max_discount_percent numeric(8, 5)
+        CONSTRAINT campaigns_max_discount CHECK (max_discount_percent BETWEEN 0 AND 100),
+    guardrail_mode text
+        CONSTRAINT campaigns_guardrail_mode CHECK (guardrail_mode IN ('OFF', 'WARN', 'BLOCK')),
     has_unpublished_changes boolean NOT NULL DEFAULT false,
     -- What the price book holds of an active campaign; all null while it is not active. A published
     -- campaign always has a starting date, its end may be open.

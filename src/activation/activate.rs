@@ -10,6 +10,8 @@ use price_book::snapshot::Snapshot;
 use super::book_view::BookView;
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
+use super::guardrails::{self, Checked, GuardrailCheck, GuardrailSet, VersionRange};
+use super::overlaps;
 use super::plan::{self, Hypothesis, Plan};
 use super::rules::{self, Trigger};
 use super::targeting;
@@ -39,12 +41,16 @@ pub(super) struct ActivationOptions {
 #[derive(Debug, Clone)]
 pub(super) enum Acknowledged {
     All,
-    Codes(Vec<FindingCode>),
+    Some {
+        codes: Vec<FindingCode>,
+        /// Ids of findings.
+        ids: Vec<String>,
+    },
 }
 
 impl Default for Acknowledged {
     fn default() -> Self {
-        Self::Codes(Vec::new())
+        Self::Some { codes: Vec::new(), ids: Vec::new() }
     }
 }
 
@@ -53,7 +59,9 @@ impl Acknowledged {
         !finding.is_error()
             && match self {
                 Self::All => true,
-                Self::Codes(codes) => codes.contains(&finding.code),
+                Self::Some { codes, ids } => {
+                    codes.contains(&finding.code) || ids.contains(&finding.finding_id)
+                }
             }
     }
 }
@@ -85,10 +93,13 @@ pub(super) async fn activate(
     let draft = draft::gather(conn, campaign, Scope::Whole, view.up_to_date(), today).await?;
     let current = current_state(conn, &draft.campaign, &draft.entries, view.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
+    let guardrails = GuardrailSet::load(conn).await?;
     let validate_only = options.validate_only;
     let own_view = view.clone();
-    let evaluated =
-        background(move || evaluate(&own_view, draft, current, &golden, validate_only)).await;
+    let evaluated = background(move || {
+        evaluate(&own_view, draft, current, &golden, &guardrails, validate_only)
+    })
+    .await;
     let Evaluation { campaign, hashed, next, findings, plan_hash, plan } = evaluated;
     if let Some(plan) = plan {
         return Ok(Outcome {
@@ -121,6 +132,11 @@ pub(super) async fn activate(
     let publication = publish(work, &campaign, PublicationKind::Activation, &hashed).await?;
     let publication =
         publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
+    // Another transaction may have published since the view was taken.
+    if !view.is_current || publication.version != view.book.version().saturating_add(1) {
+        let range = VersionRange::of(publication.version);
+        guardrails::check_published(work, live, today, range, Checked::default()).await?;
+    }
     if let Some(next) = next {
         live.prepare(&mut work.conn, view.book, next).await?;
     }
@@ -145,6 +161,7 @@ fn evaluate(
     mut draft: Draft,
     current: PublishedCampaign,
     golden: &[GoldenQuoteView],
+    guardrails: &GuardrailSet,
     validate_only: bool,
 ) -> Evaluation {
     let mut findings = rules::check(&draft, Trigger::Activation);
@@ -152,15 +169,28 @@ fn evaluate(
     let difference = current.difference(draft.desired());
     let hypothesis = Hypothesis::new(view, &draft, &difference);
     let conflicts =
-        hypothesis.as_ref().map(|hypothesis| hypothesis.conflicts(&draft)).unwrap_or_default();
-    findings.extend(conflicts.iter().map(plan::Conflict::finding));
+        hypothesis.as_ref().map(|it| overlaps::conflicts(it, &draft)).unwrap_or_default();
+    findings.extend(conflicts.iter().map(overlaps::Conflict::finding));
     findings.extend(
         hypothesis.iter().flat_map(|hypothesis| hypothesis.golden_differences(&draft, golden)),
     );
-    let plan = validate_only.then(|| match &hypothesis {
-        Some(hypothesis) => hypothesis.plan(&view.book, &draft, &difference, conflicts),
-        None => plan::counted(&view.book, &draft, &difference),
-    });
+    let plan = match &hypothesis {
+        Some(hypothesis) => {
+            let mut check = GuardrailCheck::new(guardrails);
+            let plan = hypothesis.evaluate_prices(
+                &view.book,
+                &draft,
+                &difference,
+                &mut check,
+                validate_only,
+            );
+            findings.extend(check.findings());
+            findings.extend(hypothesis.lines_without_gain(&draft, guardrails));
+            validate_only.then(|| Plan { conflicts, ..plan })
+        }
+        None => validate_only.then(|| plan::counted(&view.book, &draft, &difference)),
+    };
+    sort(&mut findings);
     let hashed = difference.with_hash();
     let next =
         hypothesis.filter(|_| view.is_current).map(|hypothesis| Arc::new(hypothesis.snapshot));
@@ -299,14 +329,20 @@ pub(super) fn refusal(findings: &[Finding]) -> Problem {
     let detail = if errors > 0 {
         format!("{errors} errors and {warnings} warnings refuse it; all are in findings")
     } else {
-        format!("{warnings} warnings refuse it; name their codes in acknowledge to go on")
+        format!("{warnings} warnings refuse it; name their codes or ids in acknowledge to go on")
     };
     let mut problem = Problem::new(ProblemCode::ActivationRefused, detail);
     problem.extensions.insert("findings".to_owned(), serde_json::json!(findings));
     problem
 }
 
-/// Limits the findings to [`MAX_FINDINGS_PER_CODE`] of each code. The parameter `notListed` of the
+/// Sorts findings: errors first, then in the order of their codes.
+pub(super) fn sort(findings: &mut [Finding]) {
+    let key = |finding: &Finding| (!finding.is_error(), finding.code, finding.pointer.clone());
+    findings.sort_by_cached_key(key);
+}
+
+/// Identifies the findings, and limits them to [`MAX_FINDINGS_PER_CODE`] of each code. The parameter `notListed` of the
 /// last one of a code has the number of those left out.
 pub(super) fn limit_per_code(findings: Vec<Finding>) -> Vec<Finding> {
     let mut listed: Vec<Finding> = Vec::new();
@@ -315,7 +351,7 @@ pub(super) fn limit_per_code(findings: Vec<Finding>) -> Vec<Finding> {
         let count = counts.entry(finding.code).or_default();
         *count = count.saturating_add(1);
         if *count <= MAX_FINDINGS_PER_CODE {
-            listed.push(finding);
+            listed.push(finding.identified());
         }
     }
     for (code, count) in counts {

@@ -18,6 +18,7 @@ use values::enums::Publishing;
 use super::activate::{desired_state, limit_per_code, publish, refusal};
 use super::draft::{Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
+use super::guardrails::{self, Checked, VersionRange};
 use super::rules::Trigger;
 use super::targeting::Named;
 use super::{draft, golden, rules, targeting};
@@ -72,6 +73,8 @@ impl AutoPublisher {
         {
             work.version = Some(publication.version);
         }
+        let mut range = VersionRange::extend(None, work.version);
+        let mut checked = Checked::default();
         let holding = holding_statuses(work, &active).await?;
         let (automatic, waiting): (Vec<_>, Vec<_>) = active.into_iter().partition(|campaign| {
             campaign.publishing == Publishing::Automatic && !is_held(campaign, &holding)
@@ -86,6 +89,8 @@ impl AutoPublisher {
             with_changes.partition(|(changes, _)| changes.has_own_changes());
         for (changes, campaign) in changed {
             self.publish(work, &campaign, &changes).await?;
+            range = VersionRange::extend(range, work.version);
+            checked.gains.extend(changes.gains(&campaign));
         }
         // Only contacts in the audiences of these campaigns changed. That affects audiences alone,
         // so the lines, which may be many, are not read. Errors in a campaign do not refuse the
@@ -99,13 +104,23 @@ impl AutoPublisher {
             warn_of_losses(work, campaign, &audience.left).await?;
             let difference = Difference { audience, ..Difference::default() }.with_hash();
             publish(work, campaign, PublicationKind::Change, &difference).await?;
+            range = VersionRange::extend(range, work.version);
+            checked.unchecked_audiences.insert(campaign.number.to_string());
         }
         // Last, because a line that moved to an automatic campaign must have left the others'
         // published lines.
         for campaign in waiting {
+            checked.unchecked_audiences.insert(campaign.number.to_string());
             defer(work, campaign, &changed_keys, &moved_accounts).await?;
+            range = VersionRange::extend(range, work.version);
         }
-        Ok(())
+        match range.filter(|_| changed_keys.affects_guardrails()) {
+            Some(range) => {
+                let today = self.calendar.today();
+                guardrails::check_published(work, &self.book, today, range, checked).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Publishes the changes of one active campaign.
@@ -189,6 +204,13 @@ impl<'a> CampaignChanges<'a> {
     /// Returns whether the campaign itself changed, and not only contacts that it targets.
     fn has_own_changes(&self) -> bool {
         self.whole || !self.lines.is_empty() || !self.contacts.is_empty()
+    }
+
+    /// Returns the lines that are checked for gain: all if the campaign changed as a whole.
+    fn gains(&self, campaign: &Campaign) -> Option<(String, Option<BTreeSet<Uuid>>)> {
+        let lines = (!self.whole).then(|| self.lines.clone());
+        let has_lines = lines.as_ref().is_none_or(|lines| !lines.is_empty());
+        has_lines.then(|| (campaign.number.to_string(), lines))
     }
 
     fn scope(&self) -> Scope<'_> {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use values::code_table;
 use values::text_enum;
@@ -35,6 +36,19 @@ code_table! {
         GoldenQuoteDiffers "GOLDEN_QUOTE_DIFFERS": Severity::Error,
             "A golden quote of the campaign would be answered otherwise than expected; `params` \
              say how.";
+        BelowMarginFloor "BELOW_MARGIN_FLOOR": Severity::Warning,
+            "A net price falls below the margin floor. An error if `guardrailMode` is `BLOCK`.";
+        NetBelowCost "NET_BELOW_COST": Severity::Warning,
+            "A net price falls below the item's unit cost. An error if `guardrailMode` is `BLOCK`.";
+        DiscountTooDeep "DISCOUNT_TOO_DEEP": Severity::Warning,
+            "A net price is further below the list price than `maxDiscountPercent`. An error if \
+             `guardrailMode` is `BLOCK`.";
+        NoGain "NO_GAIN": Severity::Warning,
+            "The campaign lowers nobody's price of an item, a group or any item. An error if \
+             `guardrailMode` is `BLOCK`.";
+        PlanTooLarge "PLAN_TOO_LARGE": Severity::Warning,
+            "The guardrails could not be checked, because the prices exceed a bound. An error if \
+             `guardrailMode` is `BLOCK`.";
         WindowOver "WINDOW_OVER": Severity::Warning, "The campaign's ending date is past.";
         OpenEnd "OPEN_END": Severity::Warning, "The campaign has no ending date.";
         NoPrices "NO_PRICES": Severity::Warning, "The campaign has neither a price nor a discount.";
@@ -65,6 +79,9 @@ code_table! {
         Overlap "OVERLAP": Severity::Warning,
             "Another published campaign offers the same items to the same accounts in the same days; \
              `params` say who wins.";
+        Stacked "STACKED": Severity::Warning,
+            "The price of one campaign is combined with the discount of another; `params` have both \
+             sources, the net price and the margin.";
     }
 }
 
@@ -72,6 +89,15 @@ code_table! {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
+    /// The id of the finding, by which it can be acknowledged. It is the same for the same facts:
+    /// code, pointer and parameters.
+    #[schema(
+        min_length = 32,
+        max_length = 32,
+        pattern = "^[0-9a-f]{32}$",
+        example = "8f14e45fceea167a5a36dedd4bea2543"
+    )]
+    pub finding_id: String,
     /// The code of the finding; docs/errors.md lists all codes.
     pub code: FindingCode,
     /// The severity of the finding.
@@ -97,6 +123,7 @@ impl Finding {
     /// Creates a finding without parameters.
     pub fn new(code: FindingCode, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
+            finding_id: String::new(),
             code,
             severity: code.severity(),
             pointer: pointer.into(),
@@ -109,6 +136,24 @@ impl Finding {
     #[must_use]
     pub fn param(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.params.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Returns the finding with its id.
+    #[must_use]
+    pub fn identified(mut self) -> Self {
+        let mut hasher = Sha256::new();
+        for text in
+            [self.code.text(), &self.pointer, &Value::Object(self.params.clone()).to_string()]
+        {
+            hasher.update(text.as_bytes());
+            // This byte does not occur in UTF-8, so the texts cannot run together.
+            hasher.update([0xff]);
+        }
+        let digest = hasher.finalize();
+        let first_half =
+            digest.iter().take(16).fold(0_u128, |id, byte| (id << 8) | u128::from(*byte));
+        self.finding_id = format!("{first_half:032x}");
         self
     }
 

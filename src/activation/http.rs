@@ -13,6 +13,7 @@ use values::Text;
 use super::activate::{Acknowledged, ActivationOptions, Outcome};
 use super::book_view::book_view;
 use super::findings::{Finding, FindingCode};
+use super::guardrails::{self, Checked, VersionRange};
 use super::plan::Plan;
 use super::{activate, draft};
 use crate::live_book::LiveBook;
@@ -44,7 +45,7 @@ pub fn mount(routes: &mut Routes) {
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[schema(rename_all = "camelCase")]
 pub struct ActivationRequest {
-    /// The codes of warnings to accept; `*` accepts all warnings.
+    /// The codes or ids of warnings to accept; `*` accepts all warnings.
     #[deserr(default)]
     #[schema(
         value_type = Vec<AcknowledgedCode>,
@@ -68,16 +69,18 @@ pub struct ActivationRequest {
     pub plan_hash: Option<Text<64>>,
 }
 
-/// The schema of an entry of `acknowledge`: the code of a finding, or `*`.
+/// The schema of an entry of `acknowledge`: the code or the id of a finding, or `*`.
 struct AcknowledgedCode;
 
 impl PartialSchema for AcknowledgedCode {
     fn schema() -> RefOr<Schema> {
-        let codes = FindingCode::ALL.iter().map(|code| code.text());
+        let codes: Vec<&str> = FindingCode::ALL.iter().map(|code| code.text()).collect();
+        let pattern = format!(r"^(\*|[0-9a-f]{{32}}|{})$", codes.join("|"));
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .enum_values(Some(codes.chain([ALL])))
-            .description(Some("The code of a finding, or `*` for all."))
+            .pattern(Some(pattern))
+            .max_length(Some(50))
+            .description(Some("The code or the id of a finding, or `*` for all."))
             .into()
     }
 }
@@ -87,14 +90,15 @@ impl ToSchema for AcknowledgedCode {}
 impl ActivationRequest {
     fn into_options(self) -> Result<ActivationOptions, Problem> {
         let mut errors = Vec::new();
-        let mut codes = Vec::new();
+        let (mut codes, mut ids) = (Vec::new(), Vec::new());
         let mut all = false;
         for (at, text) in self.acknowledge.iter().enumerate() {
             match FindingCode::ALL.iter().find(|code| code.text() == text.as_str()) {
                 Some(code) => codes.push(*code),
                 None if text.as_str() == ALL => all = true,
+                None if is_finding_id(text.as_str()) => ids.push(text.to_string()),
                 None => {
-                    let detail = format!("{text} is no code of a finding");
+                    let detail = format!("{text} is neither a code nor an id of a finding");
                     errors.push(FieldError::new(
                         format!("/acknowledge/{at}"),
                         FieldCode::InvalidValue,
@@ -107,11 +111,16 @@ impl ActivationRequest {
             return Err(Problem::from_errors(errors));
         }
         Ok(ActivationOptions {
-            acknowledged: if all { Acknowledged::All } else { Acknowledged::Codes(codes) },
+            acknowledged: if all { Acknowledged::All } else { Acknowledged::Some { codes, ids } },
             validate_only: self.validate_only,
             plan_hash: self.plan_hash.map(|hash| hash.to_string()),
         })
     }
+}
+
+/// Returns whether a text has the form of a finding's id.
+fn is_finding_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The result of an activation: the publication, or the plan if `validateOnly` is set.
@@ -187,8 +196,8 @@ impl ActivationResult {
 /// Activate a campaign
 ///
 /// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new
-/// version of the price book. Errors refuse the activation with 422, and so do warnings that are
-/// not named in `acknowledge`. The answer then lists all findings together, and nothing changes.
+/// version of the price book. Errors refuse the activation with 422, and so do warnings that
+/// `acknowledge` names neither by code nor by `findingId`. The answer then lists all findings together, and nothing changes.
 ///
 /// With `validateOnly` nothing changes either, and the answer has the findings and the plan.
 /// Activating an active campaign publishes its changes. If there are none, the answer is the
@@ -239,6 +248,10 @@ async fn activate_campaign(
 ///
 /// Withdraws the campaign's dates, lines and audience from the price book, as a new version. If the
 /// campaign is not active, the answer is its latest deactivation with 200.
+///
+/// A withdrawal that lowers a price below a guardrail is refused with 422 if `guardrailMode` is
+/// `BLOCK`: the campaign's line was more specific than a cheaper one. Otherwise the violation is in
+/// `warnings`.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/deactivations",
@@ -258,6 +271,8 @@ async fn deactivate_campaign(
     http_request: HttpRequest,
     request: ApiRequest,
     database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
 ) -> Result<ApiResponse, Problem> {
     #[derive(Default, Deserr)]
     #[deserr(error = BodyErrors, deny_unknown_fields)]
@@ -270,6 +285,9 @@ async fn deactivate_campaign(
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             match activate::deactivate(work, &campaign).await? {
                 Some((publication, true)) => {
+                    let range = VersionRange::of(publication.version);
+                    let (today, checked) = (calendar.today(), Checked::default());
+                    guardrails::check_published(work, &book, today, range, checked).await?;
                     ApiResponse::json(StatusCode::CREATED, &PublicationView::from(publication))
                 }
                 Some((publication, false)) => {

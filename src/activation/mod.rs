@@ -7,7 +7,10 @@
 //! rules.rs           the targeting rules, pure: from the gathered drafts to findings
 //! shadowed_lines.rs  lines that another line of the campaign dominates
 //! draft.rs           gathers the input of the rules, under the campaign's lock
-//! plan.rs            the planned changes: counts, sample prices, conflicts
+//! plan.rs            the planned changes: counts, prices, overlaps
+//! effective_prices.rs  the prices of the whole audience, as statistics
+//! overlaps.rs        published campaigns for the same items and accounts, and the result
+//! guardrails.rs      bounds on margin and discount, in every path that publishes
 //! planned_prices.rs  all prices of a plan, over HTTP
 //! golden.rs          compares golden quotes with the book as it would be
 //! activate.rs        activates and deactivates
@@ -24,10 +27,13 @@ mod audience;
 mod auto_publish;
 mod book_view;
 mod draft;
+pub mod effective_prices;
 pub mod findings;
 mod golden;
 mod grants;
+mod guardrails;
 pub mod http;
+mod overlaps;
 mod plan;
 mod planned_prices;
 mod rollback;

@@ -13,7 +13,8 @@ use super::activate::current_state;
 use super::book_view::{BookView, book_view};
 use super::draft;
 use super::draft::{Draft, Scope};
-use super::plan::{Hypothesis, PriceComparison, price_queries};
+use super::effective_prices::PriceComparison;
+use super::plan::Hypothesis;
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
@@ -22,6 +23,7 @@ use crate::platform::http::list::cursor::ListIdentity;
 use crate::platform::http::list::{CursorKey, cursor};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::price_impact::compare::{Comparer, Next};
 use crate::publication::difference::hash_of;
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::resource::reference;
@@ -34,8 +36,11 @@ const MAX_TOP: usize = 1_000;
 /// Maximum number of prices that are compared for one page. A page with few changes can therefore
 /// end before it is full.
 const MAX_COMPARED: usize = 20_000;
+/// Maximum number of items that are examined for one page, priced or not. An account that leaves
+/// no price to compare would otherwise cost a whole pass.
+const MAX_EXAMINED: usize = 200_000;
 /// The order of the rows, part of the identity of a cursor.
-const ORDER: &str = "account,line";
+const ORDER: &str = "account,item,price";
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
@@ -58,7 +63,7 @@ pub struct PlannedPriceChange {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedPricePage {
-    /// The prices, account by account, in the order of the campaign's lines.
+    /// The prices, account by account, in the order of the items' numbers.
     #[schema(max_items = 1000)]
     pub value: Vec<PlannedPriceChange>,
     /// The link to the next page; absent on the last page. Opaque.
@@ -71,26 +76,33 @@ pub struct PlannedPricePage {
     /// The hash of the plan that the prices belong to.
     #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
     pub plan_hash: String,
-    /// Number of accounts in the audience after the activation.
+    /// Number of accounts whose prices are compared: those of the audience before or after the
+    /// activation.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 1200)]
     pub accounts: u64,
-    /// Number of prices for each account: one for each line that names an item, at its minimum
-    /// quantity.
+    /// Number of items whose prices are compared: those that a line names, those of the item
+    /// discount groups that a discount names, or all items.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, value_type = i64, example = 40)]
-    pub lines: usize,
+    pub items: usize,
 }
 
 /// The position of a page's first row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PagePosition {
     account: u32,
-    line: usize,
+    /// The place of the item among the items of the plan.
+    item: usize,
+    /// The place of the price among those of the account for the item.
+    price: usize,
 }
 
 /// List the prices of a plan
 ///
-/// Compares what each account of the drafted audience pays before and after an activation, on the
-/// first day of the plan. There is one row for each account and each line that names an item, at
-/// the line's minimum quantity. Nothing changes.
+/// Compares what each account pays before and after an activation, on the first day of the plan.
+/// The accounts are those of the audience before or after it. The items are those that the
+/// campaign's lines apply to. There is one row for each account, item, variant, unit of measure,
+/// currency and quantity break. Variants, units and currencies that no line names are omitted: they
+/// have the price of the row without. Nothing changes.
 ///
 /// All pages belong to one plan: if the drafts change meanwhile, the next page is refused with 409
 /// `PLAN_CHANGED`. A page can have fewer rows than `top` and still have a next page.
@@ -150,41 +162,67 @@ fn page(
     let plan_hash = hash_of(&draft.entries, &draft.targeting.accounts);
     let filter = query.repeated_parameters();
     let identity = ListIdentity { path, filter: &filter, order: ORDER };
-    let position = match &query.cursor {
+    let first = match &query.cursor {
         Some(cursor) => position_in(cursor::open(cursor_key, &identity, cursor), &plan_hash)?,
-        None => PagePosition { account: 0, line: 0 },
+        None => PagePosition { account: 0, item: 0, price: 0 },
     };
-    let price_queries = price_queries(&draft);
-    let mut page = PlannedPricePage {
-        value: Vec::new(),
-        next_link: None,
-        plan_hash,
-        accounts: draft.targeting.accounts.len(),
-        lines: price_queries.len(),
-    };
+    let mut page =
+        PlannedPricePage { value: Vec::new(), next_link: None, plan_hash, accounts: 0, items: 0 };
     let snapshot = &copy.book;
     // Without a starting date there is no day to price.
     let difference = current.difference(draft.desired());
     let Some(hypothesis) = Hypothesis::new(copy, &draft, &difference) else {
         return Ok(page);
     };
-    let mut compared: usize = 0;
-    for account in draft.targeting.accounts.range(position.account..) {
-        let Some(number) = account_number(snapshot, account, query.account.as_ref()) else {
+    let accounts = &draft.targeting.accounts | &difference.audience.left;
+    let affected = hypothesis.affected(snapshot, &draft, &difference);
+    let items = affected.items(snapshot, &hypothesis.snapshot);
+    page.accounts = accounts.len();
+    page.items = items.len();
+    let comparer = Comparer::new(snapshot, &hypothesis.snapshot, &affected);
+    let (mut compared, mut examined) = (0_usize, 0_usize);
+    for account in accounts.range(first.account..) {
+        let Some(number) = account_number(&hypothesis.snapshot, account, query.account.as_ref())
+        else {
             continue;
         };
-        let first = if account == position.account { position.line } else { 0 };
-        for (line, price_query) in price_queries.iter().enumerate().skip(first) {
-            if page.value.len() == query.top || compared == MAX_COMPARED {
-                let position = [json!(page.plan_hash), json!(account), json!(line)];
+        let is_first = account == first.account;
+        let skipped_items = if is_first { first.item } else { 0 };
+        for (item, item_number) in items.iter().enumerate().skip(skipped_items) {
+            let skipped = if is_first && item == first.item { first.price } else { 0 };
+            let mut next = None;
+            let mut price = 0_usize;
+            examined = examined.saturating_add(1);
+            if examined > MAX_EXAMINED {
+                next = Some(PagePosition { account, item, price: skipped });
+            } else {
+                comparer.compare_account(item_number, account, hypothesis.day, &mut |comparison| {
+                    if price >= skipped {
+                        if page.value.len() == query.top || compared == MAX_COMPARED {
+                            next = Some(PagePosition { account, item, price });
+                            return Next::NextItem;
+                        }
+                        compared = compared.saturating_add(1);
+                        let change = PriceComparison::of(&hypothesis.snapshot, comparison);
+                        if !query.changed_only || change.is_change() {
+                            let account_number = number.to_owned();
+                            page.value.push(PlannedPriceChange { account_number, change });
+                        }
+                    }
+                    price = price.saturating_add(1);
+                    Next::Continue
+                });
+            }
+            if let Some(next) = next {
+                let position = [
+                    json!(page.plan_hash),
+                    json!(next.account),
+                    json!(next.item),
+                    json!(next.price),
+                ];
                 let cursor = cursor::write(cursor_key, &identity, &position);
                 page.next_link = Some(format!("{path}?{filter}cursor={cursor}"));
                 return Ok(page);
-            }
-            compared = compared.saturating_add(1);
-            let change = hypothesis.change(snapshot, number, price_query);
-            if !query.changed_only || change.before != change.after {
-                page.value.push(PlannedPriceChange { account_number: number.to_owned(), change });
             }
         }
     }
@@ -200,7 +238,7 @@ fn account_number<'a>(book: &'a Snapshot, account: u32, only: Option<&Key>) -> O
 /// Returns the position in a cursor, if the cursor belongs to this plan.
 fn position_in(values: Option<Vec<Value>>, plan_hash: &str) -> Result<PagePosition, Problem> {
     let values = values.ok_or_else(cursor::refused)?;
-    let [Value::String(hash), account, line] = values.as_slice() else {
+    let [Value::String(hash), account, item, price] = values.as_slice() else {
         return Err(cursor::refused());
     };
     if hash != plan_hash {
@@ -213,9 +251,10 @@ fn position_in(values: Option<Vec<Value>>, plan_hash: &str) -> Result<PagePositi
         .as_u64()
         .and_then(|account| u32::try_from(account).ok())
         .ok_or_else(cursor::refused)?;
-    let line =
-        line.as_u64().and_then(|line| usize::try_from(line).ok()).ok_or_else(cursor::refused)?;
-    Ok(PagePosition { account, line })
+    let place = |value: &Value| {
+        value.as_u64().and_then(|place| usize::try_from(place).ok()).ok_or_else(cursor::refused)
+    };
+    Ok(PagePosition { account, item: place(item)?, price: place(price)? })
 }
 
 /// The parameters of the request.

@@ -18,8 +18,11 @@ use values::enums::Publishing;
 
 use super::activate::{current_state, desired_state};
 use super::draft::Campaign;
+use super::guardrails::{self, Checked, VersionRange};
 use super::{draft, targeting};
+use crate::live_book::LiveBook;
 use crate::platform::background::background;
+use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
@@ -79,6 +82,9 @@ pub struct RollbackResult {
 ///
 /// The drafts stay as they are. If they differ, the campaign's `publishing` becomes `MANUAL`,
 /// because the next change would otherwise undo the rollback.
+///
+/// The guardrails are checked: violations refuse the rollback with 422 if `guardrailMode` is
+/// `BLOCK`, else they are in `warnings`.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/rollbacks",
@@ -98,6 +104,8 @@ async fn roll_back_campaign(
     http_request: HttpRequest,
     request: ApiRequest,
     database: web::Data<Database>,
+    calendar: web::Data<Calendar>,
+    book: web::Data<LiveBook>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
     let body: RollbackRequest = request.json()?;
@@ -107,6 +115,10 @@ async fn roll_back_campaign(
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             let version = i64::try_from(body.version).unwrap_or(i64::MAX);
             let (result, is_new) = roll_back(work, &campaign, version).await?;
+            if let Some(version) = work.version {
+                let (range, today) = (VersionRange::of(version), calendar.today());
+                guardrails::check_published(work, &book, today, range, Checked::default()).await?;
+            }
             ApiResponse::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
         })
         .await

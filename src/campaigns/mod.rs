@@ -18,8 +18,8 @@ use serde::Serialize;
 use status_changes::StatusChange;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::enums::{CampaignState, Combination, Publishing};
-use values::{Date, Key, Reference, Text};
+use values::enums::{CampaignState, Combination, GuardrailMode, Publishing};
+use values::{Date, Key, Percent, Reference, Text};
 use view::CampaignRow;
 
 pub use copies::mount_copies;
@@ -79,6 +79,20 @@ pub struct CampaignWrite {
     #[deserr(default = Combination::Any)]
     #[schema(default = "ANY", required = false, example = "ANY")]
     pub combination: Combination,
+    /// The lowest permitted margin of the campaign's net prices over the items' unit costs, in
+    /// percent of the net price; that of the settings if absent.
+    #[deserr(default)]
+    #[schema(example = "10")]
+    pub margin_floor_percent: Option<Percent>,
+    /// The largest permitted reduction of the campaign's net prices from the list prices, in
+    /// percent; that of the settings if absent.
+    #[deserr(default)]
+    #[schema(example = "70")]
+    pub max_discount_percent: Option<Percent>,
+    /// The effect of a violated guardrail; that of the settings if absent.
+    #[deserr(default)]
+    #[schema(example = "BLOCK")]
+    pub guardrail_mode: Option<GuardrailMode>,
 }
 
 /// Returns an error if a period ends before it starts.
@@ -169,6 +183,11 @@ impl Resource for Campaigns {
                 .not_null(),
             Field::new("publishing", FieldKind::Enum(Publishing::TEXTS), "campaigns.publishing")
                 .not_null(),
+            Field::new(
+                "guardrailMode",
+                FieldKind::Enum(GuardrailMode::TEXTS),
+                "campaigns.guardrail_mode",
+            ),
             // Must agree with `state` in view.rs.
             Field::new(
                 "state",
@@ -233,7 +252,7 @@ impl Resource for Campaigns {
     key_field! { number }
     write_of_view! {
         number, description, type_, salesperson_code, status_code, starting_date, ending_date,
-        publishing, combination,
+        publishing, combination, margin_floor_percent, max_discount_percent, guardrail_mode,
     }
 
     async fn save(
@@ -246,7 +265,7 @@ impl Resource for Campaigns {
         save_rows!(
             &mut work.conn, rows, if_exists, campaigns by number:
             description, type_, salesperson_code, status_code, starting_date, ending_date,
-            publishing, combination
+            publishing, combination, margin_floor_percent, max_discount_percent, guardrail_mode
         )?;
         status_changes::record(work, &changes).await?;
         work.changed_keys

@@ -7,8 +7,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::enums::{CampaignState, Combination, Publishing};
-use values::{Date, Key, Text};
+use values::enums::{CampaignState, Combination, GuardrailMode, Publishing};
+use values::{Date, Key, Percent, Text};
 
 use crate::campaign_statuses::CampaignStatusView;
 use crate::platform::http::problem::Problem;
@@ -49,6 +49,17 @@ pub struct CampaignView {
     /// campaign itself.
     #[schema(example = "ANY")]
     pub combination: Combination,
+    /// The lowest permitted margin of the campaign's net prices over the items' unit costs, in
+    /// percent of the net price; that of the settings if null.
+    #[schema(example = "10")]
+    pub margin_floor_percent: Option<Percent>,
+    /// The largest permitted reduction of the campaign's net prices from the list prices, in
+    /// percent; that of the settings if null.
+    #[schema(example = "70")]
+    pub max_discount_percent: Option<Percent>,
+    /// The effect of a violated guardrail; that of the settings if null.
+    #[schema(example = "BLOCK")]
+    pub guardrail_mode: Option<GuardrailMode>,
     /// The state today, derived from the publication and its dates.
     #[schema(example = "RUNNING")]
     pub state: CampaignState,
@@ -79,6 +90,9 @@ pub(super) struct CampaignRow {
     ending_date: Option<Date>,
     publishing: Publishing,
     combination: Combination,
+    margin_floor_percent: Option<Percent>,
+    max_discount_percent: Option<Percent>,
+    guardrail_mode: Option<GuardrailMode>,
     has_unpublished_changes: bool,
     publication_version: Option<i64>,
     published_starting_date: Option<Date>,
@@ -124,6 +138,9 @@ fn view(row: CampaignRow, today: NaiveDate, statuses: &[CampaignStatusView]) -> 
         ending_date: row.ending_date,
         publishing: row.publishing,
         combination: row.combination,
+        margin_floor_percent: row.margin_floor_percent,
+        max_discount_percent: row.max_discount_percent,
+        guardrail_mode: row.guardrail_mode,
         has_unpublished_changes: row.has_unpublished_changes,
         publication_version: row.publication_version,
         published_starting_date: row.published_starting_date,

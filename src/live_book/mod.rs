@@ -17,6 +17,7 @@ use chrono::{DateTime, Utc};
 use diesel::QueryResult;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::StreamExt;
+use price_book::facts::Change;
 use price_book::snapshot::Snapshot;
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -117,6 +118,13 @@ pub struct SnapshotFile {
     pub known_at: i64,
     /// The price book.
     pub snapshot: Arc<Snapshot>,
+}
+
+/// Two versions of the book, and the changes between them.
+pub(crate) struct BookChange {
+    pub before: Arc<Snapshot>,
+    pub after: Snapshot,
+    pub changes: Vec<Change>,
 }
 
 impl LiveBook {
@@ -250,6 +258,28 @@ impl LiveBook {
             return Ok(None);
         }
         Ok(Some(Arc::new(snapshot_at(conn, &present, version).await?)))
+    }
+
+    /// Returns the books of two versions and the changes from the first to the second, which are
+    /// versions of this transaction or before it. Both number their codes alike.
+    ///
+    /// # Errors
+    /// If the database fails, a row is not readable by this build, or there is no such version.
+    pub(crate) async fn change(
+        &self,
+        conn: &mut AsyncPgConnection,
+        from: i64,
+        to: i64,
+    ) -> Result<Option<BookChange>, ReadError> {
+        let Some(before) = self.as_of(conn, from).await? else { return Ok(None) };
+        let mut changes = Vec::new();
+        let collect = |change| {
+            changes.push(change);
+            Duration::ZERO
+        };
+        reader::changes(conn, from, to, collect).await?;
+        let after = before.advanced(to, changes.iter().cloned());
+        Ok(Some(BookChange { before, after, changes }))
     }
 
     /// Loads a snapshot that was read from disk, if no book is loaded yet. Its age counts from the

@@ -26,9 +26,10 @@ pub async fn batch<R: Resource>(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let Batch { atomic, rows } = read_batch::<R>(request.value()?)?;
+    let Batch { atomic, validate_only, rows } = read_batch::<R>(request.value()?)?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let rows = rows
                 .into_iter()
@@ -61,15 +62,19 @@ struct Saved {
 /// A parsed batch: each row is a write, or the problem of that row.
 struct Batch<W> {
     atomic: bool,
+    /// True to answer the receipts and change nothing.
+    validate_only: bool,
     rows: Vec<Result<W, Problem>>,
 }
 
 fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
     #[derive(Deserr)]
-    #[deserr(error = BodyErrors, deny_unknown_fields)]
+    #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
     struct Body {
         #[deserr(default = true)]
         atomic: bool,
+        #[deserr(default)]
+        validate_only: bool,
         rows: Vec<Value>,
     }
     let body: Body = decode(body).map_err(Problem::from_errors)?;
@@ -91,7 +96,7 @@ fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Problem> {
             _ => Ok(write),
         }
     });
-    Ok(Batch { atomic: body.atomic, rows: rows.collect() })
+    Ok(Batch { atomic: body.atomic, validate_only: body.validate_only, rows: rows.collect() })
 }
 
 fn check_rules<R: Resource>(write: R::Write, scope: &R::Scope) -> Result<R::Write, Problem> {

@@ -19,7 +19,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::etag;
 use crate::platform::http::json::patched;
 use crate::platform::http::list::{CursorKey, ListQuery};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::references;
 use crate::unit_of_work::{Database, UnitOfWork};
 
@@ -131,16 +131,32 @@ async fn save_and_respond<R: Resource>(
     )
 }
 
+/// The query parameter that asks for the result of a change without making it.
+pub const VALIDATE_ONLY: &str = "validateOnly";
+
+/// Returns whether a change is only validated. The request may have no other query parameter.
+fn validate_only(request: &ApiRequest) -> Result<bool, Problem> {
+    let params = request.query(&[VALIDATE_ONLY])?;
+    let mut errors = Vec::new();
+    let validate_only = params.boolean(VALIDATE_ONLY, &mut errors).unwrap_or_default();
+    if errors.is_empty() {
+        Ok(validate_only)
+    } else {
+        Err(Problem::with_errors(ProblemCode::InvalidRequest, errors))
+    }
+}
+
 /// Handles `POST` on the collection.
 pub async fn create<R: Resource>(
     http_request: HttpRequest,
     request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    request.query(&[])?;
+    let validate_only = validate_only(&request)?;
     let write: R::Write = request.json()?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let view = make::<R>(work, &scope, write).await?;
             let place = R::key(&R::write_of(&view))
@@ -173,10 +189,11 @@ pub async fn append<R: Resource>(
     request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    request.query(&[])?;
+    let validate_only = validate_only(&request)?;
     let write: R::Write = request.json()?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             checked(R::rules(&write, &scope))?;
             let known = R::existing(&mut work.conn, &scope, std::slice::from_ref(&write))
@@ -220,11 +237,12 @@ pub async fn put<R: Resource>(
     request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    request.query(&[])?;
+    let validate_only = validate_only(&request)?;
     let reference = reference(&http_request, R::NAMES.singular)?;
     let write: R::Write = request.json()?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             match R::find(&mut work.conn, &scope, &reference, true).await? {
                 Some(view) => {
@@ -293,11 +311,12 @@ pub async fn patch<R: Resource>(
     request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    request.query(&[])?;
+    let validate_only = validate_only(&request)?;
     let reference = reference(&http_request, R::NAMES.singular)?;
     let changes = request.merge_patch()?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
             require(&request, &respond::<R>(StatusCode::OK, &view)?)?;
@@ -312,10 +331,12 @@ pub async fn delete<R: Resource>(
     request: ApiRequest,
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
-    request.expect_empty()?;
+    request.expect_no_body()?;
+    let validate_only = validate_only(&request)?;
     let reference = reference(&http_request, R::NAMES.singular)?;
     database
         .transact(&request, async |work| {
+            work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
             require(&request, &respond::<R>(StatusCode::OK, &view)?)?;

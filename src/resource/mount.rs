@@ -4,16 +4,17 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::batch::{self, MAX_BATCH_ROWS};
 use super::definition::{Resource, Scope};
-use super::handlers;
+use super::handlers::{self, VALIDATE_ONLY};
 use crate::platform::http::operations::{
-    json_body, json_response, list_description, list_operation, page_of, patch_body, path_parameter,
+    boolean_parameter, json_body, json_response, list_description, list_operation, page_of,
+    patch_body, path_parameter,
 };
 use crate::platform::http::problem::ProblemError;
 use crate::platform::http::routes::Routes;
@@ -31,6 +32,7 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
         routes.schema::<CreateOf<R>>();
     }
     routes.schema::<BatchReceipts>();
+    routes.schema::<Validated>();
     routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
     routes.operation(HttpMethod::Post, collection, docs.create(), handlers::create::<R>);
     routes.operation(
@@ -63,6 +65,7 @@ pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
+    routes.schema::<Validated>();
     routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
     routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
     routes.operation(HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
@@ -138,6 +141,7 @@ impl<R: Resource> ResourceDocs<R> {
             format!("Create {}", R::NAMES.one),
             "Answers with the resource, its `ETag` and its `Location`.",
         )
+        .parameter(validate_only_parameter())
         .request_body(Some(json_body("The resource to create.", create_name::<R>())))
         .response("201", json_response("Created.", R::View::name()))
         .build()
@@ -195,6 +199,7 @@ impl<R: Resource> ResourceDocs<R> {
         };
         let operation = self
             .on_one("put", "Create or replace", description)
+            .parameter(validate_only_parameter())
             .request_body(Some(json_body("The complete content.", R::Write::name())))
             .response("200", json_response("Replaced.", R::View::name()));
         match R::NAMES.key_field {
@@ -211,6 +216,7 @@ impl<R: Resource> ResourceDocs<R> {
             "Change",
             "A JSON merge patch: an absent field stays, `null` removes the value.",
         )
+        .parameter(validate_only_parameter())
         .request_body(Some(patch_body("The fields to change.", R::Write::name())))
         .response("200", json_response("Changed.", R::View::name()))
         .build()
@@ -218,9 +224,20 @@ impl<R: Resource> ResourceDocs<R> {
 
     fn delete(&self) -> Operation {
         self.on_one("delete", "Delete", R::DELETION)
+            .parameter(validate_only_parameter())
             .response("204", ResponseBuilder::new().description("Deleted."))
+            .response("200", json_response("Only validated.", Validated::name()))
             .build()
     }
+}
+
+/// Builds the parameter that validates a change without making it.
+fn validate_only_parameter() -> Parameter {
+    boolean_parameter(
+        VALIDATE_ONLY,
+        "True to change nothing: the answer is 200 with the representation that the change would \
+         lead to, and with `warnings`, the findings of its publication.",
+    )
 }
 
 /// Declares a schema whose name is the view's name with a suffix, built by a function on the
@@ -263,6 +280,17 @@ fn batch_schema<R: Resource>() -> RefOr<Schema> {
                 .examples([true]),
         )
         .property(
+            "validateOnly",
+            ObjectBuilder::new()
+                .schema_type(Type::Boolean)
+                .default(Some(false.into()))
+                .description(Some(
+                    "True to change nothing: the answer has the receipts, and in `warnings` the \
+                     findings of the publication.",
+                ))
+                .examples([false]),
+        )
+        .property(
             "rows",
             ArrayBuilder::new()
                 .items(Ref::from_schema_name(create_name::<R>()))
@@ -291,6 +319,27 @@ fn create_schema<R: Resource>() -> RefOr<Schema> {
     }
     schema
 }
+
+/// The result of a change that was only validated and has no representation.
+struct Validated;
+
+impl PartialSchema for Validated {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .description(Some("The result of a change that was only validated."))
+            .property(
+                "warnings",
+                ArrayBuilder::new()
+                    .items(Ref::from_schema_name("Finding"))
+                    .max_items(Some(1_000))
+                    .description(Some("The findings of the publication that the change makes.")),
+            )
+            .required("warnings")
+            .into()
+    }
+}
+
+impl ToSchema for Validated {}
 
 /// The results of a batch.
 #[derive(ToSchema, serde::Serialize)]

@@ -18,9 +18,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
-use values::enums::{PricePolicy, SourceType};
+use values::enums::{GuardrailMode, PricePolicy, SourceType};
 use values::wire::{Invalid, InvalidKind};
-use values::{CurrencyCode, Key, only_strings, sql_column, string_serde};
+use values::{CurrencyCode, Key, Percent, only_strings, sql_column, string_serde};
 
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::{BodyErrors, patched};
@@ -80,11 +80,11 @@ string_serde!(TimeZone);
 sql_column!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
     .map_err(Into::into));
 
-/// The company's settings. All fields are required.
+/// The company's settings. All fields but those of guardrails are required.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable, AsChangeset)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
-#[diesel(table_name = settings, check_for_backend(Pg))]
+#[diesel(table_name = settings, check_for_backend(Pg), treat_none_as_null = true)]
 pub struct Settings {
     /// The currency of list prices, costs and all amounts without a currency code. It need not
     /// exist as a currency; the default precisions apply then. It cannot change while amounts
@@ -101,6 +101,22 @@ pub struct Settings {
     /// True to cap prices at the list price.
     #[schema(example = false)]
     pub never_above_list_price: bool,
+    /// The lowest permitted margin of a net price over the item's unit cost, in percent of the net
+    /// price; no bound if null. The net price counts in local currency, without tax, per base unit.
+    #[deserr(default)]
+    #[schema(example = "15")]
+    pub margin_floor_percent: Option<Percent>,
+    /// The largest permitted reduction of a net price from the item's list price, in percent; no
+    /// bound if null.
+    #[deserr(default)]
+    #[schema(example = "60")]
+    pub max_discount_percent: Option<Percent>,
+    /// The effect of a price below cost, below the margin floor or beyond the largest reduction,
+    /// and of a campaign's line that lowers nobody's price. A campaign can have guardrails of its
+    /// own.
+    #[deserr(default = GuardrailMode::Warn)]
+    #[schema(default = "WARN", required = false, example = "WARN")]
+    pub guardrail_mode: GuardrailMode,
     /// The number for the next campaign that is created without one. Its last digits are
     /// incremented.
     pub next_campaign_number: Key,
@@ -177,7 +193,7 @@ pub fn mount(routes: &mut Routes) {
     let documented = operation(
         "put_settings",
         "Replace the company's settings",
-        "Replaces all settings; every field is required.",
+        "Replaces all settings. Every field is required, except those of guardrails.",
     )
     .request_body(Some(json_body("All settings.", Settings::name())))
     .response("200", json_response("Replaced.", Settings::name()));
@@ -185,7 +201,8 @@ pub fn mount(routes: &mut Routes) {
     let documented = operation(
         "update_settings",
         "Change the company's settings",
-        "A JSON merge patch: absent fields do not change. No setting can be removed.",
+        "A JSON merge patch: absent fields do not change. Only the bounds of guardrails can be \
+         removed.",
     )
     .request_body(Some(patch_body("The settings to change.", Settings::name())))
     .response("200", json_response("Changed.", Settings::name()));

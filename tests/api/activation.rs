@@ -217,26 +217,193 @@ async fn plan_has_margins_of_items_with_cost() {
 }
 
 #[actix_web::test]
+async fn plan_covers_items_of_groups_and_all_items() {
+    let app = ready().await;
+    let chair = json!({"listPrice": "100", "unitCost": "90", "itemDiscountGroupCode": "FURN"});
+    app.put("/v1/items/CHAIR", &chair).await.expect(201);
+    make::item(&app, "LAMP", "40").await;
+    let lines = app.get("/v1/campaigns/SPRING/prices").await.json();
+    let line = lines["value"][0]["id"].as_str().unwrap();
+    app.delete(&format!("/v1/campaigns/SPRING/prices/{line}")).await.expect(204);
+    let group = json!({"itemDiscountGroupCode": "FURN", "lineDiscountPercent": "40"});
+    let group = app.post("/v1/campaigns/SPRING/discounts", &group).await.expect(201);
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let prices = &seen["plan"]["effectivePrices"];
+    assert_eq!((&prices["items"], &prices["lower"]), (&json!(1), &json!(1)), "{seen}");
+    assert_eq!(prices["averageDiscountPercent"], "40");
+    assert_eq!(prices["averageMarginPercentAfter"], "-50");
+    assert_eq!(prices["largestReductions"][0]["after"]["netUnitPrice"], "60");
+    let pointer = format!("/discounts/{}", group["id"].as_str().unwrap());
+    assert_eq!(codes(&seen), [("NET_BELOW_COST", pointer.as_str())]);
+    let page = app.get("/v1/campaigns/SPRING/planned-prices").await.expect(200);
+    assert_eq!((&page["items"], &page["value"][0]["itemNumber"]), (&json!(1), &json!("CHAIR")));
+    assert_eq!(page["value"][0]["after"]["netUnitPrice"], "60");
+
+    let all = json!({"lineDiscountPercent": "10"});
+    app.post("/v1/campaigns/SPRING/discounts", &all).await.expect(201);
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let prices = &seen["plan"]["effectivePrices"];
+    assert_eq!((&prices["items"], &prices["compared"]), (&json!(3), &json!(3)));
+    assert_eq!(prices["averageDiscountPercent"], "20", "40, 10 and 10");
+    assert_eq!(
+        prices["histogram"],
+        json!([
+            {"fromPercent": -40, "toPercent": -35, "prices": 1},
+            {"fromPercent": -10, "toPercent": -5, "prices": 2}
+        ])
+    );
+    let page = app.get("/v1/campaigns/SPRING/planned-prices").await.expect(200);
+    let items: Vec<_> =
+        page["value"].as_array().unwrap().iter().map(|row| row["itemNumber"].clone()).collect();
+    assert_eq!(items, ["CHAIR", "DESK", "LAMP"]);
+    activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
+    let path = "/v1/price-quotes?contactNumber=BUYER&itemNumber=CHAIR&date=2031-05-01";
+    assert_eq!(app.get(path).await.expect(200)["lines"][0]["lineAmount"], "60");
+}
+
+#[actix_web::test]
+async fn plan_counts_accounts_by_class_and_quantity_break() {
+    let app = ready().await;
+    // GOLD pays 85 by its group, from ten on 70. The others pay the list price, 100.
+    let gold = json!({"number": "D3", "priceGroupCode": "GOLD"});
+    let gold = json!({"type": "COMPANY", "name": "Gold", "customer": gold});
+    app.put("/v1/contacts/GOLD", &gold).await.expect(201);
+    for (minimum, price) in [("0", "85"), ("10", "70")] {
+        let line = json!({
+            "source": {"type": "CUSTOMER_PRICE_GROUP", "code": "GOLD"}, "itemNumber": "DESK",
+            "minimumQuantity": minimum, "unitPrice": price
+        });
+        app.post("/v1/prices", &line).await.expect(201);
+    }
+    for contact in ["OTHER", "GOLD"] {
+        make::segment_line(&app, "FAIR", contact).await;
+    }
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let prices = &seen["plan"]["effectivePrices"];
+    // Two classes. BUYER and OTHER pay 80 instead of 100, GOLD 80 instead of 85 below ten, and 70
+    // from ten on as before.
+    assert_eq!(prices["classes"], 2);
+    assert_eq!(
+        ["compared", "lower", "equal", "higher"].map(|name| prices[name].clone()),
+        [json!(4), json!(3), json!(1), json!(0)]
+    );
+    assert_eq!(
+        prices["histogram"],
+        json!([
+            {"fromPercent": -20, "toPercent": -15, "prices": 2},
+            {"fromPercent": -10, "toPercent": -5, "prices": 1}
+        ])
+    );
+    let reductions: Vec<_> = prices["largestReductions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["accounts"].clone(), it["quantity"].clone(), it["changePercent"].clone()))
+        .collect();
+    assert_eq!(
+        reductions,
+        [(json!(2), json!("1"), json!("-20")), (json!(1), json!("1"), json!("-5.88")),]
+    );
+    // Accounts that leave are part of the plan.
+    activate(&app, &json!({"acknowledge": ["*"]})).await.expect(201);
+    app.patch("/v1/campaigns/SPRING", &json!({"publishing": "MANUAL"})).await.expect(200);
+    app.delete("/v1/segments/FAIR/lines/OTHER").await.expect(204);
+    let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
+    let prices = &seen["plan"]["effectivePrices"];
+    assert_eq!((&prices["higher"], &prices["lower"]), (&json!(1), &json!(0)), "{prices}");
+    let page = app.get("/v1/campaigns/SPRING/planned-prices?changedOnly=true").await.expect(200);
+    let rows: Vec<_> =
+        page["value"].as_array().unwrap().iter().map(|row| row["accountNumber"].clone()).collect();
+    assert_eq!(rows, ["OTHER"]);
+}
+
+#[actix_web::test]
+async fn combined_campaigns_are_reported_as_stacked() {
+    let app = ready().await;
+    let desk = json!({"listPrice": "100", "taxPercent": "25", "unitCost": "80"});
+    app.put("/v1/items/DESK", &desk).await.expect(200);
+    let lines = app.get("/v1/campaigns/SPRING/prices").await.json();
+    let line = lines["value"][0]["id"].as_str().unwrap();
+    let path = format!("/v1/campaigns/SPRING/prices/{line}");
+    app.patch(&path, &json!({"unitPrice": "85"})).await.expect(200);
+    activate(&app, &json!({})).await.expect(201);
+    let discount = Campaign {
+        number: "MAY",
+        segment: "MAIL",
+        contacts: &["BUYER", "OTHER"],
+        ..Campaign::default()
+    };
+    discount.create(&app).await;
+    let line = json!({"itemNumber": "DESK", "lineDiscountPercent": "15"});
+    app.post("/v1/campaigns/MAY/discounts", &line).await.expect(201);
+    let path = "/v1/campaigns/MAY/activations";
+    let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
+    let found: Vec<_> = codes(&seen).into_iter().map(|(code, _)| code).collect();
+    assert_eq!(found, ["NET_BELOW_COST", "STACKED"]);
+    let conflict = json!({
+        "campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1,
+        "accountNumber": "BUYER", "date": "2031-05-01", "outcome": "STACKED", "winner": null,
+        "price": {
+            "unitPrice": "85", "lineDiscountPercent": "15", "netUnitPrice": "72.25",
+            "marginPercent": "-10.73",
+            "priceSource": {"type": "CAMPAIGN", "campaignNumber": "SPRING"},
+            "discountSource": {"type": "CAMPAIGN", "campaignNumber": "MAY"}
+        }
+    });
+    assert_eq!(seen["plan"]["conflicts"], json!([conflict]));
+    assert_eq!(seen["findings"][1]["params"], conflict);
+    let detail = seen["findings"][1]["detail"].as_str().unwrap();
+    assert!(detail.contains("72.25") && !detail.contains("wins"), "{detail}");
+    assert_eq!(
+        seen["plan"]["effectivePrices"]["stacked"],
+        json!([{
+            "priceSource": {"type": "CAMPAIGN", "campaignNumber": "SPRING"},
+            "discountSource": {"type": "CAMPAIGN", "campaignNumber": "MAY"},
+            "prices": 1, "accountNumber": "BUYER", "itemNumber": "DESK", "quantity": "1",
+            "unitPrice": "85", "lineDiscountPercent": "15", "netUnitPrice": "72.25",
+            "marginPercent": "-10.73"
+        }])
+    );
+    // Without a common day, or if the price allows no discount, nothing is combined.
+    let lines = app.get("/v1/campaigns/SPRING/prices").await.json();
+    let line = lines["value"][0]["id"].as_str().unwrap();
+    let line = format!("/v1/campaigns/SPRING/prices/{line}");
+    app.patch(&line, &json!({"allowLineDiscount": false})).await.expect(200);
+    let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
+    let conflict = &seen["plan"]["conflicts"][0];
+    assert_eq!((&conflict["outcome"], &conflict["winner"]), (&json!("WINNER"), &json!("SPRING")));
+    assert_eq!(seen["plan"]["effectivePrices"]["stacked"], json!([]));
+    app.patch(&line, &json!({"allowLineDiscount": true})).await.expect(200);
+    let later = json!({"startingDate": "2031-06-01", "endingDate": "2031-06-30"});
+    app.patch("/v1/campaigns/MAY", &later).await.expect(200);
+    let seen = app.post(path, &json!({"validateOnly": true})).await.expect(200);
+    assert_eq!(seen["plan"]["conflicts"], json!([]));
+}
+
+#[actix_web::test]
 async fn plan_hash_binds_the_activation() {
     let app = ready().await;
     let seen = activate(&app, &json!({"validateOnly": true})).await.expect(200);
     let hash = seen["planHash"].clone();
     assert_eq!(seen["version"], Value::Null);
     assert_eq!(seen["plan"]["lines"], json!({"added": 1, "changed": 0, "removed": 0}));
-    let prices = &seen["plan"]["effectivePrices"];
     assert_eq!(
-        (&prices["accountNumber"], &prices["date"]),
-        (&json!("BUYER"), &json!("2031-05-01"))
-    );
-    assert_eq!((&prices["compared"], &prices["changed"]), (&json!(1), &json!(1)));
-    assert_eq!(prices["averageDiscountPercent"], "20");
-    assert_eq!(
-        prices["sample"][0]["before"],
-        json!({"unitPrice": "100", "lineDiscountPercent": "0"})
-    );
-    assert_eq!(
-        prices["sample"][0]["after"],
-        json!({"unitPrice": "80", "lineDiscountPercent": "0"})
+        seen["plan"]["effectivePrices"],
+        json!({
+            "date": "2031-05-01", "items": 1, "classes": 1, "compared": 1, "lower": 1,
+            "higher": 0, "equal": 0, "appeared": 0, "disappeared": 0,
+            "histogram": [{"fromPercent": -20, "toPercent": -15, "prices": 1}],
+            "averageDiscountPercent": "20", "averageMarginPercentBefore": null,
+            "averageMarginPercentAfter": null,
+            "largestReductions": [{
+                "accounts": 1, "accountNumber": "BUYER", "changePercent": "-20",
+                "itemNumber": "DESK", "variantCode": null, "unitOfMeasureCode": null,
+                "currencyCode": null, "quantity": "1",
+                "before": {"unitPrice": "100", "lineDiscountPercent": "0", "netUnitPrice": "100"},
+                "after": {"unitPrice": "80", "lineDiscountPercent": "0", "netUnitPrice": "80"}
+            }],
+            "stacked": []
+        })
     );
 
     make::segment_line(&app, "FAIR", "OTHER").await;
@@ -293,7 +460,11 @@ async fn changes_of_active_campaigns_are_published_in_their_transaction() {
     let dearer = app.patch(&line, &json!({"unitPrice": "101"})).await.expect(200);
     let warnings: Vec<_> =
         dearer["warnings"].as_array().unwrap().iter().map(|w| &w["code"]).collect();
-    assert_eq!(warnings, ["PRICE_ABOVE_LIST"], "of what was touched, and of nothing else");
+    assert_eq!(
+        warnings,
+        ["PRICE_ABOVE_LIST", "NO_GAIN"],
+        "of what was touched, and of nothing else"
+    );
     assert_eq!(price(&app, "ANNE", "2031-05-10").await, "101");
     let undated = app.patch("/v1/campaigns/SPRING", &json!({"startingDate": null})).await;
     assert_eq!(undated.status, 422);
@@ -511,7 +682,14 @@ async fn overlapping_campaigns_are_named_with_the_winner() {
         json!([
             {
                 "campaignNumber": "SPRING", "items": 1, "itemNumber": "DESK", "accounts": 1,
-                "accountNumber": "BUYER", "winner": "MAY"
+                "accountNumber": "BUYER", "date": "2031-05-20", "outcome": "WINNER",
+                "winner": "MAY",
+                "price": {
+                    "unitPrice": "75", "lineDiscountPercent": "0", "netUnitPrice": "75",
+                    "marginPercent": null,
+                    "priceSource": {"type": "CAMPAIGN", "campaignNumber": "MAY"},
+                    "discountSource": null
+                }
             }
         ])
     );
@@ -592,7 +770,7 @@ async fn planned_prices_are_listed_in_full() {
         let (mut rows, mut next, mut pages) = (Vec::new(), Some(format!("{path}?{query}")), 0);
         while let Some(path) = next {
             let page = app.get(&path).await.expect(200);
-            assert_eq!((&page["accounts"], &page["lines"]), (&json!(2), &json!(2)));
+            assert_eq!((&page["accounts"], &page["items"]), (&json!(2), &json!(2)));
             rows.extend(page["value"].as_array().unwrap().iter().map(|row| {
                 let text = |value: &Value| value["unitPrice"].as_str().unwrap().to_owned();
                 format!(

@@ -35,6 +35,7 @@ mod full_book;
 mod golden_quotes;
 mod graceful_shutdown;
 mod grants;
+mod guardrails;
 mod guards;
 mod health;
 mod index;

@@ -6,6 +6,7 @@
 //! snapshot.rs  one version of the book; apply.rs advances it, export.rs iterates over it
 //! feed.rs      a copy that follows the changes that the service publishes
 //! listing.rs   iterates over items and accounts of a snapshot in order
+//! lookup.rs    finds lines, campaigns and accounts of a snapshot
 //! quote/       from a request to its answer, and to the answer's JSON
 //! ```
 // Tests may fail by panicking; the library may not.
@@ -27,6 +28,7 @@ pub mod facts;
 pub mod feed;
 mod interner;
 pub mod listing;
+pub mod lookup;
 pub mod quote;
 pub mod snapshot;
 

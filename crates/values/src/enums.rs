@@ -70,6 +70,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// The effect of a price that violates a guardrail.
+    GuardrailMode {
+        /// None: guardrails are not checked.
+        Off = "OFF",
+        /// A warning, which an activation has to acknowledge.
+        Warn = "WARN",
+        /// An error, which refuses the publication.
+        Block = "BLOCK",
+    }
+}
+
+text_enum! {
     /// The state of a campaign, derived from its publication and its dates.
     CampaignState {
         /// The campaign is not published.

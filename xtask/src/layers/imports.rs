@@ -250,10 +250,7 @@ mod tests {
         let attribute = "#[diesel(table_name = crate::db::schema::items)] struct S;";
         assert_eq!(imports(attribute), ["db::schema::items"]);
         assert_eq!(imports("fn f() { s!(a: B, c::d, crate) }"), Vec::<String>::new());
-        assert_eq!(
-            imports("macro_rules! m { () => { $crate::a::B($x, crate::c::D) } }"),
-            ["c::D"]
-        );
+        assert_eq!(imports("macro_rules! m { () => { $crate::a::B($x, crate::c::D) } }"), ["c::D"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ const GROUPS: &[Group] = &[
             "publication",
             "live_book",
             "quotes",
+            "price_impact",
             // Reference data.
             "settings",
             "currencies",
