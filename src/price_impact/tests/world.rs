@@ -157,8 +157,11 @@ fn campaign() -> impl Strategy<Value = Change> {
         0 => Change::Remove { kind: FactKind::Campaign, key: number.to_owned() },
         _ => {
             let ending = (choice > 1).then(|| day((start + days).min(31)));
-            let dates = json!({"startingDate": day(start), "endingDate": ending});
-            put(FactKind::Campaign, number, &dates)
+            let combination = if start % 3 == 0 { "OWN" } else { "ANY" };
+            let members = json!({
+                "startingDate": day(start), "endingDate": ending, "combination": combination
+            });
+            put(FactKind::Campaign, number, &members)
         }
     })
 }

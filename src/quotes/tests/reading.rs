@@ -163,6 +163,7 @@ fn query_is_read() {
     assert_eq!(request.currency_code.as_deref(), Some("USD"));
     assert_eq!(request.lines[0].item_number, "CHAIR");
     assert_eq!(read("itemNumber=A").unwrap().date, TODAY);
+    assert_eq!(read("itemNumber=r%c3%b8d+1%2fa%2b").unwrap().lines[0].item_number, "RØD 1/A+");
     for refused in [
         "itemNumber=A&date=2031-02-30",
         "itemNumber=A&quantity=+1",
