@@ -44,7 +44,7 @@ fn contact(index: u32, groups: usize) -> Change {
     let code = (group > 0).then(|| format!("G{group}"));
     let customer = json!({
         "number": format!("D{index}"), "priceGroupCode": code, "discountGroupCode": code,
-        "allowLineDiscount": true, "pricesIncludeTax": index % 10 == 0
+        "allowLineDiscount": true, "pricesIncludeTax": index.is_multiple_of(10)
     });
     let members = json!({ "type": "COMPANY", "ordinal": index, "customer": customer });
     put(FactKind::Contact, format!("CT{index:07}"), &members)

@@ -186,7 +186,7 @@ fn evaluate(
             );
             findings.extend(check.findings());
             findings.extend(hypothesis.lines_without_gain(&draft, guardrails));
-            validate_only.then(|| Plan { conflicts, ..plan })
+            validate_only.then_some(Plan { conflicts, ..plan })
         }
         None => validate_only.then(|| plan::counted(&view.book, &draft, &difference)),
     };
