@@ -4,13 +4,13 @@
 //!
 //! | macro | writes |
 //! | --- | --- |
-//! | [`table_resource!`] | all methods of a resource whose fields are the columns of a table |
-//! | [`table_rows!`] | `list`, `count`, `find`, `existing` and `id` |
-//! | [`key_field!`] | `key` and `set_key` |
-//! | [`write_of_view!`] | `write_of` |
-//! | [`save_rows!`] | the statement of `save`, if the fields are columns |
-//! | [`column_values!`] | values of columns with the names of fields |
-//! | [`upsert!`] | the statement of `save` for given values |
+//! | `table_resource!` | all methods of a resource whose fields are the columns of a table |
+//! | `table_rows!` | `list`, `count`, `find`, `existing` and `id` |
+//! | `key_field!` | `key` and `set_key` |
+//! | `write_of_view!` | `write_of` |
+//! | `save_rows!` | the statement of `save`, if the fields are columns |
+//! | `column_values!` | values of columns with the names of fields |
+//! | `upsert!` | the statement of `save` for given values |
 //!
 //! `salespeople` needs the first alone, `contacts` the others, and `lines` shows the
 //! restriction to a scope. A method with a rule of its own is written by hand instead.
