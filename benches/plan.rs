@@ -5,7 +5,8 @@
 //! accounts matters only where they are divided into classes. Each benchmark prints the number of
 //! classes and of comparisons. The time of an activation grows with the comparisons.
 //!
-//! Run one with `cargo bench --profile dist --bench plan -- '1000000 accounts, 10000 lines, 3 groups, 1'`.
+//! Run one with
+//! `cargo bench --profile dist --bench plan -- '1000000 accounts, 10000 lines, 3 groups, 1'`.
 
 // A benchmark may panic.
 #![allow(clippy::unwrap_used, missing_docs)]

@@ -342,8 +342,8 @@ pub(super) fn sort(findings: &mut [Finding]) {
     findings.sort_by_cached_key(key);
 }
 
-/// Identifies the findings, and limits them to [`MAX_FINDINGS_PER_CODE`] of each code. The parameter `notListed` of the
-/// last one of a code has the number of those left out.
+/// Identifies the findings, and limits them to [`MAX_FINDINGS_PER_CODE`] of each code. The
+/// parameter `notListed` of the last one of a code has the number of those left out.
 pub(super) fn limit_per_code(findings: Vec<Finding>) -> Vec<Finding> {
     let mut listed: Vec<Finding> = Vec::new();
     let mut counts = std::collections::HashMap::<FindingCode, usize>::new();

@@ -197,7 +197,8 @@ impl ActivationResult {
 ///
 /// Checks the targeting rules and publishes the campaign's dates, lines and audience as one new
 /// version of the price book. Errors refuse the activation with 422, and so do warnings that
-/// `acknowledge` names neither by code nor by `findingId`. The answer then lists all findings together, and nothing changes.
+/// `acknowledge` names neither by code nor by `findingId`. The answer then lists all findings
+/// together, and nothing changes.
 ///
 /// With `validateOnly` nothing changes either, and the answer has the findings and the plan.
 /// Activating an active campaign publishes its changes. If there are none, the answer is the

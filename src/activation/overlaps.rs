@@ -100,7 +100,8 @@ impl Conflict {
     pub(super) fn finding(&self) -> Finding {
         let Self { campaign_number, items, accounts, account_number, item_number, .. } = self;
         let offers = format!(
-            "campaign {campaign_number} offers {items} of the items to {accounts} of the accounts too"
+            "campaign {campaign_number} offers {items} of the items to {accounts} of the \
+             accounts too"
         );
         let (code, result) = match (self.outcome, &self.price) {
             (OverlapOutcome::Stacked, Some(price)) => {

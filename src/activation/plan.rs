@@ -104,7 +104,12 @@ pub struct PlanLimit {
     #[schema(example = "COMPARISONS")]
     pub bound: PlanBound,
     /// The largest permitted number.
-    #[schema(value_type = i64, minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 4_000_000)]
+    #[schema(
+        value_type = i64,
+        minimum = 1,
+        maximum = 9_007_199_254_740_991_i64,
+        example = 4_000_000
+    )]
     pub maximum: u64,
     /// The reason in words, and what can be done.
     #[schema(max_length = 4000, example = "the plan needs more than 4000000 comparisons")]

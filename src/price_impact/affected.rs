@@ -1,8 +1,8 @@
 //! The lines and items whose change can affect a price.
 //!
 //! A price of an item can only differ between two books if one of them has a line for it that the
-//! other has not, if a campaign's dates or audience differ, or if the item itself differs. Contacts,
-//! currencies, exchange rates and settings are taken to be the same in both books.
+//! other has not, if a campaign's dates or audience differ, or if the item itself differs.
+//! Contacts, currencies, exchange rates and settings are taken to be the same in both books.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -128,8 +128,8 @@ impl<'a> NetPrice<'a> {
     }
 }
 
-/// Returns (minuend − subtrahend) ÷ divisor in percent, in units of 10^-8, rounded half away from
-/// zero. `None` if the divisor is zero.
+/// Returns (minuend − subtrahend) ÷ divisor in percent, in units of 10^-8, rounded half away
+/// from zero. `None` if the divisor is zero.
 fn ratio(minuend: I256, subtrahend: I256, divisor: I256) -> Option<i128> {
     let numerator = minuend.checked_sub(subtrahend)?.checked_mul(I256::from(HUNDRED))?;
     let half = divisor.checked_div(I256::from(2_u8))?;
@@ -207,8 +207,8 @@ impl Terms {
         (numerator, denominator)
     }
 
-    /// Returns whether a net is lower than another one in other terms, both of one base unit in local
-    /// currency and without tax.
+    /// Returns whether a net is lower than another one in other terms, both of one base unit in
+    /// local currency and without tax.
     #[must_use]
     pub fn is_lower(&self, net: u128, other_terms: Self, other_net: u128) -> bool {
         if *self == other_terms {

@@ -62,7 +62,9 @@ async fn patch_and_put_return_the_published_state() {
         let body = reply.json();
         assert_eq!(body["publishedEndingDate"], body["endingDate"]);
         let version = reply.header("publication-version");
-        assert!(version.is_empty() || body["publicationVersion"] == version.parse::<i64>().unwrap());
+        assert!(
+            version.is_empty() || body["publicationVersion"] == version.parse::<i64>().unwrap()
+        );
         tag = reply.header("etag").to_owned();
     }
     // The tag of the content before is stale.

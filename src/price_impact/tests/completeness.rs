@@ -269,8 +269,9 @@ fn bound_ends_the_comparison() {
             .compare(Days::Only(day(1)), &mut |_| Next::Continue)
     };
     let size = compared(1_000).unwrap();
-    // BLUE and SOLO pay the same; RED allows no discount, in dollars; WHITE pays with tax; GREEN has
-    // groups that no line names, so it pays what BLUE pays; nobody in particular is a class too.
+    // BLUE and SOLO pay the same; RED allows no discount, in dollars; WHITE pays with tax; GREEN
+    // has groups that no line names, so it pays what BLUE pays; nobody in particular is a class
+    // too.
     assert_eq!((size.items, size.classes, size.comparisons), (3, 4, 12));
     assert_eq!(compared(12), Ok(size));
     let error = compared(11).unwrap_err();
