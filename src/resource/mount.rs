@@ -144,6 +144,7 @@ impl<R: Resource> ResourceDocs<R> {
         .parameter(validate_only_parameter())
         .request_body(Some(json_body("The resource to create.", create_name::<R>())))
         .response("201", json_response("Created.", R::View::name()))
+        .response("200", json_response("Only validated.", R::View::name()))
         .build()
     }
 
