@@ -188,12 +188,15 @@ fn operations_have_the_parts_of_their_kind() {
             "428", "500", "503"
         ]
     );
-    assert_eq!(parameters(&one["patch"]), ["campaign_status", "If-Match", "Idempotency-Key"]);
+    assert_eq!(
+        parameters(&one["patch"]),
+        ["campaign_status", "validateOnly", "If-Match", "Idempotency-Key"]
+    );
     assert_eq!(
         parameters(&one["put"]),
-        ["campaign_status", "If-Match", "If-None-Match", "Idempotency-Key"]
+        ["campaign_status", "validateOnly", "If-Match", "If-None-Match", "Idempotency-Key"]
     );
-    assert_eq!(parameters(&many["post"]), ["Idempotency-Key"]);
+    assert_eq!(parameters(&many["post"]), ["validateOnly", "Idempotency-Key"]);
     let headers = |response: &Value| -> Vec<String> {
         response["headers"].as_object().unwrap().keys().cloned().collect()
     };
