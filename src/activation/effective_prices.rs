@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
-use rust_decimal::Decimal;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use crate::price_impact::compare::{Comparison, Size};
-use crate::price_impact::net::{self, Average, BUCKET_PERCENT, NetPrice};
 use price_book::facts::SourceFact;
 use price_book::quote::answer::AnswerSource;
 use price_book::snapshot::Snapshot;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
 use values::{Amount, Percent, Quantity};
+
+use crate::price_impact::compare::{Comparison, Size};
+use crate::price_impact::net::{self, Average, BUCKET_PERCENT, NetPrice};
 
 /// Maximum number of reductions that are listed.
 const MAX_REDUCTIONS: usize = 100;

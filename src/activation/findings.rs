@@ -77,11 +77,11 @@ code_table! {
             "The status of an active campaign is final or forbids activation, so the change waits \
              (`hasUnpublishedChanges`) for another status; the published prices stay in force.";
         Overlap "OVERLAP": Severity::Warning,
-            "Another published campaign offers the same items to the same accounts in the same days; \
-             `params` say who wins.";
+            "Another published campaign offers the same items to the same accounts in the same \
+             days; `params` say who wins.";
         Stacked "STACKED": Severity::Warning,
-            "The price of one campaign is combined with the discount of another; `params` have both \
-             sources, the net price and the margin.";
+            "The price of one campaign is combined with the discount of another; `params` have \
+             both sources, the net price and the margin.";
     }
 }
 

@@ -13,8 +13,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use price_book::facts::{Change, Fact, FactKind};
+use price_book::lookup::LineTarget;
+use price_book::snapshot::{Item, Snapshot};
+use pricing::resolve::Book;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+use values::Key;
+use values::enums::GuardrailMode;
+use values::{Amount, Percent};
 
 use super::activate::{limit_per_code, refusal, sort};
 use super::findings::{Finding, FindingCode, Severity};
@@ -28,13 +35,6 @@ use crate::price_impact::compare::{Comparer, Comparison, Days, Next, TooLarge};
 use crate::price_impact::net::{self, NetPrice};
 use crate::schema::{campaigns, settings};
 use crate::unit_of_work::UnitOfWork;
-use price_book::facts::{Change, Fact, FactKind};
-use price_book::lookup::LineTarget;
-use price_book::snapshot::{Item, Snapshot};
-use pricing::resolve::Book;
-use values::Key;
-use values::enums::GuardrailMode;
-use values::{Amount, Percent};
 
 /// The bounds that a price has to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,17 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
+use price_book::facts::SourceFact;
+use price_book::quote::answer::AnswerSource;
+use price_book::snapshot::Snapshot;
+use pricing::line::{CampaignIndex, Line, Source};
+use pricing::resolve::{Book, CampaignTerms, Lines};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::text_enum;
 
 use super::draft::Draft;
 use super::effective_prices::{PlannedPrice, StackedExample, source};
@@ -17,12 +23,6 @@ use super::plan::Hypothesis;
 use crate::price_impact::affected::Affected;
 use crate::price_impact::compare::{Comparer, Comparison, Days, Next};
 use crate::price_impact::net::{NetPrice, Provider};
-use price_book::facts::SourceFact;
-use price_book::quote::answer::AnswerSource;
-use price_book::snapshot::Snapshot;
-use pricing::line::{CampaignIndex, Line, Source};
-use pricing::resolve::{Book, CampaignTerms, Lines};
-use values::text_enum;
 
 text_enum! {
     /// The result of an overlap of two campaigns.

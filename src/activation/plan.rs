@@ -5,10 +5,13 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
+use price_book::facts::{CampaignFact, Change, Fact, FactKind};
+use price_book::snapshot::Snapshot;
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::text_enum;
 
 use super::book_view::BookView;
 use super::draft::Draft;
@@ -24,9 +27,6 @@ use crate::price_impact::classes::MAX_CLASSES;
 use crate::price_impact::compare::{Bound, Comparer, Days, MAX_COMPARISONS, Next, TooLarge};
 use crate::publication::audience::AudienceDifference;
 use crate::publication::difference::Difference;
-use price_book::facts::{CampaignFact, Change, Fact, FactKind};
-use price_book::snapshot::Snapshot;
-use values::text_enum;
 
 /// Maximum number of accounts in the sample.
 const MAX_ACCOUNTS: usize = 10;

@@ -1,8 +1,9 @@
 //! The audience of a campaign.
 //!
 //! A contact is targeted if it is on a line of one of the campaign's segments and is a target
-//! there. A line with an account targets the contact of the account instead. The line's own `campaignTarget` decides, else that of the segment. Interactions that are
-//! targets and not canceled replace the lines of a logged segment (the view `logged_targets`).
+//! there. A line with an account targets the contact of the account instead. The line's own
+//! `campaignTarget` decides, else that of the segment. Interactions that are targets and not
+//! canceled replace the lines of a logged segment (the view `logged_targets`).
 //!
 //! Contacts that are excluded from segments or privacy blocked are left out. The others count as
 //! accounts, each once: a person's company, else the contact itself (`docs/pricing-rules.md`

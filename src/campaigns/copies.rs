@@ -90,8 +90,9 @@ pub struct CopyWrite {
 
 /// Copy a campaign
 ///
-/// Creates a campaign with the original's type, salesperson, `publishing`, `combination`, price and discount lines
-/// and golden quotes. Each segment is copied with all its lines and gets a new number.
+/// Creates a campaign with the original's type, salesperson, `publishing`, `combination`, price and
+/// discount lines and golden quotes. Each segment is copied with all its lines and gets a new
+/// number.
 ///
 /// Dates come from the request, never from the original. A golden quote with a date keeps its
 /// distance from the first day, and is omitted if either campaign has no first day. The copy is not

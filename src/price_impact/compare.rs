@@ -5,19 +5,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use roaring::RoaringBitmap;
-
-use super::affected::{Affected, AffectedItem, AffectedLine, period};
-use super::classes::{AccountScope, Classifier, Partition, Profile, TooManyClasses};
-use super::net::{NetPrice, Terms};
-use super::points::{Points, PricePoint};
 use price_book::quote::answer::{Quote, QuoteLine};
 use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use price_book::snapshot::{FoundItem, Item, Snapshot};
 use pricing::line::{Code, Conditions, Source};
 use pricing::resolve::{Book, Lines};
+use roaring::RoaringBitmap;
 use values::Quantity;
+
+use super::affected::{Affected, AffectedItem, AffectedLine, period};
+use super::classes::{AccountScope, Classifier, Partition, Profile, TooManyClasses};
+use super::net::{NetPrice, Terms};
+use super::points::{Points, PricePoint};
 
 /// Maximum number of comparisons: the sum of classes × points × days of all items. Each takes two
 /// quotes, about two microseconds.
@@ -53,7 +53,7 @@ pub enum Days {
     FromAnd(NaiveDate, NaiveDate),
 }
 
-/// What follows a comparison.
+/// The step after a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// The next comparison.
@@ -151,9 +151,8 @@ impl<'a> ItemContext<'a> {
 }
 
 fn conditions_of(lines: Lines<'_>) -> impl Iterator<Item = &Conditions> {
-    let discounts =
-        lines.item_discounts.iter().chain(lines.group_discounts).chain(lines.all_item_discounts);
-    lines.prices.iter().map(|line| &line.conditions).chain(discounts.map(|line| &line.conditions))
+    let discounts = lines.discounts().map(|line| &line.conditions);
+    lines.prices.iter().map(|line| &line.conditions).chain(discounts)
 }
 
 /// A quote request for the points of one currency.

@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use price_book::quote::answer::{AnswerSource, PricedLine};
+use pricing::resolve::net_unit_price;
 use values::{Amount, ExchangeRate, Percent, Quantity};
 
 /// One hundred percent in units of [`Percent`].
@@ -76,7 +77,7 @@ impl<'a> NetPrice<'a> {
     /// Returns the price less the discount, in units of 10^-12.
     #[must_use]
     pub fn net(&self) -> u128 {
-        self.unit_price.units().saturating_mul(self.percent.rest().into())
+        net_unit_price(self.unit_price, self.percent).0
     }
 
     /// Returns the list price in units of 10^-12, if there is one.

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use price_book::snapshot::{Item, Snapshot};
-use pricing::line::{Code, Conditions};
+use pricing::line::{Code, Conditions, threshold};
 use values::{Amount, Quantity};
 
 use super::affected::{AffectedItem, AffectedLine};
@@ -134,18 +134,20 @@ impl<'a> Points<'a> {
                 // The account's currency can be the foreign one.
                 && currency.is_none_or(|code| shape.currency.is_none_or(|it| it == code))
         };
+        let per_unit =
+            shape.unit.and_then(|unit| self.item.quantity_per_unit(unit)).unwrap_or(Quantity::ONE);
         let first = if affected.is_changed {
             Some(0)
         } else {
             let of_shape = lines.iter().filter(|line| fits(line.variant, line.unit, line.currency));
-            of_shape.map(|line| self.threshold(shape, line.unit, line.minimum)).min()
+            of_shape.map(|line| threshold(line.unit, line.minimum, per_unit)).min()
         };
         let Some(first) = first else { return };
         let mut breaks = BTreeSet::from([first]);
         let candidates = self.candidates.iter().filter(|it| fits(it.variant, it.unit, it.currency));
         breaks.extend(
             candidates
-                .map(|it| self.threshold(shape, it.unit, it.minimum))
+                .map(|it| threshold(it.unit, it.minimum, per_unit))
                 .filter(|threshold| *threshold > first),
         );
         for &units in &breaks {
@@ -159,18 +161,6 @@ impl<'a> Points<'a> {
             let Shape { currency, variant, unit } = shape;
             points.push(PricePoint { currency, variant, unit, quantity });
         }
-    }
-
-    /// Returns the quantity in the unit of the shape from which a line counts, as the resolver does
-    /// (`docs/pricing-rules.md` section 2.7).
-    fn threshold(&self, shape: Shape, unit: Option<Code>, minimum: Amount) -> u128 {
-        let per_unit =
-            shape.unit.and_then(|unit| self.item.quantity_per_unit(unit)).unwrap_or(Quantity::ONE);
-        let minimum = minimum.units();
-        if unit.is_some() || per_unit == Quantity::ONE || minimum == 0 {
-            return minimum;
-        }
-        minimum.saturating_mul(Quantity::ONE.units()).div_ceil(per_unit.units())
     }
 }
 

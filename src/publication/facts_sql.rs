@@ -57,7 +57,8 @@ const CONTACTS: &str = "
 /// The dates and combinations of campaigns.
 const CAMPAIGNS: &str = "
     SELECT number AS key, number AS campaign_number, jsonb_build_object(
-        'startingDate', starting_date, 'endingDate', ending_date, 'combination', combination) AS facts
+        'startingDate', starting_date, 'endingDate', ending_date,
+        'combination', combination) AS facts
     FROM campaigns WHERE number = ANY($1)";
 
 /// Returns the query for the facts of a kind, or `None` for lines, which

@@ -106,13 +106,10 @@ impl QuoteFastPath {
         started: Instant,
     ) -> Option<Response<BoxBody>> {
         let snapshot = self.book.snapshot();
-        let has_version = || {
-            let minimum = params.get(MIN_VERSION)?;
-            minimum.parse().ok().filter(|minimum| (0..=snapshot.version()).contains(minimum))
+        let is_reached = |minimum: &str| {
+            minimum.parse().is_ok_and(|minimum| (0..=snapshot.version()).contains(&minimum))
         };
-        if params.get(VERSION).is_some()
-            || (params.get(MIN_VERSION).is_some() && has_version().is_none())
-        {
+        if params.get(VERSION).is_some() || !params.get(MIN_VERSION).is_none_or(is_reached) {
             return None;
         }
         let answer = self.responder.respond(&snapshot, question).ok()?;

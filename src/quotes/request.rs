@@ -46,15 +46,15 @@ pub struct QuoteBody<'a> {
     #[deserr(default)]
     #[schema(example = false)]
     prices_include_tax: Option<bool>,
-    /// The only campaign that counts. Default: all campaigns count. If it grants nothing, the answer
-    /// has a warning.
+    /// The only campaign that counts. Default: all campaigns count. If it grants nothing, the
+    /// answer has a warning.
     #[deserr(default)]
     #[schema(value_type = Option<Key>)]
     campaign_number: Option<KeyText<'a>>,
     /// The treatment of an unknown contact or customer: `REFUSE`, or `EVERYBODY` for the prices of
     /// everybody and a warning.
-    #[serde(default = "refuse")]
-    #[deserr(default = OnUnknownParty::Refuse)]
+    #[serde(default)]
+    #[deserr(default)]
     #[schema(default = "REFUSE", required = false, example = "REFUSE")]
     on_unknown_contact: OnUnknownParty,
     /// If true, each answer has a `trace`. It lists the examined lines that are granted to the
@@ -67,10 +67,6 @@ pub struct QuoteBody<'a> {
     #[serde(borrow, deserialize_with = "objects")]
     #[schema(min_items = 1, max_items = 1000)]
     lines: Vec<QuoteBodyLine<'a>>,
-}
-
-const fn refuse() -> OnUnknownParty {
-    OnUnknownParty::Refuse
 }
 
 /// A line of a request for prices.
@@ -224,7 +220,7 @@ pub fn read_query<'a>(
     });
     Ok(QuoteRequest {
         party,
-        on_unknown_party: on_unknown_contact.unwrap_or(OnUnknownParty::Refuse),
+        on_unknown_party: on_unknown_contact.unwrap_or_default(),
         date: date.map_or_else(today, Date::get),
         currency_code,
         prices_include_tax,

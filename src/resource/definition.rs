@@ -1,4 +1,5 @@
-//! The definition of a plain resource: the trait that its module implements, and the types around it.
+//! The definition of a plain resource: the trait that its module implements, and the types around
+//! it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -88,8 +89,8 @@ pub trait Resource: 'static {
     const NAMES: Names;
     /// The fields and the default order of the list.
     const LIST: ListSpec;
-    /// True if the representation has fields that change without a write of the resource. `If-Match`
-    /// ignores them.
+    /// True if the representation has fields that change without a write of the resource.
+    /// `If-Match` ignores them.
     const HAS_DERIVED_FIELDS: bool = false;
     /// True if a resource without key gets the next number of a series ([`Resource::next_key`]).
     const NUMBERED: bool = false;

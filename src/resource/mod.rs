@@ -1,5 +1,5 @@
-//! The plain resource: list, get, create, replace, patch, delete and batch, implemented once for all
-//! resources.
+//! The plain resource: list, get, create, replace, patch, delete and batch, implemented once for
+//! all resources.
 //!
 //! A module implements [`Resource`] (reading and writing of its rows) and mounts it; handlers
 //! contain no decisions of their own.

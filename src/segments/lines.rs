@@ -123,8 +123,8 @@ pub struct SegmentLineWrite {
     /// The number of the contact. A contact is on a segment at most once.
     #[deserr(default)]
     pub contact_number: Option<Key>,
-    /// The account that the line targets: `CONTACT` follows the contact to another account, `ACCOUNT`
-    /// keeps the one that the contact has now.
+    /// The account that the line targets: `CONTACT` follows the contact to another account,
+    /// `ACCOUNT` keeps the one that the contact has now.
     #[deserr(default = LineTarget::Contact)]
     #[schema(default = "CONTACT", required = false, example = "CONTACT")]
     pub target: LineTarget,
@@ -149,8 +149,9 @@ pub struct SegmentLineView {
     pub id: Uuid,
     /// The number of the contact.
     pub contact_number: Key,
-    /// The account that the line targets: `CONTACT` follows the contact to another account, `ACCOUNT`
-    /// keeps the one in `accountNumber`, even if the contact moves or objects to marketing.
+    /// The account that the line targets: `CONTACT` follows the contact to another account,
+    /// `ACCOUNT` keeps the one in `accountNumber`, even if the contact moves or objects to
+    /// marketing.
     #[diesel(
         select_expression = <TargetColumn as Selectable<Pg>>::construct_selection(),
         select_expression_type = <TargetColumn as Selectable<Pg>>::SelectExpression,

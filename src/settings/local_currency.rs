@@ -15,8 +15,8 @@ const LOCK: &str = "LOCK TABLE items, exchange_rates, price_lines, discount_line
      IN SHARE MODE";
 
 /// Counts the rows with amounts in local currency, by kind. `$1` is the new currency: a discount in
-/// it would apply to every currency from then on. An exchange rate is a price of the local currency.
-/// A line can be published without being in the drafts.
+/// it would apply to every currency from then on. An exchange rate is a price of the local
+/// currency. A line can be published without being in the drafts.
 const AMOUNTS: &str = "
     SELECT * FROM (VALUES
         ('items with a list price or a cost', (SELECT count(*) FROM items

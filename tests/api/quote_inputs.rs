@@ -1,5 +1,5 @@
-//! Inputs of quotes that have no effect, that are unknown, or that are negative. Each is sent by GET
-//! and by POST, on the fast path and through the router.
+//! Inputs of quotes that have no effect, that are unknown, or that are negative. Each is sent by
+//! GET and by POST, on the fast path and through the router.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -77,7 +77,7 @@ pub enum FeedError {
         kind: String,
         /// The record's key.
         key: String,
-        /// What is wrong.
+        /// The part that is missing or has another form.
         reason: String,
     },
     /// An audience names a contact that the feed has not described.
@@ -128,7 +128,7 @@ impl FeedCopy {
         let (complete, incomplete) =
             records.into_iter().partition::<Vec<_>, _>(|record| record.version <= through);
         let mut ordinals = HashMap::new();
-        let mut facts = Vec::with_capacity(complete.len());
+        let mut changes = Vec::with_capacity(complete.len());
         let (audiences, others): (Vec<_>, Vec<_>) =
             complete.iter().partition(|record| record.kind == AUDIENCE);
         for record in others {
@@ -136,11 +136,9 @@ impl FeedCopy {
             if let Change::Put { key, fact: Fact::Contact(contact), .. } = &change {
                 ordinals.insert(key.clone(), contact.ordinal);
             }
-            facts.push(change);
+            changes.push(change);
         }
         let ordinal = |number: &str| ordinals.get(number).or_else(|| self.ordinals.get(number));
-        // Later records of a key replace earlier ones, so they are applied in their order.
-        let mut changes = facts;
         for record in audiences {
             changes.extend(audience_changes(record, |number| ordinal(number).copied())?);
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use pricing::line::{CampaignIndex, Code, Conditions, ContactIndex, Line, Source};
+use pricing::resolve::Book;
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use crate::snapshot::{Contact, FoundItem, LineList, Snapshot};
-use pricing::line::{CampaignIndex, Code, Conditions, ContactIndex, Line, Source};
-use pricing::resolve::Book;
 
 /// The items that a line applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

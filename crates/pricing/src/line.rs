@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use chrono::NaiveDate;
 use uuid::Uuid;
 use values::enums::SourceType;
-use values::{Amount, Percent};
+use values::{Amount, Percent, Quantity};
 
 /// The interned number of a code (variant, unit of measure, currency, group) in one snapshot. A
 /// blank code is `None`.
@@ -31,6 +31,20 @@ pub const fn tie_rank(source: SourceType) -> u8 {
         SourceType::AllCustomers => 2,
         SourceType::Campaign => 3,
     }
+}
+
+/// Returns the quantity from which a line counts, in units of 0.00001 of the unit of measure that is
+/// asked for (`docs/pricing-rules.md` section 2.7). For a line without unit it is the minimum
+/// quantity divided by the quantity per unit, rounded up. Rounding to the five places of a quantity
+/// changes nothing, because no quantity is in between. The product is below 10^20 × 10^5, which
+/// fits.
+#[must_use]
+pub fn threshold(unit: Option<Code>, minimum: Amount, quantity_per_unit: Quantity) -> u128 {
+    let minimum = minimum.units();
+    if unit.is_some() || quantity_per_unit == Quantity::ONE || minimum == 0 {
+        return minimum;
+    }
+    minimum.saturating_mul(Quantity::ONE.units()).div_ceil(quantity_per_unit.units())
 }
 
 /// The grantor of a line.

@@ -12,6 +12,7 @@ use super::contest::{Entry, Specificity, best, judge, qualify};
 use super::convert::{Beyond128Bits, Given, Number, Target, WHOLE, to_amount};
 use super::line::{
     CampaignIndex, Code, Conditions, ContactIndex, DiscountLine, Line, Period, PriceLine, Source,
+    threshold,
 };
 use super::policy::Policy;
 use super::verdict::Verdict;
@@ -108,6 +109,13 @@ pub struct Lines<'a> {
     pub group_discounts: &'a [DiscountLine],
     /// The discount lines for all items.
     pub all_item_discounts: &'a [DiscountLine],
+}
+
+impl<'a> Lines<'a> {
+    /// Returns all discount lines: of the item, of its group, for all items.
+    pub fn discounts(self) -> impl Iterator<Item = &'a DiscountLine> {
+        self.item_discounts.iter().chain(self.group_discounts).chain(self.all_item_discounts)
+    }
 }
 
 /// The answer to a question.
@@ -215,12 +223,7 @@ struct Fit {
     /// The quantity from which the line counts, in units of 0.00001 of the question's unit of
     /// measure.
     threshold: u128,
-    /// The first day of the line, or of its campaign.
-    starting: Option<NaiveDate>,
-    /// The campaign, if that is the source.
-    campaign: Option<CampaignIndex>,
-    /// If set, the campaign's lines combine only with each other.
-    is_own: bool,
+    granted: Granted,
 }
 
 /// The terms under which a line is granted to the account.
@@ -336,7 +339,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         self.entries.discounts.clear();
         let first_for_all =
             self.lines.item_discounts.len().saturating_add(self.lines.group_discounts.len());
-        for (place, line) in discounts(self.lines).enumerate() {
+        for (place, line) in self.lines.discounts().enumerate() {
             if let Ok(fit) = self.examine(line) {
                 let mut entry = self.entry(&line.conditions, place, fit);
                 entry.for_all_items = place >= first_for_all;
@@ -361,7 +364,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     #[inline]
     fn examine<L: Line>(&mut self, line: &L) -> Result<Fit, Verdict> {
         let conditions = line.conditions();
-        let Granted { campaign, period, is_own } = self.grant::<L>(conditions)?;
+        let granted = self.grant::<L>(conditions)?;
+        let Granted { period, .. } = granted;
         if conditions.variant.is_some() && conditions.variant != self.question.variant {
             return Err(Verdict::OtherVariant);
         }
@@ -371,7 +375,11 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         if !self.fits_currency(conditions) {
             return Err(Verdict::OtherCurrency);
         }
-        let threshold = self.threshold(conditions);
+        let threshold = threshold(
+            conditions.unit,
+            conditions.minimum_quantity,
+            self.question.target.quantity_per_unit,
+        );
         if threshold <= self.question.quantity.units()
             && let Some(change) = period.next_change(self.question.date)
         {
@@ -380,8 +388,8 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         if !period.contains(self.question.date) {
             return Err(Verdict::OutsideDates);
         }
-        self.may_have_own |= is_own;
-        Ok(Fit { threshold, starting: period.starting, campaign, is_own })
+        self.may_have_own |= granted.is_own;
+        Ok(Fit { threshold, granted })
     }
 
     /// Builds the entry of a line that fits, with the fields that prices and discounts have in
@@ -393,10 +401,10 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
             score: 0.into(),
             unit_price: 0.into(),
             threshold: fit.threshold,
-            starting: fit.starting,
+            starting: fit.granted.period.starting,
             source: conditions.source.kind(),
-            campaign: fit.campaign,
-            is_own: fit.is_own,
+            campaign: fit.granted.campaign,
+            is_own: fit.granted.is_own,
             specificity: Specificity::new(
                 self.foreign(conditions).is_some(),
                 conditions.variant.is_some(),
@@ -464,19 +472,6 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
     /// nothing.
     fn foreign(&self, conditions: &Conditions) -> Option<Code> {
         conditions.currency.filter(|currency| Some(*currency) != self.question.local_currency)
-    }
-
-    /// Returns the quantity in the question's unit from which the line counts (section 2.7). For a
-    /// line without unit it is the minimum quantity divided by the quantity per unit, rounded up.
-    /// Rounding to the five places of a quantity changes nothing, because no quantity is in
-    /// between. The product is below 10^20 × 10^5, which fits.
-    fn threshold(&self, conditions: &Conditions) -> u128 {
-        let minimum = conditions.minimum_quantity.units();
-        let per_unit = self.question.target.quantity_per_unit;
-        if conditions.unit.is_some() || per_unit == Quantity::ONE || minimum == 0 {
-            return minimum;
-        }
-        minimum.saturating_mul(Quantity::ONE.units()).div_ceil(per_unit.units())
     }
 
     /// Returns the terms that the line's price is given in.
@@ -761,7 +756,7 @@ impl<'a, B: Book, N: Number> Resolver<'_, 'a, B, N> {
         // The entries are in the order of the lines. A line between two of them is not in the
         // contest.
         let mut place_of_next = 0;
-        for (place, line) in discounts(lines).enumerate() {
+        for (place, line) in lines.discounts().enumerate() {
             match self.entries.discounts.get(place_of_next).filter(|entry| entry.place == place) {
                 Some(entry) => {
                     place_of_next += 1;
@@ -818,12 +813,7 @@ fn combines<N>(price: &Entry<N>, discount: &Entry<N>) -> bool {
     }
 }
 
-/// Returns all discount lines: of the item, of its group, for all items.
-fn discounts(lines: Lines<'_>) -> impl Iterator<Item = &DiscountLine> {
-    lines.item_discounts.iter().chain(lines.group_discounts).chain(lines.all_item_discounts)
-}
-
-/// Returns the discount line at an index in the order of [`discounts`].
+/// Returns the discount line at an index in the order of [`Lines::discounts`].
 fn discount_at(lines: Lines<'_>, place: usize) -> Option<&DiscountLine> {
     let Some(place) = place.checked_sub(lines.item_discounts.len()) else {
         return lines.item_discounts.get(place);

@@ -35,12 +35,12 @@ pub fn list_operation(
     let scalar: Vec<&str> =
         spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
     operation
-        .parameter(integer_parameter("top", "The page size.", 1.0, 1_000.0, 50))
+        .parameter(integer_parameter("top", "The page size.", 1, 1_000, 50))
         .parameter(integer_parameter(
             "skip",
             "The number of rows to omit at the start.",
-            0.0,
-            10_000.0,
+            0,
+            10_000,
             0,
         ))
         .parameter(text_parameter(
@@ -172,8 +172,8 @@ pub fn boolean_parameter(name: &str, description: &str) -> Parameter {
 fn integer_parameter(
     name: &str,
     description: &str,
-    minimum: f64,
-    maximum: f64,
+    minimum: i64,
+    maximum: i64,
     default: i64,
 ) -> Parameter {
     let schema = ObjectBuilder::new()

@@ -53,9 +53,9 @@ code_table! {
             "Another line is alike in source, item, variant, unit, currency and minimum quantity, \
              and its dates overlap.";
         AmountsExist "AMOUNTS_EXIST": (409, "The local currency cannot change while amounts exist"),
-            "Amounts without a currency code are in the local currency, and another code would change \
-             what they mean; `errors` lists them. Delete them before the change, or load the converted \
-             amounts into an empty database with the other local currency.";
+            "Amounts without a currency code are in the local currency, and another code would \
+             change what they mean; `errors` lists them. Delete them before the change, or load \
+             the converted amounts into an empty database with the other local currency.";
         PlanChanged "PLAN_CHANGED": (409, "The plan has changed"),
             "The activation's `planHash` is not that of the plan as it would be now.";
         CampaignActive "CAMPAIGN_ACTIVE": (409, "The campaign is active"),

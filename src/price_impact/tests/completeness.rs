@@ -4,20 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use proptest::collection::vec;
-use proptest::prelude::*;
-
-use super::world::{ACCOUNTS, Edit, ITEMS, base, day, edit, settings};
-use crate::price_impact::affected::Affected;
-use crate::price_impact::compare::{Bound, Comparer, Days, Next};
-use crate::price_impact::points::PricePoint;
 use price_book::facts::Change;
 use price_book::quote::answer::QuoteLine;
 use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use price_book::snapshot::Snapshot;
 use pricing::line::Code;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use values::Quantity;
+
+use super::world::{ACCOUNTS, Edit, ITEMS, base, day, edit, settings};
+use crate::price_impact::affected::Affected;
+use crate::price_impact::compare::{Bound, Comparer, Days, Next};
+use crate::price_impact::points::PricePoint;
 
 /// A variant, a unit of measure and a currency.
 type Shape = (Option<Code>, Option<Code>, Option<Code>);

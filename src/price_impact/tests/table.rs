@@ -1,7 +1,8 @@
 //! Examples of the arithmetic of nets.
 
-use crate::price_impact::net::{Average, Terms, bucket, change_percent, shown_percent};
 use values::{Amount, Percent, Quantity};
+
+use crate::price_impact::net::{Average, Terms, bucket, change_percent, shown_percent};
 
 fn net(price: &str) -> u128 {
     price.parse::<Amount>().unwrap().units() * 10_000_000

@@ -117,8 +117,8 @@ impl Collector {
         }
     }
 
-    /// Adds the paths in tokens that are not parsed: arguments of macros and attributes. A path from
-    /// `$crate` in the definition of a macro is one of its callers, so it is no import.
+    /// Adds the paths in tokens that are not parsed: arguments of macros and attributes. A path
+    /// from `$crate` in the definition of a macro is one of its callers, so it is no import.
     fn add_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<Ident> = Vec::new();
         let mut colons = 0;

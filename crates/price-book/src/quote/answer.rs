@@ -176,8 +176,8 @@ pub struct PricedLine<'a> {
         example = "54.72"
     )]
     pub net_unit_price: Shown<12>,
-    /// Quantity × unit price, rounded to the currency's amount precision. The amounts of a negative
-    /// quantity are negative.
+    /// Quantity × unit price, rounded to the currency's amount precision. The amounts of a
+    /// negative quantity are negative.
     #[schema(
         value_type = String,
         max_length = 22,

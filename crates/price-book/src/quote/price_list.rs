@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
-use pricing::line::{Code, Conditions, ContactIndex};
+use pricing::line::{Code, Conditions, ContactIndex, threshold};
 use serde::Serialize;
 use utoipa::ToSchema;
 use values::{Amount, Percent, Quantity, Shown};
@@ -226,10 +226,10 @@ fn variant_units<'a>(
                 (conditions.variant.is_none() || conditions.variant == variant)
                     && conditions.unit.is_none_or(|named| named == unit)
             };
-            let breaks = conditions
-                .iter()
-                .filter(fits)
-                .filter_map(|conditions| threshold(conditions, quantity_per_unit));
+            let breaks = conditions.iter().filter(fits).filter_map(|conditions| {
+                let Conditions { unit, minimum_quantity, .. } = **conditions;
+                Amount::from_units(threshold(unit, minimum_quantity, quantity_per_unit))
+            });
             let quantities: BTreeSet<Amount> =
                 std::iter::once(Amount::ZERO).chain(breaks).collect();
             VariantUnit {
@@ -240,19 +240,6 @@ fn variant_units<'a>(
         })
     };
     variants.flat_map(in_units).collect()
-}
-
-/// Returns the quantity in a unit from which a line can apply. For a line per base unit it is the
-/// minimum quantity divided by the quantity per unit, rounded up to five places. Returns `None` if
-/// no quantity is that large.
-fn threshold(conditions: &Conditions, quantity_per_unit: Quantity) -> Option<Amount> {
-    let minimum = conditions.minimum_quantity;
-    if conditions.unit.is_some() || quantity_per_unit == Quantity::ONE {
-        return Some(minimum);
-    }
-    let units =
-        minimum.units().saturating_mul(Quantity::ONE.units()).div_ceil(quantity_per_unit.units());
-    Amount::from_units(units)
 }
 
 /// The answer from a quantity on.

@@ -57,14 +57,20 @@ wire_enum! {
     }
 }
 
+impl Default for OnUnknownParty {
+    fn default() -> Self {
+        Self::Refuse
+    }
+}
+
 impl QuoteParty<'_> {
     /// Copies the number if it is borrowed.
     #[must_use]
     pub fn into_owned(self) -> QuoteParty<'static> {
         match self {
             QuoteParty::Anybody => QuoteParty::Anybody,
-            QuoteParty::Contact(number) => QuoteParty::Contact(number.into_owned().into()),
-            QuoteParty::Customer(number) => QuoteParty::Customer(number.into_owned().into()),
+            QuoteParty::Contact(number) => QuoteParty::Contact(owned(number)),
+            QuoteParty::Customer(number) => QuoteParty::Customer(owned(number)),
         }
     }
 }
@@ -89,7 +95,6 @@ impl QuoteRequest<'_> {
     /// Copies the texts that are borrowed.
     #[must_use]
     pub fn into_owned(self) -> QuoteRequest<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         QuoteRequest {
             party: self.party.into_owned(),
             on_unknown_party: self.on_unknown_party,
@@ -136,7 +141,6 @@ impl<'a> RequestLine<'a> {
     }
 
     fn into_owned(self) -> RequestLine<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         RequestLine {
             item_number: owned(self.item_number),
             variant_code: self.variant_code.map(owned),
@@ -145,6 +149,10 @@ impl<'a> RequestLine<'a> {
             tax_percent: self.tax_percent,
         }
     }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// The lines of the price book that an explanation lists individually.

@@ -124,8 +124,8 @@ impl JsonWriter<'_> {
         self.0.push(b'"');
     }
 
-    /// Writes a text. Few keys in the price book contain anything that JSON escapes, so the check is
-    /// fast.
+    /// Writes a text. Few keys in the price book contain anything that JSON escapes, so the check
+    /// is fast.
     fn text(&mut self, text: &str) {
         if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
             // Writing to a Vec cannot fail.

@@ -342,9 +342,11 @@ proptest! {
         let mut credit = request.clone();
         let quantity = format!("-{}", request.lines[0].quantity);
         credit.lines[0].quantity = quantity.parse().unwrap();
-        let (sale, credit) = (quote(&snapshot, &request).unwrap(), quote(&snapshot, &credit).unwrap());
+        let sale = quote(&snapshot, &request).unwrap();
+        let credit = quote(&snapshot, &credit).unwrap();
         prop_assert_eq!(sale.totals.line_amount.0, -credit.totals.line_amount.0);
-        if let (QuoteLine::Priced(sale), QuoteLine::Priced(credit)) = (&sale.lines[0], &credit.lines[0]) {
+        let lines = (&sale.lines[0], &credit.lines[0]);
+        if let (QuoteLine::Priced(sale), QuoteLine::Priced(credit)) = lines {
             prop_assert_eq!(
                 (sale.gross_amount.0, sale.discount_amount.0, sale.line_amount.0),
                 (-credit.gross_amount.0, -credit.discount_amount.0, -credit.line_amount.0)

@@ -1,3 +1,0 @@
-//! Tests of the reading of requests.
-
-mod reading;
