@@ -233,7 +233,7 @@ fn fast_path(criterion: &mut Criterion) {
     let calendar = Calendar::system();
     let live = LiveBook::new(calendar.clone());
     let known_at = calendar.now().timestamp_millis();
-    let file = SnapshotFile { identity: Vec::new(), fingerprint: None, known_at, snapshot };
+    let file = SnapshotFile { fingerprint: None, known_at, snapshot };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(file));
     let quotes = QuoteFastPath::new(
         live.clone(),

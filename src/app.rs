@@ -25,7 +25,6 @@ use crate::live_book::{LiveBook, RefreshError};
 use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
-use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections;
@@ -53,9 +52,6 @@ use crate::{
 
 /// Seconds in which requests in flight have to finish once the service stops.
 const STOP_TIMEOUT_SECONDS: u64 = 30;
-
-/// Name of the secret that identifies a database.
-const DATABASE_IDENTITY: &str = "database identity";
 
 /// Returns the route table with every operation of the service.
 #[must_use]
@@ -111,7 +107,6 @@ pub fn routes() -> Routes {
 /// When the database is unavailable, or its book was written by an incompatible build.
 pub async fn open_book(pool: &Pool, book: &LiveBook) -> Result<(), RefreshError> {
     let mut conn = pool.get().await?;
-    book.set_database_identity(secrets::get_or_create(&mut conn, DATABASE_IDENTITY).await?).await;
     // The settings apply from the start, before anybody changes them.
     writer::ensure_initial_version(&mut conn).await?;
     drop(conn);

@@ -50,6 +50,9 @@ pub enum Command {
     Serve(ServeSettings),
     /// Load an invented company, activate one of its campaigns, print what that changes, and serve.
     Demo(ServeSettings),
+    /// Give the history of the price book a new identity, after the database was restored to an
+    /// earlier state while no replica ran. Prints the identity.
+    NewHistory(DatabaseSettings),
     /// Check whether a running service is ready: exit code 0 if it is, else 1. For containers.
     Healthcheck(Listen),
 }
@@ -75,20 +78,36 @@ pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
     listens
 }
 
+/// The database of a command.
+#[derive(Args)]
+pub struct DatabaseSettings {
+    /// URL of the PostgreSQL database; without it the command starts a private server in the data
+    /// directory.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Directory of the private database [default: /var/lib/kampanje for root, else
+    /// ~/.local/state/kampanje].
+    #[arg(long, env = "KAMPANJE_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl DatabaseSettings {
+    /// Returns the URL of the database; an empty variable counts as none.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.database_url.as_deref().filter(|url| !url.is_empty())
+    }
+}
+
 /// Settings of the service.
 #[derive(Args)]
 pub struct ServeSettings {
     /// The address to listen on.
     #[command(flatten)]
     pub listen: Listen,
-    /// URL of the PostgreSQL database; without it the service starts a private server in the data
-    /// directory.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Directory of the private database [default: /var/lib/kampanje for root, else
-    /// ~/.local/state/kampanje].
-    #[arg(long, env = "KAMPANJE_DATA_DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
     /// File in which the price book is kept for the next start [default: `price-book.copy` next to
     /// the private database, else none].
     #[arg(long, env = "KAMPANJE_SNAPSHOT_PATH")]
@@ -144,12 +163,6 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
-    /// Returns the URL of the database; an empty variable counts as none.
-    #[must_use]
-    pub fn database_url(&self) -> Option<&str> {
-        self.database_url.as_deref().filter(|url| !url.is_empty())
-    }
-
     /// Returns the API key; an empty variable counts as none.
     #[must_use]
     pub fn api_key(&self) -> Option<&str> {
@@ -206,7 +219,7 @@ mod tests {
     fn empty_variable_is_none() {
         let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
         assert_eq!(
-            (settings.database_url(), settings.api_key(), settings.snapshot_path()),
+            (settings.database.url(), settings.api_key(), settings.snapshot_path()),
             (None, None, None)
         );
     }

@@ -44,6 +44,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(settings) => {
             actix_web::rt::System::new().block_on(serve::serve(settings, Some(show_requests)))
         }
+        Command::NewHistory(settings) => {
+            let book_id = actix_web::rt::System::new().block_on(serve::new_history(&settings))?;
+            println!("{book_id}");
+            Ok(())
+        }
         Command::Healthcheck(listen) => check_health(listen.address),
     }
 }

@@ -45,6 +45,9 @@ pub struct PublicationCreated {
     /// The new version.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub version: i64,
+    /// The history that the version belonged to when it was published.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub book_id: Uuid,
     /// The kind of publication: `ACTIVATION`, `CHANGE`, `DEACTIVATION` and so on.
     #[schema(max_length = 20, example = "ACTIVATION")]
     pub kind: String,

@@ -26,6 +26,7 @@ diesel::table! {
     book (only_row) {
         only_row -> Bool,
         version -> Int8,
+        book_id -> Uuid,
     }
 }
 

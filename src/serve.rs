@@ -1,35 +1,40 @@
 //! Start and stop of the service, each in order, with the reason when the start fails.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
+use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use chrono::Utc;
 use embedded_postgres::{Durability, EmbeddedPostgres, Settings, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::activation::AutoPublisher;
 use crate::app::Shared;
-use crate::config::{ServeSettings, from_here};
-use crate::events::lifecycle::run;
+use crate::config::{DatabaseSettings, ServeSettings, from_here};
+use crate::events::lifecycle;
 use crate::health::Readiness;
 use crate::live_book::disk::SnapshotStore;
 use crate::live_book::{LiveBook, POLL_INTERVAL, RefreshError};
 use crate::platform::clock::Calendar;
 use crate::platform::db::migrations::migrate;
-use crate::platform::db::pool::{Pool, PoolError, Pools};
+use crate::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, PoolError, Pools};
 use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
+use crate::publication::reader;
+use crate::publication::writer::renew_book_id;
 use crate::unit_of_work::Database;
 use crate::{app, demo, health, idempotency, welcome};
 
@@ -58,19 +63,44 @@ pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyho
     settings.check()?;
     health::record_metrics()?;
     let given = settings.snapshot_path().map(Path::to_owned);
-    let (url, disk, private_server) = match settings.database_url() {
-        Some(url) => (url.to_owned(), given, None),
-        None => {
-            let data_dir =
-                settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
-            let (url, server) = private_database(data_dir.clone()).await?;
-            (url, Some(given.unwrap_or_else(|| data_dir.join(COPY))), Some(server))
-        }
-    };
-    let done = serve_from(&url, disk.map(SnapshotStore::at), &settings, demo).await;
-    if let Some(server) = private_server {
-        blocking(move || server.stop()).await?;
+    with_database(&settings.database, async |url, data_dir| {
+        let path = given.or_else(|| data_dir.map(|data_dir| data_dir.join(COPY)));
+        serve_from(url, path.map(SnapshotStore::at), &settings, demo).await
+    })
+    .await
+}
+
+/// Gives the history of the price book a new identity, and returns it. To be called after the
+/// database was restored to an earlier state while no replica ran that could notice it.
+///
+/// # Errors
+/// If the database cannot be used.
+pub async fn new_history(settings: &DatabaseSettings) -> anyhow::Result<Uuid> {
+    with_database(settings, async |url, _| {
+        let migrated = url.to_owned();
+        blocking(move || migrate(&migrated)).await??;
+        let pools = Pools::new(url, MIN_REQUEST_SESSIONS)?;
+        let mut conn = pools.background.get().await?;
+        let (_, known) = reader::latest(&mut conn).await?;
+        Ok(renew_book_id(&mut conn, known).await?)
+    })
+    .await
+}
+
+/// Runs `work` with the URL of the database, and with the data directory if the database is a
+/// private one. A private database server runs as long as the work.
+async fn with_database<T>(
+    settings: &DatabaseSettings,
+    work: impl AsyncFnOnce(&str, Option<PathBuf>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if let Some(url) = settings.url() {
+        return work(url, None).await;
     }
+    let data_dir =
+        settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
+    let (url, server) = private_database(data_dir.clone()).await?;
+    let done = work(&url, Some(data_dir)).await;
+    blocking(move || server.stop()).await?;
     done
 }
 
@@ -108,6 +138,24 @@ impl Opening {
         Ok(())
     }
 
+    /// Opens the database, or returns `false` if it is unavailable for now.
+    ///
+    /// # Errors
+    /// If the database refuses the service or cannot be migrated.
+    async fn try_open(&self) -> anyhow::Result<bool> {
+        match self.open().await {
+            Err(error) if is_away(&error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    %error,
+                    "the database is away; a copy of the price book answers quotes"
+                );
+                Ok(false)
+            }
+            opened => opened.map(|()| true),
+        }
+    }
+
     /// Retries until the database is available. The service keeps running whatever the reason is.
     async fn connect_with_retry(&self) {
         let mut told = String::new();
@@ -140,6 +188,7 @@ fn is_away(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Serves until a signal ends it.
 async fn serve_from(
     url: &str,
     disk: Option<SnapshotStore>,
@@ -154,23 +203,15 @@ async fn serve_from(
         Some(disk) => disk.restore(&book).await,
         None => None,
     };
-    let database =
-        Database::new(pools, Arc::new(AutoPublisher::new(book.clone(), calendar.clone())));
+    let publisher = AutoPublisher::new(book.clone(), calendar.clone());
+    let database = Database::new(pools, Arc::new(publisher));
     let (url, cursor_key) = (url.to_owned(), CursorKey::default());
     let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
-    let opened = match opening.open().await {
-        Err(error) if is_away(&error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(%error, "the database is away; a copy of the price book answers quotes");
-            false
-        }
-        opened => opened.map(|()| true)?,
-    };
+    let opened = opening.try_open().await?;
     let readiness = Readiness::new(book.clone());
-    let told_by = calendar.clone();
     let shared = Shared {
         database: opening.database.clone(),
-        calendar,
+        calendar: calendar.clone(),
         book: book.clone(),
         cursor_key: opening.cursor_key.clone(),
         credentials: Credentials::new(settings.api_key()),
@@ -178,8 +219,37 @@ async fn serve_from(
         readiness: readiness.clone(),
         streams: Streams::default(),
     };
-    // Caught before the address is announced: whoever reads it may send a signal at once.
-    let mut signals = Signals::catch().context("signals cannot be caught")?;
+    // Caught before the address is announced: whoever reads it may send a signal immediately.
+    let signals = Signals::catch().context("signals cannot be caught")?;
+    let (server, address) = bind(shared, settings)?;
+    tokio::spawn(health::keep_metrics());
+    let background = tokio::spawn(run_background(Background {
+        opening,
+        opened,
+        greets_at: demo.is_none().then(|| from_here(address)),
+        calendar,
+        disk: disk.clone(),
+        kept,
+        snapshot_interval: Duration::from_secs(settings.snapshot_seconds),
+        self_check_interval: Duration::from_secs(settings.self_check_seconds),
+    }));
+    let drain = Duration::from_secs(settings.drain_seconds);
+    tokio::spawn(stop_on_signal(signals, readiness, drain, server.handle()));
+    let played = play(demo, address, settings.api_key(), server.handle());
+    let (served, played) = tokio::join!(server, played);
+    if let Some(disk) = disk {
+        disk.keep(&book).await;
+    }
+    // A private database server stops next, which these tasks would report as a failure.
+    background.abort();
+    served.context("the HTTP server failed")?;
+    played.context("the demo cannot be played")?;
+    tracing::info!("the service has stopped");
+    Ok(())
+}
+
+/// Binds the address and starts the workers.
+fn bind(shared: Shared, settings: &ServeSettings) -> anyhow::Result<(Server, SocketAddr)> {
     let workers = settings
         .workers
         .or_else(|| thread::available_parallelism().ok())
@@ -192,70 +262,86 @@ async fn serve_from(
     };
     let (server, address) = app::server(shared, address, workers, limits)
         .with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(url = %format!("http://{address}"), workers, max_connections, "the service listens");
-    tokio::spawn(health::keep_metrics());
-    let (copy_every, check_every) = (settings.snapshot_seconds, settings.self_check_seconds);
-    let disk_while_serving = disk.clone();
-    let greets_at = demo.is_none().then(|| from_here(address));
-    let background = tokio::spawn(async move {
-        if !opened {
-            opening.connect_with_retry().await;
-        }
-        if let Some(address) = greets_at {
-            welcome::greet(&opening.pool, address).await;
-        }
-        // What works on the database by itself begins when the database may be used.
-        let Opening { pool, book, .. } = opening;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
-        tasks.spawn(idempotency::purge(pool.clone()));
-        tasks.spawn(run(pool.clone(), told_by));
-        if let Some(disk) = disk_while_serving {
-            tasks.spawn(disk.run_refresher(
-                book.clone(),
-                kept.unwrap_or_default(),
-                Duration::from_secs(copy_every),
-            ));
-        }
-        if check_every > 0 {
-            tasks.spawn(book.run_self_check(pool, Duration::from_secs(check_every)));
-        }
-        // One after the other, so that the panic of one leaves the others running.
-        while tasks.join_next().await.is_some() {}
-    });
-    let drain = Duration::from_secs(settings.drain_seconds);
-    let handle = server.handle();
-    let played = async {
-        let Some(show_requests) = demo else { return Ok(()) };
-        let today = Utc::now().date_naive();
-        let story = demo::play(from_here(address), settings.api_key(), today).await;
-        let printed = story.and_then(|story| Ok(io::stdout().write_all(story.as_bytes())?));
-        show_requests();
-        if printed.is_err() {
-            handle.stop(true).await;
-        }
-        printed
-    };
-    let handle = server.handle();
-    tokio::spawn(async move {
-        let signal = signals.next().await;
-        readiness.stop();
-        tracing::info!(?signal, "the service stops");
-        if signal == StopSignal::Terminate {
-            tokio::time::sleep(drain).await;
-        }
-        handle.stop(true).await;
-    });
-    let (served, played) = tokio::join!(server, played);
-    if let Some(disk) = disk {
-        disk.keep(&book).await;
+    tracing::info!(
+        url = %format!("http://{address}"), workers, max_connections, "the service listens"
+    );
+    Ok((server, address))
+}
+
+/// The inputs of [`run_background`].
+struct Background {
+    opening: Opening,
+    /// False if the database was unavailable at the start.
+    opened: bool,
+    /// The address in the greeting; `None` without greeting.
+    greets_at: Option<SocketAddr>,
+    calendar: Calendar,
+    disk: Option<SnapshotStore>,
+    /// The version of the snapshot file.
+    kept: Option<i64>,
+    snapshot_interval: Duration,
+    /// Zero for no self-checks.
+    self_check_interval: Duration,
+}
+
+/// Opens the database if that is still to be done, and then runs the tasks that work on it.
+async fn run_background(inputs: Background) {
+    let Background { opening, opened, greets_at, calendar, disk, kept, .. } = inputs;
+    if !opened {
+        opening.connect_with_retry().await;
     }
-    // A private database server stops next, which these tasks would report as a failure.
-    background.abort();
-    served.context("the HTTP server failed")?;
-    played.context("the demo cannot be played")?;
-    tracing::info!("the service has stopped");
-    Ok(())
+    if let Some(address) = greets_at {
+        welcome::greet(&opening.pool, address).await;
+    }
+    let Opening { pool, book, .. } = opening;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
+    tasks.spawn(idempotency::purge(pool.clone()));
+    tasks.spawn(lifecycle::run(pool.clone(), calendar));
+    if let Some(disk) = disk {
+        let kept = kept.unwrap_or_default();
+        tasks.spawn(disk.run_refresher(book.clone(), kept, inputs.snapshot_interval));
+    }
+    if !inputs.self_check_interval.is_zero() {
+        tasks.spawn(book.run_self_check(pool, inputs.self_check_interval));
+    }
+    // One after the other, so that the panic of one leaves the others running.
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Stops the server on the first signal. After a SIGTERM the service continues to serve for
+/// `drain`, while it reports that it is not ready.
+async fn stop_on_signal(
+    mut signals: Signals,
+    readiness: Readiness,
+    drain: Duration,
+    server: ServerHandle,
+) {
+    let signal = signals.next().await;
+    readiness.stop();
+    tracing::info!(?signal, "the service stops");
+    if signal == StopSignal::Terminate {
+        tokio::time::sleep(drain).await;
+    }
+    server.stop(true).await;
+}
+
+/// Plays and prints the demo, if there is one. Stops the server if that fails.
+async fn play(
+    demo: Option<ShowRequests>,
+    address: SocketAddr,
+    api_key: Option<&str>,
+    server: ServerHandle,
+) -> anyhow::Result<()> {
+    let Some(show_requests) = demo else { return Ok(()) };
+    let today = Utc::now().date_naive();
+    let story = demo::play(from_here(address), api_key, today).await;
+    let printed = story.and_then(|story| Ok(io::stdout().write_all(story.as_bytes())?));
+    show_requests();
+    if printed.is_err() {
+        server.stop(true).await;
+    }
+    printed
 }
 
 /// Raises the limit of file descriptors to its hard limit, and returns the maximum number of client

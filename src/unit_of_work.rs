@@ -25,6 +25,9 @@ use crate::platform::http::problem::Problem;
 /// Header with the version of the price book that contains the change.
 pub const PUBLICATION_VERSION: HeaderName = HeaderName::from_static("publication-version");
 
+/// Header with the identity of the history that the version belongs to.
+pub const BOOK_ID: HeaderName = HeaderName::from_static("book-id");
+
 /// The keys of everything that a unit of work changed and that can affect prices.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ChangedKeys {
@@ -101,12 +104,19 @@ pub struct UnitOfWork {
     pub warnings: Vec<Value>,
     /// The version of the price book that the change published, if it published one.
     pub version: Option<i64>,
+    book_id: Uuid,
     publisher: Arc<dyn Publisher>,
     /// True to roll the change back when it is done: the response says what it would have been.
     pub validate_only: bool,
 }
 
 impl UnitOfWork {
+    /// Records the version that the change has published, in the history with this identity.
+    pub const fn record_version(&mut self, version: i64, book_id: Uuid) {
+        self.version = Some(version);
+        self.book_id = book_id;
+    }
+
     /// Publishes what has changed so far. What is read afterwards is the state after the
     /// publication. Changes that follow are published when the work is done.
     ///
@@ -256,6 +266,7 @@ impl Database {
             events: Vec::new(),
             warnings: Vec::new(),
             version: None,
+            book_id: Uuid::nil(),
             publisher: Arc::clone(&self.publisher),
             validate_only: false,
         };
@@ -304,7 +315,9 @@ impl Database {
         // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;
         if let Some(version) = work.version {
-            answer = answer.header(PUBLICATION_VERSION, &version.to_string());
+            answer = answer
+                .header(PUBLICATION_VERSION, &version.to_string())
+                .header(BOOK_ID, &work.book_id.to_string());
         }
         if !work.warnings.is_empty() {
             add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;

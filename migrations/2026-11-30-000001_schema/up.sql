@@ -886,7 +886,9 @@ CREATE INDEX sales_attributions_campaign ON sales_attributions (campaign_number,
 CREATE TABLE book (
     only_row boolean DEFAULT true CONSTRAINT book_pkey PRIMARY KEY
         CONSTRAINT book_only_row CHECK (only_row),
-    version bigint NOT NULL DEFAULT 0
+    version bigint NOT NULL DEFAULT 0,
+    -- The identity of the history. It is renewed when versions are used again, as after a restore.
+    book_id uuid NOT NULL DEFAULT gen_random_uuid()
 );
 INSERT INTO book DEFAULT VALUES;
 

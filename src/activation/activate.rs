@@ -243,7 +243,7 @@ pub(super) async fn publish(
     let publication = writer::publish(&mut work.conn, kind, number, hashed, &work.author).await?;
     record_publication(&mut work.conn, campaign, publication.as_ref()).await?;
     if let Some(publication) = &publication {
-        work.version = Some(publication.version);
+        work.record_version(publication.version, publication.book_id);
     }
     Ok(publication)
 }
@@ -313,7 +313,7 @@ pub(super) async fn deactivate(
         ))
         .execute(&mut work.conn)
         .await?;
-    work.version = Some(publication.version);
+    work.record_version(publication.version, publication.book_id);
     Ok(Some((publication, true)))
 }
 

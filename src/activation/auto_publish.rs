@@ -71,7 +71,7 @@ impl AutoPublisher {
             && let Some(publication) =
                 writer::publish_base_data(&mut work.conn, &changed_keys, &work.author).await?
         {
-            work.version = Some(publication.version);
+            work.record_version(publication.version, publication.book_id);
         }
         let mut range = VersionRange::extend(None, work.version);
         let mut checked = Checked::default();
@@ -323,7 +323,7 @@ async fn defer(
             .set(campaigns::publication_version.eq(publication.version))
             .execute(&mut work.conn)
             .await?;
-        work.version = Some(publication.version);
+        work.record_version(publication.version, publication.book_id);
     }
     let changes = CampaignChanges::of(&campaign, changed_keys, moved_accounts);
     let mut has_changes = !changes.difference(work, &campaign, None).await?.is_none();

@@ -34,6 +34,7 @@ pub(super) async fn book_view(
     conn: &mut AsyncPgConnection,
     book: &LiveBook,
 ) -> Result<BookView, Problem> {
-    let is_current = book.wait_for_version(reader::latest(conn).await?, WAIT_TIMEOUT).await;
+    let (latest, _) = reader::latest(conn).await?;
+    let is_current = book.wait_for_version(latest, WAIT_TIMEOUT).await;
     Ok(BookView { book: book.snapshot().clone(), is_current })
 }

@@ -183,7 +183,7 @@ async fn roll_back(
         .execute(conn)
         .await?;
     if is_new {
-        work.version = Some(publication.version);
+        work.record_version(publication.version, publication.book_id);
     }
     let result = RollbackResult {
         publication: publication.into(),

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Nullable, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Text};
@@ -153,6 +154,10 @@ impl Resource for Activities {
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(activities::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
+    }
+
+    fn placeholders() -> Value {
+        json!({ "steps": [] })
     }
 
     fn rules(write: &ActivityWrite, (): &()) -> Vec<FieldError> {

@@ -6,6 +6,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Text};
@@ -109,5 +110,9 @@ impl Resource for CampaignStatuses {
     // No changed keys are recorded, since no price depends on a status.
     table_resource! {
         campaign_statuses by code: description, sequence, allows_activation, is_final
+    }
+
+    fn placeholders() -> Value {
+        json!({ "sequence": 0 })
     }
 }

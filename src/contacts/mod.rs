@@ -10,6 +10,7 @@ use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::{Bool, Integer, Nullable, Text as SqlText};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::enums::ContactType;
@@ -382,6 +383,10 @@ impl Resource for Contacts {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    fn placeholders() -> Value {
+        json!({ "type": ContactType::Company, "name": "-" })
     }
 
     fn follows_others(write: &ContactWrite) -> bool {

@@ -26,6 +26,8 @@ use crate::platform::http::operations::{
 };
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
+use crate::publication::book_id::{BOOK_ID_PARAM, book_id_parameter, require_history};
+use crate::publication::reader;
 use crate::schema::events;
 use crate::unit_of_work::Database;
 
@@ -63,6 +65,7 @@ pub fn mount(routes: &mut Routes) {
         .summary(Some("List events"))
         .description(Some(description))
         .parameter(after_parameter())
+        .parameter(book_id_parameter())
         .parameter(type_parameter());
     routes.operation(
         HttpMethod::Get,
@@ -113,6 +116,10 @@ pub struct CloudEvent {
     /// The position in the order of all events, one more than that of the previous event.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 1042)]
     pub sequence: i64,
+    /// The history that the sequence and the versions in `data` belong to. The extension attribute
+    /// has no capital letter because CloudEvents permits none.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub bookid: uuid::Uuid,
     /// The payload, depending on the type.
     #[schema(value_type = EventData)]
     pub data: Value,
@@ -130,8 +137,9 @@ struct EventRow {
     data: Value,
 }
 
-impl From<EventRow> for CloudEvent {
-    fn from(EventRow { sequence, id, type_, subject, occurred_at, data }: EventRow) -> Self {
+impl CloudEvent {
+    fn new(row: EventRow, book_id: uuid::Uuid) -> Self {
+        let EventRow { sequence, id, type_, subject, occurred_at, data } = row;
         Self {
             specversion: SPECVERSION,
             id,
@@ -141,6 +149,7 @@ impl From<EventRow> for CloudEvent {
             time: occurred_at,
             datacontenttype: CONTENT_TYPE,
             sequence,
+            bookid: book_id,
             data,
         }
     }
@@ -172,7 +181,7 @@ async fn list(
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
 ) -> Result<ApiResponse, Problem> {
-    let own = &["after", "type"];
+    let own = &["after", "type", BOOK_ID_PARAM];
     let list = ListQuery::parse_with(
         request.path(),
         request.query_string(),
@@ -183,6 +192,8 @@ async fn list(
     )?;
     let (after, type_) = wanted(&list)?;
     let mut conn = database.list(&list).await?;
+    let (_, book_id) = reader::latest(&mut conn).await?;
+    require_history(list.param(BOOK_ID_PARAM), book_id)?;
     let mut query = events::table
         .select(EventRow::as_select())
         .filter(events::sequence.gt(after))
@@ -204,7 +215,7 @@ async fn list(
         None
     };
     let rows: Result<Vec<Value>, _> =
-        rows.into_iter().map(|row| serde_json::to_value(CloudEvent::from(row))).collect();
+        rows.into_iter().map(|row| serde_json::to_value(CloudEvent::new(row, book_id))).collect();
     ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
 }
 

@@ -7,6 +7,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{CurrencyCode, Date, ExchangeRate};
@@ -118,6 +119,10 @@ impl Resource for ExchangeRates {
             .iter()
             .map(|write| known.remove(&(write.currency_code.clone(), write.starting_date)))
             .collect())
+    }
+
+    fn placeholders() -> Value {
+        json!({ "rate": "1" })
     }
 
     async fn save(

@@ -6,6 +6,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Text};
@@ -293,6 +294,10 @@ impl Resource for GoldenQuotes {
     ) -> Result<(), SaveError> {
         diesel::delete(golden_quotes::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
+    }
+
+    fn placeholders() -> Value {
+        json!({ "expected": {} })
     }
 
     fn row_identity(write: &GoldenQuoteWrite) -> Option<String> {

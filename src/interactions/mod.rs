@@ -207,14 +207,17 @@ impl Resource for Interactions {
     async fn lock_first(
         conn: &mut AsyncPgConnection,
         _: &Today,
-        reference: &Reference,
+        references: &[Reference],
     ) -> Result<(), Problem> {
-        let segment = interactions::table
-            .filter(interactions::id.nullable().eq(reference.id()))
+        let ids = references.iter().filter_map(Reference::id);
+        let segments = interactions::table
+            .filter(interactions::id.eq_any(ids))
             .select(interactions::segment_number);
-        let segment: Option<Option<Key>> = segment.first(conn).await.optional()?;
-        let segment =
-            logged_segments::table.filter(logged_segments::number.nullable().eq(segment.flatten()));
+        let segments: Vec<Option<Key>> = segments.load(conn).await?;
+        let segments: Vec<Key> = segments.into_iter().flatten().collect();
+        let segment = logged_segments::table
+            .filter(logged_segments::number.eq_any(segments))
+            .order(logged_segments::number);
         segment.select(logged_segments::id).for_share().load::<Uuid>(conn).await?;
         Ok(())
     }

@@ -127,6 +127,7 @@ line_resource! {
         write: DiscountLineWrite,
         view: DiscountLineView,
         foreign: SourceType::CustomerPriceGroup,
+        placeholders: { "lineDiscountPercent": "0" },
         targets: [item_number, item_discount_group_code],
         target_fields: [
             Field::new("itemNumber", FieldKind::Key, "discount_lines.item_number"),

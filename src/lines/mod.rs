@@ -227,8 +227,11 @@ async fn existing(
     rows: &[Conditions<'_>],
 ) -> Result<Vec<Option<Uuid>>, Problem> {
     type Keys = Array<Nullable<Text>>;
-    let sources = rows.iter().map(|row| scope.source(row.source)).collect::<Result<Vec<_>, _>>();
-    let sources = sources.map_err(|error| Problem::from_errors(vec![error]))?;
+    let count = rows.len();
+    // A row without a valid source names no line; the rules refuse it.
+    let (positions, rows): (Vec<usize>, Vec<&Conditions<'_>>) =
+        rows.iter().enumerate().filter(|(_, row)| scope.source(row.source).is_ok()).unzip();
+    let sources: Vec<_> = rows.iter().filter_map(|row| scope.source(row.source).ok()).collect();
     let keys = |key: fn(&Source) -> Option<&Key>| -> Vec<Option<&Key>> {
         sources.iter().map(|s| key(s)).collect()
     };
@@ -264,8 +267,14 @@ async fn existing(
         )
         .load(conn)
         .await?;
-    let known: HashMap<i64, Uuid> = matches.into_iter().map(|found| (found.at, found.id)).collect();
-    Ok((1_i64..).zip(rows).map(|(at, _)| known.get(&at).copied()).collect())
+    let mut known = vec![None; count];
+    for found in matches {
+        let position = usize::try_from(found.at - 1).ok().and_then(|at| positions.get(at));
+        if let Some(place) = position.and_then(|at| known.get_mut(*at)) {
+            *place = Some(found.id);
+        }
+    }
+    Ok(known)
 }
 
 /// The existing lines among the rows by id: their campaigns, and the writes that would produce

@@ -144,6 +144,7 @@ line_resource! {
         write: PriceLineWrite,
         view: PriceLineView,
         foreign: SourceType::CustomerDiscountGroup,
+        placeholders: { "unitPrice": "0" },
         targets: [item_number],
         target_fields: [
             Field::new("itemNumber", FieldKind::Key, "price_lines.item_number").not_null(),

@@ -14,6 +14,7 @@ macro_rules! line_resource {
             write: $write:ident,
             view: $view:ident,
             foreign: $foreign:expr,
+            placeholders: $placeholders:tt,
             targets: [$($target:ident),+],
             target_fields: [$($target_field:expr),+ $(,)?],
             values: [$($value:ident),+],
@@ -191,6 +192,10 @@ macro_rules! line_resource {
                         ending_date: view.ending_date,
                         $($value: view.$value),+
                     }
+                }
+
+                fn placeholders() -> ::serde_json::Value {
+                    ::serde_json::json!($placeholders)
                 }
 
                 fn row_identity(write: &$write) -> Option<String> {

@@ -26,6 +26,7 @@ use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{LiveBook, SnapshotFile};
@@ -35,7 +36,7 @@ use crate::platform::background::background;
 const MAGIC: &[u8; 8] = b"KMPJBOOK";
 /// The version of the format, here and in `facts`. It changes with every change of what is written.
 /// A file of another version is not read.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// The size from which a block is written.
 const BLOCK_BYTES: usize = 1 << 20;
 /// The maximum number of blocks that are read ahead of those being applied.
@@ -64,7 +65,7 @@ pub enum CopyError {
 /// The first record: the origin of the snapshot.
 #[derive(Serialize, Deserialize)]
 struct Head {
-    identity: ByteBuf,
+    book_id: Uuid,
     fingerprint: Option<String>,
     known_at: i64,
     version: i64,
@@ -111,9 +112,9 @@ impl SnapshotStore {
         };
         let mut blocks = Blocks::open(file)?;
         let head = blocks.next()?.ok_or(CopyError::End)?;
-        let Head { identity, fingerprint, known_at, version } =
+        let Head { book_id, fingerprint, known_at, version } =
             Head::deserialize(&mut Deserializer::from_read_ref(&head.bytes))?;
-        let mut snapshot = Snapshot::empty().advanced(version, []);
+        let mut snapshot = Snapshot::empty().with_book_id(book_id).advanced(version, []);
         let (sender, records) = sync_channel(MAX_BLOCKS_AHEAD);
         // One thread parses the records while the other applies them.
         std::thread::scope(|scope| {
@@ -121,12 +122,7 @@ impl SnapshotStore {
             apply_records(&mut snapshot, &records);
             reading.join().unwrap_or(Err(CopyError::End))
         })?;
-        Ok(Some(SnapshotFile {
-            identity: identity.into_vec(),
-            fingerprint,
-            known_at,
-            snapshot: Arc::new(snapshot),
-        }))
+        Ok(Some(SnapshotFile { fingerprint, known_at, snapshot: Arc::new(snapshot) }))
     }
 
     /// Writes a temporary file, and renames it over the current one. Returns the number of bytes.
@@ -179,7 +175,7 @@ impl SnapshotStore {
         None
     }
 
-    /// Writes the current snapshot, if the identity of its database is known.
+    /// Writes the current snapshot, if there is one.
     pub async fn keep(&self, book: &LiveBook) {
         let _writing = self.writing.lock().await;
         let Some(content) = book.copy().await else { return };
@@ -349,9 +345,8 @@ fn write_file(path: &Path, content: &SnapshotFile) -> io::Result<u64> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut writer = Writer::begin(file)?;
     let snapshot = &content.snapshot;
-    let identity = ByteBuf::from(content.identity.clone());
     let head = Head {
-        identity,
+        book_id: snapshot.book_id(),
         fingerprint: content.fingerprint.clone(),
         known_at: content.known_at,
         version: snapshot.version(),
@@ -538,12 +533,7 @@ mod tests {
             std::env::temp_dir().join(format!("kampanje-form-{}", std::process::id())),
         );
         let snapshot = Arc::new(Snapshot::empty().advanced(7, one_fact_of_each_kind()));
-        let content = SnapshotFile {
-            identity: vec![1; 32],
-            fingerprint: Some("mark".to_owned()),
-            known_at: 1,
-            snapshot,
-        };
+        let content = SnapshotFile { fingerprint: Some("mark".to_owned()), known_at: 1, snapshot };
         disk.write(&content).unwrap();
         let bytes = fs::read(&disk.path).unwrap();
         let read = disk.read().unwrap().unwrap();

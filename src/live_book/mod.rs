@@ -20,12 +20,13 @@ use futures_util::StreamExt;
 use price_book::facts::Change;
 use price_book::snapshot::Snapshot;
 use tokio::sync::{Mutex, Notify, watch};
+use uuid::Uuid;
 
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::http::problem::Problem;
 use crate::publication::reader::{self, Fingerprints, ReadError};
-use crate::publication::writer::NOTIFICATION_CHANNEL;
+use crate::publication::writer::{NOTIFICATION_CHANNEL, renew_book_id};
 
 /// The interval at which the database is polled for a newer version.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,8 +54,9 @@ pub(super) struct Shared {
     confirmed: AtomicBool,
     /// True if the latest poll of the database succeeded.
     database_answers: AtomicBool,
-    /// The origin of the snapshot. The lock is held while the snapshot is replaced.
-    history: Mutex<Origin>,
+    /// The database's fingerprint of the snapshot's version. The lock is held while the snapshot is
+    /// replaced.
+    fingerprint: Mutex<Option<String>>,
     /// The prepared next version, if there is one.
     prepared: ArcSwapOption<Prepared>,
     pub(super) last_check: ArcSwapOption<SelfCheck>,
@@ -67,15 +69,6 @@ struct Prepared {
     next: Arc<Snapshot>,
     /// The fingerprint that the version will have. If another version is committed instead, its
     /// fingerprint differs.
-    fingerprint: Option<String>,
-}
-
-/// The origin of the snapshot.
-#[derive(Debug, Clone, Default)]
-struct Origin {
-    /// The identity of the database.
-    identity: Vec<u8>,
-    /// The database's fingerprint of the snapshot's version.
     fingerprint: Option<String>,
 }
 
@@ -110,8 +103,6 @@ pub struct SelfCheck {
 /// The content of a snapshot file.
 #[derive(Debug, Clone)]
 pub struct SnapshotFile {
-    /// The identity of the database that the book is from.
-    pub identity: Vec<u8>,
     /// The database's fingerprint of the version.
     pub fingerprint: Option<String>,
     /// The time at which the snapshot was last known to be the newest, in milliseconds since 1970.
@@ -138,7 +129,7 @@ impl LiveBook {
             known_at: AtomicI64::new(0),
             confirmed: AtomicBool::new(false),
             database_answers: AtomicBool::new(false),
-            history: Mutex::default(),
+            fingerprint: Mutex::default(),
             prepared: ArcSwapOption::empty(),
             last_check: ArcSwapOption::empty(),
             calendar,
@@ -254,10 +245,17 @@ impl LiveBook {
         if version == present.version() {
             return Ok(Some(present));
         }
-        if version > reader::latest(conn).await? {
+        let Fingerprints { book_id, latest, .. } = reader::fingerprints(conn, version).await?;
+        if version > latest {
             return Ok(None);
         }
-        Ok(Some(Arc::new(snapshot_at(conn, &present, version).await?)))
+        // The snapshot is of another history until the next refresh.
+        let base = if book_id == present.book_id() {
+            present
+        } else {
+            Arc::new(Snapshot::empty().with_book_id(book_id))
+        };
+        Ok(Some(Arc::new(snapshot_at(conn, &base, version).await?)))
     }
 
     /// Returns the books of two versions and the changes from the first to the second, which are
@@ -285,38 +283,24 @@ impl LiveBook {
     /// Loads a snapshot that was read from disk, if no book is loaded yet. Its age counts from the
     /// time at which it was last known to be the newest.
     pub async fn restore(&self, file: SnapshotFile) {
-        let mut history = self.shared.history.lock().await;
+        let mut fingerprint = self.shared.fingerprint.lock().await;
         if self.is_loaded() {
             return;
         }
-        *history = Origin { identity: file.identity, fingerprint: file.fingerprint };
+        *fingerprint = file.fingerprint;
         self.swap(file.snapshot);
         self.shared.known_at.store(file.known_at, Ordering::Relaxed);
     }
 
-    /// Returns the content of the snapshot file, or `None` while the identity of the database is
-    /// unknown.
+    /// Returns the content of the snapshot file, or `None` while no book is loaded.
     pub async fn copy(&self) -> Option<SnapshotFile> {
-        let history = self.shared.history.lock().await;
+        let fingerprint = self.shared.fingerprint.lock().await;
         let known_at = self.shared.known_at.load(Ordering::Relaxed);
-        let Origin { identity, fingerprint } = history.clone();
-        (known_at > 0 && !identity.is_empty()).then(|| SnapshotFile {
-            identity,
-            fingerprint,
+        (known_at > 0).then(|| SnapshotFile {
+            fingerprint: fingerprint.clone(),
             known_at,
             snapshot: self.snapshot().clone(),
         })
-    }
-
-    /// Sets the identity of the database. A snapshot of another database is discarded at the next
-    /// refresh, which reads the whole book.
-    pub async fn set_database_identity(&self, identity: Vec<u8>) {
-        let mut history = self.shared.history.lock().await;
-        if !history.identity.is_empty() && history.identity != identity {
-            tracing::error!("the price book on disk is of another database; it is read again");
-            history.fingerprint = Some("of another database".to_owned());
-        }
-        history.identity = identity;
     }
 
     /// Waits until the snapshot has a version other than this one.
@@ -406,37 +390,46 @@ impl LiveBook {
     /// If the database is unavailable, or a row is not readable by this build. The snapshot stays
     /// unchanged.
     pub async fn refresh(&self, pool: &Pool) -> Result<(), RefreshError> {
-        let mut history = self.shared.history.lock().await;
-        let refreshed = self.refreshed(pool, &mut history).await;
+        let mut fingerprint = self.shared.fingerprint.lock().await;
+        let refreshed = self.refreshed(pool, &mut fingerprint).await;
         self.shared.database_answers.store(refreshed.is_ok(), Ordering::Relaxed);
         refreshed
     }
 
-    async fn refreshed(&self, pool: &Pool, history: &mut Origin) -> Result<(), RefreshError> {
+    async fn refreshed(
+        &self,
+        pool: &Pool,
+        fingerprint: &mut Option<String>,
+    ) -> Result<(), RefreshError> {
         let asked_at = self.now();
         let mut conn = pool.get().await?;
         let current = self.snapshot().clone();
-        let Fingerprints { latest, of_latest, of_known } =
-            reader::fingerprints(&mut conn, current.version()).await?;
-        let is_of_this_history = latest >= current.version() && of_known == history.fingerprint;
-        if !self.is_loaded() || !is_of_this_history {
-            if self.is_loaded() {
-                let version = current.version();
-                tracing::error!(
-                    version,
-                    latest,
-                    "the database has a different history than the snapshot; the book is read again"
-                );
-            }
-            self.read_whole(pool, latest).await?;
-        } else if latest > current.version() {
+        let (version, known_id) = (current.version(), current.book_id());
+        let Fingerprints { book_id, latest, of_latest, of_known } =
+            reader::fingerprints(&mut conn, version).await?;
+        if !self.is_loaded() {
+            self.read_whole(pool, latest, book_id).await?;
+        } else if book_id != known_id {
+            tracing::error!(
+                version, latest, %known_id, %book_id,
+                "the database has a different history than the snapshot; the book is read again"
+            );
+            self.read_whole(pool, latest, book_id).await?;
+        } else if latest < version || of_known != *fingerprint {
+            let renewed_id = renew_book_id(&mut conn, book_id).await?;
+            tracing::error!(
+                version, latest, %book_id, %renewed_id,
+                "the database lost versions that were in use; its history has a new identity"
+            );
+            self.read_whole(pool, latest, renewed_id).await?;
+        } else if latest > version {
             let next = match self.prepared(&current, latest, of_latest.as_ref()) {
                 Some(next) => next,
                 None => Arc::new(snapshot_at(&mut conn, &current, latest).await?),
             };
             self.swap(next);
         }
-        history.fingerprint = of_latest;
+        *fingerprint = of_latest;
         self.confirm(asked_at);
         Ok(())
     }
@@ -462,11 +455,12 @@ impl LiveBook {
 
     /// Reads the whole book from the database and replaces the snapshot.
     pub(super) async fn reload(&self, pool: &Pool) -> Result<(), RefreshError> {
-        let mut history = self.shared.history.lock().await;
+        let mut fingerprint = self.shared.fingerprint.lock().await;
         let asked_at = self.now();
-        let fingerprints = reader::fingerprints(&mut *pool.get().await?, 0).await?;
-        self.read_whole(pool, fingerprints.latest).await?;
-        history.fingerprint = fingerprints.of_latest;
+        let Fingerprints { book_id, latest, of_latest, .. } =
+            reader::fingerprints(&mut *pool.get().await?, 0).await?;
+        self.read_whole(pool, latest, book_id).await?;
+        *fingerprint = of_latest;
         self.confirm(asked_at);
         Ok(())
     }
@@ -477,10 +471,16 @@ impl LiveBook {
         self.shared.confirmed.store(true, Ordering::Relaxed);
     }
 
-    async fn read_whole(&self, pool: &Pool, version: i64) -> Result<(), RefreshError> {
+    async fn read_whole(
+        &self,
+        pool: &Pool,
+        version: i64,
+        book_id: Uuid,
+    ) -> Result<(), RefreshError> {
         let began = std::time::Instant::now();
         let mut conn = pool.dedicated_session().await?;
-        self.swap(Arc::new(snapshot_at(&mut conn, &Snapshot::empty(), version).await?));
+        let empty = Snapshot::empty().with_book_id(book_id);
+        self.swap(Arc::new(snapshot_at(&mut conn, &empty, version).await?));
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(version, millis, "the price book was read from the database");
         Ok(())

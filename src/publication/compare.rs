@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterIn};
 
+use super::book_id::{BOOK_ID_PARAM, book_id_parameter, require_history};
 use super::reader;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::ApiResponse;
@@ -39,7 +40,8 @@ pub(super) fn mount(routes: &mut Routes) {
         .summary(Some("Compare two versions of the price book"))
         .description(Some(description))
         .parameter(version_parameter("from", "The version to compare from."))
-        .parameter(version_parameter("to", "The version to compare with."));
+        .parameter(version_parameter("to", "The version to compare with."))
+        .parameter(book_id_parameter());
     let operation = list_operation(operation, &LIST, "differences", BookDifferencePage::name());
     routes.operation(HttpMethod::Get, PATH, operation, compare);
 }
@@ -232,10 +234,13 @@ async fn compare(
     cursor_key: web::Data<CursorKey>,
 ) -> Result<ApiResponse, Problem> {
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
-    let list = ListQuery::parse_with(path, query, &["from", "to"], &LIST, &cursor_key, today)?;
+    let own = &["from", "to", BOOK_ID_PARAM];
+    let list = ListQuery::parse_with(path, query, own, &LIST, &cursor_key, today)?;
     let [from, to] = versions(&list, ["from", "to"])?;
     let mut conn = database.report().await?;
-    refuse_future_versions(&[("from", from), ("to", to)], reader::latest(&mut conn).await?)?;
+    let (latest, book_id) = reader::latest(&mut conn).await?;
+    require_history(list.param(BOOK_ID_PARAM), book_id)?;
+    refuse_future_versions(&[("from", from), ("to", to)], latest)?;
     let query = differences(from, to)
         .sql("SELECT * FROM differences WHERE ")
         .condition(list.condition())

@@ -11,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, ParameterIn};
+use uuid::Uuid;
 
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
@@ -92,6 +93,9 @@ pub struct PublicationView {
     /// A hash of everything that was added and removed, independent of its order.
     #[schema(max_length = 64, example = "8f14e45fceea167a5a36dedd4bea2543")]
     pub content_hash: String,
+    /// The history that the version belongs to.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub book_id: Uuid,
 }
 
 impl From<Publication> for PublicationView {
@@ -106,6 +110,7 @@ impl From<Publication> for PublicationView {
             changed,
             removed,
             content_hash,
+            book_id,
         } = publication;
         Self {
             version,
@@ -117,6 +122,7 @@ impl From<Publication> for PublicationView {
             changed,
             removed,
             content_hash,
+            book_id,
         }
     }
 }

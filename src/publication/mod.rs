@@ -10,11 +10,13 @@
 //! audience.rs            audiences in the database
 //! reader.rs              reads drafts and book as rows and changes
 //! item_history.rs        reads all versions of a period for one item and one account
+//! book_id.rs             the identity of the history, in requests
 //! http.rs                the history over HTTP; compare.rs compares two versions,
 //!                        price_changes.rs lists the changes for external copies
 //! ```
 
 pub mod audience;
+pub mod book_id;
 mod compare;
 pub mod difference;
 mod facts_sql;

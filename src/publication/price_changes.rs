@@ -14,7 +14,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
+use uuid::Uuid;
 
+use super::book_id::{BOOK_ID_PARAM, book_id_parameter, require_history};
 use super::compare::{refuse_future_versions, version_parameter, versions};
 use super::reader;
 use crate::platform::clock::Calendar;
@@ -25,7 +27,7 @@ use crate::platform::http::list::{
 use crate::platform::http::operations::{list_description, list_operation};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
-use crate::unit_of_work::Database;
+use crate::unit_of_work::{BOOK_ID, Database};
 
 const PATH: &str = "/v1/price-changes";
 
@@ -45,7 +47,8 @@ pub(super) fn mount(routes: &mut Routes) {
         .tag("Price quotes")
         .summary(Some("List the changes of the price book"))
         .description(Some(description))
-        .parameter(version_parameter("since", "The version of the copy, or 0 without a copy."));
+        .parameter(version_parameter("since", "The version of the copy, or 0 without a copy."))
+        .parameter(book_id_parameter());
     let operation = list_operation(operation, &LIST, "changes", PriceChangePage::name());
     routes.operation(HttpMethod::Get, PATH, operation, list_price_changes);
 }
@@ -137,6 +140,9 @@ pub struct PriceChangePage {
     /// The version of the copy after this page was applied completely.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 418)]
     through_version: i64,
+    /// The history that the versions belong to. Pass it with the next `since`.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    book_id: Uuid,
 }
 
 const LIST: ListSpec = ListSpec {
@@ -262,10 +268,12 @@ async fn list_price_changes(
     cursor_key: web::Data<CursorKey>,
 ) -> Result<ApiResponse, Problem> {
     let (path, query, today) = (request.path(), request.query_string(), calendar.today());
-    let list = ListQuery::parse_with(path, query, &["since"], &LIST, &cursor_key, today)?;
+    let own = &["since", BOOK_ID_PARAM];
+    let list = ListQuery::parse_with(path, query, own, &LIST, &cursor_key, today)?;
     let [since] = versions(&list, ["since"])?;
     let mut conn = database.report().await?;
-    let latest = reader::latest(&mut conn).await?;
+    let (latest, book_id) = reader::latest(&mut conn).await?;
+    require_history(list.param(BOOK_ID_PARAM), book_id)?;
     refuse_future_versions(&[("since", since)], latest)?;
     let in_order = list.is_in_default_order();
     // Of the version in which the page begins, all changes may be on earlier pages. So the versions
@@ -309,5 +317,9 @@ async fn list_price_changes(
         (Some(_), Some(last)) => last.saturating_sub(1).max(since),
         _ => latest,
     };
-    ApiResponse::json(StatusCode::OK, &PriceChangePage { value, next_link, count, through_version })
+    ApiResponse::json(
+        StatusCode::OK,
+        &PriceChangePage { value, next_link, count, through_version, book_id },
+    )
+    .map(|answer| answer.header(BOOK_ID, &book_id.to_string()))
 }

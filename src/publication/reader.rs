@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::query_builder::SqlQuery;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use price_book::facts::{Change, DiscountLineFact, Fact, FactKind, ItemFact, PriceLineFact};
@@ -111,15 +111,18 @@ struct Chunk {
     went: Vec<i32>,
 }
 
-/// Returns the newest version.
-pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
-    book::table.select(book::version).first(conn).await
+/// Returns the newest version, and the identity of its history.
+pub(crate) async fn latest(conn: &mut AsyncPgConnection) -> QueryResult<(i64, Uuid)> {
+    book::table.select((book::version, book::book_id)).first(conn).await
 }
 
 /// The fingerprints that distinguish histories with the same versions, as after a restore from a
 /// backup.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Fingerprints {
+    /// The identity of the history.
+    #[diesel(sql_type = SqlUuid)]
+    pub book_id: Uuid,
     /// The newest version.
     #[diesel(sql_type = BigInt)]
     pub latest: i64,
@@ -133,7 +136,7 @@ pub struct Fingerprints {
 
 /// Returns the newest version, with its fingerprint and that of a known version.
 pub async fn fingerprints(conn: &mut AsyncPgConnection, known: i64) -> QueryResult<Fingerprints> {
-    let query = "SELECT book.version AS latest,
+    let query = "SELECT book.book_id, book.version AS latest,
             extract(epoch FROM newest.published_at) || ' ' || newest.content_hash AS of_latest,
             extract(epoch FROM known.published_at) || ' ' || known.content_hash AS of_known
         FROM book LEFT JOIN publications AS newest ON newest.version = book.version

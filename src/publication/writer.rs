@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::{AssumeNotNull, Select, SingleValue};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -32,6 +33,9 @@ const MAX_STATEMENTS_IN_FLIGHT: usize = 2;
 
 /// The notification channel on which each publication is announced, with its version.
 pub const NOTIFICATION_CHANNEL: &str = "kampanje_publications";
+
+/// The metric that counts new identities of the history that this process has given.
+pub const HISTORIES_RENEWED_TOTAL: &str = "kampanje_book_histories_renewed_total";
 
 text_enum! {
     /// The kind of a publication.
@@ -71,6 +75,12 @@ pub struct Publication {
     pub removed: i64,
     /// A hash of everything that was added and removed, independent of its order.
     pub content_hash: String,
+    /// The identity of the history that the version belongs to.
+    #[diesel(
+        select_expression = book::table.select(book::book_id).single_value().assume_not_null(),
+        select_expression_type = AssumeNotNull<SingleValue<Select<book::table, book::book_id>>>
+    )]
+    pub book_id: Uuid,
 }
 
 /// Publishes the changed base data, if it differs from the book. Returns the new version, if there
@@ -134,6 +144,22 @@ pub async fn publish(
     announce(conn, version).await?;
     write_event(conn, &publication).await?;
     Ok(Some(publication))
+}
+
+/// Gives the history a new identity, unless another replica has done so. Returns the identity that
+/// the history has now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn renew_book_id(conn: &mut AsyncPgConnection, known: Uuid) -> QueryResult<Uuid> {
+    let renewed = diesel::update(book::table.filter(book::book_id.eq(known)))
+        .set(book::book_id.eq(Uuid::new_v4()))
+        .execute(conn)
+        .await?;
+    if renewed > 0 {
+        metrics::counter!(HISTORIES_RENEWED_TOTAL).increment(1);
+    }
+    book::table.select(book::book_id).first(conn).await
 }
 
 /// Announces a version to all replicas. They are notified when the transaction commits.
@@ -244,6 +270,7 @@ fn base_data(changed_keys: &ChangedKeys) -> Vec<(FactKind, Vec<String>)> {
 async fn write_event(conn: &mut AsyncPgConnection, publication: &Publication) -> QueryResult<()> {
     let created = PublicationCreated {
         version: publication.version,
+        book_id: publication.book_id,
         kind: publication.kind.to_string(),
         campaign_number: publication.campaign_number.clone(),
         added: publication.added,

@@ -19,7 +19,8 @@ use pricing::resolve::Book as _;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use values::{CurrencyCode, Date, Key};
+use uuid::Uuid;
+use values::{CurrencyCode, Date, Id, Key};
 
 use super::http::{snapshot, unknown_party};
 use super::request::party;
@@ -35,7 +36,8 @@ use crate::platform::http::list::{
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::platform::http::stream::{PIECE_BYTES, Streams};
-use crate::unit_of_work::{Database, PUBLICATION_VERSION};
+use crate::publication::book_id::BOOK_ID_PARAM;
+use crate::unit_of_work::{BOOK_ID, Database, PUBLICATION_VERSION};
 
 const PATH: &str = "/v1/effective-prices";
 const NDJSON: &str = "application/x-ndjson";
@@ -45,7 +47,8 @@ const ORDER: &str = "accountNumber,itemNumber,row";
 const LIST_PARAMS: [&str; 5] =
     ["contactNumber", "customerNumber", "campaignNumber", "currencyCode", "pricesIncludeTax"];
 /// The parameters whose values a cursor contains.
-const CURSOR_PARAMS: [&str; 3] = ["date", "publicationVersion", "minPublicationVersion"];
+const CURSOR_PARAMS: [&str; 4] =
+    ["date", "publicationVersion", "minPublicationVersion", BOOK_ID_PARAM];
 const VERSIONS: std::ops::RangeInclusive<i64> = 0..=9_007_199_254_740_991;
 /// The maximum number of positions that are visited for one piece of the stream. It bounds the time
 /// after which a stream notices a closed connection if few positions have rows.
@@ -139,6 +142,12 @@ struct EffectivePricePage<'a> {
             maximum = 9_007_199_254_740_991_i64
         ),
         (
+            "bookId" = Option<Id>, Query,
+            description = "The history that the versions belong to, from an earlier response. If \
+                the price book has another one, as after a restore, the answer is 409 \
+                `OTHER_HISTORY`."
+        ),
+        (
             "top" = Option<i32>, Query,
             description = "The maximum number of rows of a page. Not allowed for a stream. \
                 Default: 50.",
@@ -180,6 +189,7 @@ async fn list_effective_prices(
             "pricesIncludeTax",
             "publicationVersion",
             "minPublicationVersion",
+            BOOK_ID_PARAM,
             "top",
             "cursor",
         ])?
@@ -196,10 +206,11 @@ async fn list_effective_prices(
         .transpose()?;
     let snapshot = match &place {
         None => snapshot(&params, &book, &database).await?,
-        Some(place) => snapshot_of_version(place.version, &book, &database).await?,
+        Some(place) => snapshot_of(place, &book, &database).await?,
     };
     let headers = [
         (PUBLICATION_VERSION, snapshot.version().to_string()),
+        (BOOK_ID, snapshot.book_id().to_string()),
         (SNAPSHOT_AGE, book.age_seconds().to_string()),
         (SNAPSHOT_STALE, book.is_stale().to_string()),
     ];
@@ -237,18 +248,20 @@ fn prefers_ndjson(request: &HttpRequest) -> bool {
         .is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= quality("application/json"))
 }
 
-/// Returns the snapshot of a version. The database is only read if it is not the current one.
-async fn snapshot_of_version(
-    version: i64,
+/// Returns the snapshot that a cursor is of. The database is only read if it is not the current
+/// one.
+async fn snapshot_of(
+    place: &Position,
     book: &LiveBook,
     database: &Database,
 ) -> Result<Arc<Snapshot>, Problem> {
     let present = book.snapshot().clone();
-    if present.version() == version {
-        return Ok(present);
-    }
-    let then = book.as_of(&mut *database.report().await?, version).await?;
-    then.ok_or_else(|| {
+    let snapshot = if present.version() == place.version {
+        Some(present)
+    } else {
+        book.as_of(&mut *database.report().await?, place.version).await?
+    };
+    snapshot.filter(|snapshot| snapshot.book_id() == place.book_id).ok_or_else(|| {
         Problem::new(ProblemCode::InvalidCursor, "the cursor is of a price book that is not there")
     })
 }
@@ -318,6 +331,7 @@ impl Query {
 /// The end of a page: a row, and the version and date of the list.
 #[derive(Debug, Clone)]
 struct Position {
+    book_id: Uuid,
     version: i64,
     date: NaiveDate,
     /// The account, if the list is of a campaign.
@@ -329,8 +343,9 @@ struct Position {
 
 impl Position {
     fn encode_cursor(&self, key: &CursorKey, params: &QueryParams<'_>) -> String {
-        let Self { version, date, account, item_number, given } = self;
-        let values: [Value; 5] = [
+        let Self { book_id, version, date, account, item_number, given } = self;
+        let values: [Value; 6] = [
+            book_id.to_string().into(),
             (*version).into(),
             date.to_string().into(),
             account.clone().into(),
@@ -361,8 +376,9 @@ impl Position {
     }
 
     fn from_values(values: &[Value]) -> Option<Self> {
-        let [version, date, account, item_number, given] = values else { return None };
+        let [book_id, version, date, account, item_number, given] = values else { return None };
         Some(Self {
+            book_id: book_id.as_str()?.parse().ok()?,
             version: version.as_i64()?,
             date: date.as_str()?.parse().ok()?,
             account: account.as_str().map(str::to_owned),
@@ -485,6 +501,7 @@ impl List {
                     }
                     value.push(row);
                     last = Some(Position {
+                        book_id: self.snapshot.book_id(),
                         version: self.snapshot.version(),
                         date: self.request.date,
                         account: account.clone(),

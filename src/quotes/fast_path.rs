@@ -10,6 +10,7 @@ use actix_web::HttpMessage as _;
 use actix_web::body::BoxBody;
 use actix_web::web::{Bytes, Data};
 use price_book::quote::request::QuoteRequest;
+use values::Id;
 
 use super::http::{CREATE_PARAMETERS, GET_PARAMETERS, MIN_VERSION, PATH, VERSION};
 use super::request::{QuoteBody, read_query};
@@ -26,6 +27,7 @@ use crate::platform::http::route_metrics::RouteMetrics;
 use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::FastPath;
 use crate::platform::http::{access, json};
+use crate::publication::book_id::BOOK_ID_PARAM;
 
 /// Headers that exclude a request from the fast path.
 static EXCLUDED_HEADERS: [HeaderName; 7] = [
@@ -109,7 +111,13 @@ impl QuoteFastPath {
         let is_reached = |minimum: &str| {
             minimum.parse().is_ok_and(|minimum| (0..=snapshot.version()).contains(&minimum))
         };
-        if params.get(VERSION).is_some() || !params.get(MIN_VERSION).is_none_or(is_reached) {
+        let is_current = |history: &str| {
+            Id::parse(history).is_ok_and(|history| history.get() == snapshot.book_id())
+        };
+        if params.get(VERSION).is_some()
+            || !params.get(MIN_VERSION).is_none_or(is_reached)
+            || !params.get(BOOK_ID_PARAM).is_none_or(is_current)
+        {
             return None;
         }
         let answer = self.responder.respond(&snapshot, question).ok()?;
@@ -122,7 +130,7 @@ impl QuoteFastPath {
             headers.insert(name, value);
         }
         if *method == Method::GET {
-            let etag = self.responder.etag(snapshot.version(), question.date);
+            let etag = self.responder.etag(&snapshot, question.date);
             headers.insert(header::ETAG, etag);
         }
         let trace_id = match given_trace_id(request.headers()) {
@@ -195,7 +203,6 @@ mod tests {
         let book = LiveBook::new(calendar.clone());
         let known_at = calendar.now().timestamp_millis();
         book.restore(SnapshotFile {
-            identity: Vec::new(),
             fingerprint: None,
             known_at,
             snapshot: Arc::new(Snapshot::empty()),

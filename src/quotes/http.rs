@@ -8,7 +8,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::web;
 use price_book::quote::answer::{Quote, QuoteError};
 use price_book::snapshot::Snapshot;
-use values::{CurrencyCode, Key, Percent, SignedQuantity};
+use values::{CurrencyCode, Id, Key, Percent, SignedQuantity};
 
 use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
@@ -18,6 +18,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::publication::book_id::{BOOK_ID_PARAM, require_history};
 use crate::unit_of_work::Database;
 
 /// The path of price quotes.
@@ -27,7 +28,7 @@ pub(super) const VERSION: &str = "publicationVersion";
 /// The parameter with the minimum version to answer from.
 pub(super) const MIN_VERSION: &str = "minPublicationVersion";
 /// The parameters of the quote of one line.
-pub(super) const GET_PARAMETERS: [&str; 15] = [
+pub(super) const GET_PARAMETERS: [&str; 16] = [
     "contactNumber",
     "customerNumber",
     "itemNumber",
@@ -43,9 +44,10 @@ pub(super) const GET_PARAMETERS: [&str; 15] = [
     "explain",
     VERSION,
     MIN_VERSION,
+    BOOK_ID_PARAM,
 ];
 /// The parameters of the quote of a document.
-pub(super) const CREATE_PARAMETERS: [&str; 3] = ["explain", VERSION, MIN_VERSION];
+pub(super) const CREATE_PARAMETERS: [&str; 4] = ["explain", VERSION, MIN_VERSION, BOOK_ID_PARAM];
 /// The maximum time that a request waits for the snapshot to reach `minPublicationVersion`.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -62,7 +64,8 @@ pub(super) async fn snapshot(
     book: &LiveBook,
     database: &Database,
 ) -> Result<Arc<Snapshot>, Problem> {
-    book.loaded()?;
+    // In another history, waiting for a version is pointless.
+    require_history(params.get(BOOK_ID_PARAM), book.loaded()?.book_id())?;
     if let Some(version) = version(params, MIN_VERSION)?
         && !book.wait_for_version(version, WAIT_TIMEOUT).await
     {
@@ -73,14 +76,19 @@ pub(super) async fn snapshot(
         return Err(Problem::new(ProblemCode::VersionNotReached, detail)
             .header(header::RETRY_AFTER, HeaderValue::from_static("1")));
     }
-    let Some(version) = version(params, VERSION)? else {
-        return Ok(book.snapshot().clone());
+    let snapshot = match version(params, VERSION)? {
+        None => book.snapshot().clone(),
+        Some(version) => {
+            let replayed = book.as_of(&mut *database.report().await?, version).await?;
+            replayed.ok_or_else(|| {
+                let detail = format!("there is no publication {version} yet");
+                Problem::rule("?publicationVersion", FieldCode::ReferenceNotFound, detail)
+            })?
+        }
     };
-    let replayed = book.as_of(&mut *database.report().await?, version).await?;
-    replayed.ok_or_else(|| {
-        let detail = format!("there is no publication {version} yet");
-        Problem::rule("?publicationVersion", FieldCode::ReferenceNotFound, detail)
-    })
+    // The history can have changed in the meantime.
+    require_history(params.get(BOOK_ID_PARAM), snapshot.book_id())?;
+    Ok(snapshot)
 }
 
 /// Parses a publication version of the query.
@@ -180,6 +188,12 @@ pub(super) fn unknown_party(error: &QuoteError, prefix: &str) -> Problem {
             minimum = 0,
             maximum = 9_007_199_254_740_991_i64
         ),
+        (
+            "bookId" = Option<Id>, Query,
+            description = "The history that the versions belong to, from an earlier response. If \
+                the price book has another one, as after a restore, the answer is 409 \
+                `OTHER_HISTORY`."
+        ),
     ),
     responses(
         (
@@ -202,7 +216,7 @@ async fn get_price_quote(
     let snapshot = snapshot(&params, &book, &database).await?;
     let mut response =
         responder.respond(&snapshot, &request).map_err(|error| unknown_party(&error, "?"))?;
-    response.headers.push((header::ETAG, responder.etag(snapshot.version(), request.date)));
+    response.headers.push((header::ETAG, responder.etag(&snapshot, request.date)));
     Ok(response.not_modified_if_known(call.if_none_match.as_ref()))
 }
 
@@ -237,6 +251,12 @@ async fn get_price_quote(
                 waits up to one second for it.",
             minimum = 0,
             maximum = 9_007_199_254_740_991_i64
+        ),
+        (
+            "bookId" = Option<Id>, Query,
+            description = "The history that the versions belong to, from an earlier response. If \
+                the price book has another one, as after a restore, the answer is 409 \
+                `OTHER_HISTORY`."
         ),
     ),
     request_body(content = QuoteBody<'_>, description = "The lines to price, and the account."),

@@ -20,6 +20,7 @@ use price_book::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 use values::{Amount, CurrencyCode, Key, Percent, Quantity, Shown};
 
 use super::http::unknown_party;
@@ -33,7 +34,7 @@ use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::routes::Routes;
 use crate::publication::item_history::{HistoryScope, HistoryStep};
 use crate::publication::{item_history, reader};
-use crate::unit_of_work::{Database, PUBLICATION_VERSION};
+use crate::unit_of_work::{BOOK_ID, Database, PUBLICATION_VERSION};
 
 /// The bounds of the number of days.
 const DAYS: RangeInclusive<i64> = 1..=366;
@@ -305,7 +306,7 @@ async fn get_lowest_price(
             .ok_or_else(|| unknown_party(&QuoteError::UnknownCustomer(number.to_string()), "?"))?;
         request.party = QuoteParty::Contact(present.contact_number(company).to_owned().into());
     }
-    let (steps, version) =
+    let (steps, version, book_id) =
         steps(&database, &calendar, &request, window, window.date >= today).await?;
     let calendar = calendar.get_ref().clone();
     // A year in which the price changed every day or hour takes long.
@@ -321,7 +322,8 @@ async fn get_lowest_price(
         ));
     }
     Ok(ApiResponse::json(StatusCode::OK, &answer)?
-        .header(PUBLICATION_VERSION, &version.to_string()))
+        .header(PUBLICATION_VERSION, &version.to_string())
+        .header(BOOK_ID, &book_id.to_string()))
 }
 
 /// Returns the parameter that refers to a record that does not exist.
@@ -376,22 +378,23 @@ fn read_window<'a>(
 }
 
 /// Reads the history of the item and the account from the start of the window to the end of its
-/// date, or up to now. Also returns the newest version that was read.
+/// date, or up to now. Also returns the newest version that was read, and its history.
 async fn steps(
     database: &Database,
     calendar: &Calendar,
     request: &QuoteRequest<'_>,
     window: Window,
     up_to_now: bool,
-) -> Result<(Vec<HistoryStep>, i64), Problem> {
+) -> Result<(Vec<HistoryStep>, i64, Uuid), Problem> {
     let mut conn = database.report().await?;
+    let (latest, book_id) = reader::latest(&mut conn).await?;
     let from = item_history::version_at(&mut conn, calendar.start_of(window.first)).await?;
     let to = match window.date.succ_opt() {
         Some(next) if !up_to_now => {
             let end = calendar.start_of(next).checked_sub_signed(TimeDelta::microseconds(1));
             item_history::version_at(&mut conn, end.unwrap_or_default()).await?
         }
-        _ => reader::latest(&mut conn).await?,
+        _ => latest,
     };
     let scope = HistoryScope {
         item_number: request
@@ -407,7 +410,7 @@ async fn steps(
     };
     // Version numbers could decrease here if a clock was set back.
     let to = to.max(from);
-    Ok((item_history::steps(&mut conn, scope, from, to).await?, to))
+    Ok((item_history::steps(&mut conn, scope, from, to).await?, to, book_id))
 }
 
 /// Computes the answer: the price on the date, and those of the days before it.

@@ -11,10 +11,11 @@ use price_book::quote::request::QuoteRequest;
 use price_book::quote::write_quote;
 use price_book::snapshot::Snapshot;
 use pricing::resolve::Scratch;
+use uuid::Uuid;
 
 use crate::live_book::LiveBook;
 use crate::platform::http::call::ApiResponse;
-use crate::unit_of_work::PUBLICATION_VERSION;
+use crate::unit_of_work::{BOOK_ID, PUBLICATION_VERSION};
 
 /// The header with the seconds since the snapshot was last known to be the newest.
 pub(super) const SNAPSHOT_AGE: HeaderName = HeaderName::from_static("snapshot-age");
@@ -37,7 +38,8 @@ struct Buffers {
     json: Vec<u8>,
     version: CachedHeader<i64>,
     age: CachedHeader<i64>,
-    etag: CachedHeader<(i64, NaiveDate)>,
+    book_id: CachedHeader<Uuid>,
+    etag: CachedHeader<(Uuid, i64, NaiveDate)>,
 }
 
 /// A header value, cached with the key that it was formatted from.
@@ -82,7 +84,7 @@ impl QuoteResponder {
         request: &QuoteRequest<'_>,
     ) -> Result<ApiResponse, QuoteError> {
         let mut buffers = self.buffers.borrow_mut();
-        let Buffers { scratch, json, version, age, .. } = &mut *buffers;
+        let Buffers { scratch, json, version, age, book_id, .. } = &mut *buffers;
         json.clear();
         write_quote(snapshot, request, scratch, json)?;
         let body = if json.len() > MAX_COPIED_BYTES {
@@ -95,17 +97,20 @@ impl QuoteResponder {
         let stale = if self.book.is_stale_at(age_ms) { "true" } else { "false" };
         let headers = vec![
             (PUBLICATION_VERSION, version.value(snapshot.version(), i64::to_string)),
+            (BOOK_ID, book_id.value(snapshot.book_id(), Uuid::to_string)),
             (SNAPSHOT_AGE, age.value(age_seconds, i64::to_string)),
             (SNAPSHOT_STALE, HeaderValue::from_static(stale)),
         ];
         Ok(ApiResponse { status: StatusCode::OK, headers, body })
     }
 
-    /// Returns the ETag of the answer to a GET. Query, version, date and build determine the
-    /// answer.
-    pub fn etag(&self, version: i64, date: NaiveDate) -> HeaderValue {
-        self.buffers.borrow_mut().etag.value((version, date), |(version, date)| {
-            format!("\"{}-{version}-{date}\"", env!("CARGO_PKG_VERSION"))
+    /// Returns the ETag of the answer to a GET. Query, history, version, date and build determine
+    /// the answer.
+    pub fn etag(&self, snapshot: &Snapshot, date: NaiveDate) -> HeaderValue {
+        let key = (snapshot.book_id(), snapshot.version(), date);
+        self.buffers.borrow_mut().etag.value(key, |(book_id, version, date)| {
+            let build = env!("CARGO_PKG_VERSION");
+            format!("\"{build}-{}-{version}-{date}\"", book_id.simple())
         })
     }
 }

@@ -10,6 +10,7 @@ use deserr::Deserr;
 use diesel_async::AsyncPgConnection;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Reference};
@@ -94,6 +95,8 @@ pub trait Resource: 'static {
     const HAS_DERIVED_FIELDS: bool = false;
     /// True if a resource without key gets the next number of a series ([`Resource::next_key`]).
     const NUMBERED: bool = false;
+    /// True if rows that exist never change. Their batch has no modes, conditions and deletions.
+    const IS_APPEND_ONLY: bool = false;
     /// The meanings of the constraints that a write can violate, except foreign keys. Constraints
     /// that the value types guarantee are missing on purpose: violating one is a defect.
     const CONSTRAINTS: &'static [Constraint] = &[];
@@ -107,7 +110,7 @@ pub trait Resource: 'static {
     /// The content that clients send.
     type Write: Deserr<BodyErrors> + Serialize + ToSchema + Clone;
     /// The representation that clients receive.
-    type View: Serialize + ToSchema;
+    type View: Serialize + ToSchema + Clone;
 
     /// Returns the views of a page, up to [`ListQuery::limit`] of them.
     async fn list(
@@ -128,11 +131,19 @@ pub trait Resource: 'static {
         reference: &Reference,
         lock: bool,
     ) -> Result<Option<Self::View>, Problem>;
-    /// Takes the locks that precede the lock of the row that [`Resource::find`] takes.
+    /// Returns the resources with these ids, locked in the order of their keys until the
+    /// transaction ends.
+    async fn find_many(
+        conn: &mut AsyncPgConnection,
+        scope: &Self::Scope,
+        ids: &[Uuid],
+    ) -> Result<Vec<Self::View>, Problem>;
+    /// Takes the locks that precede the locks of the rows that [`Resource::find`] and
+    /// [`Resource::find_many`] take.
     async fn lock_first(
         _: &mut AsyncPgConnection,
         _: &Self::Scope,
-        _: &Reference,
+        _: &[Reference],
     ) -> Result<(), Problem> {
         Ok(())
     }
@@ -169,6 +180,11 @@ pub trait Resource: 'static {
     }
     /// Sets the business key of a write, if the resource has one.
     fn set_key(_: &mut Self::Write, _: Key) {}
+    /// Returns values for the required fields that are not part of the identity, as an object. A
+    /// batch needs them to find the resource that a partial row names.
+    fn placeholders() -> Value {
+        json!({})
+    }
     /// Returns the identity that no two rows of a batch may share, for messages. The default is the
     /// business key.
     fn row_identity(write: &Self::Write) -> Option<String> {

@@ -77,6 +77,15 @@ fn etag_of<R: Resource>(view: &R::View, text: &[u8]) -> Result<String, Problem> 
     Ok(etag::with_content(&content, text))
 }
 
+/// Returns the ETag of a resource.
+///
+/// # Errors
+/// When the view cannot be serialized, which is a defect.
+pub(super) fn etag_of_view<R: Resource>(view: &R::View) -> Result<String, Problem> {
+    let text = serde_json::to_vec(view).map_err(Problem::internal)?;
+    etag_of::<R>(view, &text)
+}
+
 /// Creates the response with the representation of a resource and its ETag.
 ///
 /// # Errors
@@ -110,7 +119,8 @@ async fn find_existing<R: Resource>(
     R::find(conn, scope, reference, lock).await?.ok_or_else(|| not_found::<R>(reference))
 }
 
-fn not_found<R: Resource>(reference: &Reference) -> Problem {
+/// Creates the problem of a resource that does not exist: 404.
+pub(super) fn not_found<R: Resource>(reference: &Reference) -> Problem {
     Problem::not_found(&R::NAMES.singular.replace('_', " "), &reference.to_string())
 }
 
@@ -285,13 +295,26 @@ async fn create_at<R: Resource>(
     save_and_respond::<R>(work, scope, &row, IfExists::Refuse).await
 }
 
-/// Replaces a resource by a write. Its key cannot change.
+/// Replaces a resource by a write.
 async fn replace<R: Resource>(
     work: &mut UnitOfWork,
     scope: &R::Scope,
     view: &R::View,
-    mut write: R::Write,
+    write: R::Write,
 ) -> Result<ApiResponse, Problem> {
+    let row = RowWrite { id: R::id(view), write: replacement::<R>(scope, view, write)? };
+    save_and_respond::<R>(work, scope, &row, IfExists::Replace).await
+}
+
+/// Returns the write that replaces a resource, with the key of the resource.
+///
+/// # Errors
+/// All broken rules, also when the write has another key.
+pub(super) fn replacement<R: Resource>(
+    scope: &R::Scope,
+    view: &R::View,
+    mut write: R::Write,
+) -> Result<R::Write, Problem> {
     let mut errors = R::rules(&write, scope);
     if let (Some(field), Some(key)) = (R::NAMES.key_field, R::key(&R::write_of(view))) {
         if R::key(&write).is_some_and(|given| given != key) {
@@ -300,9 +323,7 @@ async fn replace<R: Resource>(
         }
         R::set_key(&mut write, key);
     }
-    checked(errors)?;
-    let row = RowWrite { id: R::id(view), write };
-    save_and_respond::<R>(work, scope, &row, IfExists::Replace).await
+    checked(errors).map(|()| write)
 }
 
 /// Handles `PATCH` on a resource: applies a merge patch to the write that would create it.

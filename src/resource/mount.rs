@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::batch::{self, MAX_BATCH_ROWS};
+use super::batch::{self, MAX_BATCH_ROWS, Mode};
 use super::definition::{Resource, Scope};
 use super::handlers::{self, VALIDATE_ONLY};
 use crate::platform::http::operations::{
@@ -163,8 +163,11 @@ impl<R: Resource> ResourceDocs<R> {
 
     fn batch(&self) -> Operation {
         let description = format!(
-            "Upserts up to {MAX_BATCH_ROWS} rows by business key. Atomic unless `atomic` is false: \
-             then each row has its own receipt (207)."
+            "Writes up to {MAX_BATCH_ROWS} rows, each named by its business key or its `id`: creates \
+             what does not exist, and changes what does. With mode `MERGE` (the default) absent \
+             fields of an existing resource stay and `null` clears; with `REPLACE` absent fields \
+             get their default. A row may carry `ifMatch`, and `delete: true` deletes it. Atomic \
+             unless `atomic` is false: then each row has its own receipt (207)."
         );
         self.batch_described(&description)
     }
@@ -270,8 +273,24 @@ fn page_schema<R: Resource>() -> RefOr<Schema> {
 }
 
 fn batch_schema<R: Resource>() -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .description(Some("Rows to write, by business key."))
+    let batch = ObjectBuilder::new().description(Some("Rows to write, by business key."));
+    let batch = if R::IS_APPEND_ONLY {
+        batch
+    } else {
+        batch.property(
+            "mode",
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(Mode::TEXTS.iter().copied()))
+                .default(Some(Mode::Merge.text().into()))
+                .description(Some(
+                    "The treatment of fields that a row for an existing resource does not \
+                     contain: `MERGE` keeps them, `REPLACE` sets them to their default.",
+                ))
+                .examples([Mode::Merge.text()]),
+        )
+    };
+    batch
         .property(
             "atomic",
             ObjectBuilder::new()
@@ -361,7 +380,7 @@ pub struct BatchReceipt {
     /// The position of the row in the request, from 0.
     #[schema(minimum = 0, maximum = 999, example = 0)]
     pub row: i32,
-    /// 201 for created, 200 for replaced, or the status of the problem.
+    /// 201 for created, 200 for stored, 204 for deleted, or the status of the problem.
     #[schema(minimum = 200, maximum = 599, example = 201)]
     pub status: i32,
     /// The id of the resource, if the row was written.

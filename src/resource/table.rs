@@ -5,7 +5,7 @@
 //! | macro | writes |
 //! | --- | --- |
 //! | `table_resource!` | all methods of a resource whose fields are the columns of a table |
-//! | `table_rows!` | `list`, `count`, `find`, `existing` and `id` |
+//! | `table_rows!` | `list`, `count`, `find`, `find_many`, `existing` and `id` |
 //! | `key_field!` | `key` and `set_key` |
 //! | `write_of_view!` | `write_of` |
 //! | `save_rows!` | the statement of `save`, if the fields are columns |
@@ -52,7 +52,7 @@ macro_rules! table_resource {
     };
 }
 
-/// Writes the methods that read the rows of a table: `list`, `count`, `find` and `id`, and
+/// Writes the methods that read the rows of a table: `list`, `count`, `find`, `find_many` and `id`, and
 /// `existing` if the resource has a key. A resource without key is read `by id`.
 ///
 /// The view is the row, unless `from` names the type of the rows and builds the views of several.
@@ -129,7 +129,7 @@ macro_rules! table_reads {
                 .select($crate::resource::table::columns_of!($($row)?));
             $(let $scope = scope; let query = query.filter($condition);)?
             let found = if lock {
-                Self::lock_first(conn, scope, reference).await?;
+                Self::lock_first(conn, scope, std::slice::from_ref(reference)).await?;
                 query.for_no_key_update().first(conn).await
             } else {
                 query.first(conn).await
@@ -143,6 +143,29 @@ macro_rules! table_reads {
                 let found = views.into_iter().next();
             )?
             Ok(found)
+        }
+
+        async fn find_many(
+            conn: &mut ::diesel_async::AsyncPgConnection,
+            scope: &Self::Scope,
+            ids: &[::uuid::Uuid],
+        ) -> Result<Vec<Self::View>, $crate::platform::http::problem::Problem> {
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let references: Vec<_> = ids.iter().copied().map(::values::Reference::Id).collect();
+            Self::lock_first(conn, scope, &references).await?;
+            let query = $table::table
+                .filter($table::id.eq_any(ids))
+                .select($crate::resource::table::columns_of!($($row)?));
+            $(let $scope = scope; let query = query.filter($condition);)?
+            let rows: Vec<$crate::resource::table::row_type!($($row)?)> =
+                query.order($table::$key).for_no_key_update().load(conn).await?;
+            $(
+                let ($conn, $row_scope, $rows) = (conn, scope, rows);
+                let rows: Vec<Self::View> = $views;
+            )?
+            Ok(rows)
         }
 
         $crate::resource::table::existing_by_key! {

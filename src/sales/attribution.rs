@@ -63,7 +63,7 @@ pub(super) async fn by_reference(
     if referring().next().is_none() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let latest = reader::latest(conn).await?;
+    let (latest, _) = reader::latest(conn).await?;
     let future = referring().filter(|(_, version)| *version > latest);
     let mut errors: Vec<FieldError> = future
         .map(|(_, version)| {

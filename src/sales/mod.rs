@@ -242,6 +242,7 @@ impl Resource for Sales {
         tag: "Results",
         key_field: None,
     };
+    const IS_APPEND_ONLY: bool = true;
     const LIST: ListSpec = ListSpec {
         fields: &[
             Field::new("id", FieldKind::Uuid, "sales.id").not_null(),

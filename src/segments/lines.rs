@@ -225,7 +225,7 @@ impl Resource for SegmentLines {
     async fn lock_first(
         conn: &mut AsyncPgConnection,
         segment: &OfSegment,
-        _: &Reference,
+        _: &[Reference],
     ) -> Result<(), Problem> {
         segment.hold(conn).await.map(drop)
     }

@@ -478,21 +478,23 @@ async fn every_field_filters_and_orders() {
 #[actix_web::test]
 async fn batch_of_1000_contacts_is_written_twice() {
     let app = TestApp::new().await;
-    let rows: Vec<Value> = (0..1_000)
-        .map(|n| match n % 2 {
-            0 => json!({
-                "number": format!("N{n:04}"), "type": "PERSON", "name": "P",
-                "companyNumber": format!("N{:04}", n + 1)
-            }),
-            _ => json!({
-                "number": format!("N{n:04}"), "type": "COMPANY", "name": "C",
-                "customer": {"number": format!("{n}")}
-            }),
-        })
-        .collect();
+    let rows = |name: &str| -> Vec<Value> {
+        (0..1_000)
+            .map(|n| match n % 2 {
+                0 => json!({
+                    "number": format!("N{n:04}"), "type": "PERSON", "name": name,
+                    "companyNumber": format!("N{:04}", n + 1)
+                }),
+                _ => json!({
+                    "number": format!("N{n:04}"), "type": "COMPANY", "name": name,
+                    "customer": {"number": format!("{n}")}
+                }),
+            })
+            .collect()
+    };
     let mut conn = app.connection().await;
-    for _ in 0..2 {
-        batch(&app, &json!(rows)).await;
+    for name in ["First", "Second"] {
+        batch(&app, &json!(rows(name))).await;
         assert_eq!(app.changed_keys().contacts.len(), 1_000);
     }
     let count = diesel::dsl::sql::<diesel::sql_types::BigInt>(

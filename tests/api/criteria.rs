@@ -444,8 +444,8 @@ async fn saved_criteria_report_their_errors() {
         (409, pairs(&[("/code", "ALREADY_EXISTS")]))
     );
     act(&app, "ADD", COMPANIES, &[]).await.expect(201);
-    let rows =
-        json!({"rows": [{"code": "A", "segmentNumber": "S"}, {"code": "B", "actions": [add]}]});
+    let rows = json!([{"code": "A", "segmentNumber": "S"}, {"code": "B", "actions": [add]}]);
+    let rows = json!({"mode": "REPLACE", "rows": rows});
     app.post("/v1/saved-criteria/batch", &rows).await.expect(200);
     assert_eq!(app.get("/v1/saved-criteria/A").await.json()["actions"][0]["filter"], COMPANIES);
     let again = app

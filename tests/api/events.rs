@@ -113,10 +113,11 @@ async fn publications_and_status_changes_are_cloud_events() {
         data[1],
         &json!({"campaignNumber": "MAY", "fromStatusCode": "PLANNED", "toStatusCode": null})
     );
+    let book_id = app.get("/v1/publications/1").await.expect(200)["bookId"].clone();
     let created = |version: i64, kind: &str, campaign: Option<&str>, added: i64, removed: i64| {
         json!({
-            "version": version, "kind": kind, "campaignNumber": campaign, "added": added,
-            "changed": 0, "removed": removed
+            "version": version, "bookId": book_id, "kind": kind, "campaignNumber": campaign,
+            "added": added, "changed": 0, "removed": removed
         })
     };
     assert_eq!(
@@ -131,7 +132,8 @@ async fn publications_and_status_changes_are_cloud_events() {
         assert_eq!((&event["specversion"], &event["source"]), (&json!("1.0"), &json!("/v1")));
         assert_eq!(event["datacontenttype"], "application/json");
         assert!(event["time"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok());
-        assert_eq!(event.as_object().unwrap().len(), 9, "{event}");
+        assert_eq!(event["bookid"], book_id);
+        assert_eq!(event.as_object().unwrap().len(), 10, "{event}");
     }
     let ids: BTreeSet<_> = seen.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), seen.len());

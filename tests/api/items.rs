@@ -198,7 +198,10 @@ async fn parts_used_by_lines_are_kept() {
     assert_eq!(refused.json()["errors"][1]["params"], json!({"code": "R", "count": 1}));
     assert_eq!(app.get(&path).await.text, patched.text);
     let refused = app
-        .post(&format!("{PATH}/batch"), &json!({"rows": [{"number": "B"}, {"number": "A"}]}))
+        .post(
+            &format!("{PATH}/batch"),
+            &json!({"mode": "REPLACE", "rows": [{"number": "B"}, {"number": "A"}]}),
+        )
         .await;
     assert_eq!(
         refused.errors(),
@@ -237,7 +240,7 @@ async fn full_batch_is_written_and_read() {
     let listed = app.get(&format!("{PATH}?top=1000&orderby=number%20desc")).await.json();
     assert_eq!(codes(&listed["value"][0], "variants").len(), 40);
     assert_eq!(listed["value"][0]["number"], "I0999");
-    assert_eq!(app.post(&path, &json!({"rows": shrunk})).await.status, 200);
+    assert_eq!(app.post(&path, &json!({"mode": "REPLACE", "rows": shrunk})).await.status, 200);
     let listed = app.get(&format!("{PATH}?top=2&filter=listPrice%20eq%20null&count=true")).await;
     assert_eq!(listed.json()["count"], 1_000, "{listed:?}");
     assert_eq!(listed.json()["value"][1]["variants"], json!([]));

@@ -179,8 +179,8 @@ async fn damaged_or_foreign_files_are_refused() {
     assert_eq!(std::fs::metadata(&file.0).unwrap().permissions().mode() & 0o777, 0o600);
     let read = file.copy().read().unwrap().unwrap();
     assert_eq!(
-        (read.identity, read.fingerprint, read.known_at),
-        (copy.identity, copy.fingerprint, copy.known_at)
+        (read.snapshot.book_id(), read.fingerprint, read.known_at),
+        (copy.snapshot.book_id(), copy.fingerprint, copy.known_at)
     );
     assert_eq!(read.snapshot.content_hash(), app.book.snapshot().content_hash());
 

@@ -25,7 +25,7 @@ async fn salesperson_crud() {
         "id": created.json()["id"], "code": "PB", "name": "Peter Berg", "email": "", "blocked": true
     });
     assert_eq!(patched.json(), expected);
-    let rows = json!([{"code": "PB", "name": "P. Berg"}, {"code": "LT"}]);
+    let rows = json!([{"code": "PB", "name": "P. Berg", "blocked": false}, {"code": "LT"}]);
     assert_eq!(app.post(&format!("{PATH}/batch"), &json!({"rows": rows})).await.status, 200);
     let listed =
         app.get(&format!("{PATH}?orderby=code%20desc&filter=blocked%20eq%20false")).await.json();

@@ -17,6 +17,7 @@ use chrono::Local;
 use price_book::feed::{FeedCopy, FeedPage};
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use price_book::quote::write_quote;
+use reqwest::StatusCode;
 use values::{Key, Quantity};
 
 type Error = Box<dyn std::error::Error>;
@@ -33,7 +34,14 @@ fn main() -> Result<(), Error> {
     for line in fs::read_to_string(&file).unwrap_or_default().lines() {
         copy.apply(serde_json::from_str(line)?)?;
     }
-    if let Err(error) = follow(&mut copy, &service, &file) {
+    let mut followed = follow(&mut copy, &service, &file);
+    if followed.as_ref().is_err_and(|error| error.is::<OtherHistory>()) {
+        // The service was restored to an earlier state, so the copy starts over.
+        fs::write(&file, "")?;
+        copy = FeedCopy::default();
+        followed = follow(&mut copy, &service, &file);
+    }
+    if let Err(error) = followed {
         eprintln!("offline, pricing with version {}: {error}", copy.snapshot().version());
     }
 
@@ -49,18 +57,31 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
+/// The service has another history than the copy.
+#[derive(Debug, thiserror::Error)]
+#[error("the service has another history than the copy")]
+struct OtherHistory;
+
 /// Applies all changes since the version of the copy, and appends them to the file.
 fn follow(copy: &mut FeedCopy, service: &str, file: &str) -> Result<(), Error> {
     let client = reqwest::blocking::Client::new();
     let mut file = OpenOptions::new().create(true).append(true).open(file)?;
     let since = copy.snapshot().version();
-    let mut next = Some(format!("/v1/price-changes?since={since}&top=1000"));
+    let mut first = format!("/v1/price-changes?since={since}&top=1000");
+    if since > 0 {
+        first.push_str(&format!("&bookId={}", copy.snapshot().book_id()));
+    }
+    let mut next = Some(first);
     while let Some(path) = next {
         let mut request = client.get(format!("{service}{path}"));
         if let Ok(key) = env::var("KAMPANJE_API_KEY") {
             request = request.bearer_auth(key);
         }
-        let page: FeedPage = request.send()?.error_for_status()?.json()?;
+        let response = request.send()?;
+        if response.status() == StatusCode::CONFLICT {
+            return Err(OtherHistory.into());
+        }
+        let page: FeedPage = response.error_for_status()?.json()?;
         next = page.next_link.clone();
         let is_news = !page.value.is_empty();
         let line = serde_json::to_string(&page)?;

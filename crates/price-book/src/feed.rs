@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::facts::{Change, Fact, FactKind};
 use crate::snapshot::Snapshot;
@@ -26,6 +27,8 @@ pub struct FeedPage {
     pub next_link: Option<String>,
     /// The version up to which the records are complete.
     pub through_version: i64,
+    /// The history that the versions belong to.
+    pub book_id: Uuid,
 }
 
 /// A record of the feed. Other members that it has do not concern a copy.
@@ -67,6 +70,14 @@ pub enum FeedChange {
 /// The reason for which a page cannot be applied.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
+    /// The service has another history than the copy, as after a restore. A new copy is needed.
+    #[error("the copy is of the history {copy}, and the feed of {feed}")]
+    OtherHistory {
+        /// The history of the copy.
+        copy: Uuid,
+        /// The history of the feed.
+        feed: Uuid,
+    },
     /// The kind of a record is unknown: the feed is of a newer service.
     #[error("the feed has a record of the unknown kind {0}")]
     UnknownKind(String),
@@ -117,12 +128,15 @@ impl FeedCopy {
     }
 
     /// Applies a page. After an error the copy is as before, but it cannot follow any further: the
-    /// feed is of another version of the service, or pages were left out.
+    /// feed is of another history or another version of the service, or pages were left out.
     ///
     /// # Errors
-    /// If a record cannot be read.
+    /// If the page is of another history, or a record cannot be read.
     pub fn apply(&mut self, page: FeedPage) -> Result<(), FeedError> {
-        let through = page.through_version;
+        let (through, feed, copy) = (page.through_version, page.book_id, self.snapshot.book_id());
+        if !copy.is_nil() && copy != feed {
+            return Err(FeedError::OtherHistory { copy, feed });
+        }
         let mut records = self.incomplete.clone();
         records.extend(page.value);
         let (complete, incomplete) =
@@ -142,7 +156,7 @@ impl FeedCopy {
         for record in audiences {
             changes.extend(audience_changes(record, |number| ordinal(number).copied())?);
         }
-        self.snapshot = self.snapshot.advanced(through, changes);
+        self.snapshot = self.snapshot.advanced(through, changes).with_book_id(feed);
         self.ordinals.extend(ordinals);
         self.incomplete = incomplete;
         Ok(())
@@ -199,7 +213,11 @@ mod tests {
     use super::*;
 
     fn page(through: i64, records: Value) -> FeedPage {
-        serde_json::from_value(json!({ "value": records, "throughVersion": through })).unwrap()
+        let page = json!({
+            "value": records, "throughVersion": through,
+            "bookId": "0190b5c2-7d5e-7000-8000-000000000001",
+        });
+        serde_json::from_value(page).unwrap()
     }
 
     fn contact(version: i64, number: &str, ordinal: u32) -> Value {
@@ -239,6 +257,17 @@ mod tests {
         assert_eq!(members(&copy), RoaringBitmap::from([7]));
         copy.apply(page(2, json!([audience(2, &["B"], &["A"])]))).unwrap();
         assert_eq!(members(&copy), RoaringBitmap::from([8]));
+    }
+
+    #[test]
+    fn page_of_another_history_is_refused() {
+        let mut copy = FeedCopy::default();
+        copy.apply(page(1, json!([contact(1, "A", 7)]))).unwrap();
+        let other = FeedPage { book_id: Uuid::max(), ..page(2, json!([])) };
+        assert!(matches!(copy.apply(other), Err(FeedError::OtherHistory { .. })));
+        assert_eq!(copy.snapshot().version(), 1);
+        copy.apply(page(2, json!([]))).unwrap();
+        assert_eq!(copy.snapshot().version(), 2);
     }
 
     #[test]

@@ -28,6 +28,7 @@ const LINE_SHARDS: u128 = 65_536;
 /// One version of the price book.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
+    pub(super) book_id: Uuid,
     pub(super) version: i64,
     pub(super) settings: Option<Arc<Settings>>,
     /// The price policy of a company without settings.
@@ -186,6 +187,7 @@ impl Snapshot {
     #[must_use]
     pub fn empty() -> Self {
         Self {
+            book_id: Uuid::nil(),
             version: 0,
             settings: None,
             default_policy: Arc::default(),
@@ -205,6 +207,19 @@ impl Snapshot {
             all_item_discounts: Arc::default(),
             line_lists: CowVec::default(),
         }
+    }
+
+    /// Returns the snapshot as part of a history.
+    #[must_use]
+    pub fn with_book_id(self, book_id: Uuid) -> Self {
+        Self { book_id, ..self }
+    }
+
+    /// Returns the identity of the history that the version belongs to. Versions of different
+    /// histories are not comparable.
+    #[must_use]
+    pub const fn book_id(&self) -> Uuid {
+        self.book_id
     }
 
     /// Returns the version of the book.

@@ -60,15 +60,24 @@ impl Condition {
     pub fn read(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Self>, Problem> {
         let mut tags = Vec::new();
         for value in headers.get_all(&name) {
-            match value.to_str().map(str::trim) {
-                Ok("*") => return Ok(Some(Self::Any)),
-                Ok(text) if text.len() <= MAX_CONDITION_LENGTH => {
-                    tags.extend(entity_tags(text).ok_or_else(|| malformed(&name))?);
-                }
-                _ => return Err(malformed(&name)),
+            match value.to_str().ok().and_then(Self::parse) {
+                Some(Self::Any) => return Ok(Some(Self::Any)),
+                Some(Self::OneOf(more)) => tags.extend(more),
+                None => return Err(malformed(&name)),
             }
         }
         Ok((!tags.is_empty()).then_some(Self::OneOf(tags)))
+    }
+
+    /// Parses `*` or a list of quoted tags; `None` if the text is neither, or is longer than
+    /// [`MAX_CONDITION_LENGTH`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim() {
+            "*" => Some(Self::Any),
+            text if text.len() <= MAX_CONDITION_LENGTH => entity_tags(text).map(Self::OneOf),
+            _ => None,
+        }
     }
 
     /// Returns whether the condition holds for the current ETag. The comparison is strong, so a

@@ -149,6 +149,15 @@ pub fn query_parameter(
     parameter(ParameterIn::Query, Required::False, name, description, schema)
 }
 
+/// Builds the schema of an id.
+#[must_use]
+pub fn uuid_schema() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+        .max_length(Some(36))
+}
+
 /// Builds a text parameter of the query.
 #[must_use]
 pub fn text_parameter(name: &str, description: &str, max_length: usize) -> Parameter {

@@ -68,6 +68,9 @@ code_table! {
         IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS":
             (409, "The first request is still running"),
             "A request with the same `Idempotency-Key` has not finished yet; try again.";
+        OtherHistory "OTHER_HISTORY": (409, "The price book has another history"),
+            "`bookId` names a history that ended, as after a restore. Its versions mean nothing in \
+             the current one, which the problem names: start over from there.";
         PreconditionFailed "PRECONDITION_FAILED": (412, "The resource has changed"),
             "`If-Match` is not the current ETag; `ETag` carries the current one.";
         PayloadTooLarge "PAYLOAD_TOO_LARGE": (413, "The body is too large"),

@@ -99,6 +99,7 @@ const GROUPS: &[Group] = &[
     Group {
         parent: "publication",
         layers: &[
+            "book_id",
             "facts_sql",
             "audience",
             "difference",

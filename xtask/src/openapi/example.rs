@@ -147,8 +147,9 @@ impl Examples<'_> {
     /// Returns the example of a named schema. A request is that of the company. A response has all
     /// fields, with the values of the company where it has them.
     fn of_resource(&self, name: &str, composed: impl FnOnce() -> Value) -> Value {
-        let resource =
-            ["Write", "Create", "Patch"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+        let resource = ["Write", "Create", "Patch", "BatchRow"]
+            .into_iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
         if let Some(example) = resource.and_then(|resource| self.company.get(resource)) {
             return example.clone();
         }

@@ -16,6 +16,7 @@ pub fn finish(document: &mut Value) {
     });
     optional_bodies(document);
     derive_patches(document);
+    derive_batch_rows(document);
     close_requests(document);
 }
 
@@ -143,6 +144,51 @@ fn derive_patches(document: &mut Value) {
                 media["schema"] = reference(&patch_of(&whole, &mut schemas));
             }
         }
+    }
+    document["components"]["schemas"] = Value::Object(schemas);
+}
+
+/// Replaces the rows of each batch with modes by merge patches that also name their resource.
+fn derive_batch_rows(document: &mut Value) {
+    let Value::Object(mut schemas) = document["components"]["schemas"].take() else { return };
+    let batches: Vec<String> = schemas
+        .iter()
+        .filter(|(_, schema)| schema.pointer("/properties/mode").is_some())
+        .filter(|(_, schema)| schema.pointer("/properties/rows").is_some())
+        .map(|(name, _)| name.clone())
+        .collect();
+    for batch in batches {
+        let items = &schemas[&batch]["properties"]["rows"]["items"];
+        let Some(row) = referred(items) else { continue };
+        let resource = row.trim_end_matches("Create").trim_end_matches("Write").to_owned();
+        let patch = patch_of(&format!("{resource}Write"), &mut schemas);
+        let mut schema = schemas[&patch].clone();
+        schema["description"] = "A row for one resource: its fields, and what to do with it. The \
+                                 fields of the business key, or `id`, name the resource."
+            .into();
+        schema["properties"]["id"] = json!({
+            "type": ["string", "null"],
+            "format": "uuid",
+            "maxLength": 36,
+            "description": "The id of the resource, which has to exist.",
+            "examples": ["0190b5c2-7d5e-7000-8000-000000000001"],
+        });
+        schema["properties"]["ifMatch"] = json!({
+            "type": ["string", "null"],
+            "maxLength": 1000,
+            "description": "The ETag that the resource must have, or `*`. A row whose resource \
+                            has another one is refused with 412.",
+            "examples": ["*"],
+        });
+        schema["properties"]["delete"] = json!({
+            "type": "boolean",
+            "default": false,
+            "description": "True to delete the resource.",
+            "examples": [false],
+        });
+        let name = format!("{resource}BatchRow");
+        schemas.insert(name.clone(), schema);
+        schemas[&batch]["properties"]["rows"]["items"] = reference(&name);
     }
     document["components"]["schemas"] = Value::Object(schemas);
 }

@@ -49,6 +49,9 @@ pub struct Quote<'a> {
     /// The version of the price book that the answer comes from.
     #[schema(example = 418)]
     pub publication_version: i64,
+    /// The history that the version belongs to.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub book_id: Uuid,
     /// The company's calendar date for which the prices apply.
     #[schema(example = "2031-05-15")]
     pub date: NaiveDate,

@@ -122,6 +122,7 @@ impl<'a> Document<'a> {
     pub fn without_lines(&self) -> Quote<'a> {
         Quote {
             publication_version: self.snapshot.version(),
+            book_id: self.snapshot.book_id(),
             date: self.request.date,
             account_number: self
                 .account

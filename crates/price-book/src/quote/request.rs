@@ -57,6 +57,7 @@ wire_enum! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro declares the enum")]
 impl Default for OnUnknownParty {
     fn default() -> Self {
         Self::Refuse

@@ -53,8 +53,9 @@ pub fn write_quote(
     out: &mut Vec<u8>,
 ) -> Result<(), QuoteError> {
     let document = Document::new(snapshot, request)?;
-    let Quote { publication_version, date, account_number, currency_code, warnings, .. } =
-        document.without_lines();
+    let Quote {
+        publication_version, book_id, date, account_number, currency_code, warnings, ..
+    } = document.without_lines();
     let mut explanation = document.explanation();
     let line_bytes = if explanation.is_some() { EXPLAINED_LINE_BYTES } else { LINE_BYTES };
     out.reserve(line_bytes.saturating_mul(request.lines.len()).saturating_add(LINE_BYTES));
@@ -62,6 +63,7 @@ pub fn write_quote(
     let mut totals = Totals::default();
     object!(out, {
         "publicationVersion": out.integer(publication_version),
+        "bookId": out.uuid(book_id),
         "date": out.date(date),
         "accountNumber": out.optional(account_number, JsonWriter::text),
         "currencyCode": out.optional(currency_code, JsonWriter::text),

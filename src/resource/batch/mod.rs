@@ -1,0 +1,94 @@
+//! The batch of a plain resource: many rows created, changed or deleted in one request, atomically
+//! or row by row.
+//!
+//! ```text
+//! rows.rs    reading of the rows, before the database is involved
+//! changes.rs the change that each row makes to the resource it names
+//! write.rs   writing of the changes: together, or one by one if any is refused
+//! ```
+
+mod changes;
+mod rows;
+mod write;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, web};
+use serde_json::{Value, json};
+use values::Key;
+
+use self::rows::{Batch, read_batch};
+pub use self::rows::{MAX_BATCH_ROWS, Mode};
+use self::write::{Saved, write_rows};
+use super::definition::{Resource, Scope};
+use crate::platform::http::call::{ApiRequest, ApiResponse};
+use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::unit_of_work::Database;
+
+/// Handles `POST` on `batch` below the collection: up to 1,000 rows, each named by its business key
+/// or its id.
+pub async fn batch<R: Resource>(
+    http_request: HttpRequest,
+    request: ApiRequest,
+    database: web::Data<Database>,
+) -> Result<ApiResponse, Problem> {
+    request.query(&[])?;
+    let Batch { mode, atomic, validate_only, rows } = read_batch::<R>(request.value()?)?;
+    database
+        .transact(&request, async |work| {
+            work.validate_only = validate_only;
+            let scope = R::Scope::find(&http_request, &mut work.conn).await?;
+            let results = write_rows::<R>(work, &scope, mode, &rows, atomic).await?;
+            let receipts: Vec<Value> =
+                results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
+            if !atomic {
+                return ApiResponse::json(
+                    StatusCode::MULTI_STATUS,
+                    &json!({ "receipts": receipts }),
+                );
+            }
+            match batch_problem(results) {
+                Some(problem) => Err(problem),
+                None => ApiResponse::json(StatusCode::OK, &json!({ "receipts": receipts })),
+            }
+        })
+        .await
+}
+
+/// Returns the receipt of a row.
+fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
+    match result {
+        Ok(saved) => json!({
+            "row": at,
+            "status": saved.outcome.status().as_u16(),
+            "id": saved.id,
+            "key": saved.key.as_ref().map(Key::as_str),
+        }),
+        Err(problem) => json!({
+            "row": at,
+            "status": problem.status().as_u16(),
+            "code": problem.code,
+            "detail": problem.detail,
+            "errors": problem.errors,
+        }),
+    }
+}
+
+/// Returns the problem of a refused batch, with the errors of all rows.
+fn batch_problem(results: Vec<Result<Saved, Problem>>) -> Option<Problem> {
+    let mut code = None;
+    let mut errors = Vec::new();
+    for (at, result) in results.into_iter().enumerate() {
+        let Err(problem) = result else { continue };
+        let row = format!("/rows/{at}");
+        // A row of the wrong form takes precedence: 400 before the rest.
+        if code.is_none() || problem.code == ProblemCode::InvalidRequest {
+            code = Some(problem.code);
+        }
+        if problem.errors.is_empty() {
+            errors.push(FieldError::new(row, FieldCode::InvalidValue, problem.detail));
+        } else {
+            errors.extend(problem.errors.into_iter().map(|error| error.below(&row)));
+        }
+    }
+    code.map(|code| Problem::with_errors(code, errors))
+}
