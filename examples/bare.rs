@@ -36,12 +36,14 @@ struct RequestLine {
 #[serde(rename_all = "camelCase")]
 struct ApiResponse {
     publication_version: i64,
+    book_id: String,
     date: String,
     account_number: Option<String>,
     currency_code: Option<String>,
     prices_include_tax: bool,
     lines: Vec<Line>,
     totals: Totals,
+    warnings: Vec<serde_json::Value>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -49,6 +51,7 @@ struct ApiResponse {
 struct Line {
     unit_price: String,
     line_discount_percent: String,
+    net_unit_price: String,
     gross_amount: String,
     discount_amount: String,
     line_amount: String,

@@ -409,6 +409,7 @@ diesel::table! {
         price_line_id -> Nullable<Uuid>,
         discount_line_id -> Nullable<Uuid>,
         publication_version -> Nullable<Int8>,
+        baseline_amount -> Nullable<Numeric>,
     }
 }
 
@@ -464,6 +465,9 @@ diesel::table! {
         salesperson_code -> Nullable<Text>,
         subject -> Text,
         interaction_template_code -> Nullable<Text>,
+        membership -> Text,
+        filter -> Text,
+        evaluated_on -> Nullable<Date>,
     }
 }
 

@@ -35,6 +35,7 @@ use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
 use crate::publication::reader;
 use crate::publication::writer::renew_book_id;
+use crate::segments::rule;
 use crate::unit_of_work::Database;
 use crate::{app, demo, health, idempotency, welcome};
 
@@ -223,6 +224,8 @@ async fn serve_from(
     let signals = Signals::catch().context("signals cannot be caught")?;
     let (server, address) = bind(shared, settings)?;
     tokio::spawn(health::keep_metrics());
+    // Units of work stay on their thread.
+    let rules = actix_web::rt::spawn(rule::run(opening.database.clone(), calendar.clone()));
     let background = tokio::spawn(run_background(Background {
         opening,
         opened,
@@ -242,6 +245,7 @@ async fn serve_from(
     }
     // A private database server stops next, which these tasks would report as a failure.
     background.abort();
+    rules.abort();
     served.context("the HTTP server failed")?;
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");

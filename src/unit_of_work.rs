@@ -53,6 +53,12 @@ pub struct ChangedKeys {
     /// Campaigns with changed segment lines only: the numbers of the contacts on them by the number
     /// of the campaign.
     pub targets: BTreeMap<String, BTreeSet<String>>,
+    /// Segments whose rule changed, by number.
+    pub rules: BTreeSet<String>,
+    /// Posted sales by id. Rules of segments can depend on them.
+    pub sales: BTreeSet<Uuid>,
+    /// True if interactions changed. Rules of segments can depend on them.
+    pub interactions: bool,
 }
 
 impl ChangedKeys {
@@ -253,16 +259,41 @@ impl Database {
         self.run(&self.pools.reports, request, change).await
     }
 
+    /// Executes a change that no request asks for, in one transaction with its publication.
+    ///
+    /// # Errors
+    /// As [`Database::transact`].
+    pub async fn transact_as(
+        &self,
+        author: &str,
+        change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let mut work = self.begin(&self.pools.background, author).await?;
+        let done = async {
+            change(&mut work).await?;
+            work.publish().await?;
+            Ok(outbox::record(&mut work.conn, &work.events).await?)
+        };
+        let done = done.await;
+        self.end(work, done).await
+    }
+
     async fn run(
         &self,
         pool: &Pool,
         request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
+        let mut work = self.begin(pool, &request.author).await?;
+        let done = self.run_in_transaction(request, &mut work, change).await;
+        self.end(work, done).await
+    }
+
+    async fn begin(&self, pool: &Pool, author: &str) -> Result<UnitOfWork, Problem> {
         let mut work = UnitOfWork {
             conn: self.session(pool).await?,
             changed_keys: ChangedKeys::default(),
-            author: request.author.clone(),
+            author: author.to_owned(),
             events: Vec::new(),
             warnings: Vec::new(),
             version: None,
@@ -271,7 +302,12 @@ impl Database {
             validate_only: false,
         };
         Transactions::begin_transaction(&mut *work.conn).await.map_err(Problem::from)?;
-        match self.run_in_transaction(request, &mut work, change).await {
+        Ok(work)
+    }
+
+    /// Commits what was done, and rolls back what was refused or only validated.
+    async fn end<T>(&self, mut work: UnitOfWork, done: Result<T, Problem>) -> Result<T, Problem> {
+        match done {
             Ok(answer) if work.validate_only => {
                 Transactions::rollback_transaction(&mut *work.conn).await.map_err(Problem::from)?;
                 Ok(answer)

@@ -325,8 +325,17 @@ CREATE TABLE segments (
     subject text NOT NULL DEFAULT '',
     -- What is done with the contacts once the segment is logged.
     interaction_template_code text COLLATE "C"
-        CONSTRAINT segments_interaction_template_fkey REFERENCES interaction_templates (code)
+        CONSTRAINT segments_interaction_template_fkey REFERENCES interaction_templates (code),
+    -- RULE: the lines are the contacts that match the filter.
+    membership text NOT NULL DEFAULT 'LIST'
+        CONSTRAINT segments_membership CHECK (membership IN ('LIST', 'RULE')),
+    filter text NOT NULL DEFAULT '',
+    -- The day for which a rule that depends on the date was evaluated last.
+    evaluated_on date,
+    CONSTRAINT segments_filter CHECK (membership = 'RULE' OR filter = '')
 );
+-- Every change of a contact reads all rules.
+CREATE INDEX segments_rules ON segments (number) WHERE membership = 'RULE';
 -- The segments of a campaign.
 CREATE INDEX segments_campaign ON segments (campaign_number);
 
@@ -838,6 +847,8 @@ CREATE TABLE sales (
         CONSTRAINT sales_discount_amount CHECK (discount_amount >= 0),
     -- What the item cost when the line was received; null: not known.
     cost numeric,
+    -- What the account would have paid without campaigns; null: there was no such price.
+    baseline_amount numeric(20, 5),
     -- What leads to the campaign that the sale is owed to: the currency of the document, a campaign
     -- that the ERP names, or the lines and the version of a quote. No references to lines: they may
     -- be deleted, the price book keeps them.

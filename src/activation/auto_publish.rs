@@ -33,6 +33,7 @@ use crate::publication::reader::Lines;
 use crate::publication::writer::PublicationKind;
 use crate::publication::{reader, writer};
 use crate::schema::{campaign_statuses, campaigns, contacts};
+use crate::segments::rule;
 use crate::unit_of_work::{ChangedKeys, Publisher, UnitOfWork};
 
 /// Time limit for the wait after a commit for the in-memory book, so that a client reads its own
@@ -54,6 +55,7 @@ impl AutoPublisher {
     }
 
     async fn publish_changes(&self, work: &mut UnitOfWork) -> Result<(), Problem> {
+        rule::follow(work, self.calendar.today()).await?;
         let changed_keys = std::mem::take(&mut work.changed_keys);
         let campaigns = lock_campaigns(work, &changed_keys).await?;
         let active: Vec<Campaign> = campaigns
@@ -144,7 +146,12 @@ impl AutoPublisher {
         }
         work.warnings.extend(findings.iter().map(|finding| json!(finding)));
         let day = rules::day_of_comparison(&draft);
-        let difference = changes.difference(work, campaign, Some(draft)).await?.with_hash();
+        let difference = changes.difference(work, campaign, Some(draft)).await?;
+        if changes.has_changed_contacts {
+            // A rule has let their contacts out.
+            warn_of_losses(work, campaign, &difference.audience.left).await?;
+        }
+        let difference = difference.with_hash();
         let publication = publish(work, campaign, PublicationKind::Change, &difference).await?;
         match publication.zip(day) {
             Some((publication, day)) => {
@@ -182,6 +189,8 @@ struct CampaignChanges<'a> {
     lines: BTreeSet<Uuid>,
     /// Contacts of changed lines of its segments.
     contacts: BTreeSet<String>,
+    /// True if contacts changed themselves, on this campaign's segments or not.
+    has_changed_contacts: bool,
     /// The accounts of contacts that changed themselves.
     moved_accounts: &'a RoaringBitmap,
 }
@@ -197,6 +206,7 @@ impl<'a> CampaignChanges<'a> {
             whole: changed_keys.campaigns.contains(number),
             lines: changed_keys.campaign_lines.get(number).cloned().unwrap_or_default(),
             contacts: changed_keys.targets.get(number).cloned().unwrap_or_default(),
+            has_changed_contacts: !changed_keys.contacts.is_empty(),
             moved_accounts,
         }
     }

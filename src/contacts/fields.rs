@@ -11,8 +11,9 @@ use crate::platform::http::list::{Field, FieldKind};
 /// (`docs/api-conventions.md` section 6). The subquery reads the company by number, only for
 /// persons that the rest of the filter has not excluded. Contacts without company skip it.
 ///
-/// The last fields are derived: from interactions that are not canceled, and from the items on
-/// posted invoices of the contact's account.
+/// `hasCustomer` and the group codes are those of the contact's account. The last fields are derived:
+/// from interactions that are not canceled, from the items on posted invoices of the account, and
+/// from the amounts of its invoices less those of its credit memos.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),
@@ -76,6 +77,32 @@ pub const FIELDS: &[Field] = &[
          END",
     ),
     Field::new(
+        "hasCustomer",
+        FieldKind::Boolean,
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.customer_number IS NOT NULL \
+         ELSE EXISTS (SELECT FROM contacts AS company \
+             WHERE company.number = contacts.company_number \
+             AND company.customer_number IS NOT NULL) END",
+    )
+    .not_null()
+    .filter_only(),
+    Field::new(
+        "priceGroupCode",
+        FieldKind::Key,
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.customer_price_group_code \
+         ELSE (SELECT company.customer_price_group_code FROM contacts AS company \
+             WHERE company.number = contacts.company_number) END",
+    )
+    .filter_only(),
+    Field::new(
+        "discountGroupCode",
+        FieldKind::Key,
+        "CASE WHEN contacts.company_number IS NULL THEN contacts.customer_discount_group_code \
+         ELSE (SELECT company.customer_discount_group_code FROM contacts AS company \
+             WHERE company.number = contacts.company_number) END",
+    )
+    .filter_only(),
+    Field::new(
         "interactionCampaigns",
         FieldKind::KeyList,
         "ARRAY(SELECT interactions.campaign_number FROM interactions \
@@ -131,4 +158,15 @@ pub const FIELDS: &[Field] = &[
              AND sales.posting_date > {today} - 30 AND sales.posting_date <= {today})",
     )
     .not_null(),
+    Field::new(
+        "salesAmount",
+        FieldKind::Decimal,
+        "SELECT coalesce(sum(CASE sales.document_type WHEN 'INVOICE' THEN sales.line_amount \
+             ELSE -sales.line_amount END), 0) FROM sales \
+         WHERE sales.account_number = coalesce(contacts.company_number, contacts.number) \
+             AND sales.posting_date > {today} - make_interval(months => {argument}::integer) \
+             AND sales.posting_date <= {today}",
+    )
+    .not_null()
+    .of("months", 1, 120),
 ];

@@ -2,6 +2,7 @@
 //! price group and discount group then grant it prices.
 
 mod fields;
+mod rules_lock;
 
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -17,6 +18,8 @@ use values::enums::ContactType;
 use values::{CurrencyCode, Email, Key, KeySet, Name, Text};
 
 pub use fields::FIELDS;
+pub use rules_lock::lock_rules;
+use rules_lock::{leave_rules, share_rules};
 
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::ListSpec;
@@ -318,6 +321,7 @@ impl Resource for Contacts {
         rows: &[RowWrite<ContactWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
+        share_rules(&mut work.conn).await?;
         lock_existing(&mut work.conn, rows).await?;
         insert(&mut work.conn, rows, if_exists).await.map_err(|error| save_error(error, rows))?;
         work.changed_keys
@@ -334,6 +338,8 @@ impl Resource for Contacts {
                 .await?
                 .into());
         }
+        share_rules(&mut work.conn).await?;
+        leave_rules(work, &view.number).await?;
         // Closed tasks stay in the history of their campaign, without the contact.
         let closed = tasks::table
             .filter(tasks::contact_number.eq(&view.number))

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Date, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
@@ -135,11 +135,7 @@ enum PollError {
 
 /// Returns the time until the next poll: the company's midnight, but at most a minute.
 fn time_until_poll(calendar: &Calendar) -> Duration {
-    let tomorrow = calendar.today().checked_add_days(Days::new(1));
-    let midnight =
-        tomorrow.map(|tomorrow| calendar.start_of(tomorrow).signed_duration_since(calendar.now()));
-    let until = midnight.and_then(|until| until.to_std().ok()).unwrap_or(MAX_SLEEP);
-    until.clamp(MIN_SLEEP, MAX_SLEEP)
+    calendar.time_until_midnight().clamp(MIN_SLEEP, MAX_SLEEP)
 }
 
 #[cfg(test)]

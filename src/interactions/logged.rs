@@ -266,6 +266,7 @@ async fn save(work: &mut UnitOfWork, rows: &[RowWrite<Cancellation>]) -> Result<
             .await?;
         work.changed_keys.campaigns.extend(campaigns.into_iter().flatten());
     }
+    work.changed_keys.interactions = true;
     Ok(())
 }
 

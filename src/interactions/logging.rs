@@ -147,6 +147,7 @@ async fn log(
     };
     diesel::delete(segments::table.find(segment.id)).execute(&mut work.conn).await?;
     work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
+    work.changed_keys.interactions = true;
     Ok(SegmentLog {
         campaign_entry_id: segment.campaign_number.as_ref().map(|_| segment.id),
         segment_number: segment.number,

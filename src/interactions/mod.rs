@@ -275,6 +275,7 @@ impl Resource for Interactions {
             &mut work.conn, values, IfExists::Replace, t by id: description, evaluation, canceled
         )?;
         work.changed_keys.campaigns.extend(affected_campaigns(rows, &previous));
+        work.changed_keys.interactions = true;
         Ok(())
     }
 

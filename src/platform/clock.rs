@@ -1,9 +1,10 @@
 //! The clock and the company's calendar.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
 /// A source of the current instant. Tests replace it.
@@ -58,6 +59,15 @@ impl Calendar {
             zone.from_local_datetime(&local).earliest()
         });
         found.map_or_else(|| midnight.and_utc(), |begin| begin.with_timezone(&Utc))
+    }
+
+    /// Returns the time until the next date begins in the company's time zone.
+    #[must_use]
+    pub fn time_until_midnight(&self) -> Duration {
+        let tomorrow = self.today().checked_add_days(Days::new(1));
+        let until =
+            tomorrow.map(|tomorrow| self.start_of(tomorrow).signed_duration_since(self.now()));
+        until.and_then(|until| until.to_std().ok()).unwrap_or(Duration::MAX)
     }
 
     /// Sets the company's time zone. An unknown name has no effect; the settings refuse unknown

@@ -18,6 +18,7 @@ use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
 use price_book::snapshot::Snapshot;
 use uuid::Uuid;
+use values::Amount;
 
 use super::{AttributionContext, Basis, SaleWrite};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -128,31 +129,43 @@ pub(super) fn by_statement(rows: &[&RowWrite<SaleWrite>]) -> Vec<Attribution> {
     stated.collect()
 }
 
-/// Attributes the lines without quote and campaign by pricing them again.
+/// The results of pricing posted lines again.
+#[derive(Debug, Default)]
+pub(super) struct Repriced {
+    /// The attributions of the lines without quote and campaign.
+    pub attributions: Vec<Attribution>,
+    /// What the account would have paid without campaigns, by sale. Sales without such a price are
+    /// absent.
+    pub baselines: HashMap<Uuid, Amount>,
+}
+
+/// Prices the lines again in the price book at the end of their posting dates.
 pub(super) async fn by_replay(
     conn: &mut AsyncPgConnection,
     context: &AttributionContext,
     rows: &[&RowWrite<SaleWrite>],
-) -> Result<Vec<Attribution>, Problem> {
-    let needs_replay = |row: &&&RowWrite<SaleWrite>| {
-        row.write.publication_version.is_none() && row.write.campaign_number.is_none()
-    };
-    let rows: Vec<&RowWrite<SaleWrite>> = rows.iter().filter(needs_replay).copied().collect();
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let versions = versions_in_force(conn, context, &rows).await?;
+) -> Result<Repriced, Problem> {
+    let versions = versions_in_force(conn, context, rows).await?;
     let mut by_version: BTreeMap<i64, Vec<&RowWrite<SaleWrite>>> = BTreeMap::new();
     for row in rows {
-        let version = versions.get(&row.write.posting_date.get()).copied().unwrap_or_default();
-        by_version.entry(version).or_default().push(row);
+        // Before the first version there was no price.
+        if let Some(version) = versions.get(&row.write.posting_date.get()) {
+            by_version.entry(*version).or_default().push(row);
+        }
     }
-    let mut attributions = Vec::new();
+    let mut repriced = Repriced::default();
     for (version, rows) in by_version {
         let book = book_at(conn, context, version).await?;
-        attributions.extend(rows.into_iter().flat_map(|row| replay(&book, row)));
+        for row in rows {
+            if row.write.publication_version.is_none() && row.write.campaign_number.is_none() {
+                repriced.attributions.extend(replay(&book, row));
+            }
+            if let Some(baseline) = baseline(&book, &row.write) {
+                repriced.baselines.insert(row.id, baseline);
+            }
+        }
     }
-    Ok(attributions)
+    Ok(repriced)
 }
 
 /// Returns the price book at a version and caches it for the rest of the request. The rows of a
@@ -203,16 +216,14 @@ async fn versions_in_force(
     Ok(found.into_iter().map(|row| (row.date, row.version)).collect())
 }
 
-/// Prices a line again and returns the campaigns of its price line and discount line. A line
-/// without a price is attributed to no campaign.
-fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
-    let write = &row.write;
+/// Returns the request for the price of a posted line on its posting date.
+fn request(write: &SaleWrite) -> QuoteRequest<'_> {
     let party = match (&write.contact_number, &write.customer_number) {
         (Some(contact), _) => QuoteParty::Contact(contact.as_str().into()),
         (_, Some(customer)) => QuoteParty::Customer(customer.as_str().into()),
         (None, None) => QuoteParty::Anybody,
     };
-    let request = QuoteRequest {
+    QuoteRequest {
         party,
         currency_code: write.currency_code.as_ref().map(|code| code.as_str().into()),
         lines: vec![RequestLine {
@@ -226,7 +237,28 @@ fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
             tax_percent: None,
         }],
         ..QuoteRequest::on(write.posting_date.get())
+    }
+}
+
+/// Returns what the account of a posted line would have paid without campaigns, in local currency
+/// and without tax.
+fn baseline(book: &Snapshot, write: &SaleWrite) -> Option<Amount> {
+    let request = QuoteRequest {
+        currency_code: Some(book.settings()?.local_currency_code.as_str().into()),
+        prices_include_tax: Some(false),
+        without_campaigns: true,
+        ..request(write)
     };
+    match quote(book, &request).ok()?.lines.pop()? {
+        QuoteLine::Priced(line) => Amount::from_units(line.line_amount.0.unsigned_abs()),
+        QuoteLine::Unpriced(_) => None,
+    }
+}
+
+/// Prices a line again and returns the campaigns of its price line and discount line. A line
+/// without a price is attributed to no campaign.
+fn replay(book: &Snapshot, row: &RowWrite<SaleWrite>) -> Vec<Attribution> {
+    let request = request(&row.write);
     let Ok(answer) = quote(book, &request) else { return Vec::new() };
     let attribution = |line: Option<LineReference<'_>>, part| match line?.source {
         AnswerSource::Campaign { campaign_number } => Some(Attribution {

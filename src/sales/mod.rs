@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Amount, CurrencyCode, Date, Id, Key, Quantity, text_enum};
 
+use self::attribution::Repriced;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::http::json::BodyErrors;
@@ -202,6 +203,9 @@ pub struct Row {
     /// The version of the price book that answered the quote.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
+    /// What the account would have paid for the line without campaigns, in local currency without
+    /// tax, by the price book at the end of the posting date. Null if there was no such price.
+    pub baseline_amount: Option<Amount>,
 }
 
 /// The context of attribution: the current price book, the company's calendar, and the cached
@@ -313,7 +317,7 @@ impl Resource for Sales {
         Ok(ids_of(keys.collect(), known.collect()))
     }
 
-    // No changed keys are recorded, since no price depends on a sale.
+    // A sale changes no price itself, but it can bring an account into a segment by rule.
     async fn save(
         work: &mut UnitOfWork,
         context: &AttributionContext,
@@ -339,14 +343,18 @@ impl Resource for Sales {
         attributions.extend(attribution::by_statement(&new_rows));
         // Replay runs before any write, so that its snapshots stay cached if the rows are retried
         // one by one.
-        attributions.extend(attribution::by_replay(&mut work.conn, context, &new_rows).await?);
-        if !reference_errors.is_empty() || insert(&mut work.conn, &new_rows).await? < new_rows.len()
+        let Repriced { attributions: replayed, baselines } =
+            attribution::by_replay(&mut work.conn, context, &new_rows).await?;
+        attributions.extend(replayed);
+        if !reference_errors.is_empty()
+            || insert(&mut work.conn, &new_rows, &baselines).await? < new_rows.len()
         {
             return Err(reference_problem(&mut work.conn, &new_rows, reference_errors)
                 .await?
                 .into());
         }
         attribution::record(&mut work.conn, &attributions).await?;
+        work.changed_keys.sales.extend(new_rows.iter().map(|row| row.id));
         Ok(())
     }
 
@@ -494,21 +502,25 @@ async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> QueryResult<Vec<
 
 /// Inserts lines with their account and cost, and returns the number of inserted rows. It omits
 /// lines whose contact, customer, variant or unit does not exist; the foreign keys refuse the rest.
-async fn insert(conn: &mut AsyncPgConnection, rows: &[&RowWrite<SaleWrite>]) -> QueryResult<usize> {
+async fn insert(
+    conn: &mut AsyncPgConnection,
+    rows: &[&RowWrite<SaleWrite>],
+    baselines: &HashMap<Uuid, Amount>,
+) -> QueryResult<usize> {
     let statement = "INSERT INTO sales (id, document_type, document_number, line_number, \
             posting_date, contact_number, customer_number, account_number, item_number, \
             variant_code, unit_of_measure_code, quantity, base_quantity, line_amount, \
             discount_amount, cost, currency_code, campaign_number, price_line_id, \
-            discount_line_id, publication_version) \
+            discount_line_id, publication_version, baseline_amount) \
         SELECT new.id, new.type, new.document, new.line, new.date, new.contact, new.customer, \
             coalesce(named.company_number, named.number, customer.number), new.item, \
             new.variant, new.unit, new.quantity, \
             new.quantity * coalesce(quantity_per_unit, 1), new.amount, new.discount, \
             round(new.quantity * coalesce(quantity_per_unit, 1) * unit_cost, 5), new.currency, \
-            new.campaign, new.price_line, new.discount_line, new.version \
+            new.campaign, new.price_line, new.discount_line, new.version, new.baseline \
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-            $18) AS new(id, type, document, line, date, contact, customer, item, variant, unit, \
-            quantity, amount, discount, currency, campaign, price_line, discount_line, version) \
+            $18, $19) AS new(id, type, document, line, date, contact, customer, item, variant, unit, \
+            quantity, amount, discount, currency, campaign, price_line, discount_line, version, baseline) \
         LEFT JOIN contacts AS named ON named.number = new.contact \
         LEFT JOIN contacts AS customer ON customer.customer_number = new.customer \
         LEFT JOIN items ON items.number = new.item \
@@ -547,6 +559,9 @@ async fn insert(conn: &mut AsyncPgConnection, rows: &[&RowWrite<SaleWrite>]) -> 
         .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.price_line_id))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(writes(), |write| write.discount_line_id))
         .bind::<Array<Nullable<BigInt>>, _>(column(writes(), |write| write.publication_version))
+        .bind::<Array<Nullable<Numeric>>, _>(
+            rows.iter().map(|row| baselines.get(&row.id).copied()).collect::<Vec<_>>(),
+        )
         .execute(conn)
         .await
 }

@@ -22,6 +22,7 @@ use crate::resource::constraints::Constraint;
 use crate::resource::table::{key_field, table_rows, write_of_view};
 use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, reference};
 use crate::schema::{segment_lines, segments};
+use crate::segments::rule::refuse_rule;
 use crate::unit_of_work::UnitOfWork;
 
 /// The segment that a path names.
@@ -241,6 +242,9 @@ impl Resource for SegmentLines {
             rows.iter().filter_map(|row| row.write.contact_number.as_ref()).collect();
         scope.record_changed_contacts(work, contacts.iter().copied()).await?;
         scope.record_accounts(work, &contacts).await?;
+        if if_exists == IfExists::Refuse {
+            refuse_rule(&mut work.conn, &scope.number).await?;
+        }
         // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
@@ -290,6 +294,7 @@ impl Resource for SegmentLines {
     ) -> Result<(), SaveError> {
         let changed = std::iter::once(&view.contact_number).chain(view.account_number.as_ref());
         scope.record_changed_contacts(work, changed).await?;
+        refuse_rule(&mut work.conn, &scope.number).await?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }

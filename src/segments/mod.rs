@@ -3,6 +3,7 @@
 
 pub mod criteria;
 pub mod lines;
+pub mod rule;
 
 use std::collections::HashSet;
 
@@ -13,11 +14,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use values::enums::Membership;
 use values::{Key, Text};
 
+use crate::contacts::lock_rules;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
-use crate::platform::http::problem::{Problem, ProblemCode};
+use crate::platform::http::problem::{FieldError, Problem, ProblemCode};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::{
@@ -66,6 +69,19 @@ pub struct SegmentWrite {
     /// The code of the template for the interactions that logging creates.
     #[deserr(default)]
     pub interaction_template_code: Option<Key>,
+    /// The selection of the lines: `LIST` by hand or by criteria actions, `RULE` by `filter`.
+    /// Contacts then enter and leave in the transaction that changes them.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(default = "LIST", required = false, example = "LIST")]
+    pub membership: Membership,
+    /// The filter over contacts of a segment by rule, in the syntax of the parameter `filter` of
+    /// `/v1/contacts`. Without filter all contacts are selected, except those who are excluded from
+    /// segments or privacy blocked.
+    #[deserr(default)]
+    #[serde(default)]
+    #[schema(value_type = String, max_length = 4096, example = "")]
+    pub filter: Text<4096>,
 }
 
 /// A segment. The list of its lines gives their number with `count=true`.
@@ -96,6 +112,12 @@ pub struct SegmentView {
     pub subject: Text<100>,
     /// The code of the template for the interactions that logging creates.
     pub interaction_template_code: Option<Key>,
+    /// The selection of the lines: `LIST` by hand or by criteria actions, `RULE` by `filter`.
+    #[schema(example = "LIST")]
+    pub membership: Membership,
+    /// The filter over contacts of a segment by rule.
+    #[schema(value_type = String, max_length = 4096, example = "")]
+    pub filter: Text<4096>,
 }
 
 /// The resource `/v1/segments`.
@@ -127,6 +149,8 @@ impl Resource for Segments {
                 FieldKind::Key,
                 "segments.interaction_template_code",
             ),
+            Field::new("membership", FieldKind::Enum(Membership::TEXTS), "segments.membership")
+                .not_null(),
         ],
         default_order: "number",
         tie: "number",
@@ -149,7 +173,7 @@ impl Resource for Segments {
     key_field! { number }
     write_of_view! {
         number, description, campaign_number, campaign_target, campaign_response, salesperson_code,
-        subject, interaction_template_code,
+        subject, interaction_template_code, membership, filter,
     }
 
     async fn save(
@@ -159,10 +183,15 @@ impl Resource for Segments {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         use segments as t;
-        if if_exists == IfExists::Replace {
-            let left = campaigns_of(&mut work.conn, rows).await?;
-            work.changed_keys.campaigns.extend(left.into_iter().flatten());
+        if rows.iter().any(|row| row.write.membership == Membership::Rule) {
+            lock_rules(&mut work.conn).await?;
         }
+        let previous = match if_exists {
+            IfExists::Refuse => Vec::new(),
+            IfExists::Replace => previous(&mut work.conn, rows).await?,
+        };
+        let left = previous.iter().filter_map(|segment| segment.campaign_number.clone());
+        work.changed_keys.campaigns.extend(left);
         // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut in_order: Vec<&RowWrite<SegmentWrite>> = rows.iter().collect();
         in_order.sort_by_key(|row| &row.write.number);
@@ -174,7 +203,7 @@ impl Resource for Segments {
                     write.number.as_ref().map(|number| t::number.eq(number)),
                     column_values!(
                         t, write: description, campaign_number, campaign_target, campaign_response,
-                        salesperson_code, subject, interaction_template_code
+                        salesperson_code, subject, interaction_template_code, membership, filter
                     ),
                 )
             })
@@ -188,7 +217,7 @@ impl Resource for Segments {
                     .do_update()
                     .set(excluded_columns!(
                         t: description, campaign_number, campaign_target, campaign_response,
-                        salesperson_code, subject, interaction_template_code
+                        salesperson_code, subject, interaction_template_code, membership, filter
                     ))
                     .returning(t::id)
                     .load(&mut work.conn)
@@ -203,6 +232,7 @@ impl Resource for Segments {
         }
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
         work.changed_keys.campaigns.extend(numbers.map(Key::to_string));
+        rule::adopt(work, rows, &previous).await?;
         Ok(())
     }
 
@@ -214,6 +244,10 @@ impl Resource for Segments {
 
     async fn next_key(work: &mut UnitOfWork) -> Result<Option<Key>, Problem> {
         next_number(&mut work.conn, Series::Segment).await.map(Some)
+    }
+
+    fn rules(write: &SegmentWrite, (): &()) -> Vec<FieldError> {
+        rule::errors(write.membership, &write.filter)
     }
 
     fn references(write: &SegmentWrite) -> Vec<NamedReference> {
@@ -232,17 +266,25 @@ impl Resource for Segments {
     }
 }
 
-/// Returns the campaigns that the rows' segments are attached to before the change. The segments
-/// are locked in the order of their numbers. Until the transaction ends, no line is added to them
-/// and no other change attaches them elsewhere.
-async fn campaigns_of(
+/// A segment before a change.
+#[derive(Queryable)]
+pub(crate) struct PreviousSegment {
+    id: Uuid,
+    campaign_number: Option<String>,
+    membership: Membership,
+    filter: Text<4096>,
+}
+
+/// Returns the rows' segments before the change, locked in the order of their numbers. Until the
+/// transaction ends, no line is added to them and no other change attaches them elsewhere.
+async fn previous(
     conn: &mut AsyncPgConnection,
     rows: &[RowWrite<SegmentWrite>],
-) -> Result<Vec<Option<String>>, diesel::result::Error> {
+) -> Result<Vec<PreviousSegment>, diesel::result::Error> {
     segments::table
         .filter(segments::id.eq_any(rows.iter().map(|row| row.id)))
         .order(segments::number)
-        .select(segments::campaign_number)
+        .select((segments::id, segments::campaign_number, segments::membership, segments::filter))
         .for_no_key_update()
         .load(conn)
         .await

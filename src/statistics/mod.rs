@@ -137,7 +137,9 @@ pub struct Figures {
     /// The total amount of these lines without tax, in local currency.
     #[diesel(sql_type = SqlText)]
     pub sales_amount: Figure,
-    /// The total discount that the campaign granted on these lines, in local currency.
+    /// The total reduction that the campaign granted on these lines, by lower prices and by
+    /// discounts: what the accounts would have paid without campaigns, less what they paid. In local
+    /// currency.
     #[diesel(sql_type = SqlText)]
     pub discount_given: Figure,
     /// Number of accounts that bought and did not return everything.

@@ -86,7 +86,7 @@ const ACCOUNTS: &str = "ways AS (
 /// Common table expressions for the amounts and the buyers of the attributed sales lines (`sold`).
 const TRADE: &str = "trade AS (
         SELECT key, count(*) AS lines, sum(sign * line_amount) AS amount,
-            sum(sign * discount_amount) FILTER (WHERE discount) AS discount,
+            sum(sign * given) AS discount,
             count(cost) AS lines_with_cost, sum(sign * (line_amount - cost)) AS margin
         FROM sold GROUP BY key
     ), buyers AS (
@@ -96,6 +96,18 @@ const TRADE: &str = "trade AS (
             HAVING sum(sign * base_quantity) > 0) AS kept
         GROUP BY key
     )";
+
+/// The reduction of a sales line that the campaign gave: the difference to what the account would
+/// have paid without campaigns. If one campaign granted the price and another the discount, each
+/// gets its part. Without a price to compare with, only the discount is known.
+const GIVEN: &str = "CASE
+        WHEN baseline_amount IS NULL
+            THEN CASE WHEN sales_attributions.discount THEN discount_amount ELSE 0 END
+        WHEN NOT EXISTS (SELECT FROM sales_attributions AS other
+            WHERE other.sale_id = sales.id AND other.campaign_number <> $1)
+            THEN baseline_amount - line_amount
+        WHEN NOT sales_attributions.price THEN discount_amount
+        ELSE baseline_amount - line_amount - discount_amount END";
 
 /// The final `SELECT`, which joins the aggregates by group key.
 const SELECT_FIGURES: &str = "SELECT nullif(key, '') AS key,
@@ -170,7 +182,7 @@ pub(super) fn figures(group_by: Option<GroupBy>) -> String {
             GROUP BY key
         ), sold AS (
             SELECT coalesce({sale}, '') AS key, account_number, item_number, line_amount,
-                discount_amount, sales.cost, base_quantity, sales_attributions.discount,
+                {GIVEN} AS given, sales.cost, base_quantity,
                 CASE document_type WHEN 'INVOICE' THEN 1 ELSE -1 END AS sign
             FROM sales_attributions JOIN sales ON sales.id = sale_id {join_sale}
             WHERE sales_attributions.campaign_number = $1

@@ -462,7 +462,7 @@ async fn every_field_filters_and_orders() {
     ] {
         assert_eq!(numbers(&app, filter).await, expected, "{filter}");
     }
-    for field in kampanje::contacts::FIELDS.iter().filter(|field| field.is_scalar()) {
+    for field in kampanje::contacts::FIELDS.iter().filter(|field| field.is_orderable()) {
         let first =
             app.get(&format!("{PATH}?top=2&count=true&orderby={}%20desc", field.name)).await;
         assert_eq!(first.status, 200, "{}: {first:?}", field.name);

@@ -241,7 +241,7 @@ async fn follow_up_has_the_same_contacts_and_campaign() {
             "number": "SM0001", "description": "Visitors of the fair", "campaignNumber": "SPRING",
             "campaignTarget": false,
             "campaignResponse": false, "salespersonCode": "JO", "subject": "",
-            "interactionTemplateCode": null
+            "interactionTemplateCode": null, "membership": "LIST", "filter": ""
         })
     );
     let lines = app.get("/v1/segments/SM0001/lines").await.expect(200);

@@ -63,6 +63,7 @@ mod readme;
 mod replays;
 mod replicas;
 mod rollbacks;
+mod rule_segments;
 mod sales;
 mod salespeople;
 mod segment_lines;

@@ -318,10 +318,10 @@ async fn quote_determines_the_attribution() {
     app.post("/v1/campaigns/SPRING/deactivations", &json!({})).await.expect(201);
     assert_eq!(attribution(&app, 6, &whole).await, spring("REFERENCE", true, true));
     let route_metrics = app.get("/v1/campaigns/SPRING/statistics").await.expect(200);
-    // A line whose price alone came from the campaign adds nothing to its discount.
+    // Without the campaign each line would have cost 100 instead of 76, whichever part it granted.
     assert_eq!(
         (&route_metrics["salesAmount"], &route_metrics["discountGiven"]),
-        (&json!("304"), &json!("12"))
+        (&json!("304"), &json!("96"))
     );
     // A standing line is attributed to no campaign.
     let standing =

@@ -42,7 +42,7 @@ async fn segment_crud() {
         "number": "SM0001", "description": "Working places", "campaignNumber": "A",
         "campaignTarget": true,
         "campaignResponse": true, "salespersonCode": "JO", "subject": "Invitation",
-        "interactionTemplateCode": "MAIL"
+        "interactionTemplateCode": "MAIL", "membership": "LIST", "filter": ""
     });
     let mut sent = whole.clone();
     sent.as_object_mut().unwrap().remove("number");

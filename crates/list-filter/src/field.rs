@@ -13,6 +13,22 @@ pub struct Field {
     pub sql: &'static str,
     /// True if the expression can be null.
     pub nullable: bool,
+    /// The argument that a function such as `salesAmount(12)` has. It replaces `{argument}` in the
+    /// expression, as a bound integer.
+    pub argument: Option<Argument>,
+    /// True if rows can be filtered but not ordered by the field, because they do not contain it.
+    pub filter_only: bool,
+}
+
+/// The argument of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Argument {
+    /// The name in texts.
+    pub name: &'static str,
+    /// The smallest value.
+    pub minimum: i64,
+    /// The largest value.
+    pub maximum: i64,
 }
 
 impl Field {
@@ -22,7 +38,7 @@ impl Field {
     /// expression that is declared not null would lose rows between pages.
     #[must_use]
     pub const fn new(name: &'static str, kind: FieldKind, sql: &'static str) -> Self {
-        Self { name, kind, sql, nullable: true }
+        Self { name, kind, sql, nullable: true, argument: None, filter_only: false }
     }
 
     /// Returns the field with an expression that is never null. Its comparisons and its order then
@@ -32,10 +48,28 @@ impl Field {
         Self { nullable: false, ..self }
     }
 
-    /// Returns true if the field has one value, so that rows can be ordered by it.
+    /// Returns the field as a function of an argument.
+    #[must_use]
+    pub const fn of(self, name: &'static str, minimum: i64, maximum: i64) -> Self {
+        Self { argument: Some(Argument { name, minimum, maximum }), filter_only: true, ..self }
+    }
+
+    /// Returns the field as one that rows do not contain.
+    #[must_use]
+    pub const fn filter_only(self) -> Self {
+        Self { filter_only: true, ..self }
+    }
+
+    /// Returns true if the field has one value.
     #[must_use]
     pub const fn is_scalar(&self) -> bool {
         self.kind.element().is_none()
+    }
+
+    /// Returns true if rows can be ordered by the field.
+    #[must_use]
+    pub const fn is_orderable(&self) -> bool {
+        self.is_scalar() && !self.filter_only
     }
 }
 

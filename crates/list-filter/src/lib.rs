@@ -37,7 +37,7 @@ mod tests;
 mod tree;
 
 pub use error::{ErrorKind, FilterError, Hint};
-pub use field::{Field, FieldKind};
+pub use field::{Argument, Field, FieldKind};
 pub use literal::Literal;
 pub use parser::parse;
 pub use tree::{Comparison, Expr, TextMatch};

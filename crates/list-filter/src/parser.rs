@@ -7,7 +7,7 @@ use crate::lexer::{Placed, Token, tokens};
 use crate::literal::Written;
 use crate::tree::{KEY_ELEMENT, TEXT_ELEMENT};
 use crate::{
-    Comparison, ErrorKind, Expr, Field, FieldKind, FilterError, Hint, Literal, MAX_DEPTH,
+    Argument, Comparison, ErrorKind, Expr, Field, FieldKind, FilterError, Hint, Literal, MAX_DEPTH,
     MAX_LENGTH, MAX_TERMS, MAX_VALUES, TextMatch,
 };
 
@@ -157,6 +157,12 @@ impl<'a> Parser<'a> {
         if let Some((_, function)) = function {
             return self.function(*function);
         }
+        if self.variable.is_none()
+            && let Some(field) = self.fields.iter().find(|field| field.name == *word)
+            && let Some(argument) = field.argument
+        {
+            return self.function_of(field, argument);
+        }
         match word.rsplit_once('.') {
             Some((list, any)) if any.eq_ignore_ascii_case("any") => self.any(list, position),
             _ => {
@@ -280,6 +286,39 @@ impl<'a> Parser<'a> {
         Ok(field.zip(values).map(|(field, values)| Expr::In(field, values)))
     }
 
+    /// Parses the argument of a function, and its comparison.
+    fn function_of(&mut self, field: &'static Field, argument: Argument) -> Parsed {
+        let at = self.position();
+        let Some(written) = self.written() else {
+            return Err(self.syntax("a whole number is expected"));
+        };
+        let number = match self.literal_of(field, FieldKind::Integer, written, at) {
+            Some(Literal::Integer(number)) => Some(number),
+            _ => None,
+        };
+        let Argument { name, minimum, maximum } = argument;
+        let number = number.filter(|number| {
+            let is_allowed = (minimum..=maximum).contains(number);
+            if !is_allowed {
+                let detail = format!("{name} has to be from {minimum} to {maximum}");
+                self.report(ErrorKind::InvalidValue, at, detail, None);
+            }
+            is_allowed
+        });
+        self.expect_sign(')')?;
+        let found = Comparison::ALL.into_iter().find(|(name, _)| self.take_word(name));
+        let Some((_, operator)) = found else {
+            return Err(self.syntax("eq, ne, gt, ge, lt or le is expected"));
+        };
+        let at = self.position();
+        let Some(written) = self.written() else {
+            return Err(self.syntax("a value is expected"));
+        };
+        let value = self.literal(field, written, at);
+        let compared = number.zip(value);
+        Ok(compared.map(|(number, value)| Expr::CompareOf(field, number, operator, value)))
+    }
+
     /// Parses the arguments of `contains`, `startswith` and `endswith`.
     fn function(&mut self, function: TextMatch) -> Parsed {
         let position = self.position();
@@ -360,6 +399,11 @@ impl<'a> Parser<'a> {
             return None;
         }
         let found = self.fields.iter().find(|field| field.name == name);
+        if let Some(Field { name, argument: Some(argument), .. }) = found {
+            let detail = format!("{name} is a function: {name}({}) gt 0", argument.name);
+            self.report(ErrorKind::NotFilterable, position, detail, None);
+            return None;
+        }
         if found.is_none() {
             let names: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
             let (nearest, name) = (nearest(name, &names), shown(name));
@@ -375,7 +419,18 @@ impl<'a> Parser<'a> {
 
     /// Types a literal for its field, or reports the mismatch.
     fn literal(&mut self, field: &Field, written: Written<'_>, at: usize) -> Option<Literal> {
-        match Literal::read(field.kind, written) {
+        self.literal_of(field, field.kind, written, at)
+    }
+
+    /// Types a literal as a value of a kind, or reports the mismatch.
+    fn literal_of(
+        &mut self,
+        field: &Field,
+        kind: FieldKind,
+        written: Written<'_>,
+        at: usize,
+    ) -> Option<Literal> {
+        match Literal::read(kind, written) {
             Ok(literal) => Some(literal),
             Err(error) => {
                 let detail = format!("{}: {}", field.name, error.detail);

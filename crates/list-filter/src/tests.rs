@@ -21,6 +21,7 @@ static FIELDS: &[Field] = &[
     Field::new("groups", FieldKind::KeyList, "").not_null(),
     Field::new("tags", FieldKind::TextList, ""),
     Field::new("customer.number", FieldKind::Key, ""),
+    Field::new("salesAmount", FieldKind::Decimal, "").not_null().of("months", 1, 120),
 ];
 
 fn parse(text: &str) -> Result<Expr, Vec<FilterError>> {
@@ -31,6 +32,34 @@ fn parse(text: &str) -> Result<Expr, Vec<FilterError>> {
 fn errors(text: &str) -> Vec<(ErrorKind, usize)> {
     let errors = parse(text).unwrap_err();
     errors.into_iter().map(|error| (error.kind, error.position.unwrap())).collect()
+}
+
+#[test]
+fn function_needs_its_argument() {
+    for (text, expected) in [
+        ("salesAmount gt 1", vec![(ErrorKind::NotFilterable, 0)]),
+        ("salesAmount(0) gt 1", vec![(ErrorKind::InvalidValue, 12)]),
+        ("salesAmount(121) gt 1", vec![(ErrorKind::InvalidValue, 12)]),
+        (
+            "salesAmount(1.5) gt 'x'",
+            vec![(ErrorKind::InvalidValue, 12), (ErrorKind::InvalidDecimal, 20)],
+        ),
+        ("salesAmount() gt 1", vec![(ErrorKind::Syntax, 12)]),
+        ("salesAmount(12 gt 1", vec![(ErrorKind::Syntax, 15)]),
+        ("salesAmount(12)", vec![(ErrorKind::Syntax, 15)]),
+        ("salesAmount(12) eq null", vec![(ErrorKind::Syntax, 19)]),
+        ("salesAmount(12) in (1)", vec![(ErrorKind::Syntax, 16)]),
+        ("price(12) gt 1", vec![(ErrorKind::Syntax, 0)]),
+    ] {
+        assert_eq!(errors(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn fields_of_a_condition_are_those_it_reads() {
+    let read = parse("not (price gt 1 or groups/any(x: x eq 'A')) and salesAmount(3) ge 1");
+    let names: Vec<&str> = read.unwrap().fields().iter().map(|field| field.name).collect();
+    assert_eq!(names, ["price", "groups", "salesAmount"]);
 }
 
 #[test]
@@ -48,6 +77,8 @@ fn literals_are_typed_by_their_field() {
         ("startingDate EQ '2031-05-15'", "startingDate eq 2031-05-15"),
         ("startingDate in (0001-01-01, 9999-12-31)", "startingDate in (0001-01-01, 9999-12-31)"),
         ("createdAt lt 2031-05-15T12:00:00+02:00", "createdAt lt 2031-05-15T10:00:00Z"),
+        ("salesAmount(12) GE 1000.5", "salesAmount(12) ge 1000.5"),
+        ("not (salesAmount ( 1 ) lt 0 or blocked)", "not (salesAmount(1) lt 0 or blocked eq true)"),
         ("blocked", "blocked eq true"),
         ("blocked eq False", "blocked eq false"),
         (
@@ -321,7 +352,11 @@ fn leaf() -> impl Strategy<Value = Expr> {
     };
     prop_oneof![
         4 => compare(),
-        1 => (0..FIELDS.len() - 3).prop_map(|index| Expr::IsNull(&FIELDS[index])),
+        1 => (1..=120_i64, -5..5_i64).prop_map(|(months, amount)| {
+            let amount = Literal::Decimal(amount.into());
+            Expr::CompareOf(&FIELDS[12], months, Comparison::Ge, amount)
+        }),
+        1 => (0..FIELDS.len() - 4).prop_map(|index| Expr::IsNull(&FIELDS[index])),
         1 => Just(Expr::IsNotNull(&FIELDS[11])),
         1 => prop::collection::vec("[^\\p{Cc}]{0,4}", 1..5)
             .prop_map(|texts| Expr::In(&FIELDS[1], texts.into_iter().map(Literal::Text).collect())),

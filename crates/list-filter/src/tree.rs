@@ -23,6 +23,8 @@ pub enum Expr {
     Not(Box<Self>),
     /// A comparison with a value.
     Compare(&'static Field, Comparison, Literal),
+    /// A comparison of a function of an argument with a value.
+    CompareOf(&'static Field, i64, Comparison, Literal),
     /// The field is null.
     IsNull(&'static Field),
     /// The field is not null.
@@ -105,6 +107,24 @@ impl TextMatch {
     }
 }
 
+impl Expr {
+    /// Returns the fields that the condition reads, without elements of lists.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static Field> {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::fields).collect(),
+            Self::Not(inner) => inner.fields(),
+            Self::Compare(field, ..)
+            | Self::CompareOf(field, ..)
+            | Self::IsNull(field)
+            | Self::IsNotNull(field)
+            | Self::In(field, _)
+            | Self::Match(field, ..)
+            | Self::Any(field, _) => vec![field],
+        }
+    }
+}
+
 /// Writes a filter that parses to the same tree.
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,6 +136,9 @@ impl fmt::Display for Expr {
             Self::Not(inner) => write!(f, "not ({inner})"),
             Self::Compare(field, operator, value) => {
                 write!(f, "{} {} {value}", field.name, operator.name())
+            }
+            Self::CompareOf(field, argument, operator, value) => {
+                write!(f, "{}({argument}) {} {value}", field.name, operator.name())
             }
             Self::IsNull(field) => write!(f, "{} eq null", field.name),
             Self::IsNotNull(field) => write!(f, "{} ne null", field.name),

@@ -50,6 +50,23 @@ text_enum! {
 }
 
 text_enum! {
+    /// The selection of a segment's lines.
+    Membership {
+        /// By hand or by criteria actions.
+        List = "LIST",
+        /// By the segment's filter: contacts enter and leave as they change.
+        Rule = "RULE",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro declares the enum")]
+impl Default for Membership {
+    fn default() -> Self {
+        Self::List
+    }
+}
+
+text_enum! {
     /// The account that a segment's line targets.
     LineTarget {
         /// The account that the contact has at any time.

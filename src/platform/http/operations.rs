@@ -31,9 +31,16 @@ pub fn list_operation(
     plural: &str,
     page: Cow<'static, str>,
 ) -> Operation {
-    let names: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
+    let names: Vec<String> = spec
+        .fields
+        .iter()
+        .map(|field| match field.argument {
+            Some(argument) => format!("{}({})", field.name, argument.name),
+            None => field.name.to_owned(),
+        })
+        .collect();
     let scalar: Vec<&str> =
-        spec.fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
+        spec.fields.iter().filter(|field| field.is_orderable()).map(|field| field.name).collect();
     operation
         .parameter(integer_parameter("top", "The page size.", 1, 1_000, 50))
         .parameter(integer_parameter(

@@ -24,6 +24,7 @@ use crate::platform::http::routes::Routes;
 use crate::resource::{Scope, require, with_etag};
 use crate::schema::criteria_actions;
 use crate::segments::lines::OfSegment;
+use crate::segments::rule::refuse_rule;
 use crate::unit_of_work::{Database, UnitOfWork};
 
 const PATH: &str = "/v1/segments/{segment}/criteria-actions";
@@ -111,6 +112,7 @@ async fn list(
 async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
     let scope = OfSegment::find(request, &mut work.conn).await?;
     let campaign = scope.hold_alone(&mut work.conn).await?;
+    refuse_rule(&mut work.conn, &scope.number).await?;
     work.changed_keys.campaigns.extend(campaign.as_ref().map(Key::to_string));
     Ok(scope)
 }

@@ -47,6 +47,7 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub readiness: Readiness,
     pub book: LiveBook,
+    pub units_of_work: Database,
     publisher: Arc<RecordingPublisher>,
     /// Dropped with the last of its replicas.
     database: Option<Arc<TestDatabase>>,
@@ -184,7 +185,7 @@ impl TestApp {
         database.open();
         let readiness = Readiness::new(book.clone());
         let shared = Shared {
-            database,
+            database: database.clone(),
             calendar,
             book: book.clone(),
             cursor_key: CursorKey::new(vec![1; 32]),
@@ -198,7 +199,15 @@ impl TestApp {
         let (server, address) = server(shared, listen, 1, limits).unwrap();
         actix_web::rt::spawn(server);
         let client = reqwest::Client::builder().timeout(TEST_TIMEOUT).build().unwrap();
-        Self { address, readiness, book, publisher, database: test_database, client }
+        Self {
+            address,
+            readiness,
+            book,
+            units_of_work: database,
+            publisher,
+            database: test_database,
+            client,
+        }
     }
 
     /// Returns a request builder for a path.

@@ -113,8 +113,11 @@ impl<'a> Document<'a> {
             prices_include_tax: request
                 .prices_include_tax
                 .unwrap_or_else(|| customer.is_some_and(|customer| customer.prices_include_tax)),
-            campaigns: named
-                .map_or(Campaigns::Any, |number| Campaigns::Only(snapshot.find_campaign(number))),
+            campaigns: match named {
+                _ if request.without_campaigns => Campaigns::Only(None),
+                Some(number) => Campaigns::Only(snapshot.find_campaign(number)),
+                None => Campaigns::Any,
+            },
         })
     }
 

@@ -38,6 +38,8 @@ pub struct QuoteRequest<'a> {
     pub prices_include_tax: Option<bool>,
     /// The only campaign that counts. If absent, all campaigns count.
     pub campaign_number: Option<Cow<'a, str>>,
+    /// True if no campaign counts, for the price that the party would pay without campaigns.
+    pub without_campaigns: bool,
     /// The lines to price.
     pub lines: Vec<RequestLine<'a>>,
     /// The form in which the request came, which determines the pointers of warnings.
@@ -87,6 +89,7 @@ impl QuoteRequest<'_> {
             currency_code: None,
             prices_include_tax: None,
             campaign_number: None,
+            without_campaigns: false,
             lines: Vec::new(),
             explain: None,
             form: RequestForm::Body,
@@ -103,6 +106,7 @@ impl QuoteRequest<'_> {
             currency_code: self.currency_code.map(owned),
             prices_include_tax: self.prices_include_tax,
             campaign_number: self.campaign_number.map(owned),
+            without_campaigns: self.without_campaigns,
             lines: self.lines.into_iter().map(RequestLine::into_owned).collect(),
             explain: self.explain,
             form: self.form,

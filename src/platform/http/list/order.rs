@@ -97,18 +97,21 @@ fn parse_term(part: &str, at: usize, fields: &'static [Field]) -> Result<Sort, F
         }
     };
     match fields.iter().find(|field| field.name == name) {
-        Some(field) if field.is_scalar() => {
+        Some(field) if field.is_orderable() => {
             Ok(Sort { field, descending, nullable: field.nullable })
         }
         Some(_) => Err(error_at(
             FieldCode::NotFilterable,
             at,
             part,
-            format!("{name} is a list and has no order"),
+            format!("{name} can be filtered by, but has no order"),
         )),
         None => {
-            let names: Vec<&str> =
-                fields.iter().filter(|field| field.is_scalar()).map(|field| field.name).collect();
+            let names: Vec<&str> = fields
+                .iter()
+                .filter(|field| field.is_orderable())
+                .map(|field| field.name)
+                .collect();
             let shown: String = name.chars().take(60).collect();
             let detail = format!("{shown} cannot be ordered by");
             let error = error_at(FieldCode::NotFilterable, at, part, detail);

@@ -20,6 +20,9 @@ use super::Literal;
 /// The placeholder of the company's date in a field's expression.
 const TODAY: &str = "{today}";
 
+/// The placeholder of the argument in the expression of a function.
+const ARGUMENT: &str = "{argument}";
+
 /// A piece of SQL: text or a parameter.
 #[derive(Debug, Clone)]
 enum Piece {
@@ -61,14 +64,29 @@ impl Fragment {
 
     /// Adds the expression of a field, in parentheses because its operators are unknown.
     pub fn field(&mut self, field: &Field) -> &mut Self {
+        self.sql("(").dated(field.sql).sql(")")
+    }
+
+    /// Adds the expression of a function of an argument.
+    pub fn function(&mut self, field: &Field, argument: i64) -> &mut Self {
         self.sql("(");
-        for (index, part) in field.sql.split(TODAY).enumerate() {
+        for (index, part) in field.sql.split(ARGUMENT).enumerate() {
+            if index > 0 {
+                self.bind(Literal::Integer(argument));
+            }
+            self.dated(part);
+        }
+        self.sql(")")
+    }
+
+    fn dated(&mut self, sql: &'static str) -> &mut Self {
+        for (index, part) in sql.split(TODAY).enumerate() {
             if index > 0 {
                 self.bind(Literal::Date(self.today));
             }
             self.sql(part);
         }
-        self.sql(")")
+        self
     }
 }
 

@@ -3,7 +3,7 @@
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Text, Untyped};
+use diesel::sql_types::{Array, BigInt, Text, Untyped};
 use diesel::{QueryResult, QueryableByName};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ enum Piece {
     Condition(SqlCondition),
     Ordering(SqlOrdering),
     Text(String),
+    Texts(Vec<String>),
     Integer(i64),
     Uuid(Uuid),
 }
@@ -50,6 +51,12 @@ impl Statement {
     #[must_use]
     pub fn text(self, value: impl ToString) -> Self {
         self.with(Piece::Text(value.to_string()))
+    }
+
+    /// Adds a `text[]` parameter.
+    #[must_use]
+    pub fn texts(self, values: &[String]) -> Self {
+        self.with(Piece::Texts(values.to_vec()))
     }
 
     /// Adds an integer parameter.
@@ -105,6 +112,7 @@ impl QueryFragment<Pg> for Statement {
                 Piece::Condition(condition) => condition.walk_ast(out.reborrow())?,
                 Piece::Ordering(ordering) => ordering.walk_ast(out.reborrow())?,
                 Piece::Text(value) => out.push_bind_param::<Text, _>(value)?,
+                Piece::Texts(values) => out.push_bind_param::<Array<Text>, _>(values)?,
                 Piece::Integer(value) => out.push_bind_param::<BigInt, _>(value)?,
                 Piece::Uuid(value) => out.push_bind_param::<diesel::sql_types::Uuid, _>(value)?,
             }

@@ -133,6 +133,7 @@ pub fn request(members: &Value) -> QuoteRequest<'static> {
         currency_code: text("currencyCode").map(Into::into),
         prices_include_tax: members.get("pricesIncludeTax").and_then(Value::as_bool),
         campaign_number: text("campaignNumber").map(Into::into),
+        without_campaigns: false,
         lines: vec![RequestLine {
             item_number: text("itemNumber").unwrap_or_else(|| "CHAIR".to_owned()).into(),
             variant_code: text("variantCode").map(Into::into),

@@ -21,6 +21,11 @@ pub fn write(expr: &Expr, out: &mut Fragment) {
         Expr::Compare(field, operator, value) => {
             out.field(field).sql(operator_sql(*operator, field.nullable)).bind(value.clone());
         }
+        Expr::CompareOf(field, argument, operator, value) => {
+            out.function(field, *argument)
+                .sql(operator_sql(*operator, field.nullable))
+                .bind(value.clone());
+        }
         Expr::IsNull(field) => {
             out.field(field).sql(" IS NULL");
         }

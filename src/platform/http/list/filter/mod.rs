@@ -45,6 +45,12 @@ impl Filter {
         SqlCondition::new(fragment)
     }
 
+    /// Returns the fields that the filter reads.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static Field> {
+        self.tree.fields()
+    }
+
     pub(super) fn write(&self, fragment: &mut Fragment) {
         compile::write(&self.tree, fragment);
     }
