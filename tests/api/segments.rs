@@ -65,7 +65,7 @@ async fn segment_crud() {
         "id": id, "number": "SM0001", "description": "", "campaignNumber": null,
         "campaignTarget": false,
         "campaignResponse": false, "salespersonCode": null, "subject": "",
-        "interactionTemplateCode": null
+        "interactionTemplateCode": null, "membership": "LIST", "filter": ""
     });
     assert_eq!(replaced, defaults);
     assert_eq!(app.send(Method::DELETE, &path, &[("if-match", "*")], None).await.status, 204);
