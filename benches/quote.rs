@@ -15,11 +15,11 @@ use actix_http::test::TestRequest;
 use actix_http::{Method, Request};
 use actix_web::web::Data;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use kampanje::app::routes;
 use kampanje::live_book::LiveBook;
 use kampanje::live_book::SnapshotFile;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::http::access::Credentials;
+use kampanje::platform::http::access::keys::KeyRing;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::short_circuit::FastPath;
 use kampanje::quotes::fast_path::QuoteFastPath;
@@ -237,9 +237,8 @@ fn fast_path(criterion: &mut Criterion) {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(live.restore(file));
     let quotes = QuoteFastPath::new(
         live.clone(),
-        calendar,
-        Credentials::new(None),
-        &routes(),
+        calendar.clone(),
+        Credentials::new(None, KeyRing::default(), calendar),
         BodyLimit(1 << 20),
         Data::new(QuoteResponder::new(live)),
     );

@@ -47,7 +47,7 @@ use crate::tasks::Tasks;
 use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
-    activation, events, health, index, openapi, publication, quotes, settings, statistics,
+    activation, api_keys, events, health, index, openapi, publication, quotes, settings, statistics,
 };
 
 /// Seconds in which requests in flight have to finish once the service stops.
@@ -57,6 +57,7 @@ const STOP_TIMEOUT_SECONDS: u64 = 30;
 #[must_use]
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
+    api_keys::mount(&mut routes);
     settings::mount(&mut routes);
     mount::<Currencies>(&mut routes);
     mount::<ExchangeRates>(&mut routes);
@@ -156,7 +157,6 @@ pub fn server(
             book.clone(),
             calendar.clone(),
             credentials.clone(),
-            &routes,
             shared.body_limit,
             responder.clone(),
         );

@@ -4,9 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
+
+/// Minimum length of the API key in characters.
+const MIN_API_KEY_LENGTH: usize = 32;
 
 /// The command line.
 #[derive(Parser)]
@@ -85,6 +89,9 @@ pub struct DatabaseSettings {
     /// directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// File that contains the URL, as an alternative to it.
+    #[arg(long, env = "DATABASE_URL_FILE", conflicts_with = "database_url")]
+    database_url_file: Option<PathBuf>,
     /// Directory of the private database [default: /var/lib/kampanje for root, else
     /// ~/.local/state/kampanje].
     #[arg(long, env = "KAMPANJE_DATA_DIR")]
@@ -93,10 +100,26 @@ pub struct DatabaseSettings {
 
 impl DatabaseSettings {
     /// Returns the URL of the database; an empty variable counts as none.
-    #[must_use]
-    pub fn url(&self) -> Option<&str> {
-        self.database_url.as_deref().filter(|url| !url.is_empty())
+    ///
+    /// # Errors
+    /// When the file with the URL cannot be read.
+    pub fn url(&self) -> anyhow::Result<Option<String>> {
+        secret(self.database_url.as_deref(), self.database_url_file.as_deref())
     }
+}
+
+/// Returns a secret that is given as it is or as the content of a file. Nothing and an empty text
+/// count as none.
+fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    if let Some(given) = given.filter(|given| !given.is_empty()) {
+        return Ok(Some(given.to_owned()));
+    }
+    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else { return Ok(None) };
+    let content = std::fs::read_to_string(file)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    let content = content.trim();
+    anyhow::ensure!(!content.is_empty(), "{} is empty", file.display());
+    Ok(Some(content.to_owned()))
 }
 
 /// Settings of the service.
@@ -128,10 +151,14 @@ pub struct ServeSettings {
         value_parser = clap::value_parser!(u64).range(..=604_800)
     )]
     pub self_check_seconds: u64,
-    /// Key that every request to the API has to carry as a bearer token; without it only a loopback
-    /// address can be listened on.
+    /// Key with all scopes, for the first requests: those that create the keys of programs
+    /// (`/v1/api-keys`). It has at least 32 characters. Without it programs on this machine need no
+    /// key, and only a loopback address can be listened on.
     #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
+    api_key: Option<String>,
+    /// File that contains the key, as an alternative to it.
+    #[arg(long, env = "KAMPANJE_API_KEY_FILE", conflicts_with = "api_key")]
+    api_key_file: Option<PathBuf>,
     /// Number of threads that answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
@@ -164,9 +191,18 @@ pub struct ServeSettings {
 
 impl ServeSettings {
     /// Returns the API key; an empty variable counts as none.
-    #[must_use]
-    pub fn api_key(&self) -> Option<&str> {
-        self.api_key.as_deref().filter(|key| !key.is_empty())
+    ///
+    /// # Errors
+    /// When its file cannot be read, or it is too short.
+    pub fn api_key(&self) -> anyhow::Result<Option<String>> {
+        let key = secret(self.api_key.as_deref(), self.api_key_file.as_deref())?;
+        if let Some(key) = &key {
+            anyhow::ensure!(
+                key.chars().count() >= MIN_API_KEY_LENGTH,
+                "KAMPANJE_API_KEY has to have at least {MIN_API_KEY_LENGTH} characters"
+            );
+        }
+        Ok(key)
     }
 
     /// Returns the file for the price book; an empty variable counts as none.
@@ -178,11 +214,11 @@ impl ServeSettings {
     /// Checks that the settings are safe.
     ///
     /// # Errors
-    /// When other machines could use the service without a key.
+    /// When other machines could use the service without a key, or the key cannot be used.
     pub fn check(&self) -> anyhow::Result<()> {
         let address = self.listen.address;
         anyhow::ensure!(
-            address.ip().is_loopback() || self.api_key().is_some(),
+            self.api_key()?.is_some() || address.ip().is_loopback(),
             "KAMPANJE_API_KEY is not set, so only a loopback address can be listened on, \
              not {address}"
         );
@@ -211,17 +247,18 @@ mod tests {
             let refused =
                 serve(&["--listen", address, "--api-key", ""]).check().unwrap_err().to_string();
             assert!(refused.contains("KAMPANJE_API_KEY") && refused.contains(address), "{refused}");
-            assert!(serve(&["--listen", address, "--api-key", "k"]).check().is_ok(), "{address}");
+            let key = "k".repeat(32);
+            assert!(serve(&["--listen", address, "--api-key", &key]).check().is_ok(), "{address}");
+            assert!(serve(&["--listen", address, "--api-key", &key[1..]]).check().is_err());
         }
     }
 
     #[test]
     fn empty_variable_is_none() {
         let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
-        assert_eq!(
-            (settings.database.url(), settings.api_key(), settings.snapshot_path()),
-            (None, None, None)
-        );
+        assert_eq!(settings.database.url().unwrap(), None);
+        assert_eq!(settings.api_key().unwrap(), None);
+        assert_eq!(settings.snapshot_path(), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use values::text_enum;
 
 use crate::live_book::LiveBook;
 use crate::live_book::check::SELF_CHECKS_TOTAL;
+use crate::platform::http::access::Access;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::http::route_metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
@@ -38,9 +39,9 @@ static METRICS: OnceLock<anyhow::Result<PrometheusHandle>> = OnceLock::new();
 
 /// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_livez, livez).public().quiet();
-    routes.add(__path_readyz, readyz).public().quiet();
-    routes.add(__path_metrics, metrics).public().quiet();
+    routes.add(Access::Public, __path_livez, livez).quiet();
+    routes.add(Access::Public, __path_readyz, readyz).quiet();
+    routes.add(Access::Public, __path_metrics, metrics).quiet();
 }
 
 /// The readiness of the service. Cloning shares it.

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::VERSION;
+use crate::platform::http::access::Access;
 use crate::platform::http::call::ApiRequest;
 use crate::platform::http::operations::json_response;
 use crate::platform::http::problem::Problem;
@@ -88,6 +89,6 @@ pub fn mount(routes: &mut Routes) {
                 Ok::<_, Problem>(HttpResponse::Ok().json(index))
             }
         };
-        routes.operation(HttpMethod::Get, path, operation, handler).public().quiet();
+        routes.operation(Access::Public, HttpMethod::Get, path, operation, handler).quiet();
     }
 }

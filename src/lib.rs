@@ -13,6 +13,7 @@
 
 pub mod activation;
 pub mod activities;
+pub mod api_keys;
 pub mod app;
 pub mod campaign_statuses;
 pub mod campaigns;

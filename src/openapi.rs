@@ -5,6 +5,7 @@
 
 use actix_web::HttpResponse;
 
+use crate::platform::http::access::Access;
 use crate::platform::http::call::ApiRequest;
 use crate::platform::http::problem::{Problem, ProblemDocument, ProblemError};
 use crate::platform::http::routes::Routes;
@@ -15,7 +16,7 @@ const DOCUMENT: &str = include_str!("../openapi/openapi.json");
 pub fn mount(routes: &mut Routes) {
     routes.schema::<ProblemDocument>();
     routes.schema::<ProblemError>();
-    routes.add(__path_openapi, openapi).public().quiet();
+    routes.add(Access::Public, __path_openapi, openapi).quiet();
 }
 
 /// Get this document

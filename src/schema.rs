@@ -23,6 +23,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    api_keys (id) {
+        id -> Uuid,
+        name -> Text,
+        roles -> Array<Text>,
+        scopes -> Array<Text>,
+        expires_at -> Nullable<Timestamptz>,
+        restricted_to_contact_number -> Nullable<Text>,
+        requests_per_second -> Nullable<Int4>,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        last_used_at -> Nullable<Timestamptz>,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
     book (only_row) {
         only_row -> Bool,
         version -> Int8,

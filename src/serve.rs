@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::activation::AutoPublisher;
+use crate::api_keys::ring;
 use crate::app::Shared;
 use crate::config::{DatabaseSettings, ServeSettings, from_here};
 use crate::events::lifecycle;
@@ -29,6 +30,7 @@ use crate::platform::db::migrations::migrate;
 use crate::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, PoolError, Pools};
 use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
+use crate::platform::http::access::keys::KeyRing;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
@@ -94,8 +96,8 @@ async fn with_database<T>(
     settings: &DatabaseSettings,
     work: impl AsyncFnOnce(&str, Option<PathBuf>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if let Some(url) = settings.url() {
-        return work(url, None).await;
+    if let Some(url) = settings.url()? {
+        return work(&url, None).await;
     }
     let data_dir =
         settings.data_dir.clone().map_or_else(embedded_postgres::default_data_dir, Ok)?;
@@ -210,12 +212,13 @@ async fn serve_from(
     let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
     let opened = opening.try_open().await?;
     let readiness = Readiness::new(book.clone());
+    let (api_key, keys) = (settings.api_key()?, KeyRing::default());
     let shared = Shared {
         database: opening.database.clone(),
         calendar: calendar.clone(),
         book: book.clone(),
         cursor_key: opening.cursor_key.clone(),
-        credentials: Credentials::new(settings.api_key()),
+        credentials: Credentials::new(api_key.as_deref(), keys.clone(), calendar.clone()),
         body_limit: BodyLimit(settings.body_limit.get()),
         readiness: readiness.clone(),
         streams: Streams::default(),
@@ -233,12 +236,13 @@ async fn serve_from(
         calendar,
         disk: disk.clone(),
         kept,
+        keys,
         snapshot_interval: Duration::from_secs(settings.snapshot_seconds),
         self_check_interval: Duration::from_secs(settings.self_check_seconds),
     }));
     let drain = Duration::from_secs(settings.drain_seconds);
     tokio::spawn(stop_on_signal(signals, readiness, drain, server.handle()));
-    let played = play(demo, address, settings.api_key(), server.handle());
+    let played = play(demo, address, api_key.as_deref(), server.handle());
     let (served, played) = tokio::join!(server, played);
     if let Some(disk) = disk {
         disk.keep(&book).await;
@@ -283,6 +287,7 @@ struct Background {
     disk: Option<SnapshotStore>,
     /// The version of the snapshot file.
     kept: Option<i64>,
+    keys: KeyRing,
     snapshot_interval: Duration,
     /// Zero for no self-checks.
     self_check_interval: Duration,
@@ -290,7 +295,7 @@ struct Background {
 
 /// Opens the database if that is still to be done, and then runs the tasks that work on it.
 async fn run_background(inputs: Background) {
-    let Background { opening, opened, greets_at, calendar, disk, kept, .. } = inputs;
+    let Background { opening, opened, greets_at, calendar, disk, kept, keys, .. } = inputs;
     if !opened {
         opening.connect_with_retry().await;
     }
@@ -301,6 +306,7 @@ async fn run_background(inputs: Background) {
     let mut tasks = JoinSet::new();
     tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
     tasks.spawn(idempotency::purge(pool.clone()));
+    tasks.spawn(ring::run(pool.clone(), keys));
     tasks.spawn(lifecycle::run(pool.clone(), calendar));
     if let Some(disk) = disk {
         let kept = kept.unwrap_or_default();

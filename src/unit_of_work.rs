@@ -284,7 +284,7 @@ impl Database {
         request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        let mut work = self.begin(pool, &request.author).await?;
+        let mut work = self.begin(pool, &request.caller.identity().subject).await?;
         let done = self.run_in_transaction(request, &mut work, change).await;
         self.end(work, done).await
     }
@@ -337,7 +337,9 @@ impl Database {
         work: &mut UnitOfWork,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        if let Some(key) = &request.idempotency_key
+        // Each caller has its own keys.
+        let key = request.idempotency_key.as_ref().map(|key| format!("{} {key}", work.author));
+        if let Some(key) = &key
             && let Some(stored) =
                 idempotency::stored_response(&mut work.conn, key, &request.request_hash()).await?
         {
@@ -358,7 +360,7 @@ impl Database {
         if !work.warnings.is_empty() {
             add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;
         }
-        if let Some(key) = &request.idempotency_key {
+        if let Some(key) = &key {
             idempotency::store(&mut work.conn, key, request.request_hash(), &answer).await?;
         }
         Ok(answer)

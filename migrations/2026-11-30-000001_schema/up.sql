@@ -889,6 +889,31 @@ CREATE TABLE sales_attributions (
 CREATE INDEX sales_attributions_campaign ON sales_attributions (campaign_number, sale_id);
 
 -- =================================================================================================
+-- Access.
+
+-- Credentials of programs. A key never changes; it is revoked by its deletion. Only the hash of the
+-- token is kept.
+CREATE TABLE api_keys (
+    id uuid CONSTRAINT api_keys_pkey PRIMARY KEY,
+    name text NOT NULL CONSTRAINT api_keys_name_key UNIQUE,
+    roles text[] NOT NULL,
+    scopes text[] NOT NULL,
+    expires_at timestamptz,
+    -- The contact of the only account whose prices the key may see.
+    restricted_to_contact_number text COLLATE "C"
+        CONSTRAINT api_keys_contact_fkey REFERENCES contacts (number),
+    requests_per_second integer
+        CONSTRAINT api_keys_requests_per_second CHECK (requests_per_second > 0),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    last_used_at timestamptz,
+    hash bytea NOT NULL CONSTRAINT api_keys_hash CHECK (octet_length(hash) = 32),
+    CONSTRAINT api_keys_grant CHECK (cardinality(roles) + cardinality(scopes) > 0)
+);
+CREATE INDEX api_keys_contact ON api_keys (restricted_to_contact_number)
+    WHERE restricted_to_contact_number IS NOT NULL;
+
+-- =================================================================================================
 -- The price book: append-only. A row is in force from `from_version` until before `to_version`;
 -- null means that it is in force now. There are no references to the drafts: history outlives them.
 

@@ -18,6 +18,7 @@ use super::targeting;
 use super::targeting::{AUDIENCE, Member, MembershipLine};
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
 use crate::platform::http::operations::{
@@ -62,12 +63,17 @@ pub(super) fn mount(routes: &mut Routes) {
         .description(Some(description))
         .parameters(Some(parameters));
     routes.operation(
+        Area::Campaigns.read(),
         HttpMethod::Get,
         PATH,
         list_operation(listing, &LIST, "accounts", PAGE.into()),
         list,
     );
-    routes.add(__path_get_campaign_audience_membership, get_campaign_audience_membership);
+    routes.add(
+        Area::Campaigns.read(),
+        __path_get_campaign_audience_membership,
+        get_campaign_audience_membership,
+    );
 }
 
 /// An account in the published or drafted audience of a campaign.

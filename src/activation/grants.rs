@@ -23,6 +23,7 @@ use super::golden::grants;
 use crate::campaigns::OfCampaign;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -37,7 +38,7 @@ const ITEM_PARAMETERS: [&str; 3] = ["variantCode", "unitOfMeasureCode", "quantit
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
-    routes.add(__path_get_campaign_grant, get_campaign_grant);
+    routes.add(Area::Campaigns.read(), __path_get_campaign_grant, get_campaign_grant);
 }
 
 text_enum! {

@@ -18,6 +18,7 @@ use super::plan::Plan;
 use super::{activate, draft};
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -32,8 +33,8 @@ const ALL: &str = "*";
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_activate_campaign, activate_campaign);
-    routes.add(__path_deactivate_campaign, deactivate_campaign);
+    routes.add(Scope::CampaignsActivate, __path_activate_campaign, activate_campaign);
+    routes.add(Scope::CampaignsActivate, __path_deactivate_campaign, deactivate_campaign);
     super::planned_prices::mount(routes);
     super::rollback::mount(routes);
     super::audience::mount(routes);

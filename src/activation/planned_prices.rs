@@ -18,6 +18,7 @@ use super::plan::Hypothesis;
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::cursor::ListIdentity;
 use crate::platform::http::list::{CursorKey, cursor};
@@ -44,7 +45,7 @@ const ORDER: &str = "account,item,price";
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
-    routes.add(__path_list_planned_prices, list_planned_prices);
+    routes.add(Area::Campaigns.read(), __path_list_planned_prices, list_planned_prices);
 }
 
 /// The price of an account for an item, before and after an activation.

@@ -23,6 +23,7 @@ use super::{draft, targeting};
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
@@ -41,7 +42,7 @@ const MAX_NAMED_LINES: usize = 10;
 
 /// Adds the operation.
 pub(super) fn mount(routes: &mut Routes) {
-    routes.add(__path_roll_back_campaign, roll_back_campaign);
+    routes.add(Scope::CampaignsActivate, __path_roll_back_campaign, roll_back_campaign);
 }
 
 /// The publication to restore.

@@ -18,6 +18,7 @@ use values::{Key, Text};
 
 pub use of_campaign::mount_campaign_activities;
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError};
@@ -116,6 +117,7 @@ impl Resource for Activities {
         plural: "activities",
         one: "an activity",
         tag: "Tasks and opportunities",
+        area: Area::Campaigns,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

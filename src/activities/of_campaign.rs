@@ -11,6 +11,7 @@ use values::{Date, Key, Reference};
 
 use super::{Activities, ActivityView};
 use crate::campaigns::OfCampaign;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::operations::{json_body, json_response, path_parameter};
@@ -63,7 +64,7 @@ pub fn mount_campaign_activities(routes: &mut Routes) {
         )))
         .response("201", json_response("The tasks.", "TaskPage".into()))
         .build();
-    routes.operation(HttpMethod::Post, PATH, operation, create);
+    routes.operation(Area::Campaigns.write(), HttpMethod::Post, PATH, operation, create);
 }
 
 /// Handles `POST`: creates the tasks.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Text};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::resource::constraints::{Constraint, Dependent};
@@ -80,6 +81,7 @@ impl Resource for CampaignStatuses {
         plural: "campaign_statuses",
         one: "a campaign status",
         tag: "Campaigns",
+        area: Area::Campaigns,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use values::{Date, Key, Reference, Text};
 
 use super::{CampaignView, CampaignWrite, Campaigns, Today};
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::Problem;
@@ -66,7 +67,7 @@ const SEGMENT_LINES: &str = "INSERT INTO segment_lines
 
 /// Adds the operation to the route table.
 pub fn mount_copies(routes: &mut Routes) {
-    routes.add(__path_copy_campaign, copy_campaign);
+    routes.add(Area::Campaigns.write(), __path_copy_campaign, copy_campaign);
 }
 
 /// The fields in which a copy differs from its original.

@@ -27,6 +27,7 @@ pub use status_changes::mount_status_changes;
 pub use view::CampaignView;
 
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -165,6 +166,7 @@ impl Resource for Campaigns {
         plural: "campaigns",
         one: "a campaign",
         tag: "Campaigns",
+        area: Area::Campaigns,
         key_field: Some("number"),
     };
     const HAS_DERIVED_FIELDS: bool = true;

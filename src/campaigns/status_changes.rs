@@ -19,6 +19,7 @@ use values::{Key, Reference};
 use super::{CampaignWrite, Campaigns, OfCampaign, Today};
 use crate::outbox::{CampaignStatusChanged, Event};
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
@@ -151,6 +152,7 @@ pub fn mount_status_changes(routes: &mut Routes) {
         &list_description(&LIST),
     );
     routes.operation(
+        Area::Campaigns.read(),
         HttpMethod::Get,
         PATH,
         list_operation(listing, &LIST, "status changes", page.into()),
@@ -169,7 +171,7 @@ pub fn mount_status_changes(routes: &mut Routes) {
     .request_body(Some(body))
     .response("201", json_response("Moved.", StatusChangeView::name()))
     .build();
-    routes.operation(HttpMethod::Post, PATH, moving, create);
+    routes.operation(Area::Campaigns.write(), HttpMethod::Post, PATH, moving, create);
 }
 
 /// Handles `GET` on the history.

@@ -21,6 +21,7 @@ pub use fields::FIELDS;
 pub use rules_lock::lock_rules;
 use rules_lock::{leave_rules, share_rules};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::ListSpec;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -254,6 +255,7 @@ impl Resource for Contacts {
         plural: "contacts",
         one: "a contact",
         tag: "Contacts",
+        area: Area::Contacts,
         key_field: Some("number"),
     };
     const NUMBERED: bool = true;
@@ -299,6 +301,7 @@ impl Resource for Contacts {
             "held_targets WHERE contact_number = $1",
         ),
         Dependent::new("audiences of active campaigns", PUBLISHED_AUDIENCES),
+        Dependent::new("API keys", "api_keys WHERE restricted_to_contact_number = $1"),
         Dependent::new("price lines", "price_lines WHERE contact_number = $1"),
         Dependent::new("discount lines", "discount_lines WHERE contact_number = $1"),
     ];

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{CurrencyCode, Key, Precision, Text};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -72,6 +73,7 @@ impl Resource for Currencies {
         plural: "currencies",
         one: "a currency",
         tag: "Reference data",
+        area: Area::Catalog,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

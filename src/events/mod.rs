@@ -19,6 +19,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::outbox::{EventData, EventType};
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::operations::{
@@ -68,6 +69,7 @@ pub fn mount(routes: &mut Routes) {
         .parameter(book_id_parameter())
         .parameter(type_parameter());
     routes.operation(
+        Scope::BookRead,
         HttpMethod::Get,
         PATH,
         list_operation(operation, &LIST, "events", EventPage::name()),

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{CurrencyCode, Date, ExchangeRate};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::Problem;
@@ -67,6 +68,7 @@ impl Resource for ExchangeRates {
         plural: "exchange_rates",
         one: "an exchange rate",
         tag: "Reference data",
+        area: Area::Catalog,
         key_field: None,
     };
     const LIST: ListSpec = ListSpec {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use values::{Amount, CurrencyCode, Date, Key, Percent, Quantity, Text};
 
 use crate::campaigns::OfCampaign;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -187,6 +188,7 @@ impl Resource for GoldenQuotes {
         plural: "golden_quotes",
         one: "a golden quote",
         tag: "Activation",
+        area: Area::Campaigns,
         key_field: None,
     };
     const LIST: ListSpec = ListSpec {

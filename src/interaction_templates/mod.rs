@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Amount, Key, Text};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError};
@@ -85,6 +86,7 @@ impl Resource for InteractionTemplates {
         plural: "interaction_templates",
         one: "an interaction template",
         tag: "Interactions",
+        area: Area::Contacts,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

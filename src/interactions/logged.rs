@@ -20,6 +20,7 @@ use values::{Amount, Date, Key, Text};
 
 use super::check_deletable;
 use crate::campaigns::OfCampaign;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
@@ -293,6 +294,7 @@ impl Resource for LoggedSegments {
         plural: "logged_segments",
         one: "a logged segment",
         tag: "Interactions",
+        area: Area::Contacts,
         key_field: Some("number"),
     };
     const HAS_DERIVED_FIELDS: bool = true;
@@ -360,6 +362,7 @@ impl Resource for CampaignEntries {
         plural: "campaign_entries",
         one: "a campaign's entry",
         tag: "Interactions",
+        area: Area::Contacts,
         key_field: Some("segmentNumber"),
     };
     const HAS_DERIVED_FIELDS: bool = true;
@@ -432,7 +435,13 @@ pub fn mount_logged(routes: &mut Routes) {
         ))
         .response("204", ResponseBuilder::new().description("No canceled entry is left."))
         .build();
-    routes.operation(HttpMethod::Delete, CampaignEntries::NAMES.path, deleting, delete_canceled);
+    routes.operation(
+        Area::Contacts.write(),
+        HttpMethod::Delete,
+        CampaignEntries::NAMES.path,
+        deleting,
+        delete_canceled,
+    );
 }
 
 /// Handles `DELETE` on the collection of entries.

@@ -15,6 +15,7 @@ use values::{Date, Key, Reference};
 
 use crate::interaction_templates::{InteractionTemplateView, InteractionTemplates};
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -30,7 +31,7 @@ const MAX_NAMED_CONTACTS: i32 = 100;
 
 /// Adds the operation.
 pub fn mount_logging(routes: &mut Routes) {
-    routes.add(__path_log_segment, log_segment);
+    routes.add(Scope::ContactsWrite, __path_log_segment, log_segment);
 }
 
 /// The options for logging a segment.

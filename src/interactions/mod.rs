@@ -31,6 +31,7 @@ pub use reuse::mount_reuses;
 
 use crate::campaigns::Today;
 use crate::interaction_templates::{InteractionTemplateView, duration_error};
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -166,6 +167,7 @@ impl Resource for Interactions {
         plural: "interactions",
         one: "an interaction",
         tag: "Interactions",
+        area: Area::Contacts,
         key_field: None,
     };
     const LIST: ListSpec = ListSpec {

@@ -6,6 +6,7 @@ use values::Text;
 
 use super::LoggedSegments;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::Problem;
 use crate::platform::http::routes::Routes;
@@ -16,7 +17,7 @@ use crate::unit_of_work::Database;
 
 /// Adds the operation.
 pub fn mount_reuses(routes: &mut Routes) {
-    routes.add(__path_reuse_logged_segment, reuse_logged_segment);
+    routes.add(Scope::ContactsWrite, __path_reuse_logged_segment, reuse_logged_segment);
 }
 
 /// Reuse a logged segment

@@ -13,6 +13,7 @@ use values::{Amount, Key, Percent, Text};
 
 pub use parts::{UnitOfMeasure, Variant};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem};
@@ -171,6 +172,7 @@ impl Resource for Items {
         plural: "items",
         one: "an item",
         tag: "Reference data",
+        area: Area::Catalog,
         key_field: Some("number"),
     };
     const LIST: ListSpec = ListSpec {

@@ -26,6 +26,7 @@ pub use prices::PriceLines;
 pub use source::Source;
 
 use crate::campaigns::{OfCampaign, period_error};
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::{Names, RowWrite, SaveError, Scope};
@@ -56,6 +57,7 @@ impl LineScope for () {
         plural: "prices",
         one: "a price line",
         tag: "Prices and discounts",
+        area: Area::Catalog,
         key_field: None,
     };
     const DISCOUNTS: Names = Names {
@@ -64,6 +66,7 @@ impl LineScope for () {
         plural: "discounts",
         one: "a discount line",
         tag: "Prices and discounts",
+        area: Area::Catalog,
         key_field: None,
     };
 
@@ -89,6 +92,7 @@ impl LineScope for OfCampaign {
         plural: "campaign_prices",
         one: "a campaign's price line",
         tag: "Prices and discounts",
+        area: Area::Campaigns,
         key_field: None,
     };
     const DISCOUNTS: Names = Names {
@@ -97,6 +101,7 @@ impl LineScope for OfCampaign {
         plural: "campaign_discounts",
         one: "a campaign's discount line",
         tag: "Prices and discounts",
+        area: Area::Campaigns,
         key_field: None,
     };
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use values::{Amount, Date, Key, Percent, Text, text_enum};
 
 use crate::campaigns::Today;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -133,6 +134,7 @@ impl Resource for Opportunities {
         plural: "opportunities",
         one: "an opportunity",
         tag: "Tasks and opportunities",
+        area: Area::Campaigns,
         key_field: Some("number"),
     };
     const NUMBERED: bool = true;

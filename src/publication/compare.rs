@@ -14,6 +14,7 @@ use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterIn
 use super::book_id::{BOOK_ID_PARAM, book_id_parameter, require_history};
 use super::reader;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Statement};
 use crate::platform::http::operations::{
@@ -43,7 +44,7 @@ pub(super) fn mount(routes: &mut Routes) {
         .parameter(version_parameter("to", "The version to compare with."))
         .parameter(book_id_parameter());
     let operation = list_operation(operation, &LIST, "differences", BookDifferencePage::name());
-    routes.operation(HttpMethod::Get, PATH, operation, compare);
+    routes.operation(Scope::BookRead, HttpMethod::Get, PATH, operation, compare);
 }
 
 /// Returns a required query parameter for a version.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::writer::{Publication, PublicationKind};
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::operations::{
@@ -40,10 +41,16 @@ pub fn mount(routes: &mut Routes) {
     let publications = listing("list_publications", "List publications", &PUBLICATIONS);
     let publications =
         list_operation(publications, &PUBLICATIONS, "publications", PublicationPage::name());
-    routes.operation(HttpMethod::Get, "/v1/publications", publications, list_publications);
+    routes.operation(
+        Scope::BookRead,
+        HttpMethod::Get,
+        "/v1/publications",
+        publications,
+        list_publications,
+    );
     super::compare::mount(routes);
     super::price_changes::mount(routes);
-    routes.add(__path_get_publication, get_publication);
+    routes.add(Scope::BookRead, __path_get_publication, get_publication);
     let version =
         parameter(ParameterIn::Path, Required::True, "version", "The version.", whole_number(1));
     let changes =
@@ -55,6 +62,7 @@ pub fn mount(routes: &mut Routes) {
         PublicationChangePage::name(),
     );
     routes.operation(
+        Scope::BookRead,
         HttpMethod::Get,
         "/v1/publications/{version}/changes",
         changes,

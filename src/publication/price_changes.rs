@@ -20,6 +20,7 @@ use super::book_id::{BOOK_ID_PARAM, book_id_parameter, require_history};
 use super::compare::{refuse_future_versions, version_parameter, versions};
 use super::reader;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{
     CursorKey, Field, FieldKind, ListQuery, ListSpec, Literal, Page, Statement,
@@ -50,7 +51,7 @@ pub(super) fn mount(routes: &mut Routes) {
         .parameter(version_parameter("since", "The version of the copy, or 0 without a copy."))
         .parameter(book_id_parameter());
     let operation = list_operation(operation, &LIST, "changes", PriceChangePage::name());
-    routes.operation(HttpMethod::Get, PATH, operation, list_price_changes);
+    routes.operation(Scope::BookRead, HttpMethod::Get, PATH, operation, list_price_changes);
 }
 
 /// A change of the price book.

@@ -22,12 +22,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{CurrencyCode, Date, Id, Key};
 
-use super::http::{snapshot, unknown_party};
+use super::http::{restrict_party, snapshot, unknown_party};
 use super::request::party;
 use super::response::{SNAPSHOT_AGE, SNAPSHOT_STALE};
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::cursor::ListIdentity;
 use crate::platform::http::list::{
@@ -56,7 +57,7 @@ const MAX_POSITIONS_PER_PIECE: usize = 1_000;
 
 /// Adds the operation to the route table.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_list_effective_prices, list_effective_prices);
+    routes.add(Scope::QuotesRead, __path_list_effective_prices, list_effective_prices);
 }
 
 /// A page of a price list.
@@ -195,7 +196,7 @@ async fn list_effective_prices(
         ])?
         .into_owned();
     let streams = prefers_ndjson(&request);
-    let query = Query::read(&params, calendar.today(), streams)?;
+    let mut query = Query::read(&params, calendar.today(), streams)?;
     // The response to a HEAD has no body, so it needs no stream.
     let slot =
         if streams && call.method != Method::HEAD { Some(open_streams.open()?) } else { None };
@@ -208,6 +209,14 @@ async fn list_effective_prices(
         None => snapshot(&params, &book, &database).await?,
         Some(place) => snapshot_of(place, &book, &database).await?,
     };
+    if query.campaign.is_none() {
+        restrict_party(&mut query.party, &call.caller, &snapshot)?;
+    } else if call.caller.restriction().is_some() {
+        return Err(Problem::new(
+            ProblemCode::Forbidden,
+            "the key is restricted to one account, and the list of a campaign is for all of its",
+        ));
+    }
     let headers = [
         (PUBLICATION_VERSION, snapshot.version().to_string()),
         (BOOK_ID, snapshot.book_id().to_string()),

@@ -12,19 +12,21 @@ use actix_web::web::{Bytes, Data};
 use price_book::quote::request::QuoteRequest;
 use values::Id;
 
-use super::http::{CREATE_PARAMETERS, GET_PARAMETERS, MIN_VERSION, PATH, VERSION};
+use super::http::{
+    CREATE_PARAMETERS, GET_PARAMETERS, MIN_VERSION, PATH, SCOPE, VERSION, show_all_lines,
+};
 use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
-use crate::platform::http::access::{Access, Credentials};
+use crate::platform::http::access::Credentials;
+use crate::platform::http::access::caller::Caller;
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::middleware::{
     TraceIds, accepts_json, add_common_headers, given_trace_id,
 };
 use crate::platform::http::route_metrics::RouteMetrics;
-use crate::platform::http::routes::Routes;
 use crate::platform::http::short_circuit::FastPath;
 use crate::platform::http::{access, json};
 use crate::publication::book_id::BOOK_ID_PARAM;
@@ -45,8 +47,6 @@ pub struct QuoteFastPath {
     book: LiveBook,
     calendar: Calendar,
     credentials: Credentials,
-    /// The access that the route table declares for GET and POST of the path.
-    access: [Access; 2],
     body_limit: BodyLimit,
     responder: Data<QuoteResponder>,
     route_metrics: RouteMetrics,
@@ -60,16 +60,13 @@ impl QuoteFastPath {
         book: LiveBook,
         calendar: Calendar,
         credentials: Credentials,
-        routes: &Routes,
         body_limit: BodyLimit,
         responder: Data<QuoteResponder>,
     ) -> Self {
-        let access = [Method::GET, Method::POST].map(|method| routes.access(&method, PATH));
         Self {
             book,
             calendar,
             credentials,
-            access,
             body_limit,
             responder,
             route_metrics: RouteMetrics::new(PATH.to_owned()),
@@ -77,25 +74,29 @@ impl QuoteFastPath {
         }
     }
 
-    fn is_eligible(&self, request: &Request) -> bool {
+    /// Returns the caller of a request that the fast path may answer. Callers that are restricted to
+    /// an account take the usual path, which checks the account.
+    fn eligible_caller(&self, request: &Request) -> Option<Caller> {
         let headers = request.headers();
-        let [get, post] = self.access;
-        let access = if *request.method() == Method::GET { get } else { post };
-        request.path() == PATH
+        let is_eligible = request.path() == PATH
             && !headers.keys().any(|name| EXCLUDED_HEADERS.contains(name))
-            && self.credentials.admit(
-                access,
-                access::Request {
-                    method: request.method(),
-                    version: request.version(),
-                    authority: request.uri().authority(),
-                    headers,
-                },
-            )
             && accepts_json(headers)
             && self.book.is_loaded()
             // The fast path does not log, so it is disabled at debug level.
-            && !tracing::enabled!(tracing::Level::DEBUG)
+            && !tracing::enabled!(tracing::Level::DEBUG);
+        if !is_eligible {
+            return None;
+        }
+        let caller = self.credentials.admit(
+            SCOPE,
+            access::Request {
+                method: request.method(),
+                version: request.version(),
+                authority: request.uri().authority(),
+                headers,
+            },
+        )?;
+        caller.restriction().is_none().then_some(caller)
     }
 
     /// Responds to a request. Returns `None` if the request has to take the usual path: it names a
@@ -147,14 +148,13 @@ impl FastPath for QuoteFastPath {
     fn answer(&self, request: &Request) -> Option<Response<BoxBody>> {
         let started = Instant::now();
         let head = request.head();
-        if head.method != Method::GET
-            || !self.is_eligible(request)
-            || head.headers.contains_key(header::CONTENT_LENGTH)
-        {
+        if head.method != Method::GET || head.headers.contains_key(header::CONTENT_LENGTH) {
             return None;
         }
+        let caller = self.eligible_caller(request)?;
         let params = QueryParams::parse(request.uri().query()?, &GET_PARAMETERS).ok()?;
-        let question = read_query(&params, || self.calendar.today(), true).ok()?;
+        let mut question = read_query(&params, || self.calendar.today(), true).ok()?;
+        show_all_lines(&mut question, &caller);
         self.respond(request, &params, &question, started)
     }
 
@@ -165,7 +165,7 @@ impl FastPath for QuoteFastPath {
                 .headers
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|media| media == "application/json")
-            && self.is_eligible(request)
+            && request.path() == PATH
     }
 
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
@@ -173,6 +173,7 @@ impl FastPath for QuoteFastPath {
         if body.len() > self.body_limit.0 {
             return None;
         }
+        let caller = self.eligible_caller(request)?;
         let query = request.uri().query().unwrap_or_default();
         let params = QueryParams::parse(query, &CREATE_PARAMETERS).ok()?;
         let mut errors = Vec::new();
@@ -180,9 +181,10 @@ impl FastPath for QuoteFastPath {
         if !errors.is_empty() {
             return None;
         }
-        let question = json::object::<QuoteBody<'_>>(body)?
+        let mut question = json::object::<QuoteBody<'_>>(body)?
             .into_request(|| self.calendar.today(), explain)
             .ok()?;
+        show_all_lines(&mut question, &caller);
         self.respond(request, &params, &question, started)
     }
 }
@@ -196,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::live_book::SnapshotFile;
+    use crate::platform::http::access::keys::KeyRing;
 
     #[actix_web::test]
     async fn body_over_the_limit_falls_through() {
@@ -210,9 +213,8 @@ mod tests {
         .await;
         let quotes = QuoteFastPath::new(
             book.clone(),
-            calendar,
-            Credentials::new(None),
-            &Routes::default(),
+            calendar.clone(),
+            Credentials::new(None, KeyRing::default(), calendar),
             BodyLimit(100),
             Data::new(QuoteResponder::new(book)),
         );

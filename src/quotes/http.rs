@@ -7,13 +7,17 @@ use actix_web::http::header;
 use actix_web::http::header::HeaderValue;
 use actix_web::web;
 use price_book::quote::answer::{Quote, QuoteError};
+use price_book::quote::request::{QuoteParty, QuoteRequest, Visibility};
 use price_book::snapshot::Snapshot;
+use pricing::resolve::Book as _;
 use values::{CurrencyCode, Id, Key, Percent, SignedQuantity};
 
 use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::caller::Caller;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -23,6 +27,8 @@ use crate::unit_of_work::Database;
 
 /// The path of price quotes.
 pub(super) const PATH: &str = "/v1/price-quotes";
+/// The scope of price quotes.
+pub(super) const SCOPE: Scope = Scope::QuotesRead;
 /// The parameter with the version to answer from.
 pub(super) const VERSION: &str = "publicationVersion";
 /// The parameter with the minimum version to answer from.
@@ -53,8 +59,44 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Adds the operations to the route table.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_get_price_quote, get_price_quote).quiet();
-    routes.add(__path_create_price_quote, create_price_quote).quiet();
+    routes.add(Scope::QuotesRead, __path_get_price_quote, get_price_quote).quiet();
+    routes.add(Scope::QuotesRead, __path_create_price_quote, create_price_quote).quiet();
+}
+
+/// Lets an explanation contain the lines of all accounts, if the caller may see them.
+pub(super) fn show_all_lines(request: &mut QuoteRequest<'_>, caller: &Caller) {
+    if request.explain.is_some() && caller.scopes().contains(Scope::QuotesExplain) {
+        request.explain = Some(Visibility::All);
+    }
+}
+
+/// Restricts a request to the account that the caller may ask for. Without contact and customer it
+/// is for that account.
+///
+/// # Errors
+/// 403 if the request is for another account.
+pub(super) fn restrict_party(
+    party: &mut QuoteParty<'_>,
+    caller: &Caller,
+    snapshot: &Snapshot,
+) -> Result<(), Problem> {
+    let Some(own) = caller.restriction() else { return Ok(()) };
+    let contact = match party {
+        QuoteParty::Anybody => {
+            *party = QuoteParty::Contact(own.to_owned().into());
+            return Ok(());
+        }
+        QuoteParty::Contact(number) => snapshot.find_contact(number),
+        QuoteParty::Customer(number) => snapshot.find_customer(number),
+    };
+    let account = |contact| snapshot.account_of(contact);
+    let own = snapshot.find_contact(own).map(account);
+    let is_own = contact.is_some_and(|contact| Some(account(contact)) == own);
+    if is_own {
+        return Ok(());
+    }
+    let detail = "the key is restricted to the prices of one account, and this is another one";
+    Err(Problem::new(ProblemCode::Forbidden, detail))
 }
 
 /// Returns the snapshot to answer from: the requested version, or the current one. It waits until
@@ -212,8 +254,11 @@ async fn get_price_quote(
     responder: web::Data<QuoteResponder>,
 ) -> Result<ApiResponse, Problem> {
     let params = call.query(&GET_PARAMETERS)?;
-    let request = read_query(&params, || calendar.today(), true).map_err(Problem::from_errors)?;
+    let mut request =
+        read_query(&params, || calendar.today(), true).map_err(Problem::from_errors)?;
     let snapshot = snapshot(&params, &book, &database).await?;
+    show_all_lines(&mut request, &call.caller);
+    restrict_party(&mut request.party, &call.caller, &snapshot)?;
     let mut response =
         responder.respond(&snapshot, &request).map_err(|error| unknown_party(&error, "?"))?;
     response.headers.push((header::ETAG, responder.etag(&snapshot, request.date)));
@@ -279,7 +324,10 @@ async fn create_price_quote(
         Some(body) => body,
         None => call.json()?,
     };
-    let request = body.into_request(|| calendar.today(), explain).map_err(Problem::from_errors)?;
+    let mut request =
+        body.into_request(|| calendar.today(), explain).map_err(Problem::from_errors)?;
     let snapshot = snapshot(&params, &book, &database).await?;
+    show_all_lines(&mut request, &call.caller);
+    restrict_party(&mut request.party, &call.caller, &snapshot)?;
     responder.respond(&snapshot, &request).map_err(|error| unknown_party(&error, "/"))
 }

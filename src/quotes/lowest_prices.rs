@@ -23,11 +23,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Amount, CurrencyCode, Key, Percent, Quantity, Shown};
 
-use super::http::unknown_party;
+use super::http::{restrict_party, unknown_party};
 use super::request::read_query;
 use crate::live_book::LiveBook;
 use crate::platform::background::background;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::{QueryParams, number};
 use crate::platform::http::problem::{FieldCode, Problem};
@@ -45,7 +46,7 @@ const MAX_STRETCHES: usize = 1_000;
 
 /// Adds the operation to the route table.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_get_lowest_price, get_lowest_price);
+    routes.add(Scope::QuotesRead, __path_get_lowest_price, get_lowest_price);
 }
 
 /// The lowest price of a number of days, with the price that it is compared with.
@@ -299,6 +300,7 @@ async fn get_lowest_price(
     ])?;
     let today = calendar.today();
     let (mut request, window) = read_window(&params, today)?;
+    restrict_party(&mut request.party, &call.caller, &book.snapshot())?;
     if let QuoteParty::Customer(number) = &request.party {
         let present = book.snapshot();
         let company = present.find_customer(number);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use values::{Key, Reference};
 
 use super::constraints::{Constraint, Dependent};
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{ListQuery, ListSpec, encode};
 use crate::platform::http::problem::{FieldError, Problem};
@@ -35,6 +36,9 @@ pub struct Names {
     pub one: &'static str,
     /// The section of the API documentation.
     pub tag: &'static str,
+    /// The part of the data that the resource belongs to. It determines the scopes of its
+    /// operations.
+    pub area: Area,
     /// The field of the business key in the body; `None` if a resource has only an id.
     pub key_field: Option<&'static str>,
 }

@@ -22,6 +22,7 @@ use crate::platform::http::routes::Routes;
 /// Adds the operations of a resource to the route table.
 pub fn mount<R: Resource>(routes: &mut Routes) {
     let docs = ResourceDocs::<R>::new();
+    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
     routes.schema::<R::Write>();
@@ -33,18 +34,19 @@ pub fn mount<R: Resource>(routes: &mut Routes) {
     }
     routes.schema::<BatchReceipts>();
     routes.schema::<Validated>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(HttpMethod::Post, collection, docs.create(), handlers::create::<R>);
+    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(write, HttpMethod::Post, collection, docs.create(), handlers::create::<R>);
     routes.operation(
+        write,
         HttpMethod::Post,
         &format!("{collection}/batch"),
         docs.batch(),
         batch::batch::<R>,
     );
-    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
-    routes.operation(HttpMethod::Put, &one, docs.put(), handlers::put::<R>);
-    routes.operation(HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(write, HttpMethod::Put, &one, docs.put(), handlers::put::<R>);
+    routes.operation(write, HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
+    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
 }
 
 /// Returns whether a new resource has to contain its key.
@@ -60,21 +62,38 @@ fn create_name<R: Resource>() -> Cow<'static, str> {
 /// Adds the operations of a resource that clients read, change and delete, but do not create.
 pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
     let docs = ResourceDocs::<R>::new();
+    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
     routes.schema::<R::Write>();
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
     routes.schema::<Validated>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
-    routes.operation(HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
-    routes.operation(HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(write, HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
+    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+}
+
+/// Adds the operations of a resource that clients read and delete, but do not change. Its module
+/// adds the creation.
+pub fn mount_without_change<R: Resource>(routes: &mut Routes) {
+    let docs = ResourceDocs::<R>::new();
+    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
+    let collection = R::NAMES.path;
+    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
+    routes.schema::<R::View>();
+    routes.schema::<PageOf<R>>();
+    routes.schema::<Validated>();
+    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
 }
 
 /// Adds the operations of a resource that is written once and never changes.
 pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
     let docs = ResourceDocs::<R>::new();
+    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
     let collection = R::NAMES.path;
     let one = format!("{collection}/{{{}}}", R::NAMES.singular);
     let batch_description = format!(
@@ -87,11 +106,17 @@ pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
     routes.schema::<PageOf<R>>();
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
-    routes.operation(HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(HttpMethod::Post, collection, docs.append(), handlers::append::<R>);
+    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(write, HttpMethod::Post, collection, docs.append(), handlers::append::<R>);
     let batch = docs.batch_described(&batch_description);
-    routes.operation(HttpMethod::Post, &format!("{collection}/batch"), batch, batch::batch::<R>);
-    routes.operation(HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    routes.operation(
+        write,
+        HttpMethod::Post,
+        &format!("{collection}/batch"),
+        batch,
+        batch::batch::<R>,
+    );
+    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
 }
 
 /// The documentation of a resource's operations.

@@ -26,6 +26,7 @@ use values::{Amount, CurrencyCode, Date, Id, Key, Quantity, text_enum};
 use self::attribution::Repriced;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
@@ -244,6 +245,7 @@ impl Resource for Sales {
         plural: "sales",
         one: "a posted sales line",
         tag: "Results",
+        area: Area::Sales,
         key_field: None,
     };
     const IS_APPEND_ONLY: bool = true;

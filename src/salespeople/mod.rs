@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, Text};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::FieldCode;
@@ -81,6 +82,7 @@ impl Resource for Salespeople {
         plural: "salespeople",
         one: "a salesperson",
         tag: "Reference data",
+        area: Area::Catalog,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

@@ -1,5 +1,7 @@
 //! The lines of a segment, each for one contact.
 
+use std::collections::HashMap;
+
 use actix_web::HttpRequest;
 use deserr::Deserr;
 use diesel::dsl::sql;
@@ -14,6 +16,7 @@ use uuid::Uuid;
 use values::enums::LineTarget;
 use values::{Key, Reference};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::Problem;
@@ -21,7 +24,7 @@ use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::{key_field, table_rows, write_of_view};
 use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, reference};
-use crate::schema::{segment_lines, segments};
+use crate::schema::{contacts, segment_lines, segments};
 use crate::segments::rule::refuse_rule;
 use crate::unit_of_work::UnitOfWork;
 
@@ -183,6 +186,30 @@ impl From<TargetColumn> for LineTarget {
     }
 }
 
+/// Returns the accounts that the contacts of rows with the target `ACCOUNT` have now. Contacts that
+/// do not exist are absent; the foreign key refuses them.
+async fn accounts_to_keep(
+    conn: &mut AsyncPgConnection,
+    rows: &[RowWrite<SegmentLineWrite>],
+) -> QueryResult<HashMap<Key, Key>> {
+    let of_account = rows.iter().filter(|row| row.write.target == LineTarget::Account);
+    let numbers: Vec<&Key> =
+        of_account.filter_map(|row| row.write.contact_number.as_ref()).collect();
+    if numbers.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let known: Vec<(Key, Option<Key>)> = contacts::table
+        .filter(contacts::number.eq_any(numbers))
+        .select((contacts::number, contacts::company_number))
+        .load(conn)
+        .await?;
+    let accounts = known.into_iter().map(|(number, company)| {
+        let account = company.unwrap_or_else(|| number.clone());
+        (number, account)
+    });
+    Ok(accounts.collect())
+}
+
 /// The account of an existing line, unless the kind of its target changes.
 const KEPT_ACCOUNT: &str = "CASE WHEN excluded.account_number IS NULL THEN NULL \
      ELSE coalesce(segment_lines.account_number, excluded.account_number) END";
@@ -197,6 +224,7 @@ impl Resource for SegmentLines {
         plural: "segment_lines",
         one: "a segment's line",
         tag: "Segments",
+        area: Area::Contacts,
         key_field: Some("contactNumber"),
     };
     const LIST: ListSpec = ListSpec {
@@ -245,6 +273,7 @@ impl Resource for SegmentLines {
         if if_exists == IfExists::Refuse {
             refuse_rule(&mut work.conn, &scope.number).await?;
         }
+        let accounts = accounts_to_keep(&mut work.conn, rows).await?;
         // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
         rows.sort_by_key(|row| &row.write.contact_number);
@@ -252,16 +281,11 @@ impl Resource for SegmentLines {
             .into_iter()
             .map(|RowWrite { id, write }| {
                 let contact = write.contact_number.as_ref();
-                let of_account = contact.filter(|_| write.target == LineTarget::Account);
                 (
                     t::id.eq(*id),
                     t::segment_number.eq(&scope.number),
                     contact.map(|number| t::contact_number.eq(number)),
-                    t::account_number.eq(sql::<Nullable<Text>>(
-                        "(SELECT coalesce(company_number, number) FROM contacts WHERE number = ",
-                    )
-                    .bind::<Nullable<Text>, _>(of_account)
-                    .sql(")")),
+                    t::account_number.eq(contact.and_then(|number| accounts.get(number))),
                     t::campaign_target.eq(write.campaign_target),
                     t::campaign_response.eq(write.campaign_response),
                 )

@@ -18,6 +18,7 @@ use values::enums::Membership;
 use values::{Key, Text};
 
 use crate::contacts::lock_rules;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem, ProblemCode};
@@ -130,6 +131,7 @@ impl Resource for Segments {
         plural: "segments",
         one: "a segment",
         tag: "Segments",
+        area: Area::Contacts,
         key_field: Some("number"),
     };
     const NUMBERED: bool = true;

@@ -22,6 +22,7 @@ use values::enums::{GuardrailMode, PricePolicy, SourceType};
 use values::wire::{Invalid, InvalidKind};
 use values::{CurrencyCode, Key, Percent, only_strings, sql_column, string_serde};
 
+use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::{BodyErrors, patched};
 use crate::platform::http::operations::{json_body, json_response, patch_body};
@@ -189,7 +190,7 @@ pub fn mount(routes: &mut Routes) {
         "304",
         ResponseBuilder::new().description("The caller has the current representation."),
     );
-    routes.operation(HttpMethod::Get, PATH, documented.build(), get);
+    routes.operation(Scope::CatalogRead, HttpMethod::Get, PATH, documented.build(), get);
     let documented = operation(
         "put_settings",
         "Replace the company's settings",
@@ -197,7 +198,7 @@ pub fn mount(routes: &mut Routes) {
     )
     .request_body(Some(json_body("All settings.", Settings::name())))
     .response("200", json_response("Replaced.", Settings::name()));
-    routes.operation(HttpMethod::Put, PATH, documented.build(), put);
+    routes.operation(Scope::Admin, HttpMethod::Put, PATH, documented.build(), put);
     let documented = operation(
         "update_settings",
         "Change the company's settings",
@@ -206,7 +207,7 @@ pub fn mount(routes: &mut Routes) {
     )
     .request_body(Some(patch_body("The settings to change.", Settings::name())))
     .response("200", json_response("Changed.", Settings::name()));
-    routes.operation(HttpMethod::Patch, PATH, documented.build(), patch);
+    routes.operation(Scope::Admin, HttpMethod::Patch, PATH, documented.build(), patch);
 }
 
 /// Handles `GET` on the settings.

@@ -16,6 +16,7 @@ use values::text_enum;
 
 use crate::campaigns::OfCampaign;
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
 use crate::platform::http::operations::{
@@ -134,6 +135,7 @@ pub(super) fn mount(routes: &mut Routes) {
         .description(Some(description))
         .parameters(Some(parameters));
     routes.operation(
+        Area::Campaigns.read(),
         HttpMethod::Get,
         PATH,
         list_operation(listing, &LIST, "entries", page.into()),

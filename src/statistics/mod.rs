@@ -14,6 +14,7 @@ use values::wire::{Invalid, InvalidKind};
 use values::{Key, only_strings, sql_column, string_serde, text_enum};
 
 use crate::campaigns::OfCampaign;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::platform::http::routes::Routes;
@@ -22,7 +23,7 @@ use crate::unit_of_work::Database;
 
 /// Adds the operations.
 pub fn mount(routes: &mut Routes) {
-    routes.add(__path_get_campaign_statistics, get_campaign_statistics);
+    routes.add(Area::Campaigns.read(), __path_get_campaign_statistics, get_campaign_statistics);
     history::mount(routes);
 }
 

@@ -21,6 +21,7 @@ use values::{Date, Key, Text, TimeOfDay};
 pub use enums::{Recurrence, RecurrenceFrom, RecurrenceUnit, TaskPriority, TaskState};
 
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -211,6 +212,7 @@ impl Resource for Tasks {
         plural: "tasks",
         one: "a task",
         tag: "Tasks and opportunities",
+        area: Area::Campaigns,
         key_field: None,
     };
     const LIST: ListSpec = ListSpec {

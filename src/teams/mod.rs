@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use values::{Key, KeySet, Text};
 
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::references::{NamedReference, ReferenceKind, named};
@@ -75,6 +76,7 @@ impl Resource for Teams {
         plural: "teams",
         one: "a team",
         tag: "Reference data",
+        area: Area::Catalog,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

@@ -124,8 +124,10 @@ async fn announced_bodies_take_no_memory() {
 #[actix_web::test]
 async fn refused_uploads_are_cut_off() {
     let database = TestDatabase::new().await;
-    let serving =
-        Serving::start(&["--api-key", "a key that nobody guesses"], Some(&database.url()));
+    let serving = Serving::start(
+        &["--api-key", "a key that nobody guesses, long enough"],
+        Some(&database.url()),
+    );
     let url = serving.url.clone();
     spawn_blocking(move || {
         let mut client = connect(&url);

@@ -92,6 +92,7 @@ impl Journey {
 #[actix_web::test]
 async fn every_operation_succeeds() {
     let journey = Journey { app: TestApp::new().await, done: RefCell::default() };
+    access(&journey).await;
     reference_data(&journey).await;
     contacts_and_campaigns(&journey).await;
     offers(&journey).await;
@@ -108,6 +109,18 @@ async fn every_operation_succeeds() {
     let served: BTreeSet<_> = routes().served().into_iter().collect();
     let unknown: Vec<_> = done.difference(&served).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+async fn access(journey: &Journey) {
+    let me = journey.call("GET", "/v1/me", &[], Value::Null).await;
+    assert_eq!(me["subject"], "local");
+    let key = json!({"name": "Shop", "roles": ["SHOP"]});
+    let created = journey.call("POST", "/v1/api-keys", &[], key).await;
+    let id = [created["id"].as_str().unwrap()];
+    journey.call("GET", "/v1/api-keys/{api_key}", &id, Value::Null).await;
+    let listed = journey.call("GET", "/v1/api-keys", &[], Value::Null).await;
+    assert_eq!(listed["value"][0]["name"], "Shop");
+    journey.call("DELETE", "/v1/api-keys/{api_key}", &id, Value::Null).await;
 }
 
 async fn reference_data(journey: &Journey) {

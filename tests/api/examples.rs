@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "/v1/teams",
     "/v1/items",
     "/v1/contacts",
+    "/v1/api-keys",
     "/v1/campaign-statuses",
     "/v1/campaigns",
     "/v1/interaction-templates",

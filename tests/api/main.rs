@@ -9,6 +9,7 @@
 mod access;
 mod activation;
 mod activities;
+mod api_keys;
 mod audience;
 mod bad_input;
 mod batches;

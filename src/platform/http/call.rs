@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::access::caller::Caller;
 use super::etag::{self, Condition};
 use super::json::{self, BodyErrors};
 use super::list::QueryParams;
@@ -31,10 +32,6 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimit(pub usize);
 
-/// The caller of a request, added to it by the middleware that checks the credentials.
-#[derive(Debug, Clone)]
-pub struct Caller(pub String);
-
 /// A request whose body has been read.
 #[derive(Debug)]
 pub struct ApiRequest {
@@ -42,8 +39,8 @@ pub struct ApiRequest {
     pub method: Method,
     /// The path as sent, without query.
     pub path: String,
-    /// The caller, recorded as the author of changes.
-    pub author: String,
+    /// The caller.
+    pub caller: Caller,
     /// The key under which the response is stored.
     pub idempotency_key: Option<String>,
     /// `If-Match`.
@@ -188,12 +185,13 @@ impl FromRequest for ApiRequest {
                 ));
             }
             let body = read_body(&request, payload).await?;
-            let caller = request.extensions().get::<Caller>().map(|caller| caller.0.clone());
+            let caller = request.extensions().get::<Caller>().cloned();
+            let caller = caller.ok_or_else(|| Problem::internal("a request without caller"))?;
             let headers = request.headers();
             Ok(Self {
                 method: request.method().clone(),
                 path: request.path().to_owned(),
-                author: caller.unwrap_or_else(|| "unknown".to_owned()),
+                caller,
                 idempotency_key,
                 if_match: Condition::read(headers, header::IF_MATCH)?,
                 if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,

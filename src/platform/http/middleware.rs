@@ -13,8 +13,8 @@ use actix_web::{HttpMessage, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::access::caller::Caller;
 use super::access::{self, Access, Credentials};
-use super::call::Caller;
 use super::problem::{Problem, ProblemCode};
 use super::route_metrics;
 

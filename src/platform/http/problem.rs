@@ -32,7 +32,10 @@ code_table! {
         InvalidCursor "INVALID_CURSOR": (400, "The link cannot be used"),
             "A `nextLink` was changed, or belongs to another list.";
         Unauthorized "UNAUTHORIZED": (401, "Credentials are missing or wrong"),
-            "The service has an API key and the request does not carry it as a bearer token.";
+            "The service has credentials, and the request carries no valid bearer token.";
+        Forbidden "FORBIDDEN": (403, "The caller may not do this"),
+            "The caller lacks a scope, which `scope` names, or asks for the prices of another account \
+             than the one that its key is restricted to.";
         HostNotAllowed "HOST_NOT_ALLOWED": (403, "The host is not allowed"),
             "The service has no API key, and the request is for another host than this machine.";
         OriginNotAllowed "ORIGIN_NOT_ALLOWED": (403, "The origin is not allowed"),
@@ -88,6 +91,8 @@ code_table! {
             "The same `Idempotency-Key` was used for a request with another method, path or body.";
         PreconditionRequired "PRECONDITION_REQUIRED": (428, "If-Match is missing"),
             "The change needs `If-Match` with the ETag of what is to be changed (or `*`).";
+        TooManyRequests "TOO_MANY_REQUESTS": (429, "Too many requests"),
+            "The key is beyond its limit of requests per second; `Retry-After` says when to try again.";
         Internal "INTERNAL": (500, "The service failed"),
             "A defect; the log has the cause under the `traceId`.";
         Unavailable "UNAVAILABLE": (503, "The service cannot do this now"),

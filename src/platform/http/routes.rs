@@ -8,12 +8,14 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
+use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::access::Access;
+use super::access::scope::Scope;
 use super::middleware::{RequestLog, guard, method_not_allowed};
 use super::nearest_path::nearest_path;
 use super::problem::{Problem, ProblemCode};
@@ -34,12 +36,6 @@ struct RouteEntry {
 pub struct Added<'a>(&'a mut [RouteEntry]);
 
 impl Added<'_> {
-    /// Opens the operations to all callers that can reach the service.
-    pub fn public(self) -> Self {
-        self.0.iter_mut().for_each(|entry| entry.access = Access::Public);
-        self
-    }
-
     /// Logs requests of the operations at level debug only.
     pub fn quiet(self) -> Self {
         self.0.iter_mut().for_each(|entry| entry.log = RequestLog::Quiet);
@@ -55,9 +51,14 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Adds a handler that is documented by `#[utoipa::path]`. The first argument is the item that
-    /// the macro generates.
-    pub fn add<P, F, A>(&mut self, _documentation: P, handler: F) -> Added<'_>
+    /// Adds a handler that is documented by `#[utoipa::path]`, for callers with this access. The
+    /// second argument is the item that the macro generates.
+    pub fn add<P, F, A>(
+        &mut self,
+        access: impl Into<Access>,
+        _documentation: P,
+        handler: F,
+    ) -> Added<'_>
     where
         P: utoipa::Path + utoipa::__dev::SchemaReferences + utoipa::__dev::Tags<'static>,
         F: Handler<A>,
@@ -65,19 +66,21 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         P::schemas(&mut self.schemas);
+        let access = access.into();
         let first = self.entries.len();
         let mut operation = P::operation();
         operation.deprecated = None;
         operation.tags = Some(P::tags().into_iter().map(str::to_owned).collect());
         for method in P::methods() {
-            self.operation(method, &P::path(), operation.clone(), handler.clone());
+            self.operation(access, method, &P::path(), operation.clone(), handler.clone());
         }
         Added(self.entries.get_mut(first..).unwrap_or_default())
     }
 
-    /// Adds a handler with documentation built by hand.
+    /// Adds a handler with documentation built by hand, for callers with this access.
     pub fn operation<F, A>(
         &mut self,
+        access: impl Into<Access>,
         method: HttpMethod,
         path: &str,
         operation: Operation,
@@ -93,7 +96,7 @@ impl Routes {
         if method == Method::GET {
             routes.push(web::head().to(handler));
         }
-        let (access, log) = (Access::default(), RequestLog::default());
+        let (access, log) = (access.into(), RequestLog::default());
         let first = self.entries.len();
         self.entries.push(RouteEntry {
             method,
@@ -155,7 +158,8 @@ impl Routes {
             };
             app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
-        let guarded = |request, next| guard(Access::Protected, RequestLog::Normal, request, next);
+        let guarded =
+            |request, next| guard(Access::Authenticated, RequestLog::Normal, request, next);
         let not_found = web::to(move |request: HttpRequest| {
             let problem = no_path(request.path(), &known);
             async move { HttpResponse::from_error(problem) }
@@ -163,12 +167,12 @@ impl Routes {
         app.default_service(not_found.wrap(from_fn(guarded)));
     }
 
-    /// Returns the access that an operation declares. The default requires credentials.
+    /// Returns the access that an operation declares; `None` if there is no such operation.
     #[must_use]
-    pub fn access(&self, method: &Method, path: &str) -> Access {
+    pub fn access(&self, method: &Method, path: &str) -> Option<Access> {
         let declared =
             self.entries.iter().find(|entry| entry.method == *method && entry.path == path);
-        declared.map_or_else(Access::default, |entry| entry.access)
+        declared.map(|entry| entry.access)
     }
 
     /// Returns the method and path of every operation.
@@ -197,8 +201,10 @@ impl Routes {
                 _ => &mut item.patch,
             };
             let mut operation = entry.operation.clone();
-            if entry.access == Access::Public {
-                operation.security = Some(Vec::new());
+            match entry.access {
+                Access::Public => operation.security = Some(Vec::new()),
+                Access::Authenticated => {}
+                Access::Scope(scope) => declare_scope(&mut operation, scope),
             }
             *slot = Some(operation);
         }
@@ -212,6 +218,17 @@ impl Routes {
         document.components = Some(components.build());
         document
     }
+}
+
+/// Adds the scope that an operation requires to its documentation.
+fn declare_scope(operation: &mut Operation, scope: Scope) {
+    let sentence = format!("Scope: `{scope}`.");
+    operation.description = Some(match operation.description.take() {
+        Some(description) => format!("{description}\n\n{sentence}"),
+        None => sentence,
+    });
+    let extension = ExtensionsBuilder::new().add("x-required-scope", scope.text()).build();
+    operation.extensions.get_or_insert_default().merge(extension);
 }
 
 /// Returns the problem of a path that does not exist. It names the nearest one that does.
@@ -229,7 +246,7 @@ fn access(declared: &[(Method, Access)], method: &Method) -> Access {
     declared
         .iter()
         .find(|(known, _)| known == method)
-        .map_or_else(Access::default, |(_, access)| *access)
+        .map_or(Access::Authenticated, |(_, access)| *access)
 }
 
 const fn actix_method(method: &HttpMethod) -> Method {

@@ -13,6 +13,7 @@ use values::Key;
 use super::history::{CriteriaActionView, CriteriaPreview};
 use super::{CriteriaKind, Criterion, history, saved};
 use crate::platform::clock::Calendar;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
@@ -55,16 +56,25 @@ pub fn mount(routes: &mut Routes) {
         .description(Some(list_description(&LIST)))
         .parameters(Some(parameters));
     routes.operation(
+        Area::Contacts.read(),
         HttpMethod::Get,
         PATH,
         list_operation(listing, &LIST, "criteria actions", PAGE.into()),
         list,
     );
-    routes.add(__path_create_criteria_action, create_criteria_action);
-    routes.add(__path_get_latest_criteria_action, get_latest_criteria_action);
-    routes.add(__path_delete_latest_criteria_action, delete_latest_criteria_action);
-    routes.add(__path_create_criteria_preview, create_criteria_preview);
-    routes.add(__path_create_criteria_replay, create_criteria_replay);
+    routes.add(Area::Contacts.write(), __path_create_criteria_action, create_criteria_action);
+    routes.add(
+        Area::Contacts.read(),
+        __path_get_latest_criteria_action,
+        get_latest_criteria_action,
+    );
+    routes.add(
+        Area::Contacts.write(),
+        __path_delete_latest_criteria_action,
+        delete_latest_criteria_action,
+    );
+    routes.add(Area::Contacts.read(), __path_create_criteria_preview, create_criteria_preview);
+    routes.add(Area::Contacts.write(), __path_create_criteria_replay, create_criteria_replay);
 }
 
 /// Handles `GET` on the history.

@@ -14,6 +14,7 @@ use values::{Key, Reference, Text};
 
 use super::Criterion;
 use super::history::CriteriaActionView;
+use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::{BodyErrors, decode};
 use crate::platform::http::list::{Field, FieldKind, Filter, ListSpec};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
@@ -127,6 +128,7 @@ impl Resource for SavedCriteria {
         plural: "saved_criteria",
         one: "saved criteria",
         tag: "Segments",
+        area: Area::Contacts,
         key_field: Some("code"),
     };
     const LIST: ListSpec = ListSpec {

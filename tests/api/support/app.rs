@@ -7,12 +7,14 @@ use diesel::sql_types::BigInt;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::future::LocalBoxFuture;
 use kampanje::activation::AutoPublisher;
+use kampanje::api_keys::ring;
 use kampanje::app::{self, Shared, server};
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::live_book::{LiveBook, POLL_INTERVAL};
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
 use kampanje::platform::http::access::Credentials;
+use kampanje::platform::http::access::keys::KeyRing;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
@@ -181,15 +183,21 @@ impl TestApp {
         let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
         let publisher =
             Arc::new(RecordingPublisher { auto_publisher, changed_keys: Mutex::default() });
+        let background = pools.background.clone();
         let database = Database::new(pools, publisher.clone());
         database.open();
         let readiness = Readiness::new(book.clone());
+        let keys = KeyRing::default();
+        if test_database.is_some() {
+            actix_web::rt::spawn(ring::run(background, keys.clone()));
+        }
+        let credentials = Credentials::new(api_key, keys, calendar.clone());
         let shared = Shared {
             database: database.clone(),
             calendar,
             book: book.clone(),
             cursor_key: CursorKey::new(vec![1; 32]),
-            credentials: Credentials::new(api_key),
+            credentials,
             body_limit: BodyLimit(1_048_576),
             readiness: readiness.clone(),
             streams,
