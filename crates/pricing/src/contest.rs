@@ -120,6 +120,7 @@ impl<N: Ord> Entry<N> {
 /// Applies the rules that concern a line alone or the set of all lines: minimum quantity, discounts
 /// for all items, policy, specificity. Each entry gets the verdict of the rule that drops it, or
 /// `Chosen`.
+#[inline]
 pub fn qualify<N: Copy + Ord>(entries: &mut [Entry<N>], quantity: Quantity, policy: &Policy) {
     let quantity = quantity.units();
     let mut for_all_items = false;

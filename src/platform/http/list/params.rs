@@ -60,9 +60,14 @@ impl<'q> QueryParams<'q> {
         known: &[&'static str],
         odata: &[&'static str],
     ) -> Result<(), FieldError> {
-        let written = decode(raw_name)
-            .map_err(|error| error.at(&truncated(raw_name), "name of a parameter"))?;
-        let plain = known.iter().find(|name| **name == written);
+        // Names are rarely encoded.
+        let plain = known.iter().find(|name| **name == raw_name);
+        let written = match plain {
+            Some(name) => Cow::Borrowed(*name),
+            None => decode(raw_name)
+                .map_err(|error| error.at(&truncated(raw_name), "name of a parameter"))?,
+        };
+        let plain = plain.or_else(|| known.iter().find(|name| **name == written));
         let with_dollar =
             || written.strip_prefix('$').and_then(|bare| odata.iter().find(|name| **name == bare));
         let Some(&name) = plain.or_else(with_dollar) else { return Err(unknown(&written, known)) };
@@ -180,6 +185,13 @@ impl DecodeError {
 
 /// Decodes `%XX` and `+`.
 fn decode(raw: &str) -> Result<Cow<'_, str>, DecodeError> {
+    // One pass without branches: most values are printable ASCII that means itself.
+    let is_plain = raw.bytes().fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~') & (byte != b'%') & (byte != b'+')
+    });
+    if is_plain {
+        return Ok(Cow::Borrowed(raw));
+    }
     let decoded = if raw.contains(['%', '+']) {
         let bytes = decode_bytes(raw)?;
         Cow::Owned(String::from_utf8(bytes).map_err(|_| DecodeError::Utf8)?)
