@@ -93,21 +93,28 @@ impl Rule {
 }
 
 /// Reads the rules, in the order of their segments.
-async fn rules(conn: &mut AsyncPgConnection, today: NaiveDate) -> Result<Vec<Rule>, Problem> {
+async fn rules(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<Vec<Rule>> {
     let rows: Vec<(String, Option<String>, String)> = segments::table
         .filter(segments::membership.eq(Membership::Rule))
         .order(segments::number)
         .select((segments::number, segments::campaign_number, segments::filter))
         .load(conn)
         .await?;
-    let parsed = rows.into_iter().map(|(segment, campaign, filter)| {
-        let filter = parse(&filter, today).map_err(|errors| {
-            // It was valid when it was stored.
-            Problem::internal(format!("the rule of segment {segment} is not readable: {errors:?}"))
-        })?;
-        Ok(Rule { segment, campaign, filter })
+    let parsed = rows.into_iter().filter_map(|(segment, campaign, filter)| {
+        match parse(&filter, today) {
+            Ok(filter) => Some(Rule { segment, campaign, filter }),
+            Err(errors) => {
+                // It was valid when another build stored it. Changes of contacts must not fail.
+                tracing::error!(
+                    segment,
+                    ?errors,
+                    "the rule of a segment is not readable; it stays as it is"
+                );
+                None
+            }
+        }
     });
-    parsed.collect()
+    Ok(parsed.collect())
 }
 
 /// Records the segments of which rows change the rule, so that the lines follow it when the change is
@@ -190,11 +197,7 @@ async fn with_persons(
 ) -> QueryResult<Vec<String>> {
     let named = contacts::number.eq_any(changed.iter());
     let persons = contacts::company_number.eq_any(changed.iter());
-    let mut numbers: Vec<String> =
-        contacts::table.filter(named.or(persons)).select(contacts::number).load(conn).await?;
-    // Contacts that were deleted have lines no more.
-    numbers.sort_unstable();
-    Ok(numbers)
+    contacts::table.filter(named.or(persons)).select(contacts::number).load(conn).await
 }
 
 /// Returns the contacts of the accounts that posted sales are of, locked in the order of their

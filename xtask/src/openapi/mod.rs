@@ -34,6 +34,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Campaigns", "Campaigns, their statuses and their expected prices."),
     ("Activation", "Validate a campaign, plan its prices, publish and withdraw them."),
     ("Tasks and opportunities", "The work on a campaign, and the sales it may lead to."),
+    ("Access", "The keys of programs, and the caller itself."),
     ("Results", "Posted sales, and the statistics of campaigns."),
     ("Segments", "The contacts that a campaign addresses."),
     ("Interactions", "Contacts made: interactions, logged segments, entries of campaigns."),

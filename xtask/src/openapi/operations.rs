@@ -10,7 +10,7 @@ use kampanje::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH
 use kampanje::platform::http::etag::MAX_CONDITION_LENGTH;
 use kampanje::platform::http::middleware::TRACE_ID;
 use kampanje::platform::http::problem::{Problem, ProblemCode};
-use kampanje::unit_of_work::PUBLICATION_VERSION;
+use kampanje::unit_of_work::{BOOK_ID, PUBLICATION_VERSION};
 
 /// The trace id of examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
@@ -40,8 +40,10 @@ pub fn finish(document: &mut Value) {
     components["securitySchemes"] = json!({"apiKey": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The service's API key. A service without a key listens on loopback only \
-                        and accepts any request.",
+        "description": "An API key of `/v1/api-keys`, or the bootstrap key of the configuration. \
+                        `x-required-scope` states the scope that an operation requires. A service \
+                        without bootstrap key listens on loopback only, and programs there need \
+                        no key.",
     }});
     components["headers"] = headers();
     components["parameters"] = parameters();
@@ -70,6 +72,11 @@ impl Kind<'_> {
         !self.is_public && self.method != "get" && !QUERIES.contains(&self.path)
     }
 
+    /// Returns true if the answer contains a secret, which is not stored for a repetition.
+    fn answers_secret(self) -> bool {
+        self.method == "post" && self.path == "/v1/api-keys"
+    }
+
     /// Returns true if the operation changes an existing resource.
     fn is_change(self) -> bool {
         !self.is_public && matches!(self.method, "put" | "patch" | "delete")
@@ -86,7 +93,7 @@ impl Kind<'_> {
         if conditional || (self.method == "put" && creates) {
             parameters.push("If-None-Match");
         }
-        if self.is_effect() {
+        if self.is_effect() && !self.answers_secret() {
             parameters.push("Idempotency-Key");
         }
         let references = parameters
@@ -112,7 +119,7 @@ impl Kind<'_> {
                 names.push("Location");
             }
             if self.is_effect() {
-                names.extend(["Publication-Version", "Idempotency-Replayed"]);
+                names.extend(["Publication-Version", "Book-Id", "Idempotency-Replayed"]);
             }
             for name in names {
                 if response["headers"].get(name).is_none() {
@@ -136,7 +143,11 @@ impl Kind<'_> {
             statuses.push(StatusCode::SERVICE_UNAVAILABLE);
         }
         if !self.is_public {
-            statuses.extend([StatusCode::UNAUTHORIZED, StatusCode::NOT_ACCEPTABLE]);
+            statuses.extend([
+                StatusCode::UNAUTHORIZED,
+                StatusCode::NOT_ACCEPTABLE,
+                StatusCode::TOO_MANY_REQUESTS,
+            ]);
         }
         if self.path.contains('{') {
             statuses.push(StatusCode::NOT_FOUND);
@@ -182,7 +193,9 @@ fn problem_responses() -> Value {
             let further = match status {
                 StatusCode::UNAUTHORIZED => Some("WWW-Authenticate"),
                 StatusCode::PRECONDITION_FAILED => Some("ETag"),
-                StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => Some("Retry-After"),
+                StatusCode::CONFLICT
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE => Some("Retry-After"),
                 _ => None,
             };
             if let Some(name) = further {
@@ -232,6 +245,15 @@ fn headers() -> Value {
         canonical(&header::LOCATION): {
             "description": "The path of the created resource.",
             "schema": text(4_096, "^/", "/v1/campaigns/CP0001"),
+        },
+        canonical(&BOOK_ID): {
+            "description": "The history that the version belongs to, if the change published one.",
+            "schema": {
+                "type": "string",
+                "format": "uuid",
+                "maxLength": 36,
+                "examples": ["0190b5c2-7d5e-7000-8000-000000000001"],
+            },
         },
         canonical(&PUBLICATION_VERSION): {
             "description": "The version of the price book; after a change, the version that \

@@ -178,14 +178,14 @@ fn operations_have_the_parts_of_their_kind() {
     let many = &document["paths"]["/v1/campaign-statuses"];
     assert_eq!(
         statuses(&one["get"]),
-        ["200", "304", "400", "401", "403", "404", "406", "500", "503"]
+        ["200", "304", "400", "401", "403", "404", "406", "429", "500", "503"]
     );
     assert_eq!(parameters(&one["get"]), ["campaign_status", "If-None-Match"]);
     assert_eq!(
         statuses(&one["patch"]),
         [
             "200", "400", "401", "403", "404", "406", "408", "409", "412", "413", "415", "422",
-            "428", "500", "503"
+            "428", "429", "500", "503"
         ]
     );
     assert_eq!(
@@ -202,7 +202,7 @@ fn operations_have_the_parts_of_their_kind() {
     };
     assert_eq!(
         headers(&many["post"]["responses"]["201"]),
-        ["ETag", "Idempotency-Replayed", "Location", "Publication-Version", "Trace-Id"]
+        ["Book-Id", "ETag", "Idempotency-Replayed", "Location", "Publication-Version", "Trace-Id"]
     );
     assert_eq!(headers(&one["get"]["responses"]["200"]), ["ETag", "Trace-Id"]);
     assert_eq!(headers(&many["get"]["responses"]["200"]), ["Trace-Id"]);
