@@ -541,7 +541,7 @@ mod tests {
         assert_eq!(read.snapshot.content_hash(), content.snapshot.content_hash());
         assert_eq!(
             (FORMAT_VERSION, xxh3_64(&bytes)),
-            (2, 5_488_031_418_789_756_517),
+            (3, 6_683_436_737_767_368_702),
             "the written form has changed: increase FORMAT_VERSION, so that older files are not \
                 misread, and update both numbers here"
         );

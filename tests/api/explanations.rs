@@ -45,7 +45,8 @@ async fn shop() -> TestApp {
     let line = json!({"itemNumber": "DESK", "unitPrice": CANARIES[2]});
     app.post("/v1/campaigns/SPRING/prices", &line).await.expect(201);
     make::activate(&app, "SPRING").await;
-    app
+    // Without `quotes:explain`, which programs on the same machine have.
+    app.with_scopes(&["quotes:read", "campaigns:read", "catalog:write"]).await
 }
 
 /// Returns the explained quote for a customer in every form of request: by GET, by POST on and off

@@ -54,6 +54,8 @@ pub struct TestApp {
     /// Dropped with the last of its replicas.
     database: Option<Arc<TestDatabase>>,
     client: reqwest::Client,
+    /// The token that its requests carry.
+    bearer: Option<String>,
 }
 
 /// A complete response.
@@ -215,12 +217,17 @@ impl TestApp {
             publisher,
             database: test_database,
             client,
+            bearer: None,
         }
     }
 
     /// Returns a request builder for a path.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
+        let request = self.client.request(method, format!("http://{}{path}", self.address));
+        match &self.bearer {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     pub async fn send(
@@ -238,6 +245,14 @@ impl TestApp {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
         Reply::to(request).await
+    }
+
+    /// Makes later requests with a key that has these scopes.
+    pub async fn with_scopes(mut self, scopes: &[&str]) -> Self {
+        let key = serde_json::json!({"name": "Test", "scopes": scopes});
+        let created = self.post("/v1/api-keys", &key).await.expect(201);
+        self.bearer = created["secret"].as_str().map(str::to_owned);
+        self
     }
 
     pub async fn get(&self, path: &str) -> Reply {
