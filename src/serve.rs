@@ -223,7 +223,7 @@ async fn serve_from(
         readiness: readiness.clone(),
         streams: Streams::default(),
     };
-    // Caught before the address is announced: whoever reads it may send a signal immediately.
+    // Caught before the address is announced: its readers may send a signal immediately.
     let signals = Signals::catch().context("signals cannot be caught")?;
     let (server, address) = bind(shared, settings)?;
     tokio::spawn(health::keep_metrics());

@@ -165,7 +165,11 @@ impl FastPath for QuoteFastPath {
                 .headers
                 .get(header::CONTENT_TYPE)
                 .is_some_and(|media| media == "application/json")
-            && request.path() == PATH
+            && self.eligible_caller(request).is_some_and(|caller| {
+                // The body is read only for a caller that is admitted, who is counted once.
+                request.extensions_mut().insert(caller);
+                true
+            })
     }
 
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
@@ -173,7 +177,7 @@ impl FastPath for QuoteFastPath {
         if body.len() > self.body_limit.0 {
             return None;
         }
-        let caller = self.eligible_caller(request)?;
+        let caller = request.extensions().get::<Caller>().cloned()?;
         let query = request.uri().query().unwrap_or_default();
         let params = QueryParams::parse(query, &CREATE_PARAMETERS).ok()?;
         let mut errors = Vec::new();

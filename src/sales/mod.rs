@@ -204,7 +204,7 @@ pub struct Row {
     /// The version of the price book that answered the quote.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
-    /// What the account would have paid for the line without campaigns, in local currency without
+    /// The amount that the account would have paid for the line without campaigns, in local currency without
     /// tax, by the price book at the end of the posting date. Null if there was no such price.
     pub baseline_amount: Option<Amount>,
 }
