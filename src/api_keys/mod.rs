@@ -297,8 +297,8 @@ async fn create_api_key(
             Ok(answer.header(header::LOCATION, &location).header(header::CACHE_CONTROL, "no-store"))
         })
         .await?;
-    // The caller may use the key immediately. Without this the next poll finds it, so a failure must
-    // not lose the secret.
+    // The caller may use the key immediately. Without this the next poll finds it, so a failure
+    // must not lose the secret.
     if let Ok(mut conn) = database.read().await
         && let Err(error) = ring::refresh(&mut conn, credentials.keys()).await
     {

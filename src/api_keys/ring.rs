@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::ApiKeyView;
-use crate::platform::db::pool::{Pool, PoolError};
+use crate::platform::db::pool::{PollError, Pool};
 use crate::platform::http::access::caller::{Caller, CallerKind, Identity};
 use crate::platform::http::access::keys::{ApiKey, KeyRing};
 use crate::platform::http::access::scope::Scopes;
@@ -48,15 +48,6 @@ async fn poll(pool: &Pool, keys: &KeyRing, writes: bool) -> Result<(), PollError
         record_use(&mut conn, keys).await?;
     }
     Ok(())
-}
-
-/// The reason for which the keys could not be polled.
-#[derive(Debug, thiserror::Error)]
-enum PollError {
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
 }
 
 /// Adds new keys and removes revoked ones. A key never changes, so its id is sufficient to know it.

@@ -11,9 +11,9 @@ use crate::platform::http::list::{Field, FieldKind};
 /// (`docs/api-conventions.md` section 6). The subquery reads the company by number, only for
 /// persons that the rest of the filter has not excluded. Contacts without company skip it.
 ///
-/// `hasCustomer` and the group codes are those of the contact's account. The last fields are derived:
-/// from interactions that are not canceled, from the items on posted invoices of the account, and
-/// from the amounts of its invoices less those of its credit memos.
+/// `hasCustomer` and the group codes are those of the contact's account. The last fields are
+/// derived: from interactions that are not canceled, from the items on posted invoices of the
+/// account, and from the amounts of its invoices less those of its credit memos.
 pub const FIELDS: &[Field] = &[
     Field::new("id", FieldKind::Uuid, "contacts.id").not_null(),
     Field::new("number", FieldKind::Key, "contacts.number").not_null(),

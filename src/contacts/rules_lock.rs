@@ -1,8 +1,8 @@
 //! The lock between changes of contacts and changes of segments by rule.
 //!
 //! A change of a contact evaluates all rules for it at its end, and a change of a rule evaluates it
-//! for all contacts. Without a lock neither might see the other. Changes of contacts share the lock,
-//! so they do not wait for each other. It comes before the locks of contacts and segments.
+//! for all contacts. Without a lock neither might see the other. Changes of contacts share the
+//! lock, so they do not wait for each other. It comes before the locks of contacts and segments.
 
 use diesel::QueryResult;
 use diesel::sql_types::{BigInt, Text as SqlText};

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::outbox::{self, CampaignLifecycleEvent, Event, EventType};
 use crate::platform::clock::Calendar;
-use crate::platform::db::pool::{Pool, PoolError};
+use crate::platform::db::pool::{PollError, Pool};
 
 /// Maximum time between two polls. Clocks are adjusted, companies change their time zone, and
 /// campaigns are published after their first day.
@@ -122,15 +122,6 @@ async fn poll(pool: &Pool, calendar: &Calendar) -> Result<(), PollError> {
         tracing::info!(emitted, "lifecycle events written");
     }
     Ok(())
-}
-
-/// The reason why events could not be written.
-#[derive(Debug, thiserror::Error)]
-enum PollError {
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    #[error(transparent)]
-    Database(#[from] diesel::result::Error),
 }
 
 /// Returns the time until the next poll: the company's midnight, but at most a minute.

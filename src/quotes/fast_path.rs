@@ -74,8 +74,8 @@ impl QuoteFastPath {
         }
     }
 
-    /// Returns the caller of a request that the fast path may answer. Callers that are restricted to
-    /// an account take the usual path, which checks the account.
+    /// Returns the caller of a request that the fast path may answer. Callers that are restricted
+    /// to an account take the usual path, which checks the account.
     fn eligible_caller(&self, request: &Request) -> Option<Caller> {
         let headers = request.headers();
         let is_eligible = request.path() == PATH
@@ -204,8 +204,8 @@ mod tests {
     use crate::live_book::SnapshotFile;
     use crate::platform::http::access::keys::KeyRing;
 
-    #[actix_web::test]
-    async fn body_over_the_limit_falls_through() {
+    /// A fast path with a loaded book and a limit of 100 bytes.
+    async fn quotes(bootstrap_key: Option<&str>) -> QuoteFastPath {
         let calendar = Calendar::system();
         let book = LiveBook::new(calendar.clone());
         let known_at = calendar.now().timestamp_millis();
@@ -215,24 +215,43 @@ mod tests {
             snapshot: Arc::new(Snapshot::empty()),
         })
         .await;
-        let quotes = QuoteFastPath::new(
+        QuoteFastPath::new(
             book.clone(),
             calendar.clone(),
-            Credentials::new(None, KeyRing::default(), calendar),
+            Credentials::new(bootstrap_key, KeyRing::default(), calendar),
             BodyLimit(100),
             Data::new(QuoteResponder::new(book)),
-        );
+        )
+    }
+
+    fn post(authorization: Option<&str>) -> Request {
         let mut request = TestRequest::with_uri(PATH);
         request.method(Method::POST);
         request
             .insert_header((header::HOST, "localhost"))
             .insert_header((header::CONTENT_TYPE, "application/json"));
-        let request = request.finish();
+        if let Some(authorization) = authorization {
+            request.insert_header((header::AUTHORIZATION, authorization));
+        }
+        request.finish()
+    }
+
+    #[actix_web::test]
+    async fn body_over_the_limit_falls_through() {
+        let (quotes, request) = (quotes(None).await, post(None));
         assert!(quotes.wants_body(&request));
         let body = |length: usize| {
             format!("{:<length$}", r#"{"lines":[{"itemNumber":"DESK"}]}"#).into_bytes()
         };
         assert!(quotes.answer_with_body(&request, &body(100)).is_some());
         assert!(quotes.answer_with_body(&request, &body(101)).is_none());
+    }
+
+    #[actix_web::test]
+    async fn body_of_a_caller_without_credentials_is_not_read() {
+        let quotes = quotes(Some("key")).await;
+        assert!(!quotes.wants_body(&post(None)));
+        assert!(!quotes.wants_body(&post(Some("Bearer x"))));
+        assert!(quotes.wants_body(&post(Some("Bearer key"))));
     }
 }

@@ -22,31 +22,17 @@ use crate::platform::http::routes::Routes;
 /// Adds the operations of a resource to the route table.
 pub fn mount<R: Resource>(routes: &mut Routes) {
     let docs = ResourceDocs::<R>::new();
-    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
-    let collection = R::NAMES.path;
-    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
-    routes.schema::<R::Write>();
-    routes.schema::<R::View>();
-    routes.schema::<PageOf<R>>();
-    routes.schema::<BatchOf<R>>();
+    let (write, collection) = (R::NAMES.area.write(), R::NAMES.path);
+    mount_reads::<R>(routes);
     if needs_key::<R>() {
         routes.schema::<CreateOf<R>>();
     }
-    routes.schema::<BatchReceipts>();
-    routes.schema::<Validated>();
-    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
     routes.operation(write, HttpMethod::Post, collection, docs.create(), handlers::create::<R>);
-    routes.operation(
-        write,
-        HttpMethod::Post,
-        &format!("{collection}/batch"),
-        docs.batch(),
-        batch::batch::<R>,
-    );
-    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    mount_batch::<R>(routes, docs.batch());
+    let one = path_of_one::<R>();
     routes.operation(write, HttpMethod::Put, &one, docs.put(), handlers::put::<R>);
-    routes.operation(write, HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
-    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+    mount_patch::<R>(routes);
+    mount_delete::<R>(routes);
 }
 
 /// Returns whether a new resource has to contain its key.
@@ -61,62 +47,65 @@ fn create_name<R: Resource>() -> Cow<'static, str> {
 
 /// Adds the operations of a resource that clients read, change and delete, but do not create.
 pub fn mount_without_create<R: Resource>(routes: &mut Routes) {
-    let docs = ResourceDocs::<R>::new();
-    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
-    let collection = R::NAMES.path;
-    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
-    routes.schema::<R::Write>();
-    routes.schema::<R::View>();
-    routes.schema::<PageOf<R>>();
-    routes.schema::<Validated>();
-    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
-    routes.operation(write, HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
-    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+    mount_reads::<R>(routes);
+    mount_patch::<R>(routes);
+    mount_delete::<R>(routes);
 }
 
 /// Adds the operations of a resource that clients read and delete, but do not change. Its module
 /// adds the creation.
 pub fn mount_without_change<R: Resource>(routes: &mut Routes) {
-    let docs = ResourceDocs::<R>::new();
-    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
-    let collection = R::NAMES.path;
-    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
-    routes.schema::<R::View>();
-    routes.schema::<PageOf<R>>();
-    routes.schema::<Validated>();
-    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
-    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+    mount_reads::<R>(routes);
+    mount_delete::<R>(routes);
 }
 
 /// Adds the operations of a resource that is written once and never changes.
 pub fn mount_append_only<R: Resource>(routes: &mut Routes) {
     let docs = ResourceDocs::<R>::new();
-    let (read, write) = (R::NAMES.area.read(), R::NAMES.area.write());
-    let collection = R::NAMES.path;
-    let one = format!("{collection}/{{{}}}", R::NAMES.singular);
-    let batch_description = format!(
+    let (write, collection) = (R::NAMES.area.write(), R::NAMES.path);
+    let description = format!(
         "Writes up to {MAX_BATCH_ROWS} rows. A row that was written before is answered 200 if it is \
          the same, and refused with 409 if not. Atomic unless `atomic` is false: then each row has \
          its own receipt (207)."
     );
+    mount_reads::<R>(routes);
     routes.schema::<R::Write>();
+    routes.operation(write, HttpMethod::Post, collection, docs.append(), handlers::append::<R>);
+    mount_batch::<R>(routes, docs.batch_described(&description));
+}
+
+/// Returns the path of one resource.
+fn path_of_one<R: Resource>() -> String {
+    format!("{}/{{{}}}", R::NAMES.path, R::NAMES.singular)
+}
+
+fn mount_reads<R: Resource>(routes: &mut Routes) {
+    let docs = ResourceDocs::<R>::new();
+    let (read, collection) = (R::NAMES.area.read(), R::NAMES.path);
     routes.schema::<R::View>();
     routes.schema::<PageOf<R>>();
+    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
+    routes.operation(read, HttpMethod::Get, &path_of_one::<R>(), docs.get(), handlers::get::<R>);
+}
+
+fn mount_patch<R: Resource>(routes: &mut Routes) {
+    let (docs, write, one) = (ResourceDocs::<R>::new(), R::NAMES.area.write(), path_of_one::<R>());
+    routes.schema::<R::Write>();
+    routes.operation(write, HttpMethod::Patch, &one, docs.patch(), handlers::patch::<R>);
+}
+
+fn mount_delete<R: Resource>(routes: &mut Routes) {
+    let (docs, write, one) = (ResourceDocs::<R>::new(), R::NAMES.area.write(), path_of_one::<R>());
+    routes.schema::<Validated>();
+    routes.operation(write, HttpMethod::Delete, &one, docs.delete(), handlers::delete::<R>);
+}
+
+fn mount_batch<R: Resource>(routes: &mut Routes, documentation: Operation) {
+    let path = format!("{}/batch", R::NAMES.path);
     routes.schema::<BatchOf<R>>();
     routes.schema::<BatchReceipts>();
-    routes.operation(read, HttpMethod::Get, collection, docs.list(), handlers::list::<R>);
-    routes.operation(write, HttpMethod::Post, collection, docs.append(), handlers::append::<R>);
-    let batch = docs.batch_described(&batch_description);
-    routes.operation(
-        write,
-        HttpMethod::Post,
-        &format!("{collection}/batch"),
-        batch,
-        batch::batch::<R>,
-    );
-    routes.operation(read, HttpMethod::Get, &one, docs.get(), handlers::get::<R>);
+    let write = R::NAMES.area.write();
+    routes.operation(write, HttpMethod::Post, &path, documentation, batch::batch::<R>);
 }
 
 /// The documentation of a resource's operations.

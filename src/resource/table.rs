@@ -52,8 +52,8 @@ macro_rules! table_resource {
     };
 }
 
-/// Writes the methods that read the rows of a table: `list`, `count`, `find`, `find_many` and `id`, and
-/// `existing` if the resource has a key. A resource without key is read `by id`.
+/// Writes the methods that read the rows of a table: `list`, `count`, `find`, `find_many` and `id`,
+/// and `existing` if the resource has a key. A resource without key is read `by id`.
 ///
 /// The view is the row, unless `from` names the type of the rows and builds the views of several.
 /// `where` restricts the rows to those of the scope.

@@ -134,8 +134,8 @@ pub(super) fn by_statement(rows: &[&RowWrite<SaleWrite>]) -> Vec<Attribution> {
 pub(super) struct Repriced {
     /// The attributions of the lines without quote and campaign.
     pub attributions: Vec<Attribution>,
-    /// The amounts that the accounts would have paid without campaigns, by sale. Sales without such a price are
-    /// absent.
+    /// The amounts that the accounts would have paid without campaigns, by sale. Sales without
+    /// such a price are absent.
     pub baselines: HashMap<Uuid, Amount>,
 }
 

@@ -204,8 +204,9 @@ pub struct Row {
     /// The version of the price book that answered the quote.
     #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64, example = 418)]
     pub publication_version: Option<i64>,
-    /// The amount that the account would have paid for the line without campaigns, in local currency without
-    /// tax, by the price book at the end of the posting date. Null if there was no such price.
+    /// The amount that the account would have paid for the line without campaigns, in local
+    /// currency without tax, by the price book at the end of the posting date. Null if there was no
+    /// such price.
     pub baseline_amount: Option<Amount>,
 }
 
@@ -521,8 +522,10 @@ async fn insert(
             round(new.quantity * coalesce(quantity_per_unit, 1) * unit_cost, 5), new.currency, \
             new.campaign, new.price_line, new.discount_line, new.version, new.baseline \
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-            $18, $19) AS new(id, type, document, line, date, contact, customer, item, variant, unit, \
-            quantity, amount, discount, currency, campaign, price_line, discount_line, version, baseline) \
+            $18, $19) AS new(id, type, document, line, date, contact, customer, item, variant, \
+            unit, \
+            quantity, amount, discount, currency, campaign, price_line, discount_line, version, \
+            baseline) \
         LEFT JOIN contacts AS named ON named.number = new.contact \
         LEFT JOIN contacts AS customer ON customer.customer_number = new.customer \
         LEFT JOIN items ON items.number = new.item \

@@ -13,19 +13,18 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::enums::LineTarget;
+use values::enums::{LineTarget, Membership};
 use values::{Key, Reference};
 
 use crate::platform::http::access::scope::Area;
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::list::{Field, FieldKind, ListSpec};
-use crate::platform::http::problem::Problem;
+use crate::platform::http::problem::{FieldCode, Problem};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::{key_field, table_rows, write_of_view};
 use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, reference};
 use crate::schema::{contacts, segment_lines, segments};
-use crate::segments::rule::refuse_rule;
 use crate::unit_of_work::UnitOfWork;
 
 /// The segment that a path names.
@@ -53,35 +52,64 @@ impl Scope for OfSegment {
     }
 }
 
+/// A segment that is locked for a change of its lines.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = segments, check_for_backend(Pg))]
+pub(super) struct HeldSegment {
+    number: Key,
+    /// Its campaign.
+    pub campaign_number: Option<Key>,
+    membership: Membership,
+}
+
+impl HeldSegment {
+    /// Refuses to select lines in another way than by the segment's rule, if it has one.
+    ///
+    /// # Errors
+    /// 422 for a segment by rule.
+    pub fn refuse_rule(&self) -> Result<(), Problem> {
+        if self.membership == Membership::List {
+            return Ok(());
+        }
+        let detail = format!(
+            "the lines of segment {} follow its rule; change its filter, or give it the membership \
+             LIST",
+            self.number
+        );
+        Err(Problem::rule("", FieldCode::NotAllowed, detail))
+    }
+}
+
 impl OfSegment {
     /// Locks the segment in share mode for a change of its lines. Until the transaction ends it can
-    /// be neither deleted nor attached to another campaign; others can still change lines. Returns
-    /// its campaign.
+    /// be neither deleted nor attached to another campaign; others can still change lines.
     ///
     /// Must be called before any line is locked, because a deletion of the segment takes its locks
     /// in this order.
     ///
     /// # Errors
     /// 404 if the segment has been deleted, or if the database fails.
-    pub async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
+    async fn hold(&self, conn: &mut AsyncPgConnection) -> Result<HeldSegment, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))
-            .select(segments::campaign_number);
-        let campaign = query.for_share().first(conn).await.optional()?;
-        campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
+            .select(HeldSegment::as_select());
+        let segment = query.for_share().first(conn).await.optional()?;
+        segment.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
-    /// Locks the segment and all its lines, so that no other transaction changes them. Returns its
-    /// campaign.
+    /// Locks the segment and all its lines, so that no other transaction changes them.
     ///
     /// # Errors
-    /// The same as [`OfSegment::hold`].
-    pub async fn hold_alone(&self, conn: &mut AsyncPgConnection) -> Result<Option<Key>, Problem> {
+    /// As [`OfSegment::hold`].
+    pub(super) async fn hold_alone(
+        &self,
+        conn: &mut AsyncPgConnection,
+    ) -> Result<HeldSegment, Problem> {
         let query = segments::table
             .filter(segments::number.eq(&self.number))
-            .select(segments::campaign_number);
-        let campaign = query.for_no_key_update().first(conn).await.optional()?;
-        campaign.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
+            .select(HeldSegment::as_select());
+        let segment = query.for_no_key_update().first(conn).await.optional()?;
+        segment.ok_or_else(|| Problem::not_found("segment", self.number.as_str()))
     }
 
     /// Locks the segment and records the changed contacts as targets of its campaign.
@@ -89,12 +117,13 @@ impl OfSegment {
         &self,
         work: &mut UnitOfWork,
         contacts: impl Iterator<Item = &'a Key>,
-    ) -> Result<(), Problem> {
-        if let Some(campaign) = self.hold(&mut work.conn).await? {
+    ) -> Result<HeldSegment, Problem> {
+        let segment = self.hold(&mut work.conn).await?;
+        if let Some(campaign) = &segment.campaign_number {
             let targets = work.changed_keys.targets.entry(campaign.to_string()).or_default();
             targets.extend(contacts.map(Key::to_string));
         }
-        Ok(())
+        Ok(segment)
     }
 
     /// Records the accounts that lines of contacts target as targets of the segment's campaign.
@@ -114,7 +143,7 @@ impl OfSegment {
         if accounts.is_empty() {
             return Ok(());
         }
-        self.record_changed_contacts(work, accounts.iter()).await
+        self.record_changed_contacts(work, accounts.iter()).await.map(drop)
     }
 }
 
@@ -268,11 +297,11 @@ impl Resource for SegmentLines {
         use segment_lines as t;
         let contacts: Vec<&Key> =
             rows.iter().filter_map(|row| row.write.contact_number.as_ref()).collect();
-        scope.record_changed_contacts(work, contacts.iter().copied()).await?;
-        scope.record_accounts(work, &contacts).await?;
+        let segment = scope.record_changed_contacts(work, contacts.iter().copied()).await?;
         if if_exists == IfExists::Refuse {
-            refuse_rule(&mut work.conn, &scope.number).await?;
+            segment.refuse_rule()?;
         }
+        scope.record_accounts(work, &contacts).await?;
         let accounts = accounts_to_keep(&mut work.conn, rows).await?;
         // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
         let mut rows: Vec<&RowWrite<SegmentLineWrite>> = rows.iter().collect();
@@ -317,8 +346,7 @@ impl Resource for SegmentLines {
         view: &Self::View,
     ) -> Result<(), SaveError> {
         let changed = std::iter::once(&view.contact_number).chain(view.account_number.as_ref());
-        scope.record_changed_contacts(work, changed).await?;
-        refuse_rule(&mut work.conn, &scope.number).await?;
+        scope.record_changed_contacts(work, changed).await?.refuse_rule()?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Segments by rule: the lines of a segment with `membership` `RULE` are the contacts that match its
-//! filter. Contacts enter and leave in the transaction that changes them. What a filter says of the
-//! date is evaluated at the company's midnight.
+//! Segments by rule: the lines of a segment with `membership` `RULE` are the contacts that match
+//! its filter. Contacts enter and leave in the transaction that changes them. A filter that reads the
+//! date is evaluated again at the company's midnight.
 //!
 //! The lines are stored like those of other segments, so that audiences, logging and statistics
 //! need not know of rules. Each kept line keeps its own `campaignTarget` and `campaignResponse`.
@@ -56,32 +56,13 @@ fn parse(filter: &str, today: NaiveDate) -> Result<Option<Filter>, Vec<FieldErro
     Filter::parse(filter, FIELDS, "/filter", today).map(Some)
 }
 
-/// Returns an error if the lines of the segment follow a rule, so that nobody else selects them.
-///
-/// # Errors
-/// 422 for a segment by rule, or when the database fails.
-pub async fn refuse_rule(conn: &mut AsyncPgConnection, segment: &Key) -> Result<(), Problem> {
-    let membership: Option<Membership> = segments::table
-        .filter(segments::number.eq(segment))
-        .select(segments::membership)
-        .first(conn)
-        .await
-        .optional()?;
-    if membership != Some(Membership::Rule) {
-        return Ok(());
-    }
-    let detail = format!(
-        "the lines of segment {segment} follow its rule; change its filter, or give it the \
-         membership LIST"
-    );
-    Err(Problem::rule("", FieldCode::NotAllowed, detail))
-}
-
 /// A segment by rule.
 struct Rule {
     segment: String,
     campaign: Option<String>,
     filter: Option<Filter>,
+    /// The day for which the rule was evaluated last, if it depends on the date.
+    evaluated_on: Option<NaiveDate>,
 }
 
 impl Rule {
@@ -94,15 +75,20 @@ impl Rule {
 
 /// Reads the rules, in the order of their segments.
 async fn rules(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<Vec<Rule>> {
-    let rows: Vec<(String, Option<String>, String)> = segments::table
+    let rows: Vec<(String, Option<String>, String, Option<NaiveDate>)> = segments::table
         .filter(segments::membership.eq(Membership::Rule))
         .order(segments::number)
-        .select((segments::number, segments::campaign_number, segments::filter))
+        .select((
+            segments::number,
+            segments::campaign_number,
+            segments::filter,
+            segments::evaluated_on,
+        ))
         .load(conn)
         .await?;
-    let parsed = rows.into_iter().filter_map(|(segment, campaign, filter)| {
+    let parsed = rows.into_iter().filter_map(|(segment, campaign, filter, evaluated_on)| {
         match parse(&filter, today) {
-            Ok(filter) => Some(Rule { segment, campaign, filter }),
+            Ok(filter) => Some(Rule { segment, campaign, filter, evaluated_on }),
             Err(errors) => {
                 // It was valid when another build stored it. Changes of contacts must not fail.
                 tracing::error!(
@@ -117,8 +103,8 @@ async fn rules(conn: &mut AsyncPgConnection, today: NaiveDate) -> QueryResult<Ve
     Ok(parsed.collect())
 }
 
-/// Records the segments of which rows change the rule, so that the lines follow it when the change is
-/// published. A segment that becomes one by rule loses its criteria actions, since undoing them
+/// Records the segments of which rows change the rule, so that the lines follow it when the change
+/// is published. A segment that becomes one by rule loses its criteria actions, since undoing them
 /// would bring back lines that do not match.
 ///
 /// # Errors
@@ -317,38 +303,21 @@ pub async fn run(database: Database, calendar: Calendar) {
 /// # Errors
 /// If the database fails, or a publication is refused. Later rules are evaluated all the same.
 pub async fn evaluate_day(database: &Database, today: NaiveDate) -> Result<(), Problem> {
-    let mut conn = database.read().await?;
-    let due: Vec<String> = segments::table
-        .filter(segments::membership.eq(Membership::Rule))
-        .filter(segments::evaluated_on.is_null().or(segments::evaluated_on.lt(today)))
-        .order(segments::number)
-        .select(segments::number)
-        .load(&mut conn)
-        .await?;
-    if due.is_empty() {
-        return Ok(());
-    }
-    let dated: BTreeSet<String> = rules(&mut conn, today)
-        .await?
-        .into_iter()
-        .filter(|rule| rule.reads("{today}"))
-        .map(|rule| rule.segment)
-        .collect();
-    drop(conn);
+    let rules = rules(&mut *database.read().await?, today).await?;
+    let due = rules.iter().filter(|rule| {
+        rule.reads("{today}") && rule.evaluated_on.is_none_or(|evaluated_on| evaluated_on < today)
+    });
     let mut result = Ok(());
-    for segment in due {
-        let is_dated = dated.contains(&segment);
+    for Rule { segment, .. } in due {
         let evaluated = database
             .transact_as(AUTHOR, async |work| {
+                let evaluated_on = segments::evaluated_on;
+                let is_due = evaluated_on.is_null().or(evaluated_on.lt(today));
+                let update = diesel::update(segments::table.filter(segments::number.eq(segment)))
+                    .filter(is_due)
+                    .set(evaluated_on.eq(today));
                 // Another replica may have evaluated it in the meantime.
-                let taken =
-                    diesel::update(segments::table.filter(segments::number.eq(&segment)).filter(
-                        segments::evaluated_on.is_null().or(segments::evaluated_on.lt(today)),
-                    ))
-                    .set(segments::evaluated_on.eq(today))
-                    .execute(&mut work.conn)
-                    .await?;
-                if taken > 0 && is_dated {
+                if update.execute(&mut work.conn).await? > 0 {
                     work.changed_keys.rules.insert(segment.clone());
                 }
                 Ok(())

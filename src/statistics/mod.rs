@@ -139,8 +139,8 @@ pub struct Figures {
     #[diesel(sql_type = SqlText)]
     pub sales_amount: Figure,
     /// The total reduction that the campaign granted on these lines, by lower prices and by
-    /// discounts: what the accounts would have paid without campaigns, less what they paid. In local
-    /// currency.
+    /// discounts: the amounts that the accounts would have paid without campaigns, less those that
+    /// they paid. In local currency.
     #[diesel(sql_type = SqlText)]
     pub discount_given: Figure,
     /// Number of accounts that bought and did not return everything.

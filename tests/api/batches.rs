@@ -206,7 +206,10 @@ async fn condition_of_a_row_protects_against_lost_updates() {
     let app = TestApp::new().await;
     desk(&app).await;
     let etag = app.get("/v1/items").await.expect(200)["value"][0]["etag"].clone();
-    let row = |if_match: &Value, price: &str| json!({"rows": [{"number": "DESK", "listPrice": price, "ifMatch": if_match}]});
+    let row = |if_match: &Value, price: &str| {
+        let row = json!({"number": "DESK", "listPrice": price, "ifMatch": if_match});
+        json!({ "rows": [row] })
+    };
     assert_eq!(statuses(&batch(&app, "/v1/items", row(&etag, "110")).await), [200]);
     let stale = app.post("/v1/items/batch", &row(&etag, "120")).await;
     assert_eq!((stale.status.as_u16(), stale.code()), (412, "PRECONDITION_FAILED".to_owned()));

@@ -172,7 +172,9 @@ async fn persons_follow_their_company() {
     app.put("/v1/segments/P", &rule("priceGroupCode eq 'GOLD'")).await.expect(201);
     app.put("/v1/segments/D", &rule("discountGroupCode ne 'GOLD'")).await.expect(201);
     assert_eq!(members(&app, "D").await, ["ACME", "PIA"]);
-    let customer = json!({"customer": {"number": "D1", "priceGroupCode": "GOLD", "discountGroupCode": "GOLD"}});
+    let customer = json!({
+        "customer": {"number": "D1", "priceGroupCode": "GOLD", "discountGroupCode": "GOLD"}
+    });
     app.patch("/v1/contacts/ACME", &customer).await.expect(200);
     assert_eq!(members(&app, "C").await, ["PIA"]);
     assert_eq!(members(&app, "P").await, ["ACME", "PIA"]);

@@ -33,8 +33,8 @@ pub const fn tie_rank(source: SourceType) -> u8 {
     }
 }
 
-/// Returns the quantity from which a line counts, in units of 0.00001 of the unit of measure that is
-/// asked for (`docs/pricing-rules.md` section 2.7). For a line without unit it is the minimum
+/// Returns the quantity from which a line counts, in units of 0.00001 of the requested unit of
+/// measure (`docs/pricing-rules.md` section 2.7). For a line without unit it is the minimum
 /// quantity divided by the quantity per unit, rounded up. Rounding to the five places of a quantity
 /// changes nothing, because no quantity is in between. The product is below 10^20 × 10^5, which
 /// fits.

@@ -63,6 +63,17 @@ static SESSION_IO: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("database").enable_all().build()
 });
 
+/// The reason why work in the background could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// No session was available.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A statement failed.
+    #[error(transparent)]
+    Database(#[from] diesel::result::Error),
+}
+
 /// The reason why no session is available.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {

@@ -25,7 +25,6 @@ use crate::platform::http::routes::Routes;
 use crate::resource::{Scope, require, with_etag};
 use crate::schema::criteria_actions;
 use crate::segments::lines::OfSegment;
-use crate::segments::rule::refuse_rule;
 use crate::unit_of_work::{Database, UnitOfWork};
 
 const PATH: &str = "/v1/segments/{segment}/criteria-actions";
@@ -121,9 +120,9 @@ async fn list(
 /// Locks the segment of the path exclusively and records its campaign as changed.
 async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
     let scope = OfSegment::find(request, &mut work.conn).await?;
-    let campaign = scope.hold_alone(&mut work.conn).await?;
-    refuse_rule(&mut work.conn, &scope.number).await?;
-    work.changed_keys.campaigns.extend(campaign.as_ref().map(Key::to_string));
+    let segment = scope.hold_alone(&mut work.conn).await?;
+    segment.refuse_rule()?;
+    work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
     Ok(scope)
 }
 

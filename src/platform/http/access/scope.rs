@@ -7,7 +7,7 @@ use values::text_enum;
 text_enum! {
     /// A permission that operations require.
     Scope {
-        /// Quotes, effective and lowest prices. Explanations contain only what concerns the account.
+        /// Quotes, effective and lowest prices. Explanations contain the lines of the account.
         QuotesRead = "quotes:read",
         /// Explanations with the lines of all accounts.
         QuotesExplain = "quotes:explain",
