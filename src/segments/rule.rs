@@ -1,6 +1,6 @@
 //! Segments by rule: the lines of a segment with `membership` `RULE` are the contacts that match
-//! its filter. Contacts enter and leave in the transaction that changes them. A filter that reads the
-//! date is evaluated again at the company's midnight.
+//! its filter. Contacts enter and leave in the transaction that changes them. A filter that reads
+//! the date is evaluated again at the company's midnight.
 //!
 //! The lines are stored like those of other segments, so that audiences, logging and statistics
 //! need not know of rules. Each kept line keeps its own `campaignTarget` and `campaignResponse`.
