@@ -283,7 +283,11 @@ fn fast_path(criterion: &mut Criterion) {
         .collect();
     for query in ["", "?explain=true"] {
         let mut post = TestRequest::with_uri(&format!("{path}{query}"));
-        let post = post.method(Method::POST).insert_header(("host", "127.0.0.1:8080")).finish();
+        let post = post
+            .method(Method::POST)
+            .insert_header(("host", "127.0.0.1:8080"))
+            .insert_header(("content-type", "application/json"))
+            .finish();
         assert!(quotes.wants_body(&post), "the caller is admitted");
         criterion.bench_function(
             &format!("POST of 100 lines on the fast path{query}"),
