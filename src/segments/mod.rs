@@ -5,8 +5,6 @@ pub mod criteria;
 pub mod lines;
 pub mod rule;
 
-use std::collections::HashSet;
-
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -24,9 +22,7 @@ use crate::platform::http::list::{Field, FieldKind, ListSpec};
 use crate::platform::http::problem::{FieldError, Problem, ProblemCode};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
-use crate::resource::table::{
-    column_values, excluded_columns, key_field, table_rows, write_of_view,
-};
+use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
 use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
 use crate::salespeople::SALESPERSON_BLOCKED;
 use crate::schema::segments;
@@ -184,7 +180,6 @@ impl Resource for Segments {
         rows: &[RowWrite<SegmentWrite>],
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
-        use segments as t;
         if rows.iter().any(|row| row.write.membership == Membership::Rule) {
             lock_rules(&mut work.conn).await?;
         }
@@ -194,44 +189,11 @@ impl Resource for Segments {
         };
         let left = previous.iter().filter_map(|segment| segment.campaign_number.clone());
         work.changed_keys.campaigns.extend(left);
-        // Sorted by key everywhere, so that concurrent batches lock rows in the same order.
-        let mut in_order: Vec<&RowWrite<SegmentWrite>> = rows.iter().collect();
-        in_order.sort_by_key(|row| &row.write.number);
-        let values: Vec<_> = in_order
-            .into_iter()
-            .map(|RowWrite { id, write }| {
-                (
-                    t::id.eq(*id),
-                    write.number.as_ref().map(|number| t::number.eq(number)),
-                    column_values!(
-                        t, write: description, campaign_number, campaign_target, campaign_response,
-                        salesperson_code, subject, interaction_template_code, membership, filter
-                    ),
-                )
-            })
-            .collect();
-        let insert = diesel::insert_into(t::table).values(values);
-        let written: Vec<Uuid> = match if_exists {
-            IfExists::Refuse => insert.returning(t::id).load(&mut work.conn).await?,
-            IfExists::Replace => {
-                insert
-                    .on_conflict(t::number)
-                    .do_update()
-                    .set(excluded_columns!(
-                        t: description, campaign_number, campaign_target, campaign_response,
-                        salesperson_code, subject, interaction_template_code, membership, filter
-                    ))
-                    .returning(t::id)
-                    .load(&mut work.conn)
-                    .await?
-            }
-        };
-        let ids: HashSet<Uuid> = rows.iter().map(|row| row.id).collect();
-        if !written.iter().all(|id| ids.contains(id)) {
-            // Another transaction created the segment after the lookup. Its campaign is unknown
-            // here, so its changes could not be published.
-            return Err(Problem::concurrent_change().into());
-        }
+        save_rows!(
+            &mut work.conn, rows, if_exists, segments by number:
+            description, campaign_number, campaign_target, campaign_response, salesperson_code,
+            subject, interaction_template_code, membership, filter
+        )?;
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
         work.changed_keys.campaigns.extend(numbers.map(Key::to_string));
         rule::adopt(work, rows, &previous).await?;
