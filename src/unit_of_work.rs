@@ -108,9 +108,8 @@ pub struct UnitOfWork {
     pub events: Vec<Event>,
     /// Findings that do not refuse the change; the response contains them.
     pub warnings: Vec<Value>,
-    /// The version of the price book that the change published, if it published one.
-    pub version: Option<i64>,
-    book_id: Uuid,
+    /// The version of the price book that the change published last, and its history.
+    published: Option<(i64, Uuid)>,
     publisher: Arc<dyn Publisher>,
     /// True to roll the change back when it is done: the response says what it would have been.
     pub validate_only: bool,
@@ -119,8 +118,13 @@ pub struct UnitOfWork {
 impl UnitOfWork {
     /// Records the version that the change has published, in the history with this identity.
     pub const fn record_version(&mut self, version: i64, book_id: Uuid) {
-        self.version = Some(version);
-        self.book_id = book_id;
+        self.published = Some((version, book_id));
+    }
+
+    /// Returns the version of the price book that the change published, if it published one.
+    #[must_use]
+    pub fn version(&self) -> Option<i64> {
+        self.published.map(|(version, _)| version)
     }
 
     /// Publishes what has changed so far. What is read afterwards is the state after the
@@ -296,8 +300,7 @@ impl Database {
             author: author.to_owned(),
             events: Vec::new(),
             warnings: Vec::new(),
-            version: None,
-            book_id: Uuid::nil(),
+            published: None,
             publisher: Arc::clone(&self.publisher),
             validate_only: false,
         };
@@ -314,7 +317,7 @@ impl Database {
             }
             Ok(answer) => {
                 Transactions::commit_transaction(&mut *work.conn).await.map_err(Problem::from)?;
-                if let Some(version) = work.version {
+                if let Some(version) = work.version() {
                     drop(work);
                     self.publisher.wait_for_version(version).await;
                 }
@@ -352,10 +355,10 @@ impl Database {
         }
         // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;
-        if let Some(version) = work.version {
+        if let Some((version, book_id)) = work.published {
             answer = answer
                 .header(PUBLICATION_VERSION, &version.to_string())
-                .header(BOOK_ID, &work.book_id.to_string());
+                .header(BOOK_ID, &book_id.to_string());
         }
         if !work.warnings.is_empty() {
             add_warnings(&mut answer, std::mem::take(&mut work.warnings))?;

@@ -75,7 +75,7 @@ impl AutoPublisher {
         {
             work.record_version(publication.version, publication.book_id);
         }
-        let mut range = VersionRange::extend(None, work.version);
+        let mut range = VersionRange::extend(None, work.version());
         let mut checked = Checked::default();
         let holding = holding_statuses(work, &active).await?;
         let (automatic, waiting): (Vec<_>, Vec<_>) = active.into_iter().partition(|campaign| {
@@ -91,7 +91,7 @@ impl AutoPublisher {
             with_changes.partition(|(changes, _)| changes.has_own_changes());
         for (changes, campaign) in changed {
             self.publish(work, &campaign, &changes).await?;
-            range = VersionRange::extend(range, work.version);
+            range = VersionRange::extend(range, work.version());
             checked.gains.extend(changes.gains(&campaign));
         }
         // Only contacts in the audiences of these campaigns changed. That affects audiences alone,
@@ -106,7 +106,7 @@ impl AutoPublisher {
             warn_of_losses(work, campaign, &audience.left).await?;
             let difference = Difference { audience, ..Difference::default() }.with_hash();
             publish(work, campaign, PublicationKind::Change, &difference).await?;
-            range = VersionRange::extend(range, work.version);
+            range = VersionRange::extend(range, work.version());
             checked.unchecked_audiences.insert(campaign.number.to_string());
         }
         // Last, because a line that moved to an automatic campaign must have left the others'
@@ -114,7 +114,7 @@ impl AutoPublisher {
         for campaign in waiting {
             checked.unchecked_audiences.insert(campaign.number.to_string());
             defer(work, campaign, &changed_keys, &moved_accounts).await?;
-            range = VersionRange::extend(range, work.version);
+            range = VersionRange::extend(range, work.version());
         }
         match range.filter(|_| changed_keys.affects_guardrails()) {
             Some(range) => {

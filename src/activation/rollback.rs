@@ -116,7 +116,7 @@ async fn roll_back_campaign(
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             let version = i64::try_from(body.version).unwrap_or(i64::MAX);
             let (result, is_new) = roll_back(work, &campaign, version).await?;
-            if let Some(version) = work.version {
+            if let Some(version) = work.version() {
                 let (range, today) = (VersionRange::of(version), calendar.today());
                 guardrails::check_published(work, &book, today, range, Checked::default()).await?;
             }
