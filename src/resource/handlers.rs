@@ -361,12 +361,8 @@ pub async fn delete<R: Resource>(
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let view = find_existing::<R>(&mut work.conn, &scope, &reference, true).await?;
             require(&request, &respond::<R>(StatusCode::OK, &view)?)?;
-            match work.savepoint(async |work| R::delete(work, &scope, &view).await).await {
-                Ok(()) => Ok(ApiResponse::empty(StatusCode::NO_CONTENT)),
-                Err(error) => {
-                    Err(refusal::<R>(work, error, &R::write_of(&view), R::id(&view)).await?)
-                }
-            }
+            remove::<R>(work, &scope, &view).await?;
+            Ok(ApiResponse::empty(StatusCode::NO_CONTENT))
         })
         .await
 }
@@ -382,6 +378,18 @@ pub(super) async fn save<R: Resource>(
     match work.savepoint(async |work| R::save(work, scope, rows, if_exists).await).await {
         Ok(()) => Ok(()),
         Err(error) => Err(refusal::<R>(work, error, &row.write, row.id).await?),
+    }
+}
+
+/// Deletes a resource, and converts a refusal by the database to a problem.
+pub(super) async fn remove<R: Resource>(
+    work: &mut UnitOfWork,
+    scope: &R::Scope,
+    view: &R::View,
+) -> Result<(), Problem> {
+    match work.savepoint(async |work| R::delete(work, scope, view).await).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refusal::<R>(work, error, &R::write_of(view), R::id(view)).await?),
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use values::Key;
 
 use super::super::definition::{IfExists, Resource, RowWrite, SaveError};
-use super::super::handlers::{refusal, save};
+use super::super::handlers::{remove, save};
 use super::changes::{Change, changes_of, row_result};
 use super::rows::{Mode, Row};
 use crate::platform::http::problem::{Problem, ProblemCode};
@@ -209,13 +209,6 @@ async fn write_change<R: Resource>(
         Change::Create(row) => save::<R>(work, scope, row, IfExists::Refuse).await,
         Change::Update(row) => save::<R>(work, scope, row, IfExists::Replace).await,
         Change::Unchanged(_) => Ok(()),
-        Change::Delete(view) => {
-            match work.savepoint(async |work| R::delete(work, scope, view).await).await {
-                Ok(()) => Ok(()),
-                Err(error) => {
-                    Err(refusal::<R>(work, error, &R::write_of(view), R::id(view)).await?)
-                }
-            }
-        }
+        Change::Delete(view) => remove::<R>(work, scope, view).await,
     }
 }
