@@ -4,7 +4,8 @@
 //! then changes, so that a client does not mistake one version for the other.
 
 use actix_web::http::header::HeaderValue;
-use utoipa::openapi::path::Parameter;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use uuid::Uuid;
 use values::Id;
 
@@ -25,6 +26,15 @@ pub fn book_id_parameter() -> Parameter {
          restore, the answer is 409 `OTHER_HISTORY`.",
         uuid_schema(),
     )
+}
+
+/// The parameter in the description of an operation.
+pub struct BookIdParam;
+
+impl IntoParams for BookIdParam {
+    fn into_params(_parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![book_id_parameter()]
+    }
 }
 
 /// Checks the history that a request names, if it names one.

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use values::{CurrencyCode, Date, Id, Key};
+use values::{CurrencyCode, Date, Key};
 
 use super::http::{restrict_party, snapshot, unknown_party};
 use super::request::party;
@@ -37,7 +37,7 @@ use crate::platform::http::list::{
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
 use crate::platform::http::stream::{PIECE_BYTES, Streams};
-use crate::publication::book_id::BOOK_ID_PARAM;
+use crate::publication::book_id::{BOOK_ID_PARAM, BookIdParam};
 use crate::unit_of_work::{BOOK_ID, Database, PUBLICATION_VERSION};
 
 const PATH: &str = "/v1/effective-prices";
@@ -142,12 +142,7 @@ struct EffectivePricePage<'a> {
             minimum = 0,
             maximum = 9_007_199_254_740_991_i64
         ),
-        (
-            "bookId" = Option<Id>, Query,
-            description = "The history that the versions belong to, from an earlier response. If \
-                the price book has another one, as after a restore, the answer is 409 \
-                `OTHER_HISTORY`."
-        ),
+        BookIdParam,
         (
             "top" = Option<i32>, Query,
             description = "The maximum number of rows of a page. Not allowed for a stream. \

@@ -10,7 +10,7 @@ use price_book::quote::answer::{Quote, QuoteError};
 use price_book::quote::request::{QuoteParty, QuoteRequest, Visibility};
 use price_book::snapshot::Snapshot;
 use pricing::resolve::Book as _;
-use values::{CurrencyCode, Id, Key, Percent, SignedQuantity};
+use values::{CurrencyCode, Key, Percent, SignedQuantity};
 
 use super::request::{QuoteBody, read_query};
 use super::response::QuoteResponder;
@@ -22,7 +22,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
-use crate::publication::book_id::{BOOK_ID_PARAM, require_history};
+use crate::publication::book_id::{BOOK_ID_PARAM, BookIdParam, require_history};
 use crate::unit_of_work::Database;
 
 /// The path of price quotes.
@@ -230,12 +230,7 @@ pub(super) fn unknown_party(error: &QuoteError, prefix: &str) -> Problem {
             minimum = 0,
             maximum = 9_007_199_254_740_991_i64
         ),
-        (
-            "bookId" = Option<Id>, Query,
-            description = "The history that the versions belong to, from an earlier response. If \
-                the price book has another one, as after a restore, the answer is 409 \
-                `OTHER_HISTORY`."
-        ),
+        BookIdParam,
     ),
     responses(
         (
@@ -297,12 +292,7 @@ async fn get_price_quote(
             minimum = 0,
             maximum = 9_007_199_254_740_991_i64
         ),
-        (
-            "bookId" = Option<Id>, Query,
-            description = "The history that the versions belong to, from an earlier response. If \
-                the price book has another one, as after a restore, the answer is 409 \
-                `OTHER_HISTORY`."
-        ),
+        BookIdParam,
     ),
     request_body(content = QuoteBody<'_>, description = "The lines to price, and the account."),
     responses((status = 200, description = "The prices.", body = Quote<'_>))
