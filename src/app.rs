@@ -10,6 +10,7 @@ use actix_web::{App, web};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::activities::{Activities, mount_campaign_activities};
+use crate::audit_entries::record_refusals;
 use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::Contacts;
@@ -47,7 +48,8 @@ use crate::tasks::Tasks;
 use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
-    activation, api_keys, events, health, index, openapi, publication, quotes, settings, statistics,
+    activation, api_keys, audit_entries, events, health, index, openapi, publication, quotes,
+    settings, statistics,
 };
 
 /// Seconds in which requests in flight have to finish once the service stops.
@@ -58,6 +60,7 @@ const STOP_TIMEOUT_SECONDS: u64 = 30;
 pub fn routes() -> Routes {
     let mut routes = Routes::default();
     api_keys::mount(&mut routes);
+    audit_entries::mount(&mut routes);
     settings::mount(&mut routes);
     mount::<Currencies>(&mut routes);
     mount::<ExchangeRates>(&mut routes);
@@ -170,6 +173,7 @@ pub fn server(
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
             .app_data(responder)
+            .wrap(from_fn(record_refusals))
             .wrap(from_fn(request_context))
             // The files of the documentation are the same in every installation, so they need no
             // credentials.

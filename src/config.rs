@@ -178,6 +178,14 @@ pub struct ServeSettings {
     /// Maximum size of a request body in bytes.
     #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
     pub body_limit: NonZeroUsize,
+    /// Days for which entries of the audit log are kept.
+    #[arg(
+        long,
+        env = "KAMPANJE_AUDIT_DAYS",
+        default_value = "400",
+        value_parser = clap::value_parser!(u16).range(1..=36_500)
+    )]
+    pub audit_days: u16,
     /// Seconds for which the service continues to serve after SIGTERM while it is not ready, so
     /// that a load balancer notices. An interrupt does not wait.
     #[arg(
@@ -274,6 +282,7 @@ mod tests {
             &["--drain-seconds", "301"],
             &["--snapshot-seconds", "0"],
             &["--self-check-seconds", "604801"],
+            &["--audit-days", "0"],
         ] {
             assert!(
                 Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(),

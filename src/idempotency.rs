@@ -4,16 +4,14 @@
 //! [`Database::transact`](crate::unit_of_work::Database::transact) asks for the stored response
 //! before a change, and stores the response in the same transaction.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
-use crate::platform::db::pool::Pool;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::schema::idempotency_records;
@@ -22,8 +20,6 @@ use crate::schema::idempotency_records;
 const RETENTION_HOURS: i64 = 72;
 /// Namespace of the advisory locks on keys.
 const LOCK_SEED: i64 = 0x6b61_6d70;
-/// Interval between two deletions of expired records.
-const PURGE_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Header that marks a response as the stored one.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -112,17 +108,15 @@ pub async fn store(
     Ok(())
 }
 
-/// Deletes expired idempotency records once an hour, for as long as the process lives.
-pub async fn purge(pool: Pool) {
-    let mut tick = tokio::time::interval(PURGE_INTERVAL);
-    loop {
-        tick.tick().await;
-        let Ok(mut conn) = pool.get().await else { continue };
-        let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
-        let old =
-            idempotency_records::table.filter(idempotency_records::created_at.le(oldest_kept));
-        if let Err(error) = diesel::delete(old).execute(&mut conn).await {
-            tracing::warn!(%error, "failed to delete expired idempotency records");
-        }
-    }
+/// Deletes the records that are no longer answered from.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_expired(
+    conn: &mut AsyncPgConnection,
+    now: DateTime<Utc>,
+) -> QueryResult<usize> {
+    let oldest_kept = now - chrono::Duration::hours(RETENTION_HOURS);
+    let old = idempotency_records::table.filter(idempotency_records::created_at.le(oldest_kept));
+    diesel::delete(old).execute(conn).await
 }

@@ -15,6 +15,7 @@ pub mod activation;
 pub mod activities;
 pub mod api_keys;
 pub mod app;
+pub mod audit_entries;
 pub mod campaign_statuses;
 pub mod campaigns;
 pub mod config;
@@ -46,11 +47,13 @@ pub mod tasks;
 pub mod teams;
 pub mod welcome;
 
+pub mod audit_log;
 pub mod idempotency;
 pub mod outbox;
 pub mod platform;
 pub mod references;
 pub mod resource;
+pub mod retention;
 pub mod schema;
 pub mod unit_of_work;
 

@@ -39,6 +39,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_entries (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        subject -> Text,
+        operation_id -> Text,
+        path -> Text,
+        status -> Int2,
+        trace_id -> Text,
+        publication_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     book (only_row) {
         only_row -> Bool,
         version -> Int8,
@@ -92,6 +105,9 @@ diesel::table! {
 diesel::table! {
     campaigns (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         number -> Text,
         description -> Text,
         #[sql_name = "type"]
@@ -115,6 +131,9 @@ diesel::table! {
 diesel::table! {
     contacts (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         number -> Text,
         #[sql_name = "type"]
         type_ -> Text,
@@ -192,6 +211,9 @@ diesel::table! {
 diesel::table! {
     discount_lines (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         source_type -> Text,
         campaign_number -> Nullable<Text>,
         contact_number -> Nullable<Text>,
@@ -321,6 +343,9 @@ diesel::table! {
 diesel::table! {
     items (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         number -> Text,
         description -> Text,
         list_price -> Nullable<Numeric>,
@@ -370,6 +395,9 @@ diesel::table! {
 diesel::table! {
     price_lines (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         source_type -> Text,
         campaign_number -> Nullable<Text>,
         contact_number -> Nullable<Text>,
@@ -473,6 +501,9 @@ diesel::table! {
 diesel::table! {
     segments (id) {
         id -> Uuid,
+        created_by -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
         number -> Text,
         description -> Text,
         campaign_number -> Nullable<Text>,

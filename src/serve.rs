@@ -10,7 +10,7 @@ use std::{io, thread};
 
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use embedded_postgres::{Durability, EmbeddedPostgres, Settings, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,7 +39,7 @@ use crate::publication::reader;
 use crate::publication::writer::renew_book_id;
 use crate::segments::rule;
 use crate::unit_of_work::Database;
-use crate::{app, demo, health, idempotency, welcome};
+use crate::{app, demo, health, retention, welcome};
 
 /// The database of the private server.
 const DATABASE: &str = "kampanje";
@@ -239,6 +239,7 @@ async fn serve_from(
         keys,
         snapshot_interval: Duration::from_secs(settings.snapshot_seconds),
         self_check_interval: Duration::from_secs(settings.self_check_seconds),
+        audit_retention: TimeDelta::days(settings.audit_days.into()),
     }));
     let drain = Duration::from_secs(settings.drain_seconds);
     tokio::spawn(stop_on_signal(signals, readiness, drain, server.handle()));
@@ -291,6 +292,7 @@ struct Background {
     snapshot_interval: Duration,
     /// Zero for no self-checks.
     self_check_interval: Duration,
+    audit_retention: TimeDelta,
 }
 
 /// Opens the database if that is still to be done, and then runs the tasks that work on it.
@@ -305,7 +307,7 @@ async fn run_background(inputs: Background) {
     let Opening { pool, book, .. } = opening;
     let mut tasks = JoinSet::new();
     tasks.spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
-    tasks.spawn(idempotency::purge(pool.clone()));
+    tasks.spawn(retention::run(pool.clone(), inputs.audit_retention));
     tasks.spawn(ring::run(pool.clone(), keys));
     tasks.spawn(lifecycle::run(pool.clone(), calendar));
     if let Some(disk) = disk {

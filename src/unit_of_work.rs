@@ -15,6 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::audit_log::{self, AuditEntry};
 use crate::idempotency;
 use crate::outbox::{self, Event};
 use crate::platform::db::pool::{Connection, Pool, PoolError, Pools};
@@ -177,6 +178,13 @@ pub trait Publisher: Send + Sync {
     fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()>;
 }
 
+/// Whether a unit of work has an effect that the audit log records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audited {
+    Yes,
+    No,
+}
+
 type Transactions = AnsiTransactionManager;
 
 /// The database as modules use it: reading sessions and units of work.
@@ -208,6 +216,14 @@ impl Database {
     /// session for this kind of work.
     pub async fn read(&self) -> Result<Connection, Problem> {
         self.session(&self.pools.reads).await
+    }
+
+    /// Lends a session for the record of a request that was refused.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn record(&self) -> Result<Connection, Problem> {
+        self.session(&self.pools.writes).await
     }
 
     /// Lends a session for a list. A plain page counts as a read; a filter, an order or a count
@@ -248,7 +264,7 @@ impl Database {
         request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        self.run(&self.pools.writes, request, change).await
+        self.run(&self.pools.writes, Audited::Yes, request, change).await
     }
 
     /// Executes work that writes nothing but its idempotency record, on a session for reports.
@@ -260,7 +276,7 @@ impl Database {
         request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
-        self.run(&self.pools.reports, request, change).await
+        self.run(&self.pools.reports, Audited::No, request, change).await
     }
 
     /// Executes a change that no request asks for, in one transaction with its publication.
@@ -276,6 +292,9 @@ impl Database {
         let done = async {
             change(&mut work).await?;
             work.publish().await?;
+            let publication_version = work.version();
+            let entry = AuditEntry::of_background(author, publication_version);
+            audit_log::record(&mut work.conn, entry).await?;
             Ok(outbox::record(&mut work.conn, &work.events).await?)
         };
         let done = done.await;
@@ -285,11 +304,12 @@ impl Database {
     async fn run(
         &self,
         pool: &Pool,
+        audited: Audited,
         request: &ApiRequest,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
         let mut work = self.begin(pool, &request.caller.identity().subject).await?;
-        let done = self.run_in_transaction(request, &mut work, change).await;
+        let done = self.run_in_transaction(request, &mut work, audited, change).await;
         self.end(work, done).await
     }
 
@@ -338,6 +358,7 @@ impl Database {
         &self,
         request: &ApiRequest,
         work: &mut UnitOfWork,
+        audited: Audited,
         change: impl AsyncFnOnce(&mut UnitOfWork) -> Result<ApiResponse, Problem>,
     ) -> Result<ApiResponse, Problem> {
         // Each caller has its own keys.
@@ -352,6 +373,17 @@ impl Database {
         work.publish().await?;
         if work.validate_only {
             return validated(answer, std::mem::take(&mut work.warnings));
+        }
+        if audited == Audited::Yes {
+            let entry = AuditEntry {
+                subject: &work.author,
+                operation_id: request.operation_id.text(),
+                path: &request.path,
+                status: answer.status.as_u16(),
+                trace_id: request.trace_id.text(),
+                publication_version: work.version(),
+            };
+            audit_log::record(&mut work.conn, entry).await?;
         }
         // The counter of the events is the last lock, after that of the book.
         outbox::record(&mut work.conn, &work.events).await?;

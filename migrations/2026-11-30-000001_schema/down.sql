@@ -1,7 +1,7 @@
 -- Removes the whole schema with all data. Views and functions depend on tables, so they go first.
 DROP VIEW campaign_history, publication_changes, held_targets, logged_targets;
 DROP FUNCTION audience_member_since, contact_number_of;
-DROP TABLE service_secrets, idempotency_records, events, event_counter, api_keys,
+DROP TABLE service_secrets, audit_entries, idempotency_records, events, event_counter, api_keys,
     book_audience, book_entries, publications, book,
     sales_attributions, sales,
     opportunities, tasks, activity_steps, activities,
@@ -13,5 +13,5 @@ DROP TABLE service_secrets, idempotency_records, events, event_counter, api_keys
     contacts, team_members, teams, salespeople,
     item_units_of_measure, item_variants, items,
     exchange_rates, currencies, settings;
-DROP FUNCTION clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
+DROP FUNCTION refuse_change, clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
 DROP EXTENSION btree_gist;

@@ -92,6 +92,10 @@ INSERT INTO currencies (id, code) SELECT uuid_v7(), local_currency_code FROM set
 -- What is sold, as the ERP knows it.
 CREATE TABLE items (
     id uuid CONSTRAINT items_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     number text COLLATE "C" NOT NULL CONSTRAINT items_number_key UNIQUE,
     description text NOT NULL DEFAULT '',
     -- The price per base unit in local currency; null: the item has no price of its own. A negative
@@ -165,6 +169,10 @@ CREATE INDEX team_members_salesperson ON team_members (salesperson_code);
 -- number.
 CREATE TABLE contacts (
     id uuid CONSTRAINT contacts_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     number text COLLATE "C" NOT NULL CONSTRAINT contacts_number_key UNIQUE,
     type text NOT NULL CONSTRAINT contacts_type CHECK (type IN ('COMPANY', 'PERSON')),
     name text NOT NULL,
@@ -245,6 +253,10 @@ CREATE TABLE campaign_statuses (
 -- A plan to offer prices and discounts to certain customers for a time.
 CREATE TABLE campaigns (
     id uuid CONSTRAINT campaigns_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     number text COLLATE "C" NOT NULL CONSTRAINT campaigns_number_key UNIQUE,
     description text NOT NULL DEFAULT '',
     type text COLLATE "C",
@@ -313,6 +325,10 @@ CREATE TABLE interaction_templates (
 -- A list of contacts, made by hand or by criteria, for at most one campaign.
 CREATE TABLE segments (
     id uuid CONSTRAINT segments_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     number text COLLATE "C" NOT NULL CONSTRAINT segments_number_key UNIQUE,
     description text NOT NULL DEFAULT '',
     campaign_number text COLLATE "C"
@@ -552,6 +568,10 @@ RETURN md5(
 -- Unit prices.
 CREATE TABLE price_lines (
     id uuid CONSTRAINT price_lines_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     -- Who grants the price: the type, and the one column that belongs to it.
     source_type text NOT NULL CONSTRAINT price_lines_source_type
         CHECK (source_type IN ('CAMPAIGN', 'CONTACT', 'CUSTOMER_PRICE_GROUP', 'ALL_CUSTOMERS')),
@@ -609,6 +629,10 @@ CREATE INDEX price_lines_currency ON price_lines (currency_code) WHERE currency_
 -- Line discounts in percent. Where a comment is missing, that of price_lines applies.
 CREATE TABLE discount_lines (
     id uuid CONSTRAINT discount_lines_pkey PRIMARY KEY,
+    -- The callers that created and last changed the row, and when that was.
+    created_by text NOT NULL DEFAULT 'system',
+    updated_by text NOT NULL DEFAULT 'system',
+    updated_at timestamptz NOT NULL DEFAULT now(),
     source_type text NOT NULL CONSTRAINT discount_lines_source_type
         CHECK (source_type IN ('CAMPAIGN', 'CONTACT', 'CUSTOMER_DISCOUNT_GROUP', 'ALL_CUSTOMERS')),
     campaign_number text COLLATE "C"
@@ -1132,6 +1156,29 @@ CREATE TABLE idempotency_records (
 );
 -- The records that are due to be deleted.
 CREATE INDEX idempotency_records_created ON idempotency_records (created_at);
+
+-- The audit log: one row for each effect of a caller, written in its transaction, and one for each
+-- request that was refused for want of a scope. Rows never change; old ones are deleted.
+CREATE TABLE audit_entries (
+    id uuid CONSTRAINT audit_entries_pkey PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    subject text NOT NULL,
+    operation_id text NOT NULL,
+    path text NOT NULL,
+    status smallint NOT NULL,
+    trace_id text NOT NULL,
+    -- The version that the effect published, if it published one.
+    publication_version bigint
+);
+CREATE INDEX audit_entries_at ON audit_entries (at);
+
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME;
+END
+$$;
+CREATE TRIGGER audit_entries_append_only BEFORE UPDATE ON audit_entries
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- Secrets that all replicas share and no client sees, such as the key that signs list cursors.
 CREATE TABLE service_secrets (

@@ -25,21 +25,22 @@ use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
 use crate::unit_of_work::{Database, UnitOfWork};
 
-/// Copies the lines of campaign `$1` to campaign `$2`. Dates are not copied, because the lines of a
+/// Copies the lines of campaign `$1` to campaign `$2` for the author `$3`. Dates are not copied, because the lines of a
 /// campaign have those of the campaign.
 const PRICES: &str = "INSERT INTO price_lines
         (id, source_type, campaign_number, item_number, variant_code, unit_of_measure_code,
         currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
-        tax_percent)
+        tax_percent, created_by, updated_by)
     SELECT uuid_v7(), source_type, $2, item_number, variant_code, unit_of_measure_code,
         currency_code, minimum_quantity, unit_price, allow_line_discount, price_includes_tax,
-        tax_percent
+        tax_percent, $3, $3
     FROM price_lines WHERE campaign_number = $1";
 const DISCOUNTS: &str = "INSERT INTO discount_lines
         (id, source_type, campaign_number, item_number, item_discount_group_code, variant_code,
-        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent)
+        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent,
+        created_by, updated_by)
     SELECT uuid_v7(), source_type, $2, item_number, item_discount_group_code, variant_code,
-        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent
+        unit_of_measure_code, currency_code, minimum_quantity, line_discount_percent, $3, $3
     FROM discount_lines WHERE campaign_number = $1";
 /// Copies the golden quotes of campaign `$1` to campaign `$2`. A date keeps its distance from the
 /// first day of the campaign. Dated quotes are omitted if one of the campaigns has no first day, or
@@ -172,14 +173,14 @@ async fn copy(
     draft: &RowWrite<CampaignWrite>,
 ) -> Result<(), SaveError> {
     Campaigns::save(work, today, std::slice::from_ref(draft), IfExists::Refuse).await?;
-    for lines in [PRICES, DISCOUNTS, GOLDEN_QUOTES] {
-        let insert = diesel::sql_query(lines).bind::<SqlText, _>(original);
-        insert
-            .bind::<SqlText, _>(draft.write.number.as_ref().map_or("", Key::as_str))
-            .execute(&mut work.conn)
-            .await
-            .map_err(retry_if_gone)?;
+    let number = draft.write.number.as_ref().map_or("", Key::as_str);
+    let copy_to =
+        |rows| diesel::sql_query(rows).bind::<SqlText, _>(original).bind::<SqlText, _>(number);
+    for lines in [PRICES, DISCOUNTS] {
+        let insert = copy_to(lines).bind::<SqlText, _>(&work.author);
+        insert.execute(&mut work.conn).await.map_err(retry_if_gone)?;
     }
+    copy_to(GOLDEN_QUOTES).execute(&mut work.conn).await.map_err(retry_if_gone)?;
     let segments: Vec<SegmentView> = segments::table
         .filter(segments::campaign_number.eq(original))
         .order(segments::number)

@@ -212,6 +212,9 @@ impl Resource for Campaigns {
                 "campaigns.published_starting_date",
             ),
             Field::new("publishedEndingDate", FieldKind::Date, "campaigns.published_ending_date"),
+            Field::new("createdBy", FieldKind::Text, "campaigns.created_by").not_null(),
+            Field::new("updatedBy", FieldKind::Text, "campaigns.updated_by").not_null(),
+            Field::new("updatedAt", FieldKind::Instant, "campaigns.updated_at").not_null(),
         ],
         default_order: "number",
         tie: "number",
@@ -265,7 +268,7 @@ impl Resource for Campaigns {
     ) -> Result<(), SaveError> {
         let changes = status_changes(work, rows).await?;
         save_rows!(
-            &mut work.conn, rows, if_exists, campaigns by number:
+            &mut work.conn, rows, if_exists, [author &work.author], campaigns by number:
             description, type_, salesperson_code, status_code, starting_date, ending_date,
             publishing, combination, margin_floor_percent, max_discount_percent, guardrail_mode
         )?;

@@ -257,7 +257,11 @@ async fn move_campaign(
     let moved = work
         .savepoint(async |work| {
             diesel::update(campaigns::table.find(campaign.id))
-                .set(campaigns::status_code.eq(change.to.as_ref()))
+                .set((
+                    campaigns::status_code.eq(change.to.as_ref()),
+                    campaigns::updated_by.eq(&work.author),
+                    campaigns::updated_at.eq(diesel::dsl::now),
+                ))
                 .execute(&mut work.conn)
                 .await?;
             record(work, std::slice::from_ref(&change)).await.map_err(SaveError::from)

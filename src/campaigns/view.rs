@@ -1,6 +1,6 @@
 //! The representation of a campaign: its row, its current and next status, and its state today.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -74,6 +74,15 @@ pub struct CampaignView {
     pub published_starting_date: Option<Date>,
     /// The published last day.
     pub published_ending_date: Option<Date>,
+    /// The caller that created the campaign.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the campaign last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 /// The row of a campaign.
@@ -97,6 +106,9 @@ pub(super) struct CampaignRow {
     publication_version: Option<i64>,
     published_starting_date: Option<Date>,
     published_ending_date: Option<Date>,
+    created_by: String,
+    updated_by: String,
+    updated_at: DateTime<Utc>,
 }
 
 /// Returns the representations of rows on a day. All statuses are read, since there are few.
@@ -145,6 +157,9 @@ fn view(row: CampaignRow, today: NaiveDate, statuses: &[CampaignStatusView]) -> 
         publication_version: row.publication_version,
         published_starting_date: row.published_starting_date,
         published_ending_date: row.published_ending_date,
+        created_by: row.created_by,
+        updated_by: row.updated_by,
+        updated_at: row.updated_at,
     }
 }
 

@@ -4,6 +4,7 @@
 mod fields;
 mod rules_lock;
 
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -27,7 +28,9 @@ use crate::platform::http::list::ListSpec;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::{Constraint, Dependent, in_use};
-use crate::resource::table::{column_values, key_field, table_rows, upsert, write_of_view};
+use crate::resource::table::{
+    author_values, column_values, key_field, table_rows, upsert, write_of_view,
+};
 use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError};
 use crate::salespeople::SALESPERSON_BLOCKED;
 use crate::schema::{contacts, tasks};
@@ -219,6 +222,15 @@ pub struct ContactView {
         deserialize_as = CustomerColumns
     )]
     pub customer: Option<Customer>,
+    /// The caller that created the contact.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the contact last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 /// The columns that only customers fill. Public because the derived traits of the view name the
@@ -326,7 +338,7 @@ impl Resource for Contacts {
     ) -> Result<(), SaveError> {
         share_rules(&mut work.conn).await?;
         lock_existing(&mut work.conn, rows).await?;
-        insert(&mut work.conn, rows, if_exists).await.map_err(|error| save_error(error, rows))?;
+        insert(work, rows, if_exists).await.map_err(|error| save_error(error, rows))?;
         work.changed_keys
             .contacts
             .extend(rows.iter().filter_map(|row| row.write.number.as_ref()).map(Key::to_string));
@@ -461,7 +473,7 @@ async fn lock_existing(
 /// Writes contacts in one statement. The foreign key of persons is checked at its end, so a company
 /// may follow its persons.
 async fn insert(
-    conn: &mut AsyncPgConnection,
+    work: &mut UnitOfWork,
     rows: &[RowWrite<ContactWrite>],
     if_exists: IfExists,
 ) -> Result<usize, diesel::result::Error> {
@@ -499,11 +511,12 @@ async fn insert(
                 )
                 .bind::<Nullable<SqlText>, _>(write.number.as_ref())
                 .sql("), nextval('contacts_ordinal'))::integer")),
+                author_values!(t, &work.author),
             )
         })
         .collect();
     upsert!(
-        conn, values, if_exists, t by number:
+        &mut work.conn, values, if_exists, [author &work.author], t by number:
         type_, name, company_number, address, address2, post_code, city, county, country_code,
         phone, email, language_code, currency_code, salesperson_code, territory_code,
         industry_groups, mailing_groups, job_responsibilities, business_relations,

@@ -20,6 +20,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use crate::platform::http::routes::Routes;
+use crate::resource::table::author_values;
 use crate::resource::{Resource, path_in, reference};
 use crate::schema::segments;
 use crate::segments::SegmentView;
@@ -335,6 +336,7 @@ async fn create_follow_up(
         segments::description.eq(&segment.description),
         segments::campaign_number.eq(&segment.campaign_number),
         segments::salesperson_code.eq(&segment.salesperson_code),
+        author_values!(segments, &work.author),
     );
     diesel::insert_into(segments::table).values(copy).execute(&mut work.conn).await?;
     let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::now_v7).take(lines).collect();

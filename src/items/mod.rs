@@ -2,6 +2,7 @@
 
 mod parts;
 
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -120,6 +121,15 @@ pub struct ItemView {
         {"code": "BOX", "quantityPerUnit": "12"}, {"code": "PCS", "quantityPerUnit": "1"}
     ]))]
     pub units_of_measure: Vec<UnitOfMeasure>,
+    /// The caller that created the item.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the item last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 /// The row of an item, without variants and units.
@@ -136,6 +146,9 @@ struct Row {
     item_discount_group_code: Option<Key>,
     blocked: bool,
     base_unit_of_measure_code: Key,
+    created_by: String,
+    updated_by: String,
+    updated_at: DateTime<Utc>,
 }
 
 /// Builds the views of rows, with their variants and units.
@@ -157,6 +170,9 @@ async fn views(conn: &mut AsyncPgConnection, rows: Vec<Row>) -> Result<Vec<ItemV
             variants,
             base_unit_of_measure_code: row.base_unit_of_measure_code,
             units_of_measure,
+            created_by: row.created_by,
+            updated_by: row.updated_by,
+            updated_at: row.updated_at,
         }
     };
     Ok(rows.into_iter().map(view).collect())
@@ -189,6 +205,9 @@ impl Resource for Items {
             Field::new("blocked", FieldKind::Boolean, "items.blocked").not_null(),
             Field::new("baseUnitOfMeasureCode", FieldKind::Key, "items.base_unit_of_measure_code")
                 .not_null(),
+            Field::new("createdBy", FieldKind::Text, "items.created_by").not_null(),
+            Field::new("updatedBy", FieldKind::Text, "items.updated_by").not_null(),
+            Field::new("updatedAt", FieldKind::Instant, "items.updated_at").not_null(),
         ],
         default_order: "number",
         tie: "number",
@@ -218,7 +237,7 @@ impl Resource for Items {
         if_exists: IfExists,
     ) -> Result<(), SaveError> {
         save_rows!(
-            &mut work.conn, rows, if_exists, items by number:
+            &mut work.conn, rows, if_exists, [author &work.author], items by number:
             description, list_price, price_includes_tax, tax_percent, unit_cost,
             item_discount_group_code, blocked, base_unit_of_measure_code
         )?;

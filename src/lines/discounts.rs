@@ -1,5 +1,6 @@
 //! Discount lines: a line discount for an item, an item discount group or all items.
 
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -117,6 +118,15 @@ pub struct DiscountLineView {
     pub ending_date: Option<Date>,
     /// The discount in percent of the line's amount.
     pub line_discount_percent: Percent,
+    /// The caller that created the line.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the line last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 line_resource! {

@@ -1,5 +1,6 @@
 //! Price lines: a unit price for an item.
 
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -134,6 +135,15 @@ pub struct PriceLineView {
     pub price_includes_tax: bool,
     /// The tax rate that the price includes, in percent; the item's if null.
     pub tax_percent: Option<Percent>,
+    /// The caller that created the line.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the line last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 line_resource! {

@@ -41,7 +41,7 @@ macro_rules! line_resource {
             use $crate::resource::{
                 IfExists, Names, Resource, RowWrite, SaveError,
             };
-            use $crate::resource::table::{column_values, table_rows, upsert};
+            use $crate::resource::table::{author_values, column_values, table_rows, upsert};
             use $crate::unit_of_work::UnitOfWork;
 
             impl<P: LineScope> Resource for $lines<P> {
@@ -82,7 +82,13 @@ macro_rules! line_resource {
                         .not_null(),
                         Field::new("startingDate", FieldKind::Date, column!($table.starting_date)),
                         Field::new("endingDate", FieldKind::Date, column!($table.ending_date)),
-                        $($value_field),+
+                        $($value_field,)+
+                        Field::new("createdBy", FieldKind::Text, column!($table.created_by))
+                            .not_null(),
+                        Field::new("updatedBy", FieldKind::Text, column!($table.updated_by))
+                            .not_null(),
+                        Field::new("updatedAt", FieldKind::Instant, column!($table.updated_at))
+                            .not_null(),
                     ],
                     default_order: "id",
                     tie: "id",
@@ -151,11 +157,12 @@ macro_rules! line_resource {
                                 column_values!($table, write:
                                 $($target,)+ variant_code, unit_of_measure_code, currency_code,
                                 minimum_quantity, starting_date, ending_date, $($value),+),
+                                author_values!($table, &work.author),
                             )
                         })
                         .collect();
                     upsert!(
-                        &mut work.conn, values, if_exists, $table by id:
+                        &mut work.conn, values, if_exists, [author &work.author], $table by id:
                         source_type, campaign_number, contact_number, group_code, $($target,)+
                         variant_code, unit_of_measure_code, currency_code, minimum_quantity,
                         starting_date, ending_date, $($value),+

@@ -246,11 +246,11 @@ macro_rules! write_of_view {
 }
 
 /// Inserts or replaces rows whose fields are columns of the same names, in the order of their keys:
-/// one order everywhere prevents deadlocks between concurrent batches. Returns the result of the
-/// statement.
+/// one order everywhere prevents deadlocks between concurrent batches. `author` records the caller
+/// in tables with `created_by`, `updated_by` and `updated_at`. Returns the result of the statement.
 macro_rules! save_rows {
     (
-        $conn:expr, $rows:expr, $if_exists:expr,
+        $conn:expr, $rows:expr, $if_exists:expr, $([author $author:expr],)?
         $table:ident by id: $($column:ident),+ $(,)?
     ) => {{
         let mut rows: Vec<&$crate::resource::RowWrite<_>> = $rows.iter().collect();
@@ -261,15 +261,16 @@ macro_rules! save_rows {
                 (
                     $table::id.eq(*id),
                     $crate::resource::table::column_values!($table, write: $($column),+),
+                    $($crate::resource::table::author_values!($table, $author),)?
                 )
             })
             .collect();
         $crate::resource::table::upsert!(
-            $conn, values, $if_exists, $table by id: $($column),+
+            $conn, values, $if_exists, $([author $author],)? $table by id: $($column),+
         )
     }};
     (
-        $conn:expr, $rows:expr, $if_exists:expr,
+        $conn:expr, $rows:expr, $if_exists:expr, $([author $author:expr],)?
         $table:ident by $key:ident: $($column:ident),+ $(,)?
     ) => {{
         let mut rows: Vec<&$crate::resource::RowWrite<_>> = $rows.iter().collect();
@@ -281,11 +282,12 @@ macro_rules! save_rows {
                     $table::id.eq(*id),
                     write.$key.as_ref().map(|key| $table::$key.eq(key)),
                     $crate::resource::table::column_values!($table, write: $($column),+),
+                    $($crate::resource::table::author_values!($table, $author),)?
                 )
             })
             .collect();
         $crate::resource::table::upsert!(
-            $conn, values, $if_exists, $table by $key: $($column),+
+            $conn, values, $if_exists, $([author $author],)? $table by $key: $($column),+
         )
     }};
 }
@@ -297,9 +299,25 @@ macro_rules! column_values {
     };
 }
 
+/// Sets the columns with the author of a row, as part of its values. The time is a default.
+macro_rules! author_values {
+    ($table:ident, $author:expr) => {
+        ($table::created_by.eq($author), $table::updated_by.eq($author))
+    };
+}
+
 /// Inserts values. If rows with the same key may exist, replaces the listed columns of these.
 /// Returns the result of the statement.
 macro_rules! upsert {
+    (
+        $conn:expr, $values:expr, $if_exists:expr, [author $author:expr],
+        $table:ident by $($key:ident),+: $($column:ident),+ $(,)?
+    ) => {
+        $crate::resource::table::upsert!(
+            $conn, $values, $if_exists, $table by $($key),+:
+            $($column,)+ updated_by, updated_at
+        )
+    };
     (
         $conn:expr, $values:expr, $if_exists:expr,
         $table:ident by $($key:ident),+: $($column:ident),+ $(,)?
@@ -327,6 +345,6 @@ macro_rules! excluded_columns {
 }
 
 pub(crate) use {
-    column_values, columns_of, excluded_columns, existing_by_key, is_named, key_field, row_type,
-    save_rows, table_reads, table_resource, table_rows, upsert, write_of_view,
+    author_values, column_values, columns_of, excluded_columns, existing_by_key, is_named,
+    key_field, row_type, save_rows, table_reads, table_resource, table_rows, upsert, write_of_view,
 };

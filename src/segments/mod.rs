@@ -5,6 +5,7 @@ pub mod criteria;
 pub mod lines;
 pub mod rule;
 
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -115,6 +116,15 @@ pub struct SegmentView {
     /// The filter over contacts of a segment by rule.
     #[schema(value_type = String, max_length = 4096, example = "")]
     pub filter: Text<4096>,
+    /// The caller that created the segment.
+    #[schema(max_length = 200, example = "local")]
+    pub created_by: String,
+    /// The caller that changed the segment last.
+    #[schema(max_length = 200, example = "local")]
+    pub updated_by: String,
+    /// The time of the last change.
+    #[schema(max_length = 35, example = "2031-05-15T08:30:00.123456Z")]
+    pub updated_at: DateTime<Utc>,
 }
 
 /// The resource `/v1/segments`.
@@ -149,6 +159,9 @@ impl Resource for Segments {
             ),
             Field::new("membership", FieldKind::Enum(Membership::TEXTS), "segments.membership")
                 .not_null(),
+            Field::new("createdBy", FieldKind::Text, "segments.created_by").not_null(),
+            Field::new("updatedBy", FieldKind::Text, "segments.updated_by").not_null(),
+            Field::new("updatedAt", FieldKind::Instant, "segments.updated_at").not_null(),
         ],
         default_order: "number",
         tie: "number",
@@ -190,7 +203,7 @@ impl Resource for Segments {
         let left = previous.iter().filter_map(|segment| segment.campaign_number.clone());
         work.changed_keys.campaigns.extend(left);
         save_rows!(
-            &mut work.conn, rows, if_exists, segments by number:
+            &mut work.conn, rows, if_exists, [author &work.author], segments by number:
             description, campaign_number, campaign_target, campaign_response, salesperson_code,
             subject, interaction_template_code, membership, filter
         )?;

@@ -11,6 +11,7 @@ mod activation;
 mod activities;
 mod api_keys;
 mod audience;
+mod audit_entries;
 mod bad_input;
 mod batches;
 mod book;

@@ -19,7 +19,9 @@ use super::access::caller::Caller;
 use super::etag::{self, Condition};
 use super::json::{self, BodyErrors};
 use super::list::QueryParams;
+use super::middleware::TraceId;
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use super::routes::OperationId;
 
 /// Timeout for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -41,6 +43,10 @@ pub struct ApiRequest {
     pub path: String,
     /// The caller.
     pub caller: Caller,
+    /// The operation.
+    pub operation_id: OperationId,
+    /// The trace id.
+    pub trace_id: TraceId,
     /// The key under which the response is stored.
     pub idempotency_key: Option<String>,
     /// `If-Match`.
@@ -185,13 +191,15 @@ impl FromRequest for ApiRequest {
                 ));
             }
             let body = read_body(&request, payload).await?;
-            let caller = request.extensions().get::<Caller>().cloned();
-            let caller = caller.ok_or_else(|| Problem::internal("a request without caller"))?;
+            let caller = extension(&request)?;
+            let (operation_id, trace_id) = (extension(&request)?, extension(&request)?);
             let headers = request.headers();
             Ok(Self {
                 method: request.method().clone(),
                 path: request.path().to_owned(),
                 caller,
+                operation_id,
+                trace_id,
                 idempotency_key,
                 if_match: Condition::read(headers, header::IF_MATCH)?,
                 if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,
@@ -205,6 +213,12 @@ impl FromRequest for ApiRequest {
         }
         .boxed_local()
     }
+}
+
+/// Returns what the middleware added to a request.
+fn extension<T: Clone + 'static>(request: &HttpRequest) -> Result<T, Problem> {
+    let missing = || format!("a request without {}", std::any::type_name::<T>());
+    request.extensions().get::<T>().cloned().ok_or_else(|| Problem::internal(missing()))
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {

@@ -13,7 +13,6 @@ use actix_web::{HttpMessage, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::access::caller::Caller;
 use super::access::{self, Access, Credentials};
 use super::problem::{Problem, ProblemCode};
 use super::route_metrics;
@@ -76,14 +75,13 @@ pub async fn guard(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     match authorize(access, &request) {
-        Ok(caller) => {
+        Ok(()) => {
             let trace_id = request.extensions().get::<TraceId>().copied();
             let trace_id = trace_id.as_ref().map_or("", TraceId::text);
             let span = match log {
                 RequestLog::Normal => tracing::info_span!("request", trace_id),
                 RequestLog::Quiet => tracing::debug_span!("request", trace_id),
             };
-            request.extensions_mut().insert(caller);
             next.call(request).instrument(span).await.map(ServiceResponse::map_into_boxed_body)
         }
         Err(problem) => Ok(request.error_response(problem)),
@@ -154,12 +152,12 @@ pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
     }
 }
 
-/// Returns the caller, or the problem that refuses the request before it reaches its handler.
-fn authorize(access: Access, request: &ServiceRequest) -> Result<Caller, Problem> {
+/// Adds the caller to a request, and checks that the caller may use the operation.
+fn authorize(access: Access, request: &ServiceRequest) -> Result<(), Problem> {
     let Some(credentials) = request.app_data::<web::Data<Credentials>>() else {
         return Err(Problem::internal("the app was built without credentials"));
     };
-    let caller = credentials.authorize(
+    let caller = credentials.caller_of(
         access,
         access::Request {
             method: request.method(),
@@ -168,9 +166,13 @@ fn authorize(access: Access, request: &ServiceRequest) -> Result<Caller, Problem
             headers: request.headers(),
         },
     )?;
+    let checked = access.check(&caller);
+    // The audit log names the callers of refused requests too.
+    request.extensions_mut().insert(caller);
+    checked?;
     // Operations with public access have representations of their own.
     if access == Access::Public || accepts_json(request.headers()) {
-        Ok(caller)
+        Ok(())
     } else {
         Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
     }

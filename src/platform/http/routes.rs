@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
+use actix_web::{
+    FromRequest, Handler, HttpMessage as _, HttpRequest, HttpResponse, Responder, Route, web,
+};
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
@@ -20,6 +23,18 @@ use super::middleware::{RequestLog, guard, method_not_allowed};
 use super::nearest_path::nearest_path;
 use super::problem::{Problem, ProblemCode};
 use super::route_metrics::RouteMetrics;
+
+/// The id of an operation in the OpenAPI document. The route table adds it to every request.
+#[derive(Debug, Clone)]
+pub struct OperationId(Arc<str>);
+
+impl OperationId {
+    /// Returns the id.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
 
 /// An operation: its documentation and its handler.
 struct RouteEntry {
@@ -135,10 +150,9 @@ impl Routes {
         paths.sort_by_key(|(path, _)| (path.contains('{'), path.replace('{', "~")));
         let known: Rc<[_]> = paths.iter().map(|(path, _)| path.clone()).collect();
         for (path, operations) in paths {
-            let declared: Rc<[_]> =
-                operations.iter().map(|entry| (entry.method.clone(), entry.access)).collect();
+            let declared: Rc<[Declared]> = operations.iter().map(Declared::of).collect();
             let mut allowed: Vec<Method> =
-                declared.iter().map(|(method, _)| method.clone()).collect();
+                declared.iter().map(|declared| declared.method.clone()).collect();
             if allowed.contains(&Method::GET) {
                 allowed.push(Method::HEAD);
             }
@@ -154,7 +168,12 @@ impl Routes {
                 async move { response }
             };
             let guarded = move |request: ServiceRequest, next| {
-                guard(access(&declared, request.method()), log, request, next)
+                let operation = find(&declared, request.method());
+                if let Some(operation) = operation {
+                    request.extensions_mut().insert(operation.id.clone());
+                }
+                let access = operation.map_or(Access::Authenticated, |operation| operation.access);
+                guard(access, log, request, next)
             };
             app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
@@ -240,13 +259,24 @@ fn no_path(path: &str, known: &[String]) -> Problem {
     problem
 }
 
-/// Returns the access that a path declares for a method; HEAD counts as GET.
-fn access(declared: &[(Method, Access)], method: &Method) -> Access {
+/// The part of a [`RouteEntry`] that requests need.
+struct Declared {
+    method: Method,
+    access: Access,
+    id: OperationId,
+}
+
+impl Declared {
+    fn of(entry: &RouteEntry) -> Self {
+        let id = entry.operation.operation_id.as_deref().unwrap_or_default();
+        Self { method: entry.method.clone(), access: entry.access, id: OperationId(Arc::from(id)) }
+    }
+}
+
+/// Returns the operation of a path for a method; HEAD counts as GET.
+fn find<'a>(declared: &'a [Declared], method: &Method) -> Option<&'a Declared> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
-    declared
-        .iter()
-        .find(|(known, _)| known == method)
-        .map_or(Access::Authenticated, |(_, access)| *access)
+    declared.iter().find(|declared| declared.method == *method)
 }
 
 const fn actix_method(method: &HttpMethod) -> Method {

@@ -27,6 +27,7 @@ const GROUPS: &[Group] = &[
             "platform",
             // Changes: their transaction, and the resources that they are made to.
             "idempotency",
+            "audit_log",
             "outbox",
             "unit_of_work",
             "references",
@@ -37,6 +38,7 @@ const GROUPS: &[Group] = &[
             "quotes",
             "price_impact",
             "api_keys",
+            "audit_entries",
             // Reference data.
             "settings",
             "currencies",
@@ -62,6 +64,7 @@ const GROUPS: &[Group] = &[
             "statistics",
             "events",
             // The service as a whole.
+            "retention",
             "health",
             "openapi",
             "index",

@@ -38,6 +38,19 @@ pub enum Access {
     Scope(Scope),
 }
 
+impl Access {
+    /// Checks that a caller may use the operation.
+    ///
+    /// # Errors
+    /// 403 when it does not have the scope.
+    pub fn check(self, caller: &Caller) -> Result<(), Problem> {
+        match self {
+            Self::Scope(scope) if !caller.scopes().contains(scope) => Err(forbidden(scope)),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<Scope> for Access {
     fn from(scope: Scope) -> Self {
         Self::Scope(scope)
@@ -91,34 +104,29 @@ impl Credentials {
         &self.keys
     }
 
-    /// Returns the caller of a request.
+    /// Returns the caller of a request, which [`Access::check`] may still refuse.
     ///
     /// # Errors
-    /// 401 when the operation needs credentials and the request has none that are valid; 403 when
-    /// the caller does not have the scope; 429 beyond the limit of its key. Without credentials of
-    /// the service, 403 when the request was not meant for this machine, or when a web page of
-    /// another origin tries to change something.
-    pub fn authorize(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
-        let caller = match token(request.headers) {
+    /// 401 when the operation needs credentials and the request has none that are valid; 429 beyond
+    /// the limit of the key. Without credentials of the service, 403 when the request was not meant
+    /// for this machine, or when a web page of another origin tries to change something.
+    pub fn caller_of(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
+        match token(request.headers) {
             Some(token) => match self.identify(token)? {
-                Some(caller) => caller,
-                None if access == Access::Public => self.anonymous.clone(),
-                None => return Err(unauthorized("the bearer token is not valid")),
+                Some(caller) => Ok(caller),
+                None if access == Access::Public => Ok(self.anonymous.clone()),
+                None => Err(unauthorized("the bearer token is not valid")),
             },
             None if self.bootstrap.is_none() => {
                 request.check_is_local()?;
-                self.local.clone()
+                Ok(self.local.clone())
             }
-            None if access == Access::Public => self.anonymous.clone(),
-            None => return Err(unauthorized("the request needs a bearer token")),
-        };
-        match access {
-            Access::Scope(scope) if !caller.scopes().contains(scope) => Err(forbidden(scope)),
-            _ => Ok(caller),
+            None if access == Access::Public => Ok(self.anonymous.clone()),
+            None => Err(unauthorized("the request needs a bearer token")),
         }
     }
 
-    /// Returns the caller of a request if [`Credentials::authorize`] would admit it, for the fast
+    /// Returns the caller of a request if [`Credentials::caller_of`] and [`Access::check`] would admit it, for the fast
     /// path, which leaves every refusal to the router. A request that is admitted here and routed
     /// after all counts twice against the limit of its key.
     #[must_use]
