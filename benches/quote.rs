@@ -238,7 +238,7 @@ fn fast_path(criterion: &mut Criterion) {
     let quotes = QuoteFastPath::new(
         live.clone(),
         calendar.clone(),
-        Credentials::new(None, KeyRing::default(), calendar),
+        Credentials::new(None, KeyRing::default(), None, calendar),
         BodyLimit(1 << 20),
         Data::new(QuoteResponder::new(live)),
     );

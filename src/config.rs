@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
+use crate::platform::http::access::oidc::{MIN_FETCH_INTERVAL, OidcSettings};
 
 /// Minimum length of the API key in characters.
 const MIN_API_KEY_LENGTH: usize = 32;
@@ -122,6 +123,25 @@ fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
     Ok(Some(content.to_owned()))
 }
 
+/// The OpenID Connect issuer.
+#[derive(Args)]
+struct OidcFlags {
+    /// URL of an OpenID Connect issuer whose access tokens are accepted.
+    #[arg(id = "oidc_issuer", long, env = "KAMPANJE_OIDC_ISSUER")]
+    issuer: Option<String>,
+    /// The audience that the tokens have to be for.
+    #[arg(id = "oidc_audience", long, env = "KAMPANJE_OIDC_AUDIENCE")]
+    audience: Option<String>,
+    /// The claim with the roles of the caller; dots lead to nested claims (`realm_access.roles`).
+    #[arg(
+        id = "oidc_roles_claim",
+        long,
+        env = "KAMPANJE_OIDC_ROLES_CLAIM",
+        default_value = "roles"
+    )]
+    roles_claim: String,
+}
+
 /// Settings of the service.
 #[derive(Args)]
 pub struct ServeSettings {
@@ -159,6 +179,9 @@ pub struct ServeSettings {
     /// File that contains the key, as an alternative to it.
     #[arg(long, env = "KAMPANJE_API_KEY_FILE", conflicts_with = "api_key")]
     api_key_file: Option<PathBuf>,
+    /// The OpenID Connect issuer whose tokens are accepted.
+    #[command(flatten)]
+    oidc: OidcFlags,
     /// Number of threads that answer requests [default: one per processor].
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
@@ -213,6 +236,26 @@ impl ServeSettings {
         Ok(key)
     }
 
+    /// Returns the settings of the issuer; an empty variable counts as none.
+    ///
+    /// # Errors
+    /// When there is an issuer without audience, or an audience without issuer.
+    pub fn oidc(&self) -> anyhow::Result<Option<OidcSettings>> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        match (given(&self.oidc.issuer), given(&self.oidc.audience)) {
+            (None, None) => Ok(None),
+            (Some(issuer), Some(audience)) => Ok(Some(OidcSettings {
+                issuer,
+                audience,
+                roles_claim: self.oidc.roles_claim.clone(),
+                min_fetch_interval: MIN_FETCH_INTERVAL,
+            })),
+            _ => anyhow::bail!(
+                "KAMPANJE_OIDC_ISSUER and KAMPANJE_OIDC_AUDIENCE have to be set together"
+            ),
+        }
+    }
+
     /// Returns the file for the price book; an empty variable counts as none.
     #[must_use]
     pub fn snapshot_path(&self) -> Option<&Path> {
@@ -225,10 +268,11 @@ impl ServeSettings {
     /// When other machines could use the service without a key, or the key cannot be used.
     pub fn check(&self) -> anyhow::Result<()> {
         let address = self.listen.address;
+        let has_credentials = self.api_key()?.is_some() || self.oidc()?.is_some();
         anyhow::ensure!(
-            self.api_key()?.is_some() || address.ip().is_loopback(),
-            "KAMPANJE_API_KEY is not set, so only a loopback address can be listened on, \
-             not {address}"
+            has_credentials || address.ip().is_loopback(),
+            "neither KAMPANJE_API_KEY nor KAMPANJE_OIDC_ISSUER is set, so only a loopback address \
+             can be listened on, not {address}"
         );
         Ok(())
     }
@@ -258,6 +302,22 @@ mod tests {
             let key = "k".repeat(32);
             assert!(serve(&["--listen", address, "--api-key", &key]).check().is_ok(), "{address}");
             assert!(serve(&["--listen", address, "--api-key", &key[1..]]).check().is_err());
+        }
+    }
+
+    #[test]
+    fn issuer_and_audience_belong_together() {
+        let issuer = ["--oidc-issuer", "https://id.example"];
+        let audience = ["--oidc-audience", "kampanje"];
+        let both = serve(&[issuer, audience].concat());
+        assert_eq!(both.oidc().unwrap().unwrap().roles_claim, "roles");
+        assert!(
+            serve(&[&issuer[..], &audience[..], &["--listen", "0.0.0.0:1"]].concat())
+                .check()
+                .is_ok()
+        );
+        for one in [issuer, audience] {
+            assert!(serve(&one).check().is_err());
         }
     }
 

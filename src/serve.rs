@@ -31,6 +31,7 @@ use crate::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, PoolError, Pools};
 use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::access::keys::KeyRing;
+use crate::platform::http::access::oidc::Issuer;
 use crate::platform::http::call::BodyLimit;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
@@ -213,12 +214,18 @@ async fn serve_from(
     let opened = opening.try_open().await?;
     let readiness = Readiness::new(book.clone());
     let (api_key, keys) = (settings.api_key()?, KeyRing::default());
+    let issuer = settings.oidc()?.map(Issuer::new).transpose()?;
     let shared = Shared {
         database: opening.database.clone(),
         calendar: calendar.clone(),
         book: book.clone(),
         cursor_key: opening.cursor_key.clone(),
-        credentials: Credentials::new(api_key.as_deref(), keys.clone(), calendar.clone()),
+        credentials: Credentials::new(
+            api_key.as_deref(),
+            keys.clone(),
+            issuer.clone(),
+            calendar.clone(),
+        ),
         body_limit: BodyLimit(settings.body_limit.get()),
         readiness: readiness.clone(),
         streams: Streams::default(),
@@ -227,6 +234,9 @@ async fn serve_from(
     let signals = Signals::catch().context("signals cannot be caught")?;
     let (server, address) = bind(shared, settings)?;
     tokio::spawn(health::keep_metrics());
+    if let Some(issuer) = issuer {
+        tokio::spawn(issuer.run());
+    }
     // Units of work stay on their thread.
     let rules = actix_web::rt::spawn(rule::run(opening.database.clone(), calendar.clone()));
     let background = tokio::spawn(run_background(Background {

@@ -21,10 +21,10 @@ use crate::platform::http::access::caller::{Caller, CallerKind};
 use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
-use crate::platform::http::middleware::TraceId;
 use crate::platform::http::operations::{list_description, list_operation};
 use crate::platform::http::problem::Problem;
-use crate::platform::http::routes::{OperationId, Routes};
+use crate::platform::http::request_ids::{OperationId, TraceId};
+use crate::platform::http::routes::Routes;
 use crate::schema::audit_entries;
 use crate::unit_of_work::Database;
 

@@ -4,3 +4,4 @@ pub mod background;
 pub mod clock;
 pub mod db;
 pub mod http;
+pub mod tls;

@@ -23,9 +23,8 @@ use crate::platform::http::access::Credentials;
 use crate::platform::http::access::caller::Caller;
 use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
 use crate::platform::http::list::QueryParams;
-use crate::platform::http::middleware::{
-    TraceIds, accepts_json, add_common_headers, given_trace_id,
-};
+use crate::platform::http::middleware::{accepts_json, add_common_headers};
+use crate::platform::http::request_ids::{TraceIds, given_trace_id};
 use crate::platform::http::route_metrics::RouteMetrics;
 use crate::platform::http::short_circuit::FastPath;
 use crate::platform::http::{access, json};
@@ -218,7 +217,7 @@ mod tests {
         QuoteFastPath::new(
             book.clone(),
             calendar.clone(),
-            Credentials::new(bootstrap_key, KeyRing::default(), calendar),
+            Credentials::new(bootstrap_key, KeyRing::default(), None, calendar),
             BodyLimit(100),
             Data::new(QuoteResponder::new(book)),
         )

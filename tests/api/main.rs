@@ -53,6 +53,7 @@ mod local_currency;
 mod logging;
 mod lowest_prices;
 mod million_contacts;
+mod oidc;
 mod openapi;
 mod opportunities;
 mod pool_isolation;

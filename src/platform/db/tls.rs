@@ -19,12 +19,14 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::platform::tls;
 
 /// The encryption of sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,14 +80,10 @@ impl Tls {
     /// Returns the factory of encrypted connections. The roots are read only once, here, because a
     /// platform has hundreds.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, String> {
-        // The provider is explicit: with more than one in the process rustls refuses to choose.
-        let provider = Arc::new(ring::default_provider());
+        let provider = tls::provider();
         let verifier: Arc<dyn ServerCertVerifier> = match self {
             Self::Never | Self::IfOffered => Arc::new(Unchecked(Arc::clone(&provider))),
-            Self::Checked { roots: None } => Arc::new(
-                rustls_platform_verifier::Verifier::new(Arc::clone(&provider))
-                    .map_err(|error| error.to_string())?,
-            ),
+            Self::Checked { roots: None } => tls::platform_verifier()?,
             Self::Checked { roots: Some(file) } => WebPkiServerVerifier::builder_with_provider(
                 Arc::new(roots_in(file)?),
                 Arc::clone(&provider),
@@ -93,13 +91,7 @@ impl Tls {
             .build()
             .map_err(|error| format!("{file}: {error}"))?,
         };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(MakeRustlsConnect::new(config))
+        Ok(MakeRustlsConnect::new(tls::client_config(verifier)?))
     }
 }
 

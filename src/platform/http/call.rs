@@ -19,9 +19,8 @@ use super::access::caller::Caller;
 use super::etag::{self, Condition};
 use super::json::{self, BodyErrors};
 use super::list::QueryParams;
-use super::middleware::TraceId;
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
-use super::routes::OperationId;
+use super::request_ids::{OperationId, TraceId};
 
 /// Timeout for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

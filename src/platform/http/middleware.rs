@@ -1,6 +1,5 @@
 //! Middleware of every request: trace id, access control, problem documents, log line and metrics.
 
-use std::cell::RefCell;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -8,17 +7,14 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::web::Bytes;
 use actix_web::{HttpMessage, web};
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::access::{self, Access, Credentials};
 use super::problem::{Problem, ProblemCode};
+use super::request_ids::{TraceId, trace_id};
 use super::route_metrics;
 
-/// Header with the trace id of the caller (W3C Trace Context).
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Header with the trace id of a response.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
 
@@ -74,7 +70,7 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match authorize(access, &request) {
+    match authorize(access, &request).await {
         Ok(()) => {
             let trace_id = request.extensions().get::<TraceId>().copied();
             let trace_id = trace_id.as_ref().map_or("", TraceId::text);
@@ -85,60 +81,6 @@ pub async fn guard(
             next.call(request).instrument(span).await.map(ServiceResponse::map_into_boxed_body)
         }
         Err(problem) => Ok(request.error_response(problem)),
-    }
-}
-
-/// A trace id, which leads from a response to the log: 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy)]
-pub struct TraceId([u8; 32]);
-
-impl TraceId {
-    /// Returns the digits.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-/// Returns the trace id that the caller sent (W3C Trace Context), if any.
-#[must_use]
-pub fn given_trace_id(headers: &HeaderMap) -> Option<TraceId> {
-    headers
-        .get(TRACEPARENT)
-        .and_then(|value| value.as_bytes().split(|byte| *byte == b'-').nth(1))
-        .and_then(|id| <[u8; 32]>::try_from(id).ok())
-        .filter(|id| id.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)))
-        .map(TraceId)
-}
-
-/// Returns the trace id that the caller sent, or a new one.
-fn trace_id(headers: &HeaderMap) -> TraceId {
-    given_trace_id(headers).unwrap_or_else(|| {
-        let mut id = [0; 32];
-        Uuid::new_v4().simple().encode_lower(&mut id);
-        TraceId(id)
-    })
-}
-
-/// A supply of new trace ids as header values. A batch of them shares one allocation.
-#[derive(Debug, Default)]
-pub struct TraceIds(RefCell<Bytes>);
-
-impl TraceIds {
-    /// Number of trace ids in one allocation.
-    const BATCH_SIZE: usize = 64;
-
-    /// Returns a new trace id.
-    pub fn take(&self) -> Option<HeaderValue> {
-        let mut batch = self.0.borrow_mut();
-        if batch.is_empty() {
-            let mut ids = vec![0; 32 * Self::BATCH_SIZE];
-            for id in ids.chunks_exact_mut(32) {
-                Uuid::new_v4().simple().encode_lower(id);
-            }
-            *batch = ids.into();
-        }
-        HeaderValue::from_maybe_shared(batch.split_to(32)).ok()
     }
 }
 
@@ -153,19 +95,21 @@ pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
 }
 
 /// Adds the caller to a request, and checks that the caller may use the operation.
-fn authorize(access: Access, request: &ServiceRequest) -> Result<(), Problem> {
+async fn authorize(access: Access, request: &ServiceRequest) -> Result<(), Problem> {
     let Some(credentials) = request.app_data::<web::Data<Credentials>>() else {
         return Err(Problem::internal("the app was built without credentials"));
     };
-    let caller = credentials.caller_of(
-        access,
-        access::Request {
-            method: request.method(),
-            version: request.version(),
-            authority: request.uri().authority(),
-            headers: request.headers(),
-        },
-    )?;
+    let caller = credentials
+        .caller_of(
+            access,
+            access::Request {
+                method: request.method(),
+                version: request.version(),
+                authority: request.uri().authority(),
+                headers: request.headers(),
+            },
+        )
+        .await?;
     let checked = access.check(&caller);
     // The audit log names the callers of refused requests too.
     request.extensions_mut().insert(caller);

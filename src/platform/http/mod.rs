@@ -11,6 +11,7 @@ pub mod middleware;
 mod nearest_path;
 pub mod operations;
 pub mod problem;
+pub mod request_ids;
 pub mod route_metrics;
 pub mod routes;
 pub mod short_circuit;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
@@ -22,19 +21,8 @@ use super::access::scope::Scope;
 use super::middleware::{RequestLog, guard, method_not_allowed};
 use super::nearest_path::nearest_path;
 use super::problem::{Problem, ProblemCode};
+use super::request_ids::OperationId;
 use super::route_metrics::RouteMetrics;
-
-/// The id of an operation in the OpenAPI document. The route table adds it to every request.
-#[derive(Debug, Clone)]
-pub struct OperationId(Arc<str>);
-
-impl OperationId {
-    /// Returns the id.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-}
 
 /// An operation: its documentation and its handler.
 struct RouteEntry {
@@ -269,7 +257,7 @@ struct Declared {
 impl Declared {
     fn of(entry: &RouteEntry) -> Self {
         let id = entry.operation.operation_id.as_deref().unwrap_or_default();
-        Self { method: entry.method.clone(), access: entry.access, id: OperationId(Arc::from(id)) }
+        Self { method: entry.method.clone(), access: entry.access, id: OperationId::new(id) }
     }
 }
 

@@ -15,6 +15,7 @@ use kampanje::platform::clock::Calendar;
 use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::access::keys::KeyRing;
+use kampanje::platform::http::access::oidc::Issuer;
 use kampanje::platform::http::call::BodyLimit;
 use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
@@ -106,6 +107,15 @@ impl Reply {
     }
 }
 
+/// The settings in which services of tests differ.
+#[derive(Default)]
+struct TestSettings<'a> {
+    api_key: Option<&'a str>,
+    issuer: Option<Issuer>,
+    streams: Streams,
+    limits: ConnectionLimits,
+}
+
 impl TestApp {
     pub async fn new() -> Self {
         Self::with_key(None).await
@@ -116,6 +126,17 @@ impl TestApp {
         Self::with_database(TestDatabase::new().await, Calendar::system(), api_key).await
     }
 
+    /// Starts a service that accepts the tokens of an issuer, besides an API key.
+    pub async fn with_issuer(api_key: &str, issuer: Issuer) -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let settings = TestSettings {
+            api_key: Some(api_key),
+            issuer: Some(issuer),
+            ..TestSettings::default()
+        };
+        Self::start(database, Calendar::system(), settings).await
+    }
+
     /// Starts a service with the test's own clock.
     pub async fn at(calendar: Calendar) -> Self {
         Self::with_database(TestDatabase::new().await, calendar, None).await
@@ -123,19 +144,15 @@ impl TestApp {
 
     /// Starts a service with the test's own limits for its streams and connections.
     pub async fn with_bounds(streams: Streams, limits: ConnectionLimits) -> Self {
-        Self::start(
-            Arc::new(TestDatabase::new().await),
-            Calendar::system(),
-            None,
-            (streams, limits),
-        )
-        .await
+        let database = Arc::new(TestDatabase::new().await);
+        let settings = TestSettings { streams, limits, ..TestSettings::default() };
+        Self::start(database, Calendar::system(), settings).await
     }
 
     /// Starts another service over the same database, with its own pool and snapshot.
     pub async fn replica(&self) -> Self {
-        Self::start(self.database.clone().unwrap(), Calendar::system(), None, Default::default())
-            .await
+        let database = self.database.clone().unwrap();
+        Self::start(database, Calendar::system(), TestSettings::default()).await
     }
 
     async fn with_database(
@@ -143,45 +160,39 @@ impl TestApp {
         calendar: Calendar,
         api_key: Option<&str>,
     ) -> Self {
-        Self::start(Arc::new(database), calendar, api_key, Default::default()).await
+        let settings = TestSettings { api_key, ..TestSettings::default() };
+        Self::start(Arc::new(database), calendar, settings).await
     }
 
     async fn start(
         database: Arc<TestDatabase>,
         calendar: Calendar,
-        api_key: Option<&str>,
-        bounds: (Streams, ConnectionLimits),
+        settings: TestSettings<'_>,
     ) -> Self {
         let pools = Pools::new(&database.url(), 16).unwrap();
         let pool = &pools.background;
         let book = LiveBook::new(calendar.clone());
         app::open_book(pool, &book).await.unwrap();
         actix_web::rt::spawn(book.clone().run_refresher(pool.clone(), POLL_INTERVAL));
-        Self::serve(pools, book, calendar, api_key, bounds, Some(database))
+        Self::serve(pools, book, calendar, settings, Some(database))
     }
 
     /// Starts a service whose database is unreachable.
     pub fn without_database() -> Self {
         let calendar = Calendar::system();
         let pools = Pools::new("postgres://u@127.0.0.1:1/d", MIN_REQUEST_SESSIONS).unwrap();
-        Self::serve(
-            pools,
-            LiveBook::new(calendar.clone()),
-            calendar,
-            None,
-            Default::default(),
-            None,
-        )
+        let book = LiveBook::new(calendar.clone());
+        Self::serve(pools, book, calendar, TestSettings::default(), None)
     }
 
     fn serve(
         pools: Pools,
         book: LiveBook,
         calendar: Calendar,
-        api_key: Option<&str>,
-        (streams, limits): (Streams, ConnectionLimits),
+        settings: TestSettings<'_>,
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
+        let TestSettings { api_key, issuer, streams, limits } = settings;
         let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
         let publisher =
             Arc::new(RecordingPublisher { auto_publisher, changed_keys: Mutex::default() });
@@ -193,7 +204,7 @@ impl TestApp {
         if test_database.is_some() {
             actix_web::rt::spawn(ring::run(background, keys.clone()));
         }
-        let credentials = Credentials::new(api_key, keys, calendar.clone());
+        let credentials = Credentials::new(api_key, keys, issuer, calendar.clone());
         let shared = Shared {
             database: database.clone(),
             calendar,

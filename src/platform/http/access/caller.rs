@@ -17,6 +17,8 @@ wire_enum! {
         Bootstrap = "BOOTSTRAP",
         /// A key of `/v1/api-keys`.
         ApiKey = "API_KEY",
+        /// A token of the OpenID Connect issuer.
+        Oidc = "OIDC",
         /// Nobody: only public operations are open to it.
         Anonymous = "ANONYMOUS",
     }
@@ -36,7 +38,7 @@ pub struct Identity {
     pub subject: String,
     /// The name for people.
     pub name: String,
-    /// The roles of an API key.
+    /// The roles of an API key or a token.
     pub roles: Vec<Role>,
     /// The permissions, those of the roles included.
     pub scopes: Scopes,
@@ -97,7 +99,7 @@ pub struct Me {
     /// The way in which the caller has identified itself.
     #[schema(example = "LOCAL")]
     pub kind: CallerKind,
-    /// The roles of an API key.
+    /// The roles of an API key or a token.
     #[schema(max_items = 10)]
     pub roles: Vec<Role>,
     /// The permissions, those of the roles included.

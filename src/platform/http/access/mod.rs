@@ -8,12 +8,14 @@
 //! scope.rs   scopes and roles
 //! caller.rs  the caller that a request is made by
 //! keys.rs    API keys in memory, with their limits
+//! oidc/      tokens of an OpenID Connect issuer
 //! local.rs   the protection of a service without credentials
 //! ```
 
 pub mod caller;
 pub mod keys;
 mod local;
+pub mod oidc;
 pub mod scope;
 
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
@@ -23,6 +25,7 @@ use subtle::ConstantTimeEq;
 
 use self::caller::{Caller, CallerKind};
 use self::keys::{KeyRing, TooMany, hash_of};
+use self::oidc::{Issuer, Refusal};
 use self::scope::Scope;
 use super::problem::{Problem, ProblemCode};
 use crate::platform::clock::Calendar;
@@ -64,6 +67,7 @@ pub struct Credentials {
     /// credentials.
     bootstrap: Option<[u8; 32]>,
     keys: KeyRing,
+    issuer: Option<Issuer>,
     calendar: Calendar,
     /// The callers without a key of their own, created once.
     local: Caller,
@@ -85,12 +89,19 @@ pub struct Request<'a> {
 }
 
 impl Credentials {
-    /// Creates credentials: the bootstrap key of the configuration, and API keys.
+    /// Creates credentials: the bootstrap key of the configuration, API keys, and the tokens of an
+    /// issuer.
     #[must_use]
-    pub fn new(bootstrap_key: Option<&str>, keys: KeyRing, calendar: Calendar) -> Self {
+    pub fn new(
+        bootstrap_key: Option<&str>,
+        keys: KeyRing,
+        issuer: Option<Issuer>,
+        calendar: Calendar,
+    ) -> Self {
         Self {
             bootstrap: bootstrap_key.map(hash_of),
             keys,
+            issuer,
             calendar,
             local: Caller::of_kind(CallerKind::Local, "local"),
             by_bootstrap: Caller::of_kind(CallerKind::Bootstrap, "bootstrap"),
@@ -110,14 +121,18 @@ impl Credentials {
     /// 401 when the operation needs credentials and the request has none that are valid; 429 beyond
     /// the limit of the key. Without credentials of the service, 403 when the request was not meant
     /// for this machine, or when a web page of another origin tries to change something.
-    pub fn caller_of(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
+    pub async fn caller_of(&self, access: Access, request: Request<'_>) -> Result<Caller, Problem> {
         match token(request.headers) {
             Some(token) => match self.identify(token)? {
-                Some(caller) => Ok(caller),
-                None if access == Access::Public => Ok(self.anonymous.clone()),
-                None => Err(unauthorized("the bearer token is not valid")),
+                Identified::Caller(caller) => Ok(caller),
+                _ if access == Access::Public => Ok(self.anonymous.clone()),
+                Identified::ByUnknownKey(issuer) => issuer
+                    .identify(token, self.calendar.now())
+                    .await
+                    .map_err(|_| unauthorized(INVALID_TOKEN)),
+                Identified::Nobody => Err(unauthorized(INVALID_TOKEN)),
             },
-            None if self.bootstrap.is_none() => {
+            None if self.is_open() => {
                 request.check_is_local()?;
                 Ok(self.local.clone())
             }
@@ -132,8 +147,11 @@ impl Credentials {
     #[must_use]
     pub fn admit(&self, scope: Scope, request: Request<'_>) -> Option<Caller> {
         let caller = match token(request.headers) {
-            Some(token) => self.identify(token).ok()??,
-            None if self.bootstrap.is_none() => {
+            Some(token) => match self.identify(token).ok()? {
+                Identified::Caller(caller) => caller,
+                _ => return None,
+            },
+            None if self.is_open() => {
                 request.check_is_local().ok()?;
                 self.local.clone()
             }
@@ -142,23 +160,47 @@ impl Credentials {
         caller.scopes().contains(scope).then_some(caller)
     }
 
-    /// Returns the caller that a token identifies, if it is valid.
+    /// Returns whether programs on the same machine need no credentials.
+    const fn is_open(&self) -> bool {
+        self.bootstrap.is_none() && self.issuer.is_none()
+    }
+
+    /// Returns the caller that a token identifies, by the keys that are known.
     ///
     /// # Errors
     /// 429 beyond the limit of the key.
-    fn identify(&self, token: &str) -> Result<Option<Caller>, Problem> {
+    fn identify(&self, token: &str) -> Result<Identified<'_>, Problem> {
         if let Some(key) = self.keys.find(token, self.calendar.now()) {
             return match key.count_request() {
-                Ok(()) => Ok(Some(key.caller().clone())),
+                Ok(()) => Ok(Identified::Caller(key.caller().clone())),
                 Err(refused) => Err(too_many(refused)),
             };
         }
         let is_bootstrap = self
             .bootstrap
             .is_some_and(|expected| bool::from(hash_of(token).as_slice().ct_eq(&expected)));
-        Ok(is_bootstrap.then(|| self.by_bootstrap.clone()))
+        if is_bootstrap {
+            return Ok(Identified::Caller(self.by_bootstrap.clone()));
+        }
+        let Some(issuer) = &self.issuer else { return Ok(Identified::Nobody) };
+        Ok(match issuer.verify(token, self.calendar.now()) {
+            Ok(caller) => Identified::Caller(caller),
+            Err(Refusal::UnknownKey) => Identified::ByUnknownKey(issuer),
+            Err(Refusal::Invalid) => Identified::Nobody,
+        })
     }
 }
+
+/// The result of looking at a token.
+enum Identified<'a> {
+    Caller(Caller),
+    /// The issuer has to be asked for its keys.
+    ByUnknownKey(&'a Issuer),
+    Nobody,
+}
+
+/// The refusal of a token. It does not say why, which would help to forge one.
+const INVALID_TOKEN: &str = "the bearer token is not valid";
 
 /// Returns the bearer token of a request. Credentials of another scheme are a token that is not
 /// valid.
