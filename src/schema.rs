@@ -39,6 +39,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    approval_requests (id) {
+        id -> Uuid,
+        campaign_number -> Text,
+        state -> Text,
+        plan_hash -> Text,
+        restores_version -> Nullable<Int8>,
+        comment -> Text,
+        findings -> Jsonb,
+        requested_by -> Text,
+        requested_at -> Timestamptz,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<Timestamptz>,
+        decision_comment -> Text,
+        publication_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
     audit_entries (id) {
         id -> Uuid,
         at -> Timestamptz,
@@ -77,6 +95,13 @@ diesel::table! {
         facts -> Jsonb,
         from_version -> Int8,
         to_version -> Nullable<Int8>,
+    }
+}
+
+diesel::table! {
+    campaign_editors (campaign_number, subject) {
+        campaign_number -> Text,
+        subject -> Text,
     }
 }
 
@@ -536,6 +561,7 @@ diesel::table! {
         margin_floor_percent -> Nullable<Numeric>,
         max_discount_percent -> Nullable<Numeric>,
         guardrail_mode -> Text,
+        approval_required -> Text,
         next_campaign_number -> Text,
         next_segment_number -> Text,
         next_contact_number -> Text,

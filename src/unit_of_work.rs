@@ -152,7 +152,8 @@ impl UnitOfWork {
     ) -> Result<T, E> {
         Transactions::begin_transaction(&mut *self.conn).await?;
         let changed_keys = self.changed_keys.clone();
-        let events = self.events.len();
+        let (events, warnings, published) =
+            (self.events.len(), self.warnings.len(), self.published);
         match change(self).await {
             Ok(done) => {
                 Transactions::commit_transaction(&mut *self.conn).await?;
@@ -162,6 +163,8 @@ impl UnitOfWork {
                 Transactions::rollback_transaction(&mut *self.conn).await?;
                 self.changed_keys = changed_keys;
                 self.events.truncate(events);
+                self.warnings.truncate(warnings);
+                self.published = published;
                 Err(error)
             }
         }

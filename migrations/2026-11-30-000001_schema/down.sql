@@ -9,7 +9,7 @@ DROP TABLE service_secrets, audit_entries, idempotency_records, events, event_co
     interactions, logged_segments,
     saved_criteria, criteria_removed_lines, criteria_actions, segment_lines, segments,
     interaction_templates,
-    campaign_status_changes, campaigns, campaign_statuses,
+    approval_requests, campaign_editors, campaign_status_changes, campaigns, campaign_statuses,
     contacts, team_members, teams, salespeople,
     item_units_of_measure, item_variants, items,
     exchange_rates, currencies, settings;

@@ -50,6 +50,10 @@ CREATE TABLE settings (
         CONSTRAINT settings_max_discount CHECK (max_discount_percent BETWEEN 0 AND 100),
     guardrail_mode text NOT NULL DEFAULT 'WARN'
         CONSTRAINT settings_guardrail_mode CHECK (guardrail_mode IN ('OFF', 'WARN', 'BLOCK')),
+    -- Which publications of campaigns a second person has to approve: none, all, or those that
+    -- violate a guardrail.
+    approval_required text NOT NULL DEFAULT 'NEVER' CONSTRAINT settings_approval_required
+        CHECK (approval_required IN ('NEVER', 'ALWAYS', 'BREACH')),
     -- Number series: the number that the next resource without one gets. A sequence would leave a
     -- gap whenever a transaction is rolled back.
     next_campaign_number text COLLATE "C" NOT NULL DEFAULT 'CP0001',
@@ -307,6 +311,45 @@ CREATE TABLE campaign_status_changes (
 -- The history of one campaign, in order.
 CREATE INDEX campaign_status_changes_campaign
     ON campaign_status_changes (campaign_number, changed_at);
+
+-- Callers that changed the drafts of a campaign since its last publication. They cannot approve it.
+CREATE TABLE campaign_editors (
+    campaign_number text COLLATE "C" NOT NULL CONSTRAINT campaign_editors_campaign_fkey
+        REFERENCES campaigns (number) ON DELETE CASCADE,
+    subject text NOT NULL,
+    CONSTRAINT campaign_editors_pkey PRIMARY KEY (campaign_number, subject)
+);
+
+-- Requests for the approval of a plan, and their decisions.
+CREATE TABLE approval_requests (
+    id uuid CONSTRAINT approval_requests_pkey PRIMARY KEY,
+    campaign_number text COLLATE "C" NOT NULL CONSTRAINT approval_requests_campaign_fkey
+        REFERENCES campaigns (number) ON DELETE CASCADE,
+    state text NOT NULL CONSTRAINT approval_requests_state
+        CHECK (state IN ('PENDING', 'APPROVED', 'REJECTED', 'VOID')),
+    plan_hash text NOT NULL,
+    -- The version that a rollback restores; null for the publication of the drafts.
+    restores_version bigint,
+    comment text NOT NULL DEFAULT '',
+    -- What the requester saw.
+    findings jsonb NOT NULL,
+    requested_by text NOT NULL,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    decided_by text,
+    decided_at timestamptz,
+    decision_comment text NOT NULL DEFAULT '',
+    -- The publication that used up the approval: each permits one.
+    publication_version bigint,
+    -- A decision has an author, who is not the one of the request.
+    CONSTRAINT approval_requests_decision CHECK (
+        (state IN ('APPROVED', 'REJECTED')) <= (decided_by IS NOT NULL AND decided_at IS NOT NULL)),
+    CONSTRAINT approval_requests_second_person
+        CHECK (state <> 'APPROVED' OR decided_by <> requested_by),
+    CONSTRAINT approval_requests_use CHECK (publication_version IS NULL OR state = 'APPROVED')
+);
+CREATE INDEX approval_requests_campaign ON approval_requests (campaign_number, requested_at);
+CREATE UNIQUE INDEX approval_requests_pending ON approval_requests (campaign_number)
+    WHERE state = 'PENDING';
 
 -- =================================================================================================
 -- Segments

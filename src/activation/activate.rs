@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use price_book::snapshot::Snapshot;
 
+use super::approval::{self, Approvable};
 use super::book_view::BookView;
 use super::draft::{self, Campaign, Draft, Scope};
 use super::findings::{Finding, FindingCode};
@@ -74,6 +75,8 @@ pub(super) struct Outcome {
     pub is_new: bool,
     pub findings: Vec<Finding>,
     pub plan_hash: String,
+    /// True if the publication needs, or needed, an approval.
+    pub needs_approval: bool,
     /// The planned changes; only with `validate_only`.
     pub plan: Option<Plan>,
 }
@@ -94,6 +97,7 @@ pub(super) async fn activate(
     let current = current_state(conn, &draft.campaign, &draft.entries, view.up_to_date()).await?;
     let golden = golden_quotes::of_campaign(conn, &number).await?;
     let guardrails = GuardrailSet::load(conn).await?;
+    let approval_required = approval::required(conn).await?;
     let validate_only = options.validate_only;
     let own_view = view.clone();
     let evaluated = background(move || {
@@ -101,12 +105,14 @@ pub(super) async fn activate(
     })
     .await;
     let Evaluation { campaign, hashed, next, findings, plan_hash, plan } = evaluated;
+    let needs_approval = approval::is_required(approval_required, &findings);
     if let Some(plan) = plan {
         return Ok(Outcome {
             publication: None,
             is_new: false,
             findings,
             plan_hash,
+            needs_approval,
             plan: Some(plan),
         });
     }
@@ -123,6 +129,7 @@ pub(super) async fn activate(
             is_new: false,
             findings,
             plan_hash,
+            needs_approval: false,
             plan: None,
         });
     }
@@ -132,6 +139,11 @@ pub(super) async fn activate(
     let publication = publish(work, &campaign, PublicationKind::Activation, &hashed).await?;
     let publication =
         publication.ok_or_else(|| Problem::internal("a plan that differs published nothing"))?;
+    if needs_approval {
+        let approvable =
+            Approvable { campaign: &number, plan_hash: &plan_hash, restores_version: None };
+        approval::consume(&mut work.conn, approvable, publication.version).await?;
+    }
     // Another transaction may have published since the view was taken.
     if !view.is_current || publication.version != view.book.version().saturating_add(1) {
         let range = VersionRange::of(publication.version);
@@ -140,7 +152,14 @@ pub(super) async fn activate(
     if let Some(next) = next {
         live.prepare(&mut work.conn, view.book, next).await?;
     }
-    Ok(Outcome { publication: Some(publication), is_new: true, findings, plan_hash, plan: None })
+    Ok(Outcome {
+        publication: Some(publication),
+        is_new: true,
+        findings,
+        plan_hash,
+        needs_approval,
+        plan: None,
+    })
 }
 
 /// The part of an activation that is known before anything is written.
@@ -265,16 +284,17 @@ async fn record_publication(
                     campaigns::has_unpublished_changes.eq(false),
                 ))
                 .execute(conn)
-                .await?
+                .await?;
+            approval::forget_editors(conn, &campaign.number).await?;
         }
         None if campaign.has_unpublished_changes => {
             diesel::update(row)
                 .set(campaigns::has_unpublished_changes.eq(false))
                 .execute(conn)
-                .await?
+                .await?;
         }
-        None => 0,
-    };
+        None => {}
+    }
     Ok(())
 }
 

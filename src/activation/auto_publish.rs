@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use serde_json::json;
 use uuid::Uuid;
 use values::Key;
-use values::enums::Publishing;
+use values::enums::{ApprovalRequired, Publishing};
 
 use super::activate::{desired_state, limit_per_code, publish, refusal};
 use super::draft::{Campaign, Draft, Scope};
@@ -21,7 +21,7 @@ use super::findings::{Finding, FindingCode};
 use super::guardrails::{self, Checked, VersionRange};
 use super::rules::Trigger;
 use super::targeting::Named;
-use super::{draft, golden, rules, targeting};
+use super::{approval, draft, golden, rules, targeting};
 use crate::golden_quotes;
 use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
@@ -58,6 +58,7 @@ impl AutoPublisher {
         rule::follow(work, self.calendar.today()).await?;
         let changed_keys = std::mem::take(&mut work.changed_keys);
         let campaigns = lock_campaigns(work, &changed_keys).await?;
+        approval::follow(work, &changed_keys, &campaigns).await?;
         let active: Vec<Campaign> = campaigns
             .into_iter()
             .filter(|campaign| campaign.publication_version.is_some())
@@ -78,9 +79,22 @@ impl AutoPublisher {
         let mut range = VersionRange::extend(None, work.version());
         let mut checked = Checked::default();
         let holding = holding_statuses(work, &active).await?;
+        let approval_required = match active.as_slice() {
+            [] => ApprovalRequired::Never,
+            _ => approval::required(&mut work.conn).await?,
+        };
         let (automatic, waiting): (Vec<_>, Vec<_>) = active.into_iter().partition(|campaign| {
-            campaign.publishing == Publishing::Automatic && !is_held(campaign, &holding)
+            campaign.publishing == Publishing::Automatic
+                && !is_held(campaign, &holding)
+                && approval_required != ApprovalRequired::Always
         });
+        let mut waiting: Vec<(Campaign, Hold)> = waiting
+            .into_iter()
+            .map(|campaign| {
+                let hold = Hold::of(&campaign, &holding);
+                (campaign, hold)
+            })
+            .collect();
         let with_changes = automatic.into_iter().map(|campaign| {
             let mut changes = CampaignChanges::of(&campaign, &changed_keys, &moved_accounts);
             // Its status held earlier changes.
@@ -90,6 +104,12 @@ impl AutoPublisher {
         let (changed, audience_only): (Vec<_>, Vec<_>) =
             with_changes.partition(|(changes, _)| changes.has_own_changes());
         for (changes, campaign) in changed {
+            if approval_required == ApprovalRequired::Breach
+                && self.breaches(work, &campaign, &changes).await?
+            {
+                waiting.push((campaign, Hold::Approval));
+                continue;
+            }
             self.publish(work, &campaign, &changes).await?;
             range = VersionRange::extend(range, work.version());
             checked.gains.extend(changes.gains(&campaign));
@@ -111,9 +131,9 @@ impl AutoPublisher {
         }
         // Last, because a line that moved to an automatic campaign must have left the others'
         // published lines.
-        for campaign in waiting {
+        for (campaign, hold) in waiting {
             checked.unchecked_audiences.insert(campaign.number.to_string());
-            defer(work, campaign, &changed_keys, &moved_accounts).await?;
+            defer(work, campaign, hold, &changed_keys, &moved_accounts).await?;
             range = VersionRange::extend(range, work.version());
         }
         match range.filter(|_| changed_keys.affects_guardrails()) {
@@ -122,6 +142,33 @@ impl AutoPublisher {
                 guardrails::check_published(work, &self.book, today, range, checked).await
             }
             None => Ok(()),
+        }
+    }
+
+    /// Returns whether the publication of a campaign's changes would violate a guardrail. It is made
+    /// for that, and rolled back.
+    async fn breaches(
+        &self,
+        work: &mut UnitOfWork,
+        campaign: &Campaign,
+        changes: &CampaignChanges<'_>,
+    ) -> Result<bool, Problem> {
+        let tried = work.savepoint(async |work| {
+            let before = work.version();
+            self.publish(work, campaign, changes).await.map_err(Tried::Refused)?;
+            let version = work.version().filter(|version| Some(*version) != before);
+            let Some(version) = version else { return Err::<(), _>(Tried::Done(false)) };
+            let range = VersionRange::of(version);
+            let today = self.calendar.today();
+            guardrails::check_published(work, &self.book, today, range, Checked::default())
+                .await
+                .map_err(Tried::Refused)?;
+            Err(Tried::Done(approval::has_breach(&work.warnings)))
+        });
+        match tried.await {
+            Ok(()) => Ok(false),
+            Err(Tried::Done(breaches)) => Ok(breaches),
+            Err(Tried::Refused(problem)) => Err(problem),
         }
     }
 
@@ -180,6 +227,42 @@ impl AutoPublisher {
             .ok_or_else(|| Problem::internal("a version that was just published is not there"))?;
         let findings = limit_per_code(golden::differences(&book, number, day, &golden));
         if findings.is_empty() { Ok(()) } else { Err(refusal(&findings)) }
+    }
+}
+
+/// The end of a publication that is rolled back in any case.
+enum Tried {
+    /// It was made; true if it violated a guardrail.
+    Done(bool),
+    Refused(Problem),
+}
+
+impl From<diesel::result::Error> for Tried {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// The reason why changes of an active campaign wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Its publishing is manual.
+    Manual,
+    /// Its status is final or forbids activation.
+    Status,
+    /// A second person has to approve them.
+    Approval,
+}
+
+impl Hold {
+    fn of(campaign: &Campaign, holding: &BTreeSet<Key>) -> Self {
+        if campaign.publishing == Publishing::Manual {
+            Self::Manual
+        } else if is_held(campaign, holding) {
+            Self::Status
+        } else {
+            Self::Approval
+        }
     }
 }
 
@@ -312,11 +395,12 @@ fn is_held(campaign: &Campaign, holding: &BTreeSet<Key>) -> bool {
 }
 
 /// Records whether a campaign whose changes wait has unpublished changes. Changes of a manual
-/// campaign wait for its activation, those of an automatic one for another status. Only contacts
-/// that have become privacy blocked leave the published audience immediately.
+/// campaign wait for its activation, those of an automatic one for another status or an approval.
+/// Only contacts that have become privacy blocked leave the published audience immediately.
 async fn defer(
     work: &mut UnitOfWork,
     campaign: Campaign,
+    hold: Hold,
     changed_keys: &ChangedKeys,
     moved_accounts: &RoaringBitmap,
 ) -> Result<(), Problem> {
@@ -342,9 +426,12 @@ async fn defer(
         let whole = CampaignChanges { whole: true, ..changes };
         has_changes = !whole.difference(work, &campaign, None).await?.is_none();
     }
-    if has_changes && campaign.publishing == Publishing::Automatic {
-        work.warnings.push(json!(status_holds_changes(&campaign)));
-    }
+    let warning = match hold {
+        Hold::Manual => None,
+        Hold::Status => Some(status_holds_changes(&campaign)),
+        Hold::Approval => Some(approval_holds_changes(&campaign)),
+    };
+    work.warnings.extend(warning.filter(|_| has_changes).map(|finding| json!(finding)));
     if has_changes != campaign.has_unpublished_changes {
         diesel::update(campaigns::table.filter(campaigns::number.eq(&campaign.number)))
             .set(campaigns::has_unpublished_changes.eq(has_changes))
@@ -382,6 +469,16 @@ fn status_holds_changes(campaign: &Campaign) -> Finding {
     Finding::new(FindingCode::StatusHoldsChanges, "/statusCode", detail)
         .param("campaignNumber", number.as_str())
         .param("statusCode", status)
+}
+
+fn approval_holds_changes(campaign: &Campaign) -> Finding {
+    let number = &campaign.number;
+    let detail = format!(
+        "changes of campaign {number} need an approval, so they are not published; request it, and \
+         activate the campaign then; the published prices stay in force"
+    );
+    Finding::new(FindingCode::ApprovalHoldsChanges, "", detail)
+        .param("campaignNumber", number.as_str())
 }
 
 /// Returns the accounts of changed, privacy-blocked contacts that no other contact keeps in the

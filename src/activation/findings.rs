@@ -76,6 +76,9 @@ code_table! {
         StatusHoldsChanges "STATUS_HOLDS_CHANGES": Severity::Warning,
             "The status of an active campaign is final or forbids activation, so the change waits \
              (`hasUnpublishedChanges`) for another status; the published prices stay in force.";
+        ApprovalHoldsChanges "APPROVAL_HOLDS_CHANGES": Severity::Warning,
+            "The change of an active campaign needs an approval, so it waits \
+             (`hasUnpublishedChanges`) for an activation; the published prices stay in force.";
         Overlap "OVERLAP": Severity::Warning,
             "Another published campaign offers the same items to the same accounts in the same \
              days; `params` say who wins.";

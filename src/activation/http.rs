@@ -37,6 +37,7 @@ pub fn mount(routes: &mut Routes) {
     routes.add(Scope::CampaignsActivate, __path_deactivate_campaign, deactivate_campaign);
     super::planned_prices::mount(routes);
     super::rollback::mount(routes);
+    super::approval_requests::mount(routes);
     super::audience::mount(routes);
     super::grants::mount(routes);
 }
@@ -166,6 +167,9 @@ pub struct ActivationResult {
     /// The hash of the content that is, or would be, published.
     #[schema(max_length = 64, example = "1679091c5a880faf6fb5e6087eb1b2dc")]
     pub plan_hash: String,
+    /// True if the publication needs, or needed, an approval of the plan by a second person.
+    #[schema(example = false)]
+    pub approval_required: bool,
     /// All findings, errors first.
     #[schema(max_items = 1000)]
     pub findings: Vec<Finding>,
@@ -188,6 +192,7 @@ impl ActivationResult {
             removed: publication.map(|publication| publication.removed),
             content_hash: publication.map(|publication| publication.content_hash.clone()),
             plan_hash: outcome.plan_hash,
+            approval_required: outcome.needs_approval,
             findings: outcome.findings,
             plan: outcome.plan,
         }
@@ -202,6 +207,9 @@ impl ActivationResult {
 /// together, and nothing changes.
 ///
 /// With `validateOnly` nothing changes either, and the answer has the findings and the plan.
+/// If the settings require an approval, an approved request with the same `planHash` has to exist;
+/// otherwise the answer is 422 `APPROVAL_REQUIRED`.
+///
 /// Activating an active campaign publishes its changes. If there are none, the answer is the
 /// current publication.
 #[utoipa::path(

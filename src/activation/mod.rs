@@ -17,12 +17,16 @@
 //! book_view.rs       the in-memory book that plans are computed from
 //! rollback.rs        publishes an earlier publication again
 //! auto_publish.rs    publishes what a unit of work changed, in its transaction
+//! approval.rs        which publications a second person approves, and who that can be
+//! approval_requests.rs  requests for approval over HTTP
 //! audience.rs        the audience and the reasons for a membership, over HTTP
 //! grants.rs          the price that a campaign grants an account, with reasons, over HTTP
 //! http.rs            activation and deactivation over HTTP
 //! ```
 
 mod activate;
+mod approval;
+mod approval_requests;
 mod audience;
 mod auto_publish;
 mod book_view;

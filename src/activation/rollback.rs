@@ -14,9 +14,10 @@ use price_book::facts::{CampaignFact, Fact};
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use utoipa::ToSchema;
-use values::enums::Publishing;
+use values::enums::{ApprovalRequired, Publishing};
 
 use super::activate::{current_state, desired_state};
+use super::approval::{self, Approvable};
 use super::draft::Campaign;
 use super::guardrails::{self, Checked, VersionRange};
 use super::{draft, targeting};
@@ -28,7 +29,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::json::BodyErrors;
 use crate::platform::http::problem::{FieldCode, Problem};
 use crate::platform::http::routes::Routes;
-use crate::publication::difference::Entry;
+use crate::publication::difference::{Entry, hash_of};
 use crate::publication::http::PublicationView;
 use crate::publication::published_campaign::PublishedCampaign;
 use crate::publication::writer::{Publication, PublicationKind};
@@ -84,6 +85,9 @@ pub struct RollbackResult {
 /// The drafts stay as they are. If they differ, the campaign's `publishing` becomes `MANUAL`,
 /// because the next change would otherwise undo the rollback.
 ///
+/// If the settings require an approval, an approved request with the same `restoresVersion` has to
+/// exist; otherwise the answer is 422 `APPROVAL_REQUIRED`.
+///
 /// The guardrails are checked: violations refuse the rollback with 422 if `guardrailMode` is
 /// `BLOCK`, else they are in `warnings`.
 #[utoipa::path(
@@ -115,10 +119,23 @@ async fn roll_back_campaign(
         .transact(&request, async |work| {
             let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
             let version = i64::try_from(body.version).unwrap_or(i64::MAX);
-            let (result, is_new) = roll_back(work, &campaign, version).await?;
-            if let Some(version) = work.version() {
-                let (range, today) = (VersionRange::of(version), calendar.today());
+            let (result, is_new, plan_hash) = roll_back(work, &campaign, version).await?;
+            if let Some(published) = work.version() {
+                let (range, today) = (VersionRange::of(published), calendar.today());
                 guardrails::check_published(work, &book, today, range, Checked::default()).await?;
+                let needs_approval = match approval::required(&mut work.conn).await? {
+                    ApprovalRequired::Never => false,
+                    ApprovalRequired::Always => true,
+                    ApprovalRequired::Breach => approval::has_breach(&work.warnings),
+                };
+                if needs_approval {
+                    let approvable = Approvable {
+                        campaign: &campaign.number,
+                        plan_hash: &plan_hash,
+                        restores_version: Some(version),
+                    };
+                    approval::consume(&mut work.conn, approvable, published).await?;
+                }
             }
             ApiResponse::json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &result)
         })
@@ -129,13 +146,24 @@ fn invalid_version(detail: String) -> Problem {
     Problem::rule("/version", FieldCode::ReferenceNotFound, detail)
 }
 
-async fn roll_back(
-    work: &mut UnitOfWork,
+/// An earlier state of a campaign, as a rollback would publish it.
+pub(super) struct Restored {
+    /// The state, without accounts that cannot be restored.
+    pub desired: PublishedCampaign,
+    dates: CampaignFact,
+    accounts_left_out: u64,
+}
+
+/// Returns the state of a campaign as of one of its publications.
+///
+/// # Errors
+/// 422 if the version is none of its publications, or withdrew it.
+pub(super) async fn restored(
+    conn: &mut AsyncPgConnection,
     campaign: &Campaign,
     version: i64,
-) -> Result<(RollbackResult, bool), Problem> {
+) -> Result<Restored, Problem> {
     let number = campaign.number.as_str();
-    let conn = &mut work.conn;
     let of_campaign =
         publications::table.find(version).filter(publications::campaign_number.eq(number));
     if of_campaign.count().get_result::<i64>(conn).await? == 0 {
@@ -147,11 +175,23 @@ async fn roll_back(
             "as of {version} nothing of campaign {number} is published"
         )));
     };
-    let current = current_state(conn, campaign, &earlier.entries, None).await?;
-    refuse_moved_lines(number, &current.entries)?;
     let accounts = restorable(conn, number, &earlier.accounts).await?;
     let accounts_left_out = (&earlier.accounts - &accounts).len();
-    let desired = PublishedCampaign { accounts, ..earlier };
+    Ok(Restored { desired: PublishedCampaign { accounts, ..earlier }, dates, accounts_left_out })
+}
+
+/// Publishes an earlier state. Returns the result, whether it is new, and the hash of the state.
+async fn roll_back(
+    work: &mut UnitOfWork,
+    campaign: &Campaign,
+    version: i64,
+) -> Result<(RollbackResult, bool, String), Problem> {
+    let number = campaign.number.as_str();
+    let conn = &mut work.conn;
+    let Restored { desired, dates, accounts_left_out } = restored(conn, campaign, version).await?;
+    let current = current_state(conn, campaign, &desired.entries, None).await?;
+    refuse_moved_lines(number, &current.entries)?;
+    let plan_hash = hash_of(&desired.entries, &desired.accounts);
     let (hashed, desired) =
         background(move || (current.difference(desired.clone()).with_hash(), desired)).await;
 
@@ -192,7 +232,7 @@ async fn roll_back(
         accounts_left_out,
         has_unpublished_changes,
     };
-    Ok((result, is_new))
+    Ok((result, is_new, plan_hash))
 }
 
 /// Returns the dates among the entries of a campaign.

@@ -18,7 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
-use values::enums::{GuardrailMode, PricePolicy, SourceType};
+use values::enums::{ApprovalRequired, GuardrailMode, PricePolicy, SourceType};
 use values::wire::{Invalid, InvalidKind};
 use values::{CurrencyCode, Key, Percent, only_strings, sql_column, string_serde};
 
@@ -81,7 +81,8 @@ string_serde!(TimeZone);
 sql_column!(TimeZone, SqlText, String, ToString::to_string, |stored: String| Self::parse(&stored)
     .map_err(Into::into));
 
-/// The company's settings. All fields but those of guardrails are required.
+/// The company's settings. All fields but those of guardrails and
+/// approval are required.
 #[derive(Debug, Clone, Deserr, Serialize, ToSchema, Queryable, Selectable, AsChangeset)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
 #[serde(rename_all = "camelCase")]
@@ -118,6 +119,11 @@ pub struct Settings {
     #[deserr(default = GuardrailMode::Warn)]
     #[schema(default = "WARN", required = false, example = "WARN")]
     pub guardrail_mode: GuardrailMode,
+    /// The publications of campaigns that a second person has to approve. Changes of active campaigns
+    /// that need an approval wait for an activation.
+    #[deserr(default = ApprovalRequired::Never)]
+    #[schema(default = "NEVER", required = false, example = "NEVER")]
+    pub approval_required: ApprovalRequired,
     /// The number for the next campaign that is created without one. Its last digits are
     /// incremented.
     pub next_campaign_number: Key,
@@ -194,7 +200,8 @@ pub fn mount(routes: &mut Routes) {
     let documented = operation(
         "put_settings",
         "Replace the company's settings",
-        "Replaces all settings. Every field is required, except those of guardrails.",
+        "Replaces all settings. Every field is required, except those of guardrails and \
+         approval.",
     )
     .request_body(Some(json_body("All settings.", Settings::name())))
     .response("200", json_response("Replaced.", Settings::name()));

@@ -10,6 +10,7 @@ mod access;
 mod activation;
 mod activities;
 mod api_keys;
+mod approvals;
 mod audience;
 mod audit_entries;
 mod bad_input;

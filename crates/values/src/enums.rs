@@ -99,6 +99,18 @@ text_enum! {
 }
 
 text_enum! {
+    /// The publications of campaigns that a second person has to approve.
+    ApprovalRequired {
+        /// None.
+        Never = "NEVER",
+        /// All: activations, rollbacks and changes of active campaigns.
+        Always = "ALWAYS",
+        /// Those that violate a guardrail.
+        Breach = "BREACH",
+    }
+}
+
+text_enum! {
     /// The state of a campaign, derived from its publication and its dates.
     CampaignState {
         /// The campaign is not published.

@@ -40,6 +40,9 @@ code_table! {
             "The service has no API key, and the request is for another host than this machine.";
         OriginNotAllowed "ORIGIN_NOT_ALLOWED": (403, "The origin is not allowed"),
             "The service has no API key, and a web page of another origin asks for a change.";
+        SamePerson "SAME_PERSON": (403, "The approval needs a second person"),
+            "The caller has requested the approval, or has changed the campaign since its last \
+             publication; somebody else has to approve it.";
         NotFound "NOT_FOUND": (404, "Nothing is here"),
             "No resource has this path, id or key.";
         MethodNotAllowed "METHOD_NOT_ALLOWED": (405, "The method is not allowed here"),
@@ -86,6 +89,9 @@ code_table! {
         ActivationRefused "ACTIVATION_REFUSED": (422, "The campaign cannot be published as it is"),
             "The targeting rules do not hold, or warnings are not acknowledged; `findings` lists \
              all.";
+        ApprovalRequired "APPROVAL_REQUIRED": (422, "The publication needs an approval"),
+            "The settings require that a second person approves what is published; request it at \
+             `approval-requests`, with the same `planHash`.";
         IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED":
             (422, "The idempotency key belongs to another request"),
             "The same `Idempotency-Key` was used for a request with another method, path or body.";
