@@ -127,15 +127,15 @@ fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
 #[derive(Args)]
 struct OidcFlags {
     /// URL of an OpenID Connect issuer whose access tokens are accepted.
-    #[arg(id = "oidc_issuer", long, env = "KAMPANJE_OIDC_ISSUER")]
+    #[arg(id = "oidc_issuer", long = "oidc-issuer", env = "KAMPANJE_OIDC_ISSUER")]
     issuer: Option<String>,
     /// The audience that the tokens have to be for.
-    #[arg(id = "oidc_audience", long, env = "KAMPANJE_OIDC_AUDIENCE")]
+    #[arg(id = "oidc_audience", long = "oidc-audience", env = "KAMPANJE_OIDC_AUDIENCE")]
     audience: Option<String>,
     /// The claim with the roles of the caller; dots lead to nested claims (`realm_access.roles`).
     #[arg(
         id = "oidc_roles_claim",
-        long,
+        long = "oidc-roles-claim",
         env = "KAMPANJE_OIDC_ROLES_CLAIM",
         default_value = "roles"
     )]

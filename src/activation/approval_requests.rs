@@ -104,7 +104,10 @@ pub(super) fn mount(routes: &mut Routes) {
 /// A request for approval.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = BodyErrors, rename_all = camelCase, deny_unknown_fields)]
-#[schema(rename_all = "camelCase")]
+#[schema(
+    rename_all = "camelCase",
+    example = json!({"comment": "As agreed with the vendor of the chairs."})
+)]
 pub struct ApprovalRequestWrite {
     /// A comment for the approver.
     #[deserr(default)]

@@ -295,6 +295,13 @@ async fn create_at<R: Resource>(
     save_and_respond::<R>(work, scope, &row, IfExists::Refuse).await
 }
 
+/// Returns whether a resource has the content of a write already. It is not written then, and keeps
+/// its `updatedAt` and its ETag.
+pub(super) fn has_content<R: Resource>(view: &R::View, write: &R::Write) -> Result<bool, Problem> {
+    let json = |write: &R::Write| serde_json::to_value(write).map_err(Problem::internal);
+    Ok(json(&R::write_of(view))? == json(write)?)
+}
+
 /// Replaces a resource by a write.
 async fn replace<R: Resource>(
     work: &mut UnitOfWork,
@@ -303,6 +310,9 @@ async fn replace<R: Resource>(
     write: R::Write,
 ) -> Result<ApiResponse, Problem> {
     let row = RowWrite { id: R::id(view), write: replacement::<R>(scope, view, write)? };
+    if has_content::<R>(view, &row.write)? {
+        return respond::<R>(StatusCode::OK, view);
+    }
     save_and_respond::<R>(work, scope, &row, IfExists::Replace).await
 }
 

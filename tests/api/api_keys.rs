@@ -314,11 +314,16 @@ async fn every_operation_requires_exactly_the_scope_that_it_states() {
     let revoked = revoked["secret"].as_str().unwrap();
     eventually("the key is revoked", async || get(&app, revoked, "/v1/me").await.status == 401)
         .await;
+    let expiry = chrono::Utc::now() + chrono::TimeDelta::seconds(2);
+    let expired = json!({"name": "Expired", "roles": ["ADMIN"], "expiresAt": expiry.to_rfc3339()});
+    let expired = create(&app, BOOTSTRAP, expired).await["secret"].as_str().unwrap().to_owned();
+    eventually("the key has expired", async || get(&app, &expired, "/v1/me").await.status == 401)
+        .await;
     let operations = operations();
     assert!(operations.len() > 140, "{}", operations.len());
     let mut cells = 0;
     for (method, path, required) in &operations {
-        for token in ["", revoked, "kmp_x", &"k".repeat(200)] {
+        for token in ["", revoked, &expired, "kmp_x", &"k".repeat(200)] {
             let refused = ask(&app, token, method.clone(), path, None).await;
             assert_eq!(refused.status, 401, "{method} {path} with {token:?}");
             cells += 1;
@@ -340,6 +345,51 @@ async fn every_operation_requires_exactly_the_scope_that_it_states() {
         }
     }
     println!("{} operations, {cells} cells", operations.len());
+}
+
+/// The request of an operation for the prices of an account, with the parameters that the document
+/// gives it.
+fn request_for(path: &str, method: &Method, contact: &str) -> (String, Option<Value>) {
+    let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).unwrap();
+    if *method == Method::POST {
+        let lines = json!([{"itemNumber": "DESK"}]);
+        return (path.to_owned(), Some(json!({"contactNumber": contact, "lines": lines})));
+    }
+    let operation = &document["paths"][path][method.as_str().to_lowercase()];
+    let known = |name: &str| {
+        operation["parameters"].as_array().unwrap().iter().any(|known| known["name"] == name)
+    };
+    let item = if known("itemNumber") { "&itemNumber=DESK" } else { "" };
+    (format!("{path}?contactNumber={contact}{item}"), None)
+}
+
+#[actix_web::test]
+async fn key_of_an_account_is_refused_everywhere_for_another_account() {
+    let app = app().await;
+    let item = json!({"listPrice": "100"});
+    ask(&app, BOOTSTRAP, Method::PUT, "/v1/items/DESK", Some(item)).await.expect(201);
+    for number in ["OWN", "OTHER"] {
+        make_company(&app, number).await;
+    }
+    let write = json!({
+        "name": "Shop", "scopes": ["quotes:read"], "restrictedToContactNumber": "OWN"
+    });
+    let token = create(&app, BOOTSTRAP, write).await["secret"].as_str().unwrap().to_owned();
+    let mut answered = 0;
+    for (method, path, required) in &operations() {
+        if required.as_deref() == Some("quotes:read") {
+            let (path_of_own, body) = request_for(path, method, "OWN");
+            ask(&app, &token, method.clone(), &path_of_own, body).await.expect(200);
+            let (path_of_other, body) = request_for(path, method, "OTHER");
+            let refused = ask(&app, &token, method.clone(), &path_of_other, body).await;
+            assert_eq!(refused.status, 403, "{method} {path}: {}", refused.text);
+            answered += 1;
+        } else if required.is_some() {
+            let refused = ask(&app, &token, method.clone(), path, None).await;
+            assert_eq!(refused.status, 403, "{method} {path}");
+        }
+    }
+    assert!(answered >= 4, "{answered}");
 }
 
 #[actix_web::test]

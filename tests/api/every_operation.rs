@@ -96,6 +96,7 @@ async fn every_operation_succeeds() {
     reference_data(&journey).await;
     contacts_and_campaigns(&journey).await;
     offers(&journey).await;
+    approvals(&journey).await;
     publication(&journey).await;
     audience(&journey).await;
     work(&journey).await;
@@ -111,6 +112,33 @@ async fn every_operation_succeeds() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
+async fn approvals(journey: &Journey) {
+    let requests = "/v1/campaigns/{campaign}/approval-requests";
+    let one = format!("{requests}/{{approval_request}}");
+    let (rejections, approvals) = (format!("{one}/rejections"), format!("{one}/approvals"));
+    let request = journey.call("POST", requests, &["SPRING"], Value::Null).await;
+    let ids = ["SPRING", request["id"].as_str().unwrap()];
+    let rejected = journey.call("POST", &rejections, &ids, Value::Null).await;
+    assert_eq!(journey.call("GET", &one, &ids, Value::Null).await, rejected);
+    let request = journey.call("POST", requests, &["SPRING"], Value::Null).await;
+    // The approval needs a second person.
+    let approver = json!({"name": "Approver", "scopes": ["campaigns:approve"]});
+    let approver = journey.app.post("/v1/api-keys", &approver).await.expect(201);
+    let authorization = format!("Bearer {}", approver["secret"].as_str().unwrap());
+    let path = format!(
+        "/v1/campaigns/SPRING/approval-requests/{}/approvals",
+        request["id"].as_str().unwrap()
+    );
+    let headers = [("authorization", authorization.as_str())];
+    journey.app.send(Method::POST, &path, &headers, None).await.expect(201);
+    journey.done.borrow_mut().insert(("POST".to_owned(), approvals));
+    for path in [requests, "/v1/approval-requests"] {
+        let scope: &[&str] = if path == requests { &["SPRING"] } else { &[] };
+        let listed = journey.call("GET", path, scope, Value::Null).await;
+        assert_eq!(listed["value"].as_array().unwrap().len(), 2);
+    }
+}
+
 async fn access(journey: &Journey) {
     let me = journey.call("GET", "/v1/me", &[], Value::Null).await;
     assert_eq!(me["subject"], "local");
@@ -121,6 +149,8 @@ async fn access(journey: &Journey) {
     let listed = journey.call("GET", "/v1/api-keys", &[], Value::Null).await;
     assert_eq!(listed["value"][0]["name"], "Shop");
     journey.call("DELETE", "/v1/api-keys/{api_key}", &id, Value::Null).await;
+    let entries = journey.call("GET", "/v1/audit-entries", &[], Value::Null).await;
+    assert_eq!(entries["value"][0]["operationId"], "delete_api_key");
 }
 
 async fn reference_data(journey: &Journey) {

@@ -39,6 +39,9 @@ const ORDER: &[&str] = &[
     "/v1/campaigns/{campaign}/golden-quotes",
     "/v1/campaigns/{campaign}/activations",
     "/v1/campaigns/{campaign}/rollbacks",
+    "/v1/campaigns/{campaign}/approval-requests",
+    "/v1/campaigns/{campaign}/approval-requests/{approval_request}/rejections",
+    "/v1/campaigns/{campaign}/approval-requests/{approval_request}/approvals",
     "/v1/price-quotes",
     "/v1/campaigns/{campaign}/status-changes",
     "/v1/campaigns/{campaign}/copies",
@@ -126,6 +129,9 @@ async fn every_example_of_a_request_is_accepted() {
     // What examples refer to and no other example creates.
     let running = json!({"code": "RUNNING", "sequence": 2});
     app.post("/v1/campaign-statuses", &running).await.expect(201);
+    let approver = json!({"name": "Approver", "scopes": ["campaigns:approve"]});
+    let approver = app.post("/v1/api-keys", &approver).await.expect(201);
+    let approver = approver["secret"].as_str().unwrap();
     let mut values = BTreeMap::new();
     let mut refused = Vec::new();
     for collection in ORDER {
@@ -146,6 +152,15 @@ async fn every_example_of_a_request_is_accepted() {
         if collection.ends_with("/activations") {
             reach_version(&app).await;
         }
+        if collection.contains("{approval_request}") {
+            // Each decision has a request of its own; the loop sends the example of a request too.
+            let requests = format!("/v1/campaigns/{}/approval-requests", values["campaign"]);
+            app.post(&requests, &json!({})).await;
+            let pending = format!("{requests}?filter=state%20eq%20'PENDING'");
+            let pending = app.get(&pending).await.expect(200);
+            let id = pending["value"][0]["id"].as_str().unwrap().to_owned();
+            values.insert("approval_request".to_owned(), id);
+        }
         for (method, path, examples) in now {
             for (media, example) in examples {
                 let method: Method = method.parse().unwrap();
@@ -155,6 +170,9 @@ async fn every_example_of_a_request_is_accepted() {
                     .body(example.to_string());
                 if matches!(method, Method::PUT | Method::PATCH) {
                     request = request.header("if-match", "*");
+                }
+                if path.ends_with("/approvals") {
+                    request = request.header("authorization", format!("Bearer {approver}"));
                 }
                 let reply = Reply::to(request).await;
                 if !reply.status.is_success() || reply.status == 207 {

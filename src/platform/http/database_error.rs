@@ -31,6 +31,14 @@ impl From<Error> for Problem {
                     detail: "the database canceled the statement; nothing was changed".to_owned(),
                     ..Self::concurrent_change()
                 },
+                text if text.contains("No space left on device")
+                    || text.contains("could not extend file") =>
+                {
+                    Self {
+                        detail: "the database has no space left; nothing was changed".to_owned(),
+                        ..Self::unavailable(&error)
+                    }
+                }
                 text if text.contains("terminating connection")
                     || text.contains("connection closed") =>
                 {

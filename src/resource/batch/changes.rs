@@ -7,7 +7,9 @@ use uuid::Uuid;
 use values::{Key, Reference};
 
 use super::super::definition::{Resource, RowWrite};
-use super::super::handlers::{checked, etag_of_view, not_found, replacement, with_key};
+use super::super::handlers::{
+    checked, etag_of_view, has_content, not_found, replacement, with_key,
+};
 use super::rows::{Mode, Row, repeated};
 use crate::platform::http::etag;
 use crate::platform::http::json::{decode, patched};
@@ -103,19 +105,14 @@ async fn change_of<R: Resource>(
     if row.delete {
         return Ok(Change::Delete(view.clone()));
     }
-    let current = R::write_of(view);
     let write = match mode {
-        Mode::Merge => patched(&current, row.fields.clone())?,
+        Mode::Merge => patched(&R::write_of(view), row.fields.clone())?,
         Mode::Replace => decode(row.fields.clone()).map_err(Problem::from_errors)?,
     };
     let write = replacement::<R>(scope, view, write)?;
-    let is_same = json(&current)? == json(&write)?;
+    let is_same = has_content::<R>(view, &write)?;
     let row = RowWrite { id: R::id(view), write };
     Ok(if is_same { Change::Unchanged(row) } else { Change::Update(row) })
-}
-
-fn json(write: &impl serde::Serialize) -> Result<Value, Problem> {
-    serde_json::to_value(write).map_err(Problem::internal)
 }
 
 /// Returns the problem of a row that names a resource that does not exist: 404.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use diesel::sql_types::BigInt;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _};
 use reqwest::Client;
 use serde_json::Value;
 
@@ -19,7 +21,47 @@ pub struct Audit {
     pub losses: Vec<String>,
     /// Data that exists more than once.
     pub doubles: Vec<String>,
+    /// Numbers of entries of the audit log, events and idempotency records.
+    pub records: [i64; 3],
 }
+
+/// The rows that contradict an invariant between publications, events, audit log and idempotency
+/// records. Each change of this test publishes at most one version.
+const CONTRADICTIONS: [(&str, &str); 6] = [
+    (
+        "publications without an entry in the audit log",
+        "publications WHERE version > 1 AND NOT EXISTS (
+            SELECT FROM audit_entries WHERE publication_version = publications.version)",
+    ),
+    (
+        "publications with several entries in the audit log",
+        "(SELECT publication_version FROM audit_entries WHERE publication_version IS NOT NULL
+            GROUP BY publication_version HAVING count(*) > 1) AS doubled",
+    ),
+    (
+        "entries in the audit log without their publication",
+        "audit_entries WHERE publication_version IS NOT NULL AND NOT EXISTS (
+            SELECT FROM publications WHERE version = publication_version)",
+    ),
+    (
+        "publications without exactly one event",
+        "publications WHERE 1 <> (SELECT count(*) FROM events
+            WHERE (data->>'version')::bigint = publications.version)",
+    ),
+    (
+        "gaps in the sequence of events",
+        "(SELECT FROM events HAVING count(*) <> coalesce(max(sequence), 0)) AS gaps",
+    ),
+    (
+        "idempotency records without exactly one entry in the audit log",
+        "idempotency_records AS record, LATERAL (SELECT header->>1 AS version
+            FROM jsonb_array_elements(headers) AS header
+            WHERE header->>0 = 'publication-version') AS published
+            WHERE 1 <> (SELECT count(*) FROM audit_entries
+                WHERE publication_version = published.version::bigint
+                    AND status = record.status)",
+    ),
+];
 
 impl Audit {
     /// Performs the whole audit.
@@ -37,7 +79,9 @@ impl Audit {
             asked_again: 0,
             losses: Vec::new(),
             doubles: Vec::new(),
+            records: [0; 3],
         };
+        audit.reconcile_records(machines.postgres.url()).await;
         audit.check_the_book(&urls[1], writers).await;
         for writer in writers {
             audit.check_drafts(&urls[0], writer).await;
@@ -45,6 +89,26 @@ impl Audit {
         audit.count_created_rows(&urls[0], writers).await;
         audit.repeat_queries(&urls, answers, size).await;
         audit
+    }
+
+    /// Compares the records that one transaction writes with each other.
+    async fn reconcile_records(&mut self, url: &str) {
+        let mut conn = AsyncPgConnection::establish(url).await.unwrap();
+        let mut count = async |rows: &str| {
+            let count = diesel::dsl::sql::<BigInt>(&format!("(SELECT count(*) FROM {rows})"));
+            diesel::select(count).get_result::<i64>(&mut conn).await.unwrap()
+        };
+        for (what, rows) in CONTRADICTIONS {
+            let contradictions = count(rows).await;
+            if contradictions > 0 {
+                self.losses.push(format!("{contradictions} {what}"));
+            }
+        }
+        for (number, table) in
+            self.records.iter_mut().zip(["audit_entries", "events", "idempotency_records"])
+        {
+            *number = count(table).await;
+        }
     }
 
     /// Asserts that the book has exactly each writer's acknowledged rows at every version. So no

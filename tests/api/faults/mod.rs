@@ -91,7 +91,8 @@ async fn run(size: &Size) {
     println!(
         "kills {}, restarts of the database {}, changes acknowledged {} \
          (by a stored answer after a break {}), replays {}, broken connections {}, 503 {}, \
-         quotes {}, stale quotes {}, versions {}, quotes asked again {}, losses {}, doubles {}",
+         quotes {}, stale quotes {}, versions {}, quotes asked again {}, audit entries {}, \
+         events {}, idempotency records {}, losses {}, doubles {}",
         size.kills,
         size.restarts,
         counts.acknowledged.get(),
@@ -103,6 +104,9 @@ async fn run(size: &Size) {
         counts.stale.get(),
         audit.versions,
         audit.asked_again,
+        audit.records[0],
+        audit.records[1],
+        audit.records[2],
         audit.losses.len(),
         audit.doubles.len(),
     );

@@ -116,6 +116,13 @@ struct TestSettings<'a> {
     limits: ConnectionLimits,
 }
 
+/// Returns a representation without what the service records about its changes.
+pub fn content(mut view: Value) -> Value {
+    let recorded = ["createdBy", "updatedBy", "updatedAt"];
+    view.as_object_mut().unwrap().retain(|name, _| !recorded.contains(&name.as_str()));
+    view
+}
+
 impl TestApp {
     pub async fn new() -> Self {
         Self::with_key(None).await
