@@ -13,7 +13,7 @@ use crate::activities::{Activities, mount_campaign_activities};
 use crate::audit_entries::record_refusals;
 use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
-use crate::contacts::Contacts;
+use crate::contacts::{Contacts, erasures};
 use crate::currencies::Currencies;
 use crate::exchange_rates::ExchangeRates;
 use crate::golden_quotes::GoldenQuotes;
@@ -68,6 +68,7 @@ pub fn routes() -> Routes {
     mount::<Salespeople>(&mut routes);
     mount::<Teams>(&mut routes);
     mount::<Contacts>(&mut routes);
+    erasures::mount(&mut routes);
     mount::<CampaignStatuses>(&mut routes);
     mount::<Campaigns>(&mut routes);
     mount_status_changes(&mut routes);

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -63,6 +64,22 @@ pub async fn record(conn: &mut AsyncPgConnection, entry: AuditEntry<'_>) -> Quer
         audit_entries::publication_version.eq(entry.publication_version),
     );
     diesel::insert_into(audit_entries::table).values(row).execute(conn).await.map(drop)
+}
+
+/// Replaces the matches of a regular expression in paths, regardless of case. The replacement has to
+/// contain `***`, else the database refuses it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn redact_paths(
+    conn: &mut AsyncPgConnection,
+    pattern: &str,
+    replacement: &str,
+) -> QueryResult<usize> {
+    let query = "UPDATE audit_entries SET path = regexp_replace(path, $1, $2, 'gi')
+        WHERE path ~* $1";
+    let query = diesel::sql_query(query).bind::<Text, _>(pattern).bind::<Text, _>(replacement);
+    query.execute(conn).await
 }
 
 /// Deletes the entries that are older than the retention time.

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::problem::{Problem, ProblemCode};
@@ -26,8 +27,8 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 /// Returns the stored response of a key. Without one, locks the key until the transaction ends.
 ///
 /// # Errors
-/// 409 while another request with the key is running, 422 if the key belongs to another request; or
-/// when the database fails.
+/// 409 while another request with the key is running, or if the response was erased; 422 if the key
+/// belongs to another request; or when the database fails.
 pub async fn stored_response(
     conn: &mut AsyncPgConnection,
     key: &str,
@@ -47,7 +48,7 @@ pub async fn stored_response(
     }
     let oldest_kept = chrono::Utc::now() - chrono::Duration::hours(RETENTION_HOURS);
     let stored = idempotency_records::table
-        .find(key)
+        .find(hash_of(key))
         .filter(idempotency_records::created_at.gt(oldest_kept))
         .select((
             idempotency_records::request_hash,
@@ -55,7 +56,7 @@ pub async fn stored_response(
             idempotency_records::headers,
             idempotency_records::body,
         ))
-        .first::<(Vec<u8>, i16, Value, Vec<u8>)>(conn)
+        .first::<(Vec<u8>, i16, Value, Option<Vec<u8>>)>(conn)
         .await
         .optional()?;
     let Some((hash, status, headers, body)) = stored else { return Ok(None) };
@@ -63,6 +64,11 @@ pub async fn stored_response(
         let detail = "this idempotency key was used for another request";
         return Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail));
     }
+    let Some(body) = body else {
+        let detail = "the first request with this key was executed; its response was erased, \
+            together with the personal data in it";
+        return Err(Problem::new(ProblemCode::IdempotencyResponseErased, detail));
+    };
     let status = u16::try_from(status)
         .ok()
         .and_then(|s| StatusCode::from_u16(s).ok())
@@ -95,17 +101,33 @@ pub async fn store(
         .collect();
     let status = i16::try_from(answer.status.as_u16()).map_err(Problem::internal)?;
     let record = (
-        idempotency_records::key.eq(key),
+        idempotency_records::key_hash.eq(hash_of(key)),
         idempotency_records::request_hash.eq(request_hash),
         idempotency_records::status.eq(status),
         idempotency_records::headers.eq(serde_json::to_value(headers).map_err(Problem::internal)?),
-        idempotency_records::body.eq(&answer.body),
+        idempotency_records::body.eq(Some(&answer.body)),
         idempotency_records::created_at.eq(chrono::Utc::now()),
     );
     // An expired record of the same key may still exist.
-    diesel::delete(idempotency_records::table.find(key)).execute(conn).await?;
+    diesel::delete(idempotency_records::table.find(hash_of(key))).execute(conn).await?;
     diesel::insert_into(idempotency_records::table).values(record).execute(conn).await?;
     Ok(())
+}
+
+/// Returns the hash under which the record of a key is stored.
+fn hash_of(key: &str) -> Vec<u8> {
+    Sha256::digest(key).to_vec()
+}
+
+/// Erases the responses whose body matches a regular expression, regardless of case. Their records
+/// stay, so that a repeated request has no second effect.
+///
+/// # Errors
+/// When the database fails.
+pub async fn erase_responses(conn: &mut AsyncPgConnection, pattern: &str) -> QueryResult<usize> {
+    let query = "UPDATE idempotency_records SET body = NULL, headers = '[]'
+        WHERE convert_from(body, 'UTF8') ~* $1";
+    diesel::sql_query(query).bind::<Text, _>(pattern).execute(conn).await
 }
 
 /// Deletes the records that are no longer answered from.

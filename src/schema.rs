@@ -308,12 +308,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    idempotency_records (key) {
-        key -> Text,
+    idempotency_records (key_hash) {
+        key_hash -> Bytea,
         request_hash -> Bytea,
         status -> Int2,
         headers -> Jsonb,
-        body -> Bytea,
+        body -> Nullable<Bytea>,
         created_at -> Timestamptz,
     }
 }

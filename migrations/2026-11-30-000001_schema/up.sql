@@ -1189,19 +1189,22 @@ CREATE UNIQUE INDEX events_once ON events (campaign_id, type, starting_date, end
 
 -- Responses by idempotency key, each written in the transaction of its effect.
 CREATE TABLE idempotency_records (
-    key text COLLATE "C" CONSTRAINT idempotency_records_pkey PRIMARY KEY,
+    -- The hash of the caller and its key: a key may contain personal data.
+    key_hash bytea CONSTRAINT idempotency_records_pkey PRIMARY KEY,
     -- Recognises another request under the same key.
     request_hash bytea NOT NULL,
     status smallint NOT NULL,
     headers jsonb NOT NULL,
-    body bytea NOT NULL,
+    -- Null once it was erased, because it contained personal data of a contact.
+    body bytea,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 -- The records that are due to be deleted.
 CREATE INDEX idempotency_records_created ON idempotency_records (created_at);
 
 -- The audit log: one row for each effect of a caller, written in its transaction, and one for each
--- request that was refused for want of a scope. Rows never change; old ones are deleted.
+-- request that was refused for want of a scope. Rows never change, except that an erasure removes
+-- the personal data of a contact from a path; old ones are deleted.
 CREATE TABLE audit_entries (
     id uuid CONSTRAINT audit_entries_pkey PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -1220,8 +1223,12 @@ BEGIN
     RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME;
 END
 $$;
-CREATE TRIGGER audit_entries_append_only BEFORE UPDATE ON audit_entries
+CREATE TRIGGER audit_entries_append_only BEFORE UPDATE OF
+        id, at, subject, operation_id, status, trace_id, publication_version ON audit_entries
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+-- A new path shows where something was removed.
+CREATE TRIGGER audit_entries_redacted BEFORE UPDATE OF path ON audit_entries
+    FOR EACH ROW WHEN (NEW.path NOT LIKE '%***%') EXECUTE FUNCTION refuse_change();
 
 -- Secrets that all replicas share and no client sees, such as the key that signs list cursors.
 CREATE TABLE service_secrets (

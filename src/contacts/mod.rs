@@ -1,7 +1,9 @@
 //! Contacts: companies and persons. A company, or a person without company, may be a customer; its
 //! price group and discount group then grant it prices.
 
+pub mod erasures;
 mod fields;
+mod redaction;
 mod rules_lock;
 
 use chrono::{DateTime, Utc};

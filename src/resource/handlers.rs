@@ -145,7 +145,10 @@ async fn save_and_respond<R: Resource>(
 pub const VALIDATE_ONLY: &str = "validateOnly";
 
 /// Returns whether a change is only validated. The request may have no other query parameter.
-fn validate_only(request: &ApiRequest) -> Result<bool, Problem> {
+///
+/// # Errors
+/// 400 with every unknown, repeated or unreadable parameter.
+pub fn validate_only(request: &ApiRequest) -> Result<bool, Problem> {
     let params = request.query(&[VALIDATE_ONLY])?;
     let mut errors = Vec::new();
     let validate_only = params.boolean(VALIDATE_ONLY, &mut errors).unwrap_or_default();

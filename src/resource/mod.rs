@@ -23,4 +23,4 @@ pub mod table;
 pub use definition::{
     IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, path_in, reference,
 };
-pub use handlers::{checked, make, refusal, require, respond, with_etag};
+pub use handlers::{checked, make, refusal, require, respond, validate_only, with_etag};

@@ -250,7 +250,8 @@ impl<R: Resource> ResourceDocs<R> {
 }
 
 /// Builds the parameter that validates a change without making it.
-fn validate_only_parameter() -> Parameter {
+#[must_use]
+pub fn validate_only_parameter() -> Parameter {
     boolean_parameter(
         VALIDATE_ONLY,
         "True to change nothing: the answer is 200 with the representation that the change would \

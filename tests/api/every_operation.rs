@@ -488,4 +488,8 @@ async fn reuse(journey: &Journey) {
     journey
         .call("POST", "/v1/logged-segments/{logged_segment}/reuses", &["REUSED"], Value::Null)
         .await;
+    journey.app.put("/v1/contacts/GONE", &json!({"type": "PERSON", "name": "Gone"})).await;
+    let erasures = "/v1/contacts/{contact}/erasures";
+    let erased = journey.call("POST", erasures, &["GONE"], Value::Null).await;
+    assert_eq!(erased["contact"]["name"], "Erased");
 }

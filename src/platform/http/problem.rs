@@ -74,6 +74,11 @@ code_table! {
         IdempotencyInProgress "IDEMPOTENCY_IN_PROGRESS":
             (409, "The first request is still running"),
             "A request with the same `Idempotency-Key` has not finished yet; try again.";
+        IdempotencyResponseErased "IDEMPOTENCY_RESPONSE_ERASED":
+            (409, "The stored response was erased"),
+            "The first request with the same `Idempotency-Key` was executed, and its response was \
+             erased together with the personal data in it. The request is not executed again; read \
+             the resource to see its state.";
         OtherHistory "OTHER_HISTORY": (409, "The price book has another history"),
             "`bookId` names a history that ended, as after a restore. Its versions mean nothing in \
              the current one, which the problem names: start over from there.";

@@ -92,3 +92,9 @@ pub async fn activate(app: &TestApp, campaign: &str) -> Value {
     let path = format!("/v1/campaigns/{campaign}/activations");
     app.post(&path, &json!({"acknowledge": ["*"]})).await.expect(201)
 }
+
+/// Creates a person without company.
+pub async fn person_alone(app: &TestApp, number: &str, name: &str) {
+    let person = json!({"type": "PERSON", "name": name});
+    app.put(&format!("/v1/contacts/{number}"), &person).await.expect(201);
+}
