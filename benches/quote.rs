@@ -20,7 +20,7 @@ use kampanje::live_book::SnapshotFile;
 use kampanje::platform::clock::Calendar;
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::access::keys::KeyRing;
-use kampanje::platform::http::call::BodyLimit;
+use kampanje::platform::http::call::BodyLimits;
 use kampanje::platform::http::short_circuit::FastPath;
 use kampanje::quotes::fast_path::QuoteFastPath;
 use kampanje::quotes::response::QuoteResponder;
@@ -239,7 +239,7 @@ fn fast_path(criterion: &mut Criterion) {
         live.clone(),
         calendar.clone(),
         Credentials::new(None, KeyRing::default(), None, calendar),
-        BodyLimit(1 << 20),
+        BodyLimits::new(1 << 20),
         Data::new(QuoteResponder::new(live)),
     );
     let path = "/v1/price-quotes";

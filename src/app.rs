@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use actix_http::Request;
 use actix_server::Server;
 use actix_service::IntoServiceFactory as _;
 use actix_web::middleware::from_fn;
@@ -27,9 +28,10 @@ use crate::opportunities::Opportunities;
 use crate::platform::clock::Calendar;
 use crate::platform::db::pool::Pool;
 use crate::platform::http::access::Credentials;
-use crate::platform::http::call::BodyLimit;
+use crate::platform::http::call::BodyLimits;
 use crate::platform::http::connections;
 use crate::platform::http::connections::ConnectionLimits;
+use crate::platform::http::framing;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::middleware::request_context;
 use crate::platform::http::routes::Routes;
@@ -131,8 +133,8 @@ pub struct Shared {
     pub cursor_key: CursorKey,
     /// The credentials that the service accepts.
     pub credentials: Credentials,
-    /// The maximum size of a request body.
-    pub body_limit: BodyLimit,
+    /// The limits of request bodies.
+    pub body_limits: BodyLimits,
     /// The readiness that probes query.
     pub readiness: Readiness,
     /// The limit of concurrent streams.
@@ -152,7 +154,13 @@ pub fn server(
 ) -> io::Result<(Server, SocketAddr)> {
     let server =
         Server::build().workers(workers).shutdown_timeout(STOP_TIMEOUT_SECONDS).disable_signals();
-    let (server, address) = connections::listen(server, listen, limits, move || {
+    let body_limits = shared.body_limits;
+    let expect = move |request: &Request| {
+        body_limits
+            .check_declared(request.path(), &request.head().headers)
+            .map_err(|problem| framing::refusal(request, &problem))
+    };
+    let (server, address) = connections::listen(server, listen, limits, expect, move || {
         let shared = shared.clone();
         let routes = routes();
         let (book, calendar, credentials) = (&shared.book, &shared.calendar, &shared.credentials);
@@ -161,7 +169,7 @@ pub fn server(
             book.clone(),
             calendar.clone(),
             credentials.clone(),
-            shared.body_limit,
+            shared.body_limits,
             responder.clone(),
         );
         let app = App::new()
@@ -170,7 +178,7 @@ pub fn server(
             .app_data(web::Data::new(shared.book))
             .app_data(web::Data::new(shared.cursor_key))
             .app_data(web::Data::new(shared.credentials))
-            .app_data(web::Data::new(shared.body_limit))
+            .app_data(web::Data::new(shared.body_limits))
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
             .app_data(responder)

@@ -198,7 +198,7 @@ pub struct ServeSettings {
     /// Maximum number of open client connections; lower if the limit of file descriptors is lower.
     #[arg(long, env = "KAMPANJE_MAX_CONNECTIONS", default_value = "8192")]
     pub max_connections: NonZeroUsize,
-    /// Maximum size of a request body in bytes.
+    /// Maximum size of the body of a batch in bytes. Other bodies have at most 512 KiB.
     #[arg(long, env = "KAMPANJE_BODY_LIMIT", default_value = "4194304")]
     pub body_limit: NonZeroUsize,
     /// Days for which entries of the audit log are kept.

@@ -57,7 +57,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 /// of the demo are not logged until the returned function is called, as they would hide its output.
 fn start_log(filter: &str, format: LogFormat, is_demo: bool) -> anyhow::Result<Box<dyn FnOnce()>> {
     let parse = |filter: &str| {
-        EnvFilter::try_new(filter).with_context(|| format!("{filter:?} is no log filter"))
+        // The HTTP library logs malformed requests as errors and without bound. The service logs
+        // them itself. A filter that names the library still applies.
+        EnvFilter::try_new(format!("actix_http=off,{filter}"))
+            .with_context(|| format!("{filter:?} is no log filter"))
     };
     let wanted = parse(filter)?;
     let first = if is_demo { parse(&format!("{filter},{REQUESTS}=warn"))? } else { parse(filter)? };

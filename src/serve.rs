@@ -32,7 +32,7 @@ use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::access::keys::KeyRing;
 use crate::platform::http::access::oidc::Issuer;
-use crate::platform::http::call::BodyLimit;
+use crate::platform::http::call::BodyLimits;
 use crate::platform::http::connections::ConnectionLimits;
 use crate::platform::http::list::CursorKey;
 use crate::platform::http::stream::Streams;
@@ -226,7 +226,7 @@ async fn serve_from(
             issuer.clone(),
             calendar.clone(),
         ),
-        body_limit: BodyLimit(settings.body_limit.get()),
+        body_limits: BodyLimits::new(settings.body_limit.get()),
         readiness: readiness.clone(),
         streams: Streams::default(),
     };

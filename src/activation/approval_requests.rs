@@ -259,7 +259,7 @@ async fn request_approval(
 ) -> Result<ApiResponse, Problem> {
     use approval_requests as t;
     request.query(&[])?;
-    let write: ApprovalRequestWrite = request.json_or_default()?;
+    let write: ApprovalRequestWrite = request.json_or_default().await?;
     let campaign = reference(&http_request, "campaign")?;
     database
         .transact(&request, async |work| {
@@ -421,7 +421,7 @@ async fn decide(
 ) -> Result<ApiResponse, Problem> {
     use approval_requests as t;
     request.query(&[])?;
-    let decision: ApprovalDecision = request.json_or_default()?;
+    let decision: ApprovalDecision = request.json_or_default().await?;
     let campaign = reference(http_request, "campaign")?;
     database
         .transact(request, async |work| {

@@ -237,7 +237,7 @@ async fn activate_campaign(
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
     let campaign = reference(&http_request, "campaign")?;
-    let options = request.json_or_default::<ActivationRequest>()?.into_options()?;
+    let options = request.json_or_default::<ActivationRequest>().await?.into_options()?;
     let activating = async |work: &mut UnitOfWork| {
         let campaign = draft::find_for_update(&mut work.conn, &campaign).await?;
         let number = campaign.number.to_string();
@@ -288,7 +288,7 @@ async fn deactivate_campaign(
     #[deserr(error = BodyErrors, deny_unknown_fields)]
     struct Nothing {}
     request.query(&[])?;
-    request.json_or_default::<Nothing>()?;
+    request.json_or_default::<Nothing>().await?;
     let campaign = reference(&http_request, "campaign")?;
     database
         .transact(&request, async |work| {

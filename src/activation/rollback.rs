@@ -113,7 +113,7 @@ async fn roll_back_campaign(
     book: web::Data<LiveBook>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let body: RollbackRequest = request.json()?;
+    let body: RollbackRequest = request.json().await?;
     let campaign = reference(&http_request, "campaign")?;
     database
         .transact(&request, async |work| {

@@ -74,7 +74,7 @@ async fn create(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let application: CampaignActivityWrite = request.json()?;
+    let application: CampaignActivityWrite = request.json().await?;
     database.transact(&request, async |work| apply(work, &http_request, &application).await).await
 }
 

@@ -259,7 +259,7 @@ async fn create_api_key(
             Idempotency-Key, and delete a key whose answer was lost";
         return Err(Problem::new(ProblemCode::MalformedRequest, detail));
     }
-    let write: ApiKeyWrite = request.json()?;
+    let write: ApiKeyWrite = request.json().await?;
     checked(errors(&write, &request.caller, calendar.now()))?;
     let answer = database
         .transact(&request, async |work| {

@@ -116,7 +116,7 @@ async fn copy_campaign(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let wanted: CopyWrite = request.json_or_default()?;
+    let wanted: CopyWrite = request.json_or_default().await?;
     let reference = reference(&http_request, Campaigns::NAMES.singular)?;
     database
         .transact(&request, async |work| {

@@ -222,7 +222,7 @@ async fn create(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let wanted: StatusChangeWrite = request.json_or_default()?;
+    let wanted: StatusChangeWrite = request.json_or_default().await?;
     let reference = reference(&http_request, Campaigns::NAMES.singular)?;
     database
         .transact(&request, async |work| {

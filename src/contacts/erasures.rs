@@ -113,7 +113,7 @@ async fn create(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     let validate_only = validate_only(&request)?;
-    let write: ErasureWrite = request.json_or_default()?;
+    let write: ErasureWrite = request.json_or_default().await?;
     checked(rules(&write))?;
     let reference = reference(&http_request, Contacts::NAMES.singular)?;
     database

@@ -90,7 +90,9 @@ impl PersonalData {
             contact.phone.as_str(),
             contact.address.as_str(),
         ];
-        let everywhere: Vec<String> = searchable(contact, values.into_iter().chain(former_values));
+        let former_values: Vec<String> = former_values.map(str::to_owned).collect();
+        let values = values.into_iter().chain(former_values.iter().map(String::as_str));
+        let everywhere: Vec<String> = searchable(contact, values);
         // Parts of e-mail addresses are in too many texts.
         let texts = everywhere.iter().filter(|value| !value.contains('@'));
         let words = texts.flat_map(|value| value.split(|c: char| !c.is_alphanumeric()));

@@ -109,7 +109,7 @@ async fn log_segment(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let options: SegmentLogWrite = request.json_or_default()?;
+    let options: SegmentLogWrite = request.json_or_default().await?;
     let segment = reference(&http_request, "segment")?;
     database
         .transact(&request, async |work| {

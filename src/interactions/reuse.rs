@@ -53,7 +53,7 @@ async fn reuse_logged_segment(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let mut write: SegmentWrite = request.json_or_default()?;
+    let mut write: SegmentWrite = request.json_or_default().await?;
     let reference = reference(&http_request, "logged_segment")?;
     database
         .transact(&request, async |work| {

@@ -21,7 +21,7 @@ use crate::live_book::LiveBook;
 use crate::platform::clock::Calendar;
 use crate::platform::http::access::Credentials;
 use crate::platform::http::access::caller::Caller;
-use crate::platform::http::call::{BodyLimit, IDEMPOTENCY_KEY};
+use crate::platform::http::call::{BodyLimits, IDEMPOTENCY_KEY};
 use crate::platform::http::list::QueryParams;
 use crate::platform::http::middleware::{accepts_json, add_common_headers};
 use crate::platform::http::request_ids::{TraceIds, given_trace_id};
@@ -46,7 +46,7 @@ pub struct QuoteFastPath {
     book: LiveBook,
     calendar: Calendar,
     credentials: Credentials,
-    body_limit: BodyLimit,
+    body_limits: BodyLimits,
     responder: Data<QuoteResponder>,
     route_metrics: RouteMetrics,
     trace_ids: TraceIds,
@@ -59,14 +59,14 @@ impl QuoteFastPath {
         book: LiveBook,
         calendar: Calendar,
         credentials: Credentials,
-        body_limit: BodyLimit,
+        body_limits: BodyLimits,
         responder: Data<QuoteResponder>,
     ) -> Self {
         Self {
             book,
             calendar,
             credentials,
-            body_limit,
+            body_limits,
             responder,
             route_metrics: RouteMetrics::new(PATH.to_owned()),
             trace_ids: TraceIds::default(),
@@ -78,6 +78,7 @@ impl QuoteFastPath {
     fn eligible_caller(&self, request: &Request) -> Option<Caller> {
         let headers = request.headers();
         let is_eligible = request.path() == PATH
+            && !request.head().upgrade()
             && !headers.keys().any(|name| EXCLUDED_HEADERS.contains(name))
             && accepts_json(headers)
             && self.book.is_loaded()
@@ -173,7 +174,7 @@ impl FastPath for QuoteFastPath {
 
     fn answer_with_body(&self, request: &Request, body: &[u8]) -> Option<Response<BoxBody>> {
         let started = Instant::now();
-        if body.len() > self.body_limit.0 {
+        if body.len() > self.body_limits.max_bytes {
             return None;
         }
         let caller = request.extensions().get::<Caller>().cloned()?;
@@ -218,7 +219,7 @@ mod tests {
             book.clone(),
             calendar.clone(),
             Credentials::new(bootstrap_key, KeyRing::default(), None, calendar),
-            BodyLimit(100),
+            BodyLimits::new(100),
             Data::new(QuoteResponder::new(book)),
         )
     }

@@ -312,7 +312,7 @@ async fn create_price_quote(
     }
     let body = match call.json_if_valid::<QuoteBody<'_>>()? {
         Some(body) => body,
-        None => call.json()?,
+        None => call.json::<QuoteBody<'static>>().await?,
     };
     let mut request =
         body.into_request(|| calendar.today(), explain).map_err(Problem::from_errors)?;

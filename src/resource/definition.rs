@@ -112,7 +112,7 @@ pub trait Resource: 'static {
     /// The parent of the collection.
     type Scope: Scope;
     /// The content that clients send.
-    type Write: Deserr<BodyErrors> + Serialize + ToSchema + Clone;
+    type Write: Deserr<BodyErrors> + Serialize + ToSchema + Clone + Send + 'static;
     /// The representation that clients receive.
     type View: Serialize + ToSchema + Clone;
 

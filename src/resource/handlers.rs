@@ -166,7 +166,7 @@ pub async fn create<R: Resource>(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     let validate_only = validate_only(&request)?;
-    let write: R::Write = request.json()?;
+    let write: R::Write = request.json().await?;
     database
         .transact(&request, async |work| {
             work.validate_only = validate_only;
@@ -203,7 +203,7 @@ pub async fn append<R: Resource>(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     let validate_only = validate_only(&request)?;
-    let write: R::Write = request.json()?;
+    let write: R::Write = request.json().await?;
     database
         .transact(&request, async |work| {
             work.validate_only = validate_only;
@@ -252,7 +252,7 @@ pub async fn put<R: Resource>(
 ) -> Result<ApiResponse, Problem> {
     let validate_only = validate_only(&request)?;
     let reference = reference(&http_request, R::NAMES.singular)?;
-    let write: R::Write = request.json()?;
+    let write: R::Write = request.json().await?;
     database
         .transact(&request, async |work| {
             work.validate_only = validate_only;
@@ -347,7 +347,7 @@ pub async fn patch<R: Resource>(
 ) -> Result<ApiResponse, Problem> {
     let validate_only = validate_only(&request)?;
     let reference = reference(&http_request, R::NAMES.singular)?;
-    let changes = request.merge_patch()?;
+    let changes = request.merge_patch().await?;
     database
         .transact(&request, async |work| {
             work.validate_only = validate_only;

@@ -228,13 +228,13 @@ async fn get(request: ApiRequest, database: web::Data<Database>) -> Result<ApiRe
 
 /// Handles `PUT` on the settings.
 async fn put(request: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
-    let write: Settings = request.json()?;
+    let write: Settings = request.json().await?;
     change(&request, &database, |_| Ok(write)).await
 }
 
 /// Handles `PATCH` on the settings.
 async fn patch(request: ApiRequest, database: web::Data<Database>) -> Result<ApiResponse, Problem> {
-    let changes = request.merge_patch()?;
+    let changes = request.merge_patch().await?;
     change(&request, &database, |current| patched(current, changes)).await
 }
 

@@ -130,6 +130,8 @@ async fn documentation_is_served() {
         "{}",
         page.text
     );
+    let policy = app.get("/docs/").await.header("content-security-policy").to_owned();
+    assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
     assert!(app.get("/docs/swagger-initializer.js").await.text.contains("/openapi.json"));
     assert_eq!(app.get("/docs/swagger-ui-bundle.js").await.status, 200);
     assert_eq!(app.get("/docs/nowhere").await.code(), "NOT_FOUND");

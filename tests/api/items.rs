@@ -158,11 +158,13 @@ async fn variants_and_units_are_limited() {
                 "code": format!("U{n}"), "quantityPerUnit": "2"
             })).collect::<Vec<_>>()})
     };
-    let refused = app.post(PATH, &body(1_001, 100)).await;
-    assert_eq!(
-        (refused.status.as_u16(), refused.errors()),
-        (400, pairs(&[("/unitsOfMeasure", "TOO_LONG"), ("/variants", "TOO_LONG")]))
-    );
+    for (variants, units, pointer) in [(1_001, 100, "/variants"), (1_000, 100, "/unitsOfMeasure")] {
+        let refused = app.post(PATH, &body(variants, units)).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (400, pairs(&[(pointer, "TOO_LONG")]))
+        );
+    }
     let created = app.post(PATH, &body(1_000, 99)).await;
     assert_eq!(created.status, 201);
     assert_eq!(

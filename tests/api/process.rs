@@ -154,6 +154,15 @@ impl Serving {
         }
     }
 
+    /// Waits for a line of the log, and returns the lines up to it.
+    pub fn logged_until(&self, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(&is_last) {
+            lines.push(self.log.recv_timeout(Duration::from_secs(60)).expect("the line is logged"));
+        }
+        lines
+    }
+
     /// The defects that it has logged since it was asked last.
     pub fn defects(&self) -> Vec<Value> {
         self.log.try_iter().filter(|line| line["level"] == "ERROR").collect()
@@ -221,7 +230,10 @@ fn lines(stderr: ChildStderr) -> Receiver<Value> {
 #[test]
 fn what_cannot_start_says_why_in_one_line() {
     let open = run(&["serve", "--listen", "0.0.0.0:0"]);
-    assert!(refusal(&open).contains("KAMPANJE_API_KEY is not set"), "{open:?}");
+    assert!(
+        refusal(&open).contains("neither KAMPANJE_API_KEY nor KAMPANJE_OIDC_ISSUER is set"),
+        "{open:?}"
+    );
     let wrong_url = run(&["serve", "--database-url", "postgres://u:secret@h:port/d"]);
     assert!(refusal(&wrong_url).contains("database URL"), "{wrong_url:?}");
     assert!(!String::from_utf8_lossy(&wrong_url.stderr).contains("secret"), "{wrong_url:?}");

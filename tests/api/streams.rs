@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::support::app::{Reply, TestApp};
+use super::support::app::{Bounds, Reply, TestApp};
 use super::support::make;
 use super::support::wait::{eventually, in_time};
 
@@ -25,7 +25,9 @@ const LINES: &[(&str, &str)] = &[("accept", "application/x-ndjson")];
 
 /// Returns a campaign with a discount on all items for all accounts.
 async fn shop(max_streams: usize, limits: ConnectionLimits) -> TestApp {
-    let app = TestApp::with_bounds(Streams::new(max_streams), limits).await;
+    let streams = Streams::new(max_streams);
+    let bounds = Bounds { streams, connections: limits, ..Bounds::default() };
+    let app = TestApp::with_bounds(bounds).await;
     let item = |n: usize| json!({"number": format!("N{n:05}"), "listPrice": "10"});
     let rows: Vec<Value> = (0..ITEMS).map(item).collect();
     app.post("/v1/items/batch", &json!({ "rows": rows })).await.expect(200);

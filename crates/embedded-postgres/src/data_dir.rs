@@ -108,7 +108,12 @@ impl Drop for SocketDir {
 
 /// Opens a session of the cluster's owner.
 pub fn open_session(socket_dir: &Path) -> Result<Session, WireError> {
-    Session::open(&socket_dir.join(format!(".s.PGSQL.{PORT}")), ROLE, "postgres")
+    open_session_of(socket_dir, "postgres")
+}
+
+/// Opens a session of a database.
+pub fn open_session_of(socket_dir: &Path, database: &str) -> Result<Session, WireError> {
+    Session::open(&socket_dir.join(format!(".s.PGSQL.{PORT}")), ROLE, database)
 }
 
 /// The log of the server and of `initdb`.

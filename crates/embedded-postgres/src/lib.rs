@@ -39,7 +39,7 @@ use std::time::Instant;
 
 pub use error::StartError;
 
-use data_dir::{PORT, ROLE, open_session, postmaster_pid};
+use data_dir::{PORT, ROLE, open_session, open_session_of, postmaster_pid};
 use server::Server;
 use wire::WireError;
 
@@ -147,11 +147,15 @@ impl EmbeddedPostgres {
     /// # Errors
     /// [`StartError::Refused`] with the server's error.
     pub fn create_database_if_missing(&self, name: &str) -> Result<(), StartError> {
+        // Without this look-up, the server would log an error at every start but the first.
+        if open_session_of(&self.socket_dir, name).is_ok() {
+            return Ok(());
+        }
         let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
         let created =
             open_session(&self.socket_dir).and_then(|mut session| session.execute(&statement));
         match created {
-            // It exists. A look-up first would race with other processes.
+            // Another process has created it meanwhile.
             Err(WireError::Server { code, .. }) if code == "42P04" => Ok(()),
             Err(error) => Err(StartError::Refused {
                 what: format!("database {name}"),

@@ -144,6 +144,8 @@ impl Server {
             "timezone=UTC".to_owned(),
             "log_timezone=UTC".to_owned(),
             "log_destination=stderr".to_owned(),
+            // With the SQLSTATE, by which a log can be searched for defects.
+            "log_line_prefix=%m [%p] %e ".to_owned(),
             "logging_collector=off".to_owned(),
             // For short statements, compiling takes longer than running.
             "jit=off".to_owned(),

@@ -63,6 +63,8 @@ fn data_survives_a_restart_at_the_same_address() {
     let url = server.url("shop");
     server.create_database_if_missing("shop").unwrap();
     server.create_database_if_missing("shop").unwrap();
+    let log = std::fs::read_to_string(scratch.0.join("postgres.log")).unwrap();
+    assert!(!log.contains("42P04"), "{log}");
     run(&server, "CREATE TABLE kept AS SELECT 1 AS one").unwrap();
     let pid = server.server_pid().unwrap();
     server.stop();

@@ -23,6 +23,8 @@ pub enum InvalidKind {
     TooLong,
     /// The text is shorter than allowed.
     TooShort,
+    /// The text contains a character that is not allowed.
+    Character,
     /// The text is not one of the allowed values.
     Value,
 }

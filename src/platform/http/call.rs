@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder, web};
 use deserr::Deserr;
@@ -14,6 +14,8 @@ use futures_util::{FutureExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::access::caller::Caller;
 use super::etag::{self, Condition};
@@ -21,17 +23,85 @@ use super::json::{self, BodyErrors};
 use super::list::QueryParams;
 use super::problem::{FieldCode, FieldError, Problem, ProblemCode};
 use super::request_ids::{OperationId, TraceId};
+use crate::platform::background::background;
 
-/// Timeout for the body of a request.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Size in bytes up to which a body is parsed on the thread that answers requests. Parsing takes
+/// about 10 ns per byte, so this bounds the delay of other connections.
+const MAX_INLINE_BYTES: usize = 65_536;
+/// Maximum number of larger bodies that are parsed at a time.
+static PARSERS: Semaphore = Semaphore::const_new(2);
+/// The end of the paths whose bodies may be large.
+const BATCH_PATH: &str = "/batch";
 /// Maximum length of an idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 /// Header that makes a repeated request safe.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Maximum size of a request body in bytes, from the configuration.
+/// The limits of request bodies.
 #[derive(Debug, Clone, Copy)]
-pub struct BodyLimit(pub usize);
+pub struct BodyLimits {
+    /// Maximum size of the body of a batch in bytes.
+    pub max_batch_bytes: usize,
+    /// Maximum size of any other body in bytes.
+    pub max_bytes: usize,
+    /// The time in which a body has to arrive, extended by its bytes at the minimum rate.
+    pub timeout: Duration,
+    /// The longest time with all extensions.
+    pub max_timeout: Duration,
+    /// The rate in bytes per second that extends the timeout.
+    pub min_rate: u32,
+}
+
+impl BodyLimits {
+    /// Maximum size in bytes of a body that is no batch: more than a quote of 1,000 lines needs.
+    const MAX_BYTES: usize = 524_288;
+
+    /// Returns the limits with this maximum size for batches, from the configuration.
+    #[must_use]
+    pub fn new(max_batch_bytes: usize) -> Self {
+        Self {
+            max_batch_bytes,
+            max_bytes: max_batch_bytes.min(Self::MAX_BYTES),
+            timeout: Duration::from_secs(10),
+            max_timeout: Duration::from_secs(120),
+            min_rate: 1_000,
+        }
+    }
+
+    /// Checks the declared length of a request's body.
+    ///
+    /// # Errors
+    /// 413 when it is over the limit of the path.
+    pub fn check_declared(&self, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+        match declared_length(headers) {
+            Some(length) if length > self.of(path) => Err(self.too_large(path)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the maximum size of a body for a path. Another spelling of a path, or a key that
+    /// ends like it, gets the wrong limit, which is a limit too.
+    fn of(&self, path: &str) -> usize {
+        if path.ends_with(BATCH_PATH) { self.max_batch_bytes } else { self.max_bytes }
+    }
+
+    fn too_large(&self, path: &str) -> Problem {
+        let detail = format!("this body has at most {} bytes", self.of(path));
+        Problem::new(ProblemCode::PayloadTooLarge, detail)
+    }
+
+    /// Returns the time in which a body has to arrive of which so many bytes have.
+    fn timeout_of(&self, received: usize) -> Duration {
+        let received = u32::try_from(received).unwrap_or(u32::MAX);
+        let extension = Duration::from_secs(received.into()) / self.min_rate.max(1);
+        self.timeout.saturating_add(extension).min(self.max_timeout)
+    }
+}
+
+/// Returns the length of the body that the headers declare, if they declare one.
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
 
 /// A request whose body has been read.
 #[derive(Debug)]
@@ -62,8 +132,11 @@ impl ApiRequest {
     ///
     /// # Errors
     /// 415 when the body is not JSON; 400 or 422 with all errors.
-    pub fn json<T: Deserr<BodyErrors>>(&self) -> Result<T, Problem> {
-        json::decode(self.value()?).map_err(Problem::from_errors)
+    pub async fn json<T>(&self) -> Result<T, Problem>
+    where
+        T: Deserr<BodyErrors> + Send + 'static,
+    {
+        self.read(|value| json::decode(value).map_err(Problem::from_errors)).await
     }
 
     /// Decodes a valid body to a typed value in one pass, for large and frequent bodies. Returns
@@ -76,21 +149,32 @@ impl ApiRequest {
         Ok(json::object(&self.body))
     }
 
-    /// Parses the body to a JSON value: a merge patch, or rows to be decoded one by one.
+    /// Parses the body to a JSON value, and reads it. A large body is parsed and read on a
+    /// background thread: one of 4 MB would delay the other connections of this thread for some
+    /// tenths of a second.
     ///
     /// # Errors
-    /// 415 when the content type is not JSON, 400 when the body cannot be parsed.
-    pub fn value(&self) -> Result<Value, Problem> {
+    /// 415 when the content type is not JSON, 400 when the body cannot be parsed; the errors of
+    /// `read`.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Value) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
         self.check_content_type()?;
-        json::parse(&self.body)
+        if self.body.len() <= MAX_INLINE_BYTES {
+            return json::parse(&self.body).and_then(read);
+        }
+        let _permit = PARSERS.acquire().await.map_err(Problem::internal)?;
+        let body = self.body.clone();
+        background(move || json::parse(&body).and_then(read)).await
     }
 
     /// Parses the body to a merge patch.
     ///
     /// # Errors
-    /// As [`ApiRequest::value`]; 400 when the body is no object.
-    pub fn merge_patch(&self) -> Result<Value, Problem> {
-        let changes = self.value()?;
+    /// 415 when the content type is not JSON, 400 when the body cannot be parsed or is no object.
+    pub async fn merge_patch(&self) -> Result<Value, Problem> {
+        let changes = self.read(Ok).await?;
         if changes.is_object() {
             return Ok(changes);
         }
@@ -102,8 +186,11 @@ impl ApiRequest {
     ///
     /// # Errors
     /// As [`ApiRequest::json`].
-    pub fn json_or_default<T: Deserr<BodyErrors> + Default>(&self) -> Result<T, Problem> {
-        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    pub async fn json_or_default<T>(&self) -> Result<T, Problem>
+    where
+        T: Deserr<BodyErrors> + Default + Send + 'static,
+    {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json().await }
     }
 
     /// Parses the query, which may contain only the `known` parameters.
@@ -235,47 +322,52 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     }
 }
 
-/// Reads the body up to the limit. A declared length over the limit is refused before any byte is
+/// Reads the body up to its limit. A declared length over the limit is refused before any byte is
 /// read. Memory grows with the received bytes, not with the declared length.
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<web::Bytes, Problem> {
-    let limit = request.app_data::<web::Data<BodyLimit>>().map_or(usize::MAX, |limit| limit.0);
-    let too_large =
-        || Problem::new(ProblemCode::PayloadTooLarge, format!("a body has at most {limit} bytes"));
-    let declared = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let announces_body = declared.is_some_and(|length| length > 0)
-        || request.headers().contains_key(header::TRANSFER_ENCODING);
-    if announces_body && matches!(*request.method(), Method::GET | Method::HEAD) {
+    let limits = request.app_data::<web::Data<BodyLimits>>();
+    let limits = limits.ok_or_else(|| Problem::internal("the app was built without limits"))?;
+    let (path, headers) = (request.path(), request.headers());
+    limits.check_declared(path, headers)?;
+    let declared = declared_length(headers);
+    let is_announced = declared.is_some_and(|length| length > 0)
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !is_announced {
+            // A request to upgrade the protocol has a payload that ends with the connection.
+            return Ok(web::Bytes::new());
+        }
         let detail = format!("{} takes no body", request.method());
         return Err(Problem::with_errors(
             ProblemCode::InvalidRequest,
             vec![FieldError::new("", FieldCode::NotAllowed, detail)],
         ));
     }
-    let read = async {
-        let mut body = web::BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| {
-                Problem::new(
-                    ProblemCode::MalformedRequest,
-                    format!("the body cannot be read: {error}"),
-                )
-            })?;
-            if body.len().saturating_add(chunk.len()) > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+    if !is_announced {
+        return Ok(web::Bytes::new());
+    }
+    let started = Instant::now();
+    let mut body = web::BytesMut::new();
+    // The payload of a request to upgrade the protocol has no end of its own.
+    while declared.is_none_or(|length| body.len() < length) {
+        let deadline = started + limits.timeout_of(body.len());
+        let chunk = timeout_at(deadline, payload.next()).await.map_err(|_| {
+            Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time")
+        })?;
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|error| {
+            let detail = format!("the body cannot be read: {error}");
+            Problem::new(ProblemCode::MalformedRequest, detail)
+        })?;
+        if body.len().saturating_add(chunk.len()) > limits.of(path) {
+            return Err(limits.too_large(path));
         }
-        Ok(body.freeze())
-    };
-    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| {
-        Err(Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"))
-    })
+        body.extend_from_slice(&chunk);
+    }
+    if let Some(length) = declared {
+        body.truncate(length);
+    }
+    Ok(body.freeze())
 }
 
 /// The response of a handler, complete, so that it can be stored and replayed byte for byte.
@@ -354,5 +446,52 @@ impl Responder for ApiResponse {
             return response.finish();
         }
         response.insert_header((header::CONTENT_TYPE, "application/json")).body(self.body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::platform::http::access::caller::CallerKind;
+
+    async fn request(length: usize) -> ApiRequest {
+        let body = format!("{:<length$}", "{}");
+        let (request, mut payload) = TestRequest::post()
+            .uri("/v1/items/batch")
+            .app_data(web::Data::new(BodyLimits::new(1 << 20)))
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            .insert_header((header::CONTENT_LENGTH, length))
+            .set_payload(body)
+            .to_http_parts();
+        request.extensions_mut().insert(Caller::of_kind(CallerKind::Local, "local"));
+        ApiRequest::from_request(&request, &mut payload).await.unwrap()
+    }
+
+    #[actix_web::test]
+    async fn large_bodies_are_parsed_on_another_thread() {
+        for (length, is_here) in [(MAX_INLINE_BYTES, true), (MAX_INLINE_BYTES + 1, false)] {
+            let request = request(length).await;
+            let reader = request.read(|_| Ok(thread::current().id())).await.unwrap();
+            assert_eq!(reader == thread::current().id(), is_here, "{length}");
+        }
+    }
+
+    #[test]
+    fn timeout_grows_with_the_received_bytes() {
+        let limits = BodyLimits::new(1 << 22);
+        for (received, seconds) in [(0, 10), (1_000, 11), (50_000, 60), (1 << 22, 120)] {
+            assert_eq!(limits.timeout_of(received).as_secs(), seconds, "{received}");
+        }
+    }
+
+    #[test]
+    fn only_batches_may_be_large() {
+        let limits = BodyLimits::new(1 << 22);
+        assert_eq!((limits.of("/v1/items/batch"), limits.of("/v1/items")), (1 << 22, 1 << 19));
+        assert_eq!(BodyLimits::new(100).of("/v1/items"), 100);
     }
 }

@@ -6,11 +6,12 @@
 //! response takes too long to prepare. It is also closed when its client does not read. At the cap
 //! a new connection replaces the one that has been waiting longest, so clients that stall cannot
 //! lock others out. A request body that is left unread is not drained: the connection is closed
-//! after the response.
+//! after the response. Requests after the last one of a connection are not answered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
@@ -20,17 +21,21 @@ use std::time::{Duration, Instant};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::{DispatchError, PayloadError};
-use actix_http::{HttpService, Payload, Protocol, Request, Response, h1};
+use actix_http::{ConnectionType, HttpService, Payload, Protocol, Request, Response, h1};
 use actix_server::ServerBuilder;
-use actix_service::{Service as _, ServiceFactory, apply_fn_factory, map_config};
+use actix_service::{Service as _, ServiceFactory, apply_fn_factory, fn_service, map_config};
 use actix_web::Error;
 use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::Bytes;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::framing;
 
 /// The longest time that an idle connection is kept: longer than load balancers keep theirs, so
 /// that they close first.
@@ -55,7 +60,7 @@ pub struct ConnectionLimits {
     pub waiting_timeout: Duration,
     /// The longest time from a request's head to the beginning of its response.
     pub response_timeout: Duration,
-    /// The longest time without progress while a response is streamed.
+    /// The longest time in which a client reads nothing of what is sent to it.
     pub write_timeout: Duration,
 }
 
@@ -78,8 +83,6 @@ enum Phase {
     Waiting,
     /// A request is being answered; its body may still arrive.
     Answering,
-    /// A response of unknown length is being sent.
-    Sending,
 }
 
 /// An open connection.
@@ -88,10 +91,33 @@ pub struct Connection {
     phase: Cell<Phase>,
     /// The instant at which the phase began or last made progress.
     since: Cell<Instant>,
+    /// The instant since which the client has read nothing of what is sent to it.
+    unread_since: Cell<Option<Instant>>,
+    /// True once a request was received after which the client expects no other response.
+    has_last_request: Cell<bool>,
+    /// True once another request was received after the last one.
+    has_surplus: Cell<bool>,
     evicted: Notify,
 }
 
 impl Connection {
+    /// Records whether a request is the last one of its connection: it says `Connection: close`, or
+    /// it is of HTTP/1.0 and does not say `keep-alive` (RFC 9112 section 9.3).
+    fn record_last(&self, request: &Request) {
+        if request.head().connection_type() == ConnectionType::Close {
+            self.has_last_request.set(true);
+        }
+    }
+
+    /// Returns whether a request comes after the last one of its connection. Such a request is never
+    /// answered. The connection is closed once the responses before it are sent.
+    fn is_surplus(&self) -> bool {
+        if self.has_last_request.get() {
+            self.has_surplus.set(true);
+        }
+        self.has_surplus.get()
+    }
+
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
@@ -101,9 +127,12 @@ impl Connection {
         let limit = match self.phase.get() {
             Phase::Waiting => self.limits.waiting_timeout,
             Phase::Answering => self.limits.response_timeout,
-            Phase::Sending => self.limits.write_timeout,
         };
-        limit.saturating_sub(self.since.get().elapsed())
+        let left = limit.saturating_sub(self.since.get().elapsed());
+        match self.unread_since.get() {
+            Some(since) => left.min(self.limits.write_timeout.saturating_sub(since.elapsed())),
+            None => left,
+        }
     }
 
     /// Waits until the connection has to be closed. The timer is set when it fires and not for
@@ -148,15 +177,13 @@ impl OpenConnections {
             limits: self.limits,
             phase: Cell::new(Phase::Waiting),
             since: Cell::new(Instant::now()),
+            unread_since: Cell::default(),
+            has_last_request: Cell::default(),
+            has_surplus: Cell::default(),
             evicted: Notify::new(),
         });
         by_id.insert(id, Rc::clone(&connection));
         OpenConnection { id, connection, all: Rc::clone(self) }
-    }
-
-    /// Returns the connection that was accepted last.
-    fn newest(&self) -> Option<Rc<Connection>> {
-        self.by_id.borrow().last_key_value().map(|(_, connection)| Rc::clone(connection))
     }
 }
 
@@ -173,9 +200,69 @@ impl Drop for OpenConnection {
     }
 }
 
+/// The socket of a connection. Records since when the client does not read.
+pub struct ClientStream {
+    socket: Rc<RefCell<TcpStream>>,
+    connection: Rc<Connection>,
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket.borrow_mut()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut *self.socket.borrow_mut()).poll_write(context, bytes);
+        let unread_since = &self.connection.unread_since;
+        match (polled.is_pending(), unread_since.get()) {
+            (true, None) => unread_since.set(Some(Instant::now())),
+            (false, Some(_)) => unread_since.set(None),
+            _ => {}
+        }
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The HTTP library flushes when it has written everything.
+        if self.connection.has_surplus.get() {
+            self.connection.evicted.notify_one();
+        }
+        Pin::new(&mut *self.socket.borrow_mut()).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket.borrow_mut()).poll_shutdown(context)
+    }
+}
+
+/// Ends a connection whose client may still be sending. Closing it immediately would reset it, and
+/// the client could lose the response.
+async fn linger(socket: Rc<RefCell<TcpStream>>) {
+    let Some(mut socket) = Rc::into_inner(socket).map(RefCell::into_inner) else { return };
+    let discard = async {
+        let mut bytes = [0; 4_096];
+        if socket.shutdown().await.is_ok() {
+            while matches!(socket.read(&mut bytes).await, Ok(1..)) {}
+        }
+    };
+    let _ = timeout(LINGER_TIMEOUT, discard).await;
+}
+
 /// A request and its response, which move their connection from phase to phase.
 pub struct Exchange {
     connection: Option<Rc<Connection>>,
+    /// True if the request asks for another protocol, which the service does not have.
+    is_upgrade: bool,
     body: Option<Rc<RefCell<h1::Payload>>>,
 }
 
@@ -185,8 +272,10 @@ impl Exchange {
     /// While the body is alive, it closes the connection after the response.
     pub fn begin(request: &mut Request) -> Self {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
+        let is_upgrade = request.head().upgrade();
         if let Some(connection) = &connection {
             connection.enter(Phase::Answering);
+            connection.record_last(request);
         }
         let body = match request.take_payload() {
             Payload::H1 { payload } => Some(Rc::new(RefCell::new(payload))),
@@ -199,11 +288,15 @@ impl Exchange {
             *request.payload() =
                 Payload::Stream { payload: Box::pin(SharedPayload(Rc::clone(body))) };
         }
-        Self { connection, body }
+        Self { connection, is_upgrade, body }
     }
 
     /// Ends with the response.
-    pub fn end(self, response: Response<BoxBody>) -> Response<BoxBody> {
+    pub fn end(self, mut response: Response<BoxBody>) -> Response<BoxBody> {
+        if self.is_upgrade {
+            // Otherwise the HTTP library would announce the upgrade.
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
         let streams = response.body().size() == BodySize::Stream;
         if let Some(connection) = &self.connection {
             connection.enter(if streams { Phase::Answering } else { Phase::Waiting });
@@ -211,7 +304,7 @@ impl Exchange {
         if !streams && self.body.is_none() {
             return response;
         }
-        let Self { connection, body: request_body } = self;
+        let Self { connection, body: request_body, .. } = self;
         let connection = connection.filter(|_| streams);
         response.map_body(|_, body| {
             BoxBody::new(TrackedBody { body, connection, _request_body: request_body })
@@ -223,7 +316,14 @@ impl Exchange {
 pub fn answered(request: &Request) {
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.enter(Phase::Waiting);
+        connection.record_last(request);
     }
+}
+
+/// Returns whether a request comes after the last one of its connection, and must not be answered.
+#[must_use]
+pub fn is_surplus(request: &Request) -> bool {
+    request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_surplus())
 }
 
 /// A request's body, shared with the exchange.
@@ -237,7 +337,7 @@ impl Stream for SharedPayload {
     }
 }
 
-/// The body of a response. Records its progress, and keeps the request's body until it is sent.
+/// The body of a response. Records its progress while it is streamed, and keeps the request's body until it is sent.
 struct TrackedBody {
     body: BoxBody,
     /// The connection of a streamed response.
@@ -258,9 +358,7 @@ impl MessageBody for TrackedBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let polled = Pin::new(&mut self.body).poll_next(context);
         if let Some(connection) = &self.connection {
-            // The HTTP library writes a chunk before it polls for the next one, so from here on the
-            // client has to read.
-            connection.enter(if polled.is_pending() { Phase::Answering } else { Phase::Sending });
+            connection.enter(Phase::Answering);
         }
         polled
     }
@@ -275,17 +373,20 @@ impl Drop for TrackedBody {
 }
 
 /// Adds a listener for HTTP/1.1 over TCP to a server. Each worker runs the service that `factory`
-/// creates, within the limits.
+/// creates, within the limits. `expect` decides about requests that wait for `100 Continue` before
+/// they send their body.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub fn listen<F, S>(
+pub fn listen<E, F, S>(
     server: ServerBuilder,
     address: SocketAddr,
     limits: ConnectionLimits,
+    expect: E,
     factory: F,
 ) -> io::Result<(ServerBuilder, SocketAddr)>
 where
+    E: Fn(&Request) -> Result<(), Response<BoxBody>> + Send + Clone + 'static,
     F: Fn() -> S + Send + Clone + 'static,
     S: ServiceFactory<Request, Config = AppConfig, Response = Response<BoxBody>, Error = Error>
         + 'static,
@@ -304,7 +405,7 @@ where
                 next_id: Cell::new(0),
                 by_id: RefCell::default(),
             });
-            let (stopping, newest) = (stopping.clone(), Rc::clone(&open));
+            let (stopping, expect) = (stopping.clone(), expect.clone());
             let http = HttpService::build()
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
@@ -313,25 +414,62 @@ where
                 .keep_alive(KEEP_ALIVE_TIMEOUT)
                 .client_request_timeout(HEAD_TIMEOUT)
                 .client_disconnect_timeout(LINGER_TIMEOUT)
-                .on_connect_ext(move |_: &TcpStream, data| {
-                    if let Some(connection) = newest.newest() {
-                        data.insert(connection);
-                    }
+                .on_connect_ext(|stream: &ClientStream, data| {
+                    data.insert(Rc::clone(&stream.connection));
                 })
+                .expect(fn_service(move |request: Request| {
+                    let refused = expect(&request);
+                    async move {
+                        if is_surplus(&request) {
+                            return pending().await;
+                        }
+                        refused.map(|()| request)
+                    }
+                }))
                 .finish(map_config(factory(), |()| AppConfig::default()));
-            apply_fn_factory(http, move |stream: TcpStream, http| {
+            apply_fn_factory(http, move |socket: TcpStream, http| {
                 let opened = open.open();
-                let peer = stream.peer_addr().ok();
+                let peer = socket.peer_addr().ok();
+                let socket = Rc::new(RefCell::new(socket));
+                let stream = ClientStream {
+                    socket: Rc::clone(&socket),
+                    connection: Rc::clone(&opened.connection),
+                };
                 let served = http.call((stream, Protocol::Http1, peer));
                 async move {
-                    // Polled only when it is woken itself, not with every request.
-                    let mut closing = FuturesUnordered::from_iter([opened.connection.closing()]);
-                    select(pin!(served), closing.next()).await;
+                    {
+                        // Polled only when it is woken itself, not with every request.
+                        let mut closing =
+                            FuturesUnordered::from_iter([opened.connection.closing()]);
+                        if let Either::Left((Err(error), _)) =
+                            select(pin!(served), closing.next()).await
+                        {
+                            log_failure(peer, &error);
+                        }
+                    }
+                    if opened.connection.has_surplus.get() {
+                        linger(socket).await;
+                    }
                     Ok::<_, DispatchError>(())
                 }
             })
         })?;
     Ok((server, address))
+}
+
+/// Logs the reason for which a connection ended early. The log of the HTTP library is off, since it
+/// logs malformed requests as errors and without bound.
+fn log_failure(peer: Option<SocketAddr>, error: &DispatchError) {
+    match error {
+        DispatchError::Parse(reason) => framing::log_malformed(peer, &reason.to_string()),
+        DispatchError::Body(_) => tracing::info!(%error, "a response was not completed"),
+        DispatchError::Io(_)
+        | DispatchError::SlowRequestTimeout
+        | DispatchError::DisconnectTimeout => {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        _ => tracing::error!(%error, "a connection failed"),
+    }
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -347,11 +485,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use actix_service::fn_factory_with_config;
-    use actix_web::dev::fn_service;
-    use futures_util::{StreamExt as _, stream};
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use futures_util::stream;
     use tokio::net::TcpStream as Client;
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -369,13 +504,18 @@ mod tests {
     /// responds; every other path streams an endless body.
     fn serve(limits: ConnectionLimits) -> SocketAddr {
         let builder = ServerBuilder::new().workers(1).disable_signals();
-        let (server, address) =
-            listen(builder, SocketAddr::from(([127, 0, 0, 1], 0)), limits, || {
+        let (server, address) = listen(
+            builder,
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            limits,
+            |_| Ok(()),
+            || {
                 fn_factory_with_config(|_: AppConfig| async {
                     Ok::<_, ()>(fn_service(|mut request: Request| async move {
                         let exchange = Exchange::begin(&mut request);
                         let body = match request.path() {
                             "/" => BoxBody::new("answer"),
+                            "/large" => BoxBody::new(vec![b'x'; 50_000_000]),
                             "/slow" => std::future::pending().await,
                             "/read" => {
                                 while request.payload().next().await.is_some() {}
@@ -391,8 +531,9 @@ mod tests {
                         Ok::<_, Error>(exchange.end(Response::ok().set_body(body)))
                     }))
                 })
-            })
-            .unwrap();
+            },
+        )
+        .unwrap();
         actix_web::rt::spawn(server.run());
         address
     }
@@ -435,13 +576,40 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn unread_stream() {
+    async fn unread_response() {
         let limits =
             ConnectionLimits { write_timeout: LIMITS.write_timeout, ..ConnectionLimits::default() };
-        let client = request(serve(limits), "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let read = closed(client).await;
-        assert!(read.len() > 100 && !read.ends_with(b"0\r\n\r\n"), "{}", read.len());
+        let address = serve(limits);
+        for path in ["/endless", "/large"] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let client = request(address, &head).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let read = closed(client).await;
+            assert!(
+                (101..50_000_000).contains(&read.len()) && !read.ends_with(b"0\r\n\r\n"),
+                "{path}: {}",
+                read.len()
+            );
+        }
+    }
+
+    #[actix_web::test]
+    async fn request_after_the_last_one_is_not_answered() {
+        let address = serve(ConnectionLimits::default());
+        for (last, next) in [
+            ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", GET),
+            ("GET / HTTP/1.0\r\n\r\n", GET),
+            (
+                "GET / HTTP/1.0\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+                 Content-Length: 5\r\n\r\n",
+            ),
+        ] {
+            let together = request(address, &format!("{GET}{last}{next}{next}")).await;
+            let read = String::from_utf8(closed(together).await).unwrap();
+            assert_eq!(read.matches("HTTP/1.").count(), 2, "{last:?}: {read}");
+            assert!(read.ends_with("answer"), "{read}");
+        }
     }
 
     #[actix_web::test]

@@ -4,7 +4,6 @@
 //! characters. [`decode`] converts to a typed value through `deserr`, which continues after an
 //! error and so collects all of them.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -15,7 +14,7 @@ use deserr::{
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use values::wire::{Invalid, InvalidKind};
 
@@ -24,20 +23,33 @@ use super::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
 /// Largest float up to which every whole number is represented exactly: 2^53.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Parses a JSON text.
+/// Largest number of elements in an array. No field takes more.
+pub const MAX_ELEMENTS: usize = 1_000;
+/// Largest number of fields in an object: more than twice as many as any resource has.
+const MAX_FIELDS: usize = 100;
+/// Maximum length of the name of a field in bytes.
+const MAX_FIELD_NAME_BYTES: usize = 100;
+/// Number of unknown fields in a body for which the nearest known name is searched. The search
+/// compares the field with all known names.
+const MAX_NEAREST_NAMES: usize = 20;
+
+/// Parses a JSON text. Stops at the first array, object or name over its limit, so that refusing a
+/// large body costs no more than its valid beginning.
 ///
 /// # Errors
 /// `MALFORMED_REQUEST` when the text is no JSON or nested deeper than 128. `INVALID_REQUEST` with
-/// the place of each repeated key and of each text with a control character.
+/// the place of each repeated key and of each text with a control character, or with the first
+/// place that is over a limit.
 pub fn parse(text: &[u8]) -> Result<Value, Problem> {
-    let mut errors = Vec::new();
+    let mut found = Findings::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let read = Strict { pointer: String::new(), errors: &mut errors }
+    let read = Strict { place: Place::Root, found: &mut found }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
     match read {
-        Ok(value) if errors.is_empty() => Ok(value),
-        Ok(_) => Err(Problem::from_errors(errors)),
+        Ok(value) if found.errors.is_empty() => Ok(value),
+        Ok(_) => Err(Problem::from_errors(found.errors)),
+        Err(_) if found.is_stopped => Err(Problem::from_errors(found.errors)),
         Err(error) => Err(Problem::new(
             ProblemCode::MalformedRequest,
             format!("the body is not JSON: {error}"),
@@ -66,12 +78,33 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
 /// Deserializes a list of objects, for fields of types that [`object`] decodes.
 ///
 /// # Errors
-/// When an element is no object or has the wrong type.
+/// When an element is no object or has the wrong type, or at the first element over
+/// [`MAX_ELEMENTS`].
 pub fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    Vec::<Object<T>>::deserialize(deserializer)
-        .map(|objects| objects.into_iter().map(|Object(value)| value).collect())
+    struct Objects<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Objects<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX_ELEMENTS} objects")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut objects = Vec::new();
+            while let Some(Object(value)) = elements.next_element()? {
+                if objects.len() == MAX_ELEMENTS {
+                    return Err(A::Error::invalid_length(MAX_ELEMENTS.saturating_add(1), &self));
+                }
+                objects.push(value);
+            }
+            Ok(objects)
+        }
+    }
+
+    deserializer.deserialize_seq(Objects(PhantomData))
 }
 
 /// A value that is deserialized from an object, never from a list of its fields.
@@ -97,22 +130,68 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A value that is being parsed strictly, with the pointer to its place.
+/// The errors of a text that is being parsed.
+#[derive(Default)]
+struct Findings {
+    errors: Vec<FieldError>,
+    /// True if the last error ended the parsing.
+    is_stopped: bool,
+}
+
+/// The place of a value in a text. Its pointer is only written for an error.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Field(&'a Place<'a>, &'a str),
+    Element(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn pointer(self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(parent, name) => format!("{}/{}", parent.pointer(), escape(name)),
+            Self::Element(parent, index) => format!("{}/{index}", parent.pointer()),
+        }
+    }
+}
+
+/// A value that is being parsed strictly.
 struct Strict<'a> {
-    pointer: String,
-    errors: &'a mut Vec<FieldError>,
+    place: Place<'a>,
+    found: &'a mut Findings,
 }
 
 impl Strict<'_> {
-    fn check_text(&mut self, text: &str, what: &str) {
+    /// Records an error. Ends the parsing when there are [`MAX_ERRORS`].
+    fn report<E: Error>(
+        &mut self,
+        place: Place<'_>,
+        code: FieldCode,
+        detail: String,
+    ) -> Result<(), E> {
+        self.found.errors.push(FieldError::new(place.pointer(), code, detail));
+        if self.found.errors.len() < MAX_ERRORS {
+            return Ok(());
+        }
+        self.found.is_stopped = true;
+        Err(E::custom("too many errors"))
+    }
+
+    /// Records that the value is over a limit, and ends the parsing.
+    fn stop<E: Error>(&mut self, detail: String) -> E {
+        let error = FieldError::new(self.place.pointer(), FieldCode::TooLong, detail);
+        self.found.errors.push(error);
+        self.found.is_stopped = true;
+        E::custom("a limit is exceeded")
+    }
+
+    fn check_text<E: Error>(&mut self, place: Place<'_>, text: &str, what: &str) -> Result<(), E> {
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             let detail = format!("the {what} holds a control character");
-            self.errors.push(FieldError::new(
-                self.pointer.clone(),
-                FieldCode::InvalidCharacter,
-                detail,
-            ));
+            return self.report(place, FieldCode::InvalidCharacter, detail);
         }
+        Ok(())
     }
 }
 
@@ -161,33 +240,44 @@ impl<'de> Visitor<'de> for Strict<'_> {
             .unwrap_or_default())
     }
 
-    fn visit_str<E>(mut self, value: &str) -> Result<Value, E> {
-        self.check_text(value, "text");
+    fn visit_str<E: Error>(mut self, value: &str) -> Result<Value, E> {
+        self.check_text(self.place, value, "text")?;
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
         loop {
-            let pointer = format!("{}/{}", self.pointer, array.len());
-            match elements.next_element_seed(Strict { pointer, errors: self.errors })? {
-                Some(value) => array.push(value),
-                None => return Ok(Value::Array(array)),
+            let place = Place::Element(&self.place, array.len());
+            let Some(value) =
+                elements.next_element_seed(Strict { place, found: &mut *self.found })?
+            else {
+                return Ok(Value::Array(array));
+            };
+            if array.len() == MAX_ELEMENTS {
+                return Err(self.stop(format!("has at most {MAX_ELEMENTS} elements")));
             }
+            array.push(value);
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
+        let parent = self.place;
         let mut object = Map::new();
-        let mut seen = HashSet::new();
         while let Some(name) = entries.next_key::<String>()? {
-            let pointer = format!("{}/{}", self.pointer, escape(&name));
-            self.check_text(&name, "name of a field");
-            let value = entries
-                .next_value_seed(Strict { pointer: pointer.clone(), errors: self.errors })?;
-            if !seen.insert(name.clone()) {
+            if name.len() > MAX_FIELD_NAME_BYTES {
+                let detail =
+                    format!("the name of a field has at most {MAX_FIELD_NAME_BYTES} bytes");
+                return Err(self.stop(detail));
+            }
+            let place = Place::Field(&parent, &name);
+            self.check_text::<A::Error>(place, &name, "name of a field")?;
+            let value = entries.next_value_seed(Strict { place, found: &mut *self.found })?;
+            if object.contains_key(&name) {
                 let detail = format!("the field {name} occurs more than once");
-                self.errors.push(FieldError::new(pointer, FieldCode::DuplicateField, detail));
+                self.report::<A::Error>(place, FieldCode::DuplicateField, detail)?;
+            } else if object.len() == MAX_FIELDS {
+                return Err(self.stop(format!("an object has at most {MAX_FIELDS} fields")));
             }
             object.insert(name, value);
         }
@@ -253,6 +343,7 @@ pub const fn field_code(kind: InvalidKind) -> FieldCode {
         InvalidKind::Time => FieldCode::InvalidTime,
         InvalidKind::TooLong => FieldCode::TooLong,
         InvalidKind::TooShort => FieldCode::TooShort,
+        InvalidKind::Character => FieldCode::InvalidCharacter,
         InvalidKind::Value => FieldCode::InvalidValue,
     }
 }
@@ -264,6 +355,7 @@ impl DeserializeError for BodyErrors {
         location: ValuePointerRef,
     ) -> ControlFlow<Self, Self> {
         let place = pointer(location);
+        let reported = collected.as_ref().map_or(0, |errors| errors.0.len());
         let error = match error {
             ErrorKind::IncorrectValueKind { actual, accepted } => {
                 let wanted =
@@ -282,7 +374,9 @@ impl DeserializeError for BodyErrors {
                     FieldCode::UnknownField,
                     format!("there is no field {key}"),
                 );
-                match nearest(key, accepted) {
+                let nearest =
+                    if reported < MAX_NEAREST_NAMES { nearest(key, accepted) } else { None };
+                match nearest {
                     Some(name) => unknown.param("nearest", name),
                     None => unknown,
                 }
@@ -303,9 +397,13 @@ impl DeserializeError for BodyErrors {
     }
 }
 
-/// Returns the known name that is most similar to an unknown one.
+/// Returns the known name that is most similar to an unknown one, unless that is too long for a
+/// name.
 #[must_use]
 pub fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+    if unknown.len() > MAX_FIELD_NAME_BYTES {
+        return None;
+    }
     known.iter().copied().min_by_key(|name| {
         strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase())
     })
@@ -438,6 +536,45 @@ mod tests {
             codes(&problem.errors),
             [("/a/b", "DUPLICATE_FIELD"), ("/c/1", "INVALID_CHARACTER")]
         );
+    }
+
+    #[test]
+    fn parsing_stops_at_the_first_limit() {
+        let fields = |count: usize| {
+            let fields: Vec<String> = (0..count).map(|at| format!("\"{at}\":0")).collect();
+            format!("{{{}", fields.join(","))
+        };
+        let elements = |count: usize| format!("[{}", vec!["0"; count].join(","));
+        let name = |length: usize| format!("{{\"{}\":0", "a".repeat(length));
+        // What follows the limit is no JSON, so a parser that reads on reports another error.
+        for (at, over, pointer) in [
+            (fields(100), fields(101), ""),
+            (elements(1_000), elements(1_001), ""),
+            (name(100), name(101), ""),
+            (format!("[0,{}", fields(100)), format!("[0,{}", fields(101)), "/1"),
+            (
+                format!("{{\"rows\":{}", elements(1_000)),
+                format!("{{\"rows\":{}", elements(1_001)),
+                "/rows",
+            ),
+        ] {
+            let problem = parse(format!("{at} no JSON").as_bytes()).unwrap_err();
+            assert_eq!(problem.code, ProblemCode::MalformedRequest, "{pointer}");
+            let problem = parse(format!("{over} no JSON").as_bytes()).unwrap_err();
+            assert_eq!(codes(&problem.errors), [(pointer, "TOO_LONG")]);
+        }
+        let twice = format!("{{{}", "\"a\":0,".repeat(2_000));
+        let problem = parse(twice.as_bytes()).unwrap_err();
+        assert_eq!(problem.errors.len(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn nearest_names_are_searched_for_the_first_unknown_fields_only() {
+        let fields: Map<String, Value> =
+            (0..50).map(|at| (format!("x{at:02}"), Value::Null)).collect();
+        let errors = decode::<Probe>(Value::Object(fields)).unwrap_err();
+        let with_name = errors.iter().filter(|error| error.params.contains_key("nearest"));
+        assert_eq!(with_name.count(), MAX_NEAREST_NAMES);
     }
 
     #[test]

@@ -17,6 +17,13 @@ use super::route_metrics;
 
 /// Header with the trace id of a response.
 pub const TRACE_ID: HeaderName = HeaderName::from_static("trace-id");
+/// The path of the documentation pages.
+const DOCS_PATH: &str = "/docs";
+/// The content security policy of the documentation pages: scripts and styles of this service, and
+/// requests to it. Swagger UI sets styles in its elements and draws images from `data:` URLs.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Wraps every request: assigns a trace id, converts failures to problem documents, counts and logs
 /// the request.
@@ -37,15 +44,21 @@ pub async fn request_context(
         with_problem_document(response.map_into_boxed_body(), &path, trace_id.text());
     let header = HeaderValue::from_str(trace_id.text()).map_err(actix_web::Error::from)?;
     add_common_headers(response.headers_mut(), header);
+    if path.starts_with(DOCS_PATH) {
+        let policy = HeaderValue::from_static(DOCS_POLICY);
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     let status = response.status();
     let took = started.elapsed();
     route_metrics::count(response.request(), status, took);
     let (status, took_us) = (status.as_u16(), u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let trace_id = trace_id.text();
-    if response.request().app_data::<RequestLog>() == Some(&RequestLog::Quiet) {
-        tracing::debug!(trace_id, %method, path, status, took_us, "request answered");
+    let peer = response.request().peer_addr().map(tracing::field::display);
+    let is_quiet = response.request().app_data::<RequestLog>() == Some(&RequestLog::Quiet);
+    if is_quiet && status < 400 {
+        tracing::debug!(trace_id, %method, path, status, took_us, peer, "request answered");
     } else {
-        tracing::info!(trace_id, %method, path, status, took_us, "request answered");
+        tracing::info!(trace_id, %method, path, status, took_us, peer, "request answered");
     }
     Ok(response)
 }
@@ -57,6 +70,7 @@ pub enum RequestLog {
     #[default]
     Normal,
     /// One line at level debug, for frequent requests such as quotes, and for probes and scrapes.
+    /// Refusals are logged at level info all the same.
     Quiet,
 }
 

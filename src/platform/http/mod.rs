@@ -5,6 +5,7 @@ pub mod call;
 pub mod connections;
 mod database_error;
 pub mod etag;
+pub mod framing;
 pub mod json;
 pub mod list;
 pub mod middleware;

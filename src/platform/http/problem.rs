@@ -150,7 +150,8 @@ code_table! {
         InvalidValue "INVALID_VALUE"
             "The value is not one of those allowed.";
         InvalidCharacter "INVALID_CHARACTER"
-            "The text holds a NUL or another control character.";
+            "The text holds a NUL or another control character, or a name holds an invisible \
+             character or one that changes the direction of writing.";
         TooLong "TOO_LONG"
             "The text or list is longer than allowed.";
         TooShort "TOO_SHORT"

@@ -21,7 +21,7 @@ pub use self::rows::{MAX_BATCH_ROWS, Mode};
 use self::write::{Saved, write_rows};
 use super::definition::{Resource, Scope};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
-use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
 use crate::unit_of_work::Database;
 
 /// Handles `POST` on `batch` below the collection: up to 1,000 rows, each named by its business key
@@ -32,14 +32,18 @@ pub async fn batch<R: Resource>(
     database: web::Data<Database>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let Batch { mode, atomic, validate_only, rows } = read_batch::<R>(request.value()?)?;
+    let Batch { mode, atomic, validate_only, rows } = request.read(read_batch::<R>).await?;
     database
         .transact(&request, async |work| {
             work.validate_only = validate_only;
             let scope = R::Scope::find(&http_request, &mut work.conn).await?;
             let results = write_rows::<R>(work, &scope, mode, &rows, atomic).await?;
-            let receipts: Vec<Value> =
-                results.iter().enumerate().map(|(at, result)| receipt(at, result)).collect();
+            let mut errors_left = MAX_ERRORS;
+            let receipts: Vec<Value> = results
+                .iter()
+                .enumerate()
+                .map(|(at, result)| receipt(at, result, &mut errors_left))
+                .collect();
             if !atomic {
                 return ApiResponse::json(
                     StatusCode::MULTI_STATUS,
@@ -54,8 +58,9 @@ pub async fn batch<R: Resource>(
         .await
 }
 
-/// Returns the receipt of a row.
-fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
+/// Returns the receipt of a row. Together the receipts of a batch name at most [`MAX_ERRORS`]
+/// errors, so that the response does not grow far beyond the request; the detail counts all.
+fn receipt(at: usize, result: &Result<Saved, Problem>, errors_left: &mut usize) -> Value {
     match result {
         Ok(saved) => json!({
             "row": at,
@@ -63,13 +68,17 @@ fn receipt(at: usize, result: &Result<Saved, Problem>) -> Value {
             "id": saved.id,
             "key": saved.key.as_ref().map(Key::as_str),
         }),
-        Err(problem) => json!({
-            "row": at,
-            "status": problem.status().as_u16(),
-            "code": problem.code,
-            "detail": problem.detail,
-            "errors": problem.errors,
-        }),
+        Err(problem) => {
+            let errors: Vec<&FieldError> = problem.errors.iter().take(*errors_left).collect();
+            *errors_left = errors_left.saturating_sub(errors.len());
+            json!({
+                "row": at,
+                "status": problem.status().as_u16(),
+                "code": problem.code,
+                "detail": problem.detail,
+                "errors": errors,
+            })
+        }
     }
 }
 

@@ -9,11 +9,11 @@ use values::{Id, text_enum};
 
 use super::super::definition::Resource;
 use crate::platform::http::etag::Condition;
-use crate::platform::http::json::{BodyErrors, decode};
+use crate::platform::http::json::{BodyErrors, MAX_ELEMENTS, decode};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 
-/// Maximum number of rows in a batch.
-pub const MAX_BATCH_ROWS: usize = 1_000;
+/// Maximum number of rows in a batch. Parsing stops at the next one.
+pub const MAX_BATCH_ROWS: usize = MAX_ELEMENTS;
 
 text_enum! {
     /// The treatment of fields that a row for an existing resource does not contain.
@@ -88,11 +88,10 @@ pub(super) fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Pr
         return Err(Problem::rule("/mode", FieldCode::NotAllowed, detail));
     }
     let mode = body.mode.unwrap_or(if R::IS_APPEND_ONLY { Mode::Replace } else { Mode::Merge });
-    let count = body.rows.len();
-    if count == 0 || count > MAX_BATCH_ROWS {
-        let code = if count == 0 { FieldCode::TooShort } else { FieldCode::TooLong };
-        let detail = format!("a batch has 1 to {MAX_BATCH_ROWS} rows, not {count}");
-        return Err(Problem::from_errors(vec![FieldError::new("/rows", code, detail)]));
+    if body.rows.is_empty() {
+        let detail = "a batch has at least one row";
+        let error = FieldError::new("/rows", FieldCode::TooShort, detail);
+        return Err(Problem::from_errors(vec![error]));
     }
     let mut seen = HashSet::new();
     let rows = body.rows.into_iter().map(|row| {

@@ -151,7 +151,7 @@ async fn create_criteria_action(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let criterion: Criterion = request.json()?;
+    let criterion: Criterion = request.json().await?;
     let filter = criterion.requested(calendar.today())?;
     database
         .transact(&request, async |work| {
@@ -247,7 +247,7 @@ async fn create_criteria_preview(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let criterion: Criterion = request.json()?;
+    let criterion: Criterion = request.json().await?;
     let filter = criterion.requested(calendar.today())?;
     // A transaction without changes, so that an idempotency key is honoured as on every POST.
     database
@@ -300,7 +300,7 @@ async fn create_criteria_replay(
     calendar: web::Data<Calendar>,
 ) -> Result<ApiResponse, Problem> {
     request.query(&[])?;
-    let ReplayWrite { code } = request.json()?;
+    let ReplayWrite { code } = request.json().await?;
     database
         .transact(&request, async |work| {
             let scope = lock_segment(&http_request, work).await?;

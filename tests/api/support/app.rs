@@ -16,7 +16,7 @@ use kampanje::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, Pools, connect};
 use kampanje::platform::http::access::Credentials;
 use kampanje::platform::http::access::keys::KeyRing;
 use kampanje::platform::http::access::oidc::Issuer;
-use kampanje::platform::http::call::BodyLimit;
+use kampanje::platform::http::call::BodyLimits;
 use kampanje::platform::http::connections::ConnectionLimits;
 use kampanje::platform::http::list::CursorKey;
 use kampanje::platform::http::problem::Problem;
@@ -42,6 +42,23 @@ impl Publisher for RecordingPublisher {
 
     fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()> {
         self.auto_publisher.wait_for_version(version)
+    }
+}
+
+/// The limits of a service.
+pub struct Bounds {
+    pub streams: Streams,
+    pub connections: ConnectionLimits,
+    pub bodies: BodyLimits,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            streams: Streams::default(),
+            connections: ConnectionLimits::default(),
+            bodies: BodyLimits::new(1_048_576),
+        }
     }
 }
 
@@ -112,8 +129,7 @@ impl Reply {
 struct TestSettings<'a> {
     api_key: Option<&'a str>,
     issuer: Option<Issuer>,
-    streams: Streams,
-    limits: ConnectionLimits,
+    bounds: Bounds,
 }
 
 /// Returns a representation without what the service records about its changes.
@@ -149,10 +165,10 @@ impl TestApp {
         Self::with_database(TestDatabase::new().await, calendar, None).await
     }
 
-    /// Starts a service with the test's own limits for its streams and connections.
-    pub async fn with_bounds(streams: Streams, limits: ConnectionLimits) -> Self {
+    /// Starts a service with the test's own limits.
+    pub async fn with_bounds(bounds: Bounds) -> Self {
         let database = Arc::new(TestDatabase::new().await);
-        let settings = TestSettings { streams, limits, ..TestSettings::default() };
+        let settings = TestSettings { bounds, ..TestSettings::default() };
         Self::start(database, Calendar::system(), settings).await
     }
 
@@ -199,7 +215,7 @@ impl TestApp {
         settings: TestSettings<'_>,
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
-        let TestSettings { api_key, issuer, streams, limits } = settings;
+        let TestSettings { api_key, issuer, bounds } = settings;
         let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
         let publisher =
             Arc::new(RecordingPublisher { auto_publisher, changed_keys: Mutex::default() });
@@ -218,13 +234,13 @@ impl TestApp {
             book: book.clone(),
             cursor_key: CursorKey::new(vec![1; 32]),
             credentials,
-            body_limit: BodyLimit(1_048_576),
+            body_limits: bounds.bodies,
             readiness: readiness.clone(),
-            streams,
+            streams: bounds.streams,
         };
         record_metrics().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (server, address) = server(shared, listen, 1, limits).unwrap();
+        let (server, address) = server(shared, listen, 1, bounds.connections).unwrap();
         actix_web::rt::spawn(server);
         let client = reqwest::Client::builder().timeout(TEST_TIMEOUT).build().unwrap();
         Self {
