@@ -59,10 +59,16 @@ def check_manifests(documents):
         service["metadata"]["labels"][monitor["jobLabel"]] == "kampanje",
         "the alerts select another job",
     )
+    for owner in deployment, by_kind["Job"]:
+        (container,) = owner["spec"]["template"]["spec"]["containers"]
+        used = {variable["name"] for variable in container["env"]}
+        unknown = used - settings_of_the_service()
+        expect(not unknown, f"the service has no setting {unknown}")
+        commands = (ROOT / "src/config.rs").read_text()
+        command = container["args"][0].capitalize()
+        expect(re.search(rf"^    {command}\(", commands, re.M), f"no command {command}")
     (container,) = pod["spec"]["containers"]
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
-    unknown = environment.keys() - settings_of_the_service()
-    expect(not unknown, f"the service has no setting {unknown}")
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     drain = int(environment["KAMPANJE_DRAIN_SECONDS"])
     expect(grace >= drain + STOP_SECONDS, f"{grace} s do not suffice after a drain of {drain} s")

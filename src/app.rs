@@ -54,8 +54,9 @@ use crate::{
     settings, statistics,
 };
 
-/// Seconds in which requests in flight have to finish once the service stops.
-const STOP_TIMEOUT_SECONDS: u64 = 30;
+/// Seconds in which requests in flight have to finish once the service stops. With the default
+/// drain before it, the stop fits the 30 s after which Kubernetes kills a process.
+const STOP_TIMEOUT_SECONDS: u64 = 20;
 
 /// Returns the route table with every operation of the service.
 #[must_use]

@@ -55,6 +55,8 @@ pub enum Command {
     Serve(ServeSettings),
     /// Load an invented company, activate one of its campaigns, print what that changes, and serve.
     Demo(ServeSettings),
+    /// Bring the schema of a PostgreSQL database to this release. Its role has to own the schema.
+    Migrate(MigrateSettings),
     /// Give the history of the price book a new identity, after the database was restored to an
     /// earlier state while no replica ran. Prints the identity.
     NewHistory(DatabaseSettings),
@@ -83,23 +85,50 @@ pub const fn from_here(mut listens: SocketAddr) -> SocketAddr {
     listens
 }
 
-/// The database of a command.
+/// The URL of a database.
 #[derive(Args)]
-pub struct DatabaseSettings {
-    /// URL of the PostgreSQL database; without it the command starts a private server in the data
+pub struct DatabaseUrl {
+    /// URL of the PostgreSQL database; without it `serve` starts a private server in the data
     /// directory.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
     /// File that contains the URL, as an alternative to it.
     #[arg(long, env = "DATABASE_URL_FILE", conflicts_with = "database_url")]
     database_url_file: Option<PathBuf>,
+}
+
+/// The database of a command.
+#[derive(Args)]
+pub struct DatabaseSettings {
+    /// The URL.
+    #[command(flatten)]
+    pub database: DatabaseUrl,
     /// Directory of the private database [default: /var/lib/kampanje for root, else
     /// ~/.local/state/kampanje].
     #[arg(long, env = "KAMPANJE_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
-impl DatabaseSettings {
+/// Settings of a migration.
+#[derive(Args)]
+pub struct MigrateSettings {
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseUrl,
+    /// Role of the service. It exists already, and gets the rights that the service needs.
+    #[arg(long, env = "KAMPANJE_SERVICE_ROLE")]
+    service_role: Option<String>,
+}
+
+impl MigrateSettings {
+    /// Returns the role of the service; an empty variable counts as none.
+    #[must_use]
+    pub fn service_role(&self) -> Option<&str> {
+        self.service_role.as_deref().filter(|role| !role.is_empty())
+    }
+}
+
+impl DatabaseUrl {
     /// Returns the URL of the database; an empty variable counts as none.
     ///
     /// # Errors
@@ -186,7 +215,7 @@ pub struct ServeSettings {
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
     /// Maximum number of database sessions for requests, divided by kind of work so that none
-    /// starves another. The service itself uses up to 6 more.
+    /// starves another. The service itself uses up to 7 more.
     #[arg(
         long,
         env = "KAMPANJE_POOL_SIZE",
@@ -209,12 +238,17 @@ pub struct ServeSettings {
         value_parser = clap::value_parser!(u16).range(1..=36_500)
     )]
     pub audit_days: u16,
+    /// Start although the schema is of a later release. Migrations leave the release before them
+    /// working, so this is for the return to it.
+    #[arg(long, env = "KAMPANJE_ALLOW_NEWER_SCHEMA")]
+    pub allow_newer_schema: bool,
     /// Seconds for which the service continues to serve after SIGTERM while it is not ready, so
-    /// that a load balancer notices. An interrupt does not wait.
+    /// that a load balancer notices: HAProxy by default after three checks at 2 s. An interrupt
+    /// does not wait.
     #[arg(
         long,
         env = "KAMPANJE_DRAIN_SECONDS",
-        default_value = "2",
+        default_value = "8",
         value_parser = clap::value_parser!(u64).range(..=300)
     )]
     pub drain_seconds: u64,
@@ -324,7 +358,7 @@ mod tests {
     #[test]
     fn empty_variable_is_none() {
         let settings = serve(&["--database-url", "", "--api-key", "", "--snapshot-path", ""]);
-        assert_eq!(settings.database.url().unwrap(), None);
+        assert_eq!(settings.database.database.url().unwrap(), None);
         assert_eq!(settings.api_key().unwrap(), None);
         assert_eq!(settings.snapshot_path(), None);
     }

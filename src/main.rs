@@ -44,6 +44,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Demo(settings) => {
             actix_web::rt::System::new().block_on(serve::serve(settings, Some(show_requests)))
         }
+        Command::Migrate(settings) => {
+            actix_web::rt::System::new().block_on(serve::migrate(&settings))
+        }
         Command::NewHistory(settings) => {
             let book_id = actix_web::rt::System::new().block_on(serve::new_history(&settings))?;
             println!("{book_id}");

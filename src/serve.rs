@@ -11,7 +11,7 @@ use std::{io, thread};
 use actix_web::dev::{Server, ServerHandle};
 use anyhow::Context as _;
 use chrono::{TimeDelta, Utc};
-use embedded_postgres::{Durability, EmbeddedPostgres, Settings, StartError};
+use embedded_postgres::{Durability, EmbeddedPostgres, SERVICE_ROLE, Settings, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -20,13 +20,13 @@ use uuid::Uuid;
 use crate::activation::AutoPublisher;
 use crate::api_keys::ring;
 use crate::app::Shared;
-use crate::config::{DatabaseSettings, ServeSettings, from_here};
+use crate::config::{DatabaseSettings, MigrateSettings, ServeSettings, from_here};
 use crate::events::lifecycle;
 use crate::health::Readiness;
 use crate::live_book::disk::SnapshotStore;
 use crate::live_book::{LiveBook, POLL_INTERVAL, RefreshError};
 use crate::platform::clock::Calendar;
-use crate::platform::db::migrations::migrate;
+use crate::platform::db::migrations;
 use crate::platform::db::pool::{MIN_REQUEST_SESSIONS, Pool, PoolError, Pools};
 use crate::platform::db::secrets;
 use crate::platform::http::access::Credentials;
@@ -61,8 +61,9 @@ pub type ShowRequests = Box<dyn FnOnce()>;
 /// server is stopped last. With `demo`, the demo is played as soon as the service listens.
 ///
 /// # Errors
-/// If a setting is not safe, the database refuses the service or cannot be migrated, or the address
-/// cannot be bound. A database that is unavailable is no error: the service waits for it.
+/// If a setting is not safe, the database refuses the service or has the schema of another
+/// release, or the address cannot be bound. A database that is unavailable is no error: the service
+/// waits for it.
 pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyhow::Result<()> {
     settings.check()?;
     health::record_metrics()?;
@@ -81,14 +82,25 @@ pub async fn serve(settings: ServeSettings, demo: Option<ShowRequests>) -> anyho
 /// If the database cannot be used.
 pub async fn new_history(settings: &DatabaseSettings) -> anyhow::Result<Uuid> {
     with_database(settings, async |url, _| {
-        let migrated = url.to_owned();
-        blocking(move || migrate(&migrated)).await??;
         let pools = Pools::new(url, MIN_REQUEST_SESSIONS)?;
-        let mut conn = pools.background.get().await?;
+        let mut conn = pools.background.dedicated_session().await?;
+        migrations::check_schema(&mut conn, false).await?;
         let (_, known) = reader::latest(&mut conn).await?;
         Ok(renew_book_id(&mut conn, known).await?)
     })
     .await
+}
+
+/// Migrates a database with the role that owns its schema, and gives the service's role its rights.
+///
+/// # Errors
+/// If no database is named, it cannot be migrated, or there is no such role.
+pub async fn migrate(settings: &MigrateSettings) -> anyhow::Result<()> {
+    let url = settings.database.url()?.context(
+        "DATABASE_URL names no database; a private database is migrated by `serve` itself",
+    )?;
+    let role = settings.service_role().map(str::to_owned);
+    blocking(move || migrations::migrate(&url, role.as_deref())).await?
 }
 
 /// Runs `work` with the URL of the database, and with the data directory if the database is a
@@ -97,7 +109,7 @@ async fn with_database<T>(
     settings: &DatabaseSettings,
     work: impl AsyncFnOnce(&str, Option<PathBuf>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if let Some(url) = settings.url()? {
+    if let Some(url) = settings.database.url()? {
         return work(&url, None).await;
     }
     let data_dir =
@@ -108,7 +120,8 @@ async fn with_database<T>(
     done
 }
 
-/// Starts a private database server in the data directory.
+/// Starts a private database server in the data directory, and migrates its database. Returns the
+/// URL for the service's role, which does not own the schema.
 async fn private_database(data_dir: PathBuf) -> anyhow::Result<(String, EmbeddedPostgres)> {
     let server = blocking(move || -> Result<EmbeddedPostgres, StartError> {
         let server = EmbeddedPostgres::start(Settings::new(data_dir, Durability::Durable))?;
@@ -116,25 +129,41 @@ async fn private_database(data_dir: PathBuf) -> anyhow::Result<(String, Embedded
         Ok(server)
     });
     let server = server.await?.context("the private database server does not start")?;
-    Ok((server.url(DATABASE), server))
+    let (owner_url, url) = (server.url(DATABASE), server.service_url(DATABASE));
+    match blocking(move || migrations::migrate(&owner_url, Some(SERVICE_ROLE))).await? {
+        Ok(()) => Ok((url, server)),
+        Err(error) => {
+            blocking(move || server.stop()).await?;
+            Err(error.context("the private database cannot be migrated"))
+        }
+    }
 }
 
 /// The parts of the service that need the database before they can be used.
 #[derive(Clone)]
 struct Opening {
-    url: String,
     pool: Pool,
+    /// True to accept a schema of a later release.
+    allow_newer_schema: bool,
     database: Database,
     book: LiveBook,
     cursor_key: CursorKey,
 }
 
 impl Opening {
-    /// Migrates the database, reads the shared secrets, and brings the price book to its newest
+    /// Checks the database, reads the shared secrets, and brings the price book to its newest
     /// version. Only then requests read and write the database.
     async fn open(&self) -> anyhow::Result<()> {
-        let url = self.url.clone();
-        blocking(move || migrate(&url)).await??;
+        self.pool.check_sessions().await?;
+        let mut conn = self.pool.dedicated_session().await?;
+        migrations::check_schema(&mut conn, self.allow_newer_schema).await?;
+        if migrations::may_change_history(&mut conn).await? {
+            tracing::warn!(
+                "the service's database role may change the published history; `kampanje migrate \
+                 --service-role` gives another role only the rights that the service needs"
+            );
+        }
+        drop(conn);
         let secret = secrets::get_or_create(&mut *self.pool.get().await?, CURSOR_SECRET).await;
         self.cursor_key.learn(secret.context("the secret of list cursors cannot be read")?);
         app::open_book(&self.pool, &self.book).await.context("the price book cannot be opened")?;
@@ -145,7 +174,7 @@ impl Opening {
     /// Opens the database, or returns `false` if it is unavailable for now.
     ///
     /// # Errors
-    /// If the database refuses the service or cannot be migrated.
+    /// If the database refuses the service, or has the schema of another release.
     async fn try_open(&self) -> anyhow::Result<bool> {
         match self.open().await {
             Err(error) if is_away(&error) => {
@@ -201,6 +230,7 @@ async fn serve_from(
 ) -> anyhow::Result<()> {
     let pools = Pools::new(url, settings.pool_size)?;
     let pool = pools.background.clone();
+    tokio::spawn(pools.clone().watch_server());
     let calendar = Calendar::system();
     let book = LiveBook::new(calendar.clone());
     let kept = match &disk {
@@ -209,8 +239,13 @@ async fn serve_from(
     };
     let publisher = AutoPublisher::new(book.clone(), calendar.clone());
     let database = Database::new(pools, Arc::new(publisher));
-    let (url, cursor_key) = (url.to_owned(), CursorKey::default());
-    let opening = Opening { url, pool, database, book: book.clone(), cursor_key };
+    let opening = Opening {
+        pool,
+        allow_newer_schema: settings.allow_newer_schema,
+        database,
+        book: book.clone(),
+        cursor_key: CursorKey::default(),
+    };
     let opened = opening.try_open().await?;
     let readiness = Readiness::new(book.clone());
     let (api_key, keys) = (settings.api_key()?, KeyRing::default());

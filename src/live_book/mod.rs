@@ -340,8 +340,9 @@ impl LiveBook {
     async fn listen(self, pool: Pool) {
         let mut wait = POLL_INTERVAL;
         loop {
-            if let Ok(mut conn) = pool.dedicated_session().await
-                && conn.batch_execute(&format!("LISTEN {NOTIFICATION_CHANNEL}")).await.is_ok()
+            if let Ok(mut conn) = pool.listening_session().await
+                && let listening = conn.batch_execute(&format!("LISTEN {NOTIFICATION_CHANNEL}"))
+                && let Ok(Ok(())) = tokio::time::timeout(LISTEN_SILENCE_TIMEOUT, listening).await
             {
                 wait = POLL_INTERVAL;
                 // Publications may have been announced before the session listened.

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use diesel::dsl::{AssumeNotNull, Select, SingleValue};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesOrdered;
 use price_book::facts::FactKind;
 use uuid::Uuid;
 use values::text_enum;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::difference::{Difference, Entry, HashedDifference};
 use super::reader::ReadError;
@@ -30,6 +31,11 @@ use crate::unit_of_work::ChangedKeys;
 const MAX_ROWS_PER_STATEMENT: usize = 1_000;
 /// The maximum number of statements in flight, so that the server always has the next one.
 const MAX_STATEMENTS_IN_FLIGHT: usize = 2;
+
+/// The number of advisory locks that the keys of base data share.
+const KEY_LOCKS: u64 = 256;
+/// The first key of these locks, which tells them from others.
+const KEY_LOCK_SPACE: i32 = 0x6b65_7973;
 
 /// The notification channel on which each publication is announced, with its version.
 pub const NOTIFICATION_CHANNEL: &str = "kampanje_publications";
@@ -93,16 +99,31 @@ pub async fn publish_base_data(
     changed_keys: &ChangedKeys,
     author: &str,
 ) -> Result<Option<Publication>, ReadError> {
-    // The counter is locked before anything is read. Otherwise another transaction could publish a
+    // Most changes of a description or an address publish nothing, so they must not wait for the
+    // counter of the book. The keys stay locked until the transaction ends: whoever changes them
+    // next sees this change, and compares again.
+    lock_keys(conn, changed_keys).await?;
+    if base_data_difference(conn, changed_keys).await?.is_none() {
+        return Ok(None);
+    }
+    // Compared again under the lock of the counter. Otherwise another transaction could publish a
     // change that this one does not see.
     lock_counter(conn).await?;
+    let difference = base_data_difference(conn, changed_keys).await?.with_hash();
+    Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
+}
+
+/// Returns the difference between the changed base data and the book.
+async fn base_data_difference(
+    conn: &mut AsyncPgConnection,
+    changed_keys: &ChangedKeys,
+) -> Result<Difference, ReadError> {
     let (mut current, mut desired) = (Vec::new(), Vec::new());
     for (kind, keys) in base_data(changed_keys) {
         desired.extend(reader::standing_in_draft(conn, kind, &keys).await?);
         current.extend(reader::standing_in_force(conn, kind, &keys).await?);
     }
-    let difference = Difference::between(current, desired).with_hash();
-    Ok(publish(conn, PublicationKind::BaseData, None, &difference, author).await?)
+    Ok(Difference::between(current, desired))
 }
 
 /// Publishes a difference as a new version, unless it is empty. The caller has to lock the campaign
@@ -172,6 +193,27 @@ async fn announce(conn: &mut AsyncPgConnection, version: i64) -> QueryResult<()>
 /// Locks the counter until the transaction ends, and returns the newest version.
 async fn lock_counter(conn: &mut AsyncPgConnection) -> QueryResult<i64> {
     book::table.select(book::version).for_update().first(conn).await
+}
+
+/// Locks the changed base data until the transaction ends, in the order of the locks. Keys share
+/// [`KEY_LOCKS`] advisory locks, so that a large batch needs no more of the server's lock table.
+async fn lock_keys(conn: &mut AsyncPgConnection, changed_keys: &ChangedKeys) -> QueryResult<()> {
+    let locks: BTreeSet<i32> = base_data(changed_keys)
+        .iter()
+        .flat_map(|(kind, keys)| keys.iter().map(|key| key_lock(*kind, key)))
+        .collect();
+    diesel::sql_query("SELECT pg_advisory_xact_lock($1, lock) FROM unnest($2) AS locks (lock)")
+        .bind::<Integer, _>(KEY_LOCK_SPACE)
+        .bind::<Array<Integer>, _>(locks.into_iter().collect::<Vec<_>>())
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Returns the lock of a key. All replicas and releases must agree on it.
+fn key_lock(kind: FactKind, key: &str) -> i32 {
+    let hash = xxh3_64(format!("{}|{key}", kind.text()).as_bytes());
+    i32::try_from(hash % KEY_LOCKS).unwrap_or_default()
 }
 
 async fn write_entries(

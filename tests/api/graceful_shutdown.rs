@@ -71,7 +71,7 @@ impl Case {
         let database = TestDatabase::new().await;
         let number = workers.to_string();
         let serving = Serving::start(
-            &["--workers", &number, "--pool-size", POOL_SIZE],
+            &["--workers", &number, "--pool-size", POOL_SIZE, "--drain-seconds", "2"],
             Some(&database.url()),
         );
         let holder = connect(&database.url()).await.unwrap();

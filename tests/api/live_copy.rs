@@ -9,6 +9,7 @@ use kampanje::app;
 use kampanje::live_book::LiveBook;
 use kampanje::live_book::disk::SnapshotStore;
 use kampanje::platform::clock::Calendar;
+use kampanje::platform::db::migrations::migrate;
 use price_book::facts::{Change, Fact, SourceFact};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -138,7 +139,7 @@ async fn replica_starts_from_its_file_without_database_and_catches_up() {
 }
 
 #[actix_web::test]
-async fn replica_without_file_and_database_waits_and_then_migrates() {
+async fn replica_without_file_and_database_waits_for_both_and_for_the_schema() {
     let (database, file) = (TestDatabase::empty().await, TempFile::new());
     database.close().await;
     let serving = Serving::start(
@@ -155,6 +156,10 @@ async fn replica_without_file_and_database_waits_and_then_migrates() {
     }
     assert_eq!(serving.status("/livez").await, 200);
     database.open().await;
+    let refused = serving.wait_for_log("the database cannot be used");
+    assert!(refused["error"].as_str().unwrap().contains("is older than this release"), "{refused}");
+    assert_eq!(ask(&serving, Method::GET, "/v1/items", None).await.code(), "UNAVAILABLE");
+    migrate(&database.url(), None).unwrap();
     serving.wait_for_log("the database was reached, and all is served");
     assert_eq!(readiness(&serving).await, ("OK".to_owned(), "OK".to_owned()));
     ask(&serving, Method::PUT, "/v1/items/DESK", Some(json!({"listPrice": "400"})))

@@ -24,12 +24,12 @@ pub fn kampanje(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     kampanje(arguments).output().unwrap()
 }
 
 /// The one line that a failed command leaves.
-fn refusal(output: &Output) -> String {
+pub fn refusal(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("kampanje: ")).collect();

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::StartError;
+use crate::binaries::Binaries;
 
 /// Users that can run the server for root, in order of preference. The first one is created by the
 /// server's package, the second exists on every system.
@@ -23,7 +24,10 @@ pub struct Account {
 
 impl Account {
     /// Chooses the server's user. An existing `cluster` must be run by its owner.
-    pub fn resolve(cluster: &Path) -> Result<Self, StartError> {
+    ///
+    /// The programs are located before, because their installation may create the user that should
+    /// own the cluster; without it, `nobody` would own it for good.
+    pub fn resolve(cluster: &Path, _located: &Binaries) -> Result<Self, StartError> {
         let client_name = id(&["-un"])?;
         if !is_root() {
             return Ok(Self { client_name, server_ids: None });

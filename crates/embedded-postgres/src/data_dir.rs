@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::StartError;
 use crate::wire::{Session, WireError};
 
-/// The role that owns the cluster; there is no other.
+/// The role that owns the cluster.
 pub const ROLE: &str = "kampanje";
+/// The role for the sessions of a service. It owns nothing.
+pub const SERVICE_ROLE: &str = "kampanje_service";
 /// Part of the socket's file name only: the server opens no port.
 pub const PORT: u16 = 5432;
 

@@ -14,7 +14,8 @@
 //!
 //! *Invariant*: the server listens on a Unix socket in its own directory, never on a port, and
 //! accepts only the user of this process, as confirmed by the kernel (`peer`). There is no password
-//! to leak and no port to conflict, and the address survives restarts.
+//! to leak and no port to conflict, and the address survives restarts. There are two roles: the
+//! cluster's owner, and [`SERVICE_ROLE`], which owns nothing and gets its rights from the owner.
 //!
 //! A data directory contains `cluster/` (the data), `run/` (the socket), `postgres.log` (this run
 //! and the previous ones) and `in-use.lock` (locked while a process uses the directory).
@@ -37,8 +38,10 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+pub use data_dir::SERVICE_ROLE;
 pub use error::StartError;
 
+use binaries::Binaries;
 use data_dir::{PORT, ROLE, open_session, open_session_of, postmaster_pid};
 use server::Server;
 use wire::WireError;
@@ -72,6 +75,16 @@ impl Settings {
         let bin_dir = env::var_os("PG_BIN_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
         Self { data_dir: data_dir.into(), durability, bin_dir }
     }
+}
+
+/// Returns the directory of the server's programs, as [`Settings`] chooses them. Installs them if
+/// the machine has none.
+///
+/// # Errors
+/// [`StartError::NotBinaries`] or [`StartError::NoBinaries`].
+pub fn programs() -> Result<PathBuf, StartError> {
+    let bin_dir = Settings::new("", Durability::Throwaway).bin_dir;
+    Ok(Binaries::locate(bin_dir.as_deref(), None, account::is_root())?.dir)
 }
 
 /// Returns the data directory to use by default: `/var/lib/kampanje` for root, else `kampanje`
@@ -131,15 +144,42 @@ impl EmbeddedPostgres {
             .name("embedded-postgres".to_owned())
             .spawn(move || server.supervise(watched, &stopped))
             .map_err(StartError::io("start a thread to supervise", &cluster))?;
-        Ok(Self { socket_dir, cluster, stop: Some(stop), supervisor: Some(supervisor) })
+        let started = Self { socket_dir, cluster, stop: Some(stop), supervisor: Some(supervisor) };
+        started.create_service_role()?;
+        Ok(started)
     }
 
-    /// Returns the connection URL of a database of this server: a Unix socket, which is closed to
-    /// other users.
+    /// Creates [`SERVICE_ROLE`] unless it exists. A standby server has it from its primary.
+    fn create_service_role(&self) -> Result<(), StartError> {
+        let statement = format!(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE_ROLE}') \
+             THEN CREATE ROLE {SERVICE_ROLE} LOGIN; END IF; END $$"
+        );
+        let created =
+            open_session(&self.socket_dir).and_then(|mut session| session.execute(&statement));
+        created.map_err(|error| StartError::Refused {
+            what: format!("role {SERVICE_ROLE}"),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Returns the connection URL of a database of this server, for the cluster's owner: a Unix
+    /// socket, which is closed to other users.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
+        self.url_of(ROLE, database)
+    }
+
+    /// Returns the connection URL of a database for [`SERVICE_ROLE`].
+    #[must_use]
+    pub fn service_url(&self, database: &str) -> String {
+        self.url_of(SERVICE_ROLE, database)
+    }
+
+    fn url_of(&self, role: &str, database: &str) -> String {
         let socket_dir = percent_encoded(self.socket_dir.as_os_str().as_bytes());
-        format!("postgres://{ROLE}@{socket_dir}:{PORT}/{}", percent_encoded(database.as_bytes()))
+        let [role, database] = [role, database].map(|name| percent_encoded(name.as_bytes()));
+        format!("postgres://{role}@{socket_dir}:{PORT}/{database}")
     }
 
     /// Creates the database unless it exists. Blocks.

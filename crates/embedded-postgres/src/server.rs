@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crate::account::{self, Account};
 use crate::binaries::Binaries;
 use crate::data_dir::{
-    Log, Occupant, PORT, ROLE, SocketDir, cluster_major, lock, make_dir, open_session, remove_dir,
-    unless_missing,
+    Log, Occupant, PORT, ROLE, SERVICE_ROLE, SocketDir, cluster_major, lock, make_dir,
+    open_session, remove_dir, unless_missing,
 };
 use crate::watchdog::{Watch, Watched};
 use crate::{Durability, Settings, StartError};
@@ -54,9 +54,8 @@ impl Server {
         let data_dir = fs::canonicalize(&data_dir).map_err(StartError::io("find", &data_dir))?;
         let lock = lock(&data_dir)?;
         let cluster = data_dir.join("cluster");
-        // Before the account: an installation may create the user that should own the cluster.
         let binaries = Binaries::locate(bin_dir.as_deref(), cluster_major(&cluster), root)?;
-        let account = Account::resolve(&cluster)?;
+        let account = Account::resolve(&cluster, &binaries)?;
         account.check_reach(&data_dir)?;
         if durability == Durability::Throwaway {
             // The server's user removes the directory; sticky parents allow that to the owner only.
@@ -112,13 +111,16 @@ impl Server {
         Err(failure)
     }
 
-    /// Restricts access to the user of this process, as the cluster's only role, over the socket.
+    /// Restricts access to the user of this process, as one of the two roles, over the socket.
     /// Rewritten at each start, because the user may be another one.
     fn write_access_rules(&self) -> Result<(), StartError> {
         let client = self.account.client_name.replace('"', "");
         for (name, text) in [
-            ("hba.conf", format!("local all {ROLE} peer map={ROLE}\n")),
-            ("ident.conf", format!("{ROLE} \"{client}\" {ROLE}\n")),
+            ("hba.conf", format!("local all {ROLE},{SERVICE_ROLE} peer map={ROLE}\n")),
+            (
+                "ident.conf",
+                format!("{ROLE} \"{client}\" {ROLE}\n{ROLE} \"{client}\" {SERVICE_ROLE}\n"),
+            ),
         ] {
             let path = self.data_dir.join(name);
             fs::write(&path, text).map_err(StartError::io("write", &path))?;

@@ -156,7 +156,8 @@ fn process_id_that_now_belongs_to_another_process_does_not_block() {
     let mut stranger = Command::new("sleep");
     stranger.arg("60");
     // PostgreSQL itself ignores processes of other users.
-    Account::resolve(&cluster).unwrap().apply(&mut stranger);
+    let binaries = Binaries::locate(None, None, account::is_root()).unwrap();
+    Account::resolve(&cluster, &binaries).unwrap().apply(&mut stranger);
     let mut stranger = stranger.spawn().unwrap();
     fs::write(cluster.join("postmaster.pid"), format!("{}\n", stranger.id())).unwrap();
     let result = scratch.start();
@@ -206,6 +207,16 @@ fn no_port_is_open_and_no_other_role_is_accepted() {
     let socket = server.socket_dir.join(format!(".s.PGSQL.{PORT}"));
     let refused = Session::open(&socket, "other", "postgres");
     assert!(matches!(refused, Err(WireError::Server { code, .. }) if code == "28000"));
+    // The service's role is accepted, and may create nothing.
+    let mut service = Session::open(&socket, SERVICE_ROLE, "postgres").unwrap();
+    for statement in ["CREATE ROLE other2", "CREATE DATABASE other", "CREATE TABLE public.other ()"]
+    {
+        let refused = service.execute(statement);
+        assert!(
+            matches!(refused, Err(WireError::Server { ref code, .. }) if code == "42501"),
+            "{statement}: {refused:?}"
+        );
+    }
     // The directory and its socket are closed to other users.
     for path in [&server.socket_dir, &socket] {
         assert_eq!(

@@ -1,8 +1,11 @@
 //! Access to PostgreSQL: sessions, migrations and shared secrets.
 
+mod liveness;
 pub mod migrations;
+mod options;
 pub mod pool;
 pub mod secrets;
+mod session;
 #[cfg(test)]
 mod testing;
 mod tls;

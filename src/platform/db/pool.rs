@@ -1,13 +1,10 @@
-//! Database sessions: one pool for each kind of work. `tls` reads the encryption settings of the
-//! URL.
+//! Database sessions: one pool for each kind of work.
 //!
 //! The pools are bulkheads: work that exhausts its own sessions does not affect the others. One
 //! pool with a limit for each kind is not enough: a query whose future is dropped keeps running on
 //! the server, and the next user of its session waits for it. For the same reason each session has
 //! time limits on the server. A dropped transaction closes its session.
 
-use std::io;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use diesel::ConnectionError;
@@ -17,14 +14,9 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
-use tokio::runtime::{self, Runtime};
-use tokio::task::JoinSet;
-use tokio_postgres::Config;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::error::SqlState;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tls::Tls;
+use super::liveness;
+use super::session::{CONNECT_TIMEOUT, Connector};
 
 /// A session on loan from a pool.
 pub type Connection = Object<AsyncPgConnection>;
@@ -38,30 +30,8 @@ pub const MAX_REQUEST_SESSIONS: u16 = 1_000;
 const MAX_BACKGROUND_SESSIONS: usize = 3;
 /// Timeout for a session of an exhausted pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Timeout for opening a session, over all hosts of the URL.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Timeout for one host of the URL. Shorter than [`CONNECT_TIMEOUT`], so that the next host is
-/// tried.
-const HOST_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Timeout for the acknowledgement of sent data, after which a vanished host is noticed.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Options of every session. No statement and no open transaction may hold locks for long, even if
-/// its client is gone. Each statement is planned when it runs: a plan that was cached for a small
-/// table keeps scanning the whole table after it has grown, until it is analyzed.
-const SESSION_OPTIONS: &str = "-c statement_timeout=60s \
-    -c idle_in_transaction_session_timeout=60s -c lock_timeout=20s \
-    -c plan_cache_mode=force_custom_plan -c TimeZone=UTC";
-/// Options of sessions for statements whose cost the client determines.
-const SEARCH_OPTIONS: &str = "-c statement_timeout=5s";
-
-/// The runtime for the I/O of all sessions, on a thread of its own for the life of the process.
-///
-/// A session that ran on the runtime of the HTTP worker that opened it would end with that worker,
-/// while another worker uses it.
-static SESSION_IO: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-    let mut builder = runtime::Builder::new_multi_thread();
-    builder.worker_threads(1).thread_name("database").enable_all().build()
-});
+/// Timeout of statements whose cost the client determines.
+const SEARCH_TIMEOUT: &str = "5s";
 
 /// The reason why work in the background could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +69,12 @@ pub enum PoolError {
     /// configuration.
     #[error("the database refuses the service: {0}")]
     Refused(String),
+    /// Sessions are shared with others by a pooler: an error in the configuration.
+    #[error(
+        "the pooler in front of the database gives each transaction another session, as PgBouncer \
+         does in transaction mode; the service needs session mode or a direct connection"
+    )]
+    SharedSessions,
 }
 
 impl PoolError {
@@ -133,7 +109,7 @@ impl Pools {
     /// When the URL cannot be used. An unreachable server is noticed later.
     pub fn new(url: &str, request_sessions: u16) -> Result<Self, PoolError> {
         let connector = Connector::new(url)?;
-        let searching = connector.clone().with_options(SEARCH_OPTIONS);
+        let searching = connector.clone().with_setting("statement_timeout", SEARCH_TIMEOUT);
         let Shares { reads, searches, reports, writes } = Shares::of(request_sessions);
         Ok(Self {
             reads: Pool::new(&connector, "reads", reads, ACQUIRE_TIMEOUT)?,
@@ -147,6 +123,11 @@ impl Pools {
                 ACQUIRE_TIMEOUT,
             )?,
         })
+    }
+
+    /// Ends the sessions of a server that is frozen, vanished or replaced, until the process ends.
+    pub async fn watch_server(self) {
+        liveness::watch(self.background.connector).await;
     }
 }
 
@@ -191,7 +172,7 @@ impl Pool {
         config.custom_setup = Box::new(move |_| {
             let connector = for_sessions.clone();
             let failed = |error: PoolError| ConnectionError::BadConnection(error.to_string());
-            async move { connector.connect().await.map_err(failed) }.boxed()
+            async move { connector.session().await.map_err(failed) }.boxed()
         });
         // The default method queries the server before each loan. `Fast` still detects a connection
         // that is known to be closed; one that broke unnoticed fails its first statement.
@@ -224,6 +205,24 @@ impl Pool {
         })
     }
 
+    /// Checks that each session is one session of the server.
+    ///
+    /// # Errors
+    /// [`PoolError::SharedSessions`] behind a pooler in transaction mode. Also when the server
+    /// cannot be reached or refuses.
+    pub async fn check_sessions(&self) -> Result<(), PoolError> {
+        self.connector.check_sessions().await
+    }
+
+    /// Opens a session outside the pool that receives notifications. Its user has to bound each
+    /// wait.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses.
+    pub async fn listening_session(&self) -> Result<AsyncPgConnection, PoolError> {
+        self.connector.listening_session().await
+    }
+
     /// Opens a session outside the pool, for work that keeps one for long. Its statements have no
     /// time limit.
     ///
@@ -245,103 +244,14 @@ pub async fn connect(url: &str) -> Result<AsyncPgConnection, PoolError> {
     Connector::new(url)?.session().await
 }
 
-/// A parsed URL, so that a mistake in it shows at start and not with the first request.
-#[derive(Clone)]
-struct Connector {
-    config: Config,
-    tls: MakeRustlsConnect,
-}
-
-impl Connector {
-    fn new(url: &str) -> Result<Self, PoolError> {
-        let (url, tls) = Tls::take_from(url).map_err(PoolError::Url)?;
-        let mut config: Config =
-            url.parse().map_err(|error: tokio_postgres::Error| PoolError::Url(chain(&error)))?;
-        config.ssl_mode(tls.mode());
-        // Later options win, so those of the URL override the defaults.
-        let given = config.get_options().map_or_else(String::new, |given| format!(" {given}"));
-        config.options(format!("{SESSION_OPTIONS}{given}"));
-        if config.get_application_name().is_none() {
-            config.application_name("kampanje");
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(HOST_CONNECT_TIMEOUT);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(TCP_USER_TIMEOUT);
-        }
-        // Of several hosts only the primary accepts writes, and after a failover another host is
-        // the primary.
-        if config.get_hosts().len() > 1
-            && config.get_target_session_attrs() == TargetSessionAttrs::Any
-        {
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        }
-        Ok(Self { config, tls: tls.connector().map_err(PoolError::Url)? })
-    }
-
-    /// Adds options that override those of the URL.
-    fn with_options(mut self, options: &str) -> Self {
-        let given = self.config.get_options().unwrap_or_default().to_owned();
-        self.config.options(format!("{given} {options}"));
-        self
-    }
-
-    /// Opens a session within [`CONNECT_TIMEOUT`].
-    async fn session(&self) -> Result<AsyncPgConnection, PoolError> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
-        connected.unwrap_or(Err(PoolError::TimedOut))
-    }
-
-    /// Opens a session whose I/O runs on [`SESSION_IO`].
-    async fn connect(&self) -> Result<AsyncPgConnection, PoolError> {
-        let io = SESSION_IO.as_ref().map_err(|error| PoolError::Io(error.to_string()))?;
-        // A `JoinSet` aborts the attempt when the caller gives up.
-        let mut attempt = JoinSet::new();
-        attempt.spawn_on(self.clone().open(), io.handle());
-        match attempt.join_next().await {
-            Some(Ok(session)) => session,
-            Some(Err(error)) => Err(PoolError::Io(error.to_string())),
-            None => Err(PoolError::TimedOut),
-        }
-    }
-
-    async fn open(self) -> Result<AsyncPgConnection, PoolError> {
-        let (client, connection) = self.config.connect(self.tls).await.map_err(|error| {
-            let unknown = [
-                SqlState::INVALID_PASSWORD,
-                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                SqlState::INVALID_CATALOG_NAME,
-            ];
-            let is_unknown = error.code().is_some_and(|code| unknown.contains(code));
-            let error = chain(&error);
-            if is_unknown { PoolError::Refused(error) } else { PoolError::Unreachable(error) }
-        })?;
-        let session = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
-        session.map_err(|error| PoolError::Unreachable(error.to_string()))
-    }
-}
-
-/// Returns the error with its causes, without those that the text already contains.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
     use diesel::sql_types::Text;
     use diesel_async::RunQueryDsl;
+    use tokio::runtime;
+    use tokio_postgres::config::TargetSessionAttrs;
 
     use super::super::testing::Server;
     use super::*;
@@ -481,41 +391,40 @@ mod tests {
 
     #[test]
     fn several_hosts_need_a_writable_one() {
-        let attributes = |url: &str| Connector::new(url).unwrap().config.get_target_session_attrs();
-        assert_eq!(attributes("postgres://u@a,b/d"), TargetSessionAttrs::ReadWrite);
+        let attributes = |url: &str| Connector::new(url).unwrap().target_session_attrs();
+        assert_eq!(attributes("postgres://u@a,b/d"), [TargetSessionAttrs::ReadWrite; 2]);
         assert_eq!(
             attributes("postgres://u@a,b/d?target_session_attrs=read-only"),
-            TargetSessionAttrs::ReadOnly
+            [TargetSessionAttrs::ReadOnly; 2]
         );
-        assert_eq!(attributes("postgres://u@a/d"), TargetSessionAttrs::Any);
+        assert_eq!(attributes("postgres://u@a/d"), [TargetSessionAttrs::Any]);
     }
 
-    /// Needs a server with TLS. `TEST_TLS_DATABASE_URL` is its URL (localhost, no parameters),
-    /// `TEST_TLS_ROOT` the PEM file of its root.
     #[tokio::test]
-    #[ignore = "needs a server with TLS"]
-    async fn certificate_check_by_mode() {
-        let [url, root] =
-            ["TEST_TLS_DATABASE_URL", "TEST_TLS_ROOT"].map(|name| std::env::var(name).unwrap());
-        let other_name = url.replace("localhost", "127.0.0.1");
-        for (url, encrypted) in [
-            (format!("{url}?sslmode=disable"), Some(false)),
-            (format!("{url}?sslmode=prefer"), Some(true)),
-            (format!("{url}?sslmode=verify-full&sslrootcert={root}"), Some(true)),
-            (format!("{url}?sslmode=require"), None),
-            (format!("{other_name}?sslmode=verify-full&sslrootcert={root}"), None),
-        ] {
-            match (connect(&url).await, encrypted) {
-                (Ok(mut conn), Some(expected)) => {
-                    let query = diesel::dsl::sql::<diesel::sql_types::Bool>(
-                        "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
-                    );
-                    let ssl: bool = diesel::select(query).get_result(&mut conn).await.unwrap();
-                    assert_eq!(ssl, expected, "{url}");
-                }
-                (Err(error), None) => assert!(error.to_string().contains("certificate"), "{error}"),
-                (result, _) => panic!("{url}: {:?}", result.err()),
-            }
+    async fn silent_host_does_not_use_up_the_timeout() {
+        let server = Server::start("pool-hosts");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = format!("@{},", listener.local_addr().unwrap());
+        let url = server.url().replace('@', &silent);
+        assert_eq!(setting(&mut connect(&url).await.unwrap(), "lock_timeout").await, "20s");
+    }
+
+    #[tokio::test]
+    async fn ended_sessions_refuse_their_statements_and_are_replaced() {
+        let server = Server::start("pool-ended");
+        let pool = pool(&server.url(), 2, ACQUIRE_TIMEOUT);
+        let (mut waiting, idle) = (pool.get().await.unwrap(), pool.get().await.unwrap());
+        drop(idle);
+        let sleeping = diesel::sql_query("SELECT pg_sleep(60)").execute(&mut waiting);
+        let (slept, ()) = tokio::join!(sleeping, async {
+            tokio::task::yield_now().await;
+            pool.connector.end_sessions();
+        });
+        assert!(slept.is_err());
+        drop(waiting);
+        for _ in 0..2 {
+            let mut conn = pool.get().await.unwrap();
+            assert_eq!(setting(&mut conn, "lock_timeout").await, "20s");
         }
     }
 }

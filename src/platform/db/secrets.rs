@@ -31,7 +31,7 @@ mod tests {
     #[tokio::test]
     async fn all_callers_get_the_same_secret() {
         let server = Server::start("secrets");
-        migrate(&server.url()).unwrap();
+        migrate(&server.url(), None).unwrap();
         let url = server.url();
         let get = async |name: &str| {
             get_or_create(&mut connect(&url).await.unwrap(), name).await.unwrap()

@@ -110,7 +110,7 @@ fn roots_in(file: &str) -> Result<RootCertStore, String> {
 }
 
 /// Decodes percent-encoding.
-fn percent_decode(text: &str) -> Result<String, String> {
+pub(super) fn percent_decode(text: &str) -> Result<String, String> {
     let wrong = || format!("{text} is not percent-encoded text");
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();

@@ -192,7 +192,7 @@ impl TestApp {
         calendar: Calendar,
         settings: TestSettings<'_>,
     ) -> Self {
-        let pools = Pools::new(&database.url(), 16).unwrap();
+        let pools = Pools::new(&database.service_url(), 16).unwrap();
         let pool = &pools.background;
         let book = LiveBook::new(calendar.clone());
         app::open_book(pool, &book).await.unwrap();
@@ -327,13 +327,19 @@ impl TestApp {
     /// Returns a separate background pool for its database, for background work that the test does
     /// itself.
     pub fn background_pool(&self) -> Pool {
-        Pools::new(&self.database_url(), MIN_REQUEST_SESSIONS).unwrap().background
+        let url = self.database.as_ref().unwrap().service_url();
+        Pools::new(&url, MIN_REQUEST_SESSIONS).unwrap().background
     }
 
     /// Opens a connection to its database, for rows that no endpoint creates and for concurrent
     /// transactions.
     pub async fn connection(&self) -> AsyncPgConnection {
         connect(&self.database_url()).await.unwrap()
+    }
+
+    /// Opens a connection to its database with the rights of the service.
+    pub async fn service_connection(&self) -> AsyncPgConnection {
+        connect(&self.database.as_ref().unwrap().service_url()).await.unwrap()
     }
 
     /// Drops its database while it runs.

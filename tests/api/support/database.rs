@@ -1,8 +1,9 @@
 //! A database for each test, copied from one that was migrated once; a copy takes some 40 ms.
 //!
-//! The server is that of `TEST_DATABASE_URL`, whose role has to be allowed to create databases, or
-//! else a private one that lives as long as this process. Processes that share a server share the
-//! migrated database too.
+//! The server is that of `TEST_DATABASE_URL`, whose role has to be allowed to create databases and
+//! roles, or else a private one that lives as long as this process. Processes that share a server
+//! share the migrated database too. Services use the role with the service's rights, so every test
+//! also shows that these rights suffice.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -12,7 +13,7 @@ use std::thread;
 
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
+use embedded_postgres::{Durability, EmbeddedPostgres, SERVICE_ROLE, Settings};
 use kampanje::platform::db::migrations::migrate;
 use kampanje::platform::db::pool::connect;
 use tokio::sync::OnceCell;
@@ -100,8 +101,22 @@ impl TestDatabase {
         .await;
     }
 
+    /// Returns the URL for the role that owns the schema.
     pub fn url(&self) -> String {
         Server::get().url(Some(&self.name))
+    }
+
+    /// Returns the URL for the role that has the service's rights only.
+    pub fn service_url(&self) -> String {
+        match Server::get() {
+            Server::Own(server) => server.service_url(&self.name),
+            // That server may want a password for another role. Its own role may become the other.
+            Server::Given(_) => {
+                let url = self.url();
+                let separator = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{separator}options=-c%20role%3D{SERVICE_ROLE}")
+            }
+        }
     }
 }
 
@@ -145,7 +160,13 @@ async fn template() -> String {
         execute(&mut conn, &format!("DROP DATABASE IF EXISTS {name}_unfinished WITH (FORCE)"))
             .await;
         execute(&mut conn, &format!("CREATE DATABASE {name}_unfinished")).await;
-        migrate(&Server::get().url(Some(&format!("{name}_unfinished")))).unwrap();
+        let role = format!(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SERVICE_ROLE}') \
+             THEN CREATE ROLE {SERVICE_ROLE} LOGIN; END IF; END $$"
+        );
+        execute(&mut conn, &role).await;
+        let url = Server::get().url(Some(&format!("{name}_unfinished")));
+        migrate(&url, Some(SERVICE_ROLE)).unwrap();
         execute(&mut conn, &format!("ALTER DATABASE {name}_unfinished RENAME TO {name}")).await;
     }
     // The end of the session releases the lock.
