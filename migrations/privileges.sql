@@ -44,6 +44,7 @@ BEGIN
                 coalesce(fewer_rights ->> relation.relname, 'SELECT, INSERT, UPDATE, DELETE') END,
             current_schema(), relation.relname, service);
     END LOOP;
+    EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO %I', current_schema(), service);
     -- A superuser, the owner, or a member of another role that may do more.
     IF has_table_privilege(service, 'publications', 'UPDATE') THEN
         RAISE EXCEPTION 'the role % may change the published history by its memberships or its '

@@ -97,27 +97,6 @@ async fn invalid_hosts_and_targets_are_refused_by_a_problem() {
 }
 
 #[actix_web::test]
-async fn request_after_the_last_one_is_not_answered() {
-    let app = app().await;
-    let next = format!("GET {QUOTE} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    for path in [QUOTE, "/v1/items", "/livez"] {
-        for last in [
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
-            format!("GET {path} HTTP/1.0\r\n\r\n"),
-        ] {
-            let answer = exchange(app.address, &format!("{next}{last}{next}{next}")).await;
-            assert_eq!(responses(&answer), 2, "{last}: {answer}");
-            assert!(answer.ends_with('}'), "the last response is complete: {answer}");
-        }
-    }
-    // A change after the last request is not made.
-    let last = format!("GET {QUOTE} HTTP/1.0\r\n\r\n");
-    let answer = exchange(app.address, &format!("{last}{}", post(r#"{"number":"NEW"}"#, ""))).await;
-    assert_eq!(responses(&answer), 1, "{answer}");
-    assert_eq!(app.get("/v1/items/NEW").await.status, 404);
-}
-
-#[actix_web::test]
 async fn upgrades_are_ignored() {
     let app = app().await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";

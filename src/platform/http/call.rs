@@ -459,7 +459,8 @@ mod tests {
     use crate::platform::http::access::caller::CallerKind;
 
     async fn request(length: usize) -> ApiRequest {
-        let body = format!("{:<length$}", "{}");
+        let mut body = b"{}".to_vec();
+        body.resize(length, b' ');
         let (request, mut payload) = TestRequest::post()
             .uri("/v1/items/batch")
             .app_data(web::Data::new(BodyLimits::new(1 << 20)))

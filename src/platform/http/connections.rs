@@ -6,12 +6,11 @@
 //! response takes too long to prepare. It is also closed when its client does not read. At the cap
 //! a new connection replaces the one that has been waiting longest, so clients that stall cannot
 //! lock others out. A request body that is left unread is not drained: the connection is closed
-//! after the response. Requests after the last one of a connection are not answered.
+//! after the response.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::{Pin, pin};
@@ -31,9 +30,8 @@ use actix_web::web::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::framing;
 
@@ -93,31 +91,10 @@ pub struct Connection {
     since: Cell<Instant>,
     /// The instant since which the client has read nothing of what is sent to it.
     unread_since: Cell<Option<Instant>>,
-    /// True once a request was received after which the client expects no other response.
-    has_last_request: Cell<bool>,
-    /// True once another request was received after the last one.
-    has_surplus: Cell<bool>,
     evicted: Notify,
 }
 
 impl Connection {
-    /// Records whether a request is the last one of its connection: it says `Connection: close`, or
-    /// it is of HTTP/1.0 and does not say `keep-alive` (RFC 9112 section 9.3).
-    fn record_last(&self, request: &Request) {
-        if request.head().connection_type() == ConnectionType::Close {
-            self.has_last_request.set(true);
-        }
-    }
-
-    /// Returns whether a request comes after the last one of its connection. Such a request is never
-    /// answered. The connection is closed once the responses before it are sent.
-    fn is_surplus(&self) -> bool {
-        if self.has_last_request.get() {
-            self.has_surplus.set(true);
-        }
-        self.has_surplus.get()
-    }
-
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
@@ -178,8 +155,6 @@ impl OpenConnections {
             phase: Cell::new(Phase::Waiting),
             since: Cell::new(Instant::now()),
             unread_since: Cell::default(),
-            has_last_request: Cell::default(),
-            has_surplus: Cell::default(),
             evicted: Notify::new(),
         });
         by_id.insert(id, Rc::clone(&connection));
@@ -202,27 +177,27 @@ impl Drop for OpenConnection {
 
 /// The socket of a connection. Records since when the client does not read.
 pub struct ClientStream {
-    socket: Rc<RefCell<TcpStream>>,
+    socket: TcpStream,
     connection: Rc<Connection>,
 }
 
 impl AsyncRead for ClientStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket.borrow_mut()).poll_read(context, buffer)
+        Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for ClientStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut *self.socket.borrow_mut()).poll_write(context, bytes);
+        let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
         let unread_since = &self.connection.unread_since;
         match (polled.is_pending(), unread_since.get()) {
             (true, None) => unread_since.set(Some(Instant::now())),
@@ -232,30 +207,13 @@ impl AsyncWrite for ClientStream {
         polled
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The HTTP library flushes when it has written everything.
-        if self.connection.has_surplus.get() {
-            self.connection.evicted.notify_one();
-        }
-        Pin::new(&mut *self.socket.borrow_mut()).poll_flush(context)
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket.borrow_mut()).poll_shutdown(context)
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
-}
-
-/// Ends a connection whose client may still be sending. Closing it immediately would reset it, and
-/// the client could lose the response.
-async fn linger(socket: Rc<RefCell<TcpStream>>) {
-    let Some(mut socket) = Rc::into_inner(socket).map(RefCell::into_inner) else { return };
-    let discard = async {
-        let mut bytes = [0; 4_096];
-        if socket.shutdown().await.is_ok() {
-            while matches!(socket.read(&mut bytes).await, Ok(1..)) {}
-        }
-    };
-    let _ = timeout(LINGER_TIMEOUT, discard).await;
 }
 
 /// A request and its response, which move their connection from phase to phase.
@@ -275,7 +233,6 @@ impl Exchange {
         let is_upgrade = request.head().upgrade();
         if let Some(connection) = &connection {
             connection.enter(Phase::Answering);
-            connection.record_last(request);
         }
         let body = match request.take_payload() {
             Payload::H1 { payload } => Some(Rc::new(RefCell::new(payload))),
@@ -316,14 +273,7 @@ impl Exchange {
 pub fn answered(request: &Request) {
     if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.enter(Phase::Waiting);
-        connection.record_last(request);
     }
-}
-
-/// Returns whether a request comes after the last one of its connection, and must not be answered.
-#[must_use]
-pub fn is_surplus(request: &Request) -> bool {
-    request.conn_data::<Rc<Connection>>().is_some_and(|connection| connection.is_surplus())
 }
 
 /// A request's body, shared with the exchange.
@@ -419,36 +369,21 @@ where
                 })
                 .expect(fn_service(move |request: Request| {
                     let refused = expect(&request);
-                    async move {
-                        if is_surplus(&request) {
-                            return pending().await;
-                        }
-                        refused.map(|()| request)
-                    }
+                    async move { refused.map(|()| request) }
                 }))
                 .finish(map_config(factory(), |()| AppConfig::default()));
             apply_fn_factory(http, move |socket: TcpStream, http| {
                 let opened = open.open();
                 let peer = socket.peer_addr().ok();
-                let socket = Rc::new(RefCell::new(socket));
-                let stream = ClientStream {
-                    socket: Rc::clone(&socket),
-                    connection: Rc::clone(&opened.connection),
-                };
+                let stream = ClientStream { socket, connection: Rc::clone(&opened.connection) };
                 let served = http.call((stream, Protocol::Http1, peer));
                 async move {
+                    // Polled only when it is woken itself, not with every request.
+                    let mut closing = FuturesUnordered::from_iter([opened.connection.closing()]);
+                    if let Either::Left((Err(error), _)) =
+                        select(pin!(served), closing.next()).await
                     {
-                        // Polled only when it is woken itself, not with every request.
-                        let mut closing =
-                            FuturesUnordered::from_iter([opened.connection.closing()]);
-                        if let Either::Left((Err(error), _)) =
-                            select(pin!(served), closing.next()).await
-                        {
-                            log_failure(peer, &error);
-                        }
-                    }
-                    if opened.connection.has_surplus.get() {
-                        linger(socket).await;
+                        log_failure(peer, &error);
                     }
                     Ok::<_, DispatchError>(())
                 }
@@ -486,7 +421,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 mod tests {
     use actix_service::fn_factory_with_config;
     use futures_util::stream;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpStream as Client;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -590,25 +527,6 @@ mod tests {
                 "{path}: {}",
                 read.len()
             );
-        }
-    }
-
-    #[actix_web::test]
-    async fn request_after_the_last_one_is_not_answered() {
-        let address = serve(ConnectionLimits::default());
-        for (last, next) in [
-            ("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", GET),
-            ("GET / HTTP/1.0\r\n\r\n", GET),
-            (
-                "GET / HTTP/1.0\r\n\r\n",
-                "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
-                 Content-Length: 5\r\n\r\n",
-            ),
-        ] {
-            let together = request(address, &format!("{GET}{last}{next}{next}")).await;
-            let read = String::from_utf8(closed(together).await).unwrap();
-            assert_eq!(read.matches("HTTP/1.").count(), 2, "{last:?}: {read}");
-            assert!(read.ends_with("answer"), "{read}");
         }
     }
 

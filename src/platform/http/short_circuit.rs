@@ -1,7 +1,7 @@
 //! A service in front of the app. Requests that its fast path answers skip routing and extraction.
 //! All others reach the app unchanged.
 
-use std::future::{Ready, pending, poll_fn, ready};
+use std::future::{Ready, poll_fn, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -15,7 +15,7 @@ use actix_web::web::Bytes;
 use futures_util::future::{Either, LocalBoxFuture};
 use futures_util::{FutureExt, Stream, TryFutureExt};
 
-use super::connections::{Exchange, answered, is_surplus};
+use super::connections::{Exchange, answered};
 use super::framing;
 
 /// A fast path: answers requests without waiting.
@@ -91,9 +91,6 @@ where
     actix_web::dev::forward_ready!(app);
 
     fn call(&self, mut request: Request) -> Self::Future {
-        if is_surplus(&request) {
-            return Either::Right(pending().boxed_local());
-        }
         if let Err(problem) = framing::check(&request) {
             let exchange = Exchange::begin(&mut request);
             let response = framing::refusal(&request, &problem);
