@@ -22,9 +22,10 @@ DECLARE
         'campaign_status_changes', 'SELECT, INSERT',
         'sales', 'SELECT, INSERT',
         'sales_attributions', 'SELECT, INSERT',
-        -- Records that expire, credentials that never change, and secrets that stay.
-        'idempotency_records', 'SELECT, INSERT, DELETE',
-        'audit_entries', 'SELECT, INSERT, DELETE',
+        -- Records that expire, in which erasures remove personal data; credentials that never
+        -- change, and secrets that stay.
+        'idempotency_records', 'SELECT, INSERT, UPDATE (body, headers), DELETE',
+        'audit_entries', 'SELECT, INSERT, UPDATE (path), DELETE',
         'api_keys', 'SELECT, INSERT, UPDATE (last_used_at), DELETE',
         'service_secrets', 'SELECT, INSERT');
     relation record;

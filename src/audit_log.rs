@@ -66,8 +66,8 @@ pub async fn record(conn: &mut AsyncPgConnection, entry: AuditEntry<'_>) -> Quer
     diesel::insert_into(audit_entries::table).values(row).execute(conn).await.map(drop)
 }
 
-/// Replaces the matches of a regular expression in paths, regardless of case. The replacement has to
-/// contain `***`, else the database refuses it.
+/// Replaces the matches of a regular expression in paths, regardless of case. The database requires
+/// that the replacement contains `***`.
 ///
 /// # Errors
 /// When the database fails.

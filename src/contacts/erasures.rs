@@ -59,7 +59,7 @@ pub struct ErasureWrite {
 pub struct ContactErasure {
     /// The contact without personal data.
     pub contact: ContactView,
-    /// The other records that contained personal data. It is empty if the contact was erased before.
+    /// The other records that contained personal data; empty if there were none.
     #[schema(max_items = 100)]
     pub redacted: Vec<RedactedRecords>,
 }

@@ -46,6 +46,7 @@ const fn texts_of_contact(table: &'static str, columns: &'static [&'static str])
 const FREE_TEXTS: &[FreeTexts] = &[
     texts("activities", &["description"]),
     texts("activity_steps", &["description"]),
+    texts("approval_requests", &["comment", "decision_comment"]),
     texts("campaign_statuses", &["description"]),
     texts("campaigns", &["description"]),
     texts("currencies", &["description"]),

@@ -33,7 +33,7 @@ async fn service_cannot_change_the_history_or_the_schema() {
         "UPDATE sales SET line_amount = 0",
         "DELETE FROM sales",
         "DELETE FROM sales_attributions",
-        "UPDATE idempotency_records SET body = ''",
+        "UPDATE idempotency_records SET status = 200",
         "UPDATE api_keys SET scopes = '{admin}'",
         "UPDATE service_secrets SET secret = ''",
         "DELETE FROM settings",

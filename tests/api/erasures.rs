@@ -575,7 +575,10 @@ const UNSEARCHED: &[(&str, &str)] = &[
     ("idempotency_records", "headers"),
     // Other people, programs and callers.
     ("api_keys", "name"),
+    ("approval_requests", "decided_by"),
+    ("approval_requests", "requested_by"),
     ("audit_entries", "subject"),
+    ("campaign_editors", "subject"),
     ("campaign_status_changes", "changed_by"),
     ("criteria_actions", "performed_by"),
     ("publications", "author"),
@@ -583,12 +586,14 @@ const UNSEARCHED: &[(&str, &str)] = &[
     ("salespeople", "name"),
     ("teams", "name"),
     // Numbers, codes and amounts alone, as the test of the whole database shows.
+    ("approval_requests", "findings"),
     ("book_entries", "facts"),
     ("events", "data"),
     // Values of the service.
     ("api_keys", "hash"),
     ("api_keys", "roles"),
     ("api_keys", "scopes"),
+    ("approval_requests", "plan_hash"),
     ("audit_entries", "operation_id"),
     ("audit_entries", "trace_id"),
     ("idempotency_records", "key_hash"),
