@@ -20,7 +20,8 @@ DECLARE
         -- Records of what happened. Those of a campaign go with it, by the owner's foreign keys.
         'events', 'SELECT, INSERT',
         'campaign_status_changes', 'SELECT, INSERT',
-        'sales', 'SELECT, INSERT',
+        -- Locks take the right to change rows; a trigger refuses to.
+        'sales', 'SELECT, INSERT, UPDATE',
         'sales_attributions', 'SELECT, INSERT',
         -- Records that expire, in which erasures remove personal data; credentials that never
         -- change, and secrets that stay.

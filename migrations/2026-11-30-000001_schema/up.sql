@@ -1223,6 +1223,8 @@ BEGIN
     RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME;
 END
 $$;
+CREATE TRIGGER sales_append_only BEFORE UPDATE ON sales
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER audit_entries_append_only BEFORE UPDATE OF
         id, at, subject, operation_id, status, trace_id, publication_version ON audit_entries
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -18,6 +18,7 @@ fn first_settings() -> Value {
         "marginFloorPercent": null,
         "maxDiscountPercent": null,
         "guardrailMode": "WARN",
+        "approvalRequired": "NEVER",
         "nextCampaignNumber": "CP0001",
         "nextSegmentNumber": "SM0001",
         "nextContactNumber": "CT000001",

@@ -457,6 +457,7 @@ mod tests {
 
     use super::*;
     use crate::platform::http::access::caller::CallerKind;
+    use crate::platform::http::request_ids;
 
     async fn request(length: usize) -> ApiRequest {
         let mut body = b"{}".to_vec();
@@ -468,7 +469,10 @@ mod tests {
             .insert_header((header::CONTENT_LENGTH, length))
             .set_payload(body)
             .to_http_parts();
+        let trace_id = request_ids::trace_id(request.headers());
         request.extensions_mut().insert(Caller::of_kind(CallerKind::Local, "local"));
+        request.extensions_mut().insert(OperationId::new("batch_items"));
+        request.extensions_mut().insert(trace_id);
         ApiRequest::from_request(&request, &mut payload).await.unwrap()
     }
 

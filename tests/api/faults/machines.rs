@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use embedded_postgres::{Durability, EmbeddedPostgres, Settings};
+use kampanje::platform::db::migrations::migrate;
 use kampanje::platform::db::pool::connect;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
@@ -33,6 +34,7 @@ impl Postgres {
         let settings = Settings::new(&directory, Durability::Durable);
         let server = spawn_blocking(|| EmbeddedPostgres::start(settings).unwrap()).await.unwrap();
         server.create_database_if_missing(DATABASE).unwrap();
+        migrate(&server.url(DATABASE), None).unwrap();
         Self { directory, url: server.url(DATABASE), running: Arc::new(Mutex::new(Some(server))) }
     }
 
