@@ -18,6 +18,7 @@ COPY demo demo
 COPY migrations migrations
 COPY openapi openapi
 COPY src src
+COPY web/dist web/dist
 COPY xtask xtask
 # The caches do not become part of the image, so the binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -50,7 +50,7 @@ use crate::tasks::Tasks;
 use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
-    activation, api_keys, audit_entries, events, health, index, openapi, publication, quotes,
+    activation, api_keys, audit_entries, desk, events, health, index, openapi, publication, quotes,
     settings, statistics,
 };
 
@@ -189,6 +189,8 @@ pub fn server(
             // credentials.
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")))
+            .service(web::redirect("/desk", desk::HOME))
+            .service(desk::resource())
             .configure(|app| routes.configure(app));
         ShortCircuit::of(fast_path, app.into_factory())
     })?;

@@ -1,11 +1,16 @@
-//! The index of the API at `/` and `/v1`: where the documentation and the resources are.
+//! The index of the API at `/` and `/v1`: where the documentation and the resources are. `/` leads
+//! browsers to the desk.
 
-use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::Response;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 
 use crate::VERSION;
+use crate::desk;
 use crate::platform::http::access::Access;
 use crate::platform::http::call::ApiRequest;
 use crate::platform::http::operations::json_response;
@@ -73,22 +78,43 @@ pub fn mount(routes: &mut Routes) {
         resources: resources.collect(),
     };
     routes.schema::<ApiIndex>();
-    for (path, id) in [("/", "get_index"), ("/v1", "get_api_index")] {
-        let operation = OperationBuilder::new()
+    for (path, id, is_root) in [("/", "get_index", true), ("/v1", "get_api_index", false)] {
+        let mut operation = OperationBuilder::new()
             .operation_id(Some(id))
             .tag("Service")
             .summary(Some("Get the index of the API"))
             .description(Some("Links to the documentation, this document and the resources."))
-            .response("200", json_response("The index.", ApiIndex::name()))
-            .build();
+            .response("200", json_response("The index.", ApiIndex::name()));
+        if is_root {
+            let text = "A caller that accepts `text/html` is led to the desk, the web front end.";
+            operation = operation.response("303", Response::new(text));
+        }
         let index = index.clone();
-        let handler = move |call: ApiRequest| {
+        let handler = move |request: HttpRequest, call: ApiRequest| {
             let index = index.clone();
             async move {
                 call.expect_empty()?;
-                Ok::<_, Problem>(HttpResponse::Ok().json(index))
+                let mut response = HttpResponse::Ok();
+                if is_root {
+                    response.insert_header((header::VARY, "accept"));
+                }
+                if is_root && accepts_html(request.headers()) {
+                    response.status(StatusCode::SEE_OTHER);
+                    response.insert_header((header::LOCATION, desk::HOME));
+                    return Ok(response.finish());
+                }
+                Ok::<_, Problem>(response.json(index))
             }
         };
+        let operation = operation.build();
         routes.operation(Access::Public, HttpMethod::Get, path, operation, handler).quiet();
     }
+}
+
+/// Returns whether the caller names HTML, as browsers do and programs do not.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    accept.flat_map(|value| value.split(',')).any(|range| {
+        range.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/html"))
+    })
 }

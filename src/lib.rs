@@ -22,6 +22,7 @@ pub mod config;
 pub mod contacts;
 pub mod currencies;
 pub mod demo;
+pub mod desk;
 pub mod events;
 pub mod exchange_rates;
 pub mod golden_quotes;

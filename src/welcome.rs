@@ -32,6 +32,7 @@ fn next_steps(address: SocketAddr) -> String {
         "
 The database has no items and no contacts yet. Next steps:
 
+    open the desk in a browser   http://{address}/desk/
     read the documentation       http://{address}/docs/
     load an example company      stop the service and start it with `demo` instead of `serve`
     create the first item        curl -X PUT http://{address}/v1/items/DESK \\

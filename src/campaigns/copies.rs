@@ -106,7 +106,7 @@ pub struct CopyWrite {
     tag = "Campaigns",
     params(("campaign" = String, Path, description = "The campaign's id or number.", min_length = 1,
         max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")),
-    request_body(content = inline(Option<CopyWrite>),
+    request_body(content = Option<CopyWrite>,
         description = "The fields in which the copy differs; optional."),
     responses((status = 201, description = "Copied.", body = CampaignView))
 )]

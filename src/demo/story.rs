@@ -68,7 +68,9 @@ which is version {version} of the price book:
 {ended} more campaigns have ended, {other_running} are running (PARTNER-YEAR with unpublished changes), {scheduled} are scheduled,
 {drafts} are drafts. DEALER-DAYS, for example: {responded} of {targeted} contacts responded, {amount} EUR of sales.
 
-Five things to try:
+Look at all of it in a browser: {base}/desk/
+
+Five things to try with curl:
 
     curl{key} '{base}{QUESTION}FJELLSPORT&explain=true'
     curl{key} -X POST -H 'content-type: application/json' -d '{{\"validateOnly\": true}}' \\
@@ -77,7 +79,7 @@ Five things to try:
     curl{key} '{base}/v1/effective-prices?contactNumber=NETTFJELL&top=5'
     curl{key} -X POST {base}{CAMPAIGN}/deactivations
 
-The documentation is at {base}/docs/. Press Ctrl-C to stop.
+The documentation of the API is at {base}/docs/. Press Ctrl-C to stop.
 ",
         sales = count("/v1/sales").await?,
         fjellsport_before = before.fjellsport,

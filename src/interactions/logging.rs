@@ -93,7 +93,7 @@ pub struct SegmentLog {
         min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
     )),
     request_body(
-        content = inline(Option<SegmentLogWrite>),
+        content = Option<SegmentLogWrite>,
         description = "The options; may be omitted."
     ),
     responses((

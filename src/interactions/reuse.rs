@@ -37,7 +37,7 @@ pub fn mount_reuses(routes: &mut Routes) {
         min_length = 1, max_length = 50, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
     )),
     request_body(
-        content = inline(Option<SegmentWrite>),
+        content = Option<SegmentWrite>,
         description = "The new segment; may be omitted."
     ),
     responses((

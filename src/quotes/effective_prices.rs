@@ -91,8 +91,9 @@ struct EffectivePricePage<'a> {
 /// row with `problem`. Blocked items and items without any price have no row.
 ///
 /// All pages of one list are of one version of the price book. With `Accept: application/x-ndjson`
-/// the whole list is returned as a stream with one row per line. The headers `Publication-Version`,
-/// `Snapshot-Age` and `Snapshot-Stale` state how current the price book is.
+/// the whole list is returned as a stream with one row per line. If JSON is accepted equally, a page
+/// is returned. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` state how
+/// current the price book is.
 ///
 /// The number of concurrent streams is limited. A further one is refused with 503
 /// `TOO_MANY_STREAMS`. The connection of a client that reads nothing for 30 seconds is closed.
@@ -238,7 +239,8 @@ async fn list_effective_prices(
     ))
 }
 
-/// Returns whether the caller accepts NDJSON, and prefers it to JSON or is indifferent.
+/// Returns whether the caller prefers NDJSON to JSON. Clients that accept every documented type
+/// expect a page.
 fn prefers_ndjson(request: &HttpRequest) -> bool {
     let Ok(accept) = Accept::parse(request) else { return false };
     let quality = |media: &str| {
@@ -249,7 +251,7 @@ fn prefers_ndjson(request: &HttpRequest) -> bool {
             .max()
     };
     quality(NDJSON)
-        .is_some_and(|lines| lines > Quality::ZERO && Some(lines) >= quality("application/json"))
+        .is_some_and(|lines| lines > Quality::ZERO && Some(lines) > quality("application/json"))
 }
 
 /// Returns the snapshot that a cursor is of. The database is only read if it is not the current

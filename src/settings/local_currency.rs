@@ -10,9 +10,10 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::unit_of_work::UnitOfWork;
 
 /// Waits for concurrent changes of amounts, and holds off later ones until the transaction ends.
+/// The counter of the book comes last, as everywhere.
 const LOCK: &str = "LOCK TABLE items, exchange_rates, price_lines, discount_lines, golden_quotes, \
-     sales, interaction_templates, interactions, opportunities, contacts, book_entries \
-     IN SHARE MODE";
+     sales, interaction_templates, interactions, opportunities, contacts IN SHARE MODE; \
+     SELECT version FROM book FOR UPDATE";
 
 /// Counts the rows with amounts in local currency, by kind. `$1` is the new currency: a discount in
 /// it would apply to every currency from then on. An exchange rate is a price of the local

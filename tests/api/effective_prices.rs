@@ -174,6 +174,7 @@ async fn row_names_its_source_and_its_end() {
     assert_eq!(
         rows[0],
         json!({
+            "outcome": "PRICED",
             "accountNumber": "FIRM", "itemNumber": "CHAIR", "variantCode": null,
             "unitOfMeasureCode": "PCS",
             "minimumQuantity": "0", "currencyCode": "EUR", "pricesIncludeTax": false,
@@ -370,6 +371,7 @@ async fn json_is_the_default_format() {
         ("application/json", false),
         ("*/*", false),
         ("application/json, application/x-ndjson;q=0.5", false),
+        ("application/x-ndjson, application/json", false),
         ("application/x-ndjson;q=0, application/json", false),
         ("application/x-ndjson, */*;q=0.1", true),
         ("application/x-ndjson, application/json;q=0.9", true),
@@ -425,7 +427,9 @@ async fn disconnected_client_ends_its_stream() {
     let mut reply = request.header("accept", LINES[0].1).send().await.unwrap();
     let begin = reply.chunk().await.unwrap().unwrap();
     assert!(
-        begin.starts_with(b"{\"accountNumber\":\"C0000\",\"itemNumber\":\"CHAIR\","),
+        begin.starts_with(
+            b"{\"outcome\":\"PRICED\",\"accountNumber\":\"C0000\",\"itemNumber\":\"CHAIR\","
+        ),
         "{begin:?}"
     );
     // The book is replaced, so only the stream and this test still hold the old snapshot.

@@ -55,6 +55,7 @@ const ORDER: &[&str] = &[
     "/v1/campaigns/{campaign}/entries",
     "/v1/logged-segments/{logged_segment}/reuses",
     "/v1/logged-segments",
+    "/v1/contacts/{contact}/erasures",
 ];
 
 /// An operation with a body: its method and path, and the examples by media type.

@@ -28,6 +28,7 @@ mod database_failures;
 mod database_roles;
 mod decimals;
 mod demo;
+mod desk;
 mod disclosure;
 mod effective_prices;
 mod erasures;

@@ -24,7 +24,8 @@ const WRITERS: usize = 8;
 /// Successful writes after the promotion that end the test.
 const WRITES_AFTERWARDS: usize = 20;
 
-#[tokio::test]
+// The proxy forwards while the start of the service blocks the test's own thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vanished_primary() {
     let primary = Server::primary().await;
     let (standby, proxy) = (primary.standby().await, Proxy::to(primary.port).await);

@@ -4,6 +4,7 @@
 
 mod layers;
 mod openapi;
+mod sdks;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Generate openapi/openapi.json, openapi/openapi-3.0.json and docs/errors.md.
+    /// Generate openapi/*.json, docs/errors.md, and the models and resources of the SDKs.
     Openapi {
         /// Fail if a file is not current, instead of writing it.
         #[arg(long)]

@@ -235,6 +235,16 @@ impl FieldCode {
     }
 }
 
+/// Maximum number of characters of `detail` and of `instance` in a problem document.
+const MAX_DETAIL_LENGTH: usize = 4_000;
+const MAX_INSTANCE_LENGTH: usize = 4_096;
+
+/// Returns the first characters of a text.
+fn cut(text: &str, max_length: usize) -> &str {
+    let end = text.char_indices().nth(max_length).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default()
+}
+
 /// An error with its place in the request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldError {
@@ -410,8 +420,8 @@ impl Problem {
         body.insert("type".into(), format!("urn:kampanje:problem:{}", self.code.text()).into());
         body.insert("title".into(), title.into());
         body.insert("status".into(), status.into());
-        body.insert("detail".into(), self.detail.clone().into());
-        body.insert("instance".into(), instance.into());
+        body.insert("detail".into(), cut(&self.detail, MAX_DETAIL_LENGTH).into());
+        body.insert("instance".into(), cut(instance, MAX_INSTANCE_LENGTH).into());
         body.insert("code".into(), self.code.text().into());
         body.insert("traceId".into(), trace_id.into());
         body.insert("errors".into(), serde_json::to_value(&self.errors).unwrap_or_default());

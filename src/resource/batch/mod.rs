@@ -13,8 +13,7 @@ mod write;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
-use serde_json::{Value, json};
-use values::Key;
+use serde_json::{Map, Value, json};
 
 use self::rows::{Batch, read_batch};
 pub use self::rows::{MAX_BATCH_ROWS, Mode};
@@ -62,12 +61,17 @@ pub async fn batch<R: Resource>(
 /// errors, so that the response does not grow far beyond the request; the detail counts all.
 fn receipt(at: usize, result: &Result<Saved, Problem>, errors_left: &mut usize) -> Value {
     match result {
-        Ok(saved) => json!({
-            "row": at,
-            "status": saved.outcome.status().as_u16(),
-            "id": saved.id,
-            "key": saved.key.as_ref().map(Key::as_str),
-        }),
+        Ok(saved) => {
+            let mut receipt = Map::from_iter([
+                ("row".to_owned(), at.into()),
+                ("status".to_owned(), saved.outcome.status().as_u16().into()),
+                ("id".to_owned(), json!(saved.id)),
+            ]);
+            if let Some(key) = &saved.key {
+                receipt.insert("key".to_owned(), key.as_str().into());
+            }
+            receipt.into()
+        }
         Err(problem) => {
             let errors: Vec<&FieldError> = problem.errors.iter().take(*errors_left).collect();
             *errors_left = errors_left.saturating_sub(errors.len());

@@ -25,6 +25,7 @@ use kampanje::unit_of_work::{ChangedKeys, Database, Publisher, UnitOfWork};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 
+use super::contract;
 use super::database::TestDatabase;
 use super::wait::{TEST_TIMEOUT, eventually};
 
@@ -85,11 +86,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Sends the request, and reads the response.
+    /// Sends the request, reads the response, and checks it against the OpenAPI document.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.timeout(TEST_TIMEOUT).send().await.unwrap();
+        let (client, request) = request.timeout(TEST_TIMEOUT).build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = reqwest::Client::execute(&client, request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        let reply = Self { status, headers, text: response.text().await.unwrap() };
+        contract::check(&method, &path, &reply);
+        reply
     }
 
     pub fn json(&self) -> Value {

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod clock;
+pub mod contract;
 pub mod data_hash;
 pub mod database;
 pub mod history;

@@ -67,6 +67,7 @@ const GROUPS: &[Group] = &[
             "retention",
             "health",
             "openapi",
+            "desk",
             "index",
             "app",
             "config",

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::document;
 use super::version_3_0::version_3_0;
+use crate::sdks;
 
 /// Writes the generated files below `root`.
 ///
@@ -19,7 +20,11 @@ use super::version_3_0::version_3_0;
 /// If the document cannot be made, or a file cannot be written.
 pub fn write_files(root: &Path) -> anyhow::Result<()> {
     for (path, content) in files()? {
-        fs::write(root.join(path), content).with_context(|| format!("writing {path}"))?;
+        let target = root.join(path);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("creating {folder:?}"))?;
+        }
+        fs::write(target, content).with_context(|| format!("writing {path}"))?;
     }
     Ok(())
 }
@@ -37,13 +42,13 @@ pub fn check_files(root: &Path) -> anyhow::Result<()> {
 }
 
 /// Returns the path and the content of each file.
-fn files() -> anyhow::Result<[(&'static str, String); 3]> {
+fn files() -> anyhow::Result<Vec<(&'static str, String)>> {
     let document = document(&routes())?;
-    Ok([
-        ("openapi/openapi.json", text(&document)),
-        ("openapi/openapi-3.0.json", text(&version_3_0(document))),
-        ("docs/errors.md", errors()?),
-    ])
+    let mut files = sdks::files(&document)?;
+    files.push(("docs/errors.md", errors()?));
+    files.push(("openapi/openapi.json", text(&document)));
+    files.push(("openapi/openapi-3.0.json", text(&version_3_0(document))));
+    Ok(files)
 }
 
 fn text(document: &Value) -> String {

@@ -3,6 +3,8 @@
 //! ```text
 //! operations.rs  adds what all operations of a kind have: problems, headers, conditions, security
 //! schemas.rs     makes the schemas exact: closed requests, merge patches, one form of examples
+//! answers.rs     makes the schemas of responses tolerant of later versions, and easy to generate from
+//! links.rs       links creations and lists to the operations that need their ids
 //! example.rs     adds the examples of bodies: of one company, or composed from those of fields
 //! version_3_0.rs converts the document for tools that only support OpenAPI 3.0
 //! files.rs       the generated files
@@ -13,8 +15,10 @@
     reason = "indexing a JSON object inserts a missing member, and the values are known"
 )]
 
+mod answers;
 mod example;
 mod files;
+mod links;
 mod operations;
 mod schemas;
 #[cfg(test)]
@@ -28,6 +32,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::info::{InfoBuilder, LicenseBuilder};
 
 pub use files::{check_files, write_files};
+pub use operations::of as operations_of;
 
 /// The sections of the documentation in their order; each operation has one of them as its tag.
 const TAGS: &[(&str, &str)] = &[
@@ -86,6 +91,7 @@ fn document(routes: &Routes) -> anyhow::Result<Value> {
     operations::finish(&mut document);
     example::add_to_bodies(&mut document)?;
     schemas::drop_unused(&mut document);
+    links::add(&mut document);
     document["tags"] = used_tags(&document);
     Ok(document)
 }

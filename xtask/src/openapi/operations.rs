@@ -25,6 +25,9 @@ const QUERIES: &[&str] = &[
     "/v1/campaigns/{campaign}/grants",
 ];
 
+/// Queries that state the version of the price book which answers.
+const PRICED: &[&str] = &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices"];
+
 /// Returns every operation of a document: path, method, content.
 pub fn of(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
     let paths = document["paths"].as_object().into_iter().flatten();
@@ -121,6 +124,13 @@ impl Kind<'_> {
             if self.is_effect() {
                 names.extend(["Publication-Version", "Book-Id", "Idempotency-Replayed"]);
             }
+            if one && PRICED.contains(&self.path) {
+                names.extend(["Publication-Version", "Book-Id"]);
+                // Lowest prices do not state the age of the snapshot.
+                if self.path != "/v1/lowest-prices" {
+                    names.extend(["Snapshot-Age", "Snapshot-Stale"]);
+                }
+            }
             for name in names {
                 if response["headers"].get(name).is_none() {
                     response["headers"][name] =
@@ -128,7 +138,15 @@ impl Kind<'_> {
                 }
             }
         }
-        for status in self.problems(has_body) {
+        let names_history = operation["parameters"]
+            .as_array()
+            .is_some_and(|known| known.iter().any(|parameter| parameter["name"] == "bookId"));
+        let mut statuses = self.problems(has_body);
+        // Other versions of the price book, or of the plan, than the parameters are about.
+        if names_history || self.path.ends_with("/planned-prices") {
+            statuses.push(StatusCode::CONFLICT);
+        }
+        for status in statuses {
             if !has(operation, status.as_str()) {
                 operation["responses"][status.as_str()] =
                     json!({"$ref": format!("#/components/responses/{}", response_name(status))});
@@ -165,6 +183,10 @@ impl Kind<'_> {
         }
         if self.is_effect() {
             statuses.extend([StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY]);
+        }
+        // A row can name a resource, and carry a condition.
+        if self.path.ends_with("/batch") {
+            statuses.extend([StatusCode::NOT_FOUND, StatusCode::PRECONDITION_FAILED]);
         }
         if self.is_change() {
             statuses.extend([StatusCode::PRECONDITION_FAILED, StatusCode::PRECONDITION_REQUIRED]);
@@ -247,11 +269,11 @@ fn headers() -> Value {
             "schema": text(4_096, "^/", "/v1/campaigns/CP0001"),
         },
         canonical(&BOOK_ID): {
-            "description": "The history that the version belongs to, if the change published one.",
+            "description": "The history that the version belongs to. Absent if the change does not \
+                            affect prices.",
             "schema": {
                 "type": "string",
                 "format": "uuid",
-                "maxLength": 36,
                 "examples": ["0190b5c2-7d5e-7000-8000-000000000001"],
             },
         },
@@ -267,6 +289,20 @@ fn headers() -> Value {
         canonical(&header::RETRY_AFTER): {
             "description": "The number of seconds to wait before a retry.",
             "schema": integer("int32", 3_600, 1),
+        },
+        "Snapshot-Age": {
+            "description": "The age in seconds of the price book in memory that answered.",
+            "schema": {
+                "type": "integer",
+                "format": "int64",
+                "minimum": 0,
+                "maximum": i64::MAX,
+                "examples": [0],
+            },
+        },
+        "Snapshot-Stale": {
+            "description": "`true` if the database may have a newer version that cannot be read.",
+            "schema": {"type": "string", "enum": ["true", "false"], "examples": ["false"]},
         },
         canonical(&TRACE_ID): {
             "description": "Identifies the request in the log; taken from `traceparent` if the \

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-const SCHEMAS: &str = "#/components/schemas/";
+use super::answers;
+
+pub const SCHEMAS: &str = "#/components/schemas/";
 const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
 /// Makes the schemas of a document exact.
@@ -13,11 +15,17 @@ pub fn finish(document: &mut Value) {
         list_examples(schema);
         lift_description(schema);
         add_limits(schema);
+        drop_uuid_lengths(schema);
     });
     optional_bodies(document);
     derive_patches(document);
     derive_batch_rows(document);
+    answers::finish(document);
     close_requests(document);
+    visit(document, &mut |schema| {
+        defaults_in_words(schema);
+        open_objects(schema);
+    });
 }
 
 /// Calls `change` on every object that can be a schema, children first.
@@ -74,7 +82,6 @@ fn lift_description(schema: &mut Map<String, Value>) {
 /// Adds the limits that a format implies.
 fn add_limits(schema: &mut Map<String, Value>) {
     let limits: &[(&str, Value)] = match schema.get("format").and_then(Value::as_str) {
-        Some("uuid") => &[("minLength", json!(36)), ("maxLength", json!(36))],
         Some("date") => &[("minLength", json!(10)), ("maxLength", json!(10))],
         Some("date-time") => &[("maxLength", json!(35))],
         Some("int32") => &[("minimum", json!(i32::MIN)), ("maximum", json!(i32::MAX))],
@@ -83,6 +90,37 @@ fn add_limits(schema: &mut Map<String, Value>) {
     };
     for (keyword, limit) in limits {
         schema.entry(*keyword).or_insert_with(|| limit.clone());
+    }
+}
+
+/// Removes the lengths of ids, which their format implies. Generators apply them to their types for
+/// ids, which are no texts.
+fn drop_uuid_lengths(schema: &mut Map<String, Value>) {
+    if schema.get("format").is_some_and(|format| format == "uuid") {
+        schema.remove("minLength");
+        schema.remove("maxLength");
+    }
+}
+
+/// States a default beside a reference in words. Generators do not support a default there.
+fn defaults_in_words(schema: &mut Map<String, Value>) {
+    if schema.get("$ref").is_some_and(Value::is_string)
+        && let Some(default) = schema.remove("default")
+    {
+        let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        let default = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+        let text = format!("{text}{}Default: `{default}`.", if text.is_empty() { "" } else { " " });
+        schema.insert("description".to_owned(), text.into());
+    }
+}
+
+/// States that objects without named fields may have any.
+fn open_objects(schema: &mut Map<String, Value>) {
+    let is_object = schema
+        .get("type")
+        .is_some_and(|kind| kind == "object" || *kind == json!(["object", "null"]));
+    if is_object && !schema.contains_key("properties") {
+        schema.entry("additionalProperties").or_insert(Value::Bool(true));
     }
 }
 
@@ -101,7 +139,7 @@ pub fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(SCHEMAS)
 }
 
-fn reference(name: &str) -> Value {
+pub fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
@@ -169,7 +207,6 @@ fn derive_batch_rows(document: &mut Value) {
         schema["properties"]["id"] = json!({
             "type": ["string", "null"],
             "format": "uuid",
-            "maxLength": 36,
             "description": "The id of the resource, which has to exist.",
             "examples": ["0190b5c2-7d5e-7000-8000-000000000001"],
         });
@@ -317,7 +354,7 @@ pub fn drop_unused(document: &mut Value) {
     }
 }
 
-fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
+pub fn collect_references(value: &Value, names: &mut BTreeSet<String>) {
     names.extend(referred(value).map(str::to_owned));
     match value {
         Value::Array(values) => values.iter().for_each(|value| collect_references(value, names)),

@@ -294,3 +294,41 @@ fn two_types_with_one_name_are_refused() {
     let refused = super::document(&routes).unwrap_err().to_string();
     assert!(refused.contains("the schema name Name"), "{refused}");
 }
+
+#[test]
+fn every_type_of_events_has_a_schema() {
+    let document = document();
+    let event = &document["components"]["schemas"]["CloudEvent"];
+    let mapping = event["discriminator"]["mapping"].as_object().unwrap();
+    let documented: BTreeSet<&str> = mapping.keys().map(String::as_str).collect();
+    let known: BTreeSet<&str> = kampanje::outbox::EventType::TEXTS.iter().copied().collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn only_requests_are_closed() {
+    fn collect(document: &Value, value: &Value, names: &mut BTreeSet<String>) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| collect(document, value, names)),
+            Value::Object(object) => {
+                let name = value["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+                if let Some(name) = name
+                    && names.insert(name.to_owned())
+                {
+                    collect(document, &document["components"]["schemas"][name], names);
+                }
+                object.values().for_each(|value| collect(document, value, names));
+            }
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut answered = BTreeSet::new();
+    for (_, operation) in operations(&document) {
+        collect(&document, &operation["responses"], &mut answered);
+    }
+    for name in answered {
+        let schema = &document["components"]["schemas"][&name];
+        assert_ne!(schema["additionalProperties"], false, "{name}");
+    }
+}

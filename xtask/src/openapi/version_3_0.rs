@@ -15,6 +15,13 @@ pub fn version_3_0(mut document: Value) -> Value {
             license.insert("url".to_owned(), "https://spdx.org/licenses/MIT.html".into());
         }
     }
+    // Generators for 3.0 make two methods of an operation with two types of bodies.
+    for (_, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        let content = item.pointer_mut("/patch/requestBody/content").and_then(Value::as_object_mut);
+        if let Some(content) = content.filter(|content| content.contains_key("application/json")) {
+            content.retain(|media, _| media == "application/json");
+        }
+    }
     let schemas = document["components"]["schemas"].clone();
     visit(&mut document, &mut |schema| {
         nullable_alternative(schema, &schemas);
@@ -75,7 +82,12 @@ fn nullable_alternative(schema: &mut Map<String, Value>, schemas: &Value) {
                 .and_then(|name| schemas[name].as_object())
                 .or_else(|| only.as_object());
             let target = target.cloned().unwrap_or_default();
-            if target.contains_key("properties") || !target.contains_key("type") {
+            let is_open_enum = target.contains_key("anyOf");
+            if is_open_enum {
+                schema.insert("type".to_owned(), "string".into());
+            }
+            let is_object = target.contains_key("properties") || !target.contains_key("type");
+            if is_object && !is_open_enum {
                 schema.insert("type".to_owned(), "object".into());
                 schema.insert("allOf".to_owned(), rest.into());
             } else {
@@ -141,6 +153,15 @@ mod tests {
                 }),
             ),
             (
+                json!({"oneOf": [reference("Open"), {"type": "null"}], "description": "d"}),
+                json!({
+                    "type": "string",
+                    "anyOf": [{"type": "string", "enum": ["A"]}, {"type": "string"}],
+                    "nullable": true,
+                    "description": "d",
+                }),
+            ),
+            (
                 json!({"$ref": "#/x", "description": "d"}),
                 json!({"allOf": [{"$ref": "#/x"}], "description": "d"}),
             ),
@@ -170,8 +191,9 @@ mod tests {
             let object = json!({"type": "object", "properties": {"a": {"type": "string"}}});
             let text =
                 json!({"type": "string", "maxLength": 5, "examples": ["a"], "description": "t"});
-            let document =
-                json!({"x": new, "components": {"schemas": {"Object": object, "Text": text}}});
+            let open = json!({"anyOf": [{"type": "string", "enum": ["A"]}, {"type": "string"}]});
+            let schemas = json!({"Object": object, "Text": text, "Open": open});
+            let document = json!({"x": new, "components": {"schemas": schemas}});
             assert_eq!(version_3_0(document)["x"], old);
         }
     }

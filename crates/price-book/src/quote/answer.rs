@@ -140,7 +140,7 @@ pub struct Totals {
 // The large variant is the usual one; a box for it would be an allocation per line.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[serde(untagged)]
+#[serde(tag = "outcome", rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = PriceQuoteLine)]
 pub enum QuoteLine<'a> {
     /// The line has a price.

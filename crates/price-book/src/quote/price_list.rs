@@ -23,7 +23,7 @@ use crate::snapshot::{FoundItem, Snapshot};
 // The large variant is the usual one; a box for it would be an allocation per row.
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(untagged)]
+#[serde(tag = "outcome", rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = EffectivePrice)]
 pub enum EffectivePrice<'a> {
     /// The row has a price.

@@ -214,6 +214,7 @@ impl JsonWriter<'_> {
 
     fn priced(&mut self, line: &PricedLine<'_>, explanation: Option<&Explanation<'_>>) {
         object!(self, {
+            "outcome": self.text("PRICED"),
             "unitPrice": self.decimal::<5>(line.unit_price.units()),
             "lineDiscountPercent": self.decimal::<5>(line.line_discount_percent.units()),
             "netUnitPrice": self.decimal::<12>(line.net_unit_price.0),
@@ -233,6 +234,7 @@ impl JsonWriter<'_> {
 
     fn problem(&mut self, problem: &LineProblem, explanation: Option<&Explanation<'_>>) {
         object!(self, {
+            "outcome": self.text("UNPRICED"),
             "problem": {
                 object!(self, {
                     "code": self.text(problem.code.text()),

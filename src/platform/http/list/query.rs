@@ -79,7 +79,8 @@ impl ListQuery {
         let top = collect(number(&params, "top", DEFAULT_PAGE_SIZE, PAGE_SIZE), &mut errors);
         let skip = collect(number(&params, "skip", 0, SKIP), &mut errors);
         let counts = collect(boolean(&params, "count"), &mut errors);
-        if params.get("skip").is_some() && params.get("cursor").is_some() {
+        // Generated clients send defaults, so `skip=0` is permitted.
+        if skip.is_some_and(|rows| rows > 0) && params.get("cursor").is_some() {
             let detail = "a cursor says where the page begins; skip cannot be given with it";
             errors.push(FieldError::new("?skip", FieldCode::NotAllowed, detail));
         }
@@ -507,7 +508,8 @@ mod tests {
             ("top=%2B5", ProblemCode::InvalidRequest, vec![("?top", InvalidValue)]),
             ("skip=10001", ProblemCode::InvalidRequest, vec![("?skip", OutOfRange)]),
             ("count=1", ProblemCode::InvalidRequest, vec![("?count", InvalidValue)]),
-            ("skip=0&cursor=x", ProblemCode::InvalidRequest, vec![("?skip", NotAllowed)]),
+            ("skip=1&cursor=x", ProblemCode::InvalidRequest, vec![("?skip", NotAllowed)]),
+            ("skip=0&cursor=x", ProblemCode::InvalidCursor, vec![("?cursor", InvalidValue)]),
             ("top=1&$top=1", ProblemCode::InvalidRequest, vec![("?top", DuplicateField)]),
             ("$cursor=x", ProblemCode::InvalidRequest, vec![("?$cursor", UnknownParameter)]),
             ("filter=%GG", ProblemCode::InvalidRequest, vec![("?filter", Syntax)]),

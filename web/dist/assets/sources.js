@@ -1,0 +1,1 @@
+import{t as e,tcode as t}from"./basics.js";function n(n){let r=n.campaignNumber??n.contactNumber??n.code,i=t(`source`,n.type);return r?e(`source.named`,{type:i,key:r}):i}export{n as sourceName};

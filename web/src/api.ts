@@ -1,0 +1,290 @@
+/** The calls of the desk, made through the project's TypeScript client. */
+import { Kampanje, metaOf, type Pages } from '@kampanje/client';
+import type * as m from '@kampanje/client';
+
+/** Parameters of lists. */
+export interface ListQuery {
+  filter?: string;
+  orderby?: string;
+  top?: number;
+  count?: boolean;
+  cursor?: string;
+}
+
+export type Stored<T> = T & { etag: string };
+
+export interface Page<T> {
+  value: Stored<T>[];
+  nextLink?: string | null;
+  count?: number | null;
+}
+
+export { ProblemException as ApiError } from '@kampanje/client';
+
+const STORED_KEY = 'kampanje.apiKey';
+let unauthorized: () => void = () => undefined;
+
+/** The API key of this tab. */
+export const credentials = {
+  get: (): string | null => sessionStorage.getItem(STORED_KEY),
+  set: (key: string): void => sessionStorage.setItem(STORED_KEY, key),
+  clear: (): void => sessionStorage.removeItem(STORED_KEY),
+  /** Calls back when the service refuses the key. */
+  onUnauthorized: (listener: () => void): void => {
+    unauthorized = listener;
+  },
+};
+
+const MAX_RETRIES = 2;
+const TIMEOUT_MS = 60_000;
+
+const kampanje = new Kampanje({
+  timeout: TIMEOUT_MS,
+  maxRetries: MAX_RETRIES,
+  fetch: async (input, init) => {
+    const headers = new Headers(init?.headers);
+    const key = credentials.get();
+    // A service without keys is called without one.
+    if (key) headers.set('authorization', `Bearer ${key}`);
+    const response = await fetch(input, { ...init, headers });
+    if (response.status === 401) unauthorized();
+    return response;
+  },
+});
+
+type Signal = AbortSignal | undefined;
+
+/** The rows of a resource. */
+export interface Collection<T> {
+  list: (query: ListQuery, signal?: AbortSignal) => Promise<Page<T>>;
+  get: (key: string, signal?: AbortSignal) => Promise<Stored<T>>;
+  create: (body: object) => Promise<Stored<T>>;
+  update: (key: string, patch: object, etag: string) => Promise<Stored<T>>;
+  remove: (key: string, etag: string) => Promise<void>;
+  batch: (
+    rows: object[],
+    options?: { validateOnly?: boolean; atomic?: boolean },
+  ) => Promise<m.BatchReceipts>;
+}
+
+type Options = { signal?: Signal; ifMatch?: string } & ListQuery;
+
+/** A resource of the client, its path parameters bound. */
+interface Bound<T, W, P, R> {
+  list(options: Options): Pages<T>;
+  get(key: string, options: { signal?: Signal }): Promise<T>;
+  create?: (body: W) => Promise<T>;
+  update?: (key: string, patch: P, options: { ifMatch: string }) => Promise<T>;
+  delete?: (key: string, options: { ifMatch: string }) => Promise<unknown>;
+  batch?: (body: {
+    rows: R[];
+    validateOnly?: boolean;
+    atomic?: boolean;
+  }) => Promise<m.BatchReceipts>;
+}
+
+/** Adds the entity tag of the response. */
+function stored<T extends object>(value: T): Stored<T> {
+  return { ...value, etag: metaOf(value)?.etag ?? '' };
+}
+
+async function page<T>(pages: Pages<T>): Promise<Page<T>> {
+  // Rows of lists carry their entity tag, which the models do not declare.
+  return (await pages.page()) as Page<T>;
+}
+
+const NOT_OFFERED = () => Promise.reject(new Error('the API has no such operation'));
+
+/** Adapts a resource to the forms that lists, cards and grids share. */
+function collection<T extends object, W, P, R>(of: Bound<T, W, P, R>): Collection<T> {
+  return {
+    list: (query, signal) => page(of.list({ ...query, signal })),
+    get: async (key, signal) => stored(await of.get(key, { signal })),
+    create: async (body) => stored(await (of.create?.(body as W) ?? NOT_OFFERED())),
+    update: async (key, patch, ifMatch) =>
+      stored(await (of.update?.(key, patch as P, { ifMatch }) ?? NOT_OFFERED())),
+    remove: async (key, ifMatch) => {
+      await (of.delete?.(key, { ifMatch }) ?? NOT_OFFERED());
+    },
+    batch: (rows, options) => of.batch?.({ rows: rows as R[], ...options }) ?? NOT_OFFERED(),
+  };
+}
+
+/** Binds the path parameter of a resource that belongs to another. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- inferred from `of`
+function within<T extends object, W, P, R>(
+  parent: string,
+  of: {
+    list(parent: string, options: Options): Pages<T>;
+    get(parent: string, key: string, options: { signal?: Signal }): Promise<T>;
+    create(parent: string, body: W): Promise<T>;
+    update(parent: string, key: string, patch: P, options: { ifMatch: string }): Promise<T>;
+    delete(parent: string, key: string, options: { ifMatch: string }): Promise<unknown>;
+    batch(
+      parent: string,
+      body: { rows: R[]; validateOnly?: boolean; atomic?: boolean },
+    ): Promise<m.BatchReceipts>;
+  },
+): Collection<T> {
+  return collection<T, W, P, R>({
+    list: (options) => of.list(parent, options),
+    get: (key, options) => of.get(parent, key, options),
+    create: (body) => of.create(parent, body),
+    update: (key, patch, options) => of.update(parent, key, patch, options),
+    delete: (key, options) => of.delete(parent, key, options),
+    batch: (body) => of.batch(parent, body),
+  });
+}
+
+export interface QuoteQuery {
+  contactNumber?: string;
+  itemNumber: string;
+  variantCode?: string;
+  unitOfMeasureCode?: string;
+  quantity?: string;
+  date?: string;
+  currencyCode?: string;
+  explain?: boolean;
+  publicationVersion?: number;
+}
+
+export interface LowestPriceQuery {
+  contactNumber?: string;
+  itemNumber: string;
+  date?: string;
+  days?: number;
+  quantity?: string;
+}
+
+export interface EffectivePriceQuery {
+  contactNumber?: string;
+  campaignNumber?: string;
+  date?: string;
+  publicationVersion?: number;
+  top?: number;
+  cursor?: string;
+}
+
+const k = kampanje;
+
+export const api = {
+  me: (signal?: AbortSignal) => k.me.get({ signal }),
+  settings: {
+    get: async (signal?: AbortSignal) => stored(await k.settings.get({ signal })),
+    update: async (patch: object, ifMatch: string) =>
+      stored(await k.settings.update(patch, { ifMatch })),
+  },
+  campaigns: {
+    ...collection(k.campaigns),
+    copy: (campaign: string, body: m.CampaignCopyWrite) => k.campaigns.copy(campaign, body),
+    changeStatus: (campaign: string, statusCode: string) =>
+      k.campaignStatusChanges.create(campaign, { statusCode }),
+    plan: (campaign: string, signal?: AbortSignal) =>
+      k.campaigns.activate(campaign, { validateOnly: true }, { signal }),
+    activate: (campaign: string, planHash: string, acknowledge: string[]) =>
+      k.campaigns.activate(campaign, { planHash, acknowledge }),
+    deactivate: (campaign: string) => k.campaigns.deactivate(campaign),
+    rollBack: (campaign: string, version: number) => k.campaigns.rollBack(campaign, { version }),
+    statistics: (campaign: string, groupBy?: m.GroupBy, signal?: AbortSignal) =>
+      k.campaigns.getStatistics(campaign, { ...(groupBy && { groupBy }), signal }),
+    history: (campaign: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.campaignActivationHistory.list(campaign, { ...query, signal })),
+    audience: (campaign: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.campaignAudience.list(campaign, { ...query, signal })),
+    membership: (campaign: string, contact: string, signal?: AbortSignal) =>
+      k.campaignAudience.getMembership(campaign, contact, { signal }),
+    grant: (
+      campaign: string,
+      query: { contactNumber: string; itemNumber?: string; date?: string },
+      signal?: AbortSignal,
+    ) => k.campaigns.getGrant(campaign, { ...query, signal }),
+    plannedPrices: (
+      campaign: string,
+      query: { accountNumber?: string; changedOnly?: boolean; top?: number; cursor?: string },
+      signal?: AbortSignal,
+    ) => page(k.plannedPrices.list(campaign, { ...query, signal })),
+  },
+  campaignPrices: (campaign: string) => within(campaign, k.campaignPrices),
+  campaignDiscounts: (campaign: string) => within(campaign, k.campaignDiscounts),
+  prices: collection(k.prices),
+  discounts: collection(k.discounts),
+  items: collection(k.items),
+  contacts: collection(k.contacts),
+  segments: {
+    ...collection(k.segments),
+    actions: (segment: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.criteriaActions.list(segment, { ...query, signal })),
+    act: (segment: string, body: m.CriteriaActionWrite) => k.criteriaActions.create(segment, body),
+    preview: (segment: string, body: m.CriteriaActionWrite, signal?: AbortSignal) =>
+      k.segments.createCriteriaPreview(segment, body, { signal }),
+    goBack: (segment: string) => k.criteriaActions.deleteLatest(segment, { ifMatch: '*' }),
+    replay: (segment: string, code: string) => k.segments.createCriteriaReplay(segment, { code }),
+    log: (segment: string, createFollowUp: boolean) =>
+      k.segments.log(segment, { createFollowUp, sendAttachments: false }),
+  },
+  segmentLines: (segment: string) => within(segment, k.segmentLines),
+  savedCriteria: collection(k.savedCriteria),
+  loggedSegments: collection(k.loggedSegments),
+  campaignStatuses: collection(k.campaignStatuses),
+  currencies: collection(k.currencies),
+  exchangeRates: collection(k.exchangeRates),
+  salespeople: collection(k.salespeople),
+  teams: collection(k.teams),
+  templates: collection(k.interactionTemplates),
+  interactions: collection(k.interactions),
+  tasks: collection(k.tasks),
+  opportunities: collection(k.opportunities),
+  apiKeys: {
+    list: (query: ListQuery, signal?: AbortSignal) => page(k.apiKeys.list({ ...query, signal })),
+    issue: (body: m.ApiKeyWrite) => k.apiKeys.create(body),
+    remove: (key: string, ifMatch: string) => k.apiKeys.delete(key, { ifMatch }),
+  },
+  publications: {
+    list: (query: ListQuery, signal?: AbortSignal) =>
+      page(k.publications.list({ ...query, signal })),
+    get: (version: string, signal?: AbortSignal) => k.publications.get(version, { signal }),
+    changes: (version: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.publicationChanges.list(version, { ...query, signal })),
+    compare: (query: ListQuery & { from: number; to: number }, signal?: AbortSignal) =>
+      page(k.publications.compare({ ...query, signal })),
+  },
+  quote: (query: QuoteQuery, signal?: AbortSignal) => k.priceQuotes.get({ ...query, signal }),
+  lowestPrice: (query: LowestPriceQuery, signal?: AbortSignal) =>
+    k.lowestPrices.get({ ...query, signal }),
+  effectivePrices: (query: EffectivePriceQuery, signal?: AbortSignal) =>
+    page(k.effectivePrices.list({ ...query, signal })),
+};
+
+/** Returns the cursor of the next page. */
+export function cursorOf(page: { nextLink?: string | null }): string | undefined {
+  if (!page.nextLink) return undefined;
+  return new URL(page.nextLink, window.location.origin).searchParams.get('cursor') ?? undefined;
+}
+
+/** The largest page of lists. */
+export const MAX_PAGE = 1000;
+
+/** Reads all pages of a list, up to a bound. */
+export async function all<T>(
+  list: (query: ListQuery) => Promise<Page<T>>,
+  query: ListQuery = {},
+  max = 20_000,
+): Promise<Stored<T>[]> {
+  const rows: Stored<T>[] = [];
+  let cursor: string | undefined;
+  do {
+    const page: Page<T> = await list({
+      ...query,
+      top: Math.min(MAX_PAGE, max),
+      ...(cursor && { cursor }),
+    });
+    rows.push(...page.value);
+    cursor = cursorOf(page);
+  } while (cursor && rows.length < max);
+  return rows;
+}
+
+/** Quotes a text for a filter. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

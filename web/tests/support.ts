@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { expect, test as base, type Page } from '@playwright/test';
+import { Kampanje } from '@kampanje/client';
+
+export { expect };
+
+export const url = () => process.env.DESK_URL ?? '';
+export const keyedUrl = () => process.env.DESK_KEYED_URL ?? '';
+
+/** The client of the project, for the data of a test. */
+export const client = () => new Kampanje({ baseUrl: url() });
+
+interface Options {
+  /** Console errors that the test provokes, such as refused requests. */
+  provoked: RegExp | null;
+}
+
+/** Fails on console errors, exceptions and violations of the content security policy. */
+export const test = base.extend<Options & { watched: undefined }>({
+  provoked: [null, { option: true }],
+  watched: [
+    async ({ page, provoked }, use) => {
+      const wrong: string[] = [];
+      page.on('console', (message) => {
+        const text = message.text();
+        const isWrong = message.type() === 'error' || text.includes('Content Security Policy');
+        if (isWrong && !provoked?.test(text)) wrong.push(text);
+      });
+      page.on('pageerror', (error) => wrong.push(error.message));
+      await page.addInitScript(() => {
+        if (!localStorage.getItem('kampanje.theme'))
+          localStorage.setItem('kampanje.theme', 'light');
+        if (!localStorage.getItem('kampanje.language'))
+          localStorage.setItem('kampanje.language', 'en');
+      });
+      await use(undefined);
+      expect(wrong).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export async function open(page: Page, path: string): Promise<void> {
+  await page.goto(`${url()}/desk${path}`);
+  await expect(page.locator('h1')).toBeVisible();
+}
+
+/** Waits until nothing loads any more. */
+export async function settled(page: Page): Promise<void> {
+  await expect(page.getByLabel('Loading …').or(page.getByLabel('Laster …'))).toHaveCount(0);
+  await page.waitForLoadState('networkidle');
+}
+
+const axeSource = readFileSync(
+  createRequire(import.meta.url).resolve('axe-core/axe.min.js'),
+  'utf8',
+);
+
+interface AxeResult {
+  violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
+}
+
+/** Checks WCAG 2.2 AA and best practices. */
+export async function expectAccessible(page: Page, where: string): Promise<void> {
+  await page.evaluate(axeSource);
+  const found = await page.evaluate(async () => {
+    const { axe } = window as unknown as { axe: { run: () => Promise<AxeResult> } };
+    const { violations } = await axe.run();
+    return violations.map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary ?? ''}`).join('\n')}`,
+    );
+  });
+  // All themes and languages of a page are reported together.
+  expect.soft(found, where).toEqual([]);
+}
+
+let numbers = 0;
+
+/** A campaign of the test's own: approved, in the future, for one customer. */
+export async function ownCampaign(
+  lines: { itemNumber: string; unitPrice: string; minimumQuantity?: string }[],
+  name?: string,
+): Promise<string> {
+  numbers += 1;
+  const number = `T${Date.now().toString(36).toUpperCase()}-${String(numbers)}`;
+  const description = name ?? `Test ${number}`;
+  const k = client();
+  await k.campaigns.create({
+    number,
+    description,
+    startingDate: `2029-${String(numbers % 12 || 12).padStart(2, '0')}-01`,
+    endingDate: `2029-${String(numbers % 12 || 12).padStart(2, '0')}-20`,
+  });
+  await k.campaignStatusChanges.create(number, { statusCode: 'APPROVED' });
+  await k.segments.create({ number: `S-${number}`, campaignNumber: number, campaignTarget: true });
+  await k.segmentLines.create(`S-${number}`, { contactNumber: 'FJELLSPORT' });
+  if (lines.length > 0) await k.campaignPrices.batch(number, { rows: lines });
+  return number;
+}
+
+/** Puts a text on the clipboard event of the focused element, as Ctrl+V does. */
+export async function paste(page: Page, text: string): Promise<void> {
+  await page.evaluate((value) => {
+    const data = new DataTransfer();
+    data.setData('text/plain', value);
+    const event = new ClipboardEvent('paste', {
+      clipboardData: data,
+      bubbles: true,
+      cancelable: true,
+    });
+    document.activeElement?.dispatchEvent(event);
+  }, text);
+}
+
+/** Saves a picture for docs/desk.md when the documentation is being updated. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env.DESK_PICTURES;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
+}
