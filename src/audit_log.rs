@@ -21,7 +21,7 @@ const MAX_PATH_LENGTH: usize = 1_024;
 pub struct AuditEntry<'a> {
     /// The identity of the caller.
     pub subject: &'a str,
-    /// The operation in the OpenAPI document, or [`BACKGROUND`].
+    /// The operation in the OpenAPI document, or `background`.
     pub operation_id: &'a str,
     /// The path of the request, without its query; empty without request.
     pub path: &'a str,

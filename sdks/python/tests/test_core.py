@@ -111,6 +111,9 @@ ITEM: dict[str, Any] = {
     "itemDiscountGroupCode": None,
     "blocked": False,
     "unitsOfMeasure": [],
+    "createdBy": "local",
+    "updatedBy": "local",
+    "updatedAt": "2031-05-15T08:30:00.123456Z",
     "variants": [],
     "fieldOfTheFuture": 1,
 }
