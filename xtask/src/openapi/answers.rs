@@ -55,6 +55,12 @@ pub fn finish(document: &mut Value) {
         let schema = &mut document["components"]["schemas"][name];
         require_nullables(name, schema);
         open_enum(schema);
+        // A later version may add fields.
+        if let Some(schema) = schema.as_object_mut()
+            && schema.get("additionalProperties") == Some(&Value::Bool(false))
+        {
+            schema.remove("additionalProperties");
+        }
     }
 }
 
