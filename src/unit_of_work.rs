@@ -181,7 +181,7 @@ pub trait Publisher: Send + Sync {
     fn wait_for_version(&self, version: i64) -> LocalBoxFuture<'_, ()>;
 }
 
-/// Whether a unit of work has an effect that the audit log records.
+/// The choice whether the audit log records a unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Audited {
     Yes,

@@ -70,7 +70,7 @@ const fn is_breach(code: FindingCode) -> bool {
     )
 }
 
-/// What a publication brings into force.
+/// The plan that a publication brings into force.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Approvable<'a> {
     pub campaign: &'a Key,

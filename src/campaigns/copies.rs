@@ -25,7 +25,8 @@ use crate::segments::{SegmentView, Segments};
 use crate::settings::series::{Series, next_number};
 use crate::unit_of_work::{Database, UnitOfWork};
 
-/// Copies the lines of campaign `$1` to campaign `$2` for the author `$3`. Dates are not copied, because the lines of a
+/// Copies the lines of campaign `$1` to campaign `$2` for the author `$3`. Dates are not copied,
+/// because the lines of a
 /// campaign have those of the campaign.
 const PRICES: &str = "INSERT INTO price_lines
         (id, source_type, campaign_number, item_number, variant_code, unit_of_measure_code,

@@ -100,8 +100,8 @@ pub async fn publish_base_data(
     author: &str,
 ) -> Result<Option<Publication>, ReadError> {
     // Most changes of a description or an address publish nothing, so they must not wait for the
-    // counter of the book. The keys stay locked until the transaction ends: whoever changes them
-    // next sees this change, and compares again.
+    // counter of the book. The keys stay locked until the transaction ends: the next change
+    // of them sees this one, and compares again.
     lock_keys(conn, changed_keys).await?;
     if base_data_difference(conn, changed_keys).await?.is_none() {
         return Ok(None);

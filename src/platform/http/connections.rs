@@ -287,7 +287,8 @@ impl Stream for SharedPayload {
     }
 }
 
-/// The body of a response. Records its progress while it is streamed, and keeps the request's body until it is sent.
+/// The body of a response. Records its progress while it is streamed, and keeps the request's body
+/// until it is sent.
 struct TrackedBody {
     body: BoxBody,
     /// The connection of a streamed response.

@@ -141,7 +141,8 @@ impl Credentials {
         }
     }
 
-    /// Returns the caller of a request if [`Credentials::caller_of`] and [`Access::check`] would admit it, for the fast
+    /// Returns the caller of a request if [`Credentials::caller_of`] and [`Access::check`] would
+    /// admit it, for the fast
     /// path, which leaves every refusal to the router. A request that is admitted here and routed
     /// after all counts twice against the limit of its key.
     #[must_use]
