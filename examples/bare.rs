@@ -49,6 +49,7 @@ struct ApiResponse {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
+    outcome: String,
     unit_price: String,
     line_discount_percent: String,
     net_unit_price: String,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use price_book::facts::{Change, Fact, FactKind};
 use price_book::lookup::LineTarget;
-use price_book::snapshot::Snapshot;
+use price_book::snapshot::{Item, Snapshot};
 use pricing::line::{CampaignIndex, Code, Conditions, Period, Source};
 use pricing::resolve::Book;
 use values::Amount;
@@ -76,31 +76,67 @@ pub struct AffectedItem {
     pub is_changed: bool,
 }
 
-/// The lines and items whose change can affect a price.
+/// The affected lines of one book, by the items that they apply to.
 #[derive(Debug, Clone, Default)]
-pub struct Affected {
+struct LinesOfBook {
     of_items: BTreeMap<String, Vec<AffectedLine>>,
     of_groups: BTreeMap<Code, Vec<AffectedLine>>,
     of_all_items: Vec<AffectedLine>,
+}
+
+impl LinesOfBook {
+    fn add(&mut self, target: LineTarget<'_>, line: AffectedLine) {
+        let lines = match target {
+            LineTarget::Item(number) => match self.of_items.get_mut(number) {
+                Some(lines) => lines,
+                None => self.of_items.entry(number.to_owned()).or_default(),
+            },
+            LineTarget::Group(group) => self.of_groups.entry(group).or_default(),
+            LineTarget::AllItems => &mut self.of_all_items,
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.of_items.is_empty() && self.of_groups.is_empty() && self.of_all_items.is_empty()
+    }
+
+    /// Returns whether every line names its item.
+    fn has_only_named_items(&self) -> bool {
+        self.of_groups.is_empty() && self.of_all_items.is_empty()
+    }
+
+    /// Returns the lines that apply to an item of the book.
+    fn of_item(&self, number: &str, item: &Item) -> impl Iterator<Item = &AffectedLine> {
+        let of_group = item.discount_group.and_then(|group| self.of_groups.get(&group));
+        self.of_all_items
+            .iter()
+            .chain(self.of_items.get(number).into_iter().flatten())
+            .chain(of_group.into_iter().flatten())
+    }
+}
+
+/// The lines and items whose change can affect a price.
+#[derive(Debug, Clone, Default)]
+pub struct Affected {
+    /// The lines as they are in the first book. An item can leave a group while a line for the
+    /// group is added, so a line applies to the items of its own book.
+    before: LinesOfBook,
+    /// The lines as they are in the second book.
+    after: LinesOfBook,
     changed_items: BTreeSet<String>,
 }
 
 impl Affected {
     /// Adds a line, as it is in both books.
     pub fn add_line(&mut self, before: &Snapshot, after: &Snapshot, id: Uuid) {
-        for book in [before, after] {
-            let Some(found) = book.line(id) else { continue };
-            let Some(line) = AffectedLine::of(book, found.conditions) else { continue };
-            let lines = match found.target {
-                LineTarget::Item(number) => match self.of_items.get_mut(number) {
-                    Some(lines) => lines,
-                    None => self.of_items.entry(number.to_owned()).or_default(),
-                },
-                LineTarget::Group(group) => self.of_groups.entry(group).or_default(),
-                LineTarget::AllItems => &mut self.of_all_items,
-            };
-            if !lines.contains(&line) {
-                lines.push(line);
+        for (book, lines) in [(before, &mut self.before), (after, &mut self.after)] {
+            if let Some(found) = book.line(id)
+                && let Some(line) = AffectedLine::of(book, found.conditions)
+            {
+                lines.add(found.target, line);
             }
         }
     }
@@ -174,30 +210,20 @@ impl Affected {
     /// Returns whether nothing is affected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.of_items.is_empty()
-            && self.of_groups.is_empty()
-            && self.of_all_items.is_empty()
-            && self.changed_items.is_empty()
+        self.before.is_empty() && self.after.is_empty() && self.changed_items.is_empty()
     }
 
     /// Returns the numbers of the affected items that exist in either book, in order.
     #[must_use]
     pub fn items<'a>(&self, before: &'a Snapshot, after: &'a Snapshot) -> Vec<&'a str> {
         let mut numbers: Vec<&str> = Vec::new();
-        for book in [before, after] {
-            if self.of_groups.is_empty() && self.of_all_items.is_empty() {
-                let named = self.of_items.keys().chain(&self.changed_items);
-                numbers.extend(named.filter_map(|number| book.item_number(number)));
-            } else {
-                let items = book.items().filter(|(number, found)| {
-                    !self.of_all_items.is_empty()
-                        || found
-                            .item
-                            .discount_group
-                            .is_some_and(|group| self.of_groups.contains_key(&group))
-                        || self.of_items.contains_key(*number)
-                        || self.changed_items.contains(*number)
-                });
+        for (book, lines) in [(before, &self.before), (after, &self.after)] {
+            let named = lines.of_items.keys().chain(&self.changed_items);
+            numbers.extend(named.filter_map(|number| book.item_number(number)));
+            if !lines.has_only_named_items() {
+                let items = book
+                    .items()
+                    .filter(|(number, found)| lines.of_item(number, found.item).next().is_some());
                 numbers.extend(items.map(|(number, _)| number));
             }
         }
@@ -209,16 +235,17 @@ impl Affected {
     /// Returns the affected lines that apply to an item in either book.
     #[must_use]
     pub fn of_item(&self, before: &Snapshot, after: &Snapshot, number: &str) -> AffectedItem {
-        let mut lines: Vec<AffectedLine> = self.of_all_items.clone();
-        lines.extend(self.of_items.get(number).into_iter().flatten());
-        let groups: BTreeSet<Code> = [before, after]
-            .into_iter()
-            .filter_map(|book| book.find_item(number)?.item.discount_group)
-            .collect();
-        for group in groups {
-            lines.extend(self.of_groups.get(&group).into_iter().flatten());
+        let mut affected =
+            AffectedItem { lines: Vec::new(), is_changed: self.changed_items.contains(number) };
+        for (book, lines) in [(before, &self.before), (after, &self.after)] {
+            let found = book.find_item(number).into_iter();
+            for line in found.flat_map(|found| lines.of_item(number, found.item)) {
+                if !affected.lines.contains(line) {
+                    affected.lines.push(*line);
+                }
+            }
         }
-        AffectedItem { lines, is_changed: self.changed_items.contains(number) }
+        affected
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use price_book::facts::Change;
+use price_book::facts::{Change, FactKind};
 use price_book::quote::answer::QuoteLine;
 use price_book::quote::quote;
 use price_book::quote::request::{QuoteParty, QuoteRequest, RequestLine};
@@ -12,9 +12,10 @@ use price_book::snapshot::Snapshot;
 use pricing::line::Code;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde_json::json;
 use values::Quantity;
 
-use super::world::{ACCOUNTS, Edit, ITEMS, base, day, edit, settings};
+use super::world::{ACCOUNTS, Edit, ITEMS, base, day, edit, item_fact, put, settings};
 use crate::price_impact::affected::Affected;
 use crate::price_impact::compare::{Bound, Comparer, Days, Next};
 use crate::price_impact::points::PricePoint;
@@ -88,6 +89,46 @@ fn said(
         Next::Continue
     });
     said
+}
+
+/// The numbers of accounts, by item, point and nets.
+type Counts = BTreeMap<(&'static str, PricePoint, Nets), u64>;
+
+/// Counts the accounts of the classes on a day, and the accounts compared one by one.
+fn counted_and_expected(
+    before: &Snapshot,
+    after: &Snapshot,
+    affected: &Affected,
+    date: NaiveDate,
+) -> (Counts, Counts) {
+    let mut counted = Counts::new();
+    Comparer::new(before, after, affected)
+        .compare(Days::Only(date), &mut |comparison| {
+            let nets = (
+                comparison.before.map(|price| price.net()),
+                comparison.after.map(|price| price.net()),
+            );
+            let item = ITEMS.into_iter().find(|it| *it == comparison.item_number).unwrap();
+            if comparison.class.accounts > 0 {
+                *counted.entry((item, comparison.point, nets)).or_default() +=
+                    comparison.class.accounts;
+            }
+            Next::Continue
+        })
+        .unwrap();
+    let comparer = Comparer::new(before, after, affected);
+    let mut expected = Counts::new();
+    for (_, ordinal) in ACCOUNTS {
+        for item in ITEMS {
+            for ((variant, unit, currency), breaks) in said(&comparer, item, ordinal, date) {
+                for (quantity, nets) in breaks {
+                    let point = PricePoint { currency, variant, unit, quantity };
+                    *expected.entry((item, point, nets)).or_default() += 1;
+                }
+            }
+        }
+    }
+    (counted, expected)
 }
 
 proptest! {
@@ -176,34 +217,7 @@ proptest! {
         date in 1_u32..25,
     ) {
         let (before, after, affected) = books(first, edits, last);
-        let date = day(date);
-        let mut counted: BTreeMap<(&str, PricePoint, Nets), u64> = BTreeMap::new();
-        Comparer::new(&before, &after, &affected)
-            .compare(Days::Only(date), &mut |comparison| {
-                let nets = (
-                    comparison.before.map(|price| price.net()),
-                    comparison.after.map(|price| price.net()),
-                );
-                let item = ITEMS.into_iter().find(|it| *it == comparison.item_number).unwrap();
-                if comparison.class.accounts > 0 {
-                    *counted.entry((item, comparison.point, nets)).or_default() +=
-                        comparison.class.accounts;
-                }
-                Next::Continue
-            })
-            .unwrap();
-        let comparer = Comparer::new(&before, &after, &affected);
-        let mut expected: BTreeMap<(&str, PricePoint, Nets), u64> = BTreeMap::new();
-        for (_, ordinal) in ACCOUNTS {
-            for item in ITEMS {
-                for ((variant, unit, currency), breaks) in said(&comparer, item, ordinal, date) {
-                    for (quantity, nets) in breaks {
-                        let point = PricePoint { currency, variant, unit, quantity };
-                        *expected.entry((item, point, nets)).or_default() += 1;
-                    }
-                }
-            }
-        }
+        let (counted, expected) = counted_and_expected(&before, &after, &affected, day(date));
         prop_assert_eq!(counted, expected);
     }
 
@@ -247,20 +261,37 @@ proptest! {
 }
 
 #[test]
-fn bound_ends_the_comparison() {
-    use price_book::facts::{Fact, FactKind};
-    use serde_json::json;
+fn item_leaves_a_group_while_a_line_for_the_group_is_added() {
+    let line = json!({
+        "source": {"type": "CAMPAIGN", "campaignNumber": "MAY"}, "itemDiscountGroupCode": "FURN",
+        "currencyCode": "USD", "minimumQuantity": "0", "lineDiscountPercent": "10"
+    });
+    let last = Edit(vec![
+        item_fact("CHAIR", Some(100), false),
+        put(FactKind::DiscountLine, &uuid::Uuid::from_u128(7).to_string(), &line),
+    ]);
+    let (before, after, affected) = books(local_settings(), Vec::new(), last);
+    let (counted, expected) = counted_and_expected(&before, &after, &affected, day(3));
+    assert_eq!(counted, expected);
+    let is_in_dollars = |name: &str| {
+        counted.keys().any(|(item, point, _)| *item == name && point.currency.is_some())
+    };
+    assert!(is_in_dollars("DESK") && !is_in_dollars("CHAIR"));
+}
+
+/// The settings of a company without a policy of its own.
+fn local_settings() -> Change {
     let settings = json!({"localCurrencyCode": "EUR", "timeZone": "Europe/Oslo"});
-    let settings = Fact::from_text(FactKind::Settings, &settings.to_string()).unwrap();
-    let before = base(Change::Put { key: String::new(), fact: settings, version: 1 });
+    put(FactKind::Settings, "", &settings)
+}
+
+#[test]
+fn bound_ends_the_comparison() {
+    let before = base(local_settings());
     let line = json!({
         "source": {"type": "ALL_CUSTOMERS"}, "minimumQuantity": "0", "lineDiscountPercent": "10"
     });
-    let change = Change::Put {
-        key: uuid::Uuid::from_u128(7).to_string(),
-        fact: Fact::from_text(FactKind::DiscountLine, &line.to_string()).unwrap(),
-        version: 2,
-    };
+    let change = put(FactKind::DiscountLine, &uuid::Uuid::from_u128(7).to_string(), &line);
     let after = before.advanced(2, [change.clone()]);
     let affected = Affected::of_changes(&before, &after, &[change], |_| true);
     let compared = |maximum| {

@@ -29,7 +29,8 @@ pub(crate) fn day(of_month: u32) -> NaiveDate {
 #[derive(Debug, Clone)]
 pub(crate) struct Edit(pub Vec<Change>);
 
-fn put(kind: FactKind, key: &str, members: &Value) -> Change {
+/// A fact that is added or replaced.
+pub(crate) fn put(kind: FactKind, key: &str, members: &Value) -> Change {
     let fact = Fact::from_text(kind, &members.to_string()).unwrap();
     Change::Put { key: key.to_owned(), fact, version: 1 }
 }
@@ -179,7 +180,8 @@ fn audience() -> impl Strategy<Value = Change> {
     })
 }
 
-fn item_fact(number: &str, list: Option<u32>, in_group: bool) -> Change {
+/// An item with a list price, and with or without the item discount group.
+pub(crate) fn item_fact(number: &str, list: Option<u32>, in_group: bool) -> Change {
     let members = json!({
         "listPrice": list.map(|price| price.to_string()),
         "taxPercent": "25", "baseUnitOfMeasureCode": "PCS",
