@@ -1,8 +1,8 @@
 //! Approval of publications by a second person: which publications need it, and the records that it
 //! is decided by.
 //!
-//! An approval is for one plan hash, and is used up by one publication. A change of the drafts makes
-//! open requests void in its own transaction.
+//! An approval is for one plan hash, and is used up by one publication. A change of the drafts
+//! makes open requests void in its own transaction.
 
 use std::collections::BTreeSet;
 

@@ -237,9 +237,9 @@ async fn page(
 /// Request an approval
 ///
 /// Freezes the plan of the campaign's drafts, or that of a rollback to `restoresVersion`, for
-/// somebody else to approve. A change of the plan makes the request `VOID`. Refused with 422 and all
-/// findings if errors prevent the publication, and with 409 while another request of the campaign is
-/// pending or the plan is approved already.
+/// somebody else to approve. A change of the plan makes the request `VOID`. Refused with 422 and
+/// all findings if errors prevent the publication, and with 409 while another request of the
+/// campaign is pending or the plan is approved already.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/approval-requests",
@@ -364,9 +364,9 @@ async fn get_approval_request(
 
 /// Approve a plan
 ///
-/// Permits one publication of the plan. Refused with 403 `SAME_PERSON` for the caller that requested
-/// it or that has changed the campaign since its last publication, and with 409 if the request is
-/// not pending.
+/// Permits one publication of the plan. Refused with 403 `SAME_PERSON` for the caller that
+/// requested it or that has changed the campaign since its last publication, and with 409 if the
+/// request is not pending.
 #[utoipa::path(
     post,
     path = "/v1/campaigns/{campaign}/approval-requests/{approval_request}/approvals",

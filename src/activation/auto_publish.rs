@@ -145,8 +145,8 @@ impl AutoPublisher {
         }
     }
 
-    /// Returns whether the publication of a campaign's changes would violate a guardrail. It is made
-    /// for that, and rolled back.
+    /// Returns whether the publication of a campaign's changes would violate a guardrail. It is
+    /// made for that, and rolled back.
     async fn breaches(
         &self,
         work: &mut UnitOfWork,

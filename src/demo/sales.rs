@@ -1,6 +1,6 @@
 //! A year of posted sales.
 //!
-//! Who orders what, when and how much is derived from hashes of customer, order and line, so that
+//! The customer, items and quantities of each order are derived from hashes of customer, order and line, so that
 //! each run creates the same orders. The prices are the service's own: each order is quoted for its
 //! day, and its lines refer to that quote. So the statistics of the campaigns are consistent with
 //! their prices.
@@ -58,8 +58,10 @@ pub(super) async fn post(client: &Client, today: NaiveDate) -> anyhow::Result<()
     let rates = client.list("/v1/exchange-rates?orderby=startingDate").await?;
     let priced = stream::iter(orders.iter().enumerate()).map(async |(at, order)| {
         let (customer, date) = (&order.customer, order.date);
-        let request =
-            json!({"customerNumber": customer, "date": date, "pricesIncludeTax": false, "lines": order.lines});
+        let request = json!({
+            "customerNumber": customer, "date": date, "pricesIncludeTax": false,
+            "lines": order.lines
+        });
         let quote = client.send(Method::POST, "/v1/price-quotes", Some(&request)).await?;
         documents(at.saturating_add(1), order, &quote, &rates, today)
     });
@@ -165,9 +167,10 @@ fn order_line(key: &str, item: &Value) -> anyhow::Result<Value> {
         None if list_price < Decimal::from(400) => more,
         None => more.div_ceil(4),
     };
-    Ok(
-        json!({"itemNumber": number, "variantCode": variant, "unitOfMeasureCode": pack, "quantity": quantity.to_string()}),
-    )
+    Ok(json!({
+        "itemNumber": number, "variantCode": variant, "unitOfMeasureCode": pack,
+        "quantity": quantity.to_string()
+    }))
 }
 
 /// The posted lines of an order: an invoice, and credit memos for what was sent back.

@@ -111,7 +111,9 @@ macro_rules! line_resource {
                     $table by id,
                     where |scope| {
                         let campaign = scope.campaign();
-                        $table::campaign_number.eq(campaign).or(campaign.is_none().into_sql::<Bool>())
+                        $table::campaign_number
+                            .eq(campaign)
+                            .or(campaign.is_none().into_sql::<Bool>())
                     }
                 }
 

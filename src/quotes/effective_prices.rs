@@ -91,9 +91,9 @@ struct EffectivePricePage<'a> {
 /// row with `problem`. Blocked items and items without any price have no row.
 ///
 /// All pages of one list are of one version of the price book. With `Accept: application/x-ndjson`
-/// the whole list is returned as a stream with one row per line. If JSON is accepted equally, a page
-/// is returned. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` state how
-/// current the price book is.
+/// the whole list is returned as a stream with one row per line. If JSON is accepted equally, a
+/// page is returned. The headers `Publication-Version`, `Snapshot-Age` and `Snapshot-Stale` state
+/// how current the price book is.
 ///
 /// The number of concurrent streams is limited. A further one is refused with 503
 /// `TOO_MANY_STREAMS`. The connection of a client that reads nothing for 30 seconds is closed.
@@ -291,8 +291,8 @@ impl Query {
         let campaign = params.parsed("campaignNumber", Key::parse, &mut errors);
         let party = party(contact, customer, "?", &mut errors);
         if params.get("campaignNumber").is_some() && party != QuoteParty::Anybody {
-            let detail = "the list of a campaign is for all of its accounts; leave out contactNumber \
-                and customerNumber";
+            let detail = "the list of a campaign is for all of its accounts; leave out \
+                contactNumber and customerNumber";
             errors.push(FieldError::new("?campaignNumber", FieldCode::NotAllowed, detail));
         }
         let date = params.parsed("date", Date::parse, &mut errors);

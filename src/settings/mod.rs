@@ -119,8 +119,8 @@ pub struct Settings {
     #[deserr(default = GuardrailMode::Warn)]
     #[schema(default = "WARN", required = false, example = "WARN")]
     pub guardrail_mode: GuardrailMode,
-    /// The publications of campaigns that a second person has to approve. Changes of active campaigns
-    /// that need an approval wait for an activation.
+    /// The publications of campaigns that a second person has to approve. Changes of active
+    /// campaigns that need an approval wait for an activation.
     #[deserr(default = ApprovalRequired::Never)]
     #[schema(default = "NEVER", required = false, example = "NEVER")]
     pub approval_required: ApprovalRequired,

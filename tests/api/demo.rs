@@ -50,7 +50,8 @@ async fn the_demo_has_campaigns_in_every_state_however_often_it_is_played() {
     let sale = sales["value"].as_array().unwrap().iter().find(owed).unwrap();
     let line = json!({"itemNumber": sale["itemNumber"], "variantCode": sale["variantCode"],
         "unitOfMeasureCode": sale["unitOfMeasureCode"], "quantity": sale["quantity"]});
-    let request = json!({"customerNumber": sale["customerNumber"], "date": sale["postingDate"], "pricesIncludeTax": false,
+    let request = json!({"customerNumber": sale["customerNumber"], "date": sale["postingDate"],
+        "pricesIncludeTax": false,
         "lines": [line]});
     let quote = app
         .post(

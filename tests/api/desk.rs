@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::support::app::{Reply, TestApp};
 
-/// What the front end is built from, relative to the repository. Folders are read with all they
+/// The sources of the front end, relative to the repository. Folders are read with all they
 /// contain. `web/vite.config.ts` has the same list.
 const SOURCES: [&str; 5] = [
     "sdks/typescript/src",

@@ -13,8 +13,11 @@ use uuid::Uuid;
 
 use super::support::database::TestDatabase;
 
+/// A command of the service: of the build that `KAMPANJE_BIN` names, or of this one.
 pub fn kampanje(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kampanje"));
+    let program =
+        std::env::var_os("KAMPANJE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_kampanje").into());
+    let mut command = Command::new(program);
     for (name, _) in
         std::env::vars().filter(|(name, _)| name.starts_with("KAMPANJE_") || name == "DATABASE_URL")
     {

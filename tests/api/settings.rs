@@ -13,7 +13,10 @@ fn first_settings() -> Value {
         "localCurrencyCode": "EUR",
         "timeZone": "UTC",
         "pricePolicy": "LOWEST_NET",
-        "priceHierarchy": ["CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS", "CAMPAIGN"],
+        "priceHierarchy": [
+            "CONTACT", "CUSTOMER_PRICE_GROUP", "CUSTOMER_DISCOUNT_GROUP", "ALL_CUSTOMERS",
+            "CAMPAIGN"
+        ],
         "neverAboveListPrice": false,
         "marginFloorPercent": null,
         "maxDiscountPercent": null,
@@ -59,8 +62,9 @@ async fn settings_are_there_from_the_start_and_change_under_conditions() {
 #[actix_web::test]
 async fn everything_wrong_is_named_at_once() {
     let app = TestApp::new().await;
-    let wrong = json!({"timeZone": "Mars/Olympus", "pricePolicy": "CHEAP", "localCurrencyCode": "EURO",
-        "priceHierarchy": ["CONTACT", "EVERYBODY"], "neverAboveListPrice": "no", "nextCampaignNumber": null});
+    let wrong = json!({"timeZone": "Mars/Olympus", "pricePolicy": "CHEAP",
+        "localCurrencyCode": "EURO", "priceHierarchy": ["CONTACT", "EVERYBODY"],
+        "neverAboveListPrice": "no", "nextCampaignNumber": null});
     let refused = app.patch(PATH, &wrong).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),
@@ -76,9 +80,12 @@ async fn everything_wrong_is_named_at_once() {
             ])
         )
     );
-    let rules = json!({"nextCampaignNumber": "CAMPAIGN", "nextSegmentNumber": "9".repeat(50), "nextContactNumber": "K9",
-        "nextOpportunityNumber": "OP",
-        "priceHierarchy": ["CONTACT", "CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "ALL_CUSTOMERS"]});
+    let rules = json!({"nextCampaignNumber": "CAMPAIGN", "nextSegmentNumber": "9".repeat(50),
+    "nextContactNumber": "K9",
+    "nextOpportunityNumber": "OP",
+    "priceHierarchy": [
+        "CONTACT", "CAMPAIGN", "CONTACT", "CUSTOMER_PRICE_GROUP", "ALL_CUSTOMERS"
+    ]});
     let refused = app.patch(PATH, &rules).await;
     assert_eq!(
         (refused.status.as_u16(), refused.errors()),

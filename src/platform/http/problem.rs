@@ -34,8 +34,8 @@ code_table! {
         Unauthorized "UNAUTHORIZED": (401, "Credentials are missing or wrong"),
             "The service has credentials, and the request carries no valid bearer token.";
         Forbidden "FORBIDDEN": (403, "The caller may not do this"),
-            "The caller lacks a scope, which `scope` names, or asks for the prices of another account \
-             than the one that its key is restricted to.";
+            "The caller lacks a scope, which `scope` names, or asks for the prices of another \
+             account than the one that its key is restricted to.";
         HostNotAllowed "HOST_NOT_ALLOWED": (403, "The host is not allowed"),
             "The service has no API key, and the request is for another host than this machine.";
         OriginNotAllowed "ORIGIN_NOT_ALLOWED": (403, "The origin is not allowed"),

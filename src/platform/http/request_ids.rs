@@ -1,5 +1,5 @@
-//! The ids of a request: the trace id, by which answers, log and audit log name it, and the id of its
-//! operation. The middleware adds them to the request.
+//! The ids of a request: the trace id, by which answers, log and audit log name it, and the id of
+//! its operation. The middleware adds them to the request.
 
 use std::cell::RefCell;
 use std::sync::Arc;

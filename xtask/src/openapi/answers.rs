@@ -254,8 +254,8 @@ fn reachable(document: &Value, side: Side) -> BTreeSet<String> {
     found
 }
 
-/// Gives objects and unions of both directions two schemas. That of requests has the suffix `Write`;
-/// a shared `…Write` is called `…Content` in responses.
+/// Gives objects and unions of both directions two schemas. That of requests has the suffix
+/// `Write`; a shared `…Write` is called `…Content` in responses.
 fn split_shared(document: &mut Value) {
     let requests = reachable(document, Side::Request);
     let responses = reachable(document, Side::Response);
@@ -311,8 +311,8 @@ fn rename_references(value: &mut Value, names: &BTreeMap<String, String>) {
     }
 }
 
-/// Marks the fields that can be null as required, since the service writes null. Those that it omits
-/// instead are not nullable.
+/// Marks the fields that can be null as required, since the service writes null. Those that it
+/// omits instead are not nullable.
 fn require_nullables(name: &str, schema: &mut Value) {
     let absent = |field: &str| {
         ABSENT_IF_NULL

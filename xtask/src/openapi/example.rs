@@ -207,7 +207,9 @@ mod tests {
 
     #[test]
     fn line_of_a_campaign_has_neither_source_nor_dates() {
-        let line = json!({"source": {"type": "ALL_CUSTOMERS"}, "startingDate": "2031-05-15", "unitPrice": "1"});
+        let line = json!({
+            "source": {"type": "ALL_CUSTOMERS"}, "startingDate": "2031-05-15", "unitPrice": "1"
+        });
         let mut batch = json!({"rows": [line]});
         remove_campaign_fields(&mut batch);
         assert_eq!(batch, json!({"rows": [{"unitPrice": "1"}]}));

@@ -3,7 +3,7 @@
 //! ```text
 //! operations.rs  adds what all operations of a kind have: problems, headers, conditions, security
 //! schemas.rs     makes the schemas exact: closed requests, merge patches, one form of examples
-//! answers.rs     makes the schemas of responses tolerant of later versions, and easy to generate from
+//! answers.rs     makes the schemas of responses tolerant of later versions, and simple
 //! links.rs       links creations and lists to the operations that need their ids
 //! example.rs     adds the examples of bodies: of one company, or composed from those of fields
 //! version_3_0.rs converts the document for tools that only support OpenAPI 3.0

@@ -1,9 +1,9 @@
 //! Access tokens of an OpenID Connect issuer: signed JWTs, which are verified with the issuer's
 //! published keys.
 //!
-//! A token is verified without a request to the issuer. Only a token of an unknown key leads to one,
-//! since the issuer may have changed its keys, and at most once in [`MIN_FETCH_INTERVAL`]. While the
-//! issuer is unreachable the known keys stay valid.
+//! A token is verified without a request to the issuer. Only a token of an unknown key leads to
+//! one, since the issuer may have changed its keys, and at most once in [`MIN_FETCH_INTERVAL`].
+//! While the issuer is unreachable the known keys stay valid.
 //!
 //! ```text
 //! keys.rs       the keys of the issuer, and how they are fetched
@@ -265,7 +265,8 @@ fn claims_of(token: &str) -> Result<Map<String, Value>, Refusal> {
     object_in(token.split('.').nth(1).unwrap_or_default())
 }
 
-/// Decodes a part of a token. Repeated names are refused, because readers differ in which they take.
+/// Decodes a part of a token. Repeated names are refused, because readers differ in which they
+/// take.
 fn object_in(part: &str) -> Result<Map<String, Value>, Refusal> {
     let text = URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Invalid)?;
     match json::parse(&text) {
