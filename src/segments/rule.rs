@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::Text as SqlText;
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection as _};
 use values::enums::Membership;
 use values::{Key, Text};
 
@@ -29,6 +29,9 @@ pub const MAX_RULES: i64 = 100;
 /// Maximum number of changed lines that are published one by one. With more, the campaign is
 /// compared as a whole.
 const MAX_NAMED_LINES: i64 = 1_000;
+/// Timeout of the statement that evaluates a rule for all contacts. A million new lines can take
+/// longer than other statements may.
+const WHOLE_TIMEOUT: &str = "SET LOCAL statement_timeout = '240s'";
 /// The author of changes that a new day causes.
 const AUTHOR: &str = "system";
 /// The interval between two looks at the date.
@@ -159,6 +162,9 @@ pub async fn follow(work: &mut UnitOfWork, today: NaiveDate) -> Result<(), Probl
     let (whole, others): (Vec<&Rule>, Vec<&Rule>) = rules.iter().partition(|rule| {
         changed_rules.contains(&rule.segment) || has_interactions && rule.reads("FROM interactions")
     });
+    if !whole.is_empty() {
+        work.conn.batch_execute(WHOLE_TIMEOUT).await?;
+    }
     for rule in whole {
         evaluate(work, &[rule], None).await?;
     }
