@@ -3,7 +3,7 @@ pageextension 50100 "Kampanje Campaign Card" extends "Campaign Card"
 {
     actions
     {
-        addlast("F&unctions")
+        addlast(Functions)
         {
             action(KampanjeCheck)
             {

@@ -46,7 +46,7 @@ codeunit 50103 "Kampanje Pricing"
         if SalesLine."Unit of Measure Code" <> '' then
             Line.Add('unitOfMeasureCode', SalesLine."Unit of Measure Code");
         if SalesLine.Quantity <> 0 then
-            Line.Add('quantity', Client.ToText(SalesLine.Quantity));
+            Line.Add('quantity', Client.ToText(Abs(SalesLine.Quantity)));
         Line.Add('taxPercent', Client.ToText(SalesLine."VAT %"));
     end;
 
