@@ -21,9 +21,9 @@ import urllib.request
 from decimal import Decimal
 from pathlib import Path
 
-START_TIMEOUT = 120
+START_TIMEOUT = 300
 STOP_TIMEOUT = 20
-REQUEST_TIMEOUT = 10
+REQUEST_TIMEOUT = 60
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ['ir', 'res', 'kampanje']
 PASSWORD = 'fjellvik-admin'

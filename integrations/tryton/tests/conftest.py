@@ -56,7 +56,20 @@ def service(directory, binary):
 
 
 @pytest.fixture(scope='session')
-def shared_erp(template, postgres, directory, service):
+def patience(template):
+    """A longer timeout of quotes, so that a busy machine is no outage.
+
+    The tests of outages set that of production again.
+    """
+    from trytond.modules.kampanje import client
+    production = client.QUOTE_TIMEOUT
+    client.QUOTE_TIMEOUT = harness.REQUEST_TIMEOUT
+    yield production
+    client.QUOTE_TIMEOUT = production
+
+
+@pytest.fixture(scope='session')
+def shared_erp(template, postgres, directory, service, patience):
     return Erp(postgres, template, directory / 'trytond.conf', service)
 
 
@@ -68,7 +81,7 @@ def erp(shared_erp):
 
 
 @pytest.fixture
-def fragile(template, postgres, directory, binary, tmp_path):
+def fragile(template, postgres, directory, binary, patience):
     """Tryton with a service of its own, which the test may stop."""
     path = directory / ('service-%d' % next(_numbers))
     with harness.Service(path, binary) as running:

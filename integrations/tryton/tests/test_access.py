@@ -98,7 +98,7 @@ def test_outbox_is_not_edited(erp):
                     'payload': '{"number": "X"}'}], config.get_config().context)
 
 
-def test_queue_worker_sends_the_changes(erp):
+def test_queue_worker_sends_the_changes(erp, tmp_path):
     from trytond import config as trytond_config
     trytond_config.set('queue', 'worker', 'True')
     try:
@@ -107,13 +107,16 @@ def test_queue_worker_sends_the_changes(erp):
         trytond_config.set('queue', 'worker', 'False')
     entries = [e for e in erp.waiting() if e.record == product.template]
     assert entries
+    config_file = tmp_path / 'worker.conf'
+    config_file.write_text(
+        erp.config_file.read_text().replace('worker = False', 'worker = True'))
     worker = harness.start_group(
-        ['trytond-worker', '-c', str(erp.config_file), '-d', erp.database, '-n', '1',
+        ['trytond-worker', '-c', str(config_file), '-d', erp.database, '-n', '1',
             '-t', '1'], None)
     try:
         harness.wait_until(
             lambda: not [e for e in erp.waiting() if e.record == product.template],
-            60, 'the queue worker', worker)
+            harness.START_TIMEOUT, 'the queue worker', worker)
     finally:
         harness.stop_group(worker)
     assert erp.item(product)['listPrice'] == '61'
@@ -121,6 +124,8 @@ def test_queue_worker_sends_the_changes(erp):
 
 def test_norwegian_labels(erp):
     from proteus import config
+    norwegian, = erp.model('ir.lang').find([('code', '=', 'nb')])
+    norwegian.click('load_translations')
     Line = config.get_config().get_proxy('sale.line')
     context = {**config.get_config().context, 'language': 'nb'}
     labels = Line.fields_get(['kampanje_offer', 'price_source'], 0, context)

@@ -2,28 +2,51 @@
 # contains the licence: GPL-3.0-or-later.
 """The service is stopped, or it hangs."""
 import time
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
-from harness import wait_until
+from harness import START_TIMEOUT, wait_until
 
 
 @pytest.fixture(params=['stopped', 'hanging'])
-def outage(request, fragile):
-    """Functions that begin and end the outage."""
+def outage(request, fragile, patience):
+    """A context manager in which the service is away, with the timeout of production."""
     service = fragile.service
-    if request.param == 'stopped':
-        return service.stop, service.start
-    return service.pause, service.resume
+    begin, end = {
+        'stopped': (service.stop, service.start),
+        'hanging': (service.pause, service.resume),
+        }[request.param]
+
+    @contextmanager
+    def run():
+        begin()
+        try:
+            with quote_timeout(patience):
+                yield
+        finally:
+            end()
+            wait_until(service._ready, START_TIMEOUT, 'the service')
+            close_breakers()
+    return run
 
 
-def end(erp, finish):
-    """End the outage, and wait until the circuit breaker lets requests through."""
+@contextmanager
+def quote_timeout(seconds):
+    from trytond.modules.kampanje import client
+    before = client.QUOTE_TIMEOUT
+    client.QUOTE_TIMEOUT = seconds
+    try:
+        yield
+    finally:
+        client.QUOTE_TIMEOUT = before
+
+
+def close_breakers():
+    """Let requests through, although the interval is not over."""
     from trytond.modules.kampanje.client import Client
-    finish()
     for client in list(Client._clients.values()):
         client.breaker.succeeded()
-    wait_until(erp.service._ready, 60, 'the service')
 
 
 def notifications(sale):
@@ -37,7 +60,6 @@ def notifications(sale):
 
 def test_outage_loses_nothing_and_stops_nobody(fragile, outage):
     erp = fragile
-    begin, finish = outage
     party, known, other = erp.party(), erp.product('100'), erp.product('30')
     stranger = erp.party()
     erp.service.activate_campaign('SPRING', [party.code], prices=[
@@ -49,8 +71,7 @@ def test_outage_loses_nothing_and_stops_nobody(fragile, outage):
     erp.cron('kampanje.price_list|refresh')
     copy, = erp.model('kampanje.price_list').find([('party', '=', party.id)])
 
-    begin()
-    try:
+    with outage():
         sale = erp.sale(party, [(known, 1), (known, 12), (other, 1)])
         assert [(l.price_source, l.unit_price) for l in sale.lines] == [
             ('copy', 80), ('copy', 70), ('copy', 30)]
@@ -79,8 +100,6 @@ def test_outage_loses_nothing_and_stops_nobody(fragile, outage):
         invoice = erp.posted_invoice(before_confirmed(before))
         new = erp.product('55')
         assert {e.resource for e in erp.waiting()} >= {'items', 'sales'}
-    finally:
-        end(erp, finish)
     erp.cron('kampanje.connection|send_waiting')
     assert erp.waiting() == []
     assert erp.item(new)['listPrice'] == '55'
@@ -98,14 +117,15 @@ def before_confirmed(sale):
     return sale
 
 
-def test_circuit_breaker_ends_the_waiting(fragile):
+def test_circuit_breaker_ends_the_waiting(fragile, patience):
     from trytond.modules.kampanje import client
+    assert patience == 0.5
     erp = fragile
     party, product = erp.party(), erp.product('100')
     erp.service.pause()
     try:
-        sale = erp.sale(party)
-        erp.line(sale, product, 1)
+        with quote_timeout(patience):
+            erp.line(erp.sale(party), product, 1)
         shared = next(
             c for name, c in client.Client._clients.items() if erp.service.url in name)
         assert not shared.breaker.allows()
@@ -113,18 +133,22 @@ def test_circuit_breaker_ends_the_waiting(fragile):
             shared.quote({'lines': [{'itemNumber': product.code}]})
     finally:
         erp.service.resume()
-    shared.breaker.succeeded()
+    close_breakers()
     assert erp.line(erp.sale(party), product, 1).price_source == 'service'
 
 
-def test_breaker_lets_one_request_try():
-    from trytond.modules.kampanje.client import Breaker
-    breaker = Breaker(interval=0.2)
+def test_breaker_lets_one_request_try(monkeypatch, patience):
+    from trytond.modules.kampanje.client import BREAKER_INTERVAL, Breaker
+    now = 1000.0
+    monkeypatch.setattr(time, 'monotonic', lambda: now)
+    breaker = Breaker()
     assert breaker.allows()
     breaker.failed()
+    now += BREAKER_INTERVAL - 0.1
     assert not breaker.allows()
-    time.sleep(0.3)
+    now += 0.1
     assert breaker.allows()
+    # The others wait for the result of this request.
     assert not breaker.allows()
     breaker.succeeded()
     assert breaker.allows()
