@@ -51,10 +51,14 @@ const OUTPUTS: &[Output] = &[
     output!("java/Models.java.jinja", "sdks/java/src/main/java/kampanje/client/Models.java"),
     output!("java/Resources.java.jinja", "sdks/java/src/main/java/kampanje/client/Resources.java"),
     output!("java/Version.java.jinja", "sdks/java/src/main/java/kampanje/client/Version.java"),
+    output!("csharp/Models.cs.jinja", "sdks/csharp/src/Generated/Models.cs"),
+    output!("csharp/Resources.cs.jinja", "sdks/csharp/src/Generated/Resources.cs"),
+    output!("csharp/Version.cs.jinja", "sdks/csharp/src/Generated/PackageVersion.cs"),
 ];
 
 /// Templates that others import.
 const SHARED: &[(&str, &str)] = &[
+    ("csharp/types.jinja", include_str!("../../templates/csharp/types.jinja")),
     ("java/types.jinja", include_str!("../../templates/java/types.jinja")),
     ("python/types.jinja", include_str!("../../templates/python/types.jinja")),
 ];

@@ -25,6 +25,10 @@ fn packages_have_the_version_of_the_service() {
             format!("\"version\": \"{version}\""),
         ),
         (include_str!("../../../sdks/java/pom.xml"), format!("<version>{version}</version>")),
+        (
+            include_str!("../../../sdks/csharp/Kampanje.Client.csproj"),
+            format!("<Version>{version}</Version>"),
+        ),
     ] {
         assert!(manifest.contains(&expected), "{expected}");
     }
