@@ -50,8 +50,8 @@ use crate::tasks::Tasks;
 use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
-    activation, api_keys, audit_entries, desk, events, health, index, openapi, publication, quotes,
-    settings, statistics,
+    activation, api_keys, audit_entries, desk, events, health, imports, index, openapi,
+    publication, quotes, settings, statistics,
 };
 
 /// Seconds in which requests in flight have to finish once the service stops. With the default
@@ -99,6 +99,7 @@ pub fn routes() -> Routes {
     activation::http::mount(&mut routes);
     publication::http::mount(&mut routes);
     events::mount(&mut routes);
+    imports::http::mount(&mut routes);
     quotes::http::mount(&mut routes);
     quotes::effective_prices::mount(&mut routes);
     quotes::lowest_prices::mount(&mut routes);

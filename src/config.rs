@@ -60,6 +60,11 @@ pub enum Command {
     /// Give the history of the price book a new identity, after the database was restored to an
     /// earlier state while no replica ran. Prints the identity.
     NewHistory(DatabaseSettings),
+    /// Import a file into a running service, and wait until its rows are written. Exit code 1 if a
+    /// row is refused.
+    Import(ImportSettings),
+    /// Export all rows of a resource from a running service.
+    Export(ExportSettings),
     /// Check whether a running service is ready: exit code 0 if it is, else 1. For containers.
     Healthcheck(Listen),
 }
@@ -152,6 +157,80 @@ fn secret(given: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<Str
     Ok(Some(content.to_owned()))
 }
 
+/// The running service of a command.
+#[derive(Args)]
+pub struct ServiceSettings {
+    /// URL of the service.
+    #[arg(long, env = "KAMPANJE_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// API key of the caller.
+    #[arg(long, env = "KAMPANJE_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// File that contains the key, as an alternative to it.
+    #[arg(long, env = "KAMPANJE_API_KEY_FILE", conflicts_with = "api_key")]
+    api_key_file: Option<PathBuf>,
+}
+
+impl ServiceSettings {
+    /// Returns the key; an empty variable counts as none.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn api_key(&self) -> anyhow::Result<Option<String>> {
+        secret(self.api_key.as_deref(), self.api_key_file.as_deref())
+    }
+}
+
+/// Settings of an import.
+#[derive(Args)]
+pub struct ImportSettings {
+    /// The file: `.csv`, `.ndjson` or `.xlsx`; CSV and NDJSON also with `.gz`.
+    pub file: PathBuf,
+    /// The collection: its path below /v1, such as `items` or `campaigns/SPRING/prices`.
+    #[arg(long)]
+    pub resource: String,
+    /// The treatment of fields that the file does not have: `MERGE` or `REPLACE`.
+    #[arg(long)]
+    pub mode: Option<String>,
+    /// Write all rows in one transaction, or none.
+    #[arg(long)]
+    pub atomic: bool,
+    /// Check all rows and change nothing.
+    #[arg(long)]
+    pub validate_only: bool,
+    /// The encoding of the file: `UTF-8` or `WINDOWS-1252`.
+    #[arg(long)]
+    pub encoding: Option<String>,
+    /// The separator of CSV: `COMMA`, `SEMICOLON`, `TAB` or `PIPE`.
+    #[arg(long)]
+    pub separator: Option<String>,
+    /// The decimal mark: `POINT` or `COMMA`.
+    #[arg(long)]
+    pub decimal_mark: Option<String>,
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+}
+
+/// Settings of an export.
+#[derive(Args)]
+pub struct ExportSettings {
+    /// The collection: its path below /v1, such as `items` or `campaigns/SPRING/prices`.
+    pub resource: String,
+    /// The file to write, `.csv` or `.xlsx`; without it CSV is printed.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// A filter, as of the list.
+    #[arg(long)]
+    pub filter: Option<String>,
+    /// The order, as of the list.
+    #[arg(long)]
+    pub orderby: Option<String>,
+    /// The service.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+}
+
 /// The OpenID Connect issuer.
 #[derive(Args)]
 struct OidcFlags {
@@ -215,7 +294,7 @@ pub struct ServeSettings {
     #[arg(long, env = "KAMPANJE_WORKERS")]
     pub workers: Option<NonZeroUsize>,
     /// Maximum number of database sessions for requests, divided by kind of work so that none
-    /// starves another. The service itself uses up to 7 more.
+    /// starves another. The service itself uses up to 8 more.
     #[arg(
         long,
         env = "KAMPANJE_POOL_SIZE",

@@ -27,6 +27,7 @@ pub mod events;
 pub mod exchange_rates;
 pub mod golden_quotes;
 pub mod health;
+pub mod imports;
 pub mod index;
 pub mod interaction_templates;
 pub mod interactions;
@@ -46,6 +47,7 @@ pub mod settings;
 pub mod statistics;
 pub mod tasks;
 pub mod teams;
+pub mod transfer;
 pub mod welcome;
 
 pub mod audit_log;
@@ -56,6 +58,7 @@ pub mod references;
 pub mod resource;
 pub mod retention;
 pub mod schema;
+pub mod tabular;
 pub mod unit_of_work;
 
 /// The version of the service.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use kampanje::config::{Cli, Command, LogFormat, from_here};
-use kampanje::serve;
+use kampanje::{serve, transfer};
 use tracing_subscriber::EnvFilter;
 
 /// mimalloc is faster than the system's allocator at many small values on many threads.
@@ -51,6 +51,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let book_id = actix_web::rt::System::new().block_on(serve::new_history(&settings))?;
             println!("{book_id}");
             Ok(())
+        }
+        Command::Import(settings) => {
+            actix_web::rt::System::new().block_on(transfer::import(&settings))
+        }
+        Command::Export(settings) => {
+            actix_web::rt::System::new().block_on(transfer::export(&settings))
         }
         Command::Healthcheck(listen) => check_health(listen.address),
     }

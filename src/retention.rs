@@ -5,12 +5,12 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 
 use crate::platform::db::pool::{PollError, Pool};
-use crate::{audit_log, idempotency};
+use crate::{audit_log, idempotency, imports};
 
 /// Interval between two deletions.
 const DELETION_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Deletes expired idempotency records and audit entries once an hour, for as long as the process
+/// Deletes expired idempotency records, audit entries and imports once an hour, for as long as the process
 /// lives.
 pub async fn run(pool: Pool, audit_retention: TimeDelta) {
     let mut tick = tokio::time::interval(DELETION_INTERVAL);
@@ -27,5 +27,6 @@ async fn delete_expired(pool: &Pool, audit_retention: TimeDelta) -> Result<(), P
     let now = Utc::now();
     idempotency::delete_expired(&mut conn, now).await?;
     audit_log::delete_expired(&mut conn, now, audit_retention).await?;
+    imports::delete_expired(&mut conn, now).await?;
     Ok(())
 }

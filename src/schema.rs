@@ -319,6 +319,51 @@ diesel::table! {
 }
 
 diesel::table! {
+    import_chunks (import_id, number) {
+        import_id -> Uuid,
+        number -> Int4,
+        rows -> Text,
+    }
+}
+
+diesel::table! {
+    import_errors (id) {
+        id -> Int8,
+        import_id -> Uuid,
+        line -> Int8,
+        column_name -> Text,
+        code -> Text,
+        detail -> Text,
+    }
+}
+
+diesel::table! {
+    imports (id) {
+        id -> Uuid,
+        resource -> Text,
+        read_scope -> Text,
+        format -> Text,
+        mode -> Text,
+        atomic -> Bool,
+        validate_only -> Bool,
+        state -> Text,
+        rows_read -> Int8,
+        rows_written -> Int8,
+        rows_unchanged -> Int8,
+        rows_failed -> Int8,
+        code -> Nullable<Text>,
+        detail -> Nullable<Text>,
+        findings -> Jsonb,
+        publication_version -> Nullable<Int8>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        started_at -> Nullable<Timestamptz>,
+        progressed_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     interaction_templates (id) {
         id -> Uuid,
         code -> Text,
@@ -623,6 +668,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     discount_lines,
     exchange_rates,
     idempotency_records,
+    import_chunks,
+    import_errors,
+    imports,
     interaction_templates,
     interactions,
     item_units_of_measure,

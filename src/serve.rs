@@ -23,6 +23,7 @@ use crate::app::Shared;
 use crate::config::{DatabaseSettings, MigrateSettings, ServeSettings, from_here};
 use crate::events::lifecycle;
 use crate::health::Readiness;
+use crate::imports::worker;
 use crate::live_book::disk::SnapshotStore;
 use crate::live_book::{LiveBook, POLL_INTERVAL, RefreshError};
 use crate::platform::clock::Calendar;
@@ -274,6 +275,8 @@ async fn serve_from(
     }
     // Units of work stay on their thread.
     let rules = actix_web::rt::spawn(rule::run(opening.database.clone(), calendar.clone()));
+    let imports =
+        actix_web::rt::spawn(worker::run(opening.database.clone(), calendar.clone(), book.clone()));
     let background = tokio::spawn(run_background(Background {
         opening,
         opened,
@@ -296,6 +299,7 @@ async fn serve_from(
     // A private database server stops next, which these tasks would report as a failure.
     background.abort();
     rules.abort();
+    imports.abort();
     served.context("the HTTP server failed")?;
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");

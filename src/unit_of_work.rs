@@ -75,6 +75,42 @@ impl ChangedKeys {
             || !self.targets.is_empty()
     }
 
+    /// Adds other changed keys.
+    pub fn merge(&mut self, other: Self) {
+        let Self {
+            settings,
+            currencies,
+            exchange_rates,
+            items,
+            contacts,
+            price_lines,
+            discount_lines,
+            campaigns,
+            campaign_lines,
+            targets,
+            rules,
+            sales,
+            interactions,
+        } = other;
+        self.settings |= settings;
+        self.currencies.extend(currencies);
+        self.exchange_rates.extend(exchange_rates);
+        self.items.extend(items);
+        self.contacts.extend(contacts);
+        self.price_lines.extend(price_lines);
+        self.discount_lines.extend(discount_lines);
+        self.campaigns.extend(campaigns);
+        for (campaign, lines) in campaign_lines {
+            self.campaign_lines.entry(campaign).or_default().extend(lines);
+        }
+        for (campaign, contacts) in targets {
+            self.targets.entry(campaign).or_default().extend(contacts);
+        }
+        self.rules.extend(rules);
+        self.sales.extend(sales);
+        self.interactions |= interactions;
+    }
+
     /// Returns whether anything changed that belongs to no campaign.
     #[must_use]
     pub fn has_base_data(&self) -> bool {
@@ -297,6 +333,9 @@ impl Database {
             work.publish().await?;
             let publication_version = work.version();
             let entry = AuditEntry::of_background(author, publication_version);
+            if work.validate_only {
+                return Ok(());
+            }
             audit_log::record(&mut work.conn, entry).await?;
             Ok(outbox::record(&mut work.conn, &work.events).await?)
         };

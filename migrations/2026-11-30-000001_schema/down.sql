@@ -1,7 +1,8 @@
 -- Removes the whole schema with all data. Views and functions depend on tables, so they go first.
 DROP VIEW campaign_history, publication_changes, held_targets, logged_targets;
 DROP FUNCTION audience_member_since, contact_number_of;
-DROP TABLE service_secrets, audit_entries, idempotency_records, events, event_counter, api_keys,
+DROP TABLE import_errors, import_chunks, imports,
+    service_secrets, audit_entries, idempotency_records, events, event_counter, api_keys,
     book_audience, book_entries, publications, book,
     sales_attributions, sales,
     opportunities, tasks, activity_steps, activities,

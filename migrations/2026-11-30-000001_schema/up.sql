@@ -1218,6 +1218,70 @@ CREATE TABLE audit_entries (
 );
 CREATE INDEX audit_entries_at ON audit_entries (at);
 
+-- Imports: files whose rows are written by a worker, some thousand in each transaction.
+CREATE TABLE imports (
+    id uuid CONSTRAINT imports_pkey PRIMARY KEY,
+    -- The collection below /v1, with the key of its parent: campaigns/SPRING/prices.
+    resource text NOT NULL,
+    -- The scope that reads the resource, which the import needs too.
+    read_scope text NOT NULL,
+    format text NOT NULL CONSTRAINT imports_format CHECK (format IN ('CSV', 'NDJSON', 'XLSX')),
+    mode text NOT NULL CONSTRAINT imports_mode CHECK (mode IN ('MERGE', 'REPLACE')),
+    atomic boolean NOT NULL,
+    validate_only boolean NOT NULL,
+    state text NOT NULL CONSTRAINT imports_state
+        CHECK (state IN ('RECEIVING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED')),
+    rows_read bigint NOT NULL DEFAULT 0,
+    rows_written bigint NOT NULL DEFAULT 0,
+    rows_unchanged bigint NOT NULL DEFAULT 0,
+    rows_failed bigint NOT NULL DEFAULT 0,
+    -- The reason of a failure.
+    code text,
+    detail text,
+    -- The findings of its publications, up to 100.
+    findings jsonb NOT NULL DEFAULT '[]',
+    -- The last version that it published.
+    publication_version bigint,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at timestamptz,
+    -- When the file last grew or rows were last written. Decides whose turn it is, and when a
+    -- file that stopped growing is given up.
+    progressed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    CONSTRAINT imports_finished
+        CHECK ((finished_at IS NULL) = (state IN ('RECEIVING', 'RUNNING'))),
+    CONSTRAINT imports_rows CHECK (
+        least(rows_written, rows_unchanged, rows_failed) >= 0
+        AND rows_written + rows_unchanged + rows_failed <= rows_read)
+);
+-- The work that is left.
+CREATE INDEX imports_unfinished ON imports (progressed_at) WHERE finished_at IS NULL;
+
+-- The received rows that are not written yet. The transaction that writes them deletes them.
+CREATE TABLE import_chunks (
+    import_id uuid NOT NULL CONSTRAINT import_chunks_import_id_fkey
+        REFERENCES imports ON DELETE CASCADE,
+    number integer NOT NULL,
+    -- Up to 1,000 rows: a JSON array as text, since the database never looks inside.
+    rows text NOT NULL,
+    CONSTRAINT import_chunks_pkey PRIMARY KEY (import_id, number)
+);
+
+-- The errors of rows, up to 10,000 of an import.
+CREATE TABLE import_errors (
+    id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT import_errors_pkey PRIMARY KEY,
+    import_id uuid NOT NULL CONSTRAINT import_errors_import_id_fkey
+        REFERENCES imports ON DELETE CASCADE,
+    -- The line of the file, or the row of the sheet; both count from 1.
+    line bigint NOT NULL,
+    -- Empty if the error concerns the whole row.
+    column_name text NOT NULL,
+    code text NOT NULL,
+    detail text NOT NULL
+);
+CREATE INDEX import_errors_import ON import_errors (import_id, id);
+
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME;

@@ -9,7 +9,7 @@ mod view;
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use chrono::NaiveDate;
 use deserr::Deserr;
 use diesel::prelude::*;
@@ -34,9 +34,7 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::{Constraint, Dependent};
 use crate::resource::table::{key_field, save_rows, table_rows, write_of_view};
-use crate::resource::{
-    IfExists, Names, Resource, RowWrite, SaveError, Scope, constraints, reference,
-};
+use crate::resource::{IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope, constraints};
 use crate::salespeople::SALESPERSON_BLOCKED;
 use crate::schema::{campaigns, interactions, logged_segments, opportunities, tasks};
 use crate::settings::series::{Series, next_number};
@@ -118,8 +116,8 @@ pub struct Today(pub NaiveDate);
 impl Scope for Today {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
-    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let calendar = request.app_data::<web::Data<Calendar>>();
+    async fn find_from(origin: &Origin<'_>, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let calendar = origin.state::<web::Data<Calendar>>();
         calendar
             .map(|calendar| Self(calendar.today()))
             .ok_or_else(|| Problem::internal("the service has no calendar"))
@@ -137,8 +135,8 @@ impl Scope for OfCampaign {
     const PARAMETERS: &'static [(&'static str, &'static str)] =
         &[("campaign", "The campaign's id or number.")];
 
-    async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let reference = reference(request, "campaign")?;
+    async fn find_from(origin: &Origin<'_>, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let reference = origin.parent("campaign")?;
         let number: Option<Key> =
             referenced(&reference).select(campaigns::number).first(conn).await.optional()?;
         number

@@ -51,6 +51,8 @@ const FREE_TEXTS: &[FreeTexts] = &[
     texts("campaigns", &["description"]),
     texts("currencies", &["description"]),
     texts_of_contact("golden_quotes", &["note"]),
+    texts("import_errors", &["detail"]),
+    texts("imports", &["detail"]),
     texts("interaction_templates", &["description"]),
     texts_of_contact("interactions", &["description"]),
     texts("item_variants", &["description"]),

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use actix_web::HttpRequest;
+use actix_web::dev::Extensions;
 use deserr::Deserr;
 use diesel_async::AsyncPgConnection;
 use percent_encoding::percent_decode_str;
@@ -55,13 +56,61 @@ pub trait Scope: Sized + Clone + 'static {
     fn find(
         request: &HttpRequest,
         conn: &mut AsyncPgConnection,
+    ) -> impl Future<Output = Result<Self, Problem>> {
+        async move { Self::find_from(&Origin::Request(request), conn).await }
+    }
+
+    /// Finds the parent from a request, or from an import that works on one later.
+    ///
+    /// # Errors
+    /// As [`Scope::find`].
+    fn find_from(
+        origin: &Origin<'_>,
+        conn: &mut AsyncPgConnection,
     ) -> impl Future<Output = Result<Self, Problem>>;
+}
+
+/// The origin of a scope: the parent that a path names, and the state of the application.
+#[derive(Clone, Copy)]
+pub enum Origin<'a> {
+    /// The request that is answered.
+    Request(&'a HttpRequest),
+    /// Work that no request waits for.
+    Background {
+        /// The parent, if the collection has one.
+        parent: Option<&'a str>,
+        /// The state that handlers get as [`web::Data`](actix_web::web::Data).
+        state: &'a Extensions,
+    },
+}
+
+impl Origin<'_> {
+    /// Returns the parent with this name in the path.
+    ///
+    /// # Errors
+    /// 404 when it is neither id nor key.
+    pub fn parent(&self, name: &str) -> Result<Reference, Problem> {
+        match self {
+            Self::Request(request) => reference(request, name),
+            Self::Background { parent, .. } => parent
+                .and_then(|text| Reference::parse(text).ok())
+                .ok_or_else(|| Problem::not_found(name, parent.unwrap_or_default())),
+        }
+    }
+
+    /// Returns a part of the state of the application.
+    pub fn state<T: 'static>(&self) -> Option<&T> {
+        match self {
+            Self::Request(request) => request.app_data::<T>(),
+            Self::Background { state, .. } => state.get::<T>(),
+        }
+    }
 }
 
 impl Scope for () {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
-    async fn find(_: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+    async fn find_from(_: &Origin<'_>, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! checked like any other write.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, web};
+use actix_web::{Either, HttpRequest, HttpResponse, web};
 use diesel_async::AsyncPgConnection;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,30 +14,46 @@ use values::Reference;
 
 use super::constraints::{self, Violation};
 use super::definition::{IfExists, Resource, RowWrite, SaveError, Scope, path_in, reference};
+use super::export;
 use crate::platform::clock::Calendar;
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::etag;
 use crate::platform::http::json::patched;
 use crate::platform::http::list::{CursorKey, ListQuery};
 use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode};
+use crate::platform::http::stream::Streams;
 use crate::references;
+use crate::tabular::Format;
 use crate::unit_of_work::{Database, UnitOfWork};
 
-/// Handles `GET` on the collection.
+/// Handles `GET` on the collection: a page, or a table of all rows.
 pub async fn list<R: Resource>(
     request: HttpRequest,
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
-) -> Result<ApiResponse, Problem> {
+    streams: web::Data<Streams>,
+) -> Result<Either<ApiResponse, HttpResponse>, Problem> {
     let today = calendar.today();
     let list =
         ListQuery::parse(request.path(), request.query_string(), &R::LIST, &cursor_key, today)?;
-    let mut conn = database.list(&list).await?;
-    let scope = R::Scope::find(&request, &mut conn).await?;
-    let views = R::list(&mut conn, &scope, &list).await?;
+    if let Some(format) = Format::preferred(&request) {
+        let table = export::table::<R>(&request, &database, list, format, &streams).await?;
+        return Ok(Either::Right(table));
+    }
+    page::<R>(&request, &database, &list).await.map(Either::Left)
+}
+
+async fn page<R: Resource>(
+    request: &HttpRequest,
+    database: &Database,
+    list: &ListQuery,
+) -> Result<ApiResponse, Problem> {
+    let mut conn = database.list(list).await?;
+    let scope = R::Scope::find(request, &mut conn).await?;
+    let views = R::list(&mut conn, &scope, list).await?;
     let count =
-        if list.wants_count() { Some(R::count(&mut conn, &scope, &list).await?) } else { None };
+        if list.wants_count() { Some(R::count(&mut conn, &scope, list).await?) } else { None };
     let rows = views.iter().map(row_of::<R>).collect::<Result<Vec<_>, _>>()?;
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }

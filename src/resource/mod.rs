@@ -8,6 +8,7 @@
 //! definition.rs  the trait `Resource`, which a module implements
 //! table.rs       macros that write most of an implementation over one table
 //! constraints.rs the constraints of the database as the client sees them
+//! export.rs      the list as a table
 //! handlers.rs    the operations on one resource, and the list
 //! batch.rs       many rows in one request
 //! mount.rs       the operations in the route table, with their documentation
@@ -16,11 +17,13 @@
 pub mod batch;
 pub mod constraints;
 mod definition;
+mod export;
 mod handlers;
 pub mod mount;
 pub mod table;
 
 pub use definition::{
-    IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of, path_in, reference,
+    IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope, ids_of, path_in, reference,
 };
+pub use export::field;
 pub use handlers::{checked, make, refusal, require, respond, validate_only, with_etag};

@@ -13,8 +13,8 @@ use super::batch::{self, MAX_BATCH_ROWS, Mode};
 use super::definition::{Resource, Scope};
 use super::handlers::{self, VALIDATE_ONLY};
 use crate::platform::http::operations::{
-    boolean_parameter, json_body, json_response, list_description, list_operation, page_of,
-    patch_body, path_parameter,
+    add_tables, boolean_parameter, json_body, json_response, list_description, list_operation,
+    page_of, patch_body, path_parameter,
 };
 use crate::platform::http::problem::ProblemError;
 use crate::platform::http::routes::Routes;
@@ -146,7 +146,9 @@ impl<R: Resource> ResourceDocs<R> {
             format!("List {}", self.plural),
             &list_description(&R::LIST),
         );
-        list_operation(operation, &R::LIST, &self.plural, PageOf::<R>::name())
+        let mut operation = list_operation(operation, &R::LIST, &self.plural, PageOf::<R>::name());
+        add_tables(&mut operation);
+        operation
     }
 
     fn create(&self) -> Operation {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use deserr::Deserr;
 use diesel::pg::Pg;
 use diesel::prelude::*;
@@ -33,7 +33,7 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::references::{self, NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::table_reads;
-use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, ids_of};
+use crate::resource::{IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope, ids_of};
 use crate::schema::{sales, sales_attributions};
 use crate::unit_of_work::UnitOfWork;
 
@@ -223,10 +223,10 @@ pub struct AttributionContext {
 impl Scope for AttributionContext {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
-    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let book = request.app_data::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
+    async fn find_from(origin: &Origin<'_>, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let book = origin.state::<web::Data<LiveBook>>().map(|book| book.get_ref().clone());
         let calendar =
-            request.app_data::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
+            origin.state::<web::Data<Calendar>>().map(|calendar| calendar.get_ref().clone());
         let both = book.zip(calendar).map(|(book, calendar)| Self {
             book,
             calendar,

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use actix_web::HttpRequest;
 use deserr::Deserr;
 use diesel::dsl::sql;
 use diesel::pg::Pg;
@@ -23,7 +22,7 @@ use crate::platform::http::problem::{FieldCode, Problem};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::{key_field, table_rows, write_of_view};
-use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, reference};
+use crate::resource::{IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope};
 use crate::schema::{contacts, segment_lines, segments};
 use crate::unit_of_work::UnitOfWork;
 
@@ -38,8 +37,8 @@ impl Scope for OfSegment {
     const PARAMETERS: &'static [(&'static str, &'static str)] =
         &[("segment", "The id or the number of the segment.")];
 
-    async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let reference = reference(request, "segment")?;
+    async fn find_from(origin: &Origin<'_>, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let reference = origin.parent("segment")?;
         let named = segments::id
             .nullable()
             .eq(reference.id())

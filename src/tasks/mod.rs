@@ -7,7 +7,7 @@ mod enums;
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use diesel::pg::Pg;
@@ -28,7 +28,7 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::constraints::Constraint;
 use crate::resource::table::{table_rows, upsert, write_of_view};
-use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope};
+use crate::resource::{IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope};
 use crate::salespeople::SALESPERSON_BLOCKED;
 use crate::schema::tasks;
 use crate::unit_of_work::UnitOfWork;
@@ -194,8 +194,8 @@ pub struct RequestTime {
 impl Scope for RequestTime {
     const PARAMETERS: &'static [(&'static str, &'static str)] = &[];
 
-    async fn find(request: &HttpRequest, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let calendar = request.app_data::<web::Data<Calendar>>();
+    async fn find_from(origin: &Origin<'_>, _: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let calendar = origin.state::<web::Data<Calendar>>();
         calendar
             .map(|calendar| Self { now: calendar.now(), today: calendar.today().into() })
             .ok_or_else(|| Problem::internal("the service has no calendar"))

@@ -589,7 +589,15 @@ const UNSEARCHED: &[(&str, &str)] = &[
     ("approval_requests", "findings"),
     ("book_entries", "facts"),
     ("events", "data"),
+    ("imports", "findings"),
+    // Kept until their rows are written, some seconds later, and deleted with them.
+    ("import_chunks", "rows"),
     // Values of the service.
+    ("import_errors", "code"),
+    ("import_errors", "column_name"),
+    ("imports", "code"),
+    ("imports", "read_scope"),
+    ("imports", "resource"),
     ("api_keys", "hash"),
     ("api_keys", "roles"),
     ("api_keys", "scopes"),

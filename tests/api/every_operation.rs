@@ -7,7 +7,7 @@ use kampanje::app::routes;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::support::app::TestApp;
+use super::support::app::{Reply, TestApp};
 
 /// The service, and the operations that have succeeded so far.
 struct Journey {
@@ -102,6 +102,7 @@ async fn every_operation_succeeds() {
     work(&journey).await;
     interactions(&journey).await;
     service(&journey).await;
+    imports(&journey).await;
     reuse(&journey).await;
     let done = journey.done.into_inner();
     let missed: Vec<_> =
@@ -471,6 +472,20 @@ async fn service(journey: &Journey) {
     for path in ["/", "/v1", "/livez", "/readyz", "/metrics", "/openapi.json"] {
         journey.call("GET", path, &[], Value::Null).await;
     }
+}
+
+async fn imports(journey: &Journey) {
+    let path = "/v1/imports";
+    let request = journey.app.request(Method::POST, "/v1/imports?resource=items");
+    let request = request.header("content-type", "text/csv").body("number\nDESK\n");
+    let begun = Reply::to(request).await.expect(201);
+    journey.done.borrow_mut().insert(("POST".to_owned(), path.to_owned()));
+    let id = [begun["id"].as_str().unwrap()];
+    let listed = journey.call("GET", path, &[], Value::Null).await;
+    assert_eq!(listed["value"][0]["id"], begun["id"]);
+    journey.call("GET", "/v1/imports/{import}", &id, Value::Null).await;
+    journey.call("GET", "/v1/imports/{import}/errors", &id, Value::Null).await;
+    journey.call("DELETE", "/v1/imports/{import}", &id, Value::Null).await;
 }
 
 async fn reuse(journey: &Journey) {

@@ -67,6 +67,10 @@ fn operations(document: &Value) -> Vec<Operation> {
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let Some(content) = operation.pointer("/requestBody/content") else { continue };
+            // Files, which tests/api/imports.rs sends.
+            if content["application/json"].is_null() {
+                continue;
+            }
             let examples = content.as_object().unwrap().iter().map(|(media, content)| {
                 assert!(content["example"].is_object(), "{method} {path} has no example");
                 (media.clone(), content["example"].clone())

@@ -32,6 +32,8 @@ const MAX_INLINE_BYTES: usize = 65_536;
 static PARSERS: Semaphore = Semaphore::const_new(2);
 /// The end of the paths whose bodies may be large.
 const BATCH_PATH: &str = "/batch";
+/// The path whose bodies are files.
+pub const IMPORTS_PATH: &str = "/v1/imports";
 /// Maximum length of an idempotency key in bytes.
 pub const MAX_IDEMPOTENCY_KEY_LENGTH: usize = 255;
 /// Header that makes a repeated request safe.
@@ -42,6 +44,8 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 pub struct BodyLimits {
     /// Maximum size of the body of a batch in bytes.
     pub max_batch_bytes: usize,
+    /// Maximum size of the body of an import in bytes.
+    pub max_import_bytes: usize,
     /// Maximum size of any other body in bytes.
     pub max_bytes: usize,
     /// The time in which a body has to arrive, extended by its bytes at the minimum rate.
@@ -55,12 +59,15 @@ pub struct BodyLimits {
 impl BodyLimits {
     /// Maximum size in bytes of a body that is no batch: more than a quote of 1,000 lines needs.
     const MAX_BYTES: usize = 524_288;
+    /// Maximum size in bytes of a file to import. It is read piece by piece.
+    const MAX_IMPORT_BYTES: usize = 268_435_456;
 
     /// Returns the limits with this maximum size for batches, from the configuration.
     #[must_use]
     pub fn new(max_batch_bytes: usize) -> Self {
         Self {
             max_batch_bytes,
+            max_import_bytes: Self::MAX_IMPORT_BYTES,
             max_bytes: max_batch_bytes.min(Self::MAX_BYTES),
             timeout: Duration::from_secs(10),
             max_timeout: Duration::from_secs(120),
@@ -82,7 +89,19 @@ impl BodyLimits {
     /// Returns the maximum size of a body for a path. Another spelling of a path, or a key that
     /// ends like it, gets the wrong limit, which is a limit too.
     fn of(&self, path: &str) -> usize {
-        if path.ends_with(BATCH_PATH) { self.max_batch_bytes } else { self.max_bytes }
+        if path.ends_with(BATCH_PATH) {
+            self.max_batch_bytes
+        } else if path == IMPORTS_PATH {
+            self.max_import_bytes
+        } else {
+            self.max_bytes
+        }
+    }
+
+    /// Creates the problem of a file over the limit: 413.
+    #[must_use]
+    pub fn import_too_large(&self) -> Problem {
+        self.too_large(IMPORTS_PATH)
     }
 
     fn too_large(&self, path: &str) -> Problem {
@@ -257,6 +276,43 @@ impl ApiRequest {
     }
 }
 
+impl ApiRequest {
+    /// Creates the request whose body the handler has read itself. `digest` stands for the body in
+    /// the hash of the request.
+    ///
+    /// # Errors
+    /// 400 when a header cannot be read.
+    pub fn of_streamed(request: &HttpRequest, digest: Vec<u8>) -> Result<Self, Problem> {
+        Self::with_body(request, idempotency_key(request)?, digest.into())
+    }
+
+    fn with_body(
+        request: &HttpRequest,
+        idempotency_key: Option<String>,
+        body: web::Bytes,
+    ) -> Result<Self, Problem> {
+        let caller = extension(request)?;
+        let (operation_id, trace_id) = (extension(request)?, extension(request)?);
+        let headers = request.headers();
+        Ok(Self {
+            method: request.method().clone(),
+            path: request.path().to_owned(),
+            caller,
+            operation_id,
+            trace_id,
+            idempotency_key,
+            if_match: Condition::read(headers, header::IF_MATCH)?,
+            if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,
+            query: request.query_string().to_owned(),
+            content_type: headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned),
+            body,
+        })
+    }
+}
+
 impl FromRequest for ApiRequest {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
@@ -277,25 +333,7 @@ impl FromRequest for ApiRequest {
                 ));
             }
             let body = read_body(&request, payload).await?;
-            let caller = extension(&request)?;
-            let (operation_id, trace_id) = (extension(&request)?, extension(&request)?);
-            let headers = request.headers();
-            Ok(Self {
-                method: request.method().clone(),
-                path: request.path().to_owned(),
-                caller,
-                operation_id,
-                trace_id,
-                idempotency_key,
-                if_match: Condition::read(headers, header::IF_MATCH)?,
-                if_none_match: Condition::read(headers, header::IF_NONE_MATCH)?,
-                query: request.query_string().to_owned(),
-                content_type: headers
-                    .get(header::CONTENT_TYPE)
-                    .and_then(|v| v.to_str().ok())
-                    .map(str::to_owned),
-                body,
-            })
+            Self::with_body(&request, idempotency_key, body)
         }
         .boxed_local()
     }

@@ -75,16 +75,18 @@ pub enum RequestLog {
 }
 
 /// Wraps the handler of a matched route: authorizes the caller, and logs under the trace id.
+/// `has_tables` is true if the operation also answers with tables.
 ///
 /// # Errors
 /// Never: a refusal is a response.
 pub async fn guard(
     access: Access,
     log: RequestLog,
+    has_tables: bool,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    match authorize(access, &request).await {
+    match authorize(access, has_tables, &request).await {
         Ok(()) => {
             let trace_id = request.extensions().get::<TraceId>().copied();
             let trace_id = trace_id.as_ref().map_or("", TraceId::text);
@@ -109,7 +111,11 @@ pub fn add_common_headers(headers: &mut HeaderMap, trace_id: HeaderValue) {
 }
 
 /// Adds the caller to a request, and checks that the caller may use the operation.
-async fn authorize(access: Access, request: &ServiceRequest) -> Result<(), Problem> {
+async fn authorize(
+    access: Access,
+    has_tables: bool,
+    request: &ServiceRequest,
+) -> Result<(), Problem> {
     let Some(credentials) = request.app_data::<web::Data<Credentials>>() else {
         return Err(Problem::internal("the app was built without credentials"));
     };
@@ -129,16 +135,32 @@ async fn authorize(access: Access, request: &ServiceRequest) -> Result<(), Probl
     request.extensions_mut().insert(caller);
     checked?;
     // Operations with public access have representations of their own.
-    if access == Access::Public || accepts_json(request.headers()) {
+    let headers = request.headers();
+    if access == Access::Public
+        || accepts_json(headers)
+        || (has_tables && accepts(headers, &TABLE_TYPES))
+    {
         Ok(())
+    } else if has_tables {
+        let detail = format!("the answer is application/json or {}", TABLE_TYPES.join(" or "));
+        Err(Problem::new(ProblemCode::NotAcceptable, detail))
     } else {
         Err(Problem::new(ProblemCode::NotAcceptable, "the answer is application/json"))
     }
 }
 
+/// The media types of tables.
+pub const TABLE_TYPES: [&str; 2] =
+    ["text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"];
+
 /// Returns whether `Accept` allows JSON. A range with q=0 excludes it.
 #[must_use]
 pub fn accepts_json(headers: &HeaderMap) -> bool {
+    accepts(headers, &["*/*", "application/*", "application/json", "application/x-ndjson"])
+}
+
+/// Returns whether `Accept` allows one of the media ranges.
+fn accepts(headers: &HeaderMap, ranges: &[&str]) -> bool {
     let mut has_ranges = false;
     for value in headers.get_all(header::ACCEPT) {
         for range in value.to_str().unwrap_or("*/*").split(',') {
@@ -148,10 +170,8 @@ pub fn accepts_json(headers: &HeaderMap) -> bool {
                 part.strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.']).is_empty())
             });
             has_ranges |= !media.is_empty();
-            let json = ["*/*", "application/*", "application/json", "application/x-ndjson"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(media));
-            if json && !refused {
+            let is_known = ranges.iter().any(|known| known.eq_ignore_ascii_case(media));
+            if is_known && !refused {
                 return true;
             }
         }

@@ -12,6 +12,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, ResponseBuilder};
 
 use super::list::ListSpec;
+use super::middleware::TABLE_TYPES;
 
 /// Returns the description of a list for the API documentation.
 #[must_use]
@@ -64,6 +65,29 @@ pub fn list_operation(
         .parameter(text_parameter("cursor", "The start of the page; part of `nextLink`.", 4_096))
         .response("200", json_response(&format!("A page of {plural}."), page))
         .build()
+}
+
+/// Adds the tables to the response of a list that has them.
+pub fn add_tables(operation: &mut Operation) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
+    for media in TABLE_TYPES {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(2_147_483_647))
+            .description(Some(
+                "All rows that match the filter, in the order, with the fields that an import \
+                 reads as columns. `top`, `skip`, `count` and `cursor` are refused.",
+            ));
+        let schema = if media == "text/csv" {
+            schema.examples(["number,description\r\nDESK,Desk\r\n"])
+        } else {
+            schema
+                .examples(["PK\u{3}\u{4}"])
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        };
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        response.content.insert(media.to_owned(), RefOr::T(content));
+    }
 }
 
 /// Builds the schema of a page of named resources.

@@ -13,12 +13,12 @@ use actix_web::{
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr};
+use utoipa::openapi::{ComponentsBuilder, Info, OpenApi, PathItem, Paths, RefOr, Response};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::access::Access;
 use super::access::scope::Scope;
-use super::middleware::{RequestLog, guard, method_not_allowed};
+use super::middleware::{RequestLog, TABLE_TYPES, guard, method_not_allowed};
 use super::nearest_path::nearest_path;
 use super::problem::{Problem, ProblemCode};
 use super::request_ids::OperationId;
@@ -161,12 +161,13 @@ impl Routes {
                     request.extensions_mut().insert(operation.id.clone());
                 }
                 let access = operation.map_or(Access::Authenticated, |operation| operation.access);
-                guard(access, log, request, next)
+                let has_tables = operation.is_some_and(|operation| operation.has_tables);
+                guard(access, log, has_tables, request, next)
             };
             app.service(resource.default_service(web::to(refuse)).wrap(from_fn(guarded)));
         }
         let guarded =
-            |request, next| guard(Access::Authenticated, RequestLog::Normal, request, next);
+            |request, next| guard(Access::Authenticated, RequestLog::Normal, false, request, next);
         let not_found = web::to(move |request: HttpRequest| {
             let problem = no_path(request.path(), &known);
             async move { HttpResponse::from_error(problem) }
@@ -252,12 +253,25 @@ struct Declared {
     method: Method,
     access: Access,
     id: OperationId,
+    /// True if the documentation has a response that is a table.
+    has_tables: bool,
 }
 
 impl Declared {
     fn of(entry: &RouteEntry) -> Self {
         let id = entry.operation.operation_id.as_deref().unwrap_or_default();
-        Self { method: entry.method.clone(), access: entry.access, id: OperationId::new(id) }
+        let is_table = |response: &RefOr<Response>| match response {
+            RefOr::T(response) => {
+                response.content.keys().any(|media| TABLE_TYPES.contains(&&**media))
+            }
+            RefOr::Ref(_) => false,
+        };
+        Self {
+            method: entry.method.clone(),
+            access: entry.access,
+            id: OperationId::new(id),
+            has_tables: entry.operation.responses.responses.values().any(is_table),
+        }
     }
 }
 

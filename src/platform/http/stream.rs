@@ -76,6 +76,40 @@ pub struct StreamSlot {
 pub struct IncompleteBody;
 
 impl StreamSlot {
+    /// Streams pieces that are produced between other work of the connection's thread, as by queries
+    /// to the database. `next` returns the piece of a state and the next state. The slot is released
+    /// with the stream.
+    pub fn stream_steps<S: 'static>(
+        self,
+        first: S,
+        next: impl AsyncFn(S) -> Result<Option<(Bytes, S)>, Problem> + 'static,
+    ) -> impl Stream<Item = Result<Bytes, IncompleteBody>> + 'static {
+        let next = std::rc::Rc::new(next);
+        let begun = (Bytes::new(), Some(first), self);
+        stream::try_unfold(begun, move |(mut piece, mut state, slot)| {
+            let next = std::rc::Rc::clone(&next);
+            async move {
+                while piece.is_empty() {
+                    let Some(known) = state.take() else { return Ok(None) };
+                    match (*next)(known).await {
+                        Ok(Some((further, state_after))) => {
+                            (piece, state) = (further, Some(state_after));
+                        }
+                        Ok(None) => return Ok(None),
+                        Err(problem) => {
+                            tracing::warn!(%problem, "a stream ends incomplete");
+                            return Err(IncompleteBody);
+                        }
+                    }
+                }
+                // Other connections are served between two pieces.
+                tokio::task::yield_now().await;
+                let sent = piece.split_to(piece.len().min(MAX_PIECE_BYTES));
+                Ok(Some((sent, (piece, state, slot))))
+            }
+        })
+    }
+
     /// Streams pieces, which are produced on a background thread while the client reads. An empty
     /// piece is not sent; it lets the producer detect that the client is gone.
     pub fn stream(

@@ -15,13 +15,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
-use self::rows::{Batch, read_batch};
+use self::rows::{Batch, read_batch, read_row, read_rows};
 pub use self::rows::{MAX_BATCH_ROWS, Mode};
-use self::write::{Saved, write_rows};
+use self::write::{Outcome, Saved, write_rows};
 use super::definition::{Resource, Scope};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{FieldCode, FieldError, MAX_ERRORS, Problem, ProblemCode};
-use crate::unit_of_work::Database;
+use crate::unit_of_work::{Database, UnitOfWork};
 
 /// Handles `POST` on `batch` below the collection: up to 1,000 rows, each named by its business key
 /// or its id.
@@ -55,6 +55,50 @@ pub async fn batch<R: Resource>(
             }
         })
         .await
+}
+
+/// The result of a row that was written as a part of other work.
+#[derive(Debug)]
+pub enum RowResult {
+    /// The resource was created, changed or deleted.
+    Written,
+    /// The resource had the content of the row already.
+    Unchanged,
+    /// The row was refused.
+    Refused(Problem),
+}
+
+/// Writes up to [`MAX_BATCH_ROWS`] rows like a batch that is not atomic, as a part of other work.
+///
+/// # Errors
+/// When the database fails. The problems of rows are in their results.
+pub async fn write_part<R: Resource>(
+    work: &mut UnitOfWork,
+    scope: &R::Scope,
+    mode: Mode,
+    rows: Vec<Value>,
+) -> Result<Vec<RowResult>, Problem> {
+    let rows = read_rows::<R>(mode_of::<R>(mode), rows);
+    let results = write_rows::<R>(work, scope, mode_of::<R>(mode), &rows, false).await?;
+    let result = |result: Result<Saved, Problem>| match result {
+        Ok(Saved { outcome: Outcome::Unchanged, .. }) => RowResult::Unchanged,
+        Ok(_) => RowResult::Written,
+        Err(problem) => RowResult::Refused(problem),
+    };
+    Ok(results.into_iter().map(result).collect())
+}
+
+/// Returns the identity that no two rows of a batch may share; `None` if the row has none or cannot
+/// be read.
+#[must_use]
+pub fn identity_of<R: Resource>(mode: Mode, row: &Value) -> Option<String> {
+    let row = read_row::<R>(mode_of::<R>(mode), row.clone()).ok()?;
+    row.id.map(|id| id.to_string()).or_else(|| R::row_identity(&row.identity?))
+}
+
+/// Returns the mode of rows; rows that never change have no other one.
+const fn mode_of<R: Resource>(mode: Mode) -> Mode {
+    if R::IS_APPEND_ONLY { Mode::Replace } else { mode }
 }
 
 /// Returns the receipt of a row. Together the receipts of a batch name at most [`MAX_ERRORS`]

@@ -93,18 +93,27 @@ pub(super) fn read_batch<R: Resource>(body: Value) -> Result<Batch<R::Write>, Pr
         let error = FieldError::new("/rows", FieldCode::TooShort, detail);
         return Err(Problem::from_errors(vec![error]));
     }
+    let rows = read_rows::<R>(mode, body.rows);
+    Ok(Batch { mode, atomic: body.atomic, validate_only: body.validate_only, rows })
+}
+
+/// Reads the rows of a batch. A row whose identity an earlier one has is refused.
+pub(super) fn read_rows<R: Resource>(
+    mode: Mode,
+    rows: Vec<Value>,
+) -> Vec<Result<Row<R::Write>, Problem>> {
     let mut seen = HashSet::new();
-    let rows = body.rows.into_iter().map(|row| {
+    let rows = rows.into_iter().map(|row| {
         let row = read_row::<R>(mode, row)?;
         match row.identity.as_ref().and_then(R::row_identity) {
             Some(identity) if !seen.insert(identity.clone()) => Err(repeated::<R>(&identity)),
             _ => Ok(row),
         }
     });
-    Ok(Batch { mode, atomic: body.atomic, validate_only: body.validate_only, rows: rows.collect() })
+    rows.collect()
 }
 
-fn read_row<R: Resource>(mode: Mode, mut row: Value) -> Result<Row<R::Write>, Problem> {
+pub(super) fn read_row<R: Resource>(mode: Mode, mut row: Value) -> Result<Row<R::Write>, Problem> {
     let mut controls = Map::new();
     if let Value::Object(fields) = &mut row
         && !R::IS_APPEND_ONLY

@@ -36,8 +36,10 @@ struct Accepted<'r, R: Resource> {
 pub(super) enum Outcome {
     /// The resource was created.
     Created,
-    /// The resource exists with the content of the row, changed or not.
-    Stored,
+    /// The resource got the content of the row.
+    Updated,
+    /// The resource had the content of the row already.
+    Unchanged,
     /// The resource was deleted.
     Deleted,
 }
@@ -47,7 +49,7 @@ impl Outcome {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Created => StatusCode::CREATED,
-            Self::Stored => StatusCode::OK,
+            Self::Updated | Self::Unchanged => StatusCode::OK,
             Self::Deleted => StatusCode::NO_CONTENT,
         }
     }
@@ -62,7 +64,8 @@ impl<R: Resource> Change<R> {
         };
         match self {
             Self::Create(row) => of(row, Outcome::Created),
-            Self::Update(row) | Self::Unchanged(row) => of(row, Outcome::Stored),
+            Self::Update(row) => of(row, Outcome::Updated),
+            Self::Unchanged(row) => of(row, Outcome::Unchanged),
             Self::Delete(view) => Saved {
                 id: R::id(view),
                 key: R::key(&R::write_of(view)),

@@ -31,6 +31,7 @@ const GROUPS: &[Group] = &[
             "outbox",
             "unit_of_work",
             "references",
+            "tabular",
             "resource",
             // Prices.
             "publication",
@@ -63,6 +64,8 @@ const GROUPS: &[Group] = &[
             "sales",
             "statistics",
             "events",
+            // Files with rows of all resources.
+            "imports",
             // The service as a whole.
             "retention",
             "health",
@@ -72,6 +75,7 @@ const GROUPS: &[Group] = &[
             "app",
             "config",
             "demo",
+            "transfer",
             "welcome",
             "serve",
         ],
@@ -101,8 +105,13 @@ const GROUPS: &[Group] = &[
     },
     Group {
         parent: "resource",
-        layers: &["constraints", "definition", "table", "handlers", "batch", "mount"],
+        layers: &["constraints", "definition", "table", "export", "handlers", "batch", "mount"],
     },
+    Group {
+        parent: "tabular",
+        layers: &["shape", "cell", "columns", "body", "read", "workbook", "write"],
+    },
+    Group { parent: "imports", layers: &["targets", "store", "receive", "worker", "http"] },
     Group {
         parent: "publication",
         layers: &[

@@ -48,6 +48,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Price quotes", "The price of an item for an account, with an explanation."),
     ("Events", "Events in order, for other systems."),
     ("Reference data", "Master data from the ERP: settings, currencies, items, salespeople."),
+    ("Imports", "Files with rows of any resource."),
     ("Service", "Health, metrics and documentation of the service."),
 ];
 

@@ -6,7 +6,7 @@ use actix_web::http::header;
 use serde_json::{Map, Value, json};
 
 use kampanje::idempotency::REPLAYED;
-use kampanje::platform::http::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY_LENGTH};
+use kampanje::platform::http::call::{IDEMPOTENCY_KEY, IMPORTS_PATH, MAX_IDEMPOTENCY_KEY_LENGTH};
 use kampanje::platform::http::etag::MAX_CONDITION_LENGTH;
 use kampanje::platform::http::middleware::TRACE_ID;
 use kampanje::platform::http::problem::{Problem, ProblemCode};
@@ -24,6 +24,9 @@ const QUERIES: &[&str] = &[
     "/v1/publications/compare",
     "/v1/campaigns/{campaign}/grants",
 ];
+
+/// Changes without a condition: the state of an import changes all the time.
+const UNCONDITIONAL: &[&str] = &["/v1/imports/{import}"];
 
 /// Queries that state the version of the price book which answers.
 const PRICED: &[&str] = &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices"];
@@ -82,7 +85,9 @@ impl Kind<'_> {
 
     /// Returns true if the operation changes an existing resource.
     fn is_change(self) -> bool {
-        !self.is_public && matches!(self.method, "put" | "patch" | "delete")
+        !self.is_public
+            && matches!(self.method, "put" | "patch" | "delete")
+            && !UNCONDITIONAL.contains(&self.path)
     }
 
     fn finish(self, operation: &mut Value) {
@@ -187,6 +192,10 @@ impl Kind<'_> {
         // A row can name a resource, and carry a condition.
         if self.path.ends_with("/batch") {
             statuses.extend([StatusCode::NOT_FOUND, StatusCode::PRECONDITION_FAILED]);
+        }
+        // The parameter names a collection.
+        if self.path == IMPORTS_PATH {
+            statuses.push(StatusCode::NOT_FOUND);
         }
         if self.is_change() {
             statuses.extend([StatusCode::PRECONDITION_FAILED, StatusCode::PRECONDITION_REQUIRED]);

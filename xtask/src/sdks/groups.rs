@@ -110,7 +110,14 @@ pub struct Answer {
 /// # Errors
 /// If an operation has a form that the SDKs do not support, or two have the same name.
 pub fn read(document: &Value) -> anyhow::Result<Vec<Group>> {
-    let operations: Vec<_> = crate::openapi::operations_of(document).collect();
+    // Files are sent with the command line or with an HTTP client of the language.
+    let takes_file = |operation: &Value| {
+        let content = operation["requestBody"]["content"].as_object();
+        content.is_some_and(|content| !content.contains_key("application/json"))
+    };
+    let operations: Vec<_> = crate::openapi::operations_of(document)
+        .filter(|(_, _, operation)| !takes_file(operation))
+        .collect();
     let collections: BTreeMap<&str, &str> = operations
         .iter()
         .filter_map(|(path, method, operation)| {

@@ -140,6 +140,50 @@ impl ListQuery {
         }
     }
 
+    /// Returns the request for the whole list, in steps of the largest page.
+    ///
+    /// # Errors
+    /// 400 with each parameter of a page that was given.
+    pub fn into_whole(self) -> Result<Self, Problem> {
+        let given = ["top", "skip", "count", "cursor"]
+            .into_iter()
+            .filter(|name| self.params.get(name).is_some());
+        let errors: Vec<FieldError> = given
+            .map(|name| {
+                let detail = "a table is the whole list; it has no pages";
+                FieldError::new(format!("?{name}"), FieldCode::NotAllowed, detail)
+            })
+            .collect();
+        if errors.is_empty() {
+            Ok(Self { top: *PAGE_SIZE.end(), ..self })
+        } else {
+            Err(Problem::with_errors(ProblemCode::InvalidRequest, errors))
+        }
+    }
+
+    /// Returns the request for the rows after the last one of a page, and removes the row that only
+    /// shows that there are any; `None` if there are no further rows.
+    ///
+    /// # Errors
+    /// When the row has no sort value of a field's kind, which is a defect.
+    pub fn next<T>(
+        &self,
+        rows: &mut Vec<T>,
+        json: impl Fn(&T) -> Result<Value, Problem>,
+    ) -> Result<Option<Self>, Problem> {
+        let top = usize::try_from(self.top).unwrap_or(usize::MAX);
+        if rows.len() <= top {
+            return Ok(None);
+        }
+        rows.truncate(top);
+        let Some(last) = rows.last().map(json).transpose()? else { return Ok(None) };
+        let values =
+            self.sorts.iter().map(|sort| cursor::place(sort, page::at(&last, sort.field.name)));
+        let after = values.collect::<Option<Vec<_>>>();
+        let after = after.ok_or_else(|| Problem::internal("a row without a sort value"))?;
+        Ok(Some(Self { after: Some(after), skip: 0, ..self.clone() }))
+    }
+
     /// Returns the value of an additional parameter of the list, if it was given.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&str> {
