@@ -28,7 +28,11 @@ DECLARE
         'idempotency_records', 'SELECT, INSERT, UPDATE (body, headers), DELETE',
         'audit_entries', 'SELECT, INSERT, UPDATE (path), DELETE',
         'api_keys', 'SELECT, INSERT, UPDATE (last_used_at), DELETE',
-        'service_secrets', 'SELECT, INSERT');
+        'service_secrets', 'SELECT, INSERT',
+        'webhook_subscriptions', 'SELECT, INSERT, DELETE, UPDATE (url, types, description, enabled,
+            disabled_reason, failing_since, secret, previous_secret, previous_secret_expires_at)',
+        'webhook_deliveries', 'SELECT, INSERT, DELETE, UPDATE (state, attempts, next_attempt_at,
+            attempted_at, response_status, duration_milliseconds, error)');
     relation record;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = service) THEN

@@ -16,6 +16,7 @@ use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::{Contacts, erasures};
 use crate::currencies::Currencies;
+use crate::events::latest::LatestEvent;
 use crate::exchange_rates::ExchangeRates;
 use crate::golden_quotes::GoldenQuotes;
 use crate::health::Readiness;
@@ -51,7 +52,7 @@ use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
     activation, api_keys, audit_entries, desk, events, health, imports, index, openapi,
-    publication, quotes, settings, statistics,
+    publication, quotes, settings, statistics, webhooks,
 };
 
 /// Seconds in which requests in flight have to finish once the service stops. With the default
@@ -100,6 +101,7 @@ pub fn routes() -> Routes {
     publication::http::mount(&mut routes);
     events::mount(&mut routes);
     imports::http::mount(&mut routes);
+    webhooks::mount(&mut routes);
     quotes::http::mount(&mut routes);
     quotes::effective_prices::mount(&mut routes);
     quotes::lowest_prices::mount(&mut routes);
@@ -141,6 +143,8 @@ pub struct Shared {
     pub readiness: Readiness,
     /// The limit of concurrent streams.
     pub streams: Streams,
+    /// The newest event, for requests that wait for it.
+    pub latest_event: LatestEvent,
 }
 
 /// Binds the HTTP server and returns it with its address. It serves once it is awaited, and leaves
@@ -183,6 +187,7 @@ pub fn server(
             .app_data(web::Data::new(shared.body_limits))
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
+            .app_data(web::Data::new(shared.latest_event))
             .app_data(responder)
             .wrap(from_fn(record_refusals))
             .wrap(from_fn(request_context))

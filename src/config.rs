@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
 use crate::platform::http::access::oidc::{MIN_FETCH_INTERVAL, OidcSettings};
+use crate::webhooks::networks::Networks;
 
 /// Minimum length of the API key in characters.
 const MIN_API_KEY_LENGTH: usize = 32;
@@ -317,6 +318,10 @@ pub struct ServeSettings {
         value_parser = clap::value_parser!(u16).range(1..=36_500)
     )]
     pub audit_days: u16,
+    /// Networks in addition to the public internet that webhooks may be sent to, as in
+    /// `10.1.0.0/16,fd00::/8`. Only these may be sent to by http.
+    #[arg(long, env = "KAMPANJE_WEBHOOK_NETWORKS", default_value = "")]
+    pub webhook_networks: Networks,
     /// Start although the schema is of a later release. Migrations leave the release before them
     /// working, so this is for the return to it.
     #[arg(long, env = "KAMPANJE_ALLOW_NEWER_SCHEMA")]
@@ -456,6 +461,7 @@ mod tests {
             &["--snapshot-seconds", "0"],
             &["--self-check-seconds", "604801"],
             &["--audit-days", "0"],
+            &["--webhook-networks", "10.0.0.1"],
         ] {
             assert!(
                 Cli::try_parse_from(["kampanje", "serve"].iter().chain(wrong)).is_err(),

@@ -21,6 +21,7 @@ use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::platform::http::route_metrics::{REQUEST_SECONDS, REQUESTS_TOTAL};
 use crate::platform::http::routes::Routes;
+use crate::webhooks::sender::{ATTEMPTS_TOTAL, DISABLED_TOTAL, LAG_SECONDS, PENDING};
 
 /// Gauge of the price book's version.
 const BOOK_VERSION: &str = "kampanje_book_version";
@@ -293,6 +294,22 @@ fn install_recorder() -> anyhow::Result<PrometheusHandle> {
         "How long ago it was last known to be the newest."
     );
     metrics::describe_gauge!(DATABASE_UP, Unit::Count, "Whether the database answers.");
+    metrics::describe_counter!(
+        ATTEMPTS_TOTAL,
+        Unit::Count,
+        "Attempts to deliver events to webhooks: success, failure."
+    );
+    metrics::describe_counter!(
+        DISABLED_TOTAL,
+        Unit::Count,
+        "Webhook subscriptions that the service disabled, by reason: GONE, FAILING."
+    );
+    metrics::describe_gauge!(PENDING, Unit::Count, "Deliveries to webhooks that are pending.");
+    metrics::describe_gauge!(
+        LAG_SECONDS,
+        Unit::Seconds,
+        "How late the oldest due delivery to a webhook is."
+    );
     metrics::describe_counter!(
         SELF_CHECKS_TOTAL,
         Unit::Count,

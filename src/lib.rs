@@ -48,6 +48,7 @@ pub mod statistics;
 pub mod tasks;
 pub mod teams;
 pub mod transfer;
+pub mod webhooks;
 pub mod welcome;
 
 pub mod audit_log;

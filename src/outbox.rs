@@ -22,11 +22,28 @@ use values::text_enum;
 
 use crate::schema::{event_counter, events};
 
+/// The channel on which new events are announced, with the newest sequence. The database does so.
+pub const NOTIFICATION_CHANNEL: &str = "kampanje_events";
+
+text_enum! {
+    /// The reason for which the service disabled a webhook subscription.
+    WebhookDisabledReason {
+        /// The receiver answered 410: it wants no more events.
+        Gone = "GONE",
+        /// All attempts of seven days failed.
+        Failing = "FAILING",
+    }
+}
+
 text_enum! {
     /// The type of an event.
     EventType {
         /// The price book has a new version.
         PublicationCreated = "kampanje.publication.created",
+        /// The draft of a campaign changed.
+        CampaignChanged = "kampanje.campaign.changed",
+        /// The draft of a segment changed.
+        SegmentChanged = "kampanje.segment.changed",
         /// The status of a campaign changed.
         CampaignStatusChanged = "kampanje.campaign.status-changed",
         /// The first day of a published campaign began.
@@ -35,6 +52,10 @@ text_enum! {
         CampaignEnded = "kampanje.campaign.ended",
         /// The cost of an item rose, and its prices are below a guardrail since.
         GuardrailViolated = "kampanje.guardrail.violated",
+        /// The service disabled a webhook subscription.
+        WebhookDisabled = "kampanje.webhook.disabled",
+        /// A test of a webhook subscription, which no other subscription receives.
+        WebhookTest = "kampanje.webhook.test",
     }
 }
 
@@ -63,6 +84,25 @@ pub struct PublicationCreated {
     /// Number of facts and accounts that were removed.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64, example = 0)]
     pub removed: i64,
+}
+
+/// The draft of a campaign was created, changed or deleted: the campaign itself, its lines or its
+/// golden quotes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CampaignChanged {
+    /// The number of the campaign.
+    #[schema(max_length = 50, example = "CP0001")]
+    pub campaign_number: String,
+}
+
+/// The draft of a segment was created, changed or deleted: the segment itself or its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SegmentChanged {
+    /// The number of the segment.
+    #[schema(max_length = 50, example = "SM0001")]
+    pub segment_number: String,
 }
 
 /// The status of a campaign changed.
@@ -121,6 +161,26 @@ pub struct GuardrailViolated {
     pub detail: String,
 }
 
+/// The service disabled a webhook subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookDisabled {
+    /// The id of the subscription.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub subscription_id: Uuid,
+    /// The reason.
+    pub reason: WebhookDisabledReason,
+}
+
+/// A test of a webhook subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookTest {
+    /// The id of the subscription.
+    #[schema(example = "0190b5c2-7d5e-7000-8000-000000000001")]
+    pub subscription_id: Uuid,
+}
+
 /// The content of an event; the type of the event determines the variant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -129,10 +189,45 @@ pub enum EventData {
     PublicationCreated(PublicationCreated),
     /// Of `kampanje.campaign.status-changed`.
     CampaignStatusChanged(CampaignStatusChanged),
+    /// Of `kampanje.campaign.changed`.
+    CampaignChanged(CampaignChanged),
+    /// Of `kampanje.segment.changed`.
+    SegmentChanged(SegmentChanged),
     /// Of `kampanje.campaign.started` and `kampanje.campaign.ended`.
     CampaignLifecycleEvent(CampaignLifecycleEvent),
     /// Of `kampanje.guardrail.violated`.
     GuardrailViolated(GuardrailViolated),
+    /// Of `kampanje.webhook.disabled`.
+    WebhookDisabled(WebhookDisabled),
+    /// Of `kampanje.webhook.test`.
+    WebhookTest(WebhookTest),
+}
+
+/// A draft that a unit of work changed. It is announced once, however many of its parts changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangedDraft {
+    /// A campaign by number: itself, its lines or its golden quotes.
+    Campaign(String),
+    /// A segment by number: itself or its lines.
+    Segment(String),
+}
+
+impl From<&ChangedDraft> for Event {
+    fn from(draft: &ChangedDraft) -> Self {
+        let (type_, subject, data) = match draft.clone() {
+            ChangedDraft::Campaign(campaign_number) => (
+                EventType::CampaignChanged,
+                campaign_subject(&campaign_number),
+                EventData::CampaignChanged(CampaignChanged { campaign_number }),
+            ),
+            ChangedDraft::Segment(segment_number) => (
+                EventType::SegmentChanged,
+                format!("segments/{segment_number}"),
+                EventData::SegmentChanged(SegmentChanged { segment_number }),
+            ),
+        };
+        Self { type_, subject, data, campaign_id: None }
+    }
 }
 
 /// An event to be written.
@@ -182,6 +277,28 @@ impl From<GuardrailViolated> for Event {
     }
 }
 
+impl From<WebhookDisabled> for Event {
+    fn from(data: WebhookDisabled) -> Self {
+        Self {
+            type_: EventType::WebhookDisabled,
+            subject: subscription_subject(data.subscription_id),
+            data: EventData::WebhookDisabled(data),
+            campaign_id: None,
+        }
+    }
+}
+
+impl From<WebhookTest> for Event {
+    fn from(data: WebhookTest) -> Self {
+        Self {
+            type_: EventType::WebhookTest,
+            subject: subscription_subject(data.subscription_id),
+            data: EventData::WebhookTest(data),
+            campaign_id: None,
+        }
+    }
+}
+
 impl Event {
     /// Creates a lifecycle event of a campaign. It is written once for each campaign, type and pair
     /// of dates.
@@ -208,6 +325,12 @@ impl Event {
 /// Returns the path of a campaign below the source of events.
 fn campaign_subject(number: &str) -> String {
     format!("campaigns/{number}")
+}
+
+/// Returns the path of a webhook subscription below the source of events. The database delivers
+/// tests by it.
+fn subscription_subject(id: Uuid) -> String {
+    format!("webhook-subscriptions/{id}")
 }
 
 /// Locks the counter until the transaction ends. While it is locked no other transaction commits an

@@ -652,6 +652,39 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Uuid,
+        subscription_id -> Uuid,
+        event_sequence -> Int8,
+        state -> Text,
+        attempts -> Int4,
+        next_attempt_at -> Nullable<Timestamptz>,
+        attempted_at -> Nullable<Timestamptz>,
+        response_status -> Nullable<Int2>,
+        duration_milliseconds -> Nullable<Int4>,
+        error -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    webhook_subscriptions (id) {
+        id -> Uuid,
+        url -> Text,
+        types -> Array<Text>,
+        description -> Text,
+        enabled -> Bool,
+        disabled_reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+        secret -> Bytea,
+        previous_secret -> Nullable<Bytea>,
+        previous_secret_expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        created_by -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     activities,
     activity_steps,
@@ -666,6 +699,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     criteria_removed_lines,
     currencies,
     discount_lines,
+    events,
     exchange_rates,
     idempotency_records,
     import_chunks,
@@ -691,4 +725,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     tasks,
     team_members,
     teams,
+    webhook_deliveries,
+    webhook_subscriptions,
 );

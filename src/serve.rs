@@ -21,6 +21,7 @@ use crate::activation::AutoPublisher;
 use crate::api_keys::ring;
 use crate::app::Shared;
 use crate::config::{DatabaseSettings, MigrateSettings, ServeSettings, from_here};
+use crate::events::latest::LatestEvent;
 use crate::events::lifecycle;
 use crate::health::Readiness;
 use crate::imports::worker;
@@ -41,6 +42,8 @@ use crate::publication::reader;
 use crate::publication::writer::renew_book_id;
 use crate::segments::rule;
 use crate::unit_of_work::Database;
+use crate::webhooks::client::WebhookClient;
+use crate::webhooks::sender::Sender;
 use crate::{app, demo, health, retention, welcome};
 
 /// The database of the private server.
@@ -249,6 +252,7 @@ async fn serve_from(
     };
     let opened = opening.try_open().await?;
     let readiness = Readiness::new(book.clone());
+    let latest_event = LatestEvent::default();
     let (api_key, keys) = (settings.api_key()?, KeyRing::default());
     let issuer = settings.oidc()?.map(Issuer::new).transpose()?;
     let shared = Shared {
@@ -265,6 +269,7 @@ async fn serve_from(
         body_limits: BodyLimits::new(settings.body_limit.get()),
         readiness: readiness.clone(),
         streams: Streams::default(),
+        latest_event: latest_event.clone(),
     };
     // Caught before the address is announced: its readers may send a signal immediately.
     let signals = Signals::catch().context("signals cannot be caught")?;
@@ -277,6 +282,9 @@ async fn serve_from(
     let rules = actix_web::rt::spawn(rule::run(opening.database.clone(), calendar.clone()));
     let imports =
         actix_web::rt::spawn(worker::run(opening.database.clone(), calendar.clone(), book.clone()));
+    let client = WebhookClient::new(settings.webhook_networks.clone())?;
+    let sender = Sender::new(opening.database.clone(), calendar.clone(), client);
+    let webhooks = actix_web::rt::spawn(sender.run(latest_event.clone()));
     let background = tokio::spawn(run_background(Background {
         opening,
         opened,
@@ -285,12 +293,13 @@ async fn serve_from(
         disk: disk.clone(),
         kept,
         keys,
+        latest_event: latest_event.clone(),
         snapshot_interval: Duration::from_secs(settings.snapshot_seconds),
         self_check_interval: Duration::from_secs(settings.self_check_seconds),
         audit_retention: TimeDelta::days(settings.audit_days.into()),
     }));
     let drain = Duration::from_secs(settings.drain_seconds);
-    tokio::spawn(stop_on_signal(signals, readiness, drain, server.handle()));
+    tokio::spawn(stop_on_signal(signals, readiness, drain, latest_event, server.handle()));
     let played = play(demo, address, api_key.as_deref(), server.handle());
     let (served, played) = tokio::join!(server, played);
     if let Some(disk) = disk {
@@ -300,6 +309,7 @@ async fn serve_from(
     background.abort();
     rules.abort();
     imports.abort();
+    webhooks.abort();
     served.context("the HTTP server failed")?;
     played.context("the demo cannot be played")?;
     tracing::info!("the service has stopped");
@@ -338,6 +348,7 @@ struct Background {
     /// The version of the snapshot file.
     kept: Option<i64>,
     keys: KeyRing,
+    latest_event: LatestEvent,
     snapshot_interval: Duration,
     /// Zero for no self-checks.
     self_check_interval: Duration,
@@ -359,6 +370,7 @@ async fn run_background(inputs: Background) {
     tasks.spawn(retention::run(pool.clone(), inputs.audit_retention));
     tasks.spawn(ring::run(pool.clone(), keys));
     tasks.spawn(lifecycle::run(pool.clone(), calendar));
+    tasks.spawn(inputs.latest_event.run(pool.clone()));
     if let Some(disk) = disk {
         let kept = kept.unwrap_or_default();
         tasks.spawn(disk.run_refresher(book.clone(), kept, inputs.snapshot_interval));
@@ -371,11 +383,13 @@ async fn run_background(inputs: Background) {
 }
 
 /// Stops the server on the first signal. After a SIGTERM the service continues to serve for
-/// `drain`, while it reports that it is not ready.
+/// `drain`, while it reports that it is not ready. Requests that wait for events are answered then,
+/// so that they do not delay the end.
 async fn stop_on_signal(
     mut signals: Signals,
     readiness: Readiness,
     drain: Duration,
+    latest_event: LatestEvent,
     server: ServerHandle,
 ) {
     let signal = signals.next().await;
@@ -384,6 +398,7 @@ async fn stop_on_signal(
     if signal == StopSignal::Terminate {
         tokio::time::sleep(drain).await;
     }
+    latest_event.stop();
     server.stop(true).await;
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderName;
+use diesel::QueryResult;
 use diesel_async::{AnsiTransactionManager, TransactionManager};
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::audit_log::{self, AuditEntry};
 use crate::idempotency;
-use crate::outbox::{self, Event};
+use crate::outbox::{self, ChangedDraft, Event};
 use crate::platform::db::pool::{Connection, Pool, PoolError, Pools};
 use crate::platform::http::call::{ApiRequest, ApiResponse};
 use crate::platform::http::list::ListQuery;
@@ -139,6 +140,8 @@ pub struct UnitOfWork {
     pub conn: Connection,
     /// The changed keys, which the publisher brings into the price book before the commit.
     pub changed_keys: ChangedKeys,
+    /// The changed drafts, each of which gets an event.
+    pub changed_drafts: BTreeSet<ChangedDraft>,
     /// The caller that makes the change.
     pub author: String,
     /// Events to write when the work is done. A publication writes its own event.
@@ -156,6 +159,22 @@ impl UnitOfWork {
     /// Records the version that the change has published, in the history with this identity.
     pub const fn record_version(&mut self, version: i64, book_id: Uuid) {
         self.published = Some((version, book_id));
+    }
+
+    /// Records a campaign whose draft changed, by number.
+    pub fn campaign_changed(&mut self, number: impl ToString) {
+        self.changed_drafts.insert(ChangedDraft::Campaign(number.to_string()));
+    }
+
+    /// Records a segment whose draft changed, by number.
+    pub fn segment_changed(&mut self, number: impl ToString) {
+        self.changed_drafts.insert(ChangedDraft::Segment(number.to_string()));
+    }
+
+    /// Writes the events. The counter of the events is the last lock, after that of the book.
+    async fn record_events(&mut self) -> QueryResult<()> {
+        self.events.extend(self.changed_drafts.iter().map(Event::from));
+        outbox::record(&mut self.conn, &self.events).await
     }
 
     /// Returns the version of the price book that the change published, if it published one.
@@ -187,7 +206,8 @@ impl UnitOfWork {
         change: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         Transactions::begin_transaction(&mut *self.conn).await?;
-        let changed_keys = self.changed_keys.clone();
+        let (changed_keys, changed_drafts) =
+            (self.changed_keys.clone(), self.changed_drafts.clone());
         let (events, warnings, published) =
             (self.events.len(), self.warnings.len(), self.published);
         match change(self).await {
@@ -198,6 +218,7 @@ impl UnitOfWork {
             Err(error) => {
                 Transactions::rollback_transaction(&mut *self.conn).await?;
                 self.changed_keys = changed_keys;
+                self.changed_drafts = changed_drafts;
                 self.events.truncate(events);
                 self.warnings.truncate(warnings);
                 self.published = published;
@@ -282,6 +303,14 @@ impl Database {
         self.session(&self.pools.reports).await
     }
 
+    /// Lends a session for work that no request waits for.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn background(&self) -> Result<Connection, Problem> {
+        self.session(&self.pools.background).await
+    }
+
     async fn session(&self, pool: &Pool) -> Result<Connection, Problem> {
         if !AtomicBool::load(&self.open, Ordering::Acquire) {
             return Err(Problem::unavailable("the database was not reached since the start"));
@@ -337,7 +366,7 @@ impl Database {
                 return Ok(());
             }
             audit_log::record(&mut work.conn, entry).await?;
-            Ok(outbox::record(&mut work.conn, &work.events).await?)
+            Ok(work.record_events().await?)
         };
         let done = done.await;
         self.end(work, done).await
@@ -359,6 +388,7 @@ impl Database {
         let mut work = UnitOfWork {
             conn: self.session(pool).await?,
             changed_keys: ChangedKeys::default(),
+            changed_drafts: BTreeSet::new(),
             author: author.to_owned(),
             events: Vec::new(),
             warnings: Vec::new(),
@@ -427,8 +457,7 @@ impl Database {
             };
             audit_log::record(&mut work.conn, entry).await?;
         }
-        // The counter of the events is the last lock, after that of the book.
-        outbox::record(&mut work.conn, &work.events).await?;
+        work.record_events().await?;
         if let Some((version, book_id)) = work.published {
             answer = answer
                 .header(PUBLICATION_VERSION, &version.to_string())

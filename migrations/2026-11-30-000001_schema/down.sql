@@ -2,7 +2,8 @@
 DROP VIEW campaign_history, publication_changes, held_targets, logged_targets;
 DROP FUNCTION audience_member_since, contact_number_of;
 DROP TABLE import_errors, import_chunks, imports,
-    service_secrets, audit_entries, idempotency_records, events, event_counter, api_keys,
+    service_secrets, audit_entries, idempotency_records,
+    webhook_deliveries, webhook_subscriptions, events, event_counter, api_keys,
     book_audience, book_entries, publications, book,
     sales_attributions, sales,
     opportunities, tasks, activity_steps, activities,
@@ -14,5 +15,5 @@ DROP TABLE import_errors, import_chunks, imports,
     contacts, team_members, teams, salespeople,
     item_units_of_measure, item_variants, items,
     exchange_rates, currencies, settings;
-DROP FUNCTION refuse_change, clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
+DROP FUNCTION deliver_events, refuse_change, clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
 DROP EXTENSION btree_gist;

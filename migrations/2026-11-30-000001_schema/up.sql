@@ -1185,6 +1185,93 @@ CREATE UNIQUE INDEX events_once ON events (campaign_id, type, starting_date, end
     NULLS NOT DISTINCT WHERE campaign_id IS NOT NULL;
 
 -- =================================================================================================
+-- Webhooks
+
+-- Systems that events are sent to. The service signs with the secret, so it is kept as it is.
+CREATE TABLE webhook_subscriptions (
+    id uuid CONSTRAINT webhook_subscriptions_pkey PRIMARY KEY,
+    url text NOT NULL,
+    -- The types of events to send; empty for all.
+    types text[] NOT NULL,
+    description text NOT NULL,
+    enabled boolean NOT NULL,
+    -- The reason for which the service disabled it.
+    disabled_reason text CONSTRAINT webhook_subscriptions_disabled_reason
+        CHECK (disabled_reason IN ('GONE', 'FAILING')),
+    -- The first failed attempt since the last successful one.
+    failing_since timestamptz,
+    secret bytea NOT NULL
+        CONSTRAINT webhook_subscriptions_secret CHECK (octet_length(secret) = 32),
+    -- The secret before the rotation, with which messages are signed too for a while.
+    previous_secret bytea
+        CONSTRAINT webhook_subscriptions_previous_secret CHECK (octet_length(previous_secret) = 32),
+    previous_secret_expires_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    CONSTRAINT webhook_subscriptions_disabled CHECK (NOT enabled OR disabled_reason IS NULL),
+    CONSTRAINT webhook_subscriptions_rotation
+        CHECK ((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))
+);
+
+-- Events to send, and the results of sending them. The event is the content.
+CREATE TABLE webhook_deliveries (
+    id uuid CONSTRAINT webhook_deliveries_pkey PRIMARY KEY,
+    subscription_id uuid NOT NULL CONSTRAINT webhook_deliveries_subscription_fkey
+        REFERENCES webhook_subscriptions (id) ON DELETE CASCADE,
+    event_sequence bigint NOT NULL
+        CONSTRAINT webhook_deliveries_event_fkey REFERENCES events (sequence),
+    state text NOT NULL DEFAULT 'PENDING' CONSTRAINT webhook_deliveries_state
+        CHECK (state IN ('PENDING', 'SUCCEEDED', 'FAILED', 'CANCELED')),
+    -- Number of finished attempts.
+    attempts integer NOT NULL DEFAULT 0,
+    -- The time of the next attempt. A replica that takes the delivery moves it to the end of its
+    -- lease: if the replica dies, the delivery is due again then.
+    next_attempt_at timestamptz,
+    -- The latest attempt.
+    attempted_at timestamptz,
+    response_status smallint,
+    duration_milliseconds integer,
+    error text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT webhook_deliveries_key UNIQUE (subscription_id, event_sequence),
+    CONSTRAINT webhook_deliveries_next_attempt
+        CHECK ((state = 'PENDING') = (next_attempt_at IS NOT NULL))
+);
+-- The deliveries that are due.
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (subscription_id, next_attempt_at)
+    WHERE state = 'PENDING';
+-- The newest deliveries of a subscription.
+CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (subscription_id, created_at, id);
+-- The deliveries that are due to be deleted.
+CREATE INDEX webhook_deliveries_created ON webhook_deliveries (created_at);
+-- References from events, which are checked when one is deleted.
+CREATE INDEX webhook_deliveries_event ON webhook_deliveries (event_sequence);
+
+-- Makes the deliveries of new events in the transaction that writes the events, so none is
+-- forgotten, and a subscription starts at the present. A test concerns one subscription only.
+--
+-- The lock makes a concurrent deletion of a subscription wait; one that came first hides the row.
+-- Without it the foreign key would refuse the event. An event locks the counter before, so a
+-- transaction that deletes a subscription must not write events.
+CREATE FUNCTION deliver_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO webhook_deliveries (id, subscription_id, event_sequence, next_attempt_at)
+    SELECT uuid_v7(), subscriptions.id, new_events.sequence, new_events.occurred_at
+    FROM new_events CROSS JOIN webhook_subscriptions AS subscriptions
+    WHERE subscriptions.enabled AND CASE new_events.type
+        WHEN 'kampanje.webhook.test'
+            THEN new_events.subject = 'webhook-subscriptions/' || subscriptions.id
+        ELSE cardinality(subscriptions.types) = 0 OR new_events.type = ANY (subscriptions.types)
+        END
+    FOR KEY SHARE OF subscriptions;
+    PERFORM pg_notify('kampanje_events', max(sequence)::text) FROM new_events;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER events_deliver AFTER INSERT ON events REFERENCING NEW TABLE AS new_events
+    FOR EACH STATEMENT EXECUTE FUNCTION deliver_events();
+
+-- =================================================================================================
 -- Records of the service
 
 -- Responses by idempotency key, each written in the transaction of its effect.

@@ -271,9 +271,10 @@ impl Resource for Campaigns {
             publishing, combination, margin_floor_percent, max_discount_percent, guardrail_mode
         )?;
         status_changes::record(work, &changes).await?;
-        work.changed_keys
-            .campaigns
-            .extend(rows.iter().filter_map(|row| Some(row.write.number.as_ref()?.to_string())));
+        for number in rows.iter().filter_map(|row| row.write.number.as_ref()) {
+            work.changed_keys.campaigns.insert(number.to_string());
+            work.campaign_changed(number);
+        }
         Ok(())
     }
 
@@ -299,6 +300,7 @@ impl Resource for Campaigns {
         diesel::delete(single).execute(&mut work.conn).await?;
         diesel::delete(campaigns::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.campaigns.insert(view.number.to_string());
+        work.campaign_changed(&view.number);
         Ok(())
     }
 

@@ -267,9 +267,12 @@ async fn move_campaign(
             record(work, std::slice::from_ref(&change)).await.map_err(SaveError::from)
         })
         .await;
-    if moved.is_ok() && campaign.has_unpublished_changes {
-        // The previous status may have held them.
-        work.changed_keys.campaigns.insert(number);
+    if moved.is_ok() {
+        work.campaign_changed(&number);
+        if campaign.has_unpublished_changes {
+            // The previous status may have held them.
+            work.changed_keys.campaigns.insert(number);
+        }
     }
     match moved {
         Ok(records) => ApiResponse::json(StatusCode::CREATED, &records.as_slice().first()),

@@ -3,7 +3,10 @@
 //! A change writes its event in its own transaction ([`outbox`](crate::outbox)). The
 //! start of a day is no change, so [`lifecycle`] looks for campaigns that begin or end.
 
+pub mod latest;
 pub mod lifecycle;
+
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -13,15 +16,17 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use self::latest::LatestEvent;
 use crate::outbox::{EventData, EventType};
 use crate::platform::clock::Calendar;
 use crate::platform::http::access::scope::Scope;
 use crate::platform::http::call::ApiResponse;
-use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec};
+use crate::platform::http::list::{CursorKey, Field, FieldKind, ListQuery, ListSpec, Page};
 use crate::platform::http::operations::{
     list_description, list_operation, query_parameter, whole_number,
 };
@@ -33,6 +38,10 @@ use crate::schema::events;
 use crate::unit_of_work::Database;
 
 const PATH: &str = "/v1/events";
+/// The parameter for the longest wait.
+const WAIT_PARAM: &str = "wait";
+/// Maximum wait for an event in seconds. Proxies end a response that does not begin in 60 s.
+const MAX_WAIT_SECONDS: u64 = 30;
 /// The version of CloudEvents that the events conform to.
 const SPECVERSION: &str = "1.0";
 /// The source of all events; subjects are paths below it.
@@ -57,7 +66,8 @@ pub fn mount(routes: &mut Routes) {
     routes.schema::<EventPage>();
     let description = format!(
         "Lists all events in the order in which they were committed, without gaps. After the event \
-         with sequence N continue with `after=N`; no event is skipped. {}",
+         with sequence N continue with `after=N`; no event is skipped. With `wait` an empty page is \
+         answered only when no event was written for that time. {}",
         list_description(&LIST)
     );
     let operation = OperationBuilder::new()
@@ -67,7 +77,8 @@ pub fn mount(routes: &mut Routes) {
         .description(Some(description))
         .parameter(after_parameter())
         .parameter(book_id_parameter())
-        .parameter(type_parameter());
+        .parameter(type_parameter())
+        .parameter(wait_parameter());
     routes.operation(
         Scope::BookRead,
         HttpMethod::Get,
@@ -81,6 +92,14 @@ fn after_parameter() -> Parameter {
     let schema = whole_number(0).default(Some(0.into()));
     let description = "The sequence of the last event that was received; 0 if none was.";
     query_parameter("after", description, schema)
+}
+
+fn wait_parameter() -> Parameter {
+    let schema =
+        whole_number(0).maximum(Some(30.0)).default(Some(0.into())).examples([MAX_WAIT_SECONDS]);
+    let description = "The number of seconds to wait if there is no event yet. The response comes \
+        as soon as there is one. It is empty after that time, or earlier if the service stops.";
+    query_parameter(WAIT_PARAM, description, schema)
 }
 
 fn type_parameter() -> Parameter {
@@ -106,7 +125,7 @@ pub struct CloudEvent {
     #[serde(rename = "type")]
     #[schema(value_type = EventType, example = "kampanje.publication.created")]
     pub type_: String,
-    /// The subject: a campaign, or the publication of base data.
+    /// The subject: a campaign, a segment, or the publication of base data, for example.
     #[schema(max_length = 100, example = "campaigns/CP0001")]
     pub subject: String,
     /// The time at which the event was recorded.
@@ -130,7 +149,7 @@ pub struct CloudEvent {
 /// The row of an event.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = events, check_for_backend(Pg))]
-struct EventRow {
+pub struct EventRow {
     sequence: i64,
     id: uuid::Uuid,
     type_: String,
@@ -140,7 +159,9 @@ struct EventRow {
 }
 
 impl CloudEvent {
-    fn new(row: EventRow, book_id: uuid::Uuid) -> Self {
+    /// Creates the event in the history with this identity.
+    #[must_use]
+    pub fn new(row: EventRow, book_id: uuid::Uuid) -> Self {
         let EventRow { sequence, id, type_, subject, occurred_at, data } = row;
         Self {
             specversion: SPECVERSION,
@@ -182,8 +203,9 @@ async fn list(
     database: web::Data<Database>,
     calendar: web::Data<Calendar>,
     cursor_key: web::Data<CursorKey>,
+    latest: web::Data<LatestEvent>,
 ) -> Result<ApiResponse, Problem> {
-    let own = &["after", "type", BOOK_ID_PARAM];
+    let own = &["after", "type", WAIT_PARAM, BOOK_ID_PARAM];
     let list = ListQuery::parse_with(
         request.path(),
         request.query_string(),
@@ -192,16 +214,32 @@ async fn list(
         &cursor_key,
         calendar.today(),
     )?;
-    let (after, type_) = wanted(&list)?;
-    let mut conn = database.list(&list).await?;
+    let wanted = Wanted::parse(&list)?;
+    // Before the first query, so that no event between the two is missed.
+    let mut news = latest.news();
+    let deadline = Instant::now() + wanted.wait;
+    let mut page = page(&database, &list, &wanted).await?;
+    if page.value.is_empty() && !wanted.wait.is_zero() {
+        let _slot = latest.wait_slot()?;
+        while page.value.is_empty() && news.arrive_until(deadline).await {
+            page = self::page(&database, &list, &wanted).await?;
+        }
+    }
+    ApiResponse::json(StatusCode::OK, &page)
+}
+
+/// Queries a page. The session is returned afterwards, so that a request that waits needs none.
+async fn page(database: &Database, list: &ListQuery, wanted: &Wanted) -> Result<Page, Problem> {
+    let mut conn = database.list(list).await?;
     let (_, book_id) = reader::latest(&mut conn).await?;
     require_history(list.param(BOOK_ID_PARAM), book_id)?;
     let mut query = events::table
         .select(EventRow::as_select())
-        .filter(events::sequence.gt(after))
+        .filter(events::sequence.gt(wanted.after))
         .into_boxed::<Pg>();
-    let mut counting = events::table.count().filter(events::sequence.gt(after)).into_boxed::<Pg>();
-    if let Some(type_) = type_ {
+    let mut counting =
+        events::table.count().filter(events::sequence.gt(wanted.after)).into_boxed::<Pg>();
+    if let Some(type_) = wanted.type_ {
         query = query.filter(events::type_.eq(type_));
         counting = counting.filter(events::type_.eq(type_));
     }
@@ -218,30 +256,47 @@ async fn list(
     };
     let rows: Result<Vec<Value>, _> =
         rows.into_iter().map(|row| serde_json::to_value(CloudEvent::new(row, book_id))).collect();
-    ApiResponse::json(StatusCode::OK, &list.page(rows.map_err(Problem::internal)?, count))
+    Ok(list.page(rows.map_err(Problem::internal)?, count))
 }
 
-/// Parses the list's own parameters: the last known sequence, and the type.
-fn wanted(list: &ListQuery) -> Result<(i64, Option<EventType>), Problem> {
-    let mut errors = Vec::new();
-    // The largest integer that JSON numbers represent exactly, as the API documentation says.
-    let exact = 0..=9_007_199_254_740_991_i64;
-    let after = list
-        .param("after")
-        .map_or(Some(0), |text| text.parse().ok().filter(|sequence| exact.contains(sequence)));
-    if after.is_none() {
-        errors.push(FieldError::new(
-            "?after",
-            FieldCode::InvalidType,
-            "has to be the sequence of an event, or 0",
-        ));
-    }
-    let type_ = list.param("type").map(EventType::parse).transpose().unwrap_or_else(|invalid| {
-        errors.push(FieldError::new("?type", FieldCode::InvalidValue, invalid.detail));
-        None
-    });
-    match after {
-        Some(after) if errors.is_empty() => Ok((after, type_)),
-        _ => Err(Problem::from_errors(errors)),
+/// The list's own parameters.
+struct Wanted {
+    /// The last known sequence.
+    after: i64,
+    type_: Option<EventType>,
+    /// The longest wait for an event.
+    wait: Duration,
+}
+
+impl Wanted {
+    fn parse(list: &ListQuery) -> Result<Self, Problem> {
+        let mut errors = Vec::new();
+        // The largest integer that JSON numbers represent exactly, as the API documentation says.
+        let exact = 0..=9_007_199_254_740_991_i64;
+        let after = list.param("after").unwrap_or("0").parse::<i64>().ok();
+        let after = after.filter(|sequence| exact.contains(sequence)).unwrap_or_else(|| {
+            errors.push(FieldError::new(
+                "?after",
+                FieldCode::InvalidType,
+                "has to be the sequence of an event, or 0",
+            ));
+            0
+        });
+        let type_ = list.param("type").map(EventType::parse).transpose();
+        let type_ = type_.unwrap_or_else(|invalid| {
+            errors.push(FieldError::new("?type", FieldCode::InvalidValue, invalid.detail));
+            None
+        });
+        let wait = list.param(WAIT_PARAM).unwrap_or("0").parse::<u64>().ok();
+        let wait = wait.filter(|seconds| *seconds <= MAX_WAIT_SECONDS).unwrap_or_else(|| {
+            let detail = format!("has to be a number of seconds from 0 to {MAX_WAIT_SECONDS}");
+            errors.push(FieldError::new("?wait", FieldCode::InvalidType, detail));
+            0
+        });
+        if errors.is_empty() {
+            Ok(Self { after, type_, wait: Duration::from_secs(wait) })
+        } else {
+            Err(Problem::from_errors(errors))
+        }
     }
 }

@@ -286,15 +286,17 @@ impl Resource for GoldenQuotes {
         )?;
         // No changed keys are recorded, since golden quotes do not affect prices. Each publication
         // checks them.
+        work.campaign_changed(&campaign.number);
         Ok(())
     }
 
     async fn delete(
         work: &mut UnitOfWork,
-        _: &OfCampaign,
+        campaign: &OfCampaign,
         view: &Self::View,
     ) -> Result<(), SaveError> {
         diesel::delete(golden_quotes::table.find(view.id)).execute(&mut work.conn).await?;
+        work.campaign_changed(&campaign.number);
         Ok(())
     }
 

@@ -150,6 +150,7 @@ async fn log(
     diesel::delete(segments::table.find(segment.id)).execute(&mut work.conn).await?;
     work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
     work.changed_keys.interactions = true;
+    work.segment_changed(&segment.number);
     Ok(SegmentLog {
         campaign_entry_id: segment.campaign_number.as_ref().map(|_| segment.id),
         segment_number: segment.number,
@@ -339,6 +340,7 @@ async fn create_follow_up(
         author_values!(segments, &work.author),
     );
     diesel::insert_into(segments::table).values(copy).execute(&mut work.conn).await?;
+    work.segment_changed(&number);
     let ids: Vec<Uuid> = std::iter::repeat_with(Uuid::now_v7).take(lines).collect();
     let query = "INSERT INTO segment_lines (id, segment_number, contact_number)
         SELECT ids.id, $2, lines.contact_number

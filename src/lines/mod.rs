@@ -30,7 +30,7 @@ use crate::platform::http::access::scope::Area;
 use crate::platform::http::problem::{FieldCode, FieldError, Problem};
 use crate::references::{NamedReference, ReferenceKind, named};
 use crate::resource::{Names, RowWrite, SaveError, Scope};
-use crate::unit_of_work::ChangedKeys;
+use crate::unit_of_work::{ChangedKeys, UnitOfWork};
 
 /// The collection that lines are written in: that of all lines, or that of a campaign.
 pub trait LineScope: Scope {
@@ -317,7 +317,7 @@ fn rows_to_write<'a, W: PartialEq>(
 
 /// Records the written lines as changed, under their campaigns before and after the write.
 fn record_written<W>(
-    changed_keys: &mut ChangedKeys,
+    work: &mut UnitOfWork,
     lines: fn(&mut ChangedKeys) -> &mut BTreeSet<Uuid>,
     rows: &[SourcedRow<'_, W>],
     current: &CurrentLines<W>,
@@ -327,21 +327,23 @@ fn record_written<W>(
         let (campaign_number, _) = current.get(&row.id)?;
         Some((row.id, campaign_number.as_ref()))
     });
-    record_changes(changed_keys, lines, now.chain(before));
+    record_changes(work, lines, now.chain(before));
 }
 
 /// Records lines as changed: those of a campaign under the campaign, all others by id.
 fn record_changes<'a>(
-    changed_keys: &mut ChangedKeys,
+    work: &mut UnitOfWork,
     lines: fn(&mut ChangedKeys) -> &mut BTreeSet<Uuid>,
     rows: impl IntoIterator<Item = (Uuid, Option<&'a Key>)>,
 ) {
     for (id, campaign_number) in rows {
         match campaign_number {
             Some(number) => {
-                changed_keys.campaign_lines.entry(number.to_string()).or_default().insert(id)
+                work.campaign_changed(number);
+                let of_campaign = work.changed_keys.campaign_lines.entry(number.to_string());
+                of_campaign.or_default().insert(id)
             }
-            None => lines(changed_keys).insert(id),
+            None => lines(&mut work.changed_keys).insert(id),
         };
     }
 }

@@ -169,8 +169,7 @@ macro_rules! line_resource {
                         variant_code, unit_of_measure_code, currency_code, minimum_quantity,
                         starting_date, ending_date, $($value),+
                     )?;
-                    let changed = &mut work.changed_keys;
-                    record_written(changed, |changed| &mut changed.$table, &rows, &current);
+                    record_written(work, |changed| &mut changed.$table, &rows, &current);
                     Ok(())
                 }
 
@@ -181,7 +180,7 @@ macro_rules! line_resource {
                 ) -> Result<(), SaveError> {
                     diesel::delete($table::table.find(view.id)).execute(&mut work.conn).await?;
                     record_changes(
-                        &mut work.changed_keys,
+                        work,
                         |changed| &mut changed.$table,
                         [(view.id, view.source.campaign_number.as_ref())],
                     );

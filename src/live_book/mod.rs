@@ -15,14 +15,14 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use chrono::{DateTime, Utc};
 use diesel::QueryResult;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use futures_util::StreamExt;
+use diesel_async::AsyncPgConnection;
 use price_book::facts::Change;
 use price_book::snapshot::Snapshot;
 use tokio::sync::{Mutex, Notify, watch};
 use uuid::Uuid;
 
 use crate::platform::clock::Calendar;
+use crate::platform::db::notifications::{self, Notification};
 use crate::platform::db::pool::{Pool, PoolError};
 use crate::platform::http::problem::Problem;
 use crate::publication::reader::{self, Fingerprints, ReadError};
@@ -32,10 +32,6 @@ use crate::publication::writer::{NOTIFICATION_CHANNEL, renew_book_id};
 pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The age in milliseconds from which the snapshot is stale. By then several polls have failed.
 const STALE_AFTER_MS: i64 = 5_000;
-/// The time without notifications after which the listening session is tested.
-const LISTEN_SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The maximum delay between two attempts to listen.
-const MAX_LISTEN_DELAY: Duration = Duration::from_secs(30);
 
 /// The live book. Clones share one state.
 #[derive(Clone)]
@@ -338,49 +334,19 @@ impl LiveBook {
     /// Triggers a refresh for each announced publication. Without the session, or behind a pooler
     /// that shares sessions, only polling remains.
     async fn listen(self, pool: Pool) {
-        let mut wait = POLL_INTERVAL;
-        loop {
-            if let Ok(mut conn) = pool.listening_session().await
-                && let listening = conn.batch_execute(&format!("LISTEN {NOTIFICATION_CHANNEL}"))
-                && let Ok(Ok(())) = tokio::time::timeout(LISTEN_SILENCE_TIMEOUT, listening).await
-            {
-                wait = POLL_INTERVAL;
-                // Publications may have been announced before the session listened.
-                self.shared.nudge.notify_one();
-                self.receive_announcements(&mut conn).await;
-            }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(MAX_LISTEN_DELAY);
-        }
-    }
-
-    /// Processes announcements until the session is lost.
-    async fn receive_announcements(&self, conn: &mut AsyncPgConnection) {
-        loop {
-            let received = {
-                let mut announcements = std::pin::pin!(conn.notifications_stream());
-                tokio::time::timeout(LISTEN_SILENCE_TIMEOUT, announcements.next()).await
-            };
-            match received {
-                Ok(Some(Ok(announced))) => {
+        notifications::listen(pool, NOTIFICATION_CHANNEL, |notification| {
+            let is_news = match notification {
+                Notification::Listening => true,
+                Notification::Received(version) => {
                     let known = self.snapshot().version();
-                    if announced.payload.parse().is_ok_and(|version: i64| version > known) {
-                        self.shared.nudge.notify_one();
-                    }
+                    version.parse().is_ok_and(|version: i64| version > known)
                 }
-                Ok(Some(Err(_)) | None) => return,
-                // A host that disappeared sends nothing either, so the session is tested.
-                Err(_) => match tokio::time::timeout(
-                    LISTEN_SILENCE_TIMEOUT,
-                    conn.batch_execute("SELECT 1"),
-                )
-                .await
-                {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) | Err(_) => return,
-                },
+            };
+            if is_news {
+                self.shared.nudge.notify_one();
             }
-        }
+        })
+        .await;
     }
 
     /// Advances the snapshot to the newest version. A book that is not loaded, or whose history

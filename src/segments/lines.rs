@@ -336,6 +336,7 @@ impl Resource for SegmentLines {
             }
         };
         scope.record_accounts(work, &contacts).await?;
+        work.segment_changed(&scope.number);
         Ok(())
     }
 
@@ -347,6 +348,7 @@ impl Resource for SegmentLines {
         let changed = std::iter::once(&view.contact_number).chain(view.account_number.as_ref());
         scope.record_changed_contacts(work, changed).await?.refuse_rule()?;
         diesel::delete(segment_lines::table.find(view.id)).execute(&mut work.conn).await?;
+        work.segment_changed(&scope.number);
         Ok(())
     }
 

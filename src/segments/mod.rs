@@ -209,6 +209,9 @@ impl Resource for Segments {
         )?;
         let numbers = rows.iter().filter_map(|row| row.write.campaign_number.as_ref());
         work.changed_keys.campaigns.extend(numbers.map(Key::to_string));
+        for number in rows.iter().filter_map(|row| row.write.number.as_ref()) {
+            work.segment_changed(number);
+        }
         rule::adopt(work, rows, &previous).await?;
         Ok(())
     }
@@ -216,6 +219,7 @@ impl Resource for Segments {
     async fn delete(work: &mut UnitOfWork, (): &(), view: &Self::View) -> Result<(), SaveError> {
         diesel::delete(segments::table.find(view.id)).execute(&mut work.conn).await?;
         work.changed_keys.campaigns.extend(view.campaign_number.as_ref().map(Key::to_string));
+        work.segment_changed(&view.number);
         Ok(())
     }
 

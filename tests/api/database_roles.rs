@@ -35,6 +35,8 @@ async fn service_cannot_change_the_history_or_the_schema() {
         "DELETE FROM sales_attributions",
         "UPDATE idempotency_records SET status = 200",
         "UPDATE api_keys SET scopes = '{admin}'",
+        "UPDATE webhook_subscriptions SET created_by = 'another'",
+        "UPDATE webhook_deliveries SET event_sequence = 1",
         "UPDATE service_secrets SET secret = ''",
         "DELETE FROM settings",
         "DELETE FROM __diesel_schema_migrations",

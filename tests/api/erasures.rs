@@ -585,6 +585,8 @@ const UNSEARCHED: &[(&str, &str)] = &[
     ("salespeople", "email"),
     ("salespeople", "name"),
     ("teams", "name"),
+    ("webhook_subscriptions", "description"),
+    ("webhook_subscriptions", "url"),
     // Numbers, codes and amounts alone, as the test of the whole database shows.
     ("approval_requests", "findings"),
     ("book_entries", "facts"),
@@ -610,6 +612,10 @@ const UNSEARCHED: &[(&str, &str)] = &[
     ("service_secrets", "secret"),
     ("settings", "price_hierarchy"),
     ("settings", "time_zone"),
+    ("webhook_deliveries", "error"),
+    ("webhook_subscriptions", "previous_secret"),
+    ("webhook_subscriptions", "secret"),
+    ("webhook_subscriptions", "types"),
 ];
 
 #[actix_web::test]

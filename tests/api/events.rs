@@ -2,15 +2,17 @@
 //! each.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use kampanje::events::latest::LatestEvent;
 use kampanje::events::lifecycle::{emit_due, run};
 use kampanje::platform::clock::Calendar;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::support::app::{Reply, TestApp, pairs};
+use super::support::app::{Bounds, Reply, TestApp, pairs};
 use super::support::clock::Clock;
 use super::support::make::{self, activate};
 use super::support::wait::eventually;
@@ -89,7 +91,8 @@ async fn publications_and_status_changes_are_cloud_events() {
     app.post("/v1/campaigns/MAY/deactivations", &json!({})).await.expect(201);
 
     let known = known.as_i64().unwrap();
-    let seen = events(&app, &[("after", &known.to_string())]).await;
+    let types = "type in ('kampanje.campaign.status-changed', 'kampanje.publication.created')";
+    let seen = events(&app, &[("after", &known.to_string()), ("filter", types)]).await;
     let published: Vec<_> = seen
         .iter()
         .map(|event| (event["type"].as_str().unwrap(), event["subject"].as_str().unwrap()))
@@ -127,8 +130,8 @@ async fn publications_and_status_changes_are_cloud_events() {
     );
     assert_eq!(data[3], &created(version + 1, "BASE_DATA", None, 1, 0));
     assert_eq!(data[4], &created(version + 2, "DEACTIVATION", Some("MAY"), 0, 3));
-    for (at, event) in (known + 1..).zip(&seen) {
-        assert_eq!(event["sequence"], at);
+    assert!(seen.is_sorted_by_key(|event| event["sequence"].as_i64()));
+    for event in &seen {
         assert_eq!((&event["specversion"], &event["source"]), (&json!("1.0"), &json!("/v1")));
         assert_eq!(event["datacontenttype"], "application/json");
         assert!(event["time"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().is_ok());
@@ -174,13 +177,18 @@ async fn consumer_continues_after_its_last_event() {
 #[actix_web::test]
 async fn invalid_queries_are_refused() {
     let app = TestApp::new().await;
-    let wrong = asked(&app, &[("after", "x"), ("type", "kampanje.nothing")]).await;
+    let wrong = asked(&app, &[("after", "x"), ("type", "kampanje.nothing"), ("wait", "31")]).await;
     assert_eq!(wrong.status, 400);
-    assert_eq!(wrong.errors(), pairs(&[("?after", "INVALID_TYPE"), ("?type", "INVALID_VALUE")]));
+    assert_eq!(
+        wrong.errors(),
+        pairs(&[("?after", "INVALID_TYPE"), ("?type", "INVALID_VALUE"), ("?wait", "INVALID_TYPE")])
+    );
     for (name, value, code) in [
         ("after", "-1", "INVALID_REQUEST"),
         ("after", "99999999999999999999", "INVALID_REQUEST"),
         ("since", "1", "INVALID_REQUEST"),
+        ("wait", "-1", "INVALID_REQUEST"),
+        ("wait", "1.5", "INVALID_REQUEST"),
         ("filter", "data eq 'x'", "INVALID_FILTER"),
     ] {
         let refused = asked(&app, &[(name, value)]).await;
@@ -455,4 +463,130 @@ async fn service_emits_due_events_by_itself() {
         lifecycle(&app).await,
         [lifecycle_event("started", "MAY", "2031-05-10/2031-05-20", "2031-05-10")]
     );
+}
+
+/// Returns the type and subject of the events of a change.
+async fn caused(app: &TestApp, change: impl AsyncFnOnce()) -> Vec<(String, String)> {
+    let known = events(app, &[]).await.last().map_or(0, |last| last["sequence"].as_i64().unwrap());
+    change().await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let new = events(app, &[("after", &known.to_string())]).await;
+    new.iter().map(|event| (text(&event["type"]), text(&event["subject"]))).collect()
+}
+
+#[actix_web::test]
+async fn changed_drafts_are_announced_once() {
+    let app = app(Calendar::system()).await;
+    let (campaign, segment) = ("kampanje.campaign.changed", "kampanje.segment.changed");
+    let one = |type_: &str, subject: &str| vec![(type_.to_owned(), subject.to_owned())];
+    let may = one(campaign, "campaigns/MAY");
+    let fair = one(segment, "segments/FAIR");
+    let line = json!({"itemNumber": "CHAIR", "unitPrice": "70", "minimumQuantity": "10"});
+    let seen = caused(&app, async || {
+        app.patch("/v1/campaigns/MAY", &json!({"description": "Spring"})).await.expect(200);
+    });
+    assert_eq!(seen.await, may);
+    let seen = caused(&app, async || {
+        app.patch("/v1/campaigns/MAY", &json!({"description": "Spring"})).await.expect(200);
+    });
+    assert_eq!(seen.await, [], "nothing changed");
+    let seen = caused(&app, async || {
+        let path = "/v1/campaigns/MAY/prices?validateOnly=true";
+        app.post(path, &line).await.expect(200);
+    });
+    assert_eq!(seen.await, [], "only validated");
+    let seen = caused(&app, async || {
+        let more = json!({"itemNumber": "CHAIR", "unitPrice": "60", "minimumQuantity": "20"});
+        let rows = json!({ "rows": [line, more] });
+        app.post("/v1/campaigns/MAY/prices/batch", &rows).await.expect(200);
+    });
+    assert_eq!(seen.await, may, "a batch is one change");
+    let prices = app.get("/v1/campaigns/MAY/prices").await.expect(200)["value"].clone();
+    let price = format!("/v1/campaigns/MAY/prices/{}", prices[0]["id"].as_str().unwrap());
+    assert_eq!(caused(&app, async || drop(app.delete(&price).await.expect(204))).await, may);
+    let seen = caused(&app, async || {
+        let discount = json!({"itemNumber": "CHAIR", "lineDiscountPercent": "5"});
+        app.post("/v1/campaigns/MAY/discounts", &discount).await.expect(201);
+    });
+    assert_eq!(seen.await, may);
+    let seen = caused(&app, async || {
+        app.post("/v1/segments", &json!({"number": "FAIR"})).await.expect(201);
+    });
+    assert_eq!(seen.await, fair);
+    let seen = caused(&app, async || make::segment_line(&app, "FAIR", "BUYER").await);
+    assert_eq!(seen.await, fair);
+    let action = json!({"action": "REDUCE", "filter": "number eq 'BUYER'"});
+    let seen = caused(&app, async || {
+        app.post("/v1/segments/FAIR/criteria-actions", &action).await.expect(201);
+    });
+    assert_eq!(seen.await, fair);
+    let seen = caused(&app, async || drop(app.delete("/v1/segments/FAIR").await.expect(204)));
+    assert_eq!(seen.await, fair);
+    let data = events(&app, &[("type", segment), ("filter", "subject eq 'segments/FAIR'")]).await;
+    assert_eq!(data[0]["data"], json!({"segmentNumber": "FAIR"}));
+    let seen = caused(&app, async || {
+        let rows = json!({"atomic": false, "rows": [
+            {"number": "GOOD", "description": "x"}, {"number": "BAD", "statusCode": "NOWHERE"}
+        ]});
+        app.post("/v1/campaigns/batch", &rows).await.expect(207);
+    });
+    assert_eq!(seen.await, one(campaign, "campaigns/GOOD"), "a refused row changes nothing");
+}
+
+#[actix_web::test]
+async fn request_waits_until_there_is_an_event() {
+    let app = app(Calendar::system()).await;
+    let last = events(&app, &[]).await.last().unwrap()["sequence"].to_string();
+    let began = Instant::now();
+    let (seen, ()) = tokio::join!(
+        events(&app, &[("after", &last), ("wait", "30"), ("type", "kampanje.segment.changed")]),
+        async {
+            eventually("the request waits", async || app.latest_event.waiting() == 1).await;
+            // An event of another type does not end the wait.
+            app.patch("/v1/campaigns/MAY", &json!({"description": "x"})).await.expect(200);
+            app.post("/v1/segments", &json!({"number": "FAIR"})).await.expect(201);
+        }
+    );
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0]["subject"], "segments/FAIR");
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    // What is there already is answered without waiting, also without a slot.
+    assert_eq!(events(&app, &[("after", &last), ("wait", "30")]).await.len(), 2);
+    assert_eq!(app.latest_event.waiting(), 0);
+}
+
+#[actix_web::test]
+async fn request_without_event_is_answered_after_its_wait() {
+    let app = TestApp::new().await;
+    let last = events(&app, &[]).await.last().map_or(0, |last| last["sequence"].as_i64().unwrap());
+    let began = Instant::now();
+    let seen = events(&app, &[("after", &last.to_string()), ("wait", "1")]).await;
+    assert_eq!(seen, Vec::<Value>::new());
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
+    // A service that stops answers immediately.
+    let query = [("after", "1000"), ("wait", "30")];
+    let (seen, ()) = tokio::join!(events(&app, &query), async {
+        eventually("the request waits", async || app.latest_event.waiting() == 1).await;
+        app.latest_event.stop();
+    });
+    assert_eq!(seen, Vec::<Value>::new());
+    assert_eq!(events(&app, &query).await, Vec::<Value>::new());
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+}
+
+#[actix_web::test]
+async fn waiting_requests_are_bounded() {
+    let bounds = Bounds { latest_event: LatestEvent::new(1), ..Bounds::default() };
+    let app = TestApp::with_bounds(bounds).await;
+    let query = [("after", "1000"), ("wait", "30")];
+    let waiting = app.request(Method::GET, "/v1/events").query(&query).send();
+    let waiting = actix_web::rt::spawn(waiting);
+    eventually("the request waits", async || app.latest_event.waiting() == 1).await;
+    let refused = asked(&app, &query).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (503, "TOO_MANY_WAITING"));
+    assert_eq!(refused.header("retry-after"), "5");
+    asked(&app, &[("after", "1000")]).await.expect(200);
+    app.latest_event.stop();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
+    assert_eq!(app.latest_event.waiting(), 0);
 }

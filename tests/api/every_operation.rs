@@ -93,6 +93,7 @@ impl Journey {
 async fn every_operation_succeeds() {
     let journey = Journey { app: TestApp::new().await, done: RefCell::default() };
     access(&journey).await;
+    webhooks(&journey).await;
     reference_data(&journey).await;
     contacts_and_campaigns(&journey).await;
     offers(&journey).await;
@@ -152,6 +153,28 @@ async fn access(journey: &Journey) {
     journey.call("DELETE", "/v1/api-keys/{api_key}", &id, Value::Null).await;
     let entries = journey.call("GET", "/v1/audit-entries", &[], Value::Null).await;
     assert_eq!(entries["value"][0]["operationId"], "delete_api_key");
+}
+
+async fn webhooks(journey: &Journey) {
+    let collection = "/v1/webhook-subscriptions";
+    let one = format!("{collection}/{{webhook_subscription}}");
+    let body = json!({"url": "https://shop.example/hook", "types": ["kampanje.webhook.disabled"]});
+    let created = journey.call("POST", collection, &[], body).await;
+    let id = [created["id"].as_str().unwrap()];
+    let view = journey.call("GET", &one, &id, Value::Null).await;
+    let listed = journey.call("GET", collection, &[], Value::Null).await;
+    assert_eq!(listed["value"][0]["url"], view["url"]);
+    let changed = journey.call("PATCH", &one, &id, json!({"description": "Shop"})).await;
+    assert_eq!(changed["description"], "Shop");
+    journey.call("POST", &format!("{one}/secret-rotations"), &id, Value::Null).await;
+    let tested = journey.call("POST", &format!("{one}/tests"), &id, Value::Null).await;
+    let deliveries = format!("{one}/deliveries");
+    let listed = journey.call("GET", &deliveries, &id, Value::Null).await;
+    assert_eq!(listed["value"][0], tested);
+    let retries = format!("{deliveries}/{{webhook_delivery}}/retries");
+    let delivery = [id[0], tested["id"].as_str().unwrap()];
+    journey.call("POST", &retries, &delivery, Value::Null).await;
+    journey.call("DELETE", &one, &id, Value::Null).await;
 }
 
 async fn reference_data(journey: &Journey) {

@@ -23,6 +23,8 @@ const ORDER: &[&str] = &[
     "/v1/items",
     "/v1/contacts",
     "/v1/api-keys",
+    "/v1/webhook-subscriptions",
+    "/v1/webhook-subscriptions/{webhook_subscription}/secret-rotations",
     "/v1/campaign-statuses",
     "/v1/campaigns",
     "/v1/interaction-templates",

@@ -90,3 +90,5 @@ mod teams;
 mod time_zones;
 mod unpublished_changes;
 mod walkthrough;
+mod webhook_addresses;
+mod webhooks;

@@ -368,6 +368,7 @@ def test_events_are_followed_also_unknown_ones_and_past_failures() -> None:
         assert types == ["future.4", "future.5", "future.6"]
         assert processed == [4, 5], "the last one was not yet processed"
         assert "after=3" in seen[0].url
+        assert "wait=20" in seen[0].url
         assert "after=5&bookId=b1" in seen[1].url
 
 

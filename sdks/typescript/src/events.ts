@@ -6,6 +6,7 @@ import type { RequestOptions } from "./types.js";
 
 const POLL_INTERVAL = 1_000;
 const PAGE_SIZE = 500;
+const WAIT_SECONDS = 20;
 
 /** Options of `follow`. */
 export interface FollowOptions extends RequestOptions {
@@ -15,7 +16,15 @@ export interface FollowOptions extends RequestOptions {
   bookId?: string | undefined;
   /** One type of events only. */
   type?: string | undefined;
-  /** The interval of requests at the end of the feed in milliseconds. Default: 1 second. */
+  /**
+   * The number of seconds for which the service waits for an event before it answers that there is
+   * none: at most 30, and less than the timeout of the client. Default: 20. 0 to poll.
+   */
+  wait?: number | undefined;
+  /**
+   * The minimum interval between two requests at the end of the feed in milliseconds. Default: 1
+   * second.
+   */
   pollInterval?: number | undefined;
   /**
    * Called with the sequence of an event after it was processed, which is when the next one is
@@ -28,7 +37,9 @@ export interface FollowOptions extends RequestOptions {
 export abstract class EventFeed {
   constructor(protected readonly core: Core) {}
 
-  abstract list(options?: CallOptions & { after?: number }): Pages<CloudEvent, EventPage>;
+  abstract list(
+    options?: CallOptions & { after?: number; wait?: number },
+  ): Pages<CloudEvent, EventPage>;
 
   /**
    * Iterates over all events after a sequence, and waits for new ones. Ends only when the signal
@@ -45,8 +56,11 @@ export abstract class EventFeed {
     while (true) {
       options.signal?.throwIfAborted();
       let events: CloudEvent[];
+      const began = Date.now();
       try {
-        const query = { ...rest, after, top: PAGE_SIZE, ...(bookId !== undefined && { bookId }) };
+        const wait = options.wait ?? WAIT_SECONDS;
+        const history = bookId !== undefined && { bookId };
+        const query = { ...rest, ...history, after, wait, top: PAGE_SIZE };
         events = (await this.list(query).page()).value;
         failures = 0;
       } catch (error) {
@@ -64,7 +78,9 @@ export abstract class EventFeed {
         await onSequence?.(after, event);
       }
       if (events.length === 0) {
-        await sleep(pollInterval ?? POLL_INTERVAL, options.signal);
+        // The service has waited, unless it is stopping.
+        const pause = began + (pollInterval ?? POLL_INTERVAL) - Date.now();
+        await sleep(Math.max(0, pause), options.signal);
       }
     }
   }

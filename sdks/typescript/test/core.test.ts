@@ -309,6 +309,7 @@ test("events are followed, also unknown ones and past failures", async () => {
     assert.deepEqual(types, ["a", "future", "b"]);
     assert.deepEqual(processed, [4, 5], "the last one was not yet processed");
     assert.match(seen[0]?.url ?? "", /after=3/);
+    assert.match(seen[0]?.url ?? "", /wait=20/);
     assert.match(seen[1]?.url ?? "", /after=5&bookId=b1/);
   });
 });

@@ -2,6 +2,7 @@
 
 mod liveness;
 pub mod migrations;
+pub mod notifications;
 mod options;
 pub mod pool;
 pub mod secrets;

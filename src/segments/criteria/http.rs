@@ -117,12 +117,13 @@ async fn list(
     ApiResponse::json(StatusCode::OK, &list.page(rows, count))
 }
 
-/// Locks the segment of the path exclusively and records its campaign as changed.
+/// Locks the segment of the path exclusively, and records it and its campaign as changed.
 async fn lock_segment(request: &HttpRequest, work: &mut UnitOfWork) -> Result<OfSegment, Problem> {
     let scope = OfSegment::find(request, &mut work.conn).await?;
     let segment = scope.hold_alone(&mut work.conn).await?;
     segment.refuse_rule()?;
     work.changed_keys.campaigns.extend(segment.campaign_number.as_ref().map(Key::to_string));
+    work.segment_changed(&scope.number);
     Ok(scope)
 }
 

@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use kampanje::activation::AutoPublisher;
 use kampanje::api_keys::ring;
 use kampanje::app::{self, Shared, server};
+use kampanje::events::latest::LatestEvent;
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::live_book::{LiveBook, POLL_INTERVAL};
 use kampanje::platform::clock::Calendar;
@@ -51,6 +52,7 @@ pub struct Bounds {
     pub streams: Streams,
     pub connections: ConnectionLimits,
     pub bodies: BodyLimits,
+    pub latest_event: LatestEvent,
 }
 
 impl Default for Bounds {
@@ -59,6 +61,7 @@ impl Default for Bounds {
             streams: Streams::default(),
             connections: ConnectionLimits::default(),
             bodies: BodyLimits::new(1_048_576),
+            latest_event: LatestEvent::default(),
         }
     }
 }
@@ -69,6 +72,7 @@ pub struct TestApp {
     pub readiness: Readiness,
     pub book: LiveBook,
     pub units_of_work: Database,
+    pub latest_event: LatestEvent,
     publisher: Arc<RecordingPublisher>,
     /// Dropped with the last of its replicas.
     database: Option<Arc<TestDatabase>>,
@@ -229,9 +233,10 @@ impl TestApp {
         let database = Database::new(pools, publisher.clone());
         database.open();
         let readiness = Readiness::new(book.clone());
-        let keys = KeyRing::default();
+        let (keys, latest_event) = (KeyRing::default(), bounds.latest_event);
         if test_database.is_some() {
-            actix_web::rt::spawn(ring::run(background, keys.clone()));
+            actix_web::rt::spawn(ring::run(background.clone(), keys.clone()));
+            actix_web::rt::spawn(latest_event.clone().run(background));
         }
         let credentials = Credentials::new(api_key, keys, issuer, calendar.clone());
         let shared = Shared {
@@ -243,6 +248,7 @@ impl TestApp {
             body_limits: bounds.bodies,
             readiness: readiness.clone(),
             streams: bounds.streams,
+            latest_event: latest_event.clone(),
         };
         record_metrics().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -254,6 +260,7 @@ impl TestApp {
             readiness,
             book,
             units_of_work: database,
+            latest_event,
             publisher,
             database: test_database,
             client,

@@ -7,4 +7,5 @@ pub mod data_hash;
 pub mod database;
 pub mod history;
 pub mod make;
+pub mod receiver;
 pub mod wait;

@@ -66,6 +66,7 @@ const GROUPS: &[Group] = &[
             "events",
             // Files with rows of all resources.
             "imports",
+            "webhooks",
             // The service as a whole.
             "retention",
             "health",
@@ -128,6 +129,19 @@ const GROUPS: &[Group] = &[
             "compare",
             "price_changes",
             "http",
+        ],
+    },
+    Group {
+        parent: "webhooks",
+        layers: &[
+            "networks",
+            "secret",
+            "schedule",
+            "client",
+            "delivery_state",
+            "subscriptions",
+            "deliveries",
+            "sender",
         ],
     },
     Group {

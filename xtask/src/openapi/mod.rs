@@ -47,6 +47,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Prices and discounts", "Price lines and discount lines, of campaigns and standing ones."),
     ("Price quotes", "The price of an item for an account, with an explanation."),
     ("Events", "Events in order, for other systems."),
+    ("Webhooks", "Events sent to URLs, signed."),
     ("Reference data", "Master data from the ERP: settings, currencies, items, salespeople."),
     ("Imports", "Files with rows of any resource."),
     ("Service", "Health, metrics and documentation of the service."),

@@ -14,6 +14,12 @@ use kampanje::unit_of_work::{BOOK_ID, PUBLICATION_VERSION};
 
 /// The trace id of examples.
 const TRACE: &str = "0190b5c27d5e70008000000000000001";
+/// Operations that answer with a secret.
+const SECRETS: &[&str] = &[
+    "/v1/api-keys",
+    "/v1/webhook-subscriptions",
+    "/v1/webhook-subscriptions/{webhook_subscription}/secret-rotations",
+];
 /// Queries about prices. POST only permits long ones and has no effect, so idempotency keys do not
 /// apply. They are refused with 422 if they name something unknown.
 const QUERIES: &[&str] = &[
@@ -80,7 +86,7 @@ impl Kind<'_> {
 
     /// Returns true if the answer contains a secret, which is not stored for a repetition.
     fn answers_secret(self) -> bool {
-        self.method == "post" && self.path == "/v1/api-keys"
+        self.method == "post" && SECRETS.contains(&self.path)
     }
 
     /// Returns true if the operation changes an existing resource.

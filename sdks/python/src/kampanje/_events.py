@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .models import CloudEvent
 
 POLL_INTERVAL = 1.0
+WAIT_SECONDS = 20
 PAGE_SIZE = 500
 
 
@@ -30,6 +32,7 @@ class EventFeed:
         after: int = 0,
         book_id: str | None = None,
         type: Any = None,
+        wait: int = WAIT_SECONDS,
         poll_interval: float = POLL_INTERVAL,
         on_sequence: Callable[[int], None] | None = None,
         stop: threading.Event | None = None,
@@ -41,6 +44,10 @@ class EventFeed:
         once. Types that this package does not know are delivered as `Unknown`. Failures of the
         network and of the service are retried without limit.
 
+        The service answers as soon as there is an event, or after `wait` seconds: at most 30, and
+        less than the timeout of the client. `poll_interval` is the minimum time in seconds between
+        two requests at the end of the feed.
+
         `on_sequence` is called with the sequence of an event after it was processed, which is when
         the next one is requested. Store it, and pass it as `after` after a restart. A restored
         database is refused with `OTHER_HISTORY` if `book_id` is given or an event was read.
@@ -48,9 +55,15 @@ class EventFeed:
         stop = stop or threading.Event()
         failures = 0
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 page = self.list(
-                    after=after, book_id=book_id, type=type, top=PAGE_SIZE, options=options
+                    after=after,
+                    book_id=book_id,
+                    type=type,
+                    wait=wait,
+                    top=PAGE_SIZE,
+                    options=options,
                 ).page()
                 failures = 0
             except (ConnectionFailed, ProblemException) as error:
@@ -68,4 +81,5 @@ class EventFeed:
                 if stop.is_set():
                     return
             if not page.value:
-                stop.wait(poll_interval)
+                # The service has waited, unless it is stopping.
+                stop.wait(max(0.0, began + poll_interval - time.monotonic()))

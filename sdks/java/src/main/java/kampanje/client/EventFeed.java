@@ -9,6 +9,7 @@ import java.util.function.Consumer;
 public abstract class EventFeed {
   private static final Duration POLL_INTERVAL = Duration.ofSeconds(1);
   private static final long PAGE_SIZE = 500;
+  private static final Duration WAIT = Duration.ofSeconds(20);
 
   final Core core;
 
@@ -16,7 +17,7 @@ public abstract class EventFeed {
     this.core = core;
   }
 
-  abstract Models.EventPage page(long after, String bookId, String type, long top);
+  abstract Models.EventPage page(long after, String bookId, String type, long wait, long top);
 
   /** How to follow the feed. */
   public static final class FollowOptions {
@@ -24,6 +25,7 @@ public abstract class EventFeed {
     String bookId;
     String type;
     Duration pollInterval = POLL_INTERVAL;
+    Duration wait = WAIT;
     Consumer<Long> onSequence = sequence -> {};
     BooleanSupplier until = () -> Thread.currentThread().isInterrupted();
 
@@ -48,7 +50,16 @@ public abstract class EventFeed {
       return this;
     }
 
-    /** Sets the interval of requests at the end of the feed. */
+    /**
+     * Sets how long the service waits for an event before it answers that there is none: at most 30
+     * s, and less than the timeout of the client. 0 to poll.
+     */
+    public FollowOptions waitFor(Duration value) {
+      this.wait = Objects.requireNonNull(value);
+      return this;
+    }
+
+    /** Sets the minimum interval between two requests at the end of the feed. */
     public FollowOptions pollInterval(Duration value) {
       this.pollInterval = Objects.requireNonNull(value);
       return this;
@@ -80,8 +91,9 @@ public abstract class EventFeed {
     int failures = 0;
     while (!options.until.getAsBoolean()) {
       Models.EventPage page;
+      long began = System.nanoTime();
       try {
-        page = page(after, bookId, options.type, PAGE_SIZE);
+        page = page(after, bookId, options.type, options.wait.toSeconds(), PAGE_SIZE);
         failures = 0;
       } catch (KampanjeException error) {
         if (!Core.isPassing(error)) {
@@ -101,7 +113,11 @@ public abstract class EventFeed {
         }
       }
       if (page.value().isEmpty()) {
-        Core.sleep(options.pollInterval);
+        // The service has waited, unless it is stopping.
+        Duration rest = options.pollInterval.minusNanos(System.nanoTime() - began);
+        if (!rest.isNegative()) {
+          Core.sleep(rest);
+        }
       }
     }
   }
