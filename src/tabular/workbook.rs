@@ -96,7 +96,7 @@ fn check_parts(file: &mut (impl Read + Seek), packed: u64) -> Result<(), Problem
     let mut unpacked: u64 = 0;
     for at in 0..archive.len() {
         let part = archive.by_index(at).map_err(malformed)?;
-        let is_sheet = part.name().contains("worksheets/");
+        let is_sheet = part.name().is_ok_and(|name| name.contains("worksheets/"));
         let left = MAX_PARTS_BYTES.saturating_sub(unpacked);
         let limit = if is_sheet { left } else { left.min(MAX_WHOLE_PART_BYTES) };
         let bytes = io::copy(&mut part.take(limit.saturating_add(1)), &mut io::sink())

@@ -26,7 +26,9 @@ use crate::platform::http::problem::{FieldCode, FieldError, Problem, ProblemCode
 use crate::platform::http::routes::Routes;
 use crate::resource::mount::mount_without_create;
 use crate::resource::table::table_rows;
-use crate::resource::{IfExists, Names, Resource, RowWrite, SaveError, Scope, checked, reference};
+use crate::resource::{
+    IfExists, Names, Origin, Resource, RowWrite, SaveError, Scope, checked, reference,
+};
 use crate::schema::webhook_subscriptions;
 use crate::unit_of_work::{Database, UnitOfWork};
 
@@ -269,8 +271,8 @@ impl Scope for OfSubscription {
     const PARAMETERS: &'static [(&'static str, &'static str)] =
         &[("webhook_subscription", "The id of the subscription.")];
 
-    async fn find(request: &HttpRequest, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
-        let reference = reference(request, WebhookSubscriptions::NAMES.singular)?;
+    async fn find_from(origin: &Origin<'_>, conn: &mut AsyncPgConnection) -> Result<Self, Problem> {
+        let reference = origin.parent(WebhookSubscriptions::NAMES.singular)?;
         let found = WebhookSubscriptions::find(conn, &(), &reference, false).await?;
         found.map(|view| Self { id: view.id }).ok_or_else(|| not_found(&reference))
     }

@@ -132,6 +132,19 @@ namespace Kampanje.Client.Models
         public const string Refine = "REFINE";
     }
 
+    /// <summary>The state of a delivery. Later versions may add values.</summary>
+    public static class DeliveryState
+    {
+        /// <summary><c>PENDING</c></summary>
+        public const string Pending = "PENDING";
+        /// <summary><c>SUCCEEDED</c></summary>
+        public const string Succeeded = "SUCCEEDED";
+        /// <summary><c>FAILED</c></summary>
+        public const string Failed = "FAILED";
+        /// <summary><c>CANCELED</c></summary>
+        public const string Canceled = "CANCELED";
+    }
+
     /// <summary>The type of a posted document.</summary>
     public static class DocumentType
     {
@@ -154,6 +167,29 @@ namespace Kampanje.Client.Models
         public const string Negative = "NEGATIVE";
         /// <summary><c>VERY_NEGATIVE</c></summary>
         public const string VeryNegative = "VERY_NEGATIVE";
+    }
+
+    /// <summary>The type of an event.</summary>
+    public static class EventType
+    {
+        /// <summary><c>kampanje.publication.created</c></summary>
+        public const string KampanjePublicationCreated = "kampanje.publication.created";
+        /// <summary><c>kampanje.campaign.changed</c></summary>
+        public const string KampanjeCampaignChanged = "kampanje.campaign.changed";
+        /// <summary><c>kampanje.segment.changed</c></summary>
+        public const string KampanjeSegmentChanged = "kampanje.segment.changed";
+        /// <summary><c>kampanje.campaign.status-changed</c></summary>
+        public const string KampanjeCampaignStatusChanged = "kampanje.campaign.status-changed";
+        /// <summary><c>kampanje.campaign.started</c></summary>
+        public const string KampanjeCampaignStarted = "kampanje.campaign.started";
+        /// <summary><c>kampanje.campaign.ended</c></summary>
+        public const string KampanjeCampaignEnded = "kampanje.campaign.ended";
+        /// <summary><c>kampanje.guardrail.violated</c></summary>
+        public const string KampanjeGuardrailViolated = "kampanje.guardrail.violated";
+        /// <summary><c>kampanje.webhook.disabled</c></summary>
+        public const string KampanjeWebhookDisabled = "kampanje.webhook.disabled";
+        /// <summary><c>kampanje.webhook.test</c></summary>
+        public const string KampanjeWebhookTest = "kampanje.webhook.test";
     }
 
     /// <summary>
@@ -221,6 +257,17 @@ namespace Kampanje.Client.Models
         public const string Overlap = "OVERLAP";
         /// <summary><c>STACKED</c></summary>
         public const string Stacked = "STACKED";
+    }
+
+    /// <summary>The format of a file. Later versions may add values.</summary>
+    public static class Format
+    {
+        /// <summary><c>CSV</c></summary>
+        public const string Csv = "CSV";
+        /// <summary><c>NDJSON</c></summary>
+        public const string Ndjson = "NDJSON";
+        /// <summary><c>XLSX</c></summary>
+        public const string Xlsx = "XLSX";
     }
 
     /// <summary>
@@ -295,6 +342,21 @@ namespace Kampanje.Client.Models
         public const string StatusChange = "STATUS_CHANGE";
     }
 
+    /// <summary>The state of an import. Later versions may add values.</summary>
+    public static class ImportState
+    {
+        /// <summary><c>RECEIVING</c></summary>
+        public const string Receiving = "RECEIVING";
+        /// <summary><c>RUNNING</c></summary>
+        public const string Running = "RUNNING";
+        /// <summary><c>SUCCEEDED</c></summary>
+        public const string Succeeded = "SUCCEEDED";
+        /// <summary><c>FAILED</c></summary>
+        public const string Failed = "FAILED";
+        /// <summary><c>CANCELED</c></summary>
+        public const string Canceled = "CANCELED";
+    }
+
     /// <summary>
     /// The reason for which one line of a quote has no price. The other lines are answered.
     /// Later versions may add values.
@@ -333,6 +395,18 @@ namespace Kampanje.Client.Models
         public const string List = "LIST";
         /// <summary><c>RULE</c></summary>
         public const string Rule = "RULE";
+    }
+
+    /// <summary>
+    /// The treatment of fields that a row for an existing resource does not contain. Later
+    /// versions may add values.
+    /// </summary>
+    public static class Mode
+    {
+        /// <summary><c>MERGE</c></summary>
+        public const string Merge = "MERGE";
+        /// <summary><c>REPLACE</c></summary>
+        public const string Replace = "REPLACE";
     }
 
     /// <summary>The treatment of a contact or customer that is unknown.</summary>
@@ -615,6 +689,18 @@ namespace Kampanje.Client.Models
         public const string LineDiscountNotAllowed = "LINE_DISCOUNT_NOT_ALLOWED";
         /// <summary><c>CHOSEN</c></summary>
         public const string Chosen = "CHOSEN";
+    }
+
+    /// <summary>
+    /// The reason for which the service disabled a webhook subscription. Later versions may
+    /// add values.
+    /// </summary>
+    public static class WebhookDisabledReason
+    {
+        /// <summary><c>GONE</c></summary>
+        public const string Gone = "GONE";
+        /// <summary><c>FAILING</c></summary>
+        public const string Failing = "FAILING";
     }
 
     /// <summary>The changes that an activation would make.</summary>
@@ -2656,6 +2742,104 @@ namespace Kampanje.Client.Models
         }
     }
 
+    /// <summary>
+    /// The draft of a campaign was created, changed or deleted: the campaign itself, its
+    /// lines or its golden quotes.
+    /// </summary>
+    public sealed class CampaignChanged : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public CampaignChanged(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The number of the campaign.</summary>
+        public string CampaignNumber
+        {
+            get { return Get("campaignNumber", ReadText); }
+        }
+    }
+
+    /// <summary>An event of the type `kampanje.campaign.changed`.</summary>
+    public sealed class CampaignChangedEvent : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public CampaignChangedEvent(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The history that the sequence and the versions in `data` belong to. The
+        /// extension attribute has no capital letter because CloudEvents permits none.
+        /// </summary>
+        public string Bookid
+        {
+            get { return Get("bookid", ReadText); }
+        }
+
+        /// <summary>The payload.</summary>
+        public CampaignChanged Data
+        {
+            get { return Get("data", value => new CampaignChanged(ReadObject(value))); }
+        }
+
+        /// <summary>The media type of `data`.</summary>
+        public string Datacontenttype
+        {
+            get { return Get("datacontenttype", ReadText); }
+        }
+
+        /// <summary>The id, which is the same for every delivery of the event.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The position in the order of all events, one more than that of the previous
+        /// event.
+        /// </summary>
+        public long? Sequence
+        {
+            get { return GetValue("sequence", ReadLong); }
+        }
+
+        /// <summary>The source of the event; `subject` is a path below it.</summary>
+        public string Source
+        {
+            get { return Get("source", ReadText); }
+        }
+
+        /// <summary>The version of CloudEvents.</summary>
+        public string Specversion
+        {
+            get { return Get("specversion", ReadText); }
+        }
+
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
+        public string Subject
+        {
+            get { return Get("subject", ReadText); }
+        }
+
+        /// <summary>The time at which the event was recorded.</summary>
+        public DateTimeOffset? Time
+        {
+            get { return GetValue("time", ReadTimestamp); }
+        }
+
+        /// <summary>The type of the event.</summary>
+        public string Type
+        {
+            get { return Get("type", ReadText); }
+        }
+    }
+
     /// <summary>The fields in which a copy differs from its original.</summary>
     public sealed class CampaignCopyWrite : Model
     {
@@ -2766,7 +2950,10 @@ namespace Kampanje.Client.Models
             get { return Get("specversion", ReadText); }
         }
 
-        /// <summary>The subject: a campaign, or the publication of base data.</summary>
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
         public string Subject
         {
             get { return Get("subject", ReadText); }
@@ -3662,7 +3849,10 @@ namespace Kampanje.Client.Models
             get { return Get("specversion", ReadText); }
         }
 
-        /// <summary>The subject: a campaign, or the publication of base data.</summary>
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
         public string Subject
         {
             get { return Get("subject", ReadText); }
@@ -4234,7 +4424,10 @@ namespace Kampanje.Client.Models
             get { return Get("specversion", ReadText); }
         }
 
-        /// <summary>The subject: a campaign, or the publication of base data.</summary>
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
         public string Subject
         {
             get { return Get("subject", ReadText); }
@@ -9042,7 +9235,10 @@ namespace Kampanje.Client.Models
             get { return Get("specversion", ReadText); }
         }
 
-        /// <summary>The subject: a campaign, or the publication of base data.</summary>
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
         public string Subject
         {
             get { return Get("subject", ReadText); }
@@ -9074,6 +9270,213 @@ namespace Kampanje.Client.Models
         public string Status
         {
             get { return Get("status", ReadText); }
+        }
+    }
+
+    /// <summary>An import.</summary>
+    public sealed class Import : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public Import(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>True if one refused row refuses the whole file.</summary>
+        public bool? Atomic
+        {
+            get { return GetValue("atomic", ReadBool); }
+        }
+
+        /// <summary>The code of the problem for which the import failed.</summary>
+        public string Code
+        {
+            get { return Get("code", ReadText); }
+        }
+
+        /// <summary>The time at which the file began to arrive.</summary>
+        public DateTimeOffset? CreatedAt
+        {
+            get { return GetValue("createdAt", ReadTimestamp); }
+        }
+
+        /// <summary>The caller that sent the file.</summary>
+        public string CreatedBy
+        {
+            get { return Get("createdBy", ReadText); }
+        }
+
+        /// <summary>The reason for which the import failed.</summary>
+        public string Detail
+        {
+            get { return Get("detail", ReadText); }
+        }
+
+        /// <summary>
+        /// The entity tag, for `If-Match`. Only in lists; elsewhere it is the header
+        /// `ETag`.
+        /// </summary>
+        public string Etag
+        {
+            get { return Get("etag", ReadText); }
+        }
+
+        /// <summary>The findings of its publications, up to 100.</summary>
+        public IReadOnlyList<Finding> Findings
+        {
+            get { return GetList("findings", value => new Finding(ReadObject(value))); }
+        }
+
+        /// <summary>The time at which the import ended.</summary>
+        public DateTimeOffset? FinishedAt
+        {
+            get { return GetValue("finishedAt", ReadTimestamp); }
+        }
+
+        /// <summary>The format of the file.</summary>
+        public string Format
+        {
+            get { return Get("format", ReadText); }
+        }
+
+        /// <summary>The id.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The treatment of fields that a row for an existing resource does not contain.
+        /// </summary>
+        public string Mode
+        {
+            get { return Get("mode", ReadText); }
+        }
+
+        /// <summary>The last version of the price book that it published.</summary>
+        public long? PublicationVersion
+        {
+            get { return GetValue("publicationVersion", ReadLong); }
+        }
+
+        /// <summary>The resource: the path of its collection below `/v1`.</summary>
+        public string Resource
+        {
+            get { return Get("resource", ReadText); }
+        }
+
+        /// <summary>
+        /// The number of rows that were refused. `errors` has the reasons.
+        /// </summary>
+        public long? RowsFailed
+        {
+            get { return GetValue("rowsFailed", ReadLong); }
+        }
+
+        /// <summary>The number of rows that were read from the file.</summary>
+        public long? RowsRead
+        {
+            get { return GetValue("rowsRead", ReadLong); }
+        }
+
+        /// <summary>The number of rows whose resource had their content already.</summary>
+        public long? RowsUnchanged
+        {
+            get { return GetValue("rowsUnchanged", ReadLong); }
+        }
+
+        /// <summary>
+        /// The number of rows that created, changed or deleted a resource, or would have.
+        /// </summary>
+        public long? RowsWritten
+        {
+            get { return GetValue("rowsWritten", ReadLong); }
+        }
+
+        /// <summary>The time at which the file was complete.</summary>
+        public DateTimeOffset? StartedAt
+        {
+            get { return GetValue("startedAt", ReadTimestamp); }
+        }
+
+        /// <summary>The state.</summary>
+        public string State
+        {
+            get { return Get("state", ReadText); }
+        }
+
+        /// <summary>True if nothing is changed.</summary>
+        public bool? ValidateOnly
+        {
+            get { return GetValue("validateOnly", ReadBool); }
+        }
+    }
+
+    /// <summary>An error of a row.</summary>
+    public sealed class ImportError : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public ImportError(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The code of the problem or error; see docs/errors.md.</summary>
+        public string Code
+        {
+            get { return Get("code", ReadText); }
+        }
+
+        /// <summary>The column; empty if the error concerns the whole row.</summary>
+        public string Column
+        {
+            get { return Get("column", ReadText); }
+        }
+
+        /// <summary>The error in a sentence.</summary>
+        public string Detail
+        {
+            get { return Get("detail", ReadText); }
+        }
+
+        /// <summary>
+        /// The line of the file on which the row begins, or the row of the sheet; from 1.
+        /// </summary>
+        public long? Line
+        {
+            get { return GetValue("line", ReadLong); }
+        }
+    }
+
+    /// <summary>A page of a list.</summary>
+    public sealed class ImportPage : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public ImportPage(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The number of rows that match the filter; only with `count=true`.
+        /// </summary>
+        public long? Count
+        {
+            get { return GetValue("count", ReadLong); }
+        }
+
+        /// <summary>
+        /// The path and query of the next page; absent on the last one. Opaque.
+        /// </summary>
+        public string NextLink
+        {
+            get { return Get("nextLink", ReadText); }
+        }
+
+        /// <summary>The resources, each with its `etag`.</summary>
+        public IReadOnlyList<Import> Value
+        {
+            get { return GetList("value", value => new Import(ReadObject(value))); }
         }
     }
 
@@ -11331,6 +11734,103 @@ namespace Kampanje.Client.Models
         }
 
         /// <summary>The bearer token. This is the only answer that contains it.</summary>
+        public string Secret
+        {
+            get { return Get("secret", ReadText); }
+        }
+    }
+
+    /// <summary>A webhook subscription with its new secret.</summary>
+    public sealed class NewWebhookSecret : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public NewWebhookSecret(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The time of the creation.</summary>
+        public DateTimeOffset? CreatedAt
+        {
+            get { return GetValue("createdAt", ReadTimestamp); }
+        }
+
+        /// <summary>The caller that created the subscription.</summary>
+        public string CreatedBy
+        {
+            get { return Get("createdBy", ReadText); }
+        }
+
+        /// <summary>The description.</summary>
+        public string Description
+        {
+            get { return Get("description", ReadText); }
+        }
+
+        /// <summary>
+        /// The reason for which the service disabled the subscription; null if it did not.
+        /// </summary>
+        public string DisabledReason
+        {
+            get { return Get("disabledReason", ReadText); }
+        }
+
+        /// <summary>False if nothing is sent.</summary>
+        public bool? Enabled
+        {
+            get { return GetValue("enabled", ReadBool); }
+        }
+
+        /// <summary>
+        /// The entity tag, for `If-Match`. Only in lists; elsewhere it is the header
+        /// `ETag`.
+        /// </summary>
+        public string Etag
+        {
+            get { return Get("etag", ReadText); }
+        }
+
+        /// <summary>
+        /// The time of the first failed attempt since the last successful one; null if the
+        /// latest attempt succeeded. After seven days of failures the service disables the
+        /// subscription.
+        /// </summary>
+        public DateTimeOffset? FailingSince
+        {
+            get { return GetValue("failingSince", ReadTimestamp); }
+        }
+
+        /// <summary>The id.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The time until which messages are signed with the previous secret too; null if
+        /// the secret was never replaced.
+        /// </summary>
+        public DateTimeOffset? PreviousSecretExpiresAt
+        {
+            get { return GetValue("previousSecretExpiresAt", ReadTimestamp); }
+        }
+
+        /// <summary>The types of events to send; empty for all.</summary>
+        public IReadOnlyList<string> Types
+        {
+            get { return GetList("types", ReadText); }
+        }
+
+        /// <summary>The URL that events are sent to.</summary>
+        public string Url
+        {
+            get { return Get("url", ReadText); }
+        }
+
+        /// <summary>
+        /// The secret, with which the receiver verifies signatures. This is the only answer
+        /// that contains it.
+        /// </summary>
         public string Secret
         {
             get { return Get("secret", ReadText); }
@@ -14453,7 +14953,10 @@ namespace Kampanje.Client.Models
             get { return Get("specversion", ReadText); }
         }
 
-        /// <summary>The subject: a campaign, or the publication of base data.</summary>
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
         public string Subject
         {
             get { return Get("subject", ReadText); }
@@ -16240,6 +16743,104 @@ namespace Kampanje.Client.Models
         {
             get { return Get("subject", ReadText); }
             set { Set("subject", value); }
+        }
+    }
+
+    /// <summary>
+    /// The draft of a segment was created, changed or deleted: the segment itself or its
+    /// lines.
+    /// </summary>
+    public sealed class SegmentChanged : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SegmentChanged(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The number of the segment.</summary>
+        public string SegmentNumber
+        {
+            get { return Get("segmentNumber", ReadText); }
+        }
+    }
+
+    /// <summary>An event of the type `kampanje.segment.changed`.</summary>
+    public sealed class SegmentChangedEvent : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SegmentChangedEvent(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The history that the sequence and the versions in `data` belong to. The
+        /// extension attribute has no capital letter because CloudEvents permits none.
+        /// </summary>
+        public string Bookid
+        {
+            get { return Get("bookid", ReadText); }
+        }
+
+        /// <summary>The payload.</summary>
+        public SegmentChanged Data
+        {
+            get { return Get("data", value => new SegmentChanged(ReadObject(value))); }
+        }
+
+        /// <summary>The media type of `data`.</summary>
+        public string Datacontenttype
+        {
+            get { return Get("datacontenttype", ReadText); }
+        }
+
+        /// <summary>The id, which is the same for every delivery of the event.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The position in the order of all events, one more than that of the previous
+        /// event.
+        /// </summary>
+        public long? Sequence
+        {
+            get { return GetValue("sequence", ReadLong); }
+        }
+
+        /// <summary>The source of the event; `subject` is a path below it.</summary>
+        public string Source
+        {
+            get { return Get("source", ReadText); }
+        }
+
+        /// <summary>The version of CloudEvents.</summary>
+        public string Specversion
+        {
+            get { return Get("specversion", ReadText); }
+        }
+
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
+        public string Subject
+        {
+            get { return Get("subject", ReadText); }
+        }
+
+        /// <summary>The time at which the event was recorded.</summary>
+        public DateTimeOffset? Time
+        {
+            get { return GetValue("time", ReadTimestamp); }
+        }
+
+        /// <summary>The type of the event.</summary>
+        public string Type
+        {
+            get { return Get("type", ReadText); }
         }
     }
 
@@ -18616,6 +19217,576 @@ namespace Kampanje.Client.Models
         }
     }
 
+    /// <summary>A delivery of an event to a webhook subscription.</summary>
+    public sealed class WebhookDelivery : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookDelivery(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The time of the latest attempt; null before the first.</summary>
+        public DateTimeOffset? AttemptedAt
+        {
+            get { return GetValue("attemptedAt", ReadTimestamp); }
+        }
+
+        /// <summary>The number of finished attempts.</summary>
+        public long? Attempts
+        {
+            get { return GetValue("attempts", ReadLong); }
+        }
+
+        /// <summary>The time of the creation.</summary>
+        public DateTimeOffset? CreatedAt
+        {
+            get { return GetValue("createdAt", ReadTimestamp); }
+        }
+
+        /// <summary>Its duration in milliseconds.</summary>
+        public long? DurationMilliseconds
+        {
+            get { return GetValue("durationMilliseconds", ReadLong); }
+        }
+
+        /// <summary>The reason why it failed; null if it succeeded.</summary>
+        public string Error
+        {
+            get { return Get("error", ReadText); }
+        }
+
+        /// <summary>The id of the event, which is the header `webhook-id`.</summary>
+        public string EventId
+        {
+            get { return Get("eventId", ReadText); }
+        }
+
+        /// <summary>The sequence of the event.</summary>
+        public long? EventSequence
+        {
+            get { return GetValue("eventSequence", ReadLong); }
+        }
+
+        /// <summary>The type of the event.</summary>
+        public string EventType
+        {
+            get { return Get("eventType", ReadText); }
+        }
+
+        /// <summary>The id.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The time of the next attempt; null if there is none. During an attempt it is the
+        /// time at which another replica would repeat it.
+        /// </summary>
+        public DateTimeOffset? NextAttemptAt
+        {
+            get { return GetValue("nextAttemptAt", ReadTimestamp); }
+        }
+
+        /// <summary>The status of the response to it; null without a response.</summary>
+        public long? ResponseStatus
+        {
+            get { return GetValue("responseStatus", ReadLong); }
+        }
+
+        /// <summary>The state.</summary>
+        public string State
+        {
+            get { return Get("state", ReadText); }
+        }
+    }
+
+    /// <summary>A page of deliveries.</summary>
+    public sealed class WebhookDeliveryPage : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookDeliveryPage(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The number of all deliveries that match, if it was requested.</summary>
+        public long? Count
+        {
+            get { return GetValue("count", ReadLong); }
+        }
+
+        /// <summary>The next page; absent on the last one.</summary>
+        public string NextLink
+        {
+            get { return Get("nextLink", ReadText); }
+        }
+
+        /// <summary>The deliveries, in the requested order.</summary>
+        public IReadOnlyList<WebhookDelivery> Value
+        {
+            get { return GetList("value", value => new WebhookDelivery(ReadObject(value))); }
+        }
+    }
+
+    /// <summary>The service disabled a webhook subscription.</summary>
+    public sealed class WebhookDisabled : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookDisabled(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The reason.</summary>
+        public string Reason
+        {
+            get { return Get("reason", ReadText); }
+        }
+
+        /// <summary>The id of the subscription.</summary>
+        public string SubscriptionId
+        {
+            get { return Get("subscriptionId", ReadText); }
+        }
+    }
+
+    /// <summary>An event of the type `kampanje.webhook.disabled`.</summary>
+    public sealed class WebhookDisabledEvent : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookDisabledEvent(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The history that the sequence and the versions in `data` belong to. The
+        /// extension attribute has no capital letter because CloudEvents permits none.
+        /// </summary>
+        public string Bookid
+        {
+            get { return Get("bookid", ReadText); }
+        }
+
+        /// <summary>The payload.</summary>
+        public WebhookDisabled Data
+        {
+            get { return Get("data", value => new WebhookDisabled(ReadObject(value))); }
+        }
+
+        /// <summary>The media type of `data`.</summary>
+        public string Datacontenttype
+        {
+            get { return Get("datacontenttype", ReadText); }
+        }
+
+        /// <summary>The id, which is the same for every delivery of the event.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The position in the order of all events, one more than that of the previous
+        /// event.
+        /// </summary>
+        public long? Sequence
+        {
+            get { return GetValue("sequence", ReadLong); }
+        }
+
+        /// <summary>The source of the event; `subject` is a path below it.</summary>
+        public string Source
+        {
+            get { return Get("source", ReadText); }
+        }
+
+        /// <summary>The version of CloudEvents.</summary>
+        public string Specversion
+        {
+            get { return Get("specversion", ReadText); }
+        }
+
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
+        public string Subject
+        {
+            get { return Get("subject", ReadText); }
+        }
+
+        /// <summary>The time at which the event was recorded.</summary>
+        public DateTimeOffset? Time
+        {
+            get { return GetValue("time", ReadTimestamp); }
+        }
+
+        /// <summary>The type of the event.</summary>
+        public string Type
+        {
+            get { return Get("type", ReadText); }
+        }
+    }
+
+    /// <summary>The replacement of a secret.</summary>
+    public sealed class WebhookSecretRotationWrite : Model
+    {
+        /// <summary>Creates an object without fields.</summary>
+        public WebhookSecretRotationWrite()
+            : base(new JObject())
+        {
+        }
+
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookSecretRotationWrite(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The number of seconds for which messages are signed with the previous secret
+        /// too; 0 to invalidate it immediately.
+        /// </summary>
+        public long? OverlapSeconds
+        {
+            get { return GetValue("overlapSeconds", ReadLong); }
+            set { Set("overlapSeconds", value); }
+        }
+    }
+
+    /// <summary>A webhook subscription, without its secret.</summary>
+    public sealed class WebhookSubscription : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookSubscription(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The time of the creation.</summary>
+        public DateTimeOffset? CreatedAt
+        {
+            get { return GetValue("createdAt", ReadTimestamp); }
+        }
+
+        /// <summary>The caller that created the subscription.</summary>
+        public string CreatedBy
+        {
+            get { return Get("createdBy", ReadText); }
+        }
+
+        /// <summary>The description.</summary>
+        public string Description
+        {
+            get { return Get("description", ReadText); }
+        }
+
+        /// <summary>
+        /// The reason for which the service disabled the subscription; null if it did not.
+        /// </summary>
+        public string DisabledReason
+        {
+            get { return Get("disabledReason", ReadText); }
+        }
+
+        /// <summary>False if nothing is sent.</summary>
+        public bool? Enabled
+        {
+            get { return GetValue("enabled", ReadBool); }
+        }
+
+        /// <summary>
+        /// The entity tag, for `If-Match`. Only in lists; elsewhere it is the header
+        /// `ETag`.
+        /// </summary>
+        public string Etag
+        {
+            get { return Get("etag", ReadText); }
+        }
+
+        /// <summary>
+        /// The time of the first failed attempt since the last successful one; null if the
+        /// latest attempt succeeded. After seven days of failures the service disables the
+        /// subscription.
+        /// </summary>
+        public DateTimeOffset? FailingSince
+        {
+            get { return GetValue("failingSince", ReadTimestamp); }
+        }
+
+        /// <summary>The id.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The time until which messages are signed with the previous secret too; null if
+        /// the secret was never replaced.
+        /// </summary>
+        public DateTimeOffset? PreviousSecretExpiresAt
+        {
+            get { return GetValue("previousSecretExpiresAt", ReadTimestamp); }
+        }
+
+        /// <summary>The types of events to send; empty for all.</summary>
+        public IReadOnlyList<string> Types
+        {
+            get { return GetList("types", ReadText); }
+        }
+
+        /// <summary>The URL that events are sent to.</summary>
+        public string Url
+        {
+            get { return Get("url", ReadText); }
+        }
+
+        /// <summary>Returns the writable fields, for <c>PutAsync</c> and batches.</summary>
+        public WebhookSubscriptionWrite ToWrite()
+        {
+            var write = new WebhookSubscriptionWrite(
+                Pick(
+                    "description",
+                    "enabled",
+                    "types",
+                    "url"
+                ));
+            return write;
+        }
+    }
+
+    /// <summary>A page of a list.</summary>
+    public sealed class WebhookSubscriptionPage : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookSubscriptionPage(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The number of rows that match the filter; only with `count=true`.
+        /// </summary>
+        public long? Count
+        {
+            get { return GetValue("count", ReadLong); }
+        }
+
+        /// <summary>
+        /// The path and query of the next page; absent on the last one. Opaque.
+        /// </summary>
+        public string NextLink
+        {
+            get { return Get("nextLink", ReadText); }
+        }
+
+        /// <summary>The resources, each with its `etag`.</summary>
+        public IReadOnlyList<WebhookSubscription> Value
+        {
+            get { return GetList("value", value => new WebhookSubscription(ReadObject(value))); }
+        }
+    }
+
+    /// <summary>
+    /// The fields to change. An absent field keeps its value; null removes it.
+    /// </summary>
+    public sealed class WebhookSubscriptionPatch : Model
+    {
+        /// <summary>Creates an object without fields.</summary>
+        public WebhookSubscriptionPatch()
+            : base(new JObject())
+        {
+        }
+
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookSubscriptionPatch(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The description.</summary>
+        public string Description
+        {
+            get { return Get("description", ReadText); }
+            set { Set("description", value); }
+        }
+
+        /// <summary>
+        /// False to send nothing. Disabling cancels the pending deliveries; events that are
+        /// written while a subscription is disabled are not sent to it later.
+        /// </summary>
+        public bool? Enabled
+        {
+            get { return GetValue("enabled", ReadBool); }
+            set { Set("enabled", value); }
+        }
+
+        /// <summary>The types of events to send; empty for all.</summary>
+        public IReadOnlyList<string> Types
+        {
+            get { return GetList("types", ReadText); }
+            set { Set("types", value); }
+        }
+
+        /// <summary>
+        /// The URL that events are sent to. `https`, or `http` for networks that the
+        /// operator permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+        /// </summary>
+        public string Url
+        {
+            get { return Get("url", ReadText); }
+            set { Set("url", value); }
+        }
+    }
+
+    /// <summary>The writable fields of a webhook subscription.</summary>
+    public sealed class WebhookSubscriptionWrite : Model
+    {
+        /// <summary>Creates an object without fields.</summary>
+        public WebhookSubscriptionWrite()
+            : base(new JObject())
+        {
+        }
+
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookSubscriptionWrite(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The description.</summary>
+        public string Description
+        {
+            get { return Get("description", ReadText); }
+            set { Set("description", value); }
+        }
+
+        /// <summary>
+        /// False to send nothing. Disabling cancels the pending deliveries; events that are
+        /// written while a subscription is disabled are not sent to it later.
+        /// </summary>
+        public bool? Enabled
+        {
+            get { return GetValue("enabled", ReadBool); }
+            set { Set("enabled", value); }
+        }
+
+        /// <summary>The types of events to send; empty for all.</summary>
+        public IReadOnlyList<string> Types
+        {
+            get { return GetList("types", ReadText); }
+            set { Set("types", value); }
+        }
+
+        /// <summary>
+        /// The URL that events are sent to. `https`, or `http` for networks that the
+        /// operator permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+        /// </summary>
+        public string Url
+        {
+            get { return Get("url", ReadText); }
+            set { Set("url", value); }
+        }
+    }
+
+    /// <summary>A test of a webhook subscription.</summary>
+    public sealed class WebhookTest : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookTest(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The id of the subscription.</summary>
+        public string SubscriptionId
+        {
+            get { return Get("subscriptionId", ReadText); }
+        }
+    }
+
+    /// <summary>An event of the type `kampanje.webhook.test`.</summary>
+    public sealed class WebhookTestEvent : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public WebhookTestEvent(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The history that the sequence and the versions in `data` belong to. The
+        /// extension attribute has no capital letter because CloudEvents permits none.
+        /// </summary>
+        public string Bookid
+        {
+            get { return Get("bookid", ReadText); }
+        }
+
+        /// <summary>The payload.</summary>
+        public WebhookTest Data
+        {
+            get { return Get("data", value => new WebhookTest(ReadObject(value))); }
+        }
+
+        /// <summary>The media type of `data`.</summary>
+        public string Datacontenttype
+        {
+            get { return Get("datacontenttype", ReadText); }
+        }
+
+        /// <summary>The id, which is the same for every delivery of the event.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>
+        /// The position in the order of all events, one more than that of the previous
+        /// event.
+        /// </summary>
+        public long? Sequence
+        {
+            get { return GetValue("sequence", ReadLong); }
+        }
+
+        /// <summary>The source of the event; `subject` is a path below it.</summary>
+        public string Source
+        {
+            get { return Get("source", ReadText); }
+        }
+
+        /// <summary>The version of CloudEvents.</summary>
+        public string Specversion
+        {
+            get { return Get("specversion", ReadText); }
+        }
+
+        /// <summary>
+        /// The subject: a campaign, a segment, or the publication of base data, for
+        /// example.
+        /// </summary>
+        public string Subject
+        {
+            get { return Get("subject", ReadText); }
+        }
+
+        /// <summary>The time at which the event was recorded.</summary>
+        public DateTimeOffset? Time
+        {
+            get { return GetValue("time", ReadTimestamp); }
+        }
+
+        /// <summary>The type of the event.</summary>
+        public string Type
+        {
+            get { return Get("type", ReadText); }
+        }
+    }
+
     /// <summary>
     /// An event in the form of CloudEvents 1.0; `type` determines `data`. Later versions
     /// may add types.
@@ -18647,6 +19818,18 @@ namespace Kampanje.Client.Models
         }
 
         /// <summary>Returns the object if it is of this kind, else null.</summary>
+        public CampaignChangedEvent AsCampaignChangedEvent()
+        {
+            return Is("type", "kampanje.campaign.changed") ? new CampaignChangedEvent(Json) : null;
+        }
+
+        /// <summary>Returns the object if it is of this kind, else null.</summary>
+        public SegmentChangedEvent AsSegmentChangedEvent()
+        {
+            return Is("type", "kampanje.segment.changed") ? new SegmentChangedEvent(Json) : null;
+        }
+
+        /// <summary>Returns the object if it is of this kind, else null.</summary>
         public CampaignStartedEvent AsCampaignStartedEvent()
         {
             return Is("type", "kampanje.campaign.started") ? new CampaignStartedEvent(Json) : null;
@@ -18662,6 +19845,18 @@ namespace Kampanje.Client.Models
         public GuardrailViolatedEvent AsGuardrailViolatedEvent()
         {
             return Is("type", "kampanje.guardrail.violated") ? new GuardrailViolatedEvent(Json) : null;
+        }
+
+        /// <summary>Returns the object if it is of this kind, else null.</summary>
+        public WebhookDisabledEvent AsWebhookDisabledEvent()
+        {
+            return Is("type", "kampanje.webhook.disabled") ? new WebhookDisabledEvent(Json) : null;
+        }
+
+        /// <summary>Returns the object if it is of this kind, else null.</summary>
+        public WebhookTestEvent AsWebhookTestEvent()
+        {
+            return Is("type", "kampanje.webhook.test") ? new WebhookTestEvent(Json) : null;
         }
     }
 

@@ -33,6 +33,8 @@ namespace Kampanje.Client
             Events = new EventsResource(core);
             ExchangeRates = new ExchangeRatesResource(core);
             GoldenQuotes = new GoldenQuotesResource(core);
+            ImportErrors = new ImportErrorsResource(core);
+            Imports = new ImportsResource(core);
             InteractionTemplates = new InteractionTemplatesResource(core);
             Interactions = new InteractionsResource(core);
             Items = new ItemsResource(core);
@@ -55,6 +57,8 @@ namespace Kampanje.Client
             Settings = new SettingsResource(core);
             Tasks = new TasksResource(core);
             Teams = new TeamsResource(core);
+            WebhookDeliveries = new WebhookDeliveriesResource(core);
+            WebhookSubscriptions = new WebhookSubscriptionsResource(core);
         }
 
         /// <summary>The operations on activities.</summary>
@@ -119,6 +123,12 @@ namespace Kampanje.Client
 
         /// <summary>The operations on golden quotes.</summary>
         public GoldenQuotesResource GoldenQuotes { get; }
+
+        /// <summary>The operations on import errors.</summary>
+        public ImportErrorsResource ImportErrors { get; }
+
+        /// <summary>The operations on imports.</summary>
+        public ImportsResource Imports { get; }
 
         /// <summary>The operations on interaction templates.</summary>
         public InteractionTemplatesResource InteractionTemplates { get; }
@@ -185,6 +195,12 @@ namespace Kampanje.Client
 
         /// <summary>The operations on teams.</summary>
         public TeamsResource Teams { get; }
+
+        /// <summary>The operations on webhook deliveries.</summary>
+        public WebhookDeliveriesResource WebhookDeliveries { get; }
+
+        /// <summary>The operations on webhook subscriptions.</summary>
+        public WebhookSubscriptionsResource WebhookSubscriptions { get; }
     }
 
     /// <summary>Options of <c>Activities.List</c>.</summary>
@@ -4311,6 +4327,17 @@ discount, patch,
             set { SetQuery("type", value); }
         }
 
+        /// <summary>
+        /// The number of seconds to wait if there is no event yet. The response comes as
+        /// soon as there is one. It is empty after that time, or earlier if the service
+        /// stops.
+        /// </summary>
+        public long? Wait
+        {
+            get { return (long?)GetQuery("wait"); }
+            set { SetQuery("wait", value); }
+        }
+
         /// <summary>The page size.</summary>
         public long? Top
         {
@@ -4378,9 +4405,10 @@ discount, patch,
 
         /// <summary>
         /// Lists all events in the order in which they were committed, without gaps. After
-        /// the event with sequence N continue with `after=N`; no event is skipped. Returns
-        /// a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
-        /// `$orderby` and `$count` are accepted too. Default order: `sequence`.
+        /// the event with sequence N continue with `after=N`; no event is skipped. With
+        /// `wait` an empty page is answered only when no event was written for that time.
+        /// Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`,
+        /// `$filter`, `$orderby` and `$count` are accepted too. Default order: `sequence`.
         ///
         /// Scope: `book:read`.
         /// </summary>
@@ -4988,6 +5016,158 @@ object campaign, object goldenQuote, Func<Models.GoldenQuote, Models.GoldenQuote
 campaign, goldenQuote, patch,
                     new UpdateGoldenQuoteOptions { IfMatch = etag },
                     cancellation));
+        }
+    }
+
+    /// <summary>The operations on import errors.</summary>
+    public sealed class ImportErrorsResource
+    {
+        private readonly Core core;
+
+        internal ImportErrorsResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The
+        /// first 10,000 errors are kept; `rowsFailed` counts all refused rows.
+        /// </summary>
+        public Task<JsonLines<Models.ImportError>> ListAsync(
+            object import, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/imports/", import, "/errors"))
+            {
+                IsSafe = true,
+            };
+            return core.StreamAsync(call, options, json => new Models.ImportError(json), cancellation);
+        }
+    }
+
+    /// <summary>Options of <c>Imports.List</c>.</summary>
+    public sealed class ListImportsOptions : RequestOptions
+    {
+        /// <summary>The page size.</summary>
+        public long? Top
+        {
+            get { return (long?)GetQuery("top"); }
+            set { SetQuery("top", value); }
+        }
+
+        /// <summary>The number of rows to omit at the start.</summary>
+        public long? Skip
+        {
+            get { return (long?)GetQuery("skip"); }
+            set { SetQuery("skip", value); }
+        }
+
+        /// <summary>
+        /// A filter in the syntax of OData over the fields: id, resource, format, state,
+        /// createdBy, createdAt, finishedAt, rowsFailed, publicationVersion.
+        /// </summary>
+        public string Filter
+        {
+            get { return (string)GetQuery("filter"); }
+            set { SetQuery("filter", value); }
+        }
+
+        /// <summary>
+        /// The order: fields with `asc` or `desc`, of: id, resource, format, state,
+        /// createdBy, createdAt, finishedAt, rowsFailed, publicationVersion.
+        /// </summary>
+        public string Orderby
+        {
+            get { return (string)GetQuery("orderby"); }
+            set { SetQuery("orderby", value); }
+        }
+
+        /// <summary>True to count all rows that match the filter.</summary>
+        public bool? Count
+        {
+            get { return (bool?)GetQuery("count"); }
+            set { SetQuery("count", value); }
+        }
+
+        /// <summary>The start of the page; part of `nextLink`.</summary>
+        public string Cursor
+        {
+            get { return (string)GetQuery("cursor"); }
+            set { SetQuery("cursor", value); }
+        }
+    }
+
+    /// <summary>Options of <c>Imports.Get</c>.</summary>
+    public sealed class GetImportOptions : RequestOptions
+    {
+        /// <summary>The entity tag of your copy. If it is current, NotModifiedException is thrown.</summary>
+        public string IfNoneMatch
+        {
+            get { return NoneMatchCondition; }
+            set { NoneMatchCondition = value; }
+        }
+    }
+
+    /// <summary>The operations on imports.</summary>
+    public sealed class ImportsResource
+    {
+        private readonly Core core;
+
+        internal ImportsResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// The imports of resources that the caller may read, for 30 days after their end.
+        /// Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`,
+        /// `$filter`, `$orderby` and `$count` are accepted too. Default order: `createdAt
+        /// desc,id desc`.
+        /// </summary>
+        public Pages<Models.Import, Models.ImportPage> List(
+            ListImportsOptions options = null)
+        {
+            var call = new Call("GET", Core.Path("/v1/imports"))
+            {
+                IsSafe = true,
+            };
+            return core.Pages(
+                call,
+                options,
+                json => new Models.ImportPage(json),
+                page => page.Value,
+                page => page.NextLink);
+        }
+
+        /// <summary>
+        /// Rows that were written before stay, and no further ones are written. Refused
+        /// with 409 if the import is finished. The caller needs the scope that writes the
+        /// resource.
+        /// </summary>
+        public Task CancelAsync(
+            object import, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("DELETE", Core.Path("/v1/imports/", import))
+            {
+                IsIdempotent = true,
+            };
+            return core.RequestTextAsync(call, options, cancellation);
+        }
+
+        /// <summary>
+        /// The counts grow with each transaction; those of an import in one transaction at
+        /// its end.
+        /// </summary>
+        public Task<Models.Import> GetAsync(
+            object import, GetImportOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/imports/", import))
+            {
+                IsSafe = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.Import(json), cancellation);
         }
     }
 
@@ -9795,6 +9975,376 @@ object team, Func<Models.Team, Models.TeamPatch> change,
                 (patch, etag) => UpdateAsync(
 team, patch,
                     new UpdateTeamOptions { IfMatch = etag },
+                    cancellation));
+        }
+    }
+
+    /// <summary>Options of <c>WebhookDeliveries.List</c>.</summary>
+    public sealed class ListWebhookDeliveriesOptions : RequestOptions
+    {
+        /// <summary>The page size.</summary>
+        public long? Top
+        {
+            get { return (long?)GetQuery("top"); }
+            set { SetQuery("top", value); }
+        }
+
+        /// <summary>The number of rows to omit at the start.</summary>
+        public long? Skip
+        {
+            get { return (long?)GetQuery("skip"); }
+            set { SetQuery("skip", value); }
+        }
+
+        /// <summary>
+        /// A filter in the syntax of OData over the fields: id, eventSequence, eventType,
+        /// state, attempts, nextAttemptAt, attemptedAt, responseStatus, createdAt.
+        /// </summary>
+        public string Filter
+        {
+            get { return (string)GetQuery("filter"); }
+            set { SetQuery("filter", value); }
+        }
+
+        /// <summary>
+        /// The order: fields with `asc` or `desc`, of: id, eventSequence, eventType, state,
+        /// attempts, nextAttemptAt, attemptedAt, responseStatus, createdAt.
+        /// </summary>
+        public string Orderby
+        {
+            get { return (string)GetQuery("orderby"); }
+            set { SetQuery("orderby", value); }
+        }
+
+        /// <summary>True to count all rows that match the filter.</summary>
+        public bool? Count
+        {
+            get { return (bool?)GetQuery("count"); }
+            set { SetQuery("count", value); }
+        }
+
+        /// <summary>The start of the page; part of `nextLink`.</summary>
+        public string Cursor
+        {
+            get { return (string)GetQuery("cursor"); }
+            set { SetQuery("cursor", value); }
+        }
+    }
+
+    /// <summary>The operations on webhook deliveries.</summary>
+    public sealed class WebhookDeliveriesResource
+    {
+        private readonly Core core;
+
+        internal WebhookDeliveriesResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Lists the deliveries of a subscription, the newest first. Finished ones are
+        /// deleted after 30 days. Returns a page; follow `nextLink` until it is absent.
+        /// `$top`, `$skip`, `$filter`, `$orderby` and `$count` are accepted too. Default
+        /// order: `createdAt desc,id desc`.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Pages<Models.WebhookDelivery, Models.WebhookDeliveryPage> List(
+            object webhookSubscription, ListWebhookDeliveriesOptions options = null)
+        {
+            var call = new Call("GET", Core.Path("/v1/webhook-subscriptions/", webhookSubscription, "/deliveries"))
+            {
+                IsSafe = true,
+            };
+            return core.Pages(
+                call,
+                options,
+                json => new Models.WebhookDeliveryPage(json),
+                page => page.Value,
+                page => page.NextLink);
+        }
+
+        /// <summary>
+        /// Sends the event again now, whatever the state of the delivery is. If this
+        /// attempt fails too, the next one follows by the schedule, unless it has ended.
+        /// 409 if the subscription is disabled.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.WebhookDelivery> RetryWebhookDeliveryAsync(
+            object webhookSubscription, object webhookDelivery, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("POST", Core.Path("/v1/webhook-subscriptions/", webhookSubscription, "/deliveries/", webhookDelivery, "/retries"))
+            {
+                IsIdempotent = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.WebhookDelivery(json), cancellation);
+        }
+    }
+
+    /// <summary>Options of <c>WebhookSubscriptions.List</c>.</summary>
+    public sealed class ListWebhookSubscriptionsOptions : RequestOptions
+    {
+        /// <summary>The page size.</summary>
+        public long? Top
+        {
+            get { return (long?)GetQuery("top"); }
+            set { SetQuery("top", value); }
+        }
+
+        /// <summary>The number of rows to omit at the start.</summary>
+        public long? Skip
+        {
+            get { return (long?)GetQuery("skip"); }
+            set { SetQuery("skip", value); }
+        }
+
+        /// <summary>
+        /// A filter in the syntax of OData over the fields: id, url, description, enabled,
+        /// disabledReason, failingSince, createdAt, createdBy.
+        /// </summary>
+        public string Filter
+        {
+            get { return (string)GetQuery("filter"); }
+            set { SetQuery("filter", value); }
+        }
+
+        /// <summary>
+        /// The order: fields with `asc` or `desc`, of: id, url, description, enabled,
+        /// disabledReason, failingSince, createdAt, createdBy.
+        /// </summary>
+        public string Orderby
+        {
+            get { return (string)GetQuery("orderby"); }
+            set { SetQuery("orderby", value); }
+        }
+
+        /// <summary>True to count all rows that match the filter.</summary>
+        public bool? Count
+        {
+            get { return (bool?)GetQuery("count"); }
+            set { SetQuery("count", value); }
+        }
+
+        /// <summary>The start of the page; part of `nextLink`.</summary>
+        public string Cursor
+        {
+            get { return (string)GetQuery("cursor"); }
+            set { SetQuery("cursor", value); }
+        }
+    }
+
+    /// <summary>Options of <c>WebhookSubscriptions.Delete</c>.</summary>
+    public sealed class DeleteWebhookSubscriptionOptions : RequestOptions
+    {
+        /// <summary>
+        /// True to change nothing: the answer is 200 with the representation that the
+        /// change would lead to, and with `warnings`, the findings of its publication.
+        /// </summary>
+        public bool? ValidateOnly
+        {
+            get { return (bool?)GetQuery("validateOnly"); }
+            set { SetQuery("validateOnly", value); }
+        }
+
+        /// <summary>The current entity tag of the resource, or <c>*</c> for any.</summary>
+        public string IfMatch
+        {
+            get { return Condition; }
+            set { Condition = value; }
+        }
+    }
+
+    /// <summary>Options of <c>WebhookSubscriptions.Get</c>.</summary>
+    public sealed class GetWebhookSubscriptionOptions : RequestOptions
+    {
+        /// <summary>The entity tag of your copy. If it is current, NotModifiedException is thrown.</summary>
+        public string IfNoneMatch
+        {
+            get { return NoneMatchCondition; }
+            set { NoneMatchCondition = value; }
+        }
+    }
+
+    /// <summary>Options of <c>WebhookSubscriptions.Update</c>.</summary>
+    public sealed class UpdateWebhookSubscriptionOptions : RequestOptions
+    {
+        /// <summary>
+        /// True to change nothing: the answer is 200 with the representation that the
+        /// change would lead to, and with `warnings`, the findings of its publication.
+        /// </summary>
+        public bool? ValidateOnly
+        {
+            get { return (bool?)GetQuery("validateOnly"); }
+            set { SetQuery("validateOnly", value); }
+        }
+
+        /// <summary>The current entity tag of the resource, or <c>*</c> for any.</summary>
+        public string IfMatch
+        {
+            get { return Condition; }
+            set { Condition = value; }
+        }
+    }
+
+    /// <summary>The operations on webhook subscriptions.</summary>
+    public sealed class WebhookSubscriptionsResource
+    {
+        private readonly Core core;
+
+        internal WebhookSubscriptionsResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`,
+        /// `$filter`, `$orderby` and `$count` are accepted too. Default order: `id`.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Pages<Models.WebhookSubscription, Models.WebhookSubscriptionPage> List(
+            ListWebhookSubscriptionsOptions options = null)
+        {
+            var call = new Call("GET", Core.Path("/v1/webhook-subscriptions"))
+            {
+                IsSafe = true,
+            };
+            return core.Pages(
+                call,
+                options,
+                json => new Models.WebhookSubscriptionPage(json),
+                page => page.Value,
+                page => page.NextLink);
+        }
+
+        /// <summary>
+        /// Events that are written from now on are sent to the URL by `POST`. Answers with
+        /// the subscription and, only here, its secret. The answer is not stored under an
+        /// idempotency key, so `Idempotency-Key` is refused.
+        ///
+        /// The body is the event, as in `/v1/events`. `webhook-id` is its id,
+        /// `webhook-timestamp` the time of the attempt, and `webhook-signature` the
+        /// signature of both with the body by the scheme of [Standard
+        /// Webhooks](https://www.standardwebhooks.com). A response with a status of 200 to
+        /// 299 within 15 s confirms the delivery. Others are repeated after 5 s, 1 min, 5
+        /// min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h. A status of 410 disables the
+        /// subscription. An event can arrive more than once, and in another order.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.NewWebhookSecret> CreateAsync(
+            Models.WebhookSubscriptionWrite body, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("POST", Core.Path("/v1/webhook-subscriptions"))
+            {
+                Body = body,
+            };
+            return core.RequestAsync(call, options, json => new Models.NewWebhookSecret(json), cancellation);
+        }
+
+        /// <summary>
+        /// Deletes the subscription with its deliveries.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.Validated> DeleteAsync(
+            object webhookSubscription, DeleteWebhookSubscriptionOptions options,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("DELETE", Core.Path("/v1/webhook-subscriptions/", webhookSubscription))
+            {
+                IsIdempotent = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.Validated(json), cancellation);
+        }
+
+        /// <summary>
+        /// Answers 304 when `If-None-Match` names the current ETag.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.WebhookSubscription> GetAsync(
+            object webhookSubscription, GetWebhookSubscriptionOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/webhook-subscriptions/", webhookSubscription))
+            {
+                IsSafe = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.WebhookSubscription(json), cancellation);
+        }
+
+        /// <summary>
+        /// A JSON merge patch: an absent field stays, `null` removes the value.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.WebhookSubscription> UpdateAsync(
+            object webhookSubscription, Models.WebhookSubscriptionPatch body, UpdateWebhookSubscriptionOptions options,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("PATCH", Core.Path("/v1/webhook-subscriptions/", webhookSubscription))
+            {
+                Body = body,
+                IsIdempotent = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.WebhookSubscription(json), cancellation);
+        }
+
+        /// <summary>
+        /// Answers with a new secret, only here. For `overlapSeconds` messages are signed
+        /// with both secrets, so that the receiver can change to the new one at any time.
+        /// The answer is not stored under an idempotency key, so `Idempotency-Key` is
+        /// refused.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.NewWebhookSecret> RotateWebhookSecretAsync(
+            object webhookSubscription, Models.WebhookSecretRotationWrite body, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("POST", Core.Path("/v1/webhook-subscriptions/", webhookSubscription, "/secret-rotations"))
+            {
+                Body = body,
+            };
+            return core.RequestAsync(call, options, json => new Models.NewWebhookSecret(json), cancellation);
+        }
+
+        /// <summary>
+        /// Writes an event of the type `kampanje.webhook.test`, which is sent to this
+        /// subscription only, whatever its types are. Answers with its delivery; the list
+        /// of deliveries has the result. 409 if the subscription is disabled.
+        ///
+        /// Scope: `admin`.
+        /// </summary>
+        public Task<Models.WebhookDelivery> TestAsync(
+            object webhookSubscription, RequestOptions options = null,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("POST", Core.Path("/v1/webhook-subscriptions/", webhookSubscription, "/tests"))
+            {
+                IsIdempotent = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.WebhookDelivery(json), cancellation);
+        }
+
+        /// <summary>
+        /// Reads the resource, changes it by the patch that the function returns, and repeats both
+        /// if it was changed meanwhile. If the function returns null, nothing is written.
+        /// </summary>
+        public Task<Models.WebhookSubscription> ModifyAsync(
+object webhookSubscription, Func<Models.WebhookSubscription, Models.WebhookSubscriptionPatch> change,
+            CancellationToken cancellation = default)
+        {
+            return Core.ModifyAsync(
+                () => GetAsync(webhookSubscription, cancellation: cancellation),
+                change,
+                (patch, etag) => UpdateAsync(
+webhookSubscription, patch,
+                    new UpdateWebhookSubscriptionOptions { IfMatch = etag },
                     cancellation));
         }
     }

@@ -85,6 +85,14 @@ CriteriaKind = Literal[
 ]
 """The effect of a criteria action on a segment's lines."""
 
+DeliveryState = Literal[
+    "PENDING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELED",
+]
+"""The state of a delivery. Later versions may add values."""
+
 DocumentType = Literal[
     "INVOICE",
     "CREDIT_MEMO",
@@ -99,6 +107,19 @@ Evaluation = Literal[
     "VERY_NEGATIVE",
 ]
 """The outcome of an interaction."""
+
+EventType = Literal[
+    "kampanje.publication.created",
+    "kampanje.campaign.changed",
+    "kampanje.segment.changed",
+    "kampanje.campaign.status-changed",
+    "kampanje.campaign.started",
+    "kampanje.campaign.ended",
+    "kampanje.guardrail.violated",
+    "kampanje.webhook.disabled",
+    "kampanje.webhook.test",
+]
+"""The type of an event."""
 
 FindingCode = Literal[
     "NO_STARTING_DATE",
@@ -135,6 +156,13 @@ FindingCode = Literal[
 and duplicate lines have no code: such lines cannot be created. Later versions may add
 values.
 """
+
+Format = Literal[
+    "CSV",
+    "NDJSON",
+    "XLSX",
+]
+"""The format of a file. Later versions may add values."""
 
 GrantReasonCode = Literal[
     "NOT_PUBLISHED",
@@ -176,6 +204,15 @@ HistoryEvent = Literal[
 ]
 """The kind of an event in the history of a campaign. Later versions may add values."""
 
+ImportState = Literal[
+    "RECEIVING",
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELED",
+]
+"""The state of an import. Later versions may add values."""
+
 LineProblemCode = Literal[
     "UNKNOWN_ITEM",
     "UNKNOWN_VARIANT",
@@ -200,6 +237,14 @@ Membership = Literal[
     "RULE",
 ]
 """The selection of a segment's lines."""
+
+Mode = Literal[
+    "MERGE",
+    "REPLACE",
+]
+"""The treatment of fields that a row for an existing resource does not contain. Later versions
+may add values.
+"""
 
 OnUnknownParty = Literal[
     "REFUSE",
@@ -365,6 +410,14 @@ Verdict = Literal[
 ]
 """The first rule that dropped a line, or `CHOSEN`. The variants are in the order in which the
 rules are tried. Later versions may add values.
+"""
+
+WebhookDisabledReason = Literal[
+    "GONE",
+    "FAILING",
+]
+"""The reason for which the service disabled a webhook subscription. Later versions may add
+values.
 """
 
 
@@ -1225,6 +1278,53 @@ class CampaignBatchRow:
 
 
 @dataclass(kw_only=True)
+class CampaignChanged:
+    """The draft of a campaign was created, changed or deleted: the campaign itself, its lines
+    or its golden quotes.
+    """
+
+    campaign_number: str
+    """The number of the campaign."""
+
+
+@dataclass(kw_only=True)
+class CampaignChangedEvent:
+    """An event of the type `kampanje.campaign.changed`."""
+
+    bookid: str
+    """The history that the sequence and the versions in `data` belong to. The extension
+    attribute has no capital letter because CloudEvents permits none.
+    """
+
+    data: CampaignChanged
+    """The payload."""
+
+    datacontenttype: str
+    """The media type of `data`."""
+
+    id: str
+    """The id, which is the same for every delivery of the event."""
+
+    sequence: int
+    """The position in the order of all events, one more than that of the previous event."""
+
+    source: str
+    """The source of the event; `subject` is a path below it."""
+
+    specversion: str
+    """The version of CloudEvents."""
+
+    subject: str
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
+
+    time: datetime.datetime
+    """The time at which the event was recorded."""
+
+    type: Literal["kampanje.campaign.changed"]
+    """The type of the event."""
+
+
+@dataclass(kw_only=True)
 class CampaignCopyWrite:
     """The fields in which a copy differs from its original."""
 
@@ -1269,7 +1369,7 @@ class CampaignEndedEvent:
     """The version of CloudEvents."""
 
     subject: str
-    """The subject: a campaign, or the publication of base data."""
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
 
     time: datetime.datetime
     """The time at which the event was recorded."""
@@ -1675,7 +1775,7 @@ class CampaignStartedEvent:
     """The version of CloudEvents."""
 
     subject: str
-    """The subject: a campaign, or the publication of base data."""
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
 
     time: datetime.datetime
     """The time at which the event was recorded."""
@@ -1930,7 +2030,7 @@ class CampaignStatusChangedEvent:
     """The version of CloudEvents."""
 
     subject: str
-    """The subject: a campaign, or the publication of base data."""
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
 
     time: datetime.datetime
     """The time at which the event was recorded."""
@@ -3926,7 +4026,7 @@ class GuardrailViolatedEvent:
     """The version of CloudEvents."""
 
     subject: str
-    """The subject: a campaign, or the publication of base data."""
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
 
     time: datetime.datetime
     """The time at which the event was recorded."""
@@ -3941,6 +4041,102 @@ class Health:
 
     status: str
     """Always `OK`."""
+
+
+@dataclass(kw_only=True)
+class Import:
+    """An import."""
+
+    atomic: bool
+    """True if one refused row refuses the whole file."""
+
+    code: str | None
+    """The code of the problem for which the import failed."""
+
+    created_at: datetime.datetime
+    """The time at which the file began to arrive."""
+
+    created_by: str
+    """The caller that sent the file."""
+
+    detail: str | None
+    """The reason for which the import failed."""
+
+    etag: str | None = None
+    """The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`."""
+
+    findings: List[Finding]
+    """The findings of its publications, up to 100."""
+
+    finished_at: datetime.datetime | None
+    """The time at which the import ended."""
+
+    format: Format | str
+    """The format of the file."""
+
+    id: str
+    """The id."""
+
+    mode: Mode | str
+    """The treatment of fields that a row for an existing resource does not contain."""
+
+    publication_version: int | None
+    """The last version of the price book that it published."""
+
+    resource: str
+    """The resource: the path of its collection below `/v1`."""
+
+    rows_failed: int
+    """The number of rows that were refused. `errors` has the reasons."""
+
+    rows_read: int
+    """The number of rows that were read from the file."""
+
+    rows_unchanged: int
+    """The number of rows whose resource had their content already."""
+
+    rows_written: int
+    """The number of rows that created, changed or deleted a resource, or would have."""
+
+    started_at: datetime.datetime | None
+    """The time at which the file was complete."""
+
+    state: ImportState | str
+    """The state."""
+
+    validate_only: bool
+    """True if nothing is changed."""
+
+
+@dataclass(kw_only=True)
+class ImportError:
+    """An error of a row."""
+
+    code: str
+    """The code of the problem or error; see docs/errors.md."""
+
+    column: str
+    """The column; empty if the error concerns the whole row."""
+
+    detail: str
+    """The error in a sentence."""
+
+    line: int
+    """The line of the file on which the row begins, or the row of the sheet; from 1."""
+
+
+@dataclass(kw_only=True)
+class ImportPage:
+    """A page of a list."""
+
+    count: int | None = None
+    """The number of rows that match the filter; only with `count=true`."""
+
+    next_link: str | None = None
+    """The path and query of the next page; absent on the last one. Opaque."""
+
+    value: List[Import]
+    """The resources, each with its `etag`."""
 
 
 @dataclass(kw_only=True)
@@ -4882,6 +5078,53 @@ class NewApiKey:
 
     secret: str
     """The bearer token. This is the only answer that contains it."""
+
+
+@dataclass(kw_only=True)
+class NewWebhookSecret:
+    """A webhook subscription with its new secret."""
+
+    created_at: datetime.datetime
+    """The time of the creation."""
+
+    created_by: str
+    """The caller that created the subscription."""
+
+    description: str
+    """The description."""
+
+    disabled_reason: WebhookDisabledReason | str | None
+    """The reason for which the service disabled the subscription; null if it did not."""
+
+    enabled: bool
+    """False if nothing is sent."""
+
+    etag: str | None = None
+    """The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`."""
+
+    failing_since: datetime.datetime | None
+    """The time of the first failed attempt since the last successful one; null if the latest
+    attempt succeeded. After seven days of failures the service disables the subscription.
+    """
+
+    id: str
+    """The id."""
+
+    previous_secret_expires_at: datetime.datetime | None
+    """The time until which messages are signed with the previous secret too; null if the
+    secret was never replaced.
+    """
+
+    types: List[EventType | str]
+    """The types of events to send; empty for all."""
+
+    url: str
+    """The URL that events are sent to."""
+
+    secret: str
+    """The secret, with which the receiver verifies signatures. This is the only answer that
+    contains it.
+    """
 
 
 @dataclass(kw_only=True)
@@ -6303,7 +6546,7 @@ class PublicationCreatedEvent:
     """The version of CloudEvents."""
 
     subject: str
-    """The subject: a campaign, or the publication of base data."""
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
 
     time: datetime.datetime
     """The time at which the event was recorded."""
@@ -7048,6 +7291,51 @@ class SegmentBatchRow:
 
     subject: str | None | Unset = UNSET
     """The subject of the mailing."""
+
+
+@dataclass(kw_only=True)
+class SegmentChanged:
+    """The draft of a segment was created, changed or deleted: the segment itself or its lines."""
+
+    segment_number: str
+    """The number of the segment."""
+
+
+@dataclass(kw_only=True)
+class SegmentChangedEvent:
+    """An event of the type `kampanje.segment.changed`."""
+
+    bookid: str
+    """The history that the sequence and the versions in `data` belong to. The extension
+    attribute has no capital letter because CloudEvents permits none.
+    """
+
+    data: SegmentChanged
+    """The payload."""
+
+    datacontenttype: str
+    """The media type of `data`."""
+
+    id: str
+    """The id, which is the same for every delivery of the event."""
+
+    sequence: int
+    """The position in the order of all events, one more than that of the previous event."""
+
+    source: str
+    """The source of the event; `subject` is a path below it."""
+
+    specversion: str
+    """The version of CloudEvents."""
+
+    subject: str
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
+
+    time: datetime.datetime
+    """The time at which the event was recorded."""
+
+    type: Literal["kampanje.segment.changed"]
+    """The type of the event."""
 
 
 @dataclass(kw_only=True)
@@ -8042,12 +8330,274 @@ class Validated:
     """The findings of the publication that the change makes."""
 
 
+@dataclass(kw_only=True)
+class WebhookDelivery:
+    """A delivery of an event to a webhook subscription."""
+
+    attempted_at: datetime.datetime | None
+    """The time of the latest attempt; null before the first."""
+
+    attempts: int
+    """The number of finished attempts."""
+
+    created_at: datetime.datetime
+    """The time of the creation."""
+
+    duration_milliseconds: int | None
+    """Its duration in milliseconds."""
+
+    error: str | None
+    """The reason why it failed; null if it succeeded."""
+
+    event_id: str
+    """The id of the event, which is the header `webhook-id`."""
+
+    event_sequence: int
+    """The sequence of the event."""
+
+    event_type: EventType | str
+    """The type of the event."""
+
+    id: str
+    """The id."""
+
+    next_attempt_at: datetime.datetime | None
+    """The time of the next attempt; null if there is none. During an attempt it is the time at
+    which another replica would repeat it.
+    """
+
+    response_status: int | None
+    """The status of the response to it; null without a response."""
+
+    state: DeliveryState | str
+    """The state."""
+
+
+@dataclass(kw_only=True)
+class WebhookDeliveryPage:
+    """A page of deliveries."""
+
+    count: int | None = None
+    """The number of all deliveries that match, if it was requested."""
+
+    next_link: str | None = None
+    """The next page; absent on the last one."""
+
+    value: List[WebhookDelivery]
+    """The deliveries, in the requested order."""
+
+
+@dataclass(kw_only=True)
+class WebhookDisabled:
+    """The service disabled a webhook subscription."""
+
+    reason: WebhookDisabledReason | str
+    """The reason."""
+
+    subscription_id: str
+    """The id of the subscription."""
+
+
+@dataclass(kw_only=True)
+class WebhookDisabledEvent:
+    """An event of the type `kampanje.webhook.disabled`."""
+
+    bookid: str
+    """The history that the sequence and the versions in `data` belong to. The extension
+    attribute has no capital letter because CloudEvents permits none.
+    """
+
+    data: WebhookDisabled
+    """The payload."""
+
+    datacontenttype: str
+    """The media type of `data`."""
+
+    id: str
+    """The id, which is the same for every delivery of the event."""
+
+    sequence: int
+    """The position in the order of all events, one more than that of the previous event."""
+
+    source: str
+    """The source of the event; `subject` is a path below it."""
+
+    specversion: str
+    """The version of CloudEvents."""
+
+    subject: str
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
+
+    time: datetime.datetime
+    """The time at which the event was recorded."""
+
+    type: Literal["kampanje.webhook.disabled"]
+    """The type of the event."""
+
+
+@dataclass(kw_only=True)
+class WebhookSecretRotationWrite:
+    """The replacement of a secret."""
+
+    overlap_seconds: int | Unset = UNSET
+    """The number of seconds for which messages are signed with the previous secret too; 0 to
+    invalidate it immediately.
+    """
+
+
+@dataclass(kw_only=True)
+class WebhookSubscription:
+    """A webhook subscription, without its secret."""
+
+    created_at: datetime.datetime
+    """The time of the creation."""
+
+    created_by: str
+    """The caller that created the subscription."""
+
+    description: str
+    """The description."""
+
+    disabled_reason: WebhookDisabledReason | str | None
+    """The reason for which the service disabled the subscription; null if it did not."""
+
+    enabled: bool
+    """False if nothing is sent."""
+
+    etag: str | None = None
+    """The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`."""
+
+    failing_since: datetime.datetime | None
+    """The time of the first failed attempt since the last successful one; null if the latest
+    attempt succeeded. After seven days of failures the service disables the subscription.
+    """
+
+    id: str
+    """The id."""
+
+    previous_secret_expires_at: datetime.datetime | None
+    """The time until which messages are signed with the previous secret too; null if the
+    secret was never replaced.
+    """
+
+    types: List[EventType | str]
+    """The types of events to send; empty for all."""
+
+    url: str
+    """The URL that events are sent to."""
+
+
+@dataclass(kw_only=True)
+class WebhookSubscriptionPage:
+    """A page of a list."""
+
+    count: int | None = None
+    """The number of rows that match the filter; only with `count=true`."""
+
+    next_link: str | None = None
+    """The path and query of the next page; absent on the last one. Opaque."""
+
+    value: List[WebhookSubscription]
+    """The resources, each with its `etag`."""
+
+
+@dataclass(kw_only=True)
+class WebhookSubscriptionPatch:
+    """The fields to change. An absent field keeps its value; null removes it."""
+
+    description: str | None | Unset = UNSET
+    """The description."""
+
+    enabled: bool | None | Unset = UNSET
+    """False to send nothing. Disabling cancels the pending deliveries; events that are written
+    while a subscription is disabled are not sent to it later.
+    """
+
+    types: List[EventType] | None | Unset = UNSET
+    """The types of events to send; empty for all."""
+
+    url: str | Unset = UNSET
+    """The URL that events are sent to. `https`, or `http` for networks that the operator
+    permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+    """
+
+
+@dataclass(kw_only=True)
+class WebhookSubscriptionWrite:
+    """The writable fields of a webhook subscription."""
+
+    description: str | Unset = UNSET
+    """The description."""
+
+    enabled: bool | Unset = UNSET
+    """False to send nothing. Disabling cancels the pending deliveries; events that are written
+    while a subscription is disabled are not sent to it later.
+    """
+
+    types: List[EventType] | Unset = UNSET
+    """The types of events to send; empty for all."""
+
+    url: str
+    """The URL that events are sent to. `https`, or `http` for networks that the operator
+    permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+    """
+
+
+@dataclass(kw_only=True)
+class WebhookTest:
+    """A test of a webhook subscription."""
+
+    subscription_id: str
+    """The id of the subscription."""
+
+
+@dataclass(kw_only=True)
+class WebhookTestEvent:
+    """An event of the type `kampanje.webhook.test`."""
+
+    bookid: str
+    """The history that the sequence and the versions in `data` belong to. The extension
+    attribute has no capital letter because CloudEvents permits none.
+    """
+
+    data: WebhookTest
+    """The payload."""
+
+    datacontenttype: str
+    """The media type of `data`."""
+
+    id: str
+    """The id, which is the same for every delivery of the event."""
+
+    sequence: int
+    """The position in the order of all events, one more than that of the previous event."""
+
+    source: str
+    """The source of the event; `subject` is a path below it."""
+
+    specversion: str
+    """The version of CloudEvents."""
+
+    subject: str
+    """The subject: a campaign, a segment, or the publication of base data, for example."""
+
+    time: datetime.datetime
+    """The time at which the event was recorded."""
+
+    type: Literal["kampanje.webhook.test"]
+    """The type of the event."""
+
+
 CloudEvent = Union[
     PublicationCreatedEvent,
     CampaignStatusChangedEvent,
+    CampaignChangedEvent,
+    SegmentChangedEvent,
     CampaignStartedEvent,
     CampaignEndedEvent,
     GuardrailViolatedEvent,
+    WebhookDisabledEvent,
+    WebhookTestEvent,
     Unknown,
 ]
 """An event in the form of CloudEvents 1.0; `type` determines `data`. Later versions may add
@@ -8298,4 +8848,9 @@ def to_task_recurrence_write(value: TaskRecurrence) -> TaskRecurrenceWrite:
 def to_team_write(value: Team) -> TeamWrite:
     """Returns the writable fields, for `put` and batches."""
     return convert(value, TeamWrite)
+
+
+def to_webhook_subscription_write(value: WebhookSubscription) -> WebhookSubscriptionWrite:
+    """Returns the writable fields, for `put` and batches."""
+    return convert(value, WebhookSubscriptionWrite)
 

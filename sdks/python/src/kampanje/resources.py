@@ -3000,7 +3000,8 @@ class EventsResource(EventFeed):
         *,
         after: int | None = None,
         book_id: str | None = None,
-        type: Literal["kampanje.publication.created", "kampanje.campaign.status-changed", "kampanje.campaign.started", "kampanje.campaign.ended", "kampanje.guardrail.violated"] | None = None,
+        type: Literal["kampanje.publication.created", "kampanje.campaign.changed", "kampanje.segment.changed", "kampanje.campaign.status-changed", "kampanje.campaign.started", "kampanje.campaign.ended", "kampanje.guardrail.violated", "kampanje.webhook.disabled", "kampanje.webhook.test"] | None = None,
+        wait: int | None = None,
         top: int | None = None,
         skip: int | None = None,
         filter: str | None = None,
@@ -3010,7 +3011,8 @@ class EventsResource(EventFeed):
         options: RequestOptions | None = None,
     ) -> Pages[models.CloudEvent, models.EventPage]:
         """Lists all events in the order in which they were committed, without gaps. After the
-        event with sequence N continue with `after=N`; no event is skipped. Returns a page;
+        event with sequence N continue with `after=N`; no event is skipped. With `wait` an
+        empty page is answered only when no event was written for that time. Returns a page;
         follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
         `$count` are accepted too. Default order: `sequence`.
 
@@ -3024,6 +3026,7 @@ class EventsResource(EventFeed):
                     "after": after,
                     "bookId": book_id,
                     "type": type,
+                    "wait": wait,
                     "top": top,
                     "skip": skip,
                     "filter": filter,
@@ -3487,6 +3490,113 @@ class GoldenQuotesResource:
 campaign, golden_quote, patch, if_match=tag, options=options
             ),
         )
+
+
+class ImportErrorsResource:
+    """The operations on import errors."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def list(
+        self,
+        import: str | int,
+        *,
+        options: RequestOptions | None = None,
+    ) -> Iterator[models.ImportError]:
+        """Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first
+        10,000 errors are kept; `rowsFailed` counts all refused rows.
+        """
+        return self._core.stream(
+            Call(
+                "GET",
+                path("/v1/imports/", import, "/errors"),
+                safe=True,
+            ),
+            models.ImportError,
+            options,
+        )
+
+
+class ImportsResource:
+    """The operations on imports."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def list(
+        self,
+        *,
+        top: int | None = None,
+        skip: int | None = None,
+        filter: str | None = None,
+        orderby: str | None = None,
+        count: bool | None = None,
+        cursor: str | None = None,
+        options: RequestOptions | None = None,
+    ) -> Pages[models.Import, models.ImportPage]:
+        """The imports of resources that the caller may read, for 30 days after their end.
+        Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+        `$orderby` and `$count` are accepted too. Default order: `createdAt desc,id desc`.
+        """
+        return self._core.pages(
+            Call(
+                "GET",
+                path("/v1/imports"),
+                query={
+                    "top": top,
+                    "skip": skip,
+                    "filter": filter,
+                    "orderby": orderby,
+                    "count": count,
+                    "cursor": cursor,
+                },
+                safe=True,
+            ),
+            models.ImportPage,
+            options,
+        )
+
+    def cancel(
+        self,
+        import: str | int,
+        *,
+        options: RequestOptions | None = None,
+    ) -> None:
+        """Rows that were written before stay, and no further ones are written. Refused with
+        409 if the import is finished. The caller needs the scope that writes the resource.
+        """
+        self._core.request(
+            Call(
+                "DELETE",
+                path("/v1/imports/", import),
+                idempotent=True,
+            ),
+            None,
+            options,
+        )
+
+    def get(
+        self,
+        import: str | int,
+        *,
+        if_none_match: str | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.Import:
+        """The counts grow with each transaction; those of an import in one transaction at its
+        end.
+        """
+        value = self._core.request(
+            Call(
+                "GET",
+                path("/v1/imports/", import),
+                if_none_match=if_none_match,
+                safe=True,
+            ),
+            models.Import,
+            options,
+        )
+        return cast("models.Import", value)
 
 
 class InteractionTemplatesResource:
@@ -6939,6 +7049,292 @@ team, patch, if_match=tag, options=options
         )
 
 
+class WebhookDeliveriesResource:
+    """The operations on webhook deliveries."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def list(
+        self,
+        webhook_subscription: str | int,
+        *,
+        top: int | None = None,
+        skip: int | None = None,
+        filter: str | None = None,
+        orderby: str | None = None,
+        count: bool | None = None,
+        cursor: str | None = None,
+        options: RequestOptions | None = None,
+    ) -> Pages[models.WebhookDelivery, models.WebhookDeliveryPage]:
+        """Lists the deliveries of a subscription, the newest first. Finished ones are deleted
+        after 30 days. Returns a page; follow `nextLink` until it is absent. `$top`,
+        `$skip`, `$filter`, `$orderby` and `$count` are accepted too. Default order:
+        `createdAt desc,id desc`.
+
+        Scope: `admin`.
+        """
+        return self._core.pages(
+            Call(
+                "GET",
+                path("/v1/webhook-subscriptions/", webhook_subscription, "/deliveries"),
+                query={
+                    "top": top,
+                    "skip": skip,
+                    "filter": filter,
+                    "orderby": orderby,
+                    "count": count,
+                    "cursor": cursor,
+                },
+                safe=True,
+            ),
+            models.WebhookDeliveryPage,
+            options,
+        )
+
+    def retry_webhook_delivery(
+        self,
+        webhook_subscription: str | int,
+        webhook_delivery: str | int,
+        *,
+        options: RequestOptions | None = None,
+    ) -> models.WebhookDelivery:
+        """Sends the event again now, whatever the state of the delivery is. If this attempt
+        fails too, the next one follows by the schedule, unless it has ended. 409 if the
+        subscription is disabled.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "POST",
+                path("/v1/webhook-subscriptions/", webhook_subscription, "/deliveries/", webhook_delivery, "/retries"),
+                idempotent=True,
+            ),
+            models.WebhookDelivery,
+            options,
+        )
+        return cast("models.WebhookDelivery", value)
+
+
+class WebhookSubscriptionsResource:
+    """The operations on webhook subscriptions."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def list(
+        self,
+        *,
+        top: int | None = None,
+        skip: int | None = None,
+        filter: str | None = None,
+        orderby: str | None = None,
+        count: bool | None = None,
+        cursor: str | None = None,
+        options: RequestOptions | None = None,
+    ) -> Pages[models.WebhookSubscription, models.WebhookSubscriptionPage]:
+        """Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+        `$orderby` and `$count` are accepted too. Default order: `id`.
+
+        Scope: `admin`.
+        """
+        return self._core.pages(
+            Call(
+                "GET",
+                path("/v1/webhook-subscriptions"),
+                query={
+                    "top": top,
+                    "skip": skip,
+                    "filter": filter,
+                    "orderby": orderby,
+                    "count": count,
+                    "cursor": cursor,
+                },
+                safe=True,
+            ),
+            models.WebhookSubscriptionPage,
+            options,
+        )
+
+    def create(
+        self,
+        body: models.WebhookSubscriptionWrite,
+        *,
+        options: RequestOptions | None = None,
+    ) -> models.NewWebhookSecret:
+        """Events that are written from now on are sent to the URL by `POST`. Answers with the
+        subscription and, only here, its secret. The answer is not stored under an
+        idempotency key, so `Idempotency-Key` is refused.
+
+        The body is the event, as in `/v1/events`. `webhook-id` is its id,
+        `webhook-timestamp` the time of the attempt, and `webhook-signature` the signature
+        of both with the body by the scheme of [Standard
+        Webhooks](https://www.standardwebhooks.com). A response with a status of 200 to 299
+        within 15 s confirms the delivery. Others are repeated after 5 s, 1 min, 5 min, 30
+        min, 2 h, 6 h, 12 h, 24 h and 24 h. A status of 410 disables the subscription. An
+        event can arrive more than once, and in another order.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "POST",
+                path("/v1/webhook-subscriptions"),
+                body=body,
+            ),
+            models.NewWebhookSecret,
+            options,
+        )
+        return cast("models.NewWebhookSecret", value)
+
+    def delete(
+        self,
+        webhook_subscription: str | int,
+        *,
+        if_match: str,
+        validate_only: bool | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.Validated | None:
+        """Deletes the subscription with its deliveries.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "DELETE",
+                path("/v1/webhook-subscriptions/", webhook_subscription),
+                query={
+                    "validateOnly": validate_only,
+                },
+                if_match=if_match,
+                idempotent=True,
+            ),
+            models.Validated,
+            options,
+        )
+        return cast("models.Validated | None", value)
+
+    def get(
+        self,
+        webhook_subscription: str | int,
+        *,
+        if_none_match: str | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.WebhookSubscription:
+        """Answers 304 when `If-None-Match` names the current ETag.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "GET",
+                path("/v1/webhook-subscriptions/", webhook_subscription),
+                if_none_match=if_none_match,
+                safe=True,
+            ),
+            models.WebhookSubscription,
+            options,
+        )
+        return cast("models.WebhookSubscription", value)
+
+    def update(
+        self,
+        webhook_subscription: str | int,
+        body: models.WebhookSubscriptionPatch,
+        *,
+        if_match: str,
+        validate_only: bool | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.WebhookSubscription:
+        """A JSON merge patch: an absent field stays, `null` removes the value.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "PATCH",
+                path("/v1/webhook-subscriptions/", webhook_subscription),
+                query={
+                    "validateOnly": validate_only,
+                },
+                body=body,
+                if_match=if_match,
+                idempotent=True,
+            ),
+            models.WebhookSubscription,
+            options,
+        )
+        return cast("models.WebhookSubscription", value)
+
+    def rotate_webhook_secret(
+        self,
+        webhook_subscription: str | int,
+        body: models.WebhookSecretRotationWrite | None = None,
+        *,
+        options: RequestOptions | None = None,
+    ) -> models.NewWebhookSecret:
+        """Answers with a new secret, only here. For `overlapSeconds` messages are signed with
+        both secrets, so that the receiver can change to the new one at any time. The answer
+        is not stored under an idempotency key, so `Idempotency-Key` is refused.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "POST",
+                path("/v1/webhook-subscriptions/", webhook_subscription, "/secret-rotations"),
+                body=body,
+            ),
+            models.NewWebhookSecret,
+            options,
+        )
+        return cast("models.NewWebhookSecret", value)
+
+    def test(
+        self,
+        webhook_subscription: str | int,
+        *,
+        options: RequestOptions | None = None,
+    ) -> models.WebhookDelivery:
+        """Writes an event of the type `kampanje.webhook.test`, which is sent to this
+        subscription only, whatever its types are. Answers with its delivery; the list of
+        deliveries has the result. 409 if the subscription is disabled.
+
+        Scope: `admin`.
+        """
+        value = self._core.request(
+            Call(
+                "POST",
+                path("/v1/webhook-subscriptions/", webhook_subscription, "/tests"),
+                idempotent=True,
+            ),
+            models.WebhookDelivery,
+            options,
+        )
+        return cast("models.WebhookDelivery", value)
+
+    def modify(
+        self,
+        webhook_subscription: str | int,
+        change: Callable[[models.WebhookSubscription], models.WebhookSubscriptionPatch | None],
+        *,
+        options: RequestOptions | None = None,
+    ) -> models.WebhookSubscription:
+        """Reads the resource, and changes it by the patch that `change` returns.
+
+        Repeats both if the resource was changed meanwhile. If `change` returns `None`, nothing is
+        written.
+        """
+        return self._core.modify(
+            lambda: self.get(webhook_subscription, options=options),
+            change,
+            lambda patch, tag: self.update(
+webhook_subscription, patch, if_match=tag, options=options
+            ),
+        )
+
+
 class Resources:
     """All operations of the service."""
 
@@ -6964,6 +7360,8 @@ class Resources:
         self.events = EventsResource(core)
         self.exchange_rates = ExchangeRatesResource(core)
         self.golden_quotes = GoldenQuotesResource(core)
+        self.import_errors = ImportErrorsResource(core)
+        self.imports = ImportsResource(core)
         self.interaction_templates = InteractionTemplatesResource(core)
         self.interactions = InteractionsResource(core)
         self.items = ItemsResource(core)
@@ -6986,4 +7384,6 @@ class Resources:
         self.settings = SettingsResource(core)
         self.tasks = TasksResource(core)
         self.teams = TeamsResource(core)
+        self.webhook_deliveries = WebhookDeliveriesResource(core)
+        self.webhook_subscriptions = WebhookSubscriptionsResource(core)
 

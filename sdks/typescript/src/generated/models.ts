@@ -71,6 +71,13 @@ export type CriteriaKind =
   | "REDUCE"
   | "REFINE";
 
+/** The state of a delivery. Later versions may add values. */
+export type DeliveryState =
+  | "PENDING"
+  | "SUCCEEDED"
+  | "FAILED"
+  | "CANCELED";
+
 /** The type of a posted document. */
 export type DocumentType =
   | "INVOICE"
@@ -83,6 +90,18 @@ export type Evaluation =
   | "NEUTRAL"
   | "NEGATIVE"
   | "VERY_NEGATIVE";
+
+/** The type of an event. */
+export type EventType =
+  | "kampanje.publication.created"
+  | "kampanje.campaign.changed"
+  | "kampanje.segment.changed"
+  | "kampanje.campaign.status-changed"
+  | "kampanje.campaign.started"
+  | "kampanje.campaign.ended"
+  | "kampanje.guardrail.violated"
+  | "kampanje.webhook.disabled"
+  | "kampanje.webhook.test";
 
 /**
  * The code of a finding. Unknown items, variants, units and currencies, values out of bounds
@@ -120,6 +139,12 @@ export type FindingCode =
   | "OVERLAP"
   | "STACKED";
 
+/** The format of a file. Later versions may add values. */
+export type Format =
+  | "CSV"
+  | "NDJSON"
+  | "XLSX";
+
 /** The reason why a campaign grants nothing. Later versions may add values. */
 export type GrantReasonCode =
   | "NOT_PUBLISHED"
@@ -156,6 +181,14 @@ export type HistoryEvent =
   | "DEACTIVATION"
   | "STATUS_CHANGE";
 
+/** The state of an import. Later versions may add values. */
+export type ImportState =
+  | "RECEIVING"
+  | "RUNNING"
+  | "SUCCEEDED"
+  | "FAILED"
+  | "CANCELED";
+
 /**
  * The reason for which one line of a quote has no price. The other lines are answered. Later
  * versions may add values.
@@ -178,6 +211,14 @@ export type LineTarget =
 export type Membership =
   | "LIST"
   | "RULE";
+
+/**
+ * The treatment of fields that a row for an existing resource does not contain. Later versions
+ * may add values.
+ */
+export type Mode =
+  | "MERGE"
+  | "REPLACE";
 
 /** The treatment of a contact or customer that is unknown. */
 export type OnUnknownParty =
@@ -328,15 +369,27 @@ export type Verdict =
   | "CHOSEN";
 
 /**
+ * The reason for which the service disabled a webhook subscription. Later versions may add
+ * values.
+ */
+export type WebhookDisabledReason =
+  | "GONE"
+  | "FAILING";
+
+/**
  * An event in the form of CloudEvents 1.0; `type` determines `data`. Later versions may add
  * types.
  */
 export type CloudEvent =
   | PublicationCreatedEvent
   | CampaignStatusChangedEvent
+  | CampaignChangedEvent
+  | SegmentChangedEvent
   | CampaignStartedEvent
   | CampaignEndedEvent
-  | GuardrailViolatedEvent;
+  | GuardrailViolatedEvent
+  | WebhookDisabledEvent
+  | WebhookTestEvent;
 
 /** The source of a discount line. */
 export type DiscountSource =
@@ -1085,6 +1138,42 @@ export interface CampaignBatchRow {
   type?: string | null;
 }
 
+/**
+ * The draft of a campaign was created, changed or deleted: the campaign itself, its lines or
+ * its golden quotes.
+ */
+export interface CampaignChanged {
+  /** The number of the campaign. */
+  campaignNumber: string;
+}
+
+/** An event of the type `kampanje.campaign.changed`. */
+export interface CampaignChangedEvent {
+  /**
+   * The history that the sequence and the versions in `data` belong to. The extension
+   * attribute has no capital letter because CloudEvents permits none.
+   */
+  bookid: string;
+  /** The payload. */
+  data: CampaignChanged;
+  /** The media type of `data`. */
+  datacontenttype: string;
+  /** The id, which is the same for every delivery of the event. */
+  id: string;
+  /** The position in the order of all events, one more than that of the previous event. */
+  sequence: number;
+  /** The source of the event; `subject` is a path below it. */
+  source: string;
+  /** The version of CloudEvents. */
+  specversion: string;
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
+  subject: string;
+  /** The time at which the event was recorded. */
+  time: Timestamp;
+  /** The type of the event. */
+  type: "kampanje.campaign.changed";
+}
+
 /** The fields in which a copy differs from its original. */
 export interface CampaignCopyWrite {
   /** A short description of the copy. If absent, that of the original is taken. */
@@ -1116,7 +1205,7 @@ export interface CampaignEndedEvent {
   source: string;
   /** The version of CloudEvents. */
   specversion: string;
-  /** The subject: a campaign, or the publication of base data. */
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
   subject: string;
   /** The time at which the event was recorded. */
   time: Timestamp;
@@ -1420,7 +1509,7 @@ export interface CampaignStartedEvent {
   source: string;
   /** The version of CloudEvents. */
   specversion: string;
-  /** The subject: a campaign, or the publication of base data. */
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
   subject: string;
   /** The time at which the event was recorded. */
   time: Timestamp;
@@ -1627,7 +1716,7 @@ export interface CampaignStatusChangedEvent {
   source: string;
   /** The version of CloudEvents. */
   specversion: string;
-  /** The subject: a campaign, or the publication of base data. */
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
   subject: string;
   /** The time at which the event was recorded. */
   time: Timestamp;
@@ -3306,7 +3395,7 @@ export interface GuardrailViolatedEvent {
   source: string;
   /** The version of CloudEvents. */
   specversion: string;
-  /** The subject: a campaign, or the publication of base data. */
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
   subject: string;
   /** The time at which the event was recorded. */
   time: Timestamp;
@@ -3318,6 +3407,72 @@ export interface GuardrailViolatedEvent {
 export interface Health {
   /** Always `OK`. */
   status: string;
+}
+
+/** An import. */
+export interface Import {
+  /** True if one refused row refuses the whole file. */
+  atomic: boolean;
+  /** The code of the problem for which the import failed. */
+  code: string | null;
+  /** The time at which the file began to arrive. */
+  createdAt: Timestamp;
+  /** The caller that sent the file. */
+  createdBy: string;
+  /** The reason for which the import failed. */
+  detail: string | null;
+  /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+  etag?: string;
+  /** The findings of its publications, up to 100. */
+  findings: Finding[];
+  /** The time at which the import ended. */
+  finishedAt: Timestamp | null;
+  /** The format of the file. */
+  format: Open<Format>;
+  /** The id. */
+  id: string;
+  /** The treatment of fields that a row for an existing resource does not contain. */
+  mode: Open<Mode>;
+  /** The last version of the price book that it published. */
+  publicationVersion: number | null;
+  /** The resource: the path of its collection below `/v1`. */
+  resource: string;
+  /** The number of rows that were refused. `errors` has the reasons. */
+  rowsFailed: number;
+  /** The number of rows that were read from the file. */
+  rowsRead: number;
+  /** The number of rows whose resource had their content already. */
+  rowsUnchanged: number;
+  /** The number of rows that created, changed or deleted a resource, or would have. */
+  rowsWritten: number;
+  /** The time at which the file was complete. */
+  startedAt: Timestamp | null;
+  /** The state. */
+  state: Open<ImportState>;
+  /** True if nothing is changed. */
+  validateOnly: boolean;
+}
+
+/** An error of a row. */
+export interface ImportError {
+  /** The code of the problem or error; see docs/errors.md. */
+  code: string;
+  /** The column; empty if the error concerns the whole row. */
+  column: string;
+  /** The error in a sentence. */
+  detail: string;
+  /** The line of the file on which the row begins, or the row of the sheet; from 1. */
+  line: number;
+}
+
+/** A page of a list. */
+export interface ImportPage {
+  /** The number of rows that match the filter; only with `count=true`. */
+  count?: number;
+  /** The path and query of the next page; absent on the last one. Opaque. */
+  nextLink?: string;
+  /** The resources, each with its `etag`. */
+  value: Import[];
 }
 
 /** A resource of the index. */
@@ -4088,6 +4243,43 @@ export interface NewApiKey {
   /** Scopes in addition to those of the roles. */
   scopes: Array<Open<Scope>>;
   /** The bearer token. This is the only answer that contains it. */
+  secret: string;
+}
+
+/** A webhook subscription with its new secret. */
+export interface NewWebhookSecret {
+  /** The time of the creation. */
+  createdAt: Timestamp;
+  /** The caller that created the subscription. */
+  createdBy: string;
+  /** The description. */
+  description: string;
+  /** The reason for which the service disabled the subscription; null if it did not. */
+  disabledReason: Open<WebhookDisabledReason> | null;
+  /** False if nothing is sent. */
+  enabled: boolean;
+  /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+  etag?: string;
+  /**
+   * The time of the first failed attempt since the last successful one; null if the latest
+   * attempt succeeded. After seven days of failures the service disables the subscription.
+   */
+  failingSince: Timestamp | null;
+  /** The id. */
+  id: string;
+  /**
+   * The time until which messages are signed with the previous secret too; null if the secret
+   * was never replaced.
+   */
+  previousSecretExpiresAt: Timestamp | null;
+  /** The types of events to send; empty for all. */
+  types: Array<Open<EventType>>;
+  /** The URL that events are sent to. */
+  url: string;
+  /**
+   * The secret, with which the receiver verifies signatures. This is the only answer that
+   * contains it.
+   */
   secret: string;
 }
 
@@ -5201,7 +5393,7 @@ export interface PublicationCreatedEvent {
   source: string;
   /** The version of CloudEvents. */
   specversion: string;
-  /** The subject: a campaign, or the publication of base data. */
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
   subject: string;
   /** The time at which the event was recorded. */
   time: Timestamp;
@@ -5825,6 +6017,39 @@ export interface SegmentBatchRow {
   salespersonCode?: string | null;
   /** The subject of the mailing. */
   subject?: string | null;
+}
+
+/** The draft of a segment was created, changed or deleted: the segment itself or its lines. */
+export interface SegmentChanged {
+  /** The number of the segment. */
+  segmentNumber: string;
+}
+
+/** An event of the type `kampanje.segment.changed`. */
+export interface SegmentChangedEvent {
+  /**
+   * The history that the sequence and the versions in `data` belong to. The extension
+   * attribute has no capital letter because CloudEvents permits none.
+   */
+  bookid: string;
+  /** The payload. */
+  data: SegmentChanged;
+  /** The media type of `data`. */
+  datacontenttype: string;
+  /** The id, which is the same for every delivery of the event. */
+  id: string;
+  /** The position in the order of all events, one more than that of the previous event. */
+  sequence: number;
+  /** The source of the event; `subject` is a path below it. */
+  source: string;
+  /** The version of CloudEvents. */
+  specversion: string;
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
+  subject: string;
+  /** The time at which the event was recorded. */
+  time: Timestamp;
+  /** The type of the event. */
+  type: "kampanje.segment.changed";
 }
 
 /** A line of a segment. */
@@ -6682,5 +6907,211 @@ export interface UnpricedLine {
 export interface Validated {
   /** The findings of the publication that the change makes. */
   warnings: Finding[];
+}
+
+/** A delivery of an event to a webhook subscription. */
+export interface WebhookDelivery {
+  /** The time of the latest attempt; null before the first. */
+  attemptedAt: Timestamp | null;
+  /** The number of finished attempts. */
+  attempts: number;
+  /** The time of the creation. */
+  createdAt: Timestamp;
+  /** Its duration in milliseconds. */
+  durationMilliseconds: number | null;
+  /** The reason why it failed; null if it succeeded. */
+  error: string | null;
+  /** The id of the event, which is the header `webhook-id`. */
+  eventId: string;
+  /** The sequence of the event. */
+  eventSequence: number;
+  /** The type of the event. */
+  eventType: Open<EventType>;
+  /** The id. */
+  id: string;
+  /**
+   * The time of the next attempt; null if there is none. During an attempt it is the time at
+   * which another replica would repeat it.
+   */
+  nextAttemptAt: Timestamp | null;
+  /** The status of the response to it; null without a response. */
+  responseStatus: number | null;
+  /** The state. */
+  state: Open<DeliveryState>;
+}
+
+/** A page of deliveries. */
+export interface WebhookDeliveryPage {
+  /** The number of all deliveries that match, if it was requested. */
+  count?: number;
+  /** The next page; absent on the last one. */
+  nextLink?: string;
+  /** The deliveries, in the requested order. */
+  value: WebhookDelivery[];
+}
+
+/** The service disabled a webhook subscription. */
+export interface WebhookDisabled {
+  /** The reason. */
+  reason: Open<WebhookDisabledReason>;
+  /** The id of the subscription. */
+  subscriptionId: string;
+}
+
+/** An event of the type `kampanje.webhook.disabled`. */
+export interface WebhookDisabledEvent {
+  /**
+   * The history that the sequence and the versions in `data` belong to. The extension
+   * attribute has no capital letter because CloudEvents permits none.
+   */
+  bookid: string;
+  /** The payload. */
+  data: WebhookDisabled;
+  /** The media type of `data`. */
+  datacontenttype: string;
+  /** The id, which is the same for every delivery of the event. */
+  id: string;
+  /** The position in the order of all events, one more than that of the previous event. */
+  sequence: number;
+  /** The source of the event; `subject` is a path below it. */
+  source: string;
+  /** The version of CloudEvents. */
+  specversion: string;
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
+  subject: string;
+  /** The time at which the event was recorded. */
+  time: Timestamp;
+  /** The type of the event. */
+  type: "kampanje.webhook.disabled";
+}
+
+/** The replacement of a secret. */
+export interface WebhookSecretRotationWrite {
+  /**
+   * The number of seconds for which messages are signed with the previous secret too; 0 to
+   * invalidate it immediately.
+   */
+  overlapSeconds?: number;
+}
+
+/** A webhook subscription, without its secret. */
+export interface WebhookSubscription {
+  /** The time of the creation. */
+  createdAt: Timestamp;
+  /** The caller that created the subscription. */
+  createdBy: string;
+  /** The description. */
+  description: string;
+  /** The reason for which the service disabled the subscription; null if it did not. */
+  disabledReason: Open<WebhookDisabledReason> | null;
+  /** False if nothing is sent. */
+  enabled: boolean;
+  /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+  etag?: string;
+  /**
+   * The time of the first failed attempt since the last successful one; null if the latest
+   * attempt succeeded. After seven days of failures the service disables the subscription.
+   */
+  failingSince: Timestamp | null;
+  /** The id. */
+  id: string;
+  /**
+   * The time until which messages are signed with the previous secret too; null if the secret
+   * was never replaced.
+   */
+  previousSecretExpiresAt: Timestamp | null;
+  /** The types of events to send; empty for all. */
+  types: Array<Open<EventType>>;
+  /** The URL that events are sent to. */
+  url: string;
+}
+
+/** Returns the writable fields, for `put` and batches. */
+export function toWebhookSubscriptionWrite(value: WebhookSubscription): WebhookSubscriptionWrite {
+  return pick(value, [
+    "description",
+    "enabled",
+    "types",
+    "url",
+  ]);
+}
+
+/** A page of a list. */
+export interface WebhookSubscriptionPage {
+  /** The number of rows that match the filter; only with `count=true`. */
+  count?: number;
+  /** The path and query of the next page; absent on the last one. Opaque. */
+  nextLink?: string;
+  /** The resources, each with its `etag`. */
+  value: WebhookSubscription[];
+}
+
+/** The fields to change. An absent field keeps its value; null removes it. */
+export interface WebhookSubscriptionPatch {
+  /** The description. */
+  description?: string | null;
+  /**
+   * False to send nothing. Disabling cancels the pending deliveries; events that are written
+   * while a subscription is disabled are not sent to it later.
+   */
+  enabled?: boolean | null;
+  /** The types of events to send; empty for all. */
+  types?: Array<EventType> | null;
+  /**
+   * The URL that events are sent to. `https`, or `http` for networks that the operator permits
+   * with `KAMPANJE_WEBHOOK_NETWORKS`.
+   */
+  url?: string;
+}
+
+/** The writable fields of a webhook subscription. */
+export interface WebhookSubscriptionWrite {
+  /** The description. */
+  description?: string;
+  /**
+   * False to send nothing. Disabling cancels the pending deliveries; events that are written
+   * while a subscription is disabled are not sent to it later.
+   */
+  enabled?: boolean;
+  /** The types of events to send; empty for all. */
+  types?: Array<EventType>;
+  /**
+   * The URL that events are sent to. `https`, or `http` for networks that the operator permits
+   * with `KAMPANJE_WEBHOOK_NETWORKS`.
+   */
+  url: string;
+}
+
+/** A test of a webhook subscription. */
+export interface WebhookTest {
+  /** The id of the subscription. */
+  subscriptionId: string;
+}
+
+/** An event of the type `kampanje.webhook.test`. */
+export interface WebhookTestEvent {
+  /**
+   * The history that the sequence and the versions in `data` belong to. The extension
+   * attribute has no capital letter because CloudEvents permits none.
+   */
+  bookid: string;
+  /** The payload. */
+  data: WebhookTest;
+  /** The media type of `data`. */
+  datacontenttype: string;
+  /** The id, which is the same for every delivery of the event. */
+  id: string;
+  /** The position in the order of all events, one more than that of the previous event. */
+  sequence: number;
+  /** The source of the event; `subject` is a path below it. */
+  source: string;
+  /** The version of CloudEvents. */
+  specversion: string;
+  /** The subject: a campaign, a segment, or the publication of base data, for example. */
+  subject: string;
+  /** The time at which the event was recorded. */
+  time: Timestamp;
+  /** The type of the event. */
+  type: "kampanje.webhook.test";
 }
 

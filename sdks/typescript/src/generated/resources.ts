@@ -2903,7 +2903,12 @@ export interface ListEventsOptions extends RequestOptions {
    */
   bookId?: string | undefined;
   /** Only events of this type. */
-  type?: "kampanje.publication.created" | "kampanje.campaign.status-changed" | "kampanje.campaign.started" | "kampanje.campaign.ended" | "kampanje.guardrail.violated" | undefined;
+  type?: "kampanje.publication.created" | "kampanje.campaign.changed" | "kampanje.segment.changed" | "kampanje.campaign.status-changed" | "kampanje.campaign.started" | "kampanje.campaign.ended" | "kampanje.guardrail.violated" | "kampanje.webhook.disabled" | "kampanje.webhook.test" | undefined;
+  /**
+   * The number of seconds to wait if there is no event yet. The response comes as soon as
+   * there is one. It is empty after that time, or earlier if the service stops.
+   */
+  wait?: number | undefined;
   /** The page size. */
   top?: number | undefined;
   /** The number of rows to omit at the start. */
@@ -2922,9 +2927,10 @@ export class EventsResource extends EventFeed {
 
   /**
    * Lists all events in the order in which they were committed, without gaps. After the event
-   * with sequence N continue with `after=N`; no event is skipped. Returns a page; follow
-   * `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are
-   * accepted too. Default order: `sequence`.
+   * with sequence N continue with `after=N`; no event is skipped. With `wait` an empty page is
+   * answered only when no event was written for that time. Returns a page; follow `nextLink`
+   * until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are accepted too.
+   * Default order: `sequence`.
    *
    * Scope: `book:read`.
    */
@@ -2934,7 +2940,7 @@ export class EventsResource extends EventFeed {
     return this.core.pages({
       method: "GET",
       path: path`/v1/events`,
-      query: ["after", "bookId", "type", "top", "skip", "filter", "orderby", "count", "cursor"],
+      query: ["after", "bookId", "type", "wait", "top", "skip", "filter", "orderby", "count", "cursor"],
       safe: true,
     }, options);
   }
@@ -3379,6 +3385,100 @@ export class GoldenQuotesResource {
       (patch, write) => this.update(campaign, goldenQuote, patch, write),
       options,
     );
+  }
+}
+
+export class ImportErrorsResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first 10,000
+   * errors are kept; `rowsFailed` counts all refused rows.
+   */
+  list(
+    import: string | number,
+    options: RequestOptions = {},
+  ): AsyncGenerator<models.ImportError, void, undefined> {
+    return this.core.stream({
+      method: "GET",
+      path: path`/v1/imports/${import}/errors`,
+      safe: true,
+    }, options);
+  }
+}
+
+/** Options of `imports.list`. */
+export interface ListImportsOptions extends RequestOptions {
+  /** The page size. */
+  top?: number | undefined;
+  /** The number of rows to omit at the start. */
+  skip?: number | undefined;
+  /**
+   * A filter in the syntax of OData over the fields: id, resource, format, state, createdBy,
+   * createdAt, finishedAt, rowsFailed, publicationVersion.
+   */
+  filter?: string | undefined;
+  /**
+   * The order: fields with `asc` or `desc`, of: id, resource, format, state, createdBy,
+   * createdAt, finishedAt, rowsFailed, publicationVersion.
+   */
+  orderby?: string | undefined;
+  /** True to count all rows that match the filter. */
+  count?: boolean | undefined;
+  /** The start of the page; part of `nextLink`. */
+  cursor?: string | undefined;
+}
+
+/** Options of `imports.get`. */
+export interface GetImportOptions extends RequestOptions {
+  /** The entity tag of your copy. If it is current, `NotModifiedError` is thrown. */
+  ifNoneMatch?: string | undefined;
+}
+
+export class ImportsResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * The imports of resources that the caller may read, for 30 days after their end. Returns a
+   * page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
+   * `$count` are accepted too. Default order: `createdAt desc,id desc`.
+   */
+  list(
+    options: ListImportsOptions = {},
+  ): Pages<models.Import, models.ImportPage> {
+    return this.core.pages({
+      method: "GET",
+      path: path`/v1/imports`,
+      query: ["top", "skip", "filter", "orderby", "count", "cursor"],
+      safe: true,
+    }, options);
+  }
+
+  /**
+   * Rows that were written before stay, and no further ones are written. Refused with 409 if
+   * the import is finished. The caller needs the scope that writes the resource.
+   */
+  cancel(
+    import: string | number,
+    options: RequestOptions = {},
+  ): Promise<void> {
+    return this.core.request({
+      method: "DELETE",
+      path: path`/v1/imports/${import}`,
+      idempotent: true,
+    }, options);
+  }
+
+  /** The counts grow with each transaction; those of an import in one transaction at its end. */
+  get(
+    import: string | number,
+    options: GetImportOptions = {},
+  ): Promise<models.Import> {
+    return this.core.request({
+      method: "GET",
+      path: path`/v1/imports/${import}`,
+      safe: true,
+    }, options);
   }
 }
 
@@ -6731,6 +6831,272 @@ export class TeamsResource {
   }
 }
 
+/** Options of `webhookDeliveries.list`. */
+export interface ListWebhookDeliveriesOptions extends RequestOptions {
+  /** The page size. */
+  top?: number | undefined;
+  /** The number of rows to omit at the start. */
+  skip?: number | undefined;
+  /**
+   * A filter in the syntax of OData over the fields: id, eventSequence, eventType, state,
+   * attempts, nextAttemptAt, attemptedAt, responseStatus, createdAt.
+   */
+  filter?: string | undefined;
+  /**
+   * The order: fields with `asc` or `desc`, of: id, eventSequence, eventType, state, attempts,
+   * nextAttemptAt, attemptedAt, responseStatus, createdAt.
+   */
+  orderby?: string | undefined;
+  /** True to count all rows that match the filter. */
+  count?: boolean | undefined;
+  /** The start of the page; part of `nextLink`. */
+  cursor?: string | undefined;
+}
+
+export class WebhookDeliveriesResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Lists the deliveries of a subscription, the newest first. Finished ones are deleted after
+   * 30 days. Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+   * `$orderby` and `$count` are accepted too. Default order: `createdAt desc,id desc`.
+   *
+   * Scope: `admin`.
+   */
+  list(
+    webhookSubscription: string | number,
+    options: ListWebhookDeliveriesOptions = {},
+  ): Pages<models.WebhookDelivery, models.WebhookDeliveryPage> {
+    return this.core.pages({
+      method: "GET",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}/deliveries`,
+      query: ["top", "skip", "filter", "orderby", "count", "cursor"],
+      safe: true,
+    }, options);
+  }
+
+  /**
+   * Sends the event again now, whatever the state of the delivery is. If this attempt fails
+   * too, the next one follows by the schedule, unless it has ended. 409 if the subscription is
+   * disabled.
+   *
+   * Scope: `admin`.
+   */
+  retryWebhookDelivery(
+    webhookSubscription: string | number,
+    webhookDelivery: string | number,
+    options: RequestOptions = {},
+  ): Promise<models.WebhookDelivery> {
+    return this.core.request({
+      method: "POST",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}/deliveries/${webhookDelivery}/retries`,
+      idempotent: true,
+    }, options);
+  }
+}
+
+/** Options of `webhookSubscriptions.list`. */
+export interface ListWebhookSubscriptionsOptions extends RequestOptions {
+  /** The page size. */
+  top?: number | undefined;
+  /** The number of rows to omit at the start. */
+  skip?: number | undefined;
+  /**
+   * A filter in the syntax of OData over the fields: id, url, description, enabled,
+   * disabledReason, failingSince, createdAt, createdBy.
+   */
+  filter?: string | undefined;
+  /**
+   * The order: fields with `asc` or `desc`, of: id, url, description, enabled, disabledReason,
+   * failingSince, createdAt, createdBy.
+   */
+  orderby?: string | undefined;
+  /** True to count all rows that match the filter. */
+  count?: boolean | undefined;
+  /** The start of the page; part of `nextLink`. */
+  cursor?: string | undefined;
+}
+
+/** Options of `webhookSubscriptions.delete`. */
+export interface DeleteWebhookSubscriptionOptions extends RequestOptions {
+  /**
+   * True to change nothing: the answer is 200 with the representation that the change would
+   * lead to, and with `warnings`, the findings of its publication.
+   */
+  validateOnly?: boolean | undefined;
+  /** The current entity tag of the resource, or `*` for any. */
+  ifMatch: string;
+}
+
+/** Options of `webhookSubscriptions.get`. */
+export interface GetWebhookSubscriptionOptions extends RequestOptions {
+  /** The entity tag of your copy. If it is current, `NotModifiedError` is thrown. */
+  ifNoneMatch?: string | undefined;
+}
+
+/** Options of `webhookSubscriptions.update`. */
+export interface UpdateWebhookSubscriptionOptions extends RequestOptions {
+  /**
+   * True to change nothing: the answer is 200 with the representation that the change would
+   * lead to, and with `warnings`, the findings of its publication.
+   */
+  validateOnly?: boolean | undefined;
+  /** The current entity tag of the resource, or `*` for any. */
+  ifMatch: string;
+}
+
+export class WebhookSubscriptionsResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+   * `$orderby` and `$count` are accepted too. Default order: `id`.
+   *
+   * Scope: `admin`.
+   */
+  list(
+    options: ListWebhookSubscriptionsOptions = {},
+  ): Pages<models.WebhookSubscription, models.WebhookSubscriptionPage> {
+    return this.core.pages({
+      method: "GET",
+      path: path`/v1/webhook-subscriptions`,
+      query: ["top", "skip", "filter", "orderby", "count", "cursor"],
+      safe: true,
+    }, options);
+  }
+
+  /**
+   * Events that are written from now on are sent to the URL by `POST`. Answers with the
+   * subscription and, only here, its secret. The answer is not stored under an idempotency
+   * key, so `Idempotency-Key` is refused.
+   *
+   * The body is the event, as in `/v1/events`. `webhook-id` is its id, `webhook-timestamp` the
+   * time of the attempt, and `webhook-signature` the signature of both with the body by the
+   * scheme of [Standard Webhooks](https://www.standardwebhooks.com). A response with a status
+   * of 200 to 299 within 15 s confirms the delivery. Others are repeated after 5 s, 1 min, 5
+   * min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h. A status of 410 disables the subscription. An
+   * event can arrive more than once, and in another order.
+   *
+   * Scope: `admin`.
+   */
+  create(
+    body: models.WebhookSubscriptionWrite,
+    options: RequestOptions = {},
+  ): Promise<models.NewWebhookSecret> {
+    return this.core.request({
+      method: "POST",
+      path: path`/v1/webhook-subscriptions`,
+      body,
+    }, options);
+  }
+
+  /**
+   * Deletes the subscription with its deliveries.
+   *
+   * Scope: `admin`.
+   */
+  delete(
+    webhookSubscription: string | number,
+    options: DeleteWebhookSubscriptionOptions,
+  ): Promise<models.Validated | undefined> {
+    return this.core.request({
+      method: "DELETE",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}`,
+      query: ["validateOnly"],
+      idempotent: true,
+    }, options);
+  }
+
+  /**
+   * Answers 304 when `If-None-Match` names the current ETag.
+   *
+   * Scope: `admin`.
+   */
+  get(
+    webhookSubscription: string | number,
+    options: GetWebhookSubscriptionOptions = {},
+  ): Promise<models.WebhookSubscription> {
+    return this.core.request({
+      method: "GET",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}`,
+      safe: true,
+    }, options);
+  }
+
+  /**
+   * A JSON merge patch: an absent field stays, `null` removes the value.
+   *
+   * Scope: `admin`.
+   */
+  update(
+    webhookSubscription: string | number,
+    body: models.WebhookSubscriptionPatch,
+    options: UpdateWebhookSubscriptionOptions,
+  ): Promise<models.WebhookSubscription> {
+    return this.core.request({
+      method: "PATCH",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}`,
+      query: ["validateOnly"],
+      body,
+      idempotent: true,
+    }, options);
+  }
+
+  /**
+   * Answers with a new secret, only here. For `overlapSeconds` messages are signed with both
+   * secrets, so that the receiver can change to the new one at any time. The answer is not
+   * stored under an idempotency key, so `Idempotency-Key` is refused.
+   *
+   * Scope: `admin`.
+   */
+  rotateWebhookSecret(
+    webhookSubscription: string | number,
+    body: models.WebhookSecretRotationWrite | undefined,
+    options: RequestOptions = {},
+  ): Promise<models.NewWebhookSecret> {
+    return this.core.request({
+      method: "POST",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}/secret-rotations`,
+      body,
+    }, options);
+  }
+
+  /**
+   * Writes an event of the type `kampanje.webhook.test`, which is sent to this subscription
+   * only, whatever its types are. Answers with its delivery; the list of deliveries has the
+   * result. 409 if the subscription is disabled.
+   *
+   * Scope: `admin`.
+   */
+  test(
+    webhookSubscription: string | number,
+    options: RequestOptions = {},
+  ): Promise<models.WebhookDelivery> {
+    return this.core.request({
+      method: "POST",
+      path: path`/v1/webhook-subscriptions/${webhookSubscription}/tests`,
+      idempotent: true,
+    }, options);
+  }
+
+  /**
+   * Reads the resource, changes it by the patch that `change` returns, and repeats both if it was
+   * changed meanwhile. If `change` returns `undefined`, nothing is written.
+   */
+  modify(
+    webhookSubscription: string | number,
+    change: Change<models.WebhookSubscription, models.WebhookSubscriptionPatch>,
+    options: RequestOptions = {},
+  ): Promise<models.WebhookSubscription> {
+    return this.core.modify(
+      (read) => this.get(webhookSubscription, read),
+      change,
+      (patch, write) => this.update(webhookSubscription, patch, write),
+      options,
+    );
+  }
+}
+
 /** All operations of the service. */
 export class Resources {
   readonly activities: ActivitiesResource;
@@ -6754,6 +7120,8 @@ export class Resources {
   readonly events: EventsResource;
   readonly exchangeRates: ExchangeRatesResource;
   readonly goldenQuotes: GoldenQuotesResource;
+  readonly importErrors: ImportErrorsResource;
+  readonly imports: ImportsResource;
   readonly interactionTemplates: InteractionTemplatesResource;
   readonly interactions: InteractionsResource;
   readonly items: ItemsResource;
@@ -6776,6 +7144,8 @@ export class Resources {
   readonly settings: SettingsResource;
   readonly tasks: TasksResource;
   readonly teams: TeamsResource;
+  readonly webhookDeliveries: WebhookDeliveriesResource;
+  readonly webhookSubscriptions: WebhookSubscriptionsResource;
 
   constructor(core: Core) {
     this.activities = new ActivitiesResource(core);
@@ -6799,6 +7169,8 @@ export class Resources {
     this.events = new EventsResource(core);
     this.exchangeRates = new ExchangeRatesResource(core);
     this.goldenQuotes = new GoldenQuotesResource(core);
+    this.importErrors = new ImportErrorsResource(core);
+    this.imports = new ImportsResource(core);
     this.interactionTemplates = new InteractionTemplatesResource(core);
     this.interactions = new InteractionsResource(core);
     this.items = new ItemsResource(core);
@@ -6821,5 +7193,7 @@ export class Resources {
     this.settings = new SettingsResource(core);
     this.tasks = new TasksResource(core);
     this.teams = new TeamsResource(core);
+    this.webhookDeliveries = new WebhookDeliveriesResource(core);
+    this.webhookSubscriptions = new WebhookSubscriptionsResource(core);
   }
 }

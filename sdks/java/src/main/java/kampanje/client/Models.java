@@ -109,6 +109,16 @@ public final class Models {
     public static final String REFINE = "REFINE";
   }
 
+  /** The state of a delivery. Later versions may add values. */
+  public static final class DeliveryState {
+    private DeliveryState() {}
+
+    public static final String PENDING = "PENDING";
+    public static final String SUCCEEDED = "SUCCEEDED";
+    public static final String FAILED = "FAILED";
+    public static final String CANCELED = "CANCELED";
+  }
+
   /** The type of a posted document. */
   public static final class DocumentType {
     private DocumentType() {}
@@ -126,6 +136,21 @@ public final class Models {
     public static final String NEUTRAL = "NEUTRAL";
     public static final String NEGATIVE = "NEGATIVE";
     public static final String VERY_NEGATIVE = "VERY_NEGATIVE";
+  }
+
+  /** The type of an event. */
+  public static final class EventType {
+    private EventType() {}
+
+    public static final String KAMPANJE_PUBLICATION_CREATED = "kampanje.publication.created";
+    public static final String KAMPANJE_CAMPAIGN_CHANGED = "kampanje.campaign.changed";
+    public static final String KAMPANJE_SEGMENT_CHANGED = "kampanje.segment.changed";
+    public static final String KAMPANJE_CAMPAIGN_STATUS_CHANGED = "kampanje.campaign.status-changed";
+    public static final String KAMPANJE_CAMPAIGN_STARTED = "kampanje.campaign.started";
+    public static final String KAMPANJE_CAMPAIGN_ENDED = "kampanje.campaign.ended";
+    public static final String KAMPANJE_GUARDRAIL_VIOLATED = "kampanje.guardrail.violated";
+    public static final String KAMPANJE_WEBHOOK_DISABLED = "kampanje.webhook.disabled";
+    public static final String KAMPANJE_WEBHOOK_TEST = "kampanje.webhook.test";
   }
 
   /**
@@ -165,6 +190,15 @@ public final class Models {
     public static final String APPROVAL_HOLDS_CHANGES = "APPROVAL_HOLDS_CHANGES";
     public static final String OVERLAP = "OVERLAP";
     public static final String STACKED = "STACKED";
+  }
+
+  /** The format of a file. Later versions may add values. */
+  public static final class Format {
+    private Format() {}
+
+    public static final String CSV = "CSV";
+    public static final String NDJSON = "NDJSON";
+    public static final String XLSX = "XLSX";
   }
 
   /** The reason why a campaign grants nothing. Later versions may add values. */
@@ -215,6 +249,17 @@ public final class Models {
     public static final String STATUS_CHANGE = "STATUS_CHANGE";
   }
 
+  /** The state of an import. Later versions may add values. */
+  public static final class ImportState {
+    private ImportState() {}
+
+    public static final String RECEIVING = "RECEIVING";
+    public static final String RUNNING = "RUNNING";
+    public static final String SUCCEEDED = "SUCCEEDED";
+    public static final String FAILED = "FAILED";
+    public static final String CANCELED = "CANCELED";
+  }
+
   /**
    * The reason for which one line of a quote has no price. The other lines are answered. Later
    * versions may add values.
@@ -245,6 +290,17 @@ public final class Models {
 
     public static final String LIST = "LIST";
     public static final String RULE = "RULE";
+  }
+
+  /**
+   * The treatment of fields that a row for an existing resource does not contain. Later
+   * versions may add values.
+   */
+  public static final class Mode {
+    private Mode() {}
+
+    public static final String MERGE = "MERGE";
+    public static final String REPLACE = "REPLACE";
   }
 
   /** The treatment of a contact or customer that is unknown. */
@@ -450,6 +506,17 @@ public final class Models {
     public static final String ABOVE_LIST_PRICE = "ABOVE_LIST_PRICE";
     public static final String LINE_DISCOUNT_NOT_ALLOWED = "LINE_DISCOUNT_NOT_ALLOWED";
     public static final String CHOSEN = "CHOSEN";
+  }
+
+  /**
+   * The reason for which the service disabled a webhook subscription. Later versions may add
+   * values.
+   */
+  public static final class WebhookDisabledReason {
+    private WebhookDisabledReason() {}
+
+    public static final String GONE = "GONE";
+    public static final String FAILING = "FAILING";
   }
 
   /** The changes that an activation would make. */
@@ -2348,6 +2415,81 @@ public final class Models {
     }
   }
 
+  /**
+   * The draft of a campaign was created, changed or deleted: the campaign itself, its lines or
+   * its golden quotes.
+   */
+  public static final class CampaignChanged extends Model {
+    public CampaignChanged(ObjectNode node) {
+      super(node);
+    }
+
+    /** The number of the campaign. */
+    public String campaignNumber() {
+      return get("campaignNumber", JsonNode::asText);
+    }
+  }
+
+  /** An event of the type `kampanje.campaign.changed`. */
+  public static final class CampaignChangedEvent extends Model {
+    public CampaignChangedEvent(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The history that the sequence and the versions in `data` belong to. The extension
+     * attribute has no capital letter because CloudEvents permits none.
+     */
+    public String bookid() {
+      return get("bookid", JsonNode::asText);
+    }
+
+    /** The payload. */
+    public CampaignChanged data() {
+      return get("data", value -> new CampaignChanged(object(value)));
+    }
+
+    /** The media type of `data`. */
+    public String datacontenttype() {
+      return get("datacontenttype", JsonNode::asText);
+    }
+
+    /** The id, which is the same for every delivery of the event. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The position in the order of all events, one more than that of the previous event. */
+    public Long sequence() {
+      return get("sequence", JsonNode::asLong);
+    }
+
+    /** The source of the event; `subject` is a path below it. */
+    public String source() {
+      return get("source", JsonNode::asText);
+    }
+
+    /** The version of CloudEvents. */
+    public String specversion() {
+      return get("specversion", JsonNode::asText);
+    }
+
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
+    public String subject() {
+      return get("subject", JsonNode::asText);
+    }
+
+    /** The time at which the event was recorded. */
+    public OffsetDateTime time() {
+      return get("time", Model::timestamp);
+    }
+
+    /** The type of the event. */
+    public String type() {
+      return get("type", JsonNode::asText);
+    }
+  }
+
   /** The fields in which a copy differs from its original. */
   public static final class CampaignCopyWrite extends Model {
     public CampaignCopyWrite() {
@@ -2447,7 +2589,7 @@ public final class Models {
       return get("specversion", JsonNode::asText);
     }
 
-    /** The subject: a campaign, or the publication of base data. */
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
     public String subject() {
       return get("subject", JsonNode::asText);
     }
@@ -3212,7 +3354,7 @@ public final class Models {
       return get("specversion", JsonNode::asText);
     }
 
-    /** The subject: a campaign, or the publication of base data. */
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
     public String subject() {
       return get("subject", JsonNode::asText);
     }
@@ -3746,7 +3888,7 @@ public final class Models {
       return get("specversion", JsonNode::asText);
     }
 
-    /** The subject: a campaign, or the publication of base data. */
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
     public String subject() {
       return get("subject", JsonNode::asText);
     }
@@ -8987,7 +9129,7 @@ public final class Models {
       return get("specversion", JsonNode::asText);
     }
 
-    /** The subject: a campaign, or the publication of base data. */
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
     public String subject() {
       return get("subject", JsonNode::asText);
     }
@@ -9012,6 +9154,162 @@ public final class Models {
     /** Always `OK`. */
     public String status() {
       return get("status", JsonNode::asText);
+    }
+  }
+
+  /** An import. */
+  public static final class Import extends Model {
+    public Import(ObjectNode node) {
+      super(node);
+    }
+
+    /** True if one refused row refuses the whole file. */
+    public Boolean atomic() {
+      return get("atomic", JsonNode::asBoolean);
+    }
+
+    /** The code of the problem for which the import failed. */
+    public String code() {
+      return get("code", JsonNode::asText);
+    }
+
+    /** The time at which the file began to arrive. */
+    public OffsetDateTime createdAt() {
+      return get("createdAt", Model::timestamp);
+    }
+
+    /** The caller that sent the file. */
+    public String createdBy() {
+      return get("createdBy", JsonNode::asText);
+    }
+
+    /** The reason for which the import failed. */
+    public String detail() {
+      return get("detail", JsonNode::asText);
+    }
+
+    /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+    public String etag() {
+      return get("etag", JsonNode::asText);
+    }
+
+    /** The findings of its publications, up to 100. */
+    public List<Finding> findings() {
+      return list("findings", value -> new Finding(object(value)));
+    }
+
+    /** The time at which the import ended. */
+    public OffsetDateTime finishedAt() {
+      return get("finishedAt", Model::timestamp);
+    }
+
+    /** The format of the file. */
+    public String format() {
+      return get("format", JsonNode::asText);
+    }
+
+    /** The id. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The treatment of fields that a row for an existing resource does not contain. */
+    public String mode() {
+      return get("mode", JsonNode::asText);
+    }
+
+    /** The last version of the price book that it published. */
+    public Long publicationVersion() {
+      return get("publicationVersion", JsonNode::asLong);
+    }
+
+    /** The resource: the path of its collection below `/v1`. */
+    public String resource() {
+      return get("resource", JsonNode::asText);
+    }
+
+    /** The number of rows that were refused. `errors` has the reasons. */
+    public Long rowsFailed() {
+      return get("rowsFailed", JsonNode::asLong);
+    }
+
+    /** The number of rows that were read from the file. */
+    public Long rowsRead() {
+      return get("rowsRead", JsonNode::asLong);
+    }
+
+    /** The number of rows whose resource had their content already. */
+    public Long rowsUnchanged() {
+      return get("rowsUnchanged", JsonNode::asLong);
+    }
+
+    /** The number of rows that created, changed or deleted a resource, or would have. */
+    public Long rowsWritten() {
+      return get("rowsWritten", JsonNode::asLong);
+    }
+
+    /** The time at which the file was complete. */
+    public OffsetDateTime startedAt() {
+      return get("startedAt", Model::timestamp);
+    }
+
+    /** The state. */
+    public String state() {
+      return get("state", JsonNode::asText);
+    }
+
+    /** True if nothing is changed. */
+    public Boolean validateOnly() {
+      return get("validateOnly", JsonNode::asBoolean);
+    }
+  }
+
+  /** An error of a row. */
+  public static final class ImportError extends Model {
+    public ImportError(ObjectNode node) {
+      super(node);
+    }
+
+    /** The code of the problem or error; see docs/errors.md. */
+    public String code() {
+      return get("code", JsonNode::asText);
+    }
+
+    /** The column; empty if the error concerns the whole row. */
+    public String column() {
+      return get("column", JsonNode::asText);
+    }
+
+    /** The error in a sentence. */
+    public String detail() {
+      return get("detail", JsonNode::asText);
+    }
+
+    /** The line of the file on which the row begins, or the row of the sheet; from 1. */
+    public Long line() {
+      return get("line", JsonNode::asLong);
+    }
+  }
+
+  /** A page of a list. */
+  public static final class ImportPage extends Model {
+    public ImportPage(ObjectNode node) {
+      super(node);
+    }
+
+    /** The number of rows that match the filter; only with `count=true`. */
+    public Long count() {
+      return get("count", JsonNode::asLong);
+    }
+
+    /** The path and query of the next page; absent on the last one. Opaque. */
+    public String nextLink() {
+      return get("nextLink", JsonNode::asText);
+    }
+
+    /** The resources, each with its `etag`. */
+    public List<Import> value() {
+      return list("value", value -> new Import(object(value)));
     }
   }
 
@@ -11475,6 +11773,82 @@ public final class Models {
     }
 
     /** The bearer token. This is the only answer that contains it. */
+    public String secret() {
+      return get("secret", JsonNode::asText);
+    }
+  }
+
+  /** A webhook subscription with its new secret. */
+  public static final class NewWebhookSecret extends Model {
+    public NewWebhookSecret(ObjectNode node) {
+      super(node);
+    }
+
+    /** The time of the creation. */
+    public OffsetDateTime createdAt() {
+      return get("createdAt", Model::timestamp);
+    }
+
+    /** The caller that created the subscription. */
+    public String createdBy() {
+      return get("createdBy", JsonNode::asText);
+    }
+
+    /** The description. */
+    public String description() {
+      return get("description", JsonNode::asText);
+    }
+
+    /** The reason for which the service disabled the subscription; null if it did not. */
+    public String disabledReason() {
+      return get("disabledReason", JsonNode::asText);
+    }
+
+    /** False if nothing is sent. */
+    public Boolean enabled() {
+      return get("enabled", JsonNode::asBoolean);
+    }
+
+    /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+    public String etag() {
+      return get("etag", JsonNode::asText);
+    }
+
+    /**
+     * The time of the first failed attempt since the last successful one; null if the latest
+     * attempt succeeded. After seven days of failures the service disables the subscription.
+     */
+    public OffsetDateTime failingSince() {
+      return get("failingSince", Model::timestamp);
+    }
+
+    /** The id. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /**
+     * The time until which messages are signed with the previous secret too; null if the
+     * secret was never replaced.
+     */
+    public OffsetDateTime previousSecretExpiresAt() {
+      return get("previousSecretExpiresAt", Model::timestamp);
+    }
+
+    /** The types of events to send; empty for all. */
+    public List<String> types() {
+      return list("types", JsonNode::asText);
+    }
+
+    /** The URL that events are sent to. */
+    public String url() {
+      return get("url", JsonNode::asText);
+    }
+
+    /**
+     * The secret, with which the receiver verifies signatures. This is the only answer that
+     * contains it.
+     */
     public String secret() {
       return get("secret", JsonNode::asText);
     }
@@ -14483,7 +14857,7 @@ public final class Models {
       return get("specversion", JsonNode::asText);
     }
 
-    /** The subject: a campaign, or the publication of base data. */
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
     public String subject() {
       return get("subject", JsonNode::asText);
     }
@@ -16372,6 +16746,78 @@ public final class Models {
     public SegmentBatchRow subject(String value) {
       put("subject", value);
       return this;
+    }
+  }
+
+  /** The draft of a segment was created, changed or deleted: the segment itself or its lines. */
+  public static final class SegmentChanged extends Model {
+    public SegmentChanged(ObjectNode node) {
+      super(node);
+    }
+
+    /** The number of the segment. */
+    public String segmentNumber() {
+      return get("segmentNumber", JsonNode::asText);
+    }
+  }
+
+  /** An event of the type `kampanje.segment.changed`. */
+  public static final class SegmentChangedEvent extends Model {
+    public SegmentChangedEvent(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The history that the sequence and the versions in `data` belong to. The extension
+     * attribute has no capital letter because CloudEvents permits none.
+     */
+    public String bookid() {
+      return get("bookid", JsonNode::asText);
+    }
+
+    /** The payload. */
+    public SegmentChanged data() {
+      return get("data", value -> new SegmentChanged(object(value)));
+    }
+
+    /** The media type of `data`. */
+    public String datacontenttype() {
+      return get("datacontenttype", JsonNode::asText);
+    }
+
+    /** The id, which is the same for every delivery of the event. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The position in the order of all events, one more than that of the previous event. */
+    public Long sequence() {
+      return get("sequence", JsonNode::asLong);
+    }
+
+    /** The source of the event; `subject` is a path below it. */
+    public String source() {
+      return get("source", JsonNode::asText);
+    }
+
+    /** The version of CloudEvents. */
+    public String specversion() {
+      return get("specversion", JsonNode::asText);
+    }
+
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
+    public String subject() {
+      return get("subject", JsonNode::asText);
+    }
+
+    /** The time at which the event was recorded. */
+    public OffsetDateTime time() {
+      return get("time", Model::timestamp);
+    }
+
+    /** The type of the event. */
+    public String type() {
+      return get("type", JsonNode::asText);
     }
   }
 
@@ -19119,6 +19565,512 @@ public final class Models {
     }
   }
 
+  /** A delivery of an event to a webhook subscription. */
+  public static final class WebhookDelivery extends Model {
+    public WebhookDelivery(ObjectNode node) {
+      super(node);
+    }
+
+    /** The time of the latest attempt; null before the first. */
+    public OffsetDateTime attemptedAt() {
+      return get("attemptedAt", Model::timestamp);
+    }
+
+    /** The number of finished attempts. */
+    public Long attempts() {
+      return get("attempts", JsonNode::asLong);
+    }
+
+    /** The time of the creation. */
+    public OffsetDateTime createdAt() {
+      return get("createdAt", Model::timestamp);
+    }
+
+    /** Its duration in milliseconds. */
+    public Long durationMilliseconds() {
+      return get("durationMilliseconds", JsonNode::asLong);
+    }
+
+    /** The reason why it failed; null if it succeeded. */
+    public String error() {
+      return get("error", JsonNode::asText);
+    }
+
+    /** The id of the event, which is the header `webhook-id`. */
+    public String eventId() {
+      return get("eventId", JsonNode::asText);
+    }
+
+    /** The sequence of the event. */
+    public Long eventSequence() {
+      return get("eventSequence", JsonNode::asLong);
+    }
+
+    /** The type of the event. */
+    public String eventType() {
+      return get("eventType", JsonNode::asText);
+    }
+
+    /** The id. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /**
+     * The time of the next attempt; null if there is none. During an attempt it is the time at
+     * which another replica would repeat it.
+     */
+    public OffsetDateTime nextAttemptAt() {
+      return get("nextAttemptAt", Model::timestamp);
+    }
+
+    /** The status of the response to it; null without a response. */
+    public Long responseStatus() {
+      return get("responseStatus", JsonNode::asLong);
+    }
+
+    /** The state. */
+    public String state() {
+      return get("state", JsonNode::asText);
+    }
+  }
+
+  /** A page of deliveries. */
+  public static final class WebhookDeliveryPage extends Model {
+    public WebhookDeliveryPage(ObjectNode node) {
+      super(node);
+    }
+
+    /** The number of all deliveries that match, if it was requested. */
+    public Long count() {
+      return get("count", JsonNode::asLong);
+    }
+
+    /** The next page; absent on the last one. */
+    public String nextLink() {
+      return get("nextLink", JsonNode::asText);
+    }
+
+    /** The deliveries, in the requested order. */
+    public List<WebhookDelivery> value() {
+      return list("value", value -> new WebhookDelivery(object(value)));
+    }
+  }
+
+  /** The service disabled a webhook subscription. */
+  public static final class WebhookDisabled extends Model {
+    public WebhookDisabled(ObjectNode node) {
+      super(node);
+    }
+
+    /** The reason. */
+    public String reason() {
+      return get("reason", JsonNode::asText);
+    }
+
+    /** The id of the subscription. */
+    public String subscriptionId() {
+      return get("subscriptionId", JsonNode::asText);
+    }
+  }
+
+  /** An event of the type `kampanje.webhook.disabled`. */
+  public static final class WebhookDisabledEvent extends Model {
+    public WebhookDisabledEvent(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The history that the sequence and the versions in `data` belong to. The extension
+     * attribute has no capital letter because CloudEvents permits none.
+     */
+    public String bookid() {
+      return get("bookid", JsonNode::asText);
+    }
+
+    /** The payload. */
+    public WebhookDisabled data() {
+      return get("data", value -> new WebhookDisabled(object(value)));
+    }
+
+    /** The media type of `data`. */
+    public String datacontenttype() {
+      return get("datacontenttype", JsonNode::asText);
+    }
+
+    /** The id, which is the same for every delivery of the event. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The position in the order of all events, one more than that of the previous event. */
+    public Long sequence() {
+      return get("sequence", JsonNode::asLong);
+    }
+
+    /** The source of the event; `subject` is a path below it. */
+    public String source() {
+      return get("source", JsonNode::asText);
+    }
+
+    /** The version of CloudEvents. */
+    public String specversion() {
+      return get("specversion", JsonNode::asText);
+    }
+
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
+    public String subject() {
+      return get("subject", JsonNode::asText);
+    }
+
+    /** The time at which the event was recorded. */
+    public OffsetDateTime time() {
+      return get("time", Model::timestamp);
+    }
+
+    /** The type of the event. */
+    public String type() {
+      return get("type", JsonNode::asText);
+    }
+  }
+
+  /** The replacement of a secret. */
+  public static final class WebhookSecretRotationWrite extends Model {
+    public WebhookSecretRotationWrite() {
+      super(empty());
+    }
+
+    public WebhookSecretRotationWrite(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The number of seconds for which messages are signed with the previous secret too; 0 to
+     * invalidate it immediately.
+     */
+    public Long overlapSeconds() {
+      return get("overlapSeconds", JsonNode::asLong);
+    }
+
+    /**
+     * The number of seconds for which messages are signed with the previous secret too; 0 to
+     * invalidate it immediately.
+     */
+    public WebhookSecretRotationWrite overlapSeconds(Long value) {
+      put("overlapSeconds", value);
+      return this;
+    }
+  }
+
+  /** A webhook subscription, without its secret. */
+  public static final class WebhookSubscription extends Model {
+    public WebhookSubscription(ObjectNode node) {
+      super(node);
+    }
+
+    /** The time of the creation. */
+    public OffsetDateTime createdAt() {
+      return get("createdAt", Model::timestamp);
+    }
+
+    /** The caller that created the subscription. */
+    public String createdBy() {
+      return get("createdBy", JsonNode::asText);
+    }
+
+    /** The description. */
+    public String description() {
+      return get("description", JsonNode::asText);
+    }
+
+    /** The reason for which the service disabled the subscription; null if it did not. */
+    public String disabledReason() {
+      return get("disabledReason", JsonNode::asText);
+    }
+
+    /** False if nothing is sent. */
+    public Boolean enabled() {
+      return get("enabled", JsonNode::asBoolean);
+    }
+
+    /** The entity tag, for `If-Match`. Only in lists; elsewhere it is the header `ETag`. */
+    public String etag() {
+      return get("etag", JsonNode::asText);
+    }
+
+    /**
+     * The time of the first failed attempt since the last successful one; null if the latest
+     * attempt succeeded. After seven days of failures the service disables the subscription.
+     */
+    public OffsetDateTime failingSince() {
+      return get("failingSince", Model::timestamp);
+    }
+
+    /** The id. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /**
+     * The time until which messages are signed with the previous secret too; null if the
+     * secret was never replaced.
+     */
+    public OffsetDateTime previousSecretExpiresAt() {
+      return get("previousSecretExpiresAt", Model::timestamp);
+    }
+
+    /** The types of events to send; empty for all. */
+    public List<String> types() {
+      return list("types", JsonNode::asText);
+    }
+
+    /** The URL that events are sent to. */
+    public String url() {
+      return get("url", JsonNode::asText);
+    }
+
+    /** Returns the writable fields, for {@code put} and batches. */
+    public WebhookSubscriptionWrite toWrite() {
+      WebhookSubscriptionWrite write =
+          new WebhookSubscriptionWrite(
+              pick(
+                  "description",
+                  "enabled",
+                  "types",
+                  "url"
+              ));
+      return write;
+    }
+  }
+
+  /** A page of a list. */
+  public static final class WebhookSubscriptionPage extends Model {
+    public WebhookSubscriptionPage(ObjectNode node) {
+      super(node);
+    }
+
+    /** The number of rows that match the filter; only with `count=true`. */
+    public Long count() {
+      return get("count", JsonNode::asLong);
+    }
+
+    /** The path and query of the next page; absent on the last one. Opaque. */
+    public String nextLink() {
+      return get("nextLink", JsonNode::asText);
+    }
+
+    /** The resources, each with its `etag`. */
+    public List<WebhookSubscription> value() {
+      return list("value", value -> new WebhookSubscription(object(value)));
+    }
+  }
+
+  /** The fields to change. An absent field keeps its value; null removes it. */
+  public static final class WebhookSubscriptionPatch extends Model {
+    public WebhookSubscriptionPatch() {
+      super(empty());
+    }
+
+    public WebhookSubscriptionPatch(ObjectNode node) {
+      super(node);
+    }
+
+    /** The description. */
+    public String description() {
+      return get("description", JsonNode::asText);
+    }
+
+    /** The description. */
+    public WebhookSubscriptionPatch description(String value) {
+      put("description", value);
+      return this;
+    }
+
+    /**
+     * False to send nothing. Disabling cancels the pending deliveries; events that are written
+     * while a subscription is disabled are not sent to it later.
+     */
+    public Boolean enabled() {
+      return get("enabled", JsonNode::asBoolean);
+    }
+
+    /**
+     * False to send nothing. Disabling cancels the pending deliveries; events that are written
+     * while a subscription is disabled are not sent to it later.
+     */
+    public WebhookSubscriptionPatch enabled(Boolean value) {
+      put("enabled", value);
+      return this;
+    }
+
+    /** The types of events to send; empty for all. */
+    public List<String> types() {
+      return list("types", JsonNode::asText);
+    }
+
+    /** The types of events to send; empty for all. */
+    public WebhookSubscriptionPatch types(List<String> value) {
+      put("types", value);
+      return this;
+    }
+
+    /**
+     * The URL that events are sent to. `https`, or `http` for networks that the operator
+     * permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+     */
+    public String url() {
+      return get("url", JsonNode::asText);
+    }
+
+    /**
+     * The URL that events are sent to. `https`, or `http` for networks that the operator
+     * permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+     */
+    public WebhookSubscriptionPatch url(String value) {
+      put("url", value);
+      return this;
+    }
+  }
+
+  /** The writable fields of a webhook subscription. */
+  public static final class WebhookSubscriptionWrite extends Model {
+    public WebhookSubscriptionWrite() {
+      super(empty());
+    }
+
+    public WebhookSubscriptionWrite(ObjectNode node) {
+      super(node);
+    }
+
+    /** The description. */
+    public String description() {
+      return get("description", JsonNode::asText);
+    }
+
+    /** The description. */
+    public WebhookSubscriptionWrite description(String value) {
+      put("description", value);
+      return this;
+    }
+
+    /**
+     * False to send nothing. Disabling cancels the pending deliveries; events that are written
+     * while a subscription is disabled are not sent to it later.
+     */
+    public Boolean enabled() {
+      return get("enabled", JsonNode::asBoolean);
+    }
+
+    /**
+     * False to send nothing. Disabling cancels the pending deliveries; events that are written
+     * while a subscription is disabled are not sent to it later.
+     */
+    public WebhookSubscriptionWrite enabled(Boolean value) {
+      put("enabled", value);
+      return this;
+    }
+
+    /** The types of events to send; empty for all. */
+    public List<String> types() {
+      return list("types", JsonNode::asText);
+    }
+
+    /** The types of events to send; empty for all. */
+    public WebhookSubscriptionWrite types(List<String> value) {
+      put("types", value);
+      return this;
+    }
+
+    /**
+     * The URL that events are sent to. `https`, or `http` for networks that the operator
+     * permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+     */
+    public String url() {
+      return get("url", JsonNode::asText);
+    }
+
+    /**
+     * The URL that events are sent to. `https`, or `http` for networks that the operator
+     * permits with `KAMPANJE_WEBHOOK_NETWORKS`.
+     */
+    public WebhookSubscriptionWrite url(String value) {
+      put("url", value);
+      return this;
+    }
+  }
+
+  /** A test of a webhook subscription. */
+  public static final class WebhookTest extends Model {
+    public WebhookTest(ObjectNode node) {
+      super(node);
+    }
+
+    /** The id of the subscription. */
+    public String subscriptionId() {
+      return get("subscriptionId", JsonNode::asText);
+    }
+  }
+
+  /** An event of the type `kampanje.webhook.test`. */
+  public static final class WebhookTestEvent extends Model {
+    public WebhookTestEvent(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The history that the sequence and the versions in `data` belong to. The extension
+     * attribute has no capital letter because CloudEvents permits none.
+     */
+    public String bookid() {
+      return get("bookid", JsonNode::asText);
+    }
+
+    /** The payload. */
+    public WebhookTest data() {
+      return get("data", value -> new WebhookTest(object(value)));
+    }
+
+    /** The media type of `data`. */
+    public String datacontenttype() {
+      return get("datacontenttype", JsonNode::asText);
+    }
+
+    /** The id, which is the same for every delivery of the event. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The position in the order of all events, one more than that of the previous event. */
+    public Long sequence() {
+      return get("sequence", JsonNode::asLong);
+    }
+
+    /** The source of the event; `subject` is a path below it. */
+    public String source() {
+      return get("source", JsonNode::asText);
+    }
+
+    /** The version of CloudEvents. */
+    public String specversion() {
+      return get("specversion", JsonNode::asText);
+    }
+
+    /** The subject: a campaign, a segment, or the publication of base data, for example. */
+    public String subject() {
+      return get("subject", JsonNode::asText);
+    }
+
+    /** The time at which the event was recorded. */
+    public OffsetDateTime time() {
+      return get("time", Model::timestamp);
+    }
+
+    /** The type of the event. */
+    public String type() {
+      return get("type", JsonNode::asText);
+    }
+  }
+
   /**
    * An event in the form of CloudEvents 1.0; `type` determines `data`. Later versions may add
    * types.
@@ -19144,6 +20096,16 @@ public final class Models {
     }
 
     /** Returns the object if it is of this kind. */
+    public Optional<CampaignChangedEvent> asCampaignChangedEvent() {
+      return variant("type", "kampanje.campaign.changed", CampaignChangedEvent::new);
+    }
+
+    /** Returns the object if it is of this kind. */
+    public Optional<SegmentChangedEvent> asSegmentChangedEvent() {
+      return variant("type", "kampanje.segment.changed", SegmentChangedEvent::new);
+    }
+
+    /** Returns the object if it is of this kind. */
     public Optional<CampaignStartedEvent> asCampaignStartedEvent() {
       return variant("type", "kampanje.campaign.started", CampaignStartedEvent::new);
     }
@@ -19156,6 +20118,16 @@ public final class Models {
     /** Returns the object if it is of this kind. */
     public Optional<GuardrailViolatedEvent> asGuardrailViolatedEvent() {
       return variant("type", "kampanje.guardrail.violated", GuardrailViolatedEvent::new);
+    }
+
+    /** Returns the object if it is of this kind. */
+    public Optional<WebhookDisabledEvent> asWebhookDisabledEvent() {
+      return variant("type", "kampanje.webhook.disabled", WebhookDisabledEvent::new);
+    }
+
+    /** Returns the object if it is of this kind. */
+    public Optional<WebhookTestEvent> asWebhookTestEvent() {
+      return variant("type", "kampanje.webhook.test", WebhookTestEvent::new);
     }
   }
 

@@ -29,6 +29,8 @@ public class Resources {
   public final EventsResource events;
   public final ExchangeRatesResource exchangeRates;
   public final GoldenQuotesResource goldenQuotes;
+  public final ImportErrorsResource importErrors;
+  public final ImportsResource imports;
   public final InteractionTemplatesResource interactionTemplates;
   public final InteractionsResource interactions;
   public final ItemsResource items;
@@ -51,6 +53,8 @@ public class Resources {
   public final SettingsResource settings;
   public final TasksResource tasks;
   public final TeamsResource teams;
+  public final WebhookDeliveriesResource webhookDeliveries;
+  public final WebhookSubscriptionsResource webhookSubscriptions;
 
   Resources(Core core) {
     activities = new ActivitiesResource(core);
@@ -74,6 +78,8 @@ public class Resources {
     events = new EventsResource(core);
     exchangeRates = new ExchangeRatesResource(core);
     goldenQuotes = new GoldenQuotesResource(core);
+    importErrors = new ImportErrorsResource(core);
+    imports = new ImportsResource(core);
     interactionTemplates = new InteractionTemplatesResource(core);
     interactions = new InteractionsResource(core);
     items = new ItemsResource(core);
@@ -96,6 +102,8 @@ public class Resources {
     settings = new SettingsResource(core);
     tasks = new TasksResource(core);
     teams = new TeamsResource(core);
+    webhookDeliveries = new WebhookDeliveriesResource(core);
+    webhookSubscriptions = new WebhookSubscriptionsResource(core);
   }
 
   /** Options of {@code activities.list}. */
@@ -4361,6 +4369,14 @@ discount, patch,
       return query("type", value);
     }
 
+    /**
+     * The number of seconds to wait if there is no event yet. The response comes as soon as
+     * there is one. It is empty after that time, or earlier if the service stops.
+     */
+    public ListEventsOptions waitSeconds(Long value) {
+      return query("wait", value);
+    }
+
     /** The page size. */
     public ListEventsOptions top(Long value) {
       return query("top", value);
@@ -4399,16 +4415,17 @@ discount, patch,
     }
 
     @Override
-    Models.EventPage page(long after, String bookId, String type, long top) {
+    Models.EventPage page(long after, String bookId, String type, long wait, long top) {
       ListEventsOptions options = new ListEventsOptions().after(after).bookId(bookId);
-      return list(options.type(type).top(top)).page();
+      return list(options.type(type).waitSeconds(wait).top(top)).page();
     }
 
     /**
      * Lists all events in the order in which they were committed, without gaps. After the
-     * event with sequence N continue with `after=N`; no event is skipped. Returns a page;
-     * follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
-     * `$count` are accepted too. Default order: `sequence`.
+     * event with sequence N continue with `after=N`; no event is skipped. With `wait` an empty
+     * page is answered only when no event was written for that time. Returns a page; follow
+     * `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are
+     * accepted too. Default order: `sequence`.
      * <p>
      * Scope: `book:read`.
      */
@@ -4418,9 +4435,10 @@ discount, patch,
 
     /**
      * Lists all events in the order in which they were committed, without gaps. After the
-     * event with sequence N continue with `after=N`; no event is skipped. Returns a page;
-     * follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
-     * `$count` are accepted too. Default order: `sequence`.
+     * event with sequence N continue with `after=N`; no event is skipped. With `wait` an empty
+     * page is answered only when no event was written for that time. Returns a page; follow
+     * `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and `$count` are
+     * accepted too. Default order: `sequence`.
      * <p>
      * Scope: `book:read`.
      */
@@ -5030,6 +5048,158 @@ Object campaign, Object goldenQuote, Function<Models.GoldenQuote, Models.GoldenQ
               update(
 campaign, goldenQuote, patch,
                   new UpdateGoldenQuoteOptions().ifMatch(etag)));
+    }
+  }
+
+  /** The operations on import errors. */
+  public static final class ImportErrorsResource {
+    private final Core core;
+
+    ImportErrorsResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first
+     * 10,000 errors are kept; `rowsFailed` counts all refused rows.
+     */
+    public JsonLines<Models.ImportError> list(Object import) {
+      return list(import, new RequestOptions());
+    }
+
+    /**
+     * Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first
+     * 10,000 errors are kept; `rowsFailed` counts all refused rows.
+     */
+    public JsonLines<Models.ImportError> list(Object import, RequestOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/imports/", import, "/errors"))
+              .safe();
+      return core.stream(call, options, Models.ImportError::new);
+    }
+  }
+
+  /** Options of {@code imports.list}. */
+  public static final class ListImportsOptions extends Options<ListImportsOptions> {
+    @Override
+    protected ListImportsOptions self() {
+      return this;
+    }
+
+    /** The page size. */
+    public ListImportsOptions top(Long value) {
+      return query("top", value);
+    }
+
+    /** The number of rows to omit at the start. */
+    public ListImportsOptions skip(Long value) {
+      return query("skip", value);
+    }
+
+    /**
+     * A filter in the syntax of OData over the fields: id, resource, format, state, createdBy,
+     * createdAt, finishedAt, rowsFailed, publicationVersion.
+     */
+    public ListImportsOptions filter(String value) {
+      return query("filter", value);
+    }
+
+    /**
+     * The order: fields with `asc` or `desc`, of: id, resource, format, state, createdBy,
+     * createdAt, finishedAt, rowsFailed, publicationVersion.
+     */
+    public ListImportsOptions orderby(String value) {
+      return query("orderby", value);
+    }
+
+    /** True to count all rows that match the filter. */
+    public ListImportsOptions count(Boolean value) {
+      return query("count", value);
+    }
+
+    /** The start of the page; part of `nextLink`. */
+    public ListImportsOptions cursor(String value) {
+      return query("cursor", value);
+    }
+  }
+
+  /** Options of {@code imports.get}. */
+  public static final class GetImportOptions extends Options<GetImportOptions> {
+    @Override
+    protected GetImportOptions self() {
+      return this;
+    }
+
+    /** The entity tag of your copy. If it is current, NotModified is thrown. */
+    public GetImportOptions ifNoneMatch(String etag) {
+      return noneMatchCondition(etag);
+    }
+  }
+
+  /** The operations on imports. */
+  public static final class ImportsResource {
+    private final Core core;
+
+    ImportsResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * The imports of resources that the caller may read, for 30 days after their end. Returns
+     * a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
+     * `$count` are accepted too. Default order: `createdAt desc,id desc`.
+     */
+    public Pages<Models.Import, Models.ImportPage> list() {
+      return list(new ListImportsOptions());
+    }
+
+    /**
+     * The imports of resources that the caller may read, for 30 days after their end. Returns
+     * a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`, `$orderby` and
+     * `$count` are accepted too. Default order: `createdAt desc,id desc`.
+     */
+    public Pages<Models.Import, Models.ImportPage> list(ListImportsOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/imports"))
+              .safe();
+      return core.pages(
+          call,
+          options,
+          Models.ImportPage::new,
+          Models.ImportPage::value,
+          Models.ImportPage::nextLink);
+    }
+
+    /**
+     * Rows that were written before stay, and no further ones are written. Refused with 409 if
+     * the import is finished. The caller needs the scope that writes the resource.
+     */
+    public void cancel(Object import) {
+      cancel(import, new RequestOptions());
+    }
+
+    /**
+     * Rows that were written before stay, and no further ones are written. Refused with 409 if
+     * the import is finished. The caller needs the scope that writes the resource.
+     */
+    public void cancel(Object import, RequestOptions options) {
+      Call call =
+          new Call("DELETE", Core.path("/v1/imports/", import))
+              .idempotent();
+      core.requestText(call, options);
+    }
+
+    /** The counts grow with each transaction; those of an import in one transaction at its end. */
+    public Models.Import get(Object import) {
+      return get(import, new GetImportOptions());
+    }
+
+    /** The counts grow with each transaction; those of an import in one transaction at its end. */
+    public Models.Import get(Object import, GetImportOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/imports/", import))
+              .safe();
+      return core.request(call, options, Models.Import::new);
     }
   }
 
@@ -9870,6 +10040,402 @@ Object team, Function<Models.Team, Models.TeamPatch> change) {
               update(
 team, patch,
                   new UpdateTeamOptions().ifMatch(etag)));
+    }
+  }
+
+  /** Options of {@code webhookDeliveries.list}. */
+  public static final class ListWebhookDeliveriesOptions extends Options<ListWebhookDeliveriesOptions> {
+    @Override
+    protected ListWebhookDeliveriesOptions self() {
+      return this;
+    }
+
+    /** The page size. */
+    public ListWebhookDeliveriesOptions top(Long value) {
+      return query("top", value);
+    }
+
+    /** The number of rows to omit at the start. */
+    public ListWebhookDeliveriesOptions skip(Long value) {
+      return query("skip", value);
+    }
+
+    /**
+     * A filter in the syntax of OData over the fields: id, eventSequence, eventType, state,
+     * attempts, nextAttemptAt, attemptedAt, responseStatus, createdAt.
+     */
+    public ListWebhookDeliveriesOptions filter(String value) {
+      return query("filter", value);
+    }
+
+    /**
+     * The order: fields with `asc` or `desc`, of: id, eventSequence, eventType, state,
+     * attempts, nextAttemptAt, attemptedAt, responseStatus, createdAt.
+     */
+    public ListWebhookDeliveriesOptions orderby(String value) {
+      return query("orderby", value);
+    }
+
+    /** True to count all rows that match the filter. */
+    public ListWebhookDeliveriesOptions count(Boolean value) {
+      return query("count", value);
+    }
+
+    /** The start of the page; part of `nextLink`. */
+    public ListWebhookDeliveriesOptions cursor(String value) {
+      return query("cursor", value);
+    }
+  }
+
+  /** The operations on webhook deliveries. */
+  public static final class WebhookDeliveriesResource {
+    private final Core core;
+
+    WebhookDeliveriesResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Lists the deliveries of a subscription, the newest first. Finished ones are deleted
+     * after 30 days. Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`,
+     * `$filter`, `$orderby` and `$count` are accepted too. Default order: `createdAt desc,id
+     * desc`.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Pages<Models.WebhookDelivery, Models.WebhookDeliveryPage> list(Object webhookSubscription) {
+      return list(webhookSubscription, new ListWebhookDeliveriesOptions());
+    }
+
+    /**
+     * Lists the deliveries of a subscription, the newest first. Finished ones are deleted
+     * after 30 days. Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`,
+     * `$filter`, `$orderby` and `$count` are accepted too. Default order: `createdAt desc,id
+     * desc`.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Pages<Models.WebhookDelivery, Models.WebhookDeliveryPage> list(Object webhookSubscription, ListWebhookDeliveriesOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/webhook-subscriptions/", webhookSubscription, "/deliveries"))
+              .safe();
+      return core.pages(
+          call,
+          options,
+          Models.WebhookDeliveryPage::new,
+          Models.WebhookDeliveryPage::value,
+          Models.WebhookDeliveryPage::nextLink);
+    }
+
+    /**
+     * Sends the event again now, whatever the state of the delivery is. If this attempt fails
+     * too, the next one follows by the schedule, unless it has ended. 409 if the subscription
+     * is disabled.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookDelivery retryWebhookDelivery(Object webhookSubscription, Object webhookDelivery) {
+      return retryWebhookDelivery(webhookSubscription, webhookDelivery, new RequestOptions());
+    }
+
+    /**
+     * Sends the event again now, whatever the state of the delivery is. If this attempt fails
+     * too, the next one follows by the schedule, unless it has ended. 409 if the subscription
+     * is disabled.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookDelivery retryWebhookDelivery(Object webhookSubscription, Object webhookDelivery, RequestOptions options) {
+      Call call =
+          new Call("POST", Core.path("/v1/webhook-subscriptions/", webhookSubscription, "/deliveries/", webhookDelivery, "/retries"))
+              .idempotent();
+      return core.request(call, options, Models.WebhookDelivery::new);
+    }
+  }
+
+  /** Options of {@code webhookSubscriptions.list}. */
+  public static final class ListWebhookSubscriptionsOptions extends Options<ListWebhookSubscriptionsOptions> {
+    @Override
+    protected ListWebhookSubscriptionsOptions self() {
+      return this;
+    }
+
+    /** The page size. */
+    public ListWebhookSubscriptionsOptions top(Long value) {
+      return query("top", value);
+    }
+
+    /** The number of rows to omit at the start. */
+    public ListWebhookSubscriptionsOptions skip(Long value) {
+      return query("skip", value);
+    }
+
+    /**
+     * A filter in the syntax of OData over the fields: id, url, description, enabled,
+     * disabledReason, failingSince, createdAt, createdBy.
+     */
+    public ListWebhookSubscriptionsOptions filter(String value) {
+      return query("filter", value);
+    }
+
+    /**
+     * The order: fields with `asc` or `desc`, of: id, url, description, enabled,
+     * disabledReason, failingSince, createdAt, createdBy.
+     */
+    public ListWebhookSubscriptionsOptions orderby(String value) {
+      return query("orderby", value);
+    }
+
+    /** True to count all rows that match the filter. */
+    public ListWebhookSubscriptionsOptions count(Boolean value) {
+      return query("count", value);
+    }
+
+    /** The start of the page; part of `nextLink`. */
+    public ListWebhookSubscriptionsOptions cursor(String value) {
+      return query("cursor", value);
+    }
+  }
+
+  /** Options of {@code webhookSubscriptions.delete}. */
+  public static final class DeleteWebhookSubscriptionOptions extends Options<DeleteWebhookSubscriptionOptions> {
+    @Override
+    protected DeleteWebhookSubscriptionOptions self() {
+      return this;
+    }
+
+    /**
+     * True to change nothing: the answer is 200 with the representation that the change would
+     * lead to, and with `warnings`, the findings of its publication.
+     */
+    public DeleteWebhookSubscriptionOptions validateOnly(Boolean value) {
+      return query("validateOnly", value);
+    }
+
+    /** The current entity tag of the resource, or {@code *} for any. */
+    public DeleteWebhookSubscriptionOptions ifMatch(String etag) {
+      return condition(etag);
+    }
+  }
+
+  /** Options of {@code webhookSubscriptions.get}. */
+  public static final class GetWebhookSubscriptionOptions extends Options<GetWebhookSubscriptionOptions> {
+    @Override
+    protected GetWebhookSubscriptionOptions self() {
+      return this;
+    }
+
+    /** The entity tag of your copy. If it is current, NotModified is thrown. */
+    public GetWebhookSubscriptionOptions ifNoneMatch(String etag) {
+      return noneMatchCondition(etag);
+    }
+  }
+
+  /** Options of {@code webhookSubscriptions.update}. */
+  public static final class UpdateWebhookSubscriptionOptions extends Options<UpdateWebhookSubscriptionOptions> {
+    @Override
+    protected UpdateWebhookSubscriptionOptions self() {
+      return this;
+    }
+
+    /**
+     * True to change nothing: the answer is 200 with the representation that the change would
+     * lead to, and with `warnings`, the findings of its publication.
+     */
+    public UpdateWebhookSubscriptionOptions validateOnly(Boolean value) {
+      return query("validateOnly", value);
+    }
+
+    /** The current entity tag of the resource, or {@code *} for any. */
+    public UpdateWebhookSubscriptionOptions ifMatch(String etag) {
+      return condition(etag);
+    }
+  }
+
+  /** The operations on webhook subscriptions. */
+  public static final class WebhookSubscriptionsResource {
+    private final Core core;
+
+    WebhookSubscriptionsResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+     * `$orderby` and `$count` are accepted too. Default order: `id`.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Pages<Models.WebhookSubscription, Models.WebhookSubscriptionPage> list() {
+      return list(new ListWebhookSubscriptionsOptions());
+    }
+
+    /**
+     * Returns a page; follow `nextLink` until it is absent. `$top`, `$skip`, `$filter`,
+     * `$orderby` and `$count` are accepted too. Default order: `id`.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Pages<Models.WebhookSubscription, Models.WebhookSubscriptionPage> list(ListWebhookSubscriptionsOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/webhook-subscriptions"))
+              .safe();
+      return core.pages(
+          call,
+          options,
+          Models.WebhookSubscriptionPage::new,
+          Models.WebhookSubscriptionPage::value,
+          Models.WebhookSubscriptionPage::nextLink);
+    }
+
+    /**
+     * Events that are written from now on are sent to the URL by `POST`. Answers with the
+     * subscription and, only here, its secret. The answer is not stored under an idempotency
+     * key, so `Idempotency-Key` is refused.
+     * <p>
+     * The body is the event, as in `/v1/events`. `webhook-id` is its id, `webhook-timestamp`
+     * the time of the attempt, and `webhook-signature` the signature of both with the body by
+     * the scheme of [Standard Webhooks](https://www.standardwebhooks.com). A response with a
+     * status of 200 to 299 within 15 s confirms the delivery. Others are repeated after 5 s, 1
+     * min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h. A status of 410 disables the
+     * subscription. An event can arrive more than once, and in another order.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.NewWebhookSecret create(Models.WebhookSubscriptionWrite body) {
+      return create(body, new RequestOptions());
+    }
+
+    /**
+     * Events that are written from now on are sent to the URL by `POST`. Answers with the
+     * subscription and, only here, its secret. The answer is not stored under an idempotency
+     * key, so `Idempotency-Key` is refused.
+     * <p>
+     * The body is the event, as in `/v1/events`. `webhook-id` is its id, `webhook-timestamp`
+     * the time of the attempt, and `webhook-signature` the signature of both with the body by
+     * the scheme of [Standard Webhooks](https://www.standardwebhooks.com). A response with a
+     * status of 200 to 299 within 15 s confirms the delivery. Others are repeated after 5 s, 1
+     * min, 5 min, 30 min, 2 h, 6 h, 12 h, 24 h and 24 h. A status of 410 disables the
+     * subscription. An event can arrive more than once, and in another order.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.NewWebhookSecret create(Models.WebhookSubscriptionWrite body, RequestOptions options) {
+      Call call =
+          new Call("POST", Core.path("/v1/webhook-subscriptions"))
+              .body(body);
+      return core.request(call, options, Models.NewWebhookSecret::new);
+    }
+
+    /**
+     * Deletes the subscription with its deliveries.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.Validated delete(Object webhookSubscription, DeleteWebhookSubscriptionOptions options) {
+      Call call =
+          new Call("DELETE", Core.path("/v1/webhook-subscriptions/", webhookSubscription))
+              .idempotent();
+      return core.request(call, options, Models.Validated::new);
+    }
+
+    /**
+     * Answers 304 when `If-None-Match` names the current ETag.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookSubscription get(Object webhookSubscription) {
+      return get(webhookSubscription, new GetWebhookSubscriptionOptions());
+    }
+
+    /**
+     * Answers 304 when `If-None-Match` names the current ETag.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookSubscription get(Object webhookSubscription, GetWebhookSubscriptionOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/webhook-subscriptions/", webhookSubscription))
+              .safe();
+      return core.request(call, options, Models.WebhookSubscription::new);
+    }
+
+    /**
+     * A JSON merge patch: an absent field stays, `null` removes the value.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookSubscription update(Object webhookSubscription, Models.WebhookSubscriptionPatch body, UpdateWebhookSubscriptionOptions options) {
+      Call call =
+          new Call("PATCH", Core.path("/v1/webhook-subscriptions/", webhookSubscription))
+              .body(body)
+              .idempotent();
+      return core.request(call, options, Models.WebhookSubscription::new);
+    }
+
+    /**
+     * Answers with a new secret, only here. For `overlapSeconds` messages are signed with both
+     * secrets, so that the receiver can change to the new one at any time. The answer is not
+     * stored under an idempotency key, so `Idempotency-Key` is refused.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.NewWebhookSecret rotateWebhookSecret(Object webhookSubscription, Models.WebhookSecretRotationWrite body) {
+      return rotateWebhookSecret(webhookSubscription, body, new RequestOptions());
+    }
+
+    /**
+     * Answers with a new secret, only here. For `overlapSeconds` messages are signed with both
+     * secrets, so that the receiver can change to the new one at any time. The answer is not
+     * stored under an idempotency key, so `Idempotency-Key` is refused.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.NewWebhookSecret rotateWebhookSecret(Object webhookSubscription, Models.WebhookSecretRotationWrite body, RequestOptions options) {
+      Call call =
+          new Call("POST", Core.path("/v1/webhook-subscriptions/", webhookSubscription, "/secret-rotations"))
+              .body(body);
+      return core.request(call, options, Models.NewWebhookSecret::new);
+    }
+
+    /**
+     * Writes an event of the type `kampanje.webhook.test`, which is sent to this subscription
+     * only, whatever its types are. Answers with its delivery; the list of deliveries has the
+     * result. 409 if the subscription is disabled.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookDelivery test(Object webhookSubscription) {
+      return test(webhookSubscription, new RequestOptions());
+    }
+
+    /**
+     * Writes an event of the type `kampanje.webhook.test`, which is sent to this subscription
+     * only, whatever its types are. Answers with its delivery; the list of deliveries has the
+     * result. 409 if the subscription is disabled.
+     * <p>
+     * Scope: `admin`.
+     */
+    public Models.WebhookDelivery test(Object webhookSubscription, RequestOptions options) {
+      Call call =
+          new Call("POST", Core.path("/v1/webhook-subscriptions/", webhookSubscription, "/tests"))
+              .idempotent();
+      return core.request(call, options, Models.WebhookDelivery::new);
+    }
+
+    /**
+     * Reads the resource, changes it by the patch that the function returns, and repeats both if it
+     * was changed meanwhile. If the function returns null, nothing is written.
+     */
+    public Models.WebhookSubscription modify(
+Object webhookSubscription, Function<Models.WebhookSubscription, Models.WebhookSubscriptionPatch> change) {
+      return Core.modify(
+          () -> get(webhookSubscription),
+          change,
+          (patch, etag) ->
+              update(
+webhookSubscription, patch,
+                  new UpdateWebhookSubscriptionOptions().ifMatch(etag)));
     }
   }
 }
