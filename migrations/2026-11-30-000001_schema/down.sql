@@ -15,5 +15,6 @@ DROP TABLE import_errors, import_chunks, imports,
     contacts, team_members, teams, salespeople,
     item_units_of_measure, item_variants, items,
     exchange_rates, currencies, settings;
-DROP FUNCTION deliver_events, refuse_change, clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
+DROP FUNCTION deliver_events,
+    refuse_change, clear_local_currency, refuse_blocked_salesperson, refuse_logged_number, line_alike, uuid_v7;
 DROP EXTENSION btree_gist;

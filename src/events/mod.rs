@@ -66,8 +66,8 @@ pub fn mount(routes: &mut Routes) {
     routes.schema::<EventPage>();
     let description = format!(
         "Lists all events in the order in which they were committed, without gaps. After the event \
-         with sequence N continue with `after=N`; no event is skipped. With `wait` an empty page is \
-         answered only when no event was written for that time. {}",
+         with sequence N continue with `after=N`; no event is skipped. With `wait` an empty page \
+         is answered only when no event was written for that time. {}",
         list_description(&LIST)
     );
     let operation = OperationBuilder::new()

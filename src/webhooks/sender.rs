@@ -49,8 +49,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const GAUGE_INTERVAL: Duration = Duration::from_secs(15);
 /// The time for which a replica has a delivery to itself. It is much longer than an attempt.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// Maximum number of deliveries of a subscription that a replica takes at a time. It takes more when
-/// these are done, so a slow receiver does not delay others.
+/// Maximum number of deliveries of a subscription that a replica takes at a time. It takes more
+/// when these are done, so a slow receiver does not delay others.
 const MAX_BATCH: i32 = 8;
 /// Maximum number of deliveries that a replica takes at a time.
 const MAX_IN_FLIGHT: i64 = 128;

@@ -117,8 +117,8 @@ code_table! {
             "The service sends a bounded number of streams at a time; `Retry-After` says when to \
              try again. Pages are not limited.";
         TooManyWaiting "TOO_MANY_WAITING": (503, "Too many requests wait for events"),
-            "The service lets a bounded number of requests wait for events; `Retry-After` says when \
-             to try again. Requests without `wait` are not limited.";
+            "The service lets a bounded number of requests wait for events; `Retry-After` says \
+             when to try again. Requests without `wait` are not limited.";
         VersionNotReached "VERSION_NOT_REACHED": (503, "The price book is not that far yet"),
             "`minPublicationVersion` was not reached within a second; `Retry-After` says when to \
              try again.";

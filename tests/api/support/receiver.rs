@@ -31,8 +31,8 @@ pub enum Behavior {
     Truncated,
     /// By closing the connection.
     Close,
-    /// With a failure of a kind that the seed and the event determine: about every third event fails
-    /// once, and some of these twice.
+    /// With a failure of a kind that the seed and the event determine: about every third event
+    /// fails once, and some of these twice.
     Seeded(u64),
 }
 
