@@ -16,6 +16,7 @@ use crate::campaign_statuses::CampaignStatuses;
 use crate::campaigns::{Campaigns, OfCampaign, mount_copies, mount_status_changes};
 use crate::contacts::{Contacts, erasures};
 use crate::currencies::Currencies;
+use crate::desk::Desk;
 use crate::events::latest::LatestEvent;
 use crate::exchange_rates::ExchangeRates;
 use crate::golden_quotes::GoldenQuotes;
@@ -145,6 +146,8 @@ pub struct Shared {
     pub streams: Streams,
     /// The newest event, for requests that wait for it.
     pub latest_event: LatestEvent,
+    /// The configuration of the desk.
+    pub desk: Desk,
 }
 
 /// Binds the HTTP server and returns it with its address. It serves once it is awaited, and leaves
@@ -188,6 +191,7 @@ pub fn server(
             .app_data(web::Data::new(shared.readiness))
             .app_data(web::Data::new(shared.streams))
             .app_data(web::Data::new(shared.latest_event))
+            .app_data(web::Data::new(shared.desk))
             .app_data(responder)
             .wrap(from_fn(record_refusals))
             .wrap(from_fn(request_context))

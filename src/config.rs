@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::desk::OidcClient;
 use crate::platform::db::pool::{MAX_REQUEST_SESSIONS, MIN_REQUEST_SESSIONS};
 use crate::platform::http::access::oidc::{MIN_FETCH_INTERVAL, OidcSettings};
 use crate::webhooks::networks::Networks;
@@ -249,6 +250,18 @@ struct OidcFlags {
         default_value = "roles"
     )]
     roles_claim: String,
+    /// The client of the desk at the issuer, with which users sign in. Without one they need an API
+    /// key.
+    #[arg(id = "oidc_client_id", long = "oidc-client-id", env = "KAMPANJE_OIDC_CLIENT_ID")]
+    client_id: Option<String>,
+    /// The scopes that the desk requests at the sign-in, separated by spaces.
+    #[arg(
+        id = "oidc_scope",
+        long = "oidc-scope",
+        env = "KAMPANJE_OIDC_SCOPE",
+        default_value = "openid"
+    )]
+    scope: String,
 }
 
 /// Settings of the service.
@@ -374,6 +387,18 @@ impl ServeSettings {
         }
     }
 
+    /// Returns the client of the desk at the issuer; an empty variable counts as none.
+    ///
+    /// # Errors
+    /// When there is a client without issuer.
+    pub fn desk_client(&self) -> anyhow::Result<Option<OidcClient>> {
+        let client_id = self.oidc.client_id.clone().filter(|id| !id.is_empty());
+        let Some(client_id) = client_id else { return Ok(None) };
+        let OidcSettings { issuer, .. } =
+            self.oidc()?.context("KAMPANJE_OIDC_CLIENT_ID needs KAMPANJE_OIDC_ISSUER")?;
+        Ok(Some(OidcClient { issuer, client_id, scope: self.oidc.scope.clone() }))
+    }
+
     /// Returns the file for the price book; an empty variable counts as none.
     #[must_use]
     pub fn snapshot_path(&self) -> Option<&Path> {
@@ -383,10 +408,12 @@ impl ServeSettings {
     /// Checks that the settings are safe.
     ///
     /// # Errors
-    /// When other machines could use the service without a key, or the key cannot be used.
+    /// When other machines could use the service without a key, the key cannot be used, or a setting
+    /// of the issuer lacks another.
     pub fn check(&self) -> anyhow::Result<()> {
         let address = self.listen.address;
         let has_credentials = self.api_key()?.is_some() || self.oidc()?.is_some();
+        self.desk_client()?;
         anyhow::ensure!(
             has_credentials || address.ip().is_loopback(),
             "neither KAMPANJE_API_KEY nor KAMPANJE_OIDC_ISSUER is set, so only a loopback address \
@@ -437,6 +464,17 @@ mod tests {
         for one in [issuer, audience] {
             assert!(serve(&one).check().is_err());
         }
+    }
+
+    #[test]
+    fn client_of_the_desk_needs_an_issuer() {
+        let client = ["--oidc-client-id", "desk"];
+        let issuer = ["--oidc-issuer", "https://id.example", "--oidc-audience", "kampanje"];
+        assert!(serve(&client).check().is_err());
+        assert!(serve(&issuer).desk_client().unwrap().is_none());
+        let both = serve(&[&client[..], &issuer[..]].concat()).desk_client().unwrap().unwrap();
+        assert_eq!((both.client_id.as_str(), both.scope.as_str()), ("desk", "openid"));
+        assert_eq!(both.issuer, "https://id.example");
     }
 
     #[test]

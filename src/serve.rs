@@ -21,6 +21,7 @@ use crate::activation::AutoPublisher;
 use crate::api_keys::ring;
 use crate::app::Shared;
 use crate::config::{DatabaseSettings, MigrateSettings, ServeSettings, from_here};
+use crate::desk::Desk;
 use crate::events::latest::LatestEvent;
 use crate::events::lifecycle;
 use crate::health::Readiness;
@@ -270,6 +271,8 @@ async fn serve_from(
         readiness: readiness.clone(),
         streams: Streams::default(),
         latest_event: latest_event.clone(),
+        desk: Desk::new(settings.desk_client()?.as_ref())
+            .context("the desk cannot be configured")?,
     };
     // Caught before the address is announced: its readers may send a signal immediately.
     let signals = Signals::catch().context("signals cannot be caught")?;

@@ -59,7 +59,7 @@ function describeBuild(): Plugin {
 /** The service that the development server passes requests on to. */
 const service = process.env.KAMPANJE_URL ?? 'http://127.0.0.1:8080';
 const proxy = {
-  '^/(v1|docs|openapi.json|readyz)': {
+  '^/(v1|docs|openapi.json|readyz|desk/sign-in.json)': {
     target: service,
     changeOrigin: true,
     // A service without keys answers changes from its own pages only.

@@ -2,8 +2,9 @@
 //!
 //! The files are those of `web/dist`, which is checked in, so that building the service needs Rust
 //! alone. They are compressed once. Their paths contain the hash of the build, so caches keep them
-//! for ever; `index.html` is revalidated each time and names the current paths. Every other path
-//! below `/desk/` is a page of the desk and answers with `index.html`.
+//! for ever; `index.html` is revalidated each time and names the current paths. `sign-in.json` has
+//! the settings of the sign-in. Every other path below `/desk/` is a page of the desk and answers
+//! with `index.html`.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -17,6 +18,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use reqwest::Url;
+use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::platform::http::etag::{self, Condition};
@@ -35,24 +39,65 @@ const PATTERN: &str = "/desk/{path:.*}";
 const ASSETS: &str = "a/";
 /// The file with the pages.
 const INDEX: &str = "index.html";
+/// The settings of the sign-in, which pages read when the service demands credentials.
+const SIGN_IN: &str = "sign-in.json";
 /// Files without a smaller compressed form.
 const COMPRESSED_TYPES: [&str; 2] = ["woff2", "png"];
 
 /// Restricts pages to the desk's own files and API. The hash is that of the empty text: the
-/// component library creates empty style elements and fills them through the object model.
+/// component library creates empty style elements and fills them through the object model. `{}` is
+/// the origin of the issuer, whose tokens the sign-in requests.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; img-src 'self'; \
-     font-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; \
+     font-src 'self'; connect-src 'self'{}; form-action 'none'; base-uri 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// Headers of every page and file.
-const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
-    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// The client of the desk at an OpenID Connect issuer, for the authorization code flow with PKCE.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OidcClient {
+    /// The URL of the issuer.
+    pub issuer: String,
+    /// The identifier of the client, which has no secret.
+    pub client_id: String,
+    /// The scopes that the sign-in requests, separated by spaces.
+    pub scope: String,
+}
+
+/// The configuration of the desk.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    content_security_policy: HeaderValue,
+    sign_in: Bytes,
+}
+
+impl Desk {
+    /// Creates the configuration. Without a client, users sign in with API keys.
+    ///
+    /// # Errors
+    /// If the issuer is not a URL.
+    pub fn new(client: Option<&OidcClient>) -> anyhow::Result<Self> {
+        let origin = match client {
+            Some(client) => {
+                format!(" {}", Url::parse(&client.issuer)?.origin().ascii_serialization())
+            }
+            None => String::new(),
+        };
+        let policy = CONTENT_SECURITY_POLICY.replacen("{}", &origin, 1);
+        Ok(Self {
+            content_security_policy: HeaderValue::try_from(policy)?,
+            sign_in: json!({ "oidc": client }).to_string().into(),
+        })
+    }
+}
 
 static BUILD: LazyLock<Build> = LazyLock::new(|| Build::new(FILES));
 
@@ -150,7 +195,18 @@ pub fn resource() -> Resource {
         .route(web::head().to(serve))
 }
 
-async fn serve(request: HttpRequest, path: web::Path<String>) -> Result<HttpResponse, Problem> {
+async fn serve(
+    request: HttpRequest,
+    path: web::Path<String>,
+    desk: web::Data<Desk>,
+) -> Result<HttpResponse, Problem> {
+    if *path == SIGN_IN {
+        let mut response = HttpResponse::Ok();
+        response
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .insert_header((header::CONTENT_TYPE, content_type("json")));
+        return Ok(response.body(desk.sign_in.clone()));
+    }
     let Some((file, caching)) = BUILD.find(&path) else {
         let detail = format!("{} is not part of this version of the desk", request.path());
         return Err(Problem::new(ProblemCode::NotFound, detail));
@@ -172,6 +228,7 @@ async fn serve(request: HttpRequest, path: web::Path<String>) -> Result<HttpResp
         response.insert_header((name, HeaderValue::from_static(value)));
     }
     response
+        .insert_header((header::CONTENT_SECURITY_POLICY, desk.content_security_policy.clone()))
         .insert_header((header::CACHE_CONTROL, caching))
         .insert_header((header::ETAG, etag))
         .insert_header((header::VARY, "accept-encoding"));

@@ -55,6 +55,8 @@ text_enum! {
         Change = "CHANGE",
         /// The prices were withdrawn.
         Deactivation = "DEACTIVATION",
+        /// An earlier publication came into force again.
+        Rollback = "ROLLBACK",
         /// The campaign moved to another status.
         StatusChange = "STATUS_CHANGE",
     }
@@ -272,7 +274,7 @@ fn describe(row: &Row, facts: &FactCounts) -> String {
                 format_count(facts.lines_removed, "line")
             )
         }
-        HistoryEvent::Change => {
+        HistoryEvent::Change | HistoryEvent::Rollback => {
             let parts = [
                 (joined, "account", "joined"),
                 (left, "account", "left"),
@@ -288,7 +290,12 @@ fn describe(row: &Row, facts: &FactCounts) -> String {
             if facts.others_changed > 0 {
                 parts.push("dates changed".to_owned());
             }
-            parts.join(", ")
+            let changes = parts.join(", ");
+            match row.event {
+                HistoryEvent::Rollback if changes.is_empty() => "rolled back".to_owned(),
+                HistoryEvent::Rollback => format!("rolled back: {changes}"),
+                _ => changes,
+            }
         }
         HistoryEvent::StatusChange => {
             let status = |code: &Option<String>| code.clone().unwrap_or_else(|| "none".to_owned());

@@ -5,8 +5,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use kampanje::desk::OidcClient;
 use reqwest::Method;
 use reqwest::redirect::Policy;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::support::app::{Reply, TestApp};
@@ -140,6 +142,31 @@ async fn pages_run_only_code_of_the_desk() {
     for script in page.text.split("<script").skip(1) {
         assert!(script.contains(" src="), "{script}");
     }
+}
+
+#[actix_web::test]
+async fn pages_know_where_users_sign_in_and_may_connect_to_it() {
+    let app = TestApp::new().await;
+    let settings = app.get("/desk/sign-in.json").await;
+    assert_eq!(settings.header("content-type"), "application/json");
+    assert_eq!(settings.expect(200)["oidc"], Value::Null);
+
+    let app = TestApp::with_desk_client(OidcClient {
+        issuer: "https://id.example:8443/realms/shop".to_owned(),
+        client_id: "desk".to_owned(),
+        scope: "openid prices".to_owned(),
+    })
+    .await;
+    let client = json!({
+        "issuer": "https://id.example:8443/realms/shop",
+        "clientId": "desk",
+        "scope": "openid prices",
+    });
+    assert_eq!(app.get("/desk/sign-in.json").await.expect(200), json!({ "oidc": client }));
+    let page = app.get("/desk/").await;
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("connect-src 'self' https://id.example:8443;"), "{policy}");
+    assert!(policy.contains("script-src 'self';"), "{policy}");
 }
 
 #[actix_web::test]

@@ -47,6 +47,13 @@ async fn rollback_restores_a_publication_and_suspends_the_drafts() {
         (&campaign["publishing"], &campaign["hasUnpublishedChanges"]),
         (&json!("MANUAL"), &json!(true))
     );
+    let history = app.get("/v1/campaigns/C/activation-history").await.expect(200);
+    assert_eq!(
+        (&history["value"][0]["event"], &history["value"][0]["words"]),
+        (&json!("ROLLBACK"), &json!("rolled back: 1 line changed"))
+    );
+    let path = "/v1/campaigns/C/activation-history?filter=event%20eq%20'ROLLBACK'&count=true";
+    assert_eq!(app.get(path).await.expect(200)["count"], 1);
     // A change of the drafts does not undo the rollback.
     make::segment_line(&app, "S", "CORE").await;
     assert_eq!((price(&app, "ACME").await, price(&app, "CORE").await), (json!("80"), json!("100")));

@@ -21,15 +21,24 @@ export interface Page<T> {
 
 export { ProblemException as ApiError } from '@kampanje/client';
 
-const STORED_KEY = 'kampanje.apiKey';
+const STORED_TOKEN = 'kampanje.token';
+const STORED_REFRESH = 'kampanje.refresh';
 let unauthorized: () => void = () => undefined;
 
-/** The API key of this tab. */
+/** The bearer token of this tab: an API key, or an access token of the issuer. */
 export const credentials = {
-  get: (): string | null => sessionStorage.getItem(STORED_KEY),
-  set: (key: string): void => sessionStorage.setItem(STORED_KEY, key),
-  clear: (): void => sessionStorage.removeItem(STORED_KEY),
-  /** Calls back when the service refuses the key. */
+  get: (): string | null => sessionStorage.getItem(STORED_TOKEN),
+  set: (token: string): void => sessionStorage.setItem(STORED_TOKEN, token),
+  /** Keeps what `app/oidc.ts` needs for the next access token. */
+  setRefresh: (refresh: string | null): void => {
+    if (refresh === null) sessionStorage.removeItem(STORED_REFRESH);
+    else sessionStorage.setItem(STORED_REFRESH, refresh);
+  },
+  clear: (): void => {
+    sessionStorage.removeItem(STORED_TOKEN);
+    sessionStorage.removeItem(STORED_REFRESH);
+  },
+  /** Calls back when the service refuses the token. */
   onUnauthorized: (listener: () => void): void => {
     unauthorized = listener;
   },
@@ -38,15 +47,39 @@ export const credentials = {
 const MAX_RETRIES = 2;
 const TIMEOUT_MS = 60_000;
 
+const send: typeof fetch = (input, init) => {
+  const headers = new Headers(init?.headers);
+  const token = credentials.get();
+  // A service without credentials is called without any.
+  if (token) headers.set('authorization', `Bearer ${token}`);
+  return fetch(input, { ...init, headers });
+};
+
+let refreshing: Promise<boolean> | null = null;
+
+/** Exchanges the refresh token once for all requests that wait for it. */
+function refreshed(): Promise<boolean> {
+  const stored = sessionStorage.getItem(STORED_REFRESH);
+  if (stored === null) return Promise.resolve(false);
+  refreshing ??= import('./app/oidc.ts')
+    .then(({ refresh }) => refresh(stored))
+    .finally(() => {
+      refreshing = null;
+    });
+  return refreshing;
+}
+
 const kampanje = new Kampanje({
   timeout: TIMEOUT_MS,
   maxRetries: MAX_RETRIES,
   fetch: async (input, init) => {
-    const headers = new Headers(init?.headers);
-    const key = credentials.get();
-    // A service without keys is called without one.
-    if (key) headers.set('authorization', `Bearer ${key}`);
-    const response = await fetch(input, { ...init, headers });
+    const token = credentials.get();
+    let response = await send(input, init);
+    if (response.status === 401) {
+      // Another request may have refreshed the token meanwhile.
+      const isNewer = credentials.get() !== token && credentials.get() !== null;
+      if (isNewer || (await refreshed())) response = await send(input, init);
+    }
     if (response.status === 401) unauthorized();
     return response;
   },
@@ -234,6 +267,20 @@ export const api = {
   interactions: collection(k.interactions),
   tasks: collection(k.tasks),
   opportunities: collection(k.opportunities),
+  approvals: {
+    list: (query: ListQuery, signal?: AbortSignal) =>
+      page(k.approvalRequests.list({ ...query, signal })),
+    of: (campaign: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.campaignApprovalRequests.list(campaign, { ...query, signal })),
+    request: (campaign: string, body: m.ApprovalRequestWrite) =>
+      k.campaignApprovalRequests.requestApproval(campaign, body),
+    approve: (campaign: string, id: string, comment: string) =>
+      k.campaignApprovalRequests.approveRequest(campaign, id, { comment }),
+    reject: (campaign: string, id: string, comment: string) =>
+      k.campaignApprovalRequests.rejectRequest(campaign, id, { comment }),
+  },
+  auditEntries: (query: ListQuery, signal?: AbortSignal) =>
+    page(k.auditEntries.list({ ...query, signal })),
   apiKeys: {
     list: (query: ListQuery, signal?: AbortSignal) => page(k.apiKeys.list({ ...query, signal })),
     issue: (body: m.ApiKeyWrite) => k.apiKeys.create(body),

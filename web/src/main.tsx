@@ -2,6 +2,7 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { createRoot } from 'react-dom/client';
 import { queries } from './app/queries.ts';
+import { signInFailed } from './app/session.tsx';
 import { router } from './app/router.tsx';
 import './app.css';
 
@@ -14,8 +15,21 @@ window.addEventListener('vite:preloadError', () => {
   window.location.reload();
 });
 
+/** Finishes a sign-in that the issuer leads back from; true if another page is loaded then. */
+async function signedIn(): Promise<boolean> {
+  if (window.location.pathname !== '/desk/signed-in') return false;
+  const { completeSignIn } = await import('./app/oidc.ts');
+  try {
+    window.location.replace(await completeSignIn());
+    return true;
+  } catch (error) {
+    signInFailed(error);
+    return false;
+  }
+}
+
 const container = document.getElementById('root');
-if (container) {
+if (container && !(await signedIn())) {
   createRoot(container).render(
     <QueryClientProvider client={queries}>
       <RouterProvider router={router} />

@@ -1,13 +1,16 @@
-/** The services that the tests use: the demo without keys, and an empty one that demands them. */
+/** The services that the tests use: the demo, and an empty one that demands credentials. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { AUDIENCE, CLIENT_ID, startIssuer } from './issuer.ts';
 
 /** The bootstrap key of the second service. */
 export const BOOTSTRAP_KEY = 'the bootstrap key of the tests of the desk';
 
+/** The folder of the services' logs, which tell why a response was an error. */
+const LOGS = 'test-results/logs';
 const START_TIMEOUT_MS = 180_000;
 const STOP_TIMEOUT_MS = 20_000;
 
@@ -45,6 +48,10 @@ async function start(command: string, ready: string, extra: NodeJS.ProcessEnv): 
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  mkdirSync(LOGS, { recursive: true });
+  const log = createWriteStream(join(LOGS, `${command}.log`));
+  child.stdout.pipe(log);
+  child.stderr.pipe(log);
   await printed(child, ready);
   return {
     url: `http://127.0.0.1:${String(port)}`,
@@ -87,14 +94,23 @@ function stopped(child: ChildProcess): Promise<void> {
 }
 
 export default async function setup(): Promise<() => Promise<void>> {
+  // Services that run already are used as they are, for work on single tests.
+  if (process.env.DESK_URL && process.env.DESK_KEYED_URL) return () => Promise.resolve();
+  const issuer = await startIssuer();
   const services = await Promise.all([
     start('demo', 'Press Ctrl-C', {}),
-    start('serve', 'the service listens', { KAMPANJE_API_KEY: BOOTSTRAP_KEY }),
+    start('serve', 'the service listens', {
+      KAMPANJE_API_KEY: BOOTSTRAP_KEY,
+      KAMPANJE_OIDC_ISSUER: issuer.url,
+      KAMPANJE_OIDC_AUDIENCE: AUDIENCE,
+      KAMPANJE_OIDC_CLIENT_ID: CLIENT_ID,
+    }),
   ]);
   const [demo, keyed] = services;
   process.env.DESK_URL = demo.url;
   process.env.DESK_KEYED_URL = keyed.url;
   return async () => {
     await Promise.all(services.map(({ stop }) => stop()));
+    await issuer.close();
   };
 }

@@ -14,13 +14,16 @@ export const client = () => new Kampanje({ baseUrl: url() });
 interface Options {
   /** Console errors that the test provokes, such as refused requests. */
   provoked: RegExp | null;
+  /** The theme that the user has chosen. */
+  theme: 'light' | 'system';
 }
 
 /** Fails on console errors, exceptions and violations of the content security policy. */
 export const test = base.extend<Options & { watched: undefined }>({
   provoked: [null, { option: true }],
+  theme: ['light', { option: true }],
   watched: [
-    async ({ page, provoked }, use) => {
+    async ({ page, provoked, theme }, use) => {
       const wrong: string[] = [];
       page.on('console', (message) => {
         const text = message.text();
@@ -28,13 +31,13 @@ export const test = base.extend<Options & { watched: undefined }>({
         if (isWrong && !provoked?.test(text)) wrong.push(text);
       });
       page.on('pageerror', (error) => wrong.push(error.message));
-      await page.addInitScript(() => {
-        if (!localStorage.getItem('kampanje.theme'))
-          localStorage.setItem('kampanje.theme', 'light');
+      await page.addInitScript((chosen) => {
+        if (!localStorage.getItem('kampanje.theme')) localStorage.setItem('kampanje.theme', chosen);
         if (!localStorage.getItem('kampanje.language'))
           localStorage.setItem('kampanje.language', 'en');
-      });
+      }, theme);
       await use(undefined);
+      await removeOwn();
       expect(wrong).toEqual([]);
     },
     { auto: true },
@@ -46,9 +49,21 @@ export async function open(page: Page, path: string): Promise<void> {
   await expect(page.locator('h1')).toBeVisible();
 }
 
+/** Opens a page of the service with keys as somebody else. */
+export async function signIn(page: Page, path: string, key: string): Promise<void> {
+  await page.goto(`${keyedUrl()}/desk${path}`);
+  await page.evaluate((token) => {
+    sessionStorage.clear();
+    sessionStorage.setItem('kampanje.token', token);
+  }, key);
+  await page.reload();
+  await expect(page.locator('h1')).toBeVisible();
+}
+
 /** Waits until nothing loads any more. */
 export async function settled(page: Page): Promise<void> {
-  await expect(page.getByLabel('Loading …').or(page.getByLabel('Laster …'))).toHaveCount(0);
+  const loading = page.getByLabel('Loading …').or(page.getByLabel('Laster …'));
+  await expect(loading).toHaveCount(0, { timeout: 30_000 });
   await page.waitForLoadState('networkidle');
 }
 
@@ -77,6 +92,28 @@ export async function expectAccessible(page: Page, where: string): Promise<void>
 }
 
 let numbers = 0;
+/** The campaigns of the test that runs; removed after it, since every campaign is planned anew. */
+const own = new Set<string>();
+
+/** Notes a campaign that the test has made, with its segment if it has one. */
+export function owns(number: string): void {
+  own.add(number);
+}
+
+async function removeOwn(): Promise<void> {
+  const k = client();
+  for (const number of own) {
+    const campaign = await k.campaigns.get(number);
+    if (campaign.publicationVersion !== null) await k.campaigns.deactivate(number);
+    for (const segment of await k.segments
+      .list({ filter: `campaignNumber eq '${number}'` })
+      .take(10)) {
+      await k.segments.delete(segment.number, { ifMatch: '*' });
+    }
+    await k.campaigns.delete(number, { ifMatch: '*' });
+  }
+  own.clear();
+}
 
 /** A campaign of the test's own: approved, in the future, for one customer. */
 export async function ownCampaign(
@@ -87,6 +124,7 @@ export async function ownCampaign(
   const number = `T${Date.now().toString(36).toUpperCase()}-${String(numbers)}`;
   const description = name ?? `Test ${number}`;
   const k = client();
+  owns(number);
   await k.campaigns.create({
     number,
     description,

@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use kampanje::activation::AutoPublisher;
 use kampanje::api_keys::ring;
 use kampanje::app::{self, Shared, server};
+use kampanje::desk::{Desk, OidcClient};
 use kampanje::events::latest::LatestEvent;
 use kampanje::health::{Readiness, record_metrics};
 use kampanje::live_book::{LiveBook, POLL_INTERVAL};
@@ -139,6 +140,7 @@ impl Reply {
 struct TestSettings<'a> {
     api_key: Option<&'a str>,
     issuer: Option<Issuer>,
+    desk_client: Option<OidcClient>,
     bounds: Bounds,
 }
 
@@ -167,6 +169,13 @@ impl TestApp {
             issuer: Some(issuer),
             ..TestSettings::default()
         };
+        Self::start(database, Calendar::system(), settings).await
+    }
+
+    /// Starts a service whose users sign in at an issuer.
+    pub async fn with_desk_client(client: OidcClient) -> Self {
+        let database = Arc::new(TestDatabase::new().await);
+        let settings = TestSettings { desk_client: Some(client), ..TestSettings::default() };
         Self::start(database, Calendar::system(), settings).await
     }
 
@@ -225,7 +234,7 @@ impl TestApp {
         settings: TestSettings<'_>,
         test_database: Option<Arc<TestDatabase>>,
     ) -> Self {
-        let TestSettings { api_key, issuer, bounds } = settings;
+        let TestSettings { api_key, issuer, desk_client, bounds } = settings;
         let auto_publisher = AutoPublisher::new(book.clone(), calendar.clone());
         let publisher =
             Arc::new(RecordingPublisher { auto_publisher, changed_keys: Mutex::default() });
@@ -249,6 +258,7 @@ impl TestApp {
             readiness: readiness.clone(),
             streams: bounds.streams,
             latest_event: latest_event.clone(),
+            desk: Desk::new(desk_client.as_ref()).unwrap(),
         };
         record_metrics().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));

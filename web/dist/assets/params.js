@@ -1,1 +1,1 @@
-import{useParams as e}from"./index.js";function t(t){return e({strict:!1})[t]}export{t as useParam};
+import{useParams as e}from"./useParams.js";function t(t){return e({strict:!1})[t]}export{t as useParam};

@@ -12,6 +12,7 @@ import {
   PeopleListRegular,
   PeopleRegular,
   SettingsRegular,
+  ShieldCheckmarkRegular,
   TagSearchRegular,
   type FluentIcon,
 } from '@fluentui/react-icons';
@@ -48,6 +49,13 @@ export const PAGES: PageEntry[] = [
     to: '/conflicts',
     text: 'nav.conflicts',
     icon: GridDotsRegular,
+    scope: 'campaigns:activate',
+    group: 'group.plan',
+  },
+  {
+    to: '/approvals',
+    text: 'nav.approvals',
+    icon: ShieldCheckmarkRegular,
     scope: 'campaigns:read',
     group: 'group.plan',
   },

@@ -74,6 +74,10 @@ export const routes = [
     lazyRouteComponent(() => import('../screens/conflicts.tsx'), 'Conflicts'),
   ),
   page(
+    '/approvals',
+    lazyRouteComponent(() => import('../screens/approvals.tsx'), 'Approvals'),
+  ),
+  page(
     '/segments',
     lazyRouteComponent(() => import('../screens/segments.tsx'), 'Segments'),
   ),

@@ -13,6 +13,7 @@ import { t } from '../lib/i18n.ts';
 import { todayIn, type IsoDate } from '../lib/dates.ts';
 import type { Me, Scope, Settings } from '@kampanje/client';
 import { ProblemView } from '../ui/problem.tsx';
+import type { OidcClient } from './oidc.ts';
 import { queries } from './queries.ts';
 
 interface Session {
@@ -94,12 +95,27 @@ export function SessionGate({ children }: { children: ReactNode }) {
   );
 }
 
+let failedSignIn: unknown = null;
+
+/** Notes why a sign-in at the issuer failed, for the page that is shown then. */
+export function signInFailed(error: unknown): void {
+  failedSignIn = error;
+}
+
 function SignIn({ expired, onSignedIn }: { expired: boolean; onSignedIn?: () => void }) {
   const [key, setKey] = useState('');
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
+  const [issuerError, setIssuerError] = useState<unknown>(failedSignIn);
+  const oidc = useQuery({
+    queryKey: ['sign-in'],
+    queryFn: async ({ signal }) => (await import('./oidc.ts')).oidcClient(signal),
+    staleTime: Infinity,
+  });
+  const client = oidc.data;
   const submit = async () => {
     setBusy(true);
+    credentials.clear();
     credentials.set(key.trim());
     try {
       const me = await api.me();
@@ -110,6 +126,17 @@ function SignIn({ expired, onSignedIn }: { expired: boolean; onSignedIn?: () => 
       credentials.clear();
       setError(refused);
     } finally {
+      setBusy(false);
+    }
+  };
+  const toIssuer = async (to: OidcClient) => {
+    setBusy(true);
+    setIssuerError(null);
+    try {
+      const { beginSignIn } = await import('./oidc.ts');
+      await beginSignIn(to);
+    } catch (failed) {
+      setIssuerError(failed);
       setBusy(false);
     }
   };
@@ -124,13 +151,24 @@ function SignIn({ expired, onSignedIn }: { expired: boolean; onSignedIn?: () => 
         }}
       >
         <h1>{t('signIn.title')}</h1>
-        {expired ? (
-          <MessageBar intent="warning">
-            <MessageBarBody>{t('signIn.expired')}</MessageBarBody>
+        {expired && (
+          <MessageBar intent="warning" layout="multiline">
+            <MessageBarBody>{t(client ? 'signIn.ended' : 'signIn.expired')}</MessageBarBody>
           </MessageBar>
-        ) : (
-          <p className="muted">{t('signIn.hint')}</p>
         )}
+        {issuerError !== null && (
+          <MessageBar intent="error" layout="multiline" role="alert">
+            <MessageBarBody>
+              {t('signIn.issuerFailed')} {issuerError instanceof Error ? issuerError.message : ''}
+            </MessageBarBody>
+          </MessageBar>
+        )}
+        {client && (
+          <Button appearance="primary" disabled={busy} onClick={() => void toIssuer(client)}>
+            {t('signIn.at', { issuer: new URL(client.issuer).host })}
+          </Button>
+        )}
+        {!expired && <p className="muted">{t(client ? 'signIn.orKey' : 'signIn.hint')}</p>}
         <Field
           label={t('signIn.key')}
           {...(wrong && {
@@ -146,7 +184,11 @@ function SignIn({ expired, onSignedIn }: { expired: boolean; onSignedIn?: () => 
           />
         </Field>
         {error !== null && !wrong && <ProblemView error={error} />}
-        <Button type="submit" appearance="primary" disabled={busy || !key.trim()}>
+        <Button
+          type="submit"
+          appearance={client ? 'secondary' : 'primary'}
+          disabled={busy || !key.trim()}
+        >
           {t('signIn.submit')}
         </Button>
       </form>

@@ -72,6 +72,12 @@ export function instant(value: string | null | undefined): string {
   return new Intl.DateTimeFormat(locale(), options).format(new Date(value));
 }
 
+/** A point in time with its second. */
+export function second(value: string): string {
+  const options = { dateStyle: 'short', timeStyle: 'medium' } as const;
+  return new Intl.DateTimeFormat(locale(), options).format(new Date(value));
+}
+
 /**
  * Reads a number as people type it: `80,5`, `1 234.50`, `1.234,50`, `12 %`. `undefined` if it is
  * none or ambiguous.

@@ -1,11 +1,11 @@
 import { Button, MessageBar, MessageBarBody, MessageBarTitle } from '@fluentui/react-components';
-import { PlayRegular } from '@fluentui/react-icons';
+import { PlayRegular, ShieldCheckmarkRegular } from '@fluentui/react-icons';
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { api, ApiError, cursorOf } from '../api.ts';
 import { useParam } from '../app/params.ts';
-import { useCan } from '../app/session.tsx';
+import { useCan, useSession } from '../app/session.tsx';
 import * as decimal from '../lib/decimal.ts';
 import * as format from '../lib/format.ts';
 import { t, tcode, tn } from '../lib/i18n.ts';
@@ -17,7 +17,8 @@ import { useAddress } from '../ui/list.tsx';
 import { Lookup } from '../ui/lookup.tsx';
 import { ProblemView } from '../ui/problem.tsx';
 import { DataTable, type Column } from '../ui/table.tsx';
-import { accountsChange, linesChange, planKey, usePlan } from './campaign-facts.tsx';
+import { ApprovalCard, approvalOf, RequestDialog, useApprovals } from './approvals.tsx';
+import { accountsChange, linesChange, planKey, useLineNames, usePlan } from './campaign-facts.tsx';
 import { sourceName } from './sources.ts';
 
 export function Activation() {
@@ -39,6 +40,7 @@ function Plan({ number }: { number: string }) {
   const [changed, setChanged] = useState(false);
   const [busy, setBusy] = useState(false);
   const [done, setDone] = useState<ActivationResult | null>(null);
+  const approvals = useApprovals(number);
 
   const title = campaign.data ? campaign.data.description || number : number;
   const head = (
@@ -52,6 +54,15 @@ function Plan({ number }: { number: string }) {
       badge={campaign.data && <StateBadge state={campaign.data.state} />}
     />
   );
+  if (!can('campaigns:activate')) {
+    return (
+      <>
+        {head}
+        <Lacks scope="campaigns:activate" />
+        <Proposal number={number} />
+      </>
+    );
+  }
   if (plan.isError && !plan.data) {
     return (
       <>
@@ -134,10 +145,13 @@ function Plan({ number }: { number: string }) {
     );
   }
   const prices = details?.effectivePrices;
+  const requests = approvals.data?.value ?? [];
+  const isHeld =
+    plan.data.approvalRequired && approvals.isSuccess && !approvalOf(requests, planHash);
+  const isPending = requests.some(({ state }) => state === 'PENDING');
   return (
     <>
       {head}
-      <Lacks scope="campaigns:activate" />
       {changed && (
         <MessageBar intent="warning" layout="multiline" role="alert">
           <MessageBarBody>
@@ -148,26 +162,29 @@ function Plan({ number }: { number: string }) {
       )}
       {error !== null && <ProblemView error={error} />}
       {details && <Summary plan={details} />}
+      <ApprovalCard campaign={number} isRequired={plan.data.approvalRequired} />
       <Findings
+        campaign={number}
         errors={errors}
         warnings={warnings}
         known={known}
         onKnow={acknowledge}
-        readOnly={!can('campaigns:activate')}
       />
       {prices && <Distribution prices={prices} />}
       {details && <Conflicts plan={details} number={number} />}
       {prices && <Reductions prices={prices} />}
       <PlannedPrices number={number} planHash={planHash} />
-      {can('campaigns:activate') && (
-        <div className="action-bar">
-          <span role="status">
-            {errors.length > 0
-              ? tn('activation.errors', errors.length)
+      <div className="action-bar">
+        <span role="status">
+          {errors.length > 0
+            ? tn('activation.errors', errors.length)
+            : isHeld
+              ? t(isPending ? 'approval.waiting' : 'approval.needed')
               : open.length > 0
                 ? tn('activation.open', open.length)
                 : t('activation.ready')}
-          </span>
+        </span>
+        {!isHeld ? (
           <Button
             appearance="primary"
             icon={<PlayRegular />}
@@ -176,8 +193,59 @@ function Plan({ number }: { number: string }) {
           >
             {t('activation.activate')}
           </Button>
+        ) : (
+          can('campaigns:write') && (
+            <RequestButton campaign={number} isDisabled={errors.length > 0 || isPending} />
+          )
+        )}
+      </div>
+    </>
+  );
+}
+
+/** The proposed prices, for callers who may not activate: approvers and marketers. */
+function Proposal({ number }: { number: string }) {
+  const can = useCan();
+  const { settings } = useSession();
+  const requests = useApprovals(number).data?.value ?? [];
+  const pending = requests.find(({ state }) => state === 'PENDING');
+  const isRequired = settings !== undefined && settings.approvalRequired !== 'NEVER';
+  return (
+    <>
+      <ApprovalCard campaign={number} isRequired={isRequired} />
+      {pending && (
+        <Findings
+          campaign={number}
+          errors={[]}
+          warnings={pending.findings}
+          known={new Set()}
+          readOnly
+        />
+      )}
+      <PlannedPrices number={number} planHash={pending?.planHash ?? ''} everybody />
+      {isRequired && can('campaigns:write') && (
+        <div className="action-bar">
+          <span role="status">{t(pending ? 'approval.waiting' : 'approval.needed')}</span>
+          <RequestButton campaign={number} isDisabled={pending !== undefined} />
         </div>
       )}
+    </>
+  );
+}
+
+function RequestButton(props: { campaign: string; isDisabled: boolean }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <>
+      <Button
+        appearance="primary"
+        icon={<ShieldCheckmarkRegular />}
+        disabled={props.isDisabled}
+        onClick={() => setOpen(true)}
+      >
+        {t('approval.requestOpen')}
+      </Button>
+      {isOpen && <RequestDialog campaign={props.campaign} onClose={() => setOpen(false)} />}
     </>
   );
 }
@@ -233,13 +301,15 @@ function Summary({ plan }: { plan: ActivationPlan }) {
 }
 
 function Findings(props: {
+  campaign: string;
   errors: Finding[];
   warnings: Finding[];
   known: ReadonlySet<string>;
-  onKnow: (ids: string[], value: boolean) => void;
-  readOnly: boolean;
+  onKnow?: (ids: string[], value: boolean) => void;
+  readOnly?: boolean;
 }) {
   const { errors, warnings, known } = props;
+  const lines = useLineNames(props.campaign, [...errors, ...warnings]);
   const kinds = [...new Set(warnings.map(({ code }) => code))];
   return (
     <section className="card">
@@ -252,7 +322,11 @@ function Findings(props: {
           <p className="field-error">{t('activation.mustFix')}</p>
           <ul className="findings">
             {errors.map((finding) => (
-              <FindingRow key={finding.findingId} finding={finding} />
+              <FindingRow
+                key={finding.findingId}
+                finding={finding}
+                line={lines.get(finding.pointer)}
+              />
             ))}
           </ul>
         </>
@@ -265,14 +339,18 @@ function Findings(props: {
           <div key={code} className="finding-kind">
             <ul className="findings">
               {same.map((finding) => (
-                <FindingRow key={finding.findingId} finding={finding}>
+                <FindingRow
+                  key={finding.findingId}
+                  finding={finding}
+                  line={lines.get(finding.pointer)}
+                >
                   {!props.readOnly && (
                     <label className="check">
                       <input
                         type="checkbox"
                         checked={known.has(finding.findingId)}
                         onChange={(event) =>
-                          props.onKnow([finding.findingId], event.target.checked)
+                          props.onKnow?.([finding.findingId], event.target.checked)
                         }
                       />{' '}
                       {t('activation.iKnow')}
@@ -282,7 +360,7 @@ function Findings(props: {
               ))}
             </ul>
             {same.length > 1 && !props.readOnly && (
-              <Button size="small" onClick={() => props.onKnow(ids, !all)}>
+              <Button size="small" onClick={() => props.onKnow?.(ids, !all)}>
                 {all ? t('activation.knowNone') : tn('activation.knowAll', same.length)}
               </Button>
             )}
@@ -499,18 +577,28 @@ function Reductions({ prices }: { prices: EffectivePrices }) {
 
 const PAGE_ROWS = 100;
 
-/** The prices of one account, or of all, before and after. */
-function PlannedPrices({ number, planHash }: { number: string; planHash: string }) {
+/** The prices of one account before and after; of everybody before an account is chosen. */
+function PlannedPrices({
+  number,
+  planHash,
+  everybody = false,
+}: {
+  number: string;
+  planHash: string;
+  everybody?: boolean;
+}) {
   const [search, change] = useAddress();
   const [typed, setTyped] = useState(search.account ?? '');
   const account = search.account ?? '';
+  const shows = everybody || account !== '';
+  const title = t(everybody && !account ? 'plan.changedPrices' : 'plan.forAccount');
   const rows = useInfiniteQuery({
     queryKey: ['plan', number, 'prices', account, planHash],
     queryFn: ({ pageParam, signal }) =>
       api.campaigns.plannedPrices(
         number,
         {
-          accountNumber: account,
+          ...(account && { accountNumber: account }),
           changedOnly: true,
           top: PAGE_ROWS,
           ...(pageParam && { cursor: pageParam }),
@@ -519,13 +607,13 @@ function PlannedPrices({ number, planHash }: { number: string; planHash: string 
       ),
     initialPageParam: '',
     getNextPageParam: (page) => cursorOf(page),
-    enabled: account !== '',
+    enabled: shows,
   });
   const loaded = rows.data?.pages.flatMap((page) => page.value) ?? [];
   const choose = (key: string) => change({ account: key.trim().toUpperCase() || undefined });
   return (
     <section className="card">
-      <h2>{t('plan.forAccount')}</h2>
+      <h2>{title}</h2>
       <div className="add-row">
         <Lookup
           source="contacts"
@@ -540,13 +628,15 @@ function PlannedPrices({ number, planHash }: { number: string; planHash: string 
         />
       </div>
       {rows.isError && <ProblemView error={rows.error} retry={() => void rows.refetch()} />}
-      {account && rows.isPending && <Loading />}
-      {account && rows.isSuccess && loaded.length === 0 && (
-        <Empty title={t('plan.nothingForAccount', { account })} />
+      {shows && rows.isPending && <Loading />}
+      {shows && rows.isSuccess && loaded.length === 0 && (
+        <Empty
+          title={account ? t('plan.nothingForAccount', { account }) : t('plan.nothingChanges')}
+        />
       )}
       {loaded.length > 0 && (
         <DataTable
-          label={t('plan.forAccount')}
+          label={title}
           columns={comparedColumns<(typeof loaded)[number]>((row) => row.accountNumber)}
           rows={loaded}
           rowKey={(row) =>

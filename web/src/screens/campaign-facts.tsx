@@ -1,25 +1,82 @@
 import { Button } from '@fluentui/react-components';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { api } from '../api.ts';
+import { api, type Collection } from '../api.ts';
 import { useCan } from '../app/session.tsx';
 import * as format from '../lib/format.ts';
 import { t, tcode, tn } from '../lib/i18n.ts';
-import type { ActivationPlan, Campaign } from '@kampanje/client';
+import type { ActivationPlan, Campaign, Finding } from '@kampanje/client';
 import { Fact, FactBox, Loading } from '../ui/basics.tsx';
 import { FindingRow } from '../ui/findings.tsx';
 import { ProblemView } from '../ui/problem.tsx';
 
+interface NamedLine {
+  id: string;
+  minimumQuantity: string;
+}
+
 /** The key of the plan; invalidated with every change that it depends on. */
 export const planKey = (campaign: string) => ['plan', campaign];
 
+/** Reads the plan, if the caller may. */
 export function usePlan(campaign: string) {
+  const can = useCan();
   return useQuery({
+    enabled: can('campaigns:activate'),
     queryKey: planKey(campaign),
     queryFn: ({ signal }) => api.campaigns.plan(campaign, signal),
     placeholderData: (previous) => previous,
     staleTime: 5_000,
   });
+}
+
+/** The most values that a filter names. */
+const MAX_NAMED_LINES = 100;
+
+/** Returns the names of the lines that findings are about, by the pointers of the findings. */
+export function useLineNames(campaign: string, findings: Finding[]): Map<string, string> {
+  const idsOf = (kind: 'prices' | 'discounts') =>
+    [...new Set(findings.map(({ pointer }) => pointer))]
+      .filter((pointer) => pointer.startsWith(`/${kind}/`))
+      .map((pointer) => pointer.slice(kind.length + 2))
+      .slice(0, MAX_NAMED_LINES);
+  const prices = idsOf('prices');
+  const discounts = idsOf('discounts');
+  const lines = useQuery({
+    queryKey: ['plan', campaign, 'lines', prices, discounts],
+    enabled: prices.length + discounts.length > 0,
+    queryFn: async ({ signal }) => {
+      const names = new Map<string, string>();
+      const read = async <T extends NamedLine>(
+        kind: string,
+        of: Collection<T>,
+        ids: string[],
+        item: (line: T) => string,
+      ) => {
+        if (ids.length === 0) return;
+        const query = { filter: `id in (${ids.join(',')})`, top: MAX_NAMED_LINES };
+        for (const line of (await of.list(query, signal)).value) {
+          const name = item(line);
+          const from = format.quantity(line.minimumQuantity);
+          names.set(
+            `/${kind}/${line.id}`,
+            from === '0' ? name : t('finding.lineFrom', { item: name, quantity: from }),
+          );
+        }
+      };
+      await Promise.all([
+        read('prices', api.campaignPrices(campaign), prices, (line) => line.itemNumber),
+        read(
+          'discounts',
+          api.campaignDiscounts(campaign),
+          discounts,
+          (line) => line.itemNumber ?? line.itemDiscountGroupCode ?? '',
+        ),
+      ]);
+      return names;
+    },
+  });
+  return lines.data ?? new Map<string, string>();
 }
 
 /** The change of the audience in words. */
@@ -49,11 +106,13 @@ export function PlanBox({ campaign }: { campaign: Campaign }) {
   const can = useCan();
   const plan = usePlan(campaign.number);
   const result = plan.data;
+  const findings = result?.findings.slice(0, MAX_FINDINGS) ?? [];
+  const lines = useLineNames(campaign.number, findings);
   const prices = result?.plan?.effectivePrices;
   return (
     <FactBox title={t('plan.title')} busy={plan.isFetching}>
       {plan.isError && <ProblemView error={plan.error} retry={() => void plan.refetch()} />}
-      {!result && plan.isPending && <Loading rows={4} />}
+      {!result && plan.isFetching && <Loading rows={4} />}
       {result?.plan && (
         <>
           <Fact name={t('plan.accounts')}>{format.quantity(result.plan.accounts.total)}</Fact>
@@ -80,10 +139,14 @@ export function PlanBox({ campaign }: { campaign: Campaign }) {
           {result.plan.limit && <p className="fact-note tone-warn">{result.plan.limit.detail}</p>}
         </>
       )}
-      {result && result.findings.length > 0 && (
+      {findings.length > 0 && (
         <ul className="findings">
-          {result.findings.slice(0, MAX_FINDINGS).map((finding) => (
-            <FindingRow key={finding.findingId} finding={finding} />
+          {findings.map((finding) => (
+            <FindingRow
+              key={finding.findingId}
+              finding={finding}
+              line={lines.get(finding.pointer)}
+            />
           ))}
         </ul>
       )}

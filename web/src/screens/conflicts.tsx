@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { all, api, ApiError } from '../api.ts';
+import { useCan } from '../app/session.tsx';
 import * as format from '../lib/format.ts';
 import { t, tcode, tn } from '../lib/i18n.ts';
 import type { Campaign, Conflict } from '@kampanje/client';
@@ -52,14 +53,16 @@ async function readMeetings(signal: AbortSignal): Promise<Meetings> {
 
 /** The campaigns that meet for the same customers and items, drafts included. */
 export function Conflicts() {
+  const can = useCan();
   const [search, change] = useAddress();
   const map = useQuery({
+    enabled: can('campaigns:activate'),
     queryKey: ['plan', 'conflicts'],
     queryFn: ({ signal }) => readMeetings(signal),
     staleTime: 60_000,
   });
   return (
-    <Guard scope="campaigns:read">
+    <Guard scope="campaigns:activate">
       <PageHead
         title={t('nav.conflicts')}
         actions={

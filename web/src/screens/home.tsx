@@ -29,7 +29,7 @@ function useRows<T>(
 }
 
 export function Home() {
-  const { today } = useSession();
+  const { today, settings } = useSession();
   const can = useCan();
   const navigate = useNavigate();
   const soon = addDays(today, DAYS_AHEAD);
@@ -59,6 +59,13 @@ export function Home() {
     { filter: 'closed eq false', orderby: 'date' },
     mayRead,
   );
+  const approvals = useRows(
+    'approvals',
+    api.approvals.list,
+    { filter: "state eq 'PENDING'", orderby: 'requestedAt' },
+    mayRead,
+  );
+  const approves = settings?.approvalRequired !== 'NEVER' || !!approvals.data?.count;
   const publications = useQuery({
     queryKey: ['home', 'publications'],
     queryFn: ({ signal }) =>
@@ -115,6 +122,9 @@ export function Home() {
               search={{ view: 'waiting' }}
               warn
             />
+            {approves && (
+              <Count label={t('home.approvals')} query={approvals} to="/approvals" warn />
+            )}
             <Count
               label={t('home.tasks')}
               query={tasks}

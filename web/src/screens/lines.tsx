@@ -146,7 +146,7 @@ export function lineColumns(
       value: (row) => sourceName(row.source),
     });
   }
-  if (kind === 'discounts') columns.push(text('itemDiscountGroupCode', t('line.group'), 90));
+  if (kind === 'discounts') columns.push(text('itemDiscountGroupCode', t('line.group'), 115));
   columns.push(
     text('variantCode', t('line.variant'), 64),
     text('unitOfMeasureCode', t('line.unit'), 56),
@@ -159,7 +159,7 @@ export function lineColumns(
       display: (row) => format.money((row as PriceLine).unitPrice),
     });
   } else {
-    columns.push({ ...text('lineDiscountPercent', t('line.discount'), 86), kind: 'percent' });
+    columns.push({ ...text('lineDiscountPercent', t('line.discount'), 100), kind: 'percent' });
   }
   columns.push({ ...text('currencyCode', t('line.currency'), 58), lookup: 'currencies' });
   if (options.standing || options.showSource) {
@@ -323,8 +323,7 @@ export function LinesGrid(props: {
         onPaste={(block, column, row) => setPaste({ block, column, row })}
       />
       <p className="muted lines-note">
-        {tn('line.count', rows.length)}
-        {props.editable && ` · ${t('line.pasteHint')}`}{' '}
+        {tn('line.count', rows.length)} · {props.editable && `${t('line.pasteHint')} `}
         {settings && t('line.amountsIn', { currency: settings.localCurrencyCode })}
       </p>
       {paste && (

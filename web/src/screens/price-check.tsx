@@ -314,7 +314,7 @@ function Trace({
           <table className="table">
             <thead>
               <tr>
-                <th scope="col">{t('price.from')}</th>
+                <th scope="col">{t('price.discountFrom')}</th>
                 <th scope="col" className="right">
                   {t('line.minimum')}
                 </th>

@@ -1,11 +1,12 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { api, quoted } from '../api.ts';
+import { api, ApiError, quoted } from '../api.ts';
 import * as format from '../lib/format.ts';
 import { t, tcode } from '../lib/i18n.ts';
 import { Empty, Loading } from '../ui/basics.tsx';
 import { ActionDialog } from '../ui/dialogs.tsx';
 import { ProblemView } from '../ui/problem.tsx';
+import { RequestDialog } from './approvals.tsx';
 
 const MAX_CHOICES = 50;
 
@@ -19,6 +20,7 @@ export function RollbackDialog(props: {
   const client = useQueryClient();
   const [version, setVersion] = useState(props.chosen ?? 0);
   const [done, setDone] = useState('');
+  const [isHeld, setHeld] = useState(false);
   const publications = useQuery({
     queryKey: ['publications', 'of', props.campaign, props.current],
     queryFn: ({ signal }) =>
@@ -34,6 +36,11 @@ export function RollbackDialog(props: {
   const choices = (publications.data?.value ?? []).filter(
     (row) => row.version !== props.current && row.kind !== 'DEACTIVATION',
   );
+  if (isHeld) {
+    return (
+      <RequestDialog campaign={props.campaign} restoresVersion={version} onClose={props.onClose} />
+    );
+  }
   return (
     <ActionDialog
       open
@@ -46,7 +53,16 @@ export function RollbackDialog(props: {
           props.onClose();
           return;
         }
-        const result = await api.campaigns.rollBack(props.campaign, version);
+        const result = await api.campaigns
+          .rollBack(props.campaign, version)
+          .catch((refused: unknown) => {
+            if (refused instanceof ApiError && refused.code === 'APPROVAL_REQUIRED') return null;
+            throw refused;
+          });
+        if (!result) {
+          setHeld(true);
+          return;
+        }
         await client.invalidateQueries();
         setDone(
           t('rollback.done', {

@@ -9,11 +9,12 @@ import { useCan, useSession } from '../app/session.tsx';
 import { addMonths } from '../lib/dates.ts';
 import * as format from '../lib/format.ts';
 import { t, tcode, type TextKey } from '../lib/i18n.ts';
-import type { ApiKey, Role, Scope, Settings } from '@kampanje/client';
+import type { ApiKey, AuditEntry, Role, Scope, Settings } from '@kampanje/client';
 import { Empty, Guard, Lacks, Loading, PageHead } from '../ui/basics.tsx';
 import { ActionDialog } from '../ui/dialogs.tsx';
 import { CheckField, ChoiceField, EditField, type FieldKind, fieldText } from '../ui/fields.tsx';
 import { Grid, type GridColumn } from '../ui/grid.tsx';
+import { ListPage } from '../ui/list.tsx';
 import { ProblemView } from '../ui/problem.tsx';
 import { useRecord } from '../ui/record.tsx';
 import { DataTable, type Column } from '../ui/table.tsx';
@@ -147,6 +148,7 @@ export function Setup() {
     { id: 'settings', title: 'setup.settings', scope: 'catalog:read' },
     ...TABLES.map(({ id, title, read }) => ({ id, title, scope: read })),
     { id: 'api-keys', title: 'setup.apiKeys', scope: 'admin' },
+    { id: 'audit-log', title: 'setup.auditLog', scope: 'admin' },
   ];
   const table = TABLES.find(({ id }) => id === part);
   const found = parts.find(({ id }) => id === part);
@@ -182,6 +184,11 @@ export function Setup() {
           <ApiKeys />
         </Guard>
       )}
+      {part === 'audit-log' && (
+        <Guard scope="admin">
+          <AuditLog />
+        </Guard>
+      )}
       {table && (
         <Guard scope={table.read}>
           <Reference key={table.id} table={table} />
@@ -211,7 +218,11 @@ function SettingsForm() {
       if (value || nullable) void record.save({ [field]: value || null });
     },
   });
-  const choice = (field: 'pricePolicy' | 'guardrailMode', group: string, values: string[]) => ({
+  const choice = (
+    field: 'pricePolicy' | 'guardrailMode' | 'approvalRequired',
+    group: string,
+    values: string[],
+  ) => ({
     value: settings[field] ?? '',
     disabled: !write,
     error: record.errorAt(`/${field}`),
@@ -243,6 +254,11 @@ function SettingsForm() {
           <ChoiceField
             label={t('campaign.guardrails')}
             {...choice('guardrailMode', 'guardrail', ['OFF', 'WARN', 'BLOCK'])}
+          />
+          <ChoiceField
+            label={t('setup.approvalRequired')}
+            hint={t('setup.approvalHint')}
+            {...choice('approvalRequired', 'approvalRequired', ['NEVER', 'BREACH', 'ALWAYS'])}
           />
           <EditField
             label={t('campaign.marginFloor')}
@@ -505,5 +521,88 @@ function ApiKeys() {
         {t('setup.revokeText')}
       </ActionDialog>
     </>
+  );
+}
+
+const AUDIT_COLUMNS = (): Column<AuditEntry>[] => [
+  {
+    id: 'at',
+    title: t('audit.at'),
+    sort: 'at',
+    cell: (row) => <span className="nowrap">{format.second(row.at)}</span>,
+    text: (row) => row.at,
+  },
+  {
+    id: 'subject',
+    title: t('audit.subject'),
+    sort: 'subject',
+    cell: (row) => row.subject,
+    text: (row) => row.subject,
+  },
+  {
+    id: 'operation',
+    title: t('audit.operation'),
+    sort: 'operationId',
+    cell: (row) => row.operationId,
+    text: (row) => row.operationId,
+  },
+  {
+    id: 'path',
+    title: t('audit.path'),
+    sort: 'path',
+    cell: (row) => row.path && <code>{row.path}</code>,
+    text: (row) => row.path,
+  },
+  {
+    id: 'status',
+    title: t('audit.status'),
+    sort: 'status',
+    right: true,
+    cell: (row) => (row.status === 0 ? '' : row.status),
+    text: (row) => String(row.status),
+  },
+  {
+    id: 'version',
+    title: t('history.version'),
+    sort: 'publicationVersion',
+    right: true,
+    cell: (row) =>
+      row.publicationVersion === null ? (
+        ''
+      ) : (
+        <Link to="/publications/$version" params={{ version: String(row.publicationVersion) }}>
+          {row.publicationVersion}
+        </Link>
+      ),
+    text: (row) => String(row.publicationVersion ?? ''),
+  },
+  {
+    id: 'trace',
+    title: t('audit.trace'),
+    cell: (row) => <code className="trace-id">{row.traceId}</code>,
+    text: (row) => row.traceId,
+  },
+];
+
+/** Who changed what, and who was refused. */
+function AuditLog() {
+  return (
+    <ListPage
+      bare
+      title={t('setup.auditLog')}
+      name="audit-log"
+      list={api.auditEntries}
+      columns={AUDIT_COLUMNS()}
+      rowKey={(row) => row.id}
+      searched={{ texts: ['subject', 'operationId', 'path', 'traceId'] }}
+      views={[
+        { id: 'all', text: t('campaigns.all'), filter: '' },
+        { id: 'published', text: t('audit.published'), filter: 'publicationVersion ne null' },
+        { id: 'refused', text: t('audit.refused'), filter: 'status eq 403' },
+        { id: 'service', text: t('audit.service'), filter: 'status eq 0' },
+      ]}
+      defaultOrder={{ field: 'at', descending: true }}
+      emptyText={t('audit.empty')}
+    />
   );
 }

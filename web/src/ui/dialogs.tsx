@@ -40,9 +40,11 @@ export function ActionDialog(props: {
       setBusy(false);
     }
   };
+  // A closed dialog of the library leaves elements behind that take the focus.
+  if (!props.open) return null;
   return (
     <Dialog
-      open={props.open}
+      open
       onOpenChange={(_, data) => {
         if (!data.open) close();
       }}

@@ -410,7 +410,7 @@ export function Grid<R>(props: GridProps<R>) {
                       aria-selected={isActive || inRange}
                       aria-readonly={!canEdit(column)}
                       aria-invalid={error ? true : undefined}
-                      title={error}
+                      title={error ?? (shown(column.kind, value) || undefined)}
                       className={classes.filter(Boolean).join(' ')}
                       onMouseDown={(event) => {
                         if (isActive && editing !== null) return;

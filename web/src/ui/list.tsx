@@ -10,6 +10,7 @@ import { DataTable, ExportMenu, type Column, type Order } from './table.tsx';
 
 const PAGE_ROWS = 100;
 const SEARCH_DELAY_MS = 250;
+const MAX_EXPORTED = 100_000;
 
 export type Search = Record<string, string | undefined>;
 
@@ -133,6 +134,13 @@ export function ListPage<T>(props: ListPageProps<T>) {
   const count = rows.data?.pages[0]?.count;
   const more =
     rows.hasNextPage && !rows.isFetchingNextPage ? () => void rows.fetchNextPage() : undefined;
+  const exported = (
+    <ExportMenu
+      name={props.name}
+      columns={props.columns}
+      rows={() => all(props.list, query, MAX_EXPORTED)}
+    />
+  );
   return (
     <>
       {!props.bare && (
@@ -140,11 +148,7 @@ export function ListPage<T>(props: ListPageProps<T>) {
           title={props.title}
           actions={
             <>
-              <ExportMenu
-                name={props.name}
-                columns={props.columns}
-                rows={() => all(props.list, query, 100_000)}
-              />
+              {exported}
               {props.actions}
             </>
           }
@@ -174,6 +178,7 @@ export function ListPage<T>(props: ListPageProps<T>) {
             onSearch={(q) => change({ q: q || undefined })}
           />
         )}
+        {props.bare && exported}
       </div>
       {rows.isError && <ProblemView error={rows.error} retry={() => void rows.refetch()} />}
       {rows.isPending ? (

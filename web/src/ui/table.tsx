@@ -138,6 +138,8 @@ function ColumnHead<T>(props: {
   const field = column.sort;
   const active = field !== undefined && order?.field === field;
   const style = column.width ? { width: column.width } : undefined;
+  // A column of buttons has no name.
+  if (!column.title) return <td style={style} />;
   if (!field || !onOrder) {
     return (
       <th scope="col" className={column.right ? 'right' : undefined} style={style}>

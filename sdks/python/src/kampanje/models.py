@@ -200,6 +200,7 @@ HistoryEvent = Literal[
     "ACTIVATION",
     "CHANGE",
     "DEACTIVATION",
+    "ROLLBACK",
     "STATUS_CHANGE",
 ]
 """The kind of an event in the history of a campaign. Later versions may add values."""

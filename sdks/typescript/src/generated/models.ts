@@ -179,6 +179,7 @@ export type HistoryEvent =
   | "ACTIVATION"
   | "CHANGE"
   | "DEACTIVATION"
+  | "ROLLBACK"
   | "STATUS_CHANGE";
 
 /** The state of an import. Later versions may add values. */

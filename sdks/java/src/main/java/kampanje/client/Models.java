@@ -246,6 +246,7 @@ public final class Models {
     public static final String ACTIVATION = "ACTIVATION";
     public static final String CHANGE = "CHANGE";
     public static final String DEACTIVATION = "DEACTIVATION";
+    public static final String ROLLBACK = "ROLLBACK";
     public static final String STATUS_CHANGE = "STATUS_CHANGE";
   }
 

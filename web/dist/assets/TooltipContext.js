@@ -1,0 +1,1 @@
+import{__toESM as e}from"./rolldown-runtime.js";import{require_react as t}from"./basics.js";var n=e(t(),1),r=n.createContext(void 0),i={},a=r.Provider;function o(){return n.useContext(r)??i}export{a as TooltipVisibilityProvider,o as useTooltipVisibility};

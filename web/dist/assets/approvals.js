@@ -1,0 +1,1 @@
+export{ApprovalCard,Approvals,RequestDialog,approvalOf,useApprovals}from"./approvals2.js";
