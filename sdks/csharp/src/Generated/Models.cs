@@ -338,6 +338,8 @@ namespace Kampanje.Client.Models
         public const string Change = "CHANGE";
         /// <summary><c>DEACTIVATION</c></summary>
         public const string Deactivation = "DEACTIVATION";
+        /// <summary><c>ROLLBACK</c></summary>
+        public const string Rollback = "ROLLBACK";
         /// <summary><c>STATUS_CHANGE</c></summary>
         public const string StatusChange = "STATUS_CHANGE";
     }
