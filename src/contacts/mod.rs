@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use values::enums::ContactType;
-use values::{CurrencyCode, Email, Key, KeySet, Name, Text};
+use values::{CurrencyCode, Email, Key, KeySet, Name, Reference, Text};
 
 pub use fields::FIELDS;
 pub use rules_lock::lock_rules;
@@ -330,6 +330,14 @@ impl Resource for Contacts {
         country_code, phone, email, language_code, currency_code, salesperson_code, territory_code,
         industry_groups, mailing_groups, job_responsibilities, business_relations,
         exclude_from_segments, privacy_blocked, customer,
+    }
+
+    async fn lock_first(
+        conn: &mut AsyncPgConnection,
+        (): &(),
+        _: &[Reference],
+    ) -> Result<(), Problem> {
+        Ok(share_rules(conn).await?)
     }
 
     async fn save(

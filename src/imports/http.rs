@@ -40,8 +40,8 @@ use crate::tabular::{CSV, Format, NDJSON, XLSX};
 use crate::unit_of_work::Database;
 
 const TAG: &str = "Imports";
-const ONE_PATH: &str = "/v1/imports/{import}";
-const ERRORS_PATH: &str = "/v1/imports/{import}/errors";
+const ONE_PATH: &str = "/v1/imports/{import_id}";
+const ERRORS_PATH: &str = "/v1/imports/{import_id}/errors";
 const PAGE: &str = "ImportPage";
 
 const LIST: ListSpec = ListSpec {
@@ -83,7 +83,7 @@ fn operation(id: &str, summary: &str, description: &str) -> OperationBuilder {
 }
 
 fn one_parameter() -> utoipa::openapi::path::Parameter {
-    path_parameter("import", "The id.")
+    path_parameter("import_id", "The id.")
 }
 
 fn start_docs() -> Operation {
@@ -403,7 +403,7 @@ async fn list(
 }
 
 fn id_of(request: &HttpRequest) -> Result<Uuid, Problem> {
-    match reference(request, "import")? {
+    match reference(request, "import_id")? {
         Reference::Id(id) => Ok(id),
         other => Err(Problem::not_found("import", &other.to_string())),
     }

@@ -654,3 +654,22 @@ async fn every_text_of_the_schema_is_searched_or_has_a_reason() {
     );
     assert_eq!(decided.difference(&actual).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
 }
+
+#[actix_web::test]
+async fn erasures_and_changes_of_a_contact_wait_for_each_other() {
+    let app = TestApp::new().await;
+    make::company(&app, "ACME").await;
+    let path = "/v1/contacts/ACME";
+    let changes = async {
+        for city in ["Oslo", "Bergen"].iter().cycle().take(20) {
+            app.patch(path, &json!({ "city": city })).await.expect(200);
+        }
+    };
+    let erasures = async {
+        for _ in 0..20 {
+            app.post(&format!("{path}/erasures"), &json!({})).await.expect(200);
+        }
+    };
+    // In the other order of their locks, each of them could wait for the other.
+    tokio::join!(changes, erasures);
+}

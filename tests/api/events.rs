@@ -538,15 +538,13 @@ async fn request_waits_until_there_is_an_event() {
     let app = app(Calendar::system()).await;
     let last = events(&app, &[]).await.last().unwrap()["sequence"].to_string();
     let began = Instant::now();
-    let (seen, ()) = tokio::join!(
-        events(&app, &[("after", &last), ("wait", "30"), ("type", "kampanje.segment.changed")]),
-        async {
-            eventually("the request waits", async || app.latest_event.waiting() == 1).await;
-            // An event of another type does not end the wait.
-            app.patch("/v1/campaigns/MAY", &json!({"description": "x"})).await.expect(200);
-            app.post("/v1/segments", &json!({"number": "FAIR"})).await.expect(201);
-        }
-    );
+    let waiting = [("after", &*last), ("wait", "30"), ("type", "kampanje.segment.changed")];
+    let (seen, ()) = tokio::join!(events(&app, &waiting), async {
+        eventually("the request waits", async || app.latest_event.waiting() == 1).await;
+        // An event of another type does not end the wait.
+        app.patch("/v1/campaigns/MAY", &json!({"description": "x"})).await.expect(200);
+        app.post("/v1/segments", &json!({"number": "FAIR"})).await.expect(201);
+    });
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0]["subject"], "segments/FAIR");
     assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());

@@ -506,9 +506,9 @@ async fn imports(journey: &Journey) {
     let id = [begun["id"].as_str().unwrap()];
     let listed = journey.call("GET", path, &[], Value::Null).await;
     assert_eq!(listed["value"][0]["id"], begun["id"]);
-    journey.call("GET", "/v1/imports/{import}", &id, Value::Null).await;
-    journey.call("GET", "/v1/imports/{import}/errors", &id, Value::Null).await;
-    journey.call("DELETE", "/v1/imports/{import}", &id, Value::Null).await;
+    journey.call("GET", "/v1/imports/{import_id}", &id, Value::Null).await;
+    journey.call("GET", "/v1/imports/{import_id}/errors", &id, Value::Null).await;
+    journey.call("DELETE", "/v1/imports/{import_id}", &id, Value::Null).await;
 }
 
 async fn reuse(journey: &Journey) {

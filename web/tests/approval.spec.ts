@@ -16,7 +16,9 @@ async function planned(campaign: string) {
     (await k.apiKeys.create({ name: `${name} of ${campaign}`, roles: [role] })).secret;
   const planner = await person('Planner', 'PRICING');
   const p = new Kampanje({ baseUrl: keyedUrl(), apiKey: planner });
-  await p.items.batch({ rows: [{ number: `STOVE-${campaign}`, listPrice: '100', unitCost: '50' }] });
+  await p.items.batch({
+    rows: [{ number: `STOVE-${campaign}`, listPrice: '100', unitCost: '50' }],
+  });
   await p.contacts.batch({
     rows: [{ number: 'ACME', type: 'COMPANY', name: 'Acme', customer: { number: '1' } }],
   });
@@ -73,7 +75,9 @@ test('a plan is rejected, changed, approved by a second person and activated', a
   await expect(page.getByText('Ninety is too much.')).toBeVisible();
   await expect(page.getByText('Rejected', { exact: true })).toBeVisible();
 
-  await p.campaignPrices.batch(campaign, { rows: [{ itemNumber: `STOVE-${campaign}`, unitPrice: '85' }] });
+  await p.campaignPrices.batch(campaign, {
+    rows: [{ itemNumber: `STOVE-${campaign}`, unitPrice: '85' }],
+  });
   await plan(page, campaign, planner);
   await page.getByRole('button', { name: 'Request approval…' }).click();
   await page.getByRole('button', { name: 'Request approval', exact: true }).click();

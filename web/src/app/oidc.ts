@@ -33,6 +33,7 @@ export async function oidcClient(signal?: AbortSignal): Promise<OidcClient | nul
 
 /** The service accepts issuers without TLS on its own machine only. */
 const insecure = (client: OidcClient) => ({
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so that it stands out
   [oauth.allowInsecureRequests]: client.issuer.startsWith('http:'),
 });
 

@@ -28,7 +28,9 @@ function findingSentence({ code, params, detail }: Finding): string {
   if (!hasText(key)) return asSent;
   // The price of an overlap is an object of its own.
   const all: Record<string, unknown> =
-    typeof params.price === 'object' ? { ...params, ...params.price } : params;
+    typeof params.price === 'object' && !Array.isArray(params.price)
+      ? { ...params, ...params.price }
+      : params;
   const texts: Params = {};
   for (const [name, value] of Object.entries(all)) {
     const text = shown(name, value);

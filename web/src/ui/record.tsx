@@ -84,13 +84,14 @@ export function useRecord<T extends object>(options: {
       : undefined;
   const hasFieldErrors = error instanceof ApiError && error.errors.length > 0;
 
-  const dialog = (
+  // A closed dialog of the library leaves elements behind that take the focus.
+  const dialog = conflict && (
     <ConflictDialog
       conflict={conflict}
       onClose={(mine) => {
-        const patch = conflict?.patch;
+        const { patch } = conflict;
         setConflict(null);
-        if (mine && patch) void save(patch);
+        if (mine) void save(patch);
       }}
     />
   );
@@ -106,7 +107,7 @@ export function useRecord<T extends object>(options: {
   };
 }
 
-function ConflictDialog(props: { conflict: Conflict | null; onClose: (mine: boolean) => void }) {
+function ConflictDialog(props: { conflict: Conflict; onClose: (mine: boolean) => void }) {
   const { conflict } = props;
   const text = (value: unknown) =>
     value === null || value === undefined || value === ''
@@ -116,7 +117,7 @@ function ConflictDialog(props: { conflict: Conflict | null; onClose: (mine: bool
         : JSON.stringify(value);
   return (
     <Dialog
-      open={conflict !== null}
+      open
       modalType="alert"
       onOpenChange={(_, data) => {
         if (!data.open) props.onClose(false);
@@ -138,12 +139,12 @@ function ConflictDialog(props: { conflict: Conflict | null; onClose: (mine: bool
                   </tr>
                 </thead>
                 <tbody>
-                  {Object.keys(conflict?.patch ?? {}).map((field) => (
+                  {Object.keys(conflict.patch).map((field) => (
                     <tr key={field}>
                       <th scope="row">{field}</th>
-                      <td>{text(conflict?.before[field])}</td>
-                      <td>{text(conflict?.patch[field])}</td>
-                      <td>{text(conflict?.after[field])}</td>
+                      <td>{text(conflict.before[field])}</td>
+                      <td>{text(conflict.patch[field])}</td>
+                      <td>{text(conflict.after[field])}</td>
                     </tr>
                   ))}
                 </tbody>

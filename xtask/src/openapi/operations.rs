@@ -32,7 +32,7 @@ const QUERIES: &[&str] = &[
 ];
 
 /// Changes without a condition: the state of an import changes all the time.
-const UNCONDITIONAL: &[&str] = &["/v1/imports/{import}"];
+const UNCONDITIONAL: &[&str] = &["/v1/imports/{import_id}"];
 
 /// Queries that state the version of the price book which answers.
 const PRICED: &[&str] = &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices"];

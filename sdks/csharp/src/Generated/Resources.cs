@@ -5034,10 +5034,10 @@ campaign, goldenQuote, patch,
         /// first 10,000 errors are kept; `rowsFailed` counts all refused rows.
         /// </summary>
         public Task<JsonLines<Models.ImportError>> ListAsync(
-            object import, RequestOptions options = null,
+            object importId, RequestOptions options = null,
             CancellationToken cancellation = default)
         {
-            var call = new Call("GET", Core.Path("/v1/imports/", import, "/errors"))
+            var call = new Call("GET", Core.Path("/v1/imports/", importId, "/errors"))
             {
                 IsSafe = true,
             };
@@ -5145,10 +5145,10 @@ campaign, goldenQuote, patch,
         /// resource.
         /// </summary>
         public Task CancelAsync(
-            object import, RequestOptions options = null,
+            object importId, RequestOptions options = null,
             CancellationToken cancellation = default)
         {
-            var call = new Call("DELETE", Core.Path("/v1/imports/", import))
+            var call = new Call("DELETE", Core.Path("/v1/imports/", importId))
             {
                 IsIdempotent = true,
             };
@@ -5160,10 +5160,10 @@ campaign, goldenQuote, patch,
         /// its end.
         /// </summary>
         public Task<Models.Import> GetAsync(
-            object import, GetImportOptions options = null,
+            object importId, GetImportOptions options = null,
             CancellationToken cancellation = default)
         {
-            var call = new Call("GET", Core.Path("/v1/imports/", import))
+            var call = new Call("GET", Core.Path("/v1/imports/", importId))
             {
                 IsSafe = true,
             };

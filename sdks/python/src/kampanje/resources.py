@@ -3500,7 +3500,7 @@ class ImportErrorsResource:
 
     def list(
         self,
-        import: str | int,
+        import_id: str | int,
         *,
         options: RequestOptions | None = None,
     ) -> Iterator[models.ImportError]:
@@ -3510,7 +3510,7 @@ class ImportErrorsResource:
         return self._core.stream(
             Call(
                 "GET",
-                path("/v1/imports/", import, "/errors"),
+                path("/v1/imports/", import_id, "/errors"),
                 safe=True,
             ),
             models.ImportError,
@@ -3559,7 +3559,7 @@ class ImportsResource:
 
     def cancel(
         self,
-        import: str | int,
+        import_id: str | int,
         *,
         options: RequestOptions | None = None,
     ) -> None:
@@ -3569,7 +3569,7 @@ class ImportsResource:
         self._core.request(
             Call(
                 "DELETE",
-                path("/v1/imports/", import),
+                path("/v1/imports/", import_id),
                 idempotent=True,
             ),
             None,
@@ -3578,7 +3578,7 @@ class ImportsResource:
 
     def get(
         self,
-        import: str | int,
+        import_id: str | int,
         *,
         if_none_match: str | None = None,
         options: RequestOptions | None = None,
@@ -3589,7 +3589,7 @@ class ImportsResource:
         value = self._core.request(
             Call(
                 "GET",
-                path("/v1/imports/", import),
+                path("/v1/imports/", import_id),
                 if_none_match=if_none_match,
                 safe=True,
             ),

@@ -3396,12 +3396,12 @@ export class ImportErrorsResource {
    * errors are kept; `rowsFailed` counts all refused rows.
    */
   list(
-    import: string | number,
+    importId: string | number,
     options: RequestOptions = {},
   ): AsyncGenerator<models.ImportError, void, undefined> {
     return this.core.stream({
       method: "GET",
-      path: path`/v1/imports/${import}/errors`,
+      path: path`/v1/imports/${importId}/errors`,
       safe: true,
     }, options);
   }
@@ -3459,24 +3459,24 @@ export class ImportsResource {
    * the import is finished. The caller needs the scope that writes the resource.
    */
   cancel(
-    import: string | number,
+    importId: string | number,
     options: RequestOptions = {},
   ): Promise<void> {
     return this.core.request({
       method: "DELETE",
-      path: path`/v1/imports/${import}`,
+      path: path`/v1/imports/${importId}`,
       idempotent: true,
     }, options);
   }
 
   /** The counts grow with each transaction; those of an import in one transaction at its end. */
   get(
-    import: string | number,
+    importId: string | number,
     options: GetImportOptions = {},
   ): Promise<models.Import> {
     return this.core.request({
       method: "GET",
-      path: path`/v1/imports/${import}`,
+      path: path`/v1/imports/${importId}`,
       safe: true,
     }, options);
   }

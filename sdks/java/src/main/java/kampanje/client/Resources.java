@@ -5063,17 +5063,17 @@ campaign, goldenQuote, patch,
      * Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first
      * 10,000 errors are kept; `rowsFailed` counts all refused rows.
      */
-    public JsonLines<Models.ImportError> list(Object import) {
-      return list(import, new RequestOptions());
+    public JsonLines<Models.ImportError> list(Object importId) {
+      return list(importId, new RequestOptions());
     }
 
     /**
      * Returns one error per line, as NDJSON, or as CSV with `Accept: text/csv`. The first
      * 10,000 errors are kept; `rowsFailed` counts all refused rows.
      */
-    public JsonLines<Models.ImportError> list(Object import, RequestOptions options) {
+    public JsonLines<Models.ImportError> list(Object importId, RequestOptions options) {
       Call call =
-          new Call("GET", Core.path("/v1/imports/", import, "/errors"))
+          new Call("GET", Core.path("/v1/imports/", importId, "/errors"))
               .safe();
       return core.stream(call, options, Models.ImportError::new);
     }
@@ -5174,30 +5174,30 @@ campaign, goldenQuote, patch,
      * Rows that were written before stay, and no further ones are written. Refused with 409 if
      * the import is finished. The caller needs the scope that writes the resource.
      */
-    public void cancel(Object import) {
-      cancel(import, new RequestOptions());
+    public void cancel(Object importId) {
+      cancel(importId, new RequestOptions());
     }
 
     /**
      * Rows that were written before stay, and no further ones are written. Refused with 409 if
      * the import is finished. The caller needs the scope that writes the resource.
      */
-    public void cancel(Object import, RequestOptions options) {
+    public void cancel(Object importId, RequestOptions options) {
       Call call =
-          new Call("DELETE", Core.path("/v1/imports/", import))
+          new Call("DELETE", Core.path("/v1/imports/", importId))
               .idempotent();
       core.requestText(call, options);
     }
 
     /** The counts grow with each transaction; those of an import in one transaction at its end. */
-    public Models.Import get(Object import) {
-      return get(import, new GetImportOptions());
+    public Models.Import get(Object importId) {
+      return get(importId, new GetImportOptions());
     }
 
     /** The counts grow with each transaction; those of an import in one transaction at its end. */
-    public Models.Import get(Object import, GetImportOptions options) {
+    public Models.Import get(Object importId, GetImportOptions options) {
       Call call =
-          new Call("GET", Core.path("/v1/imports/", import))
+          new Call("GET", Core.path("/v1/imports/", importId))
               .safe();
       return core.request(call, options, Models.Import::new);
     }
