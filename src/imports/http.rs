@@ -162,7 +162,7 @@ fn start_docs() -> Operation {
                 NDJSON,
                 file("One JSON object on each line.", r#"{"number": "DESK", "listPrice": "100"}"#),
             )
-            .content(XLSX, file("A workbook; its first sheet is read.", "PK\u{3}\u{4}"))
+            .content(XLSX, file("A workbook; its first sheet is read.", "PK"))
             .build(),
     ))
     .response("201", json_response("The file has arrived.", ImportView::name()))

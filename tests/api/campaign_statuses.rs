@@ -148,7 +148,7 @@ async fn framework_errors_are_problems_too() {
     let typeless = app.send(Method::POST, PATH, &[("content-type", "text/plain")], None).await;
     assert_eq!(typeless.code(), "UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(
-        app.send(Method::GET, PATH, &[("accept", "text/csv")], None).await.code(),
+        app.send(Method::GET, PATH, &[("accept", "text/html")], None).await.code(),
         "NOT_ACCEPTABLE"
     );
 }

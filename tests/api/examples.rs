@@ -58,6 +58,8 @@ const ORDER: &[&str] = &[
     "/v1/logged-segments/{logged_segment}/reuses",
     "/v1/logged-segments",
     "/v1/contacts/{contact}/erasures",
+    "/v1/webhook-subscriptions",
+    "/v1/webhook-subscriptions/{webhook_subscription}/secret-rotations",
 ];
 
 /// An operation with a body: its method and path, and the examples by media type.
