@@ -199,16 +199,8 @@ impl Resource for WebhookSubscriptions {
         for RowWrite { id, write } in rows {
             let write = normalized(write);
             let before: bool = t::table.find(id).select(t::enabled).first(&mut work.conn).await?;
-            diesel::update(t::table.find(id))
-                .set((
-                    t::url.eq(&write.url),
-                    t::types.eq(&write.types),
-                    t::description.eq(&write.description),
-                    t::enabled.eq(write.enabled),
-                ))
-                .execute(&mut work.conn)
-                .await?;
             if before != write.enabled {
+                // First, since an enabled subscription has no reason.
                 let reset = (
                     t::disabled_reason.eq(None::<WebhookDisabledReason>),
                     t::failing_since.eq(None::<DateTime<Utc>>),
@@ -218,6 +210,15 @@ impl Resource for WebhookSubscriptions {
                 // have left a delivery.
                 cancel_pending(&mut work.conn, *id).await?;
             }
+            diesel::update(t::table.find(id))
+                .set((
+                    t::url.eq(&write.url),
+                    t::types.eq(&write.types),
+                    t::description.eq(&write.description),
+                    t::enabled.eq(write.enabled),
+                ))
+                .execute(&mut work.conn)
+                .await?;
         }
         Ok(())
     }
