@@ -300,7 +300,10 @@ mod tests {
         FileForm { format, is_gzip: false, encoding: None, separator: None, decimal_mark: None }
     }
 
-    fn rows(form: FileForm, text: &[u8]) -> Result<Vec<(u64, Result<Value, String>)>, Problem> {
+    /// The number of a line, and its row or what is wrong with it.
+    type NumberedRow = (u64, Result<Value, String>);
+
+    fn rows(form: FileForm, text: &[u8]) -> Result<Vec<NumberedRow>, Problem> {
         let mut rows = Vec::new();
         read_rows(form, &table(), text, &mut |row| {
             let content = row.content.map_err(|errors| errors[0].code.to_owned());
@@ -310,7 +313,7 @@ mod tests {
         Ok(rows)
     }
 
-    fn csv(text: &str) -> Result<Vec<(u64, Result<Value, String>)>, Problem> {
+    fn csv(text: &str) -> Result<Vec<NumberedRow>, Problem> {
         rows(form(Format::Csv), text.as_bytes())
     }
 

@@ -32,7 +32,7 @@ pub fn read(
     has_decimal_comma: bool,
     each: &mut dyn FnMut(SourceRow) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
-    let mut file = tempfile::tempfile().map_err(|error| Problem::internal(error))?;
+    let mut file = tempfile::tempfile().map_err(Problem::internal)?;
     let packed = io::copy(&mut body.take(MAX_PACKED_BYTES.saturating_add(1)), &mut file)
         .map_err(problem_of)?;
     if packed > MAX_PACKED_BYTES {
