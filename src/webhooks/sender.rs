@@ -13,10 +13,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
-use futures_util::StreamExt;
 use futures_util::future::join_all;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -143,7 +142,9 @@ impl Sender {
     /// Sends for as long as the process lives.
     pub async fn run(self, latest: LatestEvent) {
         let mut news = latest.news();
-        let mut in_flight = FuturesUnordered::new();
+        // Tasks of their own: a batch that records results would otherwise wait for this loop to
+        // poll it, while the loop waits for the turn that the batch has.
+        let mut in_flight = JoinSet::new();
         let mut busy = BTreeSet::new();
         let mut has_failed = false;
         let mut gauges_due = Instant::now();
@@ -154,7 +155,8 @@ impl Sender {
                     has_failed = false;
                     for batch in batches {
                         busy.insert(batch.subscription.id);
-                        in_flight.push(self.send(batch));
+                        let sender = self.clone();
+                        in_flight.spawn_local(async move { sender.send(batch).await });
                     }
                 }
                 // The database is opened after the start, and can be away later.
@@ -170,9 +172,15 @@ impl Sender {
             }
             let deadline = Instant::now() + POLL_INTERVAL;
             tokio::select! {
-                Some(subscription) = in_flight.next() => {
-                    busy.remove(&subscription);
-                }
+                Some(sent) = in_flight.join_next() => match sent {
+                    Ok(subscription) => {
+                        busy.remove(&subscription);
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "a batch of deliveries failed; its lease ends");
+                        busy.clear();
+                    }
+                },
                 arrived = news.arrive_until(deadline) => {
                     // Without news this was the poll interval, unless the service stops.
                     if !arrived {

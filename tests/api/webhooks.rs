@@ -366,7 +366,6 @@ async fn types_and_tests() {
 }
 
 #[actix_web::test]
-#[ignore = "does not pass yet"]
 async fn replicas_share_the_deliveries() {
     let app = TestApp::new().await;
     let other = app.replica().await;
@@ -431,7 +430,6 @@ async fn delivery_of_a_dead_replica_is_repeated_after_its_lease() {
 }
 
 #[actix_web::test]
-#[ignore = "does not pass yet"]
 async fn killed_process_loses_nothing() {
     let database = TestDatabase::new().await;
     let receiver = Receiver::start(Behavior::Silence).await;
