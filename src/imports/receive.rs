@@ -20,8 +20,8 @@ use crate::platform::http::call::BodyLimits;
 use crate::platform::http::problem::{FieldCode, Problem, ProblemCode};
 use crate::resource::batch::{MAX_BATCH_ROWS, Mode};
 use crate::tabular::body::refused;
-use crate::tabular::columns::RowError;
-use crate::tabular::read::{FileForm, SourceRow, read_rows};
+use crate::tabular::columns::{RowError, SourceRow};
+use crate::tabular::read::{FileForm, read_rows};
 use crate::unit_of_work::Database;
 
 /// Maximum number of rows of a file.

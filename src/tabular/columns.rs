@@ -184,6 +184,15 @@ pub struct RowError {
     pub detail: String,
 }
 
+/// A row of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The line on which the row begins, from 1.
+    pub line: u64,
+    /// The object that a client would send, or the errors of the row.
+    pub content: Result<Value, Vec<RowError>>,
+}
+
 impl RowError {
     /// Creates an error of a whole row.
     pub fn of_row(code: FieldCode, detail: impl Into<String>) -> Self {

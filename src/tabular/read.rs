@@ -6,13 +6,12 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use csv::{ReaderBuilder, StringRecord};
-use serde_json::Value;
 use values::wire_enum;
 
-use super::Format;
 use super::body::{self, Encoding, problem_of, refused};
 use super::cell::Cell;
-use super::columns::{Header, RowError};
+use super::columns::{Header, RowError, SourceRow};
+use super::format::Format;
 use super::shape::Field;
 use super::workbook;
 use crate::platform::http::json;
@@ -71,15 +70,6 @@ pub struct FileForm {
     pub separator: Option<Separator>,
     /// The decimal mark. If absent, a comma is accepted where it does not separate values.
     pub decimal_mark: Option<DecimalMark>,
-}
-
-/// A row of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceRow {
-    /// The line on which the row begins, from 1.
-    pub line: u64,
-    /// The object that a client would send, or the errors of the row.
-    pub content: Result<Value, Vec<RowError>>,
 }
 
 /// Reads the rows of a file, in memory that its size does not affect, and passes each on.
@@ -283,7 +273,7 @@ fn csv_problem(error: csv::Error, line: u64) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::shape::Kind;
     use super::*;

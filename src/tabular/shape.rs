@@ -102,8 +102,8 @@ impl Field {
         Self { kind, is_nullable, takes_empty_text }
     }
 
-    /// Returns the field of one of several schemas. That of one of several objects has the fields of
-    /// all. Which of them are given decides on the object, so none of them is null.
+    /// Returns the field of one of several schemas. That of one of several objects has the fields
+    /// of all. Which of them are given decides on the object, so none of them is null.
     fn of_alternatives(
         alternatives: &[Value],
         named: &HashMap<String, Value>,

@@ -8,8 +8,7 @@ use zip::ZipArchive;
 
 use super::body::{is_bomb, problem_of, too_large};
 use super::cell::Cell;
-use super::columns::{Header, MAX_COLUMNS, RowError};
-use super::read::SourceRow;
+use super::columns::{Header, MAX_COLUMNS, RowError, SourceRow};
 use super::shape::Field;
 use crate::platform::http::problem::{FieldCode, Problem, ProblemCode};
 

@@ -110,7 +110,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         parent: "tabular",
-        layers: &["shape", "cell", "columns", "body", "read", "workbook", "write"],
+        layers: &["format", "shape", "cell", "columns", "body", "workbook", "read", "write"],
     },
     Group { parent: "imports", layers: &["targets", "store", "receive", "worker", "http"] },
     Group {
@@ -152,8 +152,7 @@ const GROUPS: &[Group] = &[
 
 /// Upward imports that exist and must not become more: the importing and the imported module. Each
 /// is part of a cycle; an entry without such an import fails the check, so the list only shrinks.
-const EXCEPTIONS: &[(&str, &str)] =
-    &[("tabular::read", "tabular"), ("tabular::read", "tabular::workbook")];
+const EXCEPTIONS: &[(&str, &str)] = &[];
 
 /// Checks the layers of the service.
 ///
