@@ -408,8 +408,8 @@ impl ServeSettings {
     /// Checks that the settings are safe.
     ///
     /// # Errors
-    /// When other machines could use the service without a key, the key cannot be used, or a setting
-    /// of the issuer lacks another.
+    /// When other machines could use the service without a key, the key cannot be used, or a
+    /// setting of the issuer lacks another.
     pub fn check(&self) -> anyhow::Result<()> {
         let address = self.listen.address;
         let has_credentials = self.api_key()?.is_some() || self.oidc()?.is_some();

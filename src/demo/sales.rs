@@ -1,9 +1,9 @@
 //! A year of posted sales.
 //!
-//! The customer, items and quantities of each order are derived from hashes of customer, order and line, so that
-//! each run creates the same orders. The prices are the service's own: each order is quoted for its
-//! day, and its lines refer to that quote. So the statistics of the campaigns are consistent with
-//! their prices.
+//! The customer, items and quantities of each order are derived from hashes of customer, order and
+//! line, so that each run creates the same orders. The prices are the service's own: each order is
+//! quoted for its day, and its lines refer to that quote. So the statistics of the campaigns are
+//! consistent with their prices.
 
 use std::collections::BTreeSet;
 

@@ -327,8 +327,8 @@ fn refuse_idempotency_key(request: &ApiRequest) -> Result<(), Problem> {
 /// The body is the event, as in `/v1/events`. `webhook-id` is its id, `webhook-timestamp` the time
 /// of the attempt, and `webhook-signature` the signature of both with the body by the scheme of
 /// [Standard Webhooks](https://www.standardwebhooks.com). A response with a status of 200 to 299
-/// within 15 s confirms the delivery. Others are repeated after 5 s, 1 min, 5 min, 30 min, 2 h,
-/// 6 h, 12 h, 24 h and 24 h. A status of 410 disables the subscription. An event can arrive more than
+/// within 15 s confirms the delivery. Others are repeated after 5 s, 1 min, 5 min, 30 min, 2 h, 6
+/// h, 12 h, 24 h and 24 h. A status of 410 disables the subscription. An event can arrive more than
 /// once, and in another order.
 #[utoipa::path(
     post,

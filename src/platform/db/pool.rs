@@ -26,8 +26,8 @@ pub const MIN_REQUEST_SESSIONS: u16 = 4;
 /// Maximum number of sessions for requests.
 pub const MAX_REQUEST_SESSIONS: u16 = 1_000;
 /// Maximum number of sessions for background work. The refresher of the price book, the lifecycle
-/// of campaigns, the purge of idempotency records and the worker of imports may need one each at the
-/// same time.
+/// of campaigns, the purge of idempotency records and the worker of imports may need one each at
+/// the same time.
 const MAX_BACKGROUND_SESSIONS: usize = 4;
 /// Timeout for a session of an exhausted pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -76,9 +76,9 @@ pub struct StreamSlot {
 pub struct IncompleteBody;
 
 impl StreamSlot {
-    /// Streams pieces that are produced between other work of the connection's thread, as by queries
-    /// to the database. `next` returns the piece of a state and the next state. The slot is released
-    /// with the stream.
+    /// Streams pieces that are produced between other work of the connection's thread, as by
+    /// queries to the database. `next` returns the piece of a state and the next state. The slot is
+    /// released with the stream.
     pub fn stream_steps<S: 'static>(
         self,
         first: S,

@@ -59,8 +59,8 @@ impl Server {
     }
 }
 
-/// Returns the folder for the private server: in memory if there is room. A database has hundreds of
-/// files, and each test creates one, which took a sixth of the suite's time on ext4.
+/// Returns the folder for the private server: in memory if there is room. A database has hundreds
+/// of files, and each test creates one, which took a sixth of the suite's time on ext4.
 fn temp_dir() -> PathBuf {
     let in_memory = Path::new("/dev/shm");
     let free = statvfs(in_memory).map_or(0, |found| found.f_bavail * found.f_frsize);

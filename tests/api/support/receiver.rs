@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::wait::in_time;
 
-/// How a receiver answers.
+/// The behavior of a receiver.
 #[derive(Debug, Clone)]
 pub enum Behavior {
     /// With a status and no body.
