@@ -8,11 +8,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::Text;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::platform::db::named_locks;
 use crate::platform::http::call::ApiResponse;
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::schema::idempotency_records;
@@ -34,12 +35,7 @@ pub async fn stored_response(
     key: &str,
     request_hash: &[u8],
 ) -> Result<Option<ApiResponse>, Problem> {
-    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
-        .bind::<Text, _>(key)
-        .sql(", ")
-        .bind::<BigInt, _>(LOCK_SEED)
-        .sql("))");
-    if !diesel::select(lock).get_result::<bool>(conn).await? {
+    if !named_locks::try_lock(conn, LOCK_SEED, key).await? {
         return Err(Problem::new(
             ProblemCode::IdempotencyInProgress,
             "the first request with this key is still running",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Text as SqlText, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Text as SqlText, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use values::text_enum;
 
 use crate::activation::findings::Finding;
+use crate::platform::db::named_locks;
 use crate::platform::http::problem::{Problem, ProblemCode};
 use crate::resource::batch::Mode;
 use crate::schema::{import_chunks, import_errors, imports};
@@ -405,12 +406,7 @@ pub async fn running(conn: &mut AsyncPgConnection) -> Result<Vec<ImportView>, Pr
 /// # Errors
 /// When the database fails.
 pub async fn try_lock(conn: &mut AsyncPgConnection, id: Uuid) -> Result<bool, Problem> {
-    let lock = diesel::dsl::sql::<Bool>("pg_try_advisory_xact_lock(hashtextextended(")
-        .bind::<SqlText, _>(id.to_string())
-        .sql(", ")
-        .bind::<BigInt, _>(LOCK_SEED)
-        .sql("))");
-    Ok(diesel::select(lock).get_result(conn).await?)
+    Ok(named_locks::try_lock(conn, LOCK_SEED, &id.to_string()).await?)
 }
 
 /// Checks that an import still has rows to write.

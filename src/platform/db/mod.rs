@@ -2,6 +2,7 @@
 
 mod liveness;
 pub mod migrations;
+pub mod named_locks;
 pub mod notifications;
 mod options;
 pub mod pool;
