@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use price_book::customer_terms::CustomerTerms;
 use price_book::snapshot::Snapshot;
 use pricing::line::{CampaignIndex, Code};
 
@@ -45,39 +46,16 @@ pub(super) struct Profile {
     pub campaigns: Vec<CampaignIndex>,
 }
 
-/// The customer terms of an account that can determine its prices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct CustomerTerms {
-    price_group: Option<Code>,
-    discount_group: Option<Code>,
-    allow_line_discount: bool,
-    prices_include_tax: bool,
-    currency: Option<Code>,
-}
-
-impl CustomerTerms {
-    fn of(book: &Snapshot, ordinal: u32) -> Option<Self> {
-        let contact = book.contact_of_ordinal(ordinal)?;
-        let customer = contact.customer;
-        Some(Self {
-            price_group: customer.and_then(|customer| customer.price_group),
-            discount_group: customer.and_then(|customer| customer.discount_group),
-            allow_line_discount: customer.is_none_or(|customer| customer.allow_line_discount),
-            prices_include_tax: customer.is_some_and(|customer| customer.prices_include_tax),
-            currency: contact.currency.filter(|code| Some(*code) != book.local_currency()),
-        })
-    }
-
-    /// Returns the terms without groups that no line names.
-    fn reduced(self, profile: &Profile) -> Self {
-        let among = |group: Option<Code>, groups: &[Code]| {
-            group.filter(|group| groups.binary_search(group).is_ok())
-        };
-        Self {
-            price_group: among(self.price_group, &profile.price_groups),
-            discount_group: among(self.discount_group, &profile.discount_groups),
-            ..self
-        }
+/// Returns the terms without groups that no line names, and without the local currency.
+fn reduced(terms: CustomerTerms, profile: &Profile, local: Option<Code>) -> CustomerTerms {
+    let among = |group: Option<Code>, groups: &[Code]| {
+        group.filter(|group| groups.binary_search(group).is_ok())
+    };
+    CustomerTerms {
+        price_group: among(terms.price_group, &profile.price_groups),
+        discount_group: among(terms.discount_group, &profile.discount_groups),
+        currency: terms.currency.filter(|code| Some(*code) != local),
+        ..terms
     }
 }
 
@@ -152,7 +130,7 @@ impl<'a> Classifier<'a> {
     /// Returns all accounts by their terms. They are computed once.
     fn all_accounts(&mut self) -> Arc<Vec<TermsGroup>> {
         let after = self.after;
-        self.all.get_or_insert_with(|| Arc::new(by_terms(after, &after.accounts()))).clone()
+        self.all.get_or_insert_with(|| Arc::new(all_by_terms(after))).clone()
     }
 
     /// Returns the accounts of scopes.
@@ -203,9 +181,10 @@ impl<'a> Classifier<'a> {
         let mut places: HashMap<CustomerTerms, usize> = HashMap::new();
         let mut classes: Vec<AccountSet> = Vec::new();
         let mut accounts = RoaringBitmap::new();
+        let local = self.after.local_currency();
         for group in groups {
             accounts |= &group.accounts;
-            let terms = group.terms.reduced(profile);
+            let terms = reduced(group.terms, profile, local);
             let place = *places.entry(terms).or_insert(classes.len());
             match classes.get_mut(place) {
                 Some(class) => class.accounts |= &group.accounts,
@@ -260,26 +239,32 @@ fn split(
     Ok(divided)
 }
 
-/// Groups accounts by their terms. Contacts that the book does not contain are ignored.
+/// Groups accounts by their terms. Contacts that are no accounts in the book are ignored.
 fn by_terms(book: &Snapshot, accounts: &RoaringBitmap) -> Vec<TermsGroup> {
-    let mut places: HashMap<CustomerTerms, usize> = HashMap::new();
-    let mut ordinals: Vec<(CustomerTerms, Vec<u32>)> = Vec::new();
-    let mut last: Option<(CustomerTerms, usize)> = None;
+    let sets = book.accounts_by_terms();
+    let few = usize::try_from(accounts.len()).is_ok_and(|accounts| accounts < sets.len());
+    if !few {
+        let groups = sets.map(|(terms, set)| TermsGroup { terms, accounts: set & accounts });
+        return ordered(groups.filter(|group| !group.accounts.is_empty()).collect());
+    }
+    let mut groups: HashMap<CustomerTerms, RoaringBitmap> = HashMap::new();
     for ordinal in accounts {
-        let Some(terms) = CustomerTerms::of(book, ordinal) else { continue };
-        // Neighbours often have the same terms.
-        let place = match last {
-            Some((known, place)) if known == terms => place,
-            _ => *places.entry(terms).or_insert(ordinals.len()),
-        };
-        last = Some((terms, place));
-        match ordinals.get_mut(place) {
-            Some((_, of_terms)) => of_terms.push(ordinal),
-            None => ordinals.push((terms, vec![ordinal])),
+        if let Some(terms) = book.terms_of_account(ordinal) {
+            groups.entry(terms).or_default().insert(ordinal);
         }
     }
-    let groups = ordinals
-        .into_iter()
-        .map(|(terms, ordinals)| TermsGroup { terms, accounts: ordinals.into_iter().collect() });
-    groups.collect()
+    let groups = groups.into_iter().map(|(terms, accounts)| TermsGroup { terms, accounts });
+    ordered(groups.collect())
+}
+
+/// Returns all accounts by their terms.
+fn all_by_terms(book: &Snapshot) -> Vec<TermsGroup> {
+    let sets = book.accounts_by_terms();
+    ordered(sets.map(|(terms, set)| TermsGroup { terms, accounts: set.clone() }).collect())
+}
+
+/// Returns the groups in the order of their first accounts, so that results are reproducible.
+fn ordered(mut groups: Vec<TermsGroup>) -> Vec<TermsGroup> {
+    groups.sort_unstable_by_key(|group| group.accounts.min());
+    groups
 }

@@ -240,6 +240,12 @@ impl Snapshot {
             *place = Some(index);
         }
         if let Some(place) = self.contacts.get_mut(index.0) {
+            if let Some(before) = place.filter(Contact::is_account) {
+                self.accounts_by_terms.remove(&before);
+            }
+            if let Some(after) = contact.filter(Contact::is_account) {
+                self.accounts_by_terms.insert(&after);
+            }
             *place = contact;
         }
     }

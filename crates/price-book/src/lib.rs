@@ -7,6 +7,7 @@
 //! feed.rs      a copy that follows the changes that the service publishes
 //! listing.rs   iterates over items and accounts of a snapshot in order
 //! lookup.rs    finds lines, campaigns and accounts of a snapshot
+//! customer_terms.rs  the accounts with the same terms
 //! quote/       from a request to its answer, and to the answer's JSON
 //! ```
 // Tests may fail by panicking; the library may not.
@@ -23,6 +24,7 @@
 
 mod apply;
 mod cow_vec;
+pub mod customer_terms;
 mod export;
 pub mod facts;
 pub mod feed;

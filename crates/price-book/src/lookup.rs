@@ -7,6 +7,7 @@ use pricing::resolve::Book;
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
+use crate::customer_terms::CustomerTerms;
 use crate::snapshot::{Contact, FoundItem, LineList, Snapshot};
 
 /// The items that a line applies to.
@@ -95,14 +96,18 @@ impl Snapshot {
         self.item_names.text(index)
     }
 
-    /// Returns the ordinals of all accounts. It examines all contacts.
+    /// Iterates over the ordinals of all accounts by their terms, in no particular order.
+    pub fn accounts_by_terms(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (CustomerTerms, &RoaringBitmap)> {
+        self.accounts_by_terms.iter()
+    }
+
+    /// Returns the terms of the account with an ordinal, if there is one.
     #[must_use]
-    pub fn accounts(&self) -> RoaringBitmap {
-        let contacts = self.contacts.iter().filter_map(|(index, contact)| {
-            let contact = contact.as_ref()?;
-            (self.account_of(ContactIndex(index)) == ContactIndex(index)).then_some(contact.ordinal)
-        });
-        contacts.collect()
+    pub fn terms_of_account(&self, ordinal: u32) -> Option<CustomerTerms> {
+        let contact = self.contact_of_ordinal(ordinal)?;
+        contact.is_account().then(|| CustomerTerms::of(contact))
     }
 
     /// Returns the contact with an ordinal.

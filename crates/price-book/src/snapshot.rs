@@ -18,6 +18,7 @@ use uuid::Uuid;
 use values::{Amount, ExchangeRate, Percent, Precision, Quantity};
 
 use super::cow_vec::CowVec;
+use super::customer_terms::AccountsByTerms;
 use super::facts::{CampaignFact, CurrencyFact, SettingsFact};
 use super::interner::Interner;
 
@@ -42,6 +43,7 @@ pub struct Snapshot {
     pub(super) contacts: CowVec<Option<Contact>>,
     /// The contact of each ordinal.
     pub(super) ordinals: CowVec<Option<ContactIndex>>,
+    pub(super) accounts_by_terms: AccountsByTerms,
     pub(super) customer_names: Interner,
     /// The contact of each customer.
     pub(super) customers: CowVec<Option<ContactIndex>>,
@@ -91,6 +93,13 @@ pub struct Contact {
     pub currency: Option<Code>,
     /// The customer terms, if the contact is a customer.
     pub customer: Option<Customer>,
+}
+
+impl Contact {
+    /// Returns whether the contact is an account: a company, or a person without one.
+    pub(super) const fn is_account(&self) -> bool {
+        !(self.is_person && self.company.is_some())
+    }
 }
 
 /// The terms of a customer.
@@ -197,6 +206,7 @@ impl Snapshot {
             contact_names: Interner::starting_at(0),
             contacts: CowVec::default(),
             ordinals: CowVec::default(),
+            accounts_by_terms: AccountsByTerms::default(),
             customer_names: Interner::starting_at(0),
             customers: CowVec::default(),
             campaign_names: Interner::starting_at(0),
