@@ -72,7 +72,8 @@ def main() -> None:
             prices = plan["plan"]["effectivePrices"]
             print(f"plan of {options.items // share:,} lines for {options.contacts:,} accounts: median {statistics.median(times):.2f} s "
                   f"({min(times):.2f} to {max(times):.2f}, goal {PLAN_SECONDS:.1f}), {prices['classes']} classes, compared {prices['compared']:,} prices", flush=True)
-            client.call("DELETE", f"/v1/campaigns/{number}", if_match="*")
+            for resource in ("segments", "campaigns"):
+                client.call("DELETE", f"/v1/{resource}/{number}", if_match="*")
         for at, rule in enumerate(RULES):
             campaign(client, f"RULE{at}", rule, 10)
             took = timed(lambda at=at: client.ask("POST", f"/v1/campaigns/RULE{at}/activations", {"acknowledge": ["*"]}))

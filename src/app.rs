@@ -53,7 +53,7 @@ use crate::teams::Teams;
 use crate::unit_of_work::Database;
 use crate::{
     activation, api_keys, audit_entries, desk, events, health, imports, index, openapi,
-    publication, quotes, settings, statistics, webhooks,
+    publication, quotes, search, settings, statistics, webhooks,
 };
 
 /// Seconds in which requests in flight have to finish once the service stops. With the default
@@ -106,6 +106,8 @@ pub fn routes() -> Routes {
     quotes::http::mount(&mut routes);
     quotes::effective_prices::mount(&mut routes);
     quotes::lowest_prices::mount(&mut routes);
+    quotes::price_timeline::mount(&mut routes);
+    search::mount(&mut routes);
     health::mount(&mut routes);
     openapi::mount(&mut routes);
     index::mount(&mut routes);

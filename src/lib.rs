@@ -41,6 +41,7 @@ pub mod publication;
 pub mod quotes;
 pub mod sales;
 pub mod salespeople;
+pub mod search;
 pub mod segments;
 pub mod serve;
 pub mod settings;

@@ -295,6 +295,14 @@ impl Database {
         self.session(if list.is_plain() { &self.pools.reads } else { &self.pools.searches }).await
     }
 
+    /// Lends a session for a search, whose statements are ended after seconds.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn search(&self) -> Result<Connection, Problem> {
+        self.session(&self.pools.searches).await
+    }
+
     /// Lends a session for a read that computes and may take long.
     ///
     /// # Errors

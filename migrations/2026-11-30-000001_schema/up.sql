@@ -115,6 +115,8 @@ CREATE TABLE items (
     blocked boolean NOT NULL DEFAULT false,
     base_unit_of_measure_code text COLLATE "C" NOT NULL DEFAULT 'PCS'
 );
+-- The words of a search.
+CREATE INDEX items_words ON items USING gin (to_tsvector('simple', description));
 
 -- Forms of an item, such as colours and sizes.
 CREATE TABLE item_variants (
@@ -228,6 +230,8 @@ CREATE TABLE contacts (
     -- numbers stay dense.
     ordinal integer NOT NULL CONSTRAINT contacts_ordinal_key UNIQUE
 );
+-- The words of a search.
+CREATE INDEX contacts_words ON contacts USING gin (to_tsvector('simple', name));
 -- From 0, as the ordinals of the first chunk do.
 CREATE SEQUENCE contacts_ordinal AS integer MINVALUE 0 START 0 OWNED BY contacts.ordinal;
 ALTER TABLE contacts ALTER COLUMN ordinal SET DEFAULT nextval('contacts_ordinal');
@@ -294,6 +298,8 @@ CREATE TABLE campaigns (
     CONSTRAINT campaigns_published
         CHECK ((publication_version IS NULL) = (published_starting_date IS NULL))
 );
+-- The words of a search.
+CREATE INDEX campaigns_words ON campaigns USING gin (to_tsvector('simple', description));
 -- The campaigns of a phase, which also keep a status from being deleted.
 CREATE INDEX campaigns_status ON campaigns (status_code);
 
@@ -393,6 +399,8 @@ CREATE TABLE segments (
     evaluated_on date,
     CONSTRAINT segments_filter CHECK (membership = 'RULE' OR filter = '')
 );
+-- The words of a search.
+CREATE INDEX segments_words ON segments USING gin (to_tsvector('simple', description));
 -- Every change of a contact reads all rules.
 CREATE INDEX segments_rules ON segments (number) WHERE membership = 'RULE';
 -- The segments of a campaign.

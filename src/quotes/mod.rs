@@ -7,6 +7,7 @@ pub mod effective_prices;
 pub mod fast_path;
 pub mod http;
 pub mod lowest_prices;
+pub mod price_timeline;
 pub mod request;
 pub mod response;
 

@@ -2,6 +2,7 @@
 
 mod history;
 mod query;
+mod sales;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, web};
@@ -25,6 +26,7 @@ use crate::unit_of_work::Database;
 pub fn mount(routes: &mut Routes) {
     routes.add(Area::Campaigns.read(), __path_get_campaign_statistics, get_campaign_statistics);
     history::mount(routes);
+    sales::mount(routes);
 }
 
 text_enum! {

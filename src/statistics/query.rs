@@ -97,17 +97,21 @@ const TRADE: &str = "trade AS (
         GROUP BY key
     )";
 
-/// The reduction of a sales line that the campaign gave: the difference to what the account would
+/// Returns the SQL of the reduction of a sales line that a campaign gave: the difference to what the account would
 /// have paid without campaigns. If one campaign granted the price and another the discount, each
 /// gets its part. Without a price to compare with, only the discount is known.
-const GIVEN: &str = "CASE
+pub(super) fn given(campaign: &str) -> String {
+    format!(
+        "CASE
         WHEN baseline_amount IS NULL
             THEN CASE WHEN sales_attributions.discount THEN discount_amount ELSE 0 END
         WHEN NOT EXISTS (SELECT FROM sales_attributions AS other
-            WHERE other.sale_id = sales.id AND other.campaign_number <> $1)
+            WHERE other.sale_id = sales.id AND other.campaign_number <> {campaign})
             THEN baseline_amount - line_amount
         WHEN NOT sales_attributions.price THEN discount_amount
-        ELSE baseline_amount - line_amount - discount_amount END";
+        ELSE baseline_amount - line_amount - discount_amount END"
+    )
+}
 
 /// The final `SELECT`, which joins the aggregates by group key.
 const SELECT_FIGURES: &str = "SELECT nullif(key, '') AS key,
@@ -152,6 +156,7 @@ pub(super) fn figures(group_by: Option<GroupBy>) -> String {
         Some(GroupBy::Segment) => SEGMENT,
         Some(GroupBy::Salesperson) => SALESPERSON,
     };
+    let given = given("$1");
     format!(
         "WITH {ACCOUNTS}, acts AS (
             SELECT key, count(*) FILTER (WHERE campaign_target) AS targeted,
@@ -182,7 +187,7 @@ pub(super) fn figures(group_by: Option<GroupBy>) -> String {
             GROUP BY key
         ), sold AS (
             SELECT coalesce({sale}, '') AS key, account_number, item_number, line_amount,
-                {GIVEN} AS given, sales.cost, base_quantity,
+                {given} AS given, sales.cost, base_quantity,
                 CASE document_type WHEN 'INVOICE' THEN 1 ELSE -1 END AS sign
             FROM sales_attributions JOIN sales ON sales.id = sale_id {join_sale}
             WHERE sales_attributions.campaign_number = $1

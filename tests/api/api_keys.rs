@@ -247,6 +247,7 @@ async fn restricted_key_sees_the_prices_of_its_account_only() {
         "/v1/effective-prices?contactNumber=OTHER".to_owned(),
         "/v1/effective-prices?campaignNumber=SPRING".to_owned(),
         "/v1/lowest-prices?itemNumber=DESK&contactNumber=OTHER".to_owned(),
+        "/v1/price-timeline?itemNumber=DESK&contactNumber=OTHER".to_owned(),
     ] {
         let refused = get(&app, token, &path).await;
         assert_eq!(
@@ -259,7 +260,11 @@ async fn restricted_key_sees_the_prices_of_its_account_only() {
     let refused = ask(&app, token, Method::POST, "/v1/price-quotes", Some(of_other)).await;
     assert_eq!(refused.status, 403);
     answers.push(refused.text);
-    for path in ["/v1/effective-prices", "/v1/lowest-prices?itemNumber=DESK"] {
+    for path in [
+        "/v1/effective-prices",
+        "/v1/lowest-prices?itemNumber=DESK",
+        "/v1/price-timeline?itemNumber=DESK",
+    ] {
         answers.push(get(&app, token, path).await.text);
     }
     answers.push(get(&app, token, &quote("")).await.text);

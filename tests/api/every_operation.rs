@@ -317,7 +317,20 @@ async fn publication(journey: &Journey) {
     let lowest =
         journey.app.get(&format!("/v1/lowest-prices{query}&itemNumber=DESK")).await.expect(200);
     assert_eq!(lowest["current"]["netUnitPrice"], "76");
-    for path in ["/v1/effective-prices", "/v1/lowest-prices"] {
+    let timeline = "contactNumber=BUYER&from=2031-05-15&to=2031-05-15&itemNumber=DESK";
+    let timeline = journey.app.get(&format!("/v1/price-timeline?{timeline}")).await.expect(200);
+    assert_eq!(timeline["steps"][0]["price"]["netUnitPrice"], "76");
+    let found = journey.app.get("/v1/search?q=desk").await.expect(200);
+    assert_eq!(found["items"][0]["number"], "DESK");
+    let by_item = journey.app.get("/v1/statistics?groupBy=item").await.expect(200);
+    assert_eq!(by_item["groupBy"], json!(["item"]));
+    for path in [
+        "/v1/effective-prices",
+        "/v1/lowest-prices",
+        "/v1/price-timeline",
+        "/v1/search",
+        "/v1/statistics",
+    ] {
         journey.done.borrow_mut().insert(("GET".to_owned(), path.to_owned()));
     }
     let history = journey

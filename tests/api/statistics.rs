@@ -338,3 +338,88 @@ async fn history_has_a_sentence_for_each_event() {
     let other = app.get("/v1/campaigns/AUTUMN/activation-history").await.expect(200);
     assert_eq!(other["value"], json!([]));
 }
+
+/// Returns the keys and the named figures of each group of posted sales.
+async fn sales_groups(app: &TestApp, by: &str, names: &[&str]) -> Vec<Value> {
+    let path = format!("/v1/statistics?groupBy={by}&from=2031-05-01&to=2031-06-30");
+    let seen = app.get(&path).await.expect(200);
+    assert_eq!(seen["isComplete"], true);
+    let groups = seen["groups"].as_array().unwrap().iter();
+    groups.map(|group| names.iter().map(|name| group[*name].clone()).collect()).collect()
+}
+
+#[actix_web::test]
+async fn sales_are_grouped_by_campaign_month_item_and_account() {
+    let app = played_campaign().await;
+    // A sale of no campaign.
+    let plain = json!({
+        "documentType": "INVOICE", "documentNumber": "PLAIN", "lineNumber": 1,
+        "postingDate": "2031-05-02", "contactNumber": "OTHER", "itemNumber": "LAMP",
+        "quantity": "1", "lineAmount": "20", "discountAmount": "1"
+    });
+    app.post("/v1/sales", &plain).await.expect(201);
+    let figures = ["salesLines", "salesAmount", "discountGiven", "customersWhoBought", "margin"];
+    let with = |keys: &[&'static str]| [keys, &figures[..]].concat();
+    assert_eq!(
+        sales_groups(&app, "campaign", &with(&["campaignNumber"])).await,
+        [
+            json!([null, 1, "20", "0", 1, null]),
+            json!(["AUTUMN", 1, "1000", "0", 1, "940"]),
+            json!(["SPRING", 6, "898", "222", 1, "220"]),
+        ]
+    );
+    // 160 + 18 + 800 + 1000 + 20; 80 − 80 − 80.
+    assert_eq!(
+        sales_groups(&app, "month", &with(&["month"])).await,
+        [
+            json!(["2031-05", 5, "1998", "242", 2, "1180"]),
+            json!(["2031-06", 3, "-80", "-20", 0, "-20"]),
+        ]
+    );
+    assert_eq!(
+        sales_groups(&app, "item", &with(&["itemNumber"])).await,
+        [json!(["DESK", 6, "1880", "220", 1, "1160"]), json!(["LAMP", 2, "38", "2", 2, null])]
+    );
+    assert_eq!(
+        sales_groups(&app, "account", &with(&["accountNumber"])).await,
+        [
+            json!(["BUYER", 5, "1898", "222", 1, "1160"]),
+            json!(["OTHER", 1, "20", "0", 1, null]),
+            json!(["SOLO", 2, "0", "0", 0, "0"]),
+        ]
+    );
+    assert_eq!(
+        sales_groups(&app, "campaign,month", &["campaignNumber", "month", "salesAmount"]).await,
+        [
+            json!([null, "2031-05", "20"]),
+            json!(["AUTUMN", "2031-05", "1000"]),
+            json!(["SPRING", "2031-05", "978"]),
+            json!(["SPRING", "2031-06", "-80"]),
+        ]
+    );
+    // The period of the last twelve months ends today, on 15 May.
+    let seen = app.get("/v1/statistics?groupBy=item").await.expect(200);
+    assert_eq!((&seen["from"], &seen["to"]), (&json!("2030-06-01"), &json!("2031-05-15")));
+    assert_eq!(seen["groups"][0]["salesAmount"], "20");
+}
+
+#[actix_web::test]
+async fn wrong_criteria_of_sales_are_refused() {
+    let app = TestApp::new().await;
+    for (query, status, error) in [
+        ("", 400, ("?groupBy", "REQUIRED")),
+        ("?groupBy=", 400, ("?groupBy", "INVALID_VALUE")),
+        ("?groupBy=segment", 400, ("?groupBy", "INVALID_VALUE")),
+        ("?groupBy=item,item", 400, ("?groupBy", "INVALID_VALUE")),
+        ("?groupBy=item,month,account", 400, ("?groupBy", "TOO_LONG")),
+        ("?groupBy=item&from=2031-02-30", 400, ("?from", "INVALID_DATE")),
+        ("?groupBy=item&from=2031-02-02&to=2031-02-01", 422, ("?to", "OUT_OF_RANGE")),
+    ] {
+        let refused = app.get(&format!("/v1/statistics{query}")).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.errors()),
+            (status, pairs(&[error])),
+            "{query}"
+        );
+    }
+}

@@ -63,6 +63,7 @@ const GROUPS: &[Group] = &[
             "opportunities",
             "sales",
             "statistics",
+            "search",
             "events",
             // Files with rows of all resources.
             "imports",
@@ -146,7 +147,15 @@ const GROUPS: &[Group] = &[
     },
     Group {
         parent: "quotes",
-        layers: &["request", "response", "http", "fast_path", "effective_prices", "lowest_prices"],
+        layers: &[
+            "request",
+            "response",
+            "http",
+            "fast_path",
+            "effective_prices",
+            "lowest_prices",
+            "price_timeline",
+        ],
     },
 ];
 

@@ -26,6 +26,8 @@ const QUERIES: &[&str] = &[
     "/v1/price-quotes",
     "/v1/effective-prices",
     "/v1/lowest-prices",
+    "/v1/price-timeline",
+    "/v1/statistics",
     "/v1/price-changes",
     "/v1/publications/compare",
     "/v1/campaigns/{campaign}/grants",
@@ -35,7 +37,8 @@ const QUERIES: &[&str] = &[
 const UNCONDITIONAL: &[&str] = &["/v1/imports/{import_id}"];
 
 /// Queries that state the version of the price book which answers.
-const PRICED: &[&str] = &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices"];
+const PRICED: &[&str] =
+    &["/v1/price-quotes", "/v1/effective-prices", "/v1/lowest-prices", "/v1/price-timeline"];
 
 /// Returns every operation of a document: path, method, content.
 pub fn of(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {

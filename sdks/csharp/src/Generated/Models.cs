@@ -557,6 +557,21 @@ namespace Kampanje.Client.Models
         public const string Admin = "ADMIN";
     }
 
+    /// <summary>
+    /// A criterion by which posted sales are grouped. Later versions may add values.
+    /// </summary>
+    public static class SalesGroupBy
+    {
+        /// <summary><c>campaign</c></summary>
+        public const string Campaign = "campaign";
+        /// <summary><c>month</c></summary>
+        public const string Month = "month";
+        /// <summary><c>item</c></summary>
+        public const string Item = "item";
+        /// <summary><c>account</c></summary>
+        public const string Account = "account";
+    }
+
     /// <summary>A permission that operations require.</summary>
     public static class Scope
     {
@@ -14357,6 +14372,40 @@ namespace Kampanje.Client.Models
         }
     }
 
+    /// <summary>Days in a row with the same price.</summary>
+    public sealed class PriceStep : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public PriceStep(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The first day.</summary>
+        public DateTime? From
+        {
+            get { return GetValue("from", ReadDate); }
+        }
+
+        /// <summary>The price. Null if there is none.</summary>
+        public StepPrice Price
+        {
+            get { return Get("price", value => new StepPrice(ReadObject(value))); }
+        }
+
+        /// <summary>The reason for which there is no price. Null if there is one.</summary>
+        public PriceQuoteProblem Problem
+        {
+            get { return Get("problem", value => new PriceQuoteProblem(ReadObject(value))); }
+        }
+
+        /// <summary>The last day.</summary>
+        public DateTime? To
+        {
+            get { return GetValue("to", ReadDate); }
+        }
+    }
+
     /// <summary>A price, with the days on which it applied.</summary>
     public sealed class PriceStretch : Model
     {
@@ -14452,6 +14501,77 @@ namespace Kampanje.Client.Models
         public decimal? UnitPrice
         {
             get { return GetValue("unitPrice", ReadDecimal); }
+        }
+    }
+
+    /// <summary>The prices of an item over time.</summary>
+    public sealed class PriceTimeline : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public PriceTimeline(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>
+        /// The contact number of the account. Null if the request names neither contact nor
+        /// customer.
+        /// </summary>
+        public string AccountNumber
+        {
+            get { return Get("accountNumber", ReadText); }
+        }
+
+        /// <summary>The history that the version belongs to.</summary>
+        public string BookId
+        {
+            get { return Get("bookId", ReadText); }
+        }
+
+        /// <summary>
+        /// The currency of all amounts. Null while the company has no settings.
+        /// </summary>
+        public string CurrencyCode
+        {
+            get { return Get("currencyCode", ReadText); }
+        }
+
+        /// <summary>The first day.</summary>
+        public DateTime? From
+        {
+            get { return GetValue("from", ReadDate); }
+        }
+
+        /// <summary>The item.</summary>
+        public string ItemNumber
+        {
+            get { return Get("itemNumber", ReadText); }
+        }
+
+        /// <summary>True if all prices include tax.</summary>
+        public bool? PricesIncludeTax
+        {
+            get { return GetValue("pricesIncludeTax", ReadBool); }
+        }
+
+        /// <summary>The version of the price book that determined the prices.</summary>
+        public long? PublicationVersion
+        {
+            get { return GetValue("publicationVersion", ReadLong); }
+        }
+
+        /// <summary>
+        /// The steps in the order of their days, without gaps. Neighbours differ.
+        /// </summary>
+        public IReadOnlyList<PriceStep> Steps
+        {
+            get { return GetList("steps", value => new PriceStep(ReadObject(value))); }
+        }
+
+        /// <summary>The last day.</summary>
+        public DateTime? To
+        {
+            get { return GetValue("to", ReadDate); }
         }
     }
 
@@ -15722,6 +15842,129 @@ namespace Kampanje.Client.Models
         }
     }
 
+    /// <summary>A group of posted sales. The keys of other criteria are null.</summary>
+    public sealed class SalesGroup : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SalesGroup(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The contact number of the account.</summary>
+        public string AccountNumber
+        {
+            get { return Get("accountNumber", ReadText); }
+        }
+
+        /// <summary>The campaign. Null also for sales of no campaign.</summary>
+        public string CampaignNumber
+        {
+            get { return Get("campaignNumber", ReadText); }
+        }
+
+        /// <summary>Number of accounts that bought and did not return everything.</summary>
+        public long? CustomersWhoBought
+        {
+            get { return GetValue("customersWhoBought", ReadLong); }
+        }
+
+        /// <summary>
+        /// The total reduction by campaigns, by lower prices and by discounts, in local
+        /// currency: of the group's campaign, or else of all campaigns.
+        /// </summary>
+        public decimal? DiscountGiven
+        {
+            get { return GetValue("discountGiven", ReadDecimal); }
+        }
+
+        /// <summary>The item.</summary>
+        public string ItemNumber
+        {
+            get { return Get("itemNumber", ReadText); }
+        }
+
+        /// <summary>
+        /// The total amount less cost of the lines with cost, in local currency; null if
+        /// there are none.
+        /// </summary>
+        public decimal? Margin
+        {
+            get { return GetValue("margin", ReadDecimal); }
+        }
+
+        /// <summary>The month.</summary>
+        public string Month
+        {
+            get { return Get("month", ReadText); }
+        }
+
+        /// <summary>
+        /// The total amount of these lines without tax, in local currency.
+        /// </summary>
+        public decimal? SalesAmount
+        {
+            get { return GetValue("salesAmount", ReadDecimal); }
+        }
+
+        /// <summary>Number of sales lines, including credit memos.</summary>
+        public long? SalesLines
+        {
+            get { return GetValue("salesLines", ReadLong); }
+        }
+
+        /// <summary>Number of sales lines whose item had a unit cost.</summary>
+        public long? SalesLinesWithCost
+        {
+            get { return GetValue("salesLinesWithCost", ReadLong); }
+        }
+    }
+
+    /// <summary>The figures of posted sales.</summary>
+    public sealed class SalesStatistics : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SalesStatistics(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The first posting date.</summary>
+        public DateTime? From
+        {
+            get { return GetValue("from", ReadDate); }
+        }
+
+        /// <summary>The criteria of the groups.</summary>
+        public IReadOnlyList<string> GroupBy
+        {
+            get { return GetList("groupBy", ReadText); }
+        }
+
+        /// <summary>
+        /// The groups in the order of their keys, in the order of `groupBy`. A sale of two
+        /// campaigns counts for each of them.
+        /// </summary>
+        public IReadOnlyList<SalesGroup> Groups
+        {
+            get { return GetList("groups", value => new SalesGroup(ReadObject(value))); }
+        }
+
+        /// <summary>
+        /// True if `groups` is complete, false if it contains only the first 10,000.
+        /// </summary>
+        public bool? IsComplete
+        {
+            get { return GetValue("isComplete", ReadBool); }
+        }
+
+        /// <summary>The last posting date.</summary>
+        public DateTime? To
+        {
+            get { return GetValue("to", ReadDate); }
+        }
+    }
+
     /// <summary>A salesperson.</summary>
     public sealed class Salesperson : Model
     {
@@ -16430,6 +16673,70 @@ namespace Kampanje.Client.Models
         {
             get { return Get("segmentNumber", ReadText); }
             set { Set("segmentNumber", value); }
+        }
+    }
+
+    /// <summary>A resource that a search has found.</summary>
+    public sealed class SearchResult : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SearchResult(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The description, or the name of a contact.</summary>
+        public string Description
+        {
+            get { return Get("description", ReadText); }
+        }
+
+        /// <summary>The id.</summary>
+        public string Id
+        {
+            get { return Get("id", ReadText); }
+        }
+
+        /// <summary>The number.</summary>
+        public string Number
+        {
+            get { return Get("number", ReadText); }
+        }
+    }
+
+    /// <summary>
+    /// The results of a search. Each list has at most 20 results, the best first.
+    /// </summary>
+    public sealed class SearchResults : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public SearchResults(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The campaigns.</summary>
+        public IReadOnlyList<SearchResult> Campaigns
+        {
+            get { return GetList("campaigns", value => new SearchResult(ReadObject(value))); }
+        }
+
+        /// <summary>The contacts. Null without the scope `contacts:read`.</summary>
+        public IReadOnlyList<SearchResult> Contacts
+        {
+            get { return GetList("contacts", value => new SearchResult(ReadObject(value))); }
+        }
+
+        /// <summary>The items. Null without the scope `catalog:read`.</summary>
+        public IReadOnlyList<SearchResult> Items
+        {
+            get { return GetList("items", value => new SearchResult(ReadObject(value))); }
+        }
+
+        /// <summary>The segments. Null without the scope `contacts:read`.</summary>
+        public IReadOnlyList<SearchResult> Segments
+        {
+            get { return GetList("segments", value => new SearchResult(ReadObject(value))); }
         }
     }
 
@@ -18149,6 +18456,52 @@ namespace Kampanje.Client.Models
         public long? Prices
         {
             get { return GetValue("prices", ReadLong); }
+        }
+    }
+
+    /// <summary>The price of a step.</summary>
+    public sealed class StepPrice : Model
+    {
+        /// <summary>Creates a view of an object.</summary>
+        public StepPrice(JObject json)
+            : base(json)
+        {
+        }
+
+        /// <summary>The discount line that won, if any.</summary>
+        public PriceQuoteLineUsed DiscountLine
+        {
+            get { return Get("discountLine", value => new PriceQuoteLineUsed(ReadObject(value))); }
+        }
+
+        /// <summary>The line discount in percent.</summary>
+        public decimal? LineDiscountPercent
+        {
+            get { return GetValue("lineDiscountPercent", ReadDecimal); }
+        }
+
+        /// <summary>The price less the discount. Exact, not rounded.</summary>
+        public decimal? NetUnitPrice
+        {
+            get { return GetValue("netUnitPrice", ReadDecimal); }
+        }
+
+        /// <summary>The price line that won. Null for the list price.</summary>
+        public PriceQuoteLineUsed PriceLine
+        {
+            get { return Get("priceLine", value => new PriceQuoteLineUsed(ReadObject(value))); }
+        }
+
+        /// <summary>The grantor of the price. `LIST_PRICE` if no line won.</summary>
+        public PriceQuoteSource Source
+        {
+            get { return Get("source", value => new PriceQuoteSource(ReadObject(value))); }
+        }
+
+        /// <summary>The price of one unit of measure before the line discount.</summary>
+        public decimal? UnitPrice
+        {
+            get { return GetValue("unitPrice", ReadDecimal); }
         }
     }
 

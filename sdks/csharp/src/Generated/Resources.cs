@@ -45,16 +45,19 @@ namespace Kampanje.Client
             PlannedPrices = new PlannedPricesResource(core);
             PriceChanges = new PriceChangesResource(core);
             PriceQuotes = new PriceQuotesResource(core);
+            PriceTimeline = new PriceTimelineResource(core);
             Prices = new PricesResource(core);
             PublicationChanges = new PublicationChangesResource(core);
             Publications = new PublicationsResource(core);
             Sales = new SalesResource(core);
             Salespeople = new SalespeopleResource(core);
             SavedCriteria = new SavedCriteriaResource(core);
+            Search = new SearchResource(core);
             SegmentLines = new SegmentLinesResource(core);
             Segments = new SegmentsResource(core);
             Service = new ServiceResource(core);
             Settings = new SettingsResource(core);
+            Statistics = new StatisticsResource(core);
             Tasks = new TasksResource(core);
             Teams = new TeamsResource(core);
             WebhookDeliveries = new WebhookDeliveriesResource(core);
@@ -160,6 +163,9 @@ namespace Kampanje.Client
         /// <summary>The operations on price quotes.</summary>
         public PriceQuotesResource PriceQuotes { get; }
 
+        /// <summary>The operations on price timeline.</summary>
+        public PriceTimelineResource PriceTimeline { get; }
+
         /// <summary>The operations on prices.</summary>
         public PricesResource Prices { get; }
 
@@ -178,6 +184,9 @@ namespace Kampanje.Client
         /// <summary>The operations on saved criteria.</summary>
         public SavedCriteriaResource SavedCriteria { get; }
 
+        /// <summary>The operations on search.</summary>
+        public SearchResource Search { get; }
+
         /// <summary>The operations on segment lines.</summary>
         public SegmentLinesResource SegmentLines { get; }
 
@@ -189,6 +198,9 @@ namespace Kampanje.Client
 
         /// <summary>The operations on settings.</summary>
         public SettingsResource Settings { get; }
+
+        /// <summary>The operations on statistics.</summary>
+        public StatisticsResource Statistics { get; }
 
         /// <summary>The operations on tasks.</summary>
         public TasksResource Tasks { get; }
@@ -7167,6 +7179,118 @@ opportunity, patch,
         }
     }
 
+    /// <summary>Options of <c>PriceTimeline.Get</c>.</summary>
+    public sealed class GetPriceTimelineOptions : RequestOptions
+    {
+        /// <summary>The item.</summary>
+        public string ItemNumber
+        {
+            get { return (string)GetQuery("itemNumber"); }
+            set { SetQuery("itemNumber", value); }
+        }
+
+        /// <summary>
+        /// The contact whose prices are returned; for a person, those of its company.
+        /// Without contact and customer, the prices for all customers are returned.
+        /// </summary>
+        public string ContactNumber
+        {
+            get { return (string)GetQuery("contactNumber"); }
+            set { SetQuery("contactNumber", value); }
+        }
+
+        /// <summary>The customer whose prices are returned, instead of a contact.</summary>
+        public string CustomerNumber
+        {
+            get { return (string)GetQuery("customerNumber"); }
+            set { SetQuery("customerNumber", value); }
+        }
+
+        /// <summary>The first day. Default: today.</summary>
+        public DateTime? From
+        {
+            get { return (DateTime?)GetQuery("from"); }
+            set { SetQuery("from", value); }
+        }
+
+        /// <summary>
+        /// The last day, at most 3,660 days after the first. Default: 365 days after it.
+        /// </summary>
+        public DateTime? To
+        {
+            get { return (DateTime?)GetQuery("to"); }
+            set { SetQuery("to", value); }
+        }
+
+        /// <summary>The variant. Default: none.</summary>
+        public string VariantCode
+        {
+            get { return (string)GetQuery("variantCode"); }
+            set { SetQuery("variantCode", value); }
+        }
+
+        /// <summary>The unit of measure. Default: the item's base unit.</summary>
+        public string UnitOfMeasureCode
+        {
+            get { return (string)GetQuery("unitOfMeasureCode"); }
+            set { SetQuery("unitOfMeasureCode", value); }
+        }
+
+        /// <summary>The quantity. Default: 1.</summary>
+        public decimal? Quantity
+        {
+            get { return (decimal?)GetQuery("quantity"); }
+            set { SetQuery("quantity", value); }
+        }
+
+        /// <summary>
+        /// The currency. Default: the contact's, else the account's, else local currency.
+        /// </summary>
+        public string CurrencyCode
+        {
+            get { return (string)GetQuery("currencyCode"); }
+            set { SetQuery("currencyCode", value); }
+        }
+
+        /// <summary>
+        /// If true, all prices include tax. Default: the customer's setting.
+        /// </summary>
+        public bool? PricesIncludeTax
+        {
+            get { return (bool?)GetQuery("pricesIncludeTax"); }
+            set { SetQuery("pricesIncludeTax", value); }
+        }
+    }
+
+    /// <summary>The operations on price timeline.</summary>
+    public sealed class PriceTimelineResource
+    {
+        private readonly Core core;
+
+        internal PriceTimelineResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Returns the price of an item on each day, for a customer or for everybody, with
+        /// the lines that grant it: the past and the future by the current price book. `GET
+        /// /v1/lowest-prices` returns the prices that applied in the past.
+        ///
+        /// Scope: `quotes:read`.
+        /// </summary>
+        public Task<Models.PriceTimeline> GetAsync(
+            GetPriceTimelineOptions options,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/price-timeline"))
+            {
+                IsSafe = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.PriceTimeline(json), cancellation);
+        }
+    }
+
     /// <summary>Options of <c>Prices.List</c>.</summary>
     public sealed class ListPricesOptions : RequestOptions
     {
@@ -8514,6 +8638,47 @@ savedCriteria, patch,
         }
     }
 
+    /// <summary>Options of <c>Search.Search</c>.</summary>
+    public sealed class SearchOptions : RequestOptions
+    {
+        /// <summary>The text: a number, the beginning of one, or words.</summary>
+        public string Q
+        {
+            get { return (string)GetQuery("q"); }
+            set { SetQuery("q", value); }
+        }
+    }
+
+    /// <summary>The operations on search.</summary>
+    public sealed class SearchResource
+    {
+        private readonly Core core;
+
+        internal SearchResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Finds resources whose number begins with the text, as written or in capitals,
+        /// and those in whose description or name every word of the text is the beginning
+        /// of a word. An equal number comes first, then numbers that begin with the text,
+        /// then names; each in the order of their numbers.
+        ///
+        /// Scope: `campaigns:read`.
+        /// </summary>
+        public Task<Models.SearchResults> SearchAsync(
+            SearchOptions options,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/search"))
+            {
+                IsSafe = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.SearchResults(json), cancellation);
+        }
+    }
+
     /// <summary>Options of <c>SegmentLines.List</c>.</summary>
     public sealed class ListSegmentLinesOptions : RequestOptions
     {
@@ -9384,6 +9549,64 @@ Func<Models.Settings, Models.SettingsPatch> change,
 patch,
                     new UpdateSettingsOptions { IfMatch = etag },
                     cancellation));
+        }
+    }
+
+    /// <summary>Options of <c>Statistics.GetSales</c>.</summary>
+    public sealed class GetSalesStatisticsOptions : RequestOptions
+    {
+        /// <summary>
+        /// One or two of `campaign`, `month`, `item` and `account`, separated by commas.
+        /// </summary>
+        public string GroupBy
+        {
+            get { return (string)GetQuery("groupBy"); }
+            set { SetQuery("groupBy", value); }
+        }
+
+        /// <summary>
+        /// The first posting date. Default: the first day of the month that is eleven
+        /// months before that of `to`.
+        /// </summary>
+        public DateTime? From
+        {
+            get { return (DateTime?)GetQuery("from"); }
+            set { SetQuery("from", value); }
+        }
+
+        /// <summary>The last posting date. Default: today.</summary>
+        public DateTime? To
+        {
+            get { return (DateTime?)GetQuery("to"); }
+            set { SetQuery("to", value); }
+        }
+    }
+
+    /// <summary>The operations on statistics.</summary>
+    public sealed class StatisticsResource
+    {
+        private readonly Core core;
+
+        internal StatisticsResource(Core core)
+        {
+            this.core = core;
+        }
+
+        /// <summary>
+        /// Returns the figures of the sales lines of a period by campaign, month, item or
+        /// account, or by two of them. `docs/statistics.md` defines the figures.
+        ///
+        /// Scope: `campaigns:read`.
+        /// </summary>
+        public Task<Models.SalesStatistics> GetSalesAsync(
+            GetSalesStatisticsOptions options,
+            CancellationToken cancellation = default)
+        {
+            var call = new Call("GET", Core.Path("/v1/statistics"))
+            {
+                IsSafe = true,
+            };
+            return core.RequestAsync(call, options, json => new Models.SalesStatistics(json), cancellation);
         }
     }
 

@@ -334,6 +334,14 @@ Role = Literal[
 ]
 """A name for several scopes."""
 
+SalesGroupBy = Literal[
+    "campaign",
+    "month",
+    "item",
+    "account",
+]
+"""A criterion by which posted sales are grouped. Later versions may add values."""
+
 Scope = Literal[
     "quotes:read",
     "quotes:explain",
@@ -6267,6 +6275,23 @@ class PriceReduction:
 
 
 @dataclass(kw_only=True)
+class PriceStep:
+    """Days in a row with the same price."""
+
+    from_: datetime.date
+    """The first day."""
+
+    price: StepPrice | None
+    """The price. Null if there is none."""
+
+    problem: PriceQuoteProblem | None
+    """The reason for which there is no price. Null if there is one."""
+
+    to: datetime.date
+    """The last day."""
+
+
+@dataclass(kw_only=True)
 class PriceStretch:
     """A price, with the days on which it applied."""
 
@@ -6310,6 +6335,40 @@ class PriceThen:
 
     unit_price: Decimal
     """The price of one unit of measure before the line discount."""
+
+
+@dataclass(kw_only=True)
+class PriceTimeline:
+    """The prices of an item over time."""
+
+    account_number: str | None
+    """The contact number of the account. Null if the request names neither contact nor
+    customer.
+    """
+
+    book_id: str
+    """The history that the version belongs to."""
+
+    currency_code: str | None
+    """The currency of all amounts. Null while the company has no settings."""
+
+    from_: datetime.date
+    """The first day."""
+
+    item_number: str
+    """The item."""
+
+    prices_include_tax: bool
+    """True if all prices include tax."""
+
+    publication_version: int
+    """The version of the price book that determined the prices."""
+
+    steps: List[PriceStep]
+    """The steps in the order of their days, without gaps. Neighbours differ."""
+
+    to: datetime.date
+    """The last day."""
 
 
 @dataclass(kw_only=True)
@@ -6880,6 +6939,67 @@ class SaleWrite:
 
 
 @dataclass(kw_only=True)
+class SalesGroup:
+    """A group of posted sales. The keys of other criteria are null."""
+
+    account_number: str | None
+    """The contact number of the account."""
+
+    campaign_number: str | None
+    """The campaign. Null also for sales of no campaign."""
+
+    customers_who_bought: int
+    """Number of accounts that bought and did not return everything."""
+
+    discount_given: Decimal
+    """The total reduction by campaigns, by lower prices and by discounts, in local currency:
+    of the group's campaign, or else of all campaigns.
+    """
+
+    item_number: str | None
+    """The item."""
+
+    margin: Decimal | None
+    """The total amount less cost of the lines with cost, in local currency; null if there are
+    none.
+    """
+
+    month: str | None
+    """The month."""
+
+    sales_amount: Decimal
+    """The total amount of these lines without tax, in local currency."""
+
+    sales_lines: int
+    """Number of sales lines, including credit memos."""
+
+    sales_lines_with_cost: int
+    """Number of sales lines whose item had a unit cost."""
+
+
+@dataclass(kw_only=True)
+class SalesStatistics:
+    """The figures of posted sales."""
+
+    from_: datetime.date
+    """The first posting date."""
+
+    group_by: List[SalesGroupBy | str]
+    """The criteria of the groups."""
+
+    groups: List[SalesGroup]
+    """The groups in the order of their keys, in the order of `groupBy`. A sale of two
+    campaigns counts for each of them.
+    """
+
+    is_complete: bool
+    """True if `groups` is complete, false if it contains only the first 10,000."""
+
+    to: datetime.date
+    """The last posting date."""
+
+
+@dataclass(kw_only=True)
 class Salesperson:
     """A salesperson."""
 
@@ -7160,6 +7280,37 @@ class SavedCriteriaWrite:
 
     segment_number: str | None | Unset = UNSET
     """The segment whose current actions are saved. Either this or `actions`."""
+
+
+@dataclass(kw_only=True)
+class SearchResult:
+    """A resource that a search has found."""
+
+    description: str
+    """The description, or the name of a contact."""
+
+    id: str
+    """The id."""
+
+    number: str
+    """The number."""
+
+
+@dataclass(kw_only=True)
+class SearchResults:
+    """The results of a search. Each list has at most 20 results, the best first."""
+
+    campaigns: List[SearchResult]
+    """The campaigns."""
+
+    contacts: List[SearchResult] | None
+    """The contacts. Null without the scope `contacts:read`."""
+
+    items: List[SearchResult] | None
+    """The items. Null without the scope `catalog:read`."""
+
+    segments: List[SearchResult] | None
+    """The segments. Null without the scope `contacts:read`."""
 
 
 @dataclass(kw_only=True)
@@ -7898,6 +8049,29 @@ class StackedPrices:
 
     prices: int
     """Number of prices with this combination."""
+
+
+@dataclass(kw_only=True)
+class StepPrice:
+    """The price of a step."""
+
+    discount_line: PriceQuoteLineUsed | None
+    """The discount line that won, if any."""
+
+    line_discount_percent: Decimal
+    """The line discount in percent."""
+
+    net_unit_price: Decimal
+    """The price less the discount. Exact, not rounded."""
+
+    price_line: PriceQuoteLineUsed | None
+    """The price line that won. Null for the list price."""
+
+    source: PriceQuoteSource
+    """The grantor of the price. `LIST_PRICE` if no line won."""
+
+    unit_price: Decimal
+    """The price of one unit of measure before the line discount."""
 
 
 @dataclass(kw_only=True)

@@ -4933,6 +4933,57 @@ class PriceQuotesResource:
         return cast("models.PriceQuote", value)
 
 
+class PriceTimelineResource:
+    """The operations on price timeline."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def get(
+        self,
+        *,
+        item_number: str,
+        contact_number: str | None = None,
+        customer_number: str | None = None,
+        from_: datetime.date | None = None,
+        to: datetime.date | None = None,
+        variant_code: str | None = None,
+        unit_of_measure_code: str | None = None,
+        quantity: Decimal | None = None,
+        currency_code: str | None = None,
+        prices_include_tax: bool | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.PriceTimeline:
+        """Returns the price of an item on each day, for a customer or for everybody, with the
+        lines that grant it: the past and the future by the current price book. `GET
+        /v1/lowest-prices` returns the prices that applied in the past.
+
+        Scope: `quotes:read`.
+        """
+        value = self._core.request(
+            Call(
+                "GET",
+                path("/v1/price-timeline"),
+                query={
+                    "itemNumber": item_number,
+                    "contactNumber": contact_number,
+                    "customerNumber": customer_number,
+                    "from": from_,
+                    "to": to,
+                    "variantCode": variant_code,
+                    "unitOfMeasureCode": unit_of_measure_code,
+                    "quantity": quantity,
+                    "currencyCode": currency_code,
+                    "pricesIncludeTax": prices_include_tax,
+                },
+                safe=True,
+            ),
+            models.PriceTimeline,
+            options,
+        )
+        return cast("models.PriceTimeline", value)
+
+
 class PricesResource:
     """The operations on prices."""
 
@@ -5860,6 +5911,40 @@ saved_criteria, patch, if_match=tag, options=options
         )
 
 
+class SearchResource:
+    """The operations on search."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def search(
+        self,
+        *,
+        q: str,
+        options: RequestOptions | None = None,
+    ) -> models.SearchResults:
+        """Finds resources whose number begins with the text, as written or in capitals, and
+        those in whose description or name every word of the text is the beginning of a
+        word. An equal number comes first, then numbers that begin with the text, then
+        names; each in the order of their numbers.
+
+        Scope: `campaigns:read`.
+        """
+        value = self._core.request(
+            Call(
+                "GET",
+                path("/v1/search"),
+                query={
+                    "q": q,
+                },
+                safe=True,
+            ),
+            models.SearchResults,
+            options,
+        )
+        return cast("models.SearchResults", value)
+
+
 class SegmentLinesResource:
     """The operations on segment lines."""
 
@@ -6603,6 +6688,42 @@ class SettingsResource:
 patch, if_match=tag, options=options
             ),
         )
+
+
+class StatisticsResource:
+    """The operations on statistics."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def get_sales(
+        self,
+        *,
+        group_by: str,
+        from_: datetime.date | None = None,
+        to: datetime.date | None = None,
+        options: RequestOptions | None = None,
+    ) -> models.SalesStatistics:
+        """Returns the figures of the sales lines of a period by campaign, month, item or
+        account, or by two of them. `docs/statistics.md` defines the figures.
+
+        Scope: `campaigns:read`.
+        """
+        value = self._core.request(
+            Call(
+                "GET",
+                path("/v1/statistics"),
+                query={
+                    "groupBy": group_by,
+                    "from": from_,
+                    "to": to,
+                },
+                safe=True,
+            ),
+            models.SalesStatistics,
+            options,
+        )
+        return cast("models.SalesStatistics", value)
 
 
 class TasksResource:
@@ -7372,16 +7493,19 @@ class Resources:
         self.planned_prices = PlannedPricesResource(core)
         self.price_changes = PriceChangesResource(core)
         self.price_quotes = PriceQuotesResource(core)
+        self.price_timeline = PriceTimelineResource(core)
         self.prices = PricesResource(core)
         self.publication_changes = PublicationChangesResource(core)
         self.publications = PublicationsResource(core)
         self.sales = SalesResource(core)
         self.salespeople = SalespeopleResource(core)
         self.saved_criteria = SavedCriteriaResource(core)
+        self.search = SearchResource(core)
         self.segment_lines = SegmentLinesResource(core)
         self.segments = SegmentsResource(core)
         self.service = ServiceResource(core)
         self.settings = SettingsResource(core)
+        self.statistics = StatisticsResource(core)
         self.tasks = TasksResource(core)
         self.teams = TeamsResource(core)
         self.webhook_deliveries = WebhookDeliveriesResource(core)

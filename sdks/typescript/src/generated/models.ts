@@ -296,6 +296,13 @@ export type Role =
   | "APPROVER"
   | "ADMIN";
 
+/** A criterion by which posted sales are grouped. Later versions may add values. */
+export type SalesGroupBy =
+  | "campaign"
+  | "month"
+  | "item"
+  | "account";
+
 /** A permission that operations require. */
 export type Scope =
   | "quotes:read"
@@ -5190,6 +5197,18 @@ export interface PriceReduction {
   changePercent: Decimal;
 }
 
+/** Days in a row with the same price. */
+export interface PriceStep {
+  /** The first day. */
+  from: CalendarDate;
+  /** The price. Null if there is none. */
+  price: StepPrice | null;
+  /** The reason for which there is no price. Null if there is one. */
+  problem: PriceQuoteProblem | null;
+  /** The last day. */
+  to: CalendarDate;
+}
+
 /** A price, with the days on which it applied. */
 export interface PriceStretch {
   /** The line discount in percent. */
@@ -5220,6 +5239,28 @@ export interface PriceThen {
   source: PriceQuoteSource;
   /** The price of one unit of measure before the line discount. */
   unitPrice: Decimal;
+}
+
+/** The prices of an item over time. */
+export interface PriceTimeline {
+  /** The contact number of the account. Null if the request names neither contact nor customer. */
+  accountNumber: string | null;
+  /** The history that the version belongs to. */
+  bookId: string;
+  /** The currency of all amounts. Null while the company has no settings. */
+  currencyCode: string | null;
+  /** The first day. */
+  from: CalendarDate;
+  /** The item. */
+  itemNumber: string;
+  /** True if all prices include tax. */
+  pricesIncludeTax: boolean;
+  /** The version of the price book that determined the prices. */
+  publicationVersion: number;
+  /** The steps in the order of their days, without gaps. Neighbours differ. */
+  steps: PriceStep[];
+  /** The last day. */
+  to: CalendarDate;
 }
 
 /** A line with its price. */
@@ -5660,6 +5701,53 @@ export interface SaleWrite {
   variantCode?: string | null;
 }
 
+/** A group of posted sales. The keys of other criteria are null. */
+export interface SalesGroup {
+  /** The contact number of the account. */
+  accountNumber: string | null;
+  /** The campaign. Null also for sales of no campaign. */
+  campaignNumber: string | null;
+  /** Number of accounts that bought and did not return everything. */
+  customersWhoBought: number;
+  /**
+   * The total reduction by campaigns, by lower prices and by discounts, in local currency: of
+   * the group's campaign, or else of all campaigns.
+   */
+  discountGiven: Decimal;
+  /** The item. */
+  itemNumber: string | null;
+  /**
+   * The total amount less cost of the lines with cost, in local currency; null if there are
+   * none.
+   */
+  margin: Decimal | null;
+  /** The month. */
+  month: string | null;
+  /** The total amount of these lines without tax, in local currency. */
+  salesAmount: Decimal;
+  /** Number of sales lines, including credit memos. */
+  salesLines: number;
+  /** Number of sales lines whose item had a unit cost. */
+  salesLinesWithCost: number;
+}
+
+/** The figures of posted sales. */
+export interface SalesStatistics {
+  /** The first posting date. */
+  from: CalendarDate;
+  /** The criteria of the groups. */
+  groupBy: Array<Open<SalesGroupBy>>;
+  /**
+   * The groups in the order of their keys, in the order of `groupBy`. A sale of two campaigns
+   * counts for each of them.
+   */
+  groups: SalesGroup[];
+  /** True if `groups` is complete, false if it contains only the first 10,000. */
+  isComplete: boolean;
+  /** The last posting date. */
+  to: CalendarDate;
+}
+
 /** A salesperson. */
 export interface Salesperson {
   /** True if nothing new can be assigned to the salesperson. */
@@ -5895,6 +5983,28 @@ export interface SavedCriteriaWrite {
   description?: string;
   /** The segment whose current actions are saved. Either this or `actions`. */
   segmentNumber?: string | null;
+}
+
+/** A resource that a search has found. */
+export interface SearchResult {
+  /** The description, or the name of a contact. */
+  description: string;
+  /** The id. */
+  id: string;
+  /** The number. */
+  number: string;
+}
+
+/** The results of a search. Each list has at most 20 results, the best first. */
+export interface SearchResults {
+  /** The campaigns. */
+  campaigns: SearchResult[];
+  /** The contacts. Null without the scope `contacts:read`. */
+  contacts: SearchResult[] | null;
+  /** The items. Null without the scope `catalog:read`. */
+  items: SearchResult[] | null;
+  /** The segments. Null without the scope `contacts:read`. */
+  segments: SearchResult[] | null;
 }
 
 /** A segment. The list of its lines gives their number with `count=true`. */
@@ -6547,6 +6657,22 @@ export interface StackedPrices {
   priceSource: PriceQuoteSource;
   /** Number of prices with this combination. */
   prices: number;
+}
+
+/** The price of a step. */
+export interface StepPrice {
+  /** The discount line that won, if any. */
+  discountLine: PriceQuoteLineUsed | null;
+  /** The line discount in percent. */
+  lineDiscountPercent: Decimal;
+  /** The price less the discount. Exact, not rounded. */
+  netUnitPrice: Decimal;
+  /** The price line that won. Null for the list price. */
+  priceLine: PriceQuoteLineUsed | null;
+  /** The grantor of the price. `LIST_PRICE` if no line won. */
+  source: PriceQuoteSource;
+  /** The price of one unit of measure before the line discount. */
+  unitPrice: Decimal;
 }
 
 /** A task. */

@@ -4814,6 +4814,55 @@ export class PriceQuotesResource {
   }
 }
 
+/** Options of `priceTimeline.get`. */
+export interface GetPriceTimelineOptions extends RequestOptions {
+  /** The item. */
+  itemNumber: string;
+  /**
+   * The contact whose prices are returned; for a person, those of its company. Without contact
+   * and customer, the prices for all customers are returned.
+   */
+  contactNumber?: string | undefined;
+  /** The customer whose prices are returned, instead of a contact. */
+  customerNumber?: string | undefined;
+  /** The first day. Default: today. */
+  from?: CalendarDate | undefined;
+  /** The last day, at most 3,660 days after the first. Default: 365 days after it. */
+  to?: CalendarDate | undefined;
+  /** The variant. Default: none. */
+  variantCode?: string | undefined;
+  /** The unit of measure. Default: the item's base unit. */
+  unitOfMeasureCode?: string | undefined;
+  /** The quantity. Default: 1. */
+  quantity?: Decimal | undefined;
+  /** The currency. Default: the contact's, else the account's, else local currency. */
+  currencyCode?: string | undefined;
+  /** If true, all prices include tax. Default: the customer's setting. */
+  pricesIncludeTax?: boolean | undefined;
+}
+
+export class PriceTimelineResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Returns the price of an item on each day, for a customer or for everybody, with the lines
+   * that grant it: the past and the future by the current price book. `GET /v1/lowest-prices`
+   * returns the prices that applied in the past.
+   *
+   * Scope: `quotes:read`.
+   */
+  get(
+    options: GetPriceTimelineOptions,
+  ): Promise<models.PriceTimeline> {
+    return this.core.request({
+      method: "GET",
+      path: path`/v1/price-timeline`,
+      query: ["itemNumber", "contactNumber", "customerNumber", "from", "to", "variantCode", "unitOfMeasureCode", "quantity", "currencyCode", "pricesIncludeTax"],
+      safe: true,
+    }, options);
+  }
+}
+
 /** Options of `prices.list`. */
 export interface ListPricesOptions extends RequestOptions {
   /** The page size. */
@@ -5718,6 +5767,35 @@ export class SavedCriteriaResource {
   }
 }
 
+/** Options of `search.search`. */
+export interface SearchOptions extends RequestOptions {
+  /** The text: a number, the beginning of one, or words. */
+  q: string;
+}
+
+export class SearchResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Finds resources whose number begins with the text, as written or in capitals, and those in
+   * whose description or name every word of the text is the beginning of a word. An equal
+   * number comes first, then numbers that begin with the text, then names; each in the order
+   * of their numbers.
+   *
+   * Scope: `campaigns:read`.
+   */
+  search(
+    options: SearchOptions,
+  ): Promise<models.SearchResults> {
+    return this.core.request({
+      method: "GET",
+      path: path`/v1/search`,
+      query: ["q"],
+      safe: true,
+    }, options);
+  }
+}
+
 /** Options of `segmentLines.list`. */
 export interface ListSegmentLinesOptions extends RequestOptions {
   /** The page size. */
@@ -6394,6 +6472,40 @@ export class SettingsResource {
       (patch, write) => this.update(patch, write),
       options,
     );
+  }
+}
+
+/** Options of `statistics.getSales`. */
+export interface GetSalesStatisticsOptions extends RequestOptions {
+  /** One or two of `campaign`, `month`, `item` and `account`, separated by commas. */
+  groupBy: string;
+  /**
+   * The first posting date. Default: the first day of the month that is eleven months before
+   * that of `to`.
+   */
+  from?: CalendarDate | undefined;
+  /** The last posting date. Default: today. */
+  to?: CalendarDate | undefined;
+}
+
+export class StatisticsResource {
+  constructor(private readonly core: Core) {}
+
+  /**
+   * Returns the figures of the sales lines of a period by campaign, month, item or account, or
+   * by two of them. `docs/statistics.md` defines the figures.
+   *
+   * Scope: `campaigns:read`.
+   */
+  getSales(
+    options: GetSalesStatisticsOptions,
+  ): Promise<models.SalesStatistics> {
+    return this.core.request({
+      method: "GET",
+      path: path`/v1/statistics`,
+      query: ["groupBy", "from", "to"],
+      safe: true,
+    }, options);
   }
 }
 
@@ -7132,16 +7244,19 @@ export class Resources {
   readonly plannedPrices: PlannedPricesResource;
   readonly priceChanges: PriceChangesResource;
   readonly priceQuotes: PriceQuotesResource;
+  readonly priceTimeline: PriceTimelineResource;
   readonly prices: PricesResource;
   readonly publicationChanges: PublicationChangesResource;
   readonly publications: PublicationsResource;
   readonly sales: SalesResource;
   readonly salespeople: SalespeopleResource;
   readonly savedCriteria: SavedCriteriaResource;
+  readonly search: SearchResource;
   readonly segmentLines: SegmentLinesResource;
   readonly segments: SegmentsResource;
   readonly service: ServiceResource;
   readonly settings: SettingsResource;
+  readonly statistics: StatisticsResource;
   readonly tasks: TasksResource;
   readonly teams: TeamsResource;
   readonly webhookDeliveries: WebhookDeliveriesResource;
@@ -7181,16 +7296,19 @@ export class Resources {
     this.plannedPrices = new PlannedPricesResource(core);
     this.priceChanges = new PriceChangesResource(core);
     this.priceQuotes = new PriceQuotesResource(core);
+    this.priceTimeline = new PriceTimelineResource(core);
     this.prices = new PricesResource(core);
     this.publicationChanges = new PublicationChangesResource(core);
     this.publications = new PublicationsResource(core);
     this.sales = new SalesResource(core);
     this.salespeople = new SalespeopleResource(core);
     this.savedCriteria = new SavedCriteriaResource(core);
+    this.search = new SearchResource(core);
     this.segmentLines = new SegmentLinesResource(core);
     this.segments = new SegmentsResource(core);
     this.service = new ServiceResource(core);
     this.settings = new SettingsResource(core);
+    this.statistics = new StatisticsResource(core);
     this.tasks = new TasksResource(core);
     this.teams = new TeamsResource(core);
     this.webhookDeliveries = new WebhookDeliveriesResource(core);

@@ -415,6 +415,16 @@ public final class Models {
     public static final String ADMIN = "ADMIN";
   }
 
+  /** A criterion by which posted sales are grouped. Later versions may add values. */
+  public static final class SalesGroupBy {
+    private SalesGroupBy() {}
+
+    public static final String CAMPAIGN = "campaign";
+    public static final String MONTH = "month";
+    public static final String ITEM = "item";
+    public static final String ACCOUNT = "account";
+  }
+
   /** A permission that operations require. */
   public static final class Scope {
     private Scope() {}
@@ -14407,6 +14417,33 @@ public final class Models {
     }
   }
 
+  /** Days in a row with the same price. */
+  public static final class PriceStep extends Model {
+    public PriceStep(ObjectNode node) {
+      super(node);
+    }
+
+    /** The first day. */
+    public LocalDate from() {
+      return get("from", Model::date);
+    }
+
+    /** The price. Null if there is none. */
+    public StepPrice price() {
+      return get("price", value -> new StepPrice(object(value)));
+    }
+
+    /** The reason for which there is no price. Null if there is one. */
+    public PriceQuoteProblem problem() {
+      return get("problem", value -> new PriceQuoteProblem(object(value)));
+    }
+
+    /** The last day. */
+    public LocalDate to() {
+      return get("to", Model::date);
+    }
+  }
+
   /** A price, with the days on which it applied. */
   public static final class PriceStretch extends Model {
     public PriceStretch(ObjectNode node) {
@@ -14478,6 +14515,61 @@ public final class Models {
     /** The price of one unit of measure before the line discount. */
     public BigDecimal unitPrice() {
       return get("unitPrice", Model::decimal);
+    }
+  }
+
+  /** The prices of an item over time. */
+  public static final class PriceTimeline extends Model {
+    public PriceTimeline(ObjectNode node) {
+      super(node);
+    }
+
+    /**
+     * The contact number of the account. Null if the request names neither contact nor
+     * customer.
+     */
+    public String accountNumber() {
+      return get("accountNumber", JsonNode::asText);
+    }
+
+    /** The history that the version belongs to. */
+    public String bookId() {
+      return get("bookId", JsonNode::asText);
+    }
+
+    /** The currency of all amounts. Null while the company has no settings. */
+    public String currencyCode() {
+      return get("currencyCode", JsonNode::asText);
+    }
+
+    /** The first day. */
+    public LocalDate from() {
+      return get("from", Model::date);
+    }
+
+    /** The item. */
+    public String itemNumber() {
+      return get("itemNumber", JsonNode::asText);
+    }
+
+    /** True if all prices include tax. */
+    public Boolean pricesIncludeTax() {
+      return get("pricesIncludeTax", JsonNode::asBoolean);
+    }
+
+    /** The version of the price book that determined the prices. */
+    public Long publicationVersion() {
+      return get("publicationVersion", JsonNode::asLong);
+    }
+
+    /** The steps in the order of their days, without gaps. Neighbours differ. */
+    public List<PriceStep> steps() {
+      return list("steps", value -> new PriceStep(object(value)));
+    }
+
+    /** The last day. */
+    public LocalDate to() {
+      return get("to", Model::date);
     }
   }
 
@@ -15567,6 +15659,104 @@ public final class Models {
     }
   }
 
+  /** A group of posted sales. The keys of other criteria are null. */
+  public static final class SalesGroup extends Model {
+    public SalesGroup(ObjectNode node) {
+      super(node);
+    }
+
+    /** The contact number of the account. */
+    public String accountNumber() {
+      return get("accountNumber", JsonNode::asText);
+    }
+
+    /** The campaign. Null also for sales of no campaign. */
+    public String campaignNumber() {
+      return get("campaignNumber", JsonNode::asText);
+    }
+
+    /** Number of accounts that bought and did not return everything. */
+    public Long customersWhoBought() {
+      return get("customersWhoBought", JsonNode::asLong);
+    }
+
+    /**
+     * The total reduction by campaigns, by lower prices and by discounts, in local currency:
+     * of the group's campaign, or else of all campaigns.
+     */
+    public BigDecimal discountGiven() {
+      return get("discountGiven", Model::decimal);
+    }
+
+    /** The item. */
+    public String itemNumber() {
+      return get("itemNumber", JsonNode::asText);
+    }
+
+    /**
+     * The total amount less cost of the lines with cost, in local currency; null if there are
+     * none.
+     */
+    public BigDecimal margin() {
+      return get("margin", Model::decimal);
+    }
+
+    /** The month. */
+    public String month() {
+      return get("month", JsonNode::asText);
+    }
+
+    /** The total amount of these lines without tax, in local currency. */
+    public BigDecimal salesAmount() {
+      return get("salesAmount", Model::decimal);
+    }
+
+    /** Number of sales lines, including credit memos. */
+    public Long salesLines() {
+      return get("salesLines", JsonNode::asLong);
+    }
+
+    /** Number of sales lines whose item had a unit cost. */
+    public Long salesLinesWithCost() {
+      return get("salesLinesWithCost", JsonNode::asLong);
+    }
+  }
+
+  /** The figures of posted sales. */
+  public static final class SalesStatistics extends Model {
+    public SalesStatistics(ObjectNode node) {
+      super(node);
+    }
+
+    /** The first posting date. */
+    public LocalDate from() {
+      return get("from", Model::date);
+    }
+
+    /** The criteria of the groups. */
+    public List<String> groupBy() {
+      return list("groupBy", JsonNode::asText);
+    }
+
+    /**
+     * The groups in the order of their keys, in the order of `groupBy`. A sale of two
+     * campaigns counts for each of them.
+     */
+    public List<SalesGroup> groups() {
+      return list("groups", value -> new SalesGroup(object(value)));
+    }
+
+    /** True if `groups` is complete, false if it contains only the first 10,000. */
+    public Boolean isComplete() {
+      return get("isComplete", JsonNode::asBoolean);
+    }
+
+    /** The last posting date. */
+    public LocalDate to() {
+      return get("to", Model::date);
+    }
+  }
+
   /** A salesperson. */
   public static final class Salesperson extends Model {
     public Salesperson(ObjectNode node) {
@@ -16384,6 +16574,55 @@ public final class Models {
     public SavedCriteriaWrite segmentNumber(String value) {
       put("segmentNumber", value);
       return this;
+    }
+  }
+
+  /** A resource that a search has found. */
+  public static final class SearchResult extends Model {
+    public SearchResult(ObjectNode node) {
+      super(node);
+    }
+
+    /** The description, or the name of a contact. */
+    public String description() {
+      return get("description", JsonNode::asText);
+    }
+
+    /** The id. */
+    public String id() {
+      return get("id", JsonNode::asText);
+    }
+
+    /** The number. */
+    public String number() {
+      return get("number", JsonNode::asText);
+    }
+  }
+
+  /** The results of a search. Each list has at most 20 results, the best first. */
+  public static final class SearchResults extends Model {
+    public SearchResults(ObjectNode node) {
+      super(node);
+    }
+
+    /** The campaigns. */
+    public List<SearchResult> campaigns() {
+      return list("campaigns", value -> new SearchResult(object(value)));
+    }
+
+    /** The contacts. Null without the scope `contacts:read`. */
+    public List<SearchResult> contacts() {
+      return list("contacts", value -> new SearchResult(object(value)));
+    }
+
+    /** The items. Null without the scope `catalog:read`. */
+    public List<SearchResult> items() {
+      return list("items", value -> new SearchResult(object(value)));
+    }
+
+    /** The segments. Null without the scope `contacts:read`. */
+    public List<SearchResult> segments() {
+      return list("segments", value -> new SearchResult(object(value)));
     }
   }
 
@@ -18338,6 +18577,43 @@ public final class Models {
     /** Number of prices with this combination. */
     public Long prices() {
       return get("prices", JsonNode::asLong);
+    }
+  }
+
+  /** The price of a step. */
+  public static final class StepPrice extends Model {
+    public StepPrice(ObjectNode node) {
+      super(node);
+    }
+
+    /** The discount line that won, if any. */
+    public PriceQuoteLineUsed discountLine() {
+      return get("discountLine", value -> new PriceQuoteLineUsed(object(value)));
+    }
+
+    /** The line discount in percent. */
+    public BigDecimal lineDiscountPercent() {
+      return get("lineDiscountPercent", Model::decimal);
+    }
+
+    /** The price less the discount. Exact, not rounded. */
+    public BigDecimal netUnitPrice() {
+      return get("netUnitPrice", Model::decimal);
+    }
+
+    /** The price line that won. Null for the list price. */
+    public PriceQuoteLineUsed priceLine() {
+      return get("priceLine", value -> new PriceQuoteLineUsed(object(value)));
+    }
+
+    /** The grantor of the price. `LIST_PRICE` if no line won. */
+    public PriceQuoteSource source() {
+      return get("source", value -> new PriceQuoteSource(object(value)));
+    }
+
+    /** The price of one unit of measure before the line discount. */
+    public BigDecimal unitPrice() {
+      return get("unitPrice", Model::decimal);
     }
   }
 

@@ -41,16 +41,19 @@ public class Resources {
   public final PlannedPricesResource plannedPrices;
   public final PriceChangesResource priceChanges;
   public final PriceQuotesResource priceQuotes;
+  public final PriceTimelineResource priceTimeline;
   public final PricesResource prices;
   public final PublicationChangesResource publicationChanges;
   public final PublicationsResource publications;
   public final SalesResource sales;
   public final SalespeopleResource salespeople;
   public final SavedCriteriaResource savedCriteria;
+  public final SearchResource search;
   public final SegmentLinesResource segmentLines;
   public final SegmentsResource segments;
   public final ServiceResource service;
   public final SettingsResource settings;
+  public final StatisticsResource statistics;
   public final TasksResource tasks;
   public final TeamsResource teams;
   public final WebhookDeliveriesResource webhookDeliveries;
@@ -90,16 +93,19 @@ public class Resources {
     plannedPrices = new PlannedPricesResource(core);
     priceChanges = new PriceChangesResource(core);
     priceQuotes = new PriceQuotesResource(core);
+    priceTimeline = new PriceTimelineResource(core);
     prices = new PricesResource(core);
     publicationChanges = new PublicationChangesResource(core);
     publications = new PublicationsResource(core);
     sales = new SalesResource(core);
     salespeople = new SalespeopleResource(core);
     savedCriteria = new SavedCriteriaResource(core);
+    search = new SearchResource(core);
     segmentLines = new SegmentLinesResource(core);
     segments = new SegmentsResource(core);
     service = new ServiceResource(core);
     settings = new SettingsResource(core);
+    statistics = new StatisticsResource(core);
     tasks = new TasksResource(core);
     teams = new TeamsResource(core);
     webhookDeliveries = new WebhookDeliveriesResource(core);
@@ -7156,6 +7162,90 @@ opportunity, patch,
     }
   }
 
+  /** Options of {@code priceTimeline.get}. */
+  public static final class GetPriceTimelineOptions extends Options<GetPriceTimelineOptions> {
+    @Override
+    protected GetPriceTimelineOptions self() {
+      return this;
+    }
+
+    /** The item. */
+    public GetPriceTimelineOptions itemNumber(String value) {
+      return query("itemNumber", value);
+    }
+
+    /**
+     * The contact whose prices are returned; for a person, those of its company. Without
+     * contact and customer, the prices for all customers are returned.
+     */
+    public GetPriceTimelineOptions contactNumber(String value) {
+      return query("contactNumber", value);
+    }
+
+    /** The customer whose prices are returned, instead of a contact. */
+    public GetPriceTimelineOptions customerNumber(String value) {
+      return query("customerNumber", value);
+    }
+
+    /** The first day. Default: today. */
+    public GetPriceTimelineOptions from(LocalDate value) {
+      return query("from", value);
+    }
+
+    /** The last day, at most 3,660 days after the first. Default: 365 days after it. */
+    public GetPriceTimelineOptions to(LocalDate value) {
+      return query("to", value);
+    }
+
+    /** The variant. Default: none. */
+    public GetPriceTimelineOptions variantCode(String value) {
+      return query("variantCode", value);
+    }
+
+    /** The unit of measure. Default: the item's base unit. */
+    public GetPriceTimelineOptions unitOfMeasureCode(String value) {
+      return query("unitOfMeasureCode", value);
+    }
+
+    /** The quantity. Default: 1. */
+    public GetPriceTimelineOptions quantity(BigDecimal value) {
+      return query("quantity", value);
+    }
+
+    /** The currency. Default: the contact's, else the account's, else local currency. */
+    public GetPriceTimelineOptions currencyCode(String value) {
+      return query("currencyCode", value);
+    }
+
+    /** If true, all prices include tax. Default: the customer's setting. */
+    public GetPriceTimelineOptions pricesIncludeTax(Boolean value) {
+      return query("pricesIncludeTax", value);
+    }
+  }
+
+  /** The operations on price timeline. */
+  public static final class PriceTimelineResource {
+    private final Core core;
+
+    PriceTimelineResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Returns the price of an item on each day, for a customer or for everybody, with the
+     * lines that grant it: the past and the future by the current price book. `GET
+     * /v1/lowest-prices` returns the prices that applied in the past.
+     * <p>
+     * Scope: `quotes:read`.
+     */
+    public Models.PriceTimeline get(GetPriceTimelineOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/price-timeline"))
+              .safe();
+      return core.request(call, options, Models.PriceTimeline::new);
+    }
+  }
+
   /** Options of {@code prices.list}. */
   public static final class ListPricesOptions extends Options<ListPricesOptions> {
     @Override
@@ -8509,6 +8599,43 @@ savedCriteria, patch,
     }
   }
 
+  /** Options of {@code search.search}. */
+  public static final class SearchOptions extends Options<SearchOptions> {
+    @Override
+    protected SearchOptions self() {
+      return this;
+    }
+
+    /** The text: a number, the beginning of one, or words. */
+    public SearchOptions q(String value) {
+      return query("q", value);
+    }
+  }
+
+  /** The operations on search. */
+  public static final class SearchResource {
+    private final Core core;
+
+    SearchResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Finds resources whose number begins with the text, as written or in capitals, and those
+     * in whose description or name every word of the text is the beginning of a word. An equal
+     * number comes first, then numbers that begin with the text, then names; each in the order
+     * of their numbers.
+     * <p>
+     * Scope: `campaigns:read`.
+     */
+    public Models.SearchResults search(SearchOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/search"))
+              .safe();
+      return core.request(call, options, Models.SearchResults::new);
+    }
+  }
+
   /** Options of {@code segmentLines.list}. */
   public static final class ListSegmentLinesOptions extends Options<ListSegmentLinesOptions> {
     @Override
@@ -9432,6 +9559,54 @@ Function<Models.Settings, Models.SettingsPatch> change) {
               update(
 patch,
                   new UpdateSettingsOptions().ifMatch(etag)));
+    }
+  }
+
+  /** Options of {@code statistics.getSales}. */
+  public static final class GetSalesStatisticsOptions extends Options<GetSalesStatisticsOptions> {
+    @Override
+    protected GetSalesStatisticsOptions self() {
+      return this;
+    }
+
+    /** One or two of `campaign`, `month`, `item` and `account`, separated by commas. */
+    public GetSalesStatisticsOptions groupBy(String value) {
+      return query("groupBy", value);
+    }
+
+    /**
+     * The first posting date. Default: the first day of the month that is eleven months before
+     * that of `to`.
+     */
+    public GetSalesStatisticsOptions from(LocalDate value) {
+      return query("from", value);
+    }
+
+    /** The last posting date. Default: today. */
+    public GetSalesStatisticsOptions to(LocalDate value) {
+      return query("to", value);
+    }
+  }
+
+  /** The operations on statistics. */
+  public static final class StatisticsResource {
+    private final Core core;
+
+    StatisticsResource(Core core) {
+      this.core = core;
+    }
+
+    /**
+     * Returns the figures of the sales lines of a period by campaign, month, item or account,
+     * or by two of them. `docs/statistics.md` defines the figures.
+     * <p>
+     * Scope: `campaigns:read`.
+     */
+    public Models.SalesStatistics getSales(GetSalesStatisticsOptions options) {
+      Call call =
+          new Call("GET", Core.path("/v1/statistics"))
+              .safe();
+      return core.request(call, options, Models.SalesStatistics::new);
     }
   }
 
