@@ -145,6 +145,8 @@ await step("read a list page by page", async () => {
   do {
     const query = { filter, top: 2, orderby: "number", ...(cursor ? { cursor } : {}) };
     const page = ok(await client.GET("/v1/items", { params: { query } }));
+    // The type permits the text of an export as well.
+    assert.ok(typeof page !== "string");
     sizes.push(page.value.length);
     const next = page.nextLink ? new URL(page.nextLink, baseUrl) : undefined;
     cursor = next?.searchParams.get("cursor") ?? undefined;
