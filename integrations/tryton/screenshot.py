@@ -1,8 +1,8 @@
 # This file is part of trytond_kampanje. The file LICENSE of its distribution
 # contains the licence: GPL-3.0-or-later.
-"""Takes a screenshot of an order line with a campaign price in the web client.
+"""Takes screenshots of an order line with a campaign price and of its explanation.
 
-Run it as: demo's environment with selenium and pillow, and Debian's chromium-driver.
+Needs the environment of demo with selenium and pillow, and Debian's chromium-driver.
 """
 import argparse
 import io
@@ -20,6 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 TIMEOUT = 120
 SIZE = 1280, 1120
 EXPECTED = ['Campaign Service', 'CAMPAIGN SUMMER', '189.0500', '199.0000']
+EXPLAINED = ['SUMMER', '189.05', '199']
 
 
 def browser(stack):
@@ -79,23 +80,42 @@ def open_line(driver):
     wait.until(lambda d: 'Campaign Service' in ' '.join(values(d)))
 
 
+def open_explanation(driver, service):
+    """Open the page that the line names, with the API key that a person would enter."""
+    wait = WebDriverWait(driver, TIMEOUT)
+    link = next(
+        v for v in values(driver) if v.startswith(service.url + '/desk/price-check?'))
+    driver.get(service.url + '/desk/icon.svg')
+    driver.execute_script(
+        "sessionStorage.setItem('kampanje.token', arguments[0])", service.key)
+    driver.get(link)
+    wait.until(lambda d: all(
+            text in d.find_element(By.TAG_NAME, 'body').text for text in EXPLAINED))
+
+
+def save(driver, path):
+    image = Image.open(io.BytesIO(driver.get_screenshot_as_png()))
+    # A user interface has few colours.
+    image.convert('RGB').quantize(48).save(path, optimize=True)
+    print('%s: %d bytes' % (path, path.stat().st_size))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--sao', required=True)
-    parser.add_argument('output', type=Path)
+    parser.add_argument('directory', type=Path, help="of tryton-*.png, such as docs")
     arguments = parser.parse_args()
     with ExitStack() as stack:
-        url, _, order = demo.start(stack, arguments.sao)
+        url, service, order = demo.start(stack, arguments.sao)
         driver = browser(stack)
         login(driver, url, order)
         open_line(driver)
         shown = ' '.join(values(driver))
         for text in EXPECTED:
             assert text in shown, (text, shown)
-        image = Image.open(io.BytesIO(driver.get_screenshot_as_png()))
-        # A user interface has few colours.
-        image.convert('RGB').quantize(48).save(arguments.output, optimize=True)
-    print('%s: %d bytes' % (arguments.output, arguments.output.stat().st_size))
+        save(driver, arguments.directory / 'tryton-sale-line.png')
+        open_explanation(driver, service)
+        save(driver, arguments.directory / 'tryton-explanation.png')
 
 
 if __name__ == '__main__':
