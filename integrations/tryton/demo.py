@@ -17,6 +17,7 @@ import harness
 
 DATABASE = 'fjellvik'
 MAX_SECONDS = 86400
+STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 PRODUCTS = [
     ('TENT-2', 'Tent for two', '249', '140'),
     ('TENT-4', 'Tent for four', '399', '230'),
@@ -82,7 +83,7 @@ def load(service):
 
 
 def start(stack, sao, service_port=None, port=None):
-    """Start everything, and return the URL of the web client and the order's id."""
+    """Start everything, and return the web client's URL, the service and the order's id."""
     directory = Path(tempfile.mkdtemp(prefix='kampanje-demo-'))
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
     directory.chmod(0o755)
@@ -117,6 +118,13 @@ def _listens(port):
         return False
 
 
+def interrupt(*_):
+    """Unwind the stack, which stops every process, without another interruption."""
+    for signal_ in STOP_SIGNALS:
+        signal.signal(signal_, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--sao', required=True, help="directory of the web client")
@@ -126,8 +134,8 @@ def main():
         '--seconds', type=int, default=8 * 3600,
         help="end after this time (default: %(default)s)")
     arguments = parser.parse_args()
-    # Both signals unwind the stack, which stops every process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for signal_ in STOP_SIGNALS:
+        signal.signal(signal_, interrupt)
     try:
         with ExitStack() as stack:
             print('Creating the company in Tryton takes one or two minutes.', flush=True)
