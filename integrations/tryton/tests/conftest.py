@@ -35,15 +35,14 @@ def binary():
 
 @pytest.fixture(scope='session')
 def postgres(directory):
-    with harness.Postgres(directory / 'postgres') as server:
+    snapshot = harness.template_snapshot(Path(os.environ['KAMPANJE_TRYTON_CACHE']))
+    with harness.Postgres(directory / 'postgres', snapshot) as server:
         harness.write_config(directory / 'trytond.conf', server)
         yield server
 
 
 @pytest.fixture(scope='session')
-def template(postgres, directory):
-    harness.create_template(
-        postgres, 'template_erp', directory / 'trytond.conf', 'template_modules')
+def template(postgres):
     return 'template_erp'
 
 
