@@ -1,5 +1,5 @@
 /** The calls of the desk, made through the project's TypeScript client. */
-import { Kampanje, metaOf, type Pages } from '@kampanje/client';
+import { ConnectionError, Kampanje, metaOf, ProblemException, type Pages } from '@kampanje/client';
 import type * as m from '@kampanje/client';
 
 /** Parameters of lists. */
@@ -69,21 +69,30 @@ function refreshed(): Promise<boolean> {
   return refreshing;
 }
 
-const kampanje = new Kampanje({
-  timeout: TIMEOUT_MS,
-  maxRetries: MAX_RETRIES,
-  fetch: async (input, init) => {
-    const token = credentials.get();
-    let response = await send(input, init);
-    if (response.status === 401) {
-      // Another request may have refreshed the token meanwhile.
-      const isNewer = credentials.get() !== token && credentials.get() !== null;
-      if (isNewer || (await refreshed())) response = await send(input, init);
-    }
-    if (response.status === 401) unauthorized();
-    return response;
-  },
-});
+const fetched: typeof fetch = async (input, init) => {
+  const token = credentials.get();
+  let response = await send(input, init);
+  if (response.status === 401) {
+    // Another request may have refreshed the token meanwhile.
+    const isNewer = credentials.get() !== token && credentials.get() !== null;
+    if (isNewer || (await refreshed())) response = await send(input, init);
+  }
+  if (response.status === 401) unauthorized();
+  return response;
+};
+
+const kampanje = new Kampanje({ timeout: TIMEOUT_MS, maxRetries: MAX_RETRIES, fetch: fetched });
+
+/** Reads the problem of a response that the client has not received. */
+function refusal(status: number, text: string): ProblemException {
+  let problem: Partial<m.Problem> = {};
+  try {
+    problem = JSON.parse(text) as Partial<m.Problem>;
+  } catch {
+    // A proxy answered, in a form of its own.
+  }
+  return new ProblemException(problem, { status, attempts: 1, replayed: false }, undefined);
+}
 
 type Signal = AbortSignal | undefined;
 
@@ -195,7 +204,6 @@ export interface EffectivePriceQuery {
   date?: string;
   publicationVersion?: number;
   top?: number;
-  cursor?: string;
 }
 
 const k = kampanje;
@@ -298,9 +306,99 @@ export const api = {
   quote: (query: QuoteQuery, signal?: AbortSignal) => k.priceQuotes.get({ ...query, signal }),
   lowestPrice: (query: LowestPriceQuery, signal?: AbortSignal) =>
     k.lowestPrices.get({ ...query, signal }),
-  effectivePrices: (query: EffectivePriceQuery, signal?: AbortSignal) =>
-    page(k.effectivePrices.list({ ...query, signal })),
+  /** Returns the first page, or that of a link, which has the date and the version in itself. */
+  effectivePrices: (query: EffectivePriceQuery, link: string | undefined, signal?: AbortSignal) =>
+    k.effectivePrices.list({ ...query, signal }).page(link),
+  imports: {
+    list: (query: ListQuery, signal?: AbortSignal) => page(k.imports.list({ ...query, signal })),
+    get: (id: string, signal?: AbortSignal) => k.imports.get(id, { signal }),
+    cancel: (id: string) => k.imports.cancel(id),
+    start: sendFile,
+    /** All rows of a collection as a file that can be changed and imported. */
+    exported: async (resource: string, contentType: string) => {
+      const response = await fetched(`/v1/${resource}`, { headers: { accept: contentType } });
+      if (!response.ok) throw refusal(response.status, await response.text());
+      return response.blob();
+    },
+    errors: async (id: string, signal?: AbortSignal) => {
+      const errors: m.ImportError[] = [];
+      for await (const error of k.importErrors.list(id, { signal })) errors.push(error);
+      return errors;
+    },
+  },
+  webhooks: {
+    list: (query: ListQuery, signal?: AbortSignal) =>
+      page(k.webhookSubscriptions.list({ ...query, signal })),
+    get: async (id: string, signal?: AbortSignal) =>
+      stored(await k.webhookSubscriptions.get(id, { signal })),
+    create: (body: m.WebhookSubscriptionWrite) => k.webhookSubscriptions.create(body),
+    update: async (id: string, patch: m.WebhookSubscriptionPatch, ifMatch: string) =>
+      stored(await k.webhookSubscriptions.update(id, patch, { ifMatch })),
+    remove: (id: string) => k.webhookSubscriptions.delete(id, { ifMatch: '*' }),
+    rotateSecret: (id: string, overlapSeconds: number) =>
+      k.webhookSubscriptions.rotateWebhookSecret(id, { overlapSeconds }),
+    test: (id: string) => k.webhookSubscriptions.test(id),
+    deliveries: (id: string, query: ListQuery, signal?: AbortSignal) =>
+      page(k.webhookDeliveries.list(id, { ...query, signal })),
+    retry: (id: string, delivery: string) => k.webhookDeliveries.retryWebhookDelivery(id, delivery),
+  },
 };
+
+/** A file with rows, and how they are imported. */
+export interface ImportRequest {
+  file: Blob;
+  contentType: string;
+  isGzip: boolean;
+  /** The parameters of the request, of which empty ones are left out. */
+  query: Record<string, string>;
+}
+
+/**
+ * Sends a file, which the client does not offer since the body is no JSON. `fetch` does not report
+ * the progress of an upload.
+ */
+async function sendFile(
+  request: ImportRequest,
+  onProgress: (sent: number) => void,
+  signal: AbortSignal,
+): Promise<m.Import> {
+  // A repetition after a lost response returns the same import.
+  const key = crypto.randomUUID();
+  let answer = await upload(request, key, onProgress, signal);
+  if (answer.status === 401 && (await refreshed())) {
+    answer = await upload(request, key, onProgress, signal);
+  }
+  if (answer.status === 401) unauthorized();
+  if (answer.status === 201) return JSON.parse(answer.responseText) as m.Import;
+  throw refusal(answer.status, answer.responseText);
+}
+
+function upload(
+  { file, contentType, isGzip, query }: ImportRequest,
+  key: string,
+  onProgress: (sent: number) => void,
+  signal: AbortSignal,
+): Promise<XMLHttpRequest> {
+  const given = Object.entries(query).filter(([, value]) => value);
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', `/v1/imports?${new URLSearchParams(given).toString()}`);
+    request.setRequestHeader('accept', 'application/json');
+    request.setRequestHeader('content-type', contentType);
+    request.setRequestHeader('idempotency-key', key);
+    if (isGzip) request.setRequestHeader('content-encoding', 'gzip');
+    const token = credentials.get();
+    if (token) request.setRequestHeader('authorization', `Bearer ${token}`);
+    const abort = () => request.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.onload = () => resolve(request);
+    request.onerror = () => reject(new ConnectionError('the upload failed'));
+    request.onabort = () => reject(new DOMException('the upload was aborted', 'AbortError'));
+    request.onloadend = () => signal.removeEventListener('abort', abort);
+    request.send(file);
+  });
+}
 
 /** Returns the cursor of the next page. */
 export function cursorOf(page: { nextLink?: string | null }): string | undefined {

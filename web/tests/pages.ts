@@ -26,6 +26,10 @@ export const PAGES = [
   '/contacts/FJELLSPORT',
   '/setup',
   '/setup/campaign-statuses',
+  '/setup/imports',
+  '/setup/imports/{import}',
   '/setup/api-keys',
+  '/setup/webhooks',
+  '/setup/webhooks/{webhook}',
   '/setup/audit-log',
 ];

@@ -43,6 +43,8 @@ const publications = () => import('../screens/publications.tsx');
 const items = () => import('../screens/items.tsx');
 const contacts = () => import('../screens/contacts.tsx');
 const setup = () => import('../screens/setup.tsx');
+const imports = () => import('../screens/imports.tsx');
+const webhooks = () => import('../screens/webhooks.tsx');
 
 export const routes = [
   page(
@@ -113,6 +115,10 @@ export const routes = [
   page('/contacts', lazyRouteComponent(contacts, 'Contacts')),
   page('/contacts/$number', lazyRouteComponent(contacts, 'ContactCard')),
   page('/setup', lazyRouteComponent(setup, 'Setup')),
+  page('/setup/imports', lazyRouteComponent(imports, 'Imports')),
+  page('/setup/imports/$id', lazyRouteComponent(imports, 'ImportCard')),
+  page('/setup/webhooks', lazyRouteComponent(webhooks, 'Webhooks')),
+  page('/setup/webhooks/$id', lazyRouteComponent(webhooks, 'WebhookCard')),
   page('/setup/$part', lazyRouteComponent(setup, 'Setup')),
 ];
 

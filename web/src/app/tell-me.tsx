@@ -14,6 +14,7 @@ import { t } from '../lib/i18n.ts';
 import type { Scope } from '@kampanje/client';
 import { PAGES } from './pages.tsx';
 import { useCan } from './session.tsx';
+import { SETUP_PAGES } from './setup-pages.ts';
 
 interface Found {
   group: string;
@@ -104,14 +105,21 @@ export function TellMe({ onClose }: { onClose: () => void }) {
         },
       ]
     : [];
-  const pages = PAGES.filter((page) => can(page.scope)).map((page) => ({
+  const pages: Found[] = PAGES.filter((page) => can(page.scope)).map((page) => ({
     group: t('tellMe.pages'),
     key: t(page.text),
     text: '',
     to: page.to,
   }));
+  const setupPages: Found[] = SETUP_PAGES.filter(({ scope }) => can(scope)).map((page) => ({
+    group: t('nav.setup'),
+    key: t(page.title),
+    text: '',
+    to: '/setup/$part',
+    params: { part: page.id },
+  }));
   const found = [
-    ...[...actions, ...pages].filter(({ key }) => matches(key)),
+    ...[...actions, ...pages, ...setupPages].filter(({ key }) => matches(key)),
     ...(text.trim() ? (rows.data ?? []) : []),
   ];
   const at = Math.min(active, found.length - 1);

@@ -69,10 +69,15 @@ export function download(name: string, kind: FileKind, rows: Rows): void {
   const content =
     kind === 'csv' ? `\ufeff${toCsv(rows)}` : (toXlsx(rows) as Uint8Array<ArrayBuffer>);
   const type = kind === 'csv' ? 'text/csv;charset=utf-8' : `${TYPE}.sheet`;
-  const url = URL.createObjectURL(new Blob([content], { type }));
+  saveFile(`${name}.${kind}`, new Blob([content], { type }));
+}
+
+/** Hands a file with a name to the browser. */
+export function saveFile(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
   const link = document.createElement('a');
   link.href = url;
-  link.download = `${name}.${kind}`;
+  link.download = name;
   link.click();
   // The browser reads the file after the click.
   setTimeout(() => URL.revokeObjectURL(url), 60_000);

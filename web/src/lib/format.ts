@@ -78,6 +78,38 @@ export function second(value: string): string {
   return new Intl.DateTimeFormat(locale(), options).format(new Date(value));
 }
 
+const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte'] as const;
+
+/** The size of a file. */
+export function bytes(value: number): string {
+  let size = value;
+  let unit = 0;
+  while (size >= 1000 && unit < UNITS.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  const options: Intl.NumberFormatOptions = {
+    style: 'unit',
+    unit: UNITS[unit] ?? 'byte',
+    unitDisplay: unit === 0 ? 'long' : 'short',
+    maximumFractionDigits: unit === 0 || size >= 100 ? 0 : 1,
+  };
+  return new Intl.NumberFormat(locale(), options).format(size);
+}
+
+/** A duration: seconds, or minutes if it is long. */
+export function seconds(milliseconds: number): string {
+  const value = milliseconds / 1000;
+  const [amount, unit] = value < 120 ? [value, 'second'] : [value / 60, 'minute'];
+  const options = {
+    style: 'unit',
+    unit,
+    unitDisplay: 'short',
+    maximumFractionDigits: value < 10 ? 1 : 0,
+  } as const;
+  return new Intl.NumberFormat(locale(), options).format(amount);
+}
+
 /**
  * Reads a number as people type it: `80,5`, `1 234.50`, `1.234,50`, `12 %`. `undefined` if it is
  * none or ambiguous.

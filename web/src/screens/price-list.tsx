@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { api, cursorOf, type EffectivePriceQuery } from '../api.ts';
+import { api, MAX_PAGE, type EffectivePriceQuery } from '../api.ts';
 import { useSession } from '../app/session.tsx';
 import * as decimal from '../lib/decimal.ts';
 import * as format from '../lib/format.ts';
@@ -144,28 +144,21 @@ export function PriceList() {
   const rows = useInfiniteQuery({
     queryKey: ['price-list', query],
     queryFn: ({ pageParam, signal }) =>
-      api.effectivePrices(
-        { ...query, top: PAGE_ROWS, ...(pageParam && { cursor: pageParam }) },
-        signal,
-      ),
+      api.effectivePrices({ ...query, top: PAGE_ROWS }, pageParam || undefined, signal),
     initialPageParam: '',
-    getNextPageParam: (page) => cursorOf(page),
+    getNextPageParam: (page) => page.nextLink,
     placeholderData: (previous) => previous,
   });
   const loaded: EffectivePrice[] = rows.data?.pages.flatMap((page) => page.value) ?? [];
   const shown = columns(!!search.campaign, search.contact ?? '', date);
   const readAll = async () => {
     const found: EffectivePrice[] = [];
-    let cursor: string | undefined;
+    let link: string | undefined;
     do {
-      const page = await api.effectivePrices({
-        ...query,
-        top: 1000,
-        ...(cursor && { cursor }),
-      });
+      const page = await api.effectivePrices({ ...query, top: MAX_PAGE }, link);
       found.push(...page.value);
-      cursor = cursorOf(page);
-    } while (cursor && found.length < MAX_EXPORTED_ROWS);
+      link = page.nextLink ?? undefined;
+    } while (link && found.length < MAX_EXPORTED_ROWS);
     return found;
   };
   return (

@@ -10,13 +10,14 @@ import { addMonths } from '../lib/dates.ts';
 import * as format from '../lib/format.ts';
 import { t, tcode, type TextKey } from '../lib/i18n.ts';
 import type { ApiKey, AuditEntry, Role, Scope, Settings } from '@kampanje/client';
-import { Empty, Guard, Lacks, Loading, PageHead } from '../ui/basics.tsx';
+import { Empty, Lacks, Loading } from '../ui/basics.tsx';
 import { ActionDialog } from '../ui/dialogs.tsx';
 import { CheckField, ChoiceField, EditField, type FieldKind, fieldText } from '../ui/fields.tsx';
 import { Grid, type GridColumn } from '../ui/grid.tsx';
 import { ListPage } from '../ui/list.tsx';
 import { ProblemView } from '../ui/problem.tsx';
 import { useRecord } from '../ui/record.tsx';
+import { SetupFrame } from '../ui/setup.tsx';
 import { DataTable, type Column } from '../ui/table.tsx';
 
 type Row = Stored<{ id: string }>;
@@ -36,7 +37,6 @@ interface ReferenceTable {
   fields: Field[];
   required: string[];
   orderby: string;
-  read: Scope;
   write: Scope;
 }
 
@@ -57,7 +57,6 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['code', 'sequence'],
     orderby: 'sequence,code',
-    read: 'campaigns:read',
     write: 'campaigns:write',
   },
   {
@@ -72,7 +71,6 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['code'],
     orderby: 'code',
-    read: 'catalog:read',
     write: 'catalog:write',
   },
   {
@@ -86,7 +84,6 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['code'],
     orderby: 'code',
-    read: 'catalog:read',
     write: 'catalog:write',
   },
   {
@@ -101,7 +98,6 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['code'],
     orderby: 'code',
-    read: 'contacts:read',
     write: 'contacts:write',
   },
   {
@@ -121,7 +117,6 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['code'],
     orderby: 'code',
-    read: 'catalog:read',
     write: 'catalog:write',
   },
   {
@@ -135,66 +130,21 @@ const TABLES: ReferenceTable[] = [
     ],
     required: ['currencyCode', 'startingDate', 'rate'],
     orderby: 'currencyCode,startingDate desc',
-    read: 'catalog:read',
     write: 'catalog:write',
   },
 ];
 
-/** The navigation of the setup, with one of its pages. */
+/** The pages of the setup that are tables and forms. */
 export function Setup() {
   const part = useParam('part') ?? 'settings';
-  const can = useCan();
-  const parts: { id: string; title: TextKey; scope: Scope }[] = [
-    { id: 'settings', title: 'setup.settings', scope: 'catalog:read' },
-    ...TABLES.map(({ id, title, read }) => ({ id, title, scope: read })),
-    { id: 'api-keys', title: 'setup.apiKeys', scope: 'admin' },
-    { id: 'audit-log', title: 'setup.auditLog', scope: 'admin' },
-  ];
   const table = TABLES.find(({ id }) => id === part);
-  const found = parts.find(({ id }) => id === part);
   return (
-    <>
-      <PageHead
-        title={found ? t(found.title) : t('error.noPage')}
-        path={[{ to: '/setup', text: t('nav.setup') }]}
-      />
-      <nav className="views tabs" aria-label={t('nav.setup')}>
-        {parts
-          .filter(({ scope }) => can(scope))
-          .map(({ id, title }) => (
-            <Link
-              key={id}
-              to="/setup/$part"
-              params={{ part: id }}
-              className="view"
-              aria-current={id === part ? 'page' : undefined}
-            >
-              {t(title)}
-            </Link>
-          ))}
-      </nav>
-      {!can('admin') && <Lacks scope="admin" />}
-      {part === 'settings' && (
-        <Guard scope="catalog:read">
-          <SettingsForm />
-        </Guard>
-      )}
-      {part === 'api-keys' && (
-        <Guard scope="admin">
-          <ApiKeys />
-        </Guard>
-      )}
-      {part === 'audit-log' && (
-        <Guard scope="admin">
-          <AuditLog />
-        </Guard>
-      )}
-      {table && (
-        <Guard scope={table.read}>
-          <Reference key={table.id} table={table} />
-        </Guard>
-      )}
-    </>
+    <SetupFrame part={part}>
+      {part === 'settings' && <SettingsForm />}
+      {part === 'api-keys' && <ApiKeys />}
+      {part === 'audit-log' && <AuditLog />}
+      {table && <Reference key={table.id} table={table} />}
+    </SetupFrame>
   );
 }
 

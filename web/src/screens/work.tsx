@@ -89,6 +89,7 @@ function Tasks() {
     description: '',
     date: today,
     salespersonCode: '',
+    teamCode: '',
     priority: 'NORMAL',
   };
   const [fields, setFields] = useState(blank);
@@ -214,7 +215,11 @@ function Tasks() {
         open={creating}
         title={t('work.newTask')}
         action={t('campaigns.create')}
-        ready={fields.campaignNumber !== '' && fields.date !== ''}
+        ready={
+          fields.campaignNumber !== '' &&
+          fields.date !== '' &&
+          (fields.salespersonCode !== '' || fields.teamCode !== '')
+        }
         onClose={() => setCreating(false)}
         onAction={async () => {
           await api.tasks.create({
@@ -223,6 +228,7 @@ function Tasks() {
             date: fields.date,
             priority: fields.priority,
             ...(fields.salespersonCode && { salespersonCode: fields.salespersonCode }),
+            ...(fields.teamCode && { teamCode: fields.teamCode }),
           });
           setFields(blank);
           setCreating(false);
@@ -248,6 +254,13 @@ function Tasks() {
             lookup="salespeople"
             value={fields.salespersonCode}
             onSave={set('salespersonCode')}
+          />
+          <EditField
+            label={t('work.team')}
+            lookup="teams"
+            value={fields.teamCode}
+            hint={t('work.assignHint')}
+            onSave={set('teamCode')}
           />
           <ChoiceField
             label={t('work.priority')}

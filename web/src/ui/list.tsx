@@ -10,6 +10,7 @@ import { DataTable, ExportMenu, type Column, type Order } from './table.tsx';
 
 const PAGE_ROWS = 100;
 const SEARCH_DELAY_MS = 250;
+const REFRESH_INTERVAL_MS = 2_000;
 const MAX_EXPORTED = 100_000;
 
 export type Search = Record<string, string | undefined>;
@@ -91,6 +92,8 @@ export interface ListPageProps<T> {
   emptyHint?: ReactNode;
   counted?: (count: number) => string;
   bare?: boolean;
+  /** True for rows whose list is read again until none of them is left. */
+  changes?: (row: Stored<T>) => boolean;
 }
 
 function searchFilter(searched: ListPageProps<unknown>['searched'], text: string): string {
@@ -129,6 +132,10 @@ export function ListPage<T>(props: ListPageProps<T>) {
     initialPageParam: '',
     getNextPageParam: (page) => cursorOf(page),
     placeholderData: (previous) => previous,
+    refetchInterval: ({ state }) =>
+      state.data?.pages.some((page) => page.value.some((row) => props.changes?.(row)))
+        ? REFRESH_INTERVAL_MS
+        : false,
   });
   const loaded: Stored<T>[] = rows.data?.pages.flatMap((page) => page.value) ?? [];
   const count = rows.data?.pages[0]?.count;

@@ -49,6 +49,10 @@ export const LOOKUPS = {
     key: row.number,
     text: row.description,
   })),
+  segments: lookup(api.segments.list, 'number', 'description', (row) => ({
+    key: row.number,
+    text: row.description,
+  })),
   freeSegments: lookup(
     api.segments.list,
     'number',
