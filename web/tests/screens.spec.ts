@@ -194,6 +194,8 @@ test('a task is made and closed', async ({ page }) => {
   await dialog.getByLabel('Campaign').press('Tab');
   await dialog.getByLabel('Description').fill(`Call about ${number}`);
   await dialog.getByLabel('Description').press('Tab');
+  await dialog.getByLabel('Salesperson').fill('LARS');
+  await dialog.getByLabel('Salesperson').press('Tab');
   await dialog.getByRole('button', { name: 'Create' }).click();
   await page.getByRole('checkbox', { name: `Done: Call about ${number}` }).click();
   await expect
@@ -222,7 +224,7 @@ test('items and contacts lead to their cards', async ({ page }) => {
 test('settings, reference data and keys are set up', async ({ page }) => {
   await open(page, '/setup/campaign-statuses');
   const grid = page.getByRole('grid', { name: 'Campaign statuses' });
-  await expect(grid.getByText('PLANNED')).toBeVisible();
+  await expect(grid.getByText('PLANNED', { exact: true })).toBeVisible();
   await grid.focus();
   await page.keyboard.press('Control+End');
   await page.keyboard.press('Home');

@@ -44,6 +44,8 @@ async function start(command: string, ready: string, extra: NodeJS.ProcessEnv): 
       KAMPANJE_LISTEN: `127.0.0.1:${String(port)}`,
       KAMPANJE_DATA_DIR: data,
       KAMPANJE_DRAIN_SECONDS: '0',
+      // The receivers of the tests are on this machine.
+      KAMPANJE_WEBHOOK_NETWORKS: '127.0.0.0/8',
       ...extra,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,6 +1,8 @@
 /** A first-time user plans, activates, checks and rolls back a campaign. */
 import { client, expect, open, ownCampaign, paste, picture, settled, test } from './support.ts';
 
+const MARGIN_FACTOR = 1.7;
+
 test('a campaign is copied, priced from a spreadsheet, activated, checked and rolled back', async ({
   page,
 }) => {
@@ -15,9 +17,15 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
     { marginFloorPercent: '20', guardrailMode: 'BLOCK' },
     { ifMatch: '*' },
   );
-  const items = await k.items
-    .list({ filter: 'unitCost ne null and blocked eq false', top: 20 })
-    .take(20);
+  // Items whose margin stays above the floor after the customer's own discount.
+  const items = (
+    await k.items
+      .list({ filter: 'unitCost ne null and listPrice ne null and blocked eq false' })
+      .take(200)
+  )
+    .filter((item) => Number(item.unitCost) * MARGIN_FACTOR < Number(item.listPrice))
+    .slice(0, 20);
+  expect(items).toHaveLength(20);
 
   await open(page, '/campaigns');
   await page.getByRole('searchbox', { name: 'Search' }).fill(original);
@@ -49,8 +57,7 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
   await grid.focus();
   const rows = items.map((item, index) => {
     const cost = Number(item.unitCost);
-    const price =
-      index === items.length - 1 ? cost * 1.01 : Number(item.listPrice ?? cost * 2) * 0.95;
+    const price = index === items.length - 1 ? cost * 1.01 : Number(item.listPrice) * 0.95;
     return `${item.number}\t${price.toFixed(2).replace('.', ',')}`;
   });
   await paste(page, rows.join('\n'));
@@ -75,7 +82,7 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
   }).toPass();
   await cells.first().getByRole('gridcell').nth(5).dblclick();
   await page.keyboard.press('Control+A');
-  await page.keyboard.type((Number(low?.listPrice) * 0.9).toFixed(2));
+  await page.keyboard.type((Number(low?.listPrice) * 0.95).toFixed(2));
   await page.keyboard.press('Enter');
   await expect(page.getByText('Below the margin floor')).toHaveCount(0);
 

@@ -5,7 +5,7 @@ import { api } from '../api.ts';
 import { useParam } from '../app/params.ts';
 import { useSession } from '../app/session.tsx';
 import * as format from '../lib/format.ts';
-import { t, tcode, tn } from '../lib/i18n.ts';
+import { hasText, t, tcode, tn, useLanguage } from '../lib/i18n.ts';
 import type { AudienceAccount } from '@kampanje/client';
 import { Empty, Guard, Loading, PageHead } from '../ui/basics.tsx';
 import { Bars } from '../ui/charts.tsx';
@@ -60,10 +60,10 @@ const columns = (): Column<AudienceAccount>[] => [
 export function Audience() {
   const number = useParam('number') ?? '';
   const [search, change] = useAddress();
-  const [typed, setTyped] = useState('');
+  const [typed, setTyped] = useState<string | null>(null);
   const choose = (key: string) => {
     change({ contact: key.trim().toUpperCase() || undefined });
-    setTyped('');
+    setTyped(null);
   };
   return (
     <Guard scope="campaigns:read">
@@ -84,11 +84,11 @@ export function Audience() {
                 source="contacts"
                 label={t('price.contact')}
                 placeholder={t('price.contact')}
-                value={typed}
+                value={typed ?? search.contact ?? ''}
                 onChange={setTyped}
                 onChoose={choose}
                 onKeyDown={(event) => {
-                  if (event.key === 'Enter') choose(typed);
+                  if (event.key === 'Enter' && typed !== null) choose(typed);
                 }}
               />
             </div>
@@ -170,6 +170,7 @@ function Funnel({ number }: { number: string }) {
 }
 
 function Why({ campaign, contact }: { campaign: string; contact: string }) {
+  const language = useLanguage();
   const { today } = useSession();
   const [search, change] = useAddress();
   const membership = useQuery({
@@ -209,7 +210,9 @@ function Why({ campaign, contact }: { campaign: string; contact: string }) {
             </Link>
             <span>{reason.contactNumber}</span>
             <b>{tcode('audienceVerdict', reason.verdict)}</b>
-            <span className="muted grow">{reason.detail}</span>
+            {!hasText(`audienceVerdict.${reason.verdict}`) && (
+              <span className="muted grow">{reason.detail}</span>
+            )}
           </li>
         ))}
       </ul>
@@ -242,7 +245,9 @@ function Why({ campaign, contact }: { campaign: string; contact: string }) {
             {grant.data.reasons.map((reason) => (
               <li key={reason.code}>
                 <b>{tcode('grantReason', reason.code)}</b>
-                <span className="muted grow">{reason.detail}</span>
+                {(language === 'en' || !hasText(`grantReason.${reason.code}`)) && (
+                  <span className="muted grow">{reason.detail}</span>
+                )}
               </li>
             ))}
           </ul>

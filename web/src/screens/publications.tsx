@@ -132,10 +132,18 @@ function factsOf(change: Change): Facts {
   return change.after ?? change.before ?? {};
 }
 
+const ISO_DATE = /^\d{4}-\d{2}-\d{2}$/;
+
 function valueText(value: unknown): string {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'boolean') return value ? t('common.yes') : t('common.no');
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  if (typeof value === 'string') return ISO_DATE.test(value) ? format.date(value) : value;
+  if (Array.isArray(value)) return value.map(valueText).join(', ') || '–';
+  if (typeof value !== 'object') return JSON.stringify(value);
+  return Object.entries(value)
+    .filter(([, part]) => !isUnset(part))
+    .map(([name, part]) => `${tcode('fieldName', name)} ${valueText(part)}`)
+    .join(', ');
 }
 
 function isUnset(value: unknown): boolean {
@@ -146,7 +154,7 @@ function isUnset(value: unknown): boolean {
 function keyText(change: Change): string {
   const facts = factsOf(change);
   const item = facts.itemNumber ?? facts.itemDiscountGroupCode;
-  if (typeof item !== 'string') return change.key;
+  if (typeof item !== 'string') return change.key.split('|').map(valueText).join(' · ');
   const source = facts.source as PriceQuoteSource | undefined;
   return [item, source && sourceName(source)].filter(Boolean).join(' · ');
 }

@@ -51,6 +51,8 @@ interface Place {
   column: number;
 }
 
+/** Tells the component library, which moves the focus itself, that Tab belongs to the grid. */
+const KEEPS_TAB = JSON.stringify({ focusable: { ignoreKeydown: { Tab: true } } });
 const ROW_HEIGHT = 33;
 const PAGE_STEP = 10;
 /** The key of the row that is not stored yet. */
@@ -341,6 +343,7 @@ export function Grid<R>(props: GridProps<R>) {
         ref={scroll}
         role="grid"
         tabIndex={0}
+        data-tabster={KEEPS_TAB}
         aria-label={props.label}
         aria-rowcount={count + 1}
         aria-colcount={columns.length}
