@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { Kampanje } from '@kampanje/client';
 import { BOOTSTRAP_KEY } from './services.ts';
-import { expect, keyedUrl, signIn, test } from './support.ts';
+import { expect, keyedUrl, picture, signIn, test } from './support.ts';
 
 // The rows are written to the service without data, so that other tests do not meet them.
 const k = () => new Kampanje({ baseUrl: keyedUrl(), apiKey: BOOTSTRAP_KEY });
@@ -35,6 +35,7 @@ test('a file is checked, its errors are shown, and its valid rows are imported',
   await expect(page.getByText('2 rows would be written. Nothing was changed.')).toBeVisible();
   const errors = page.getByRole('region', { name: 'Errors' });
   await expect(errors.getByRole('row', { name: /^3 listPrice Not a number/ })).toBeVisible();
+  await picture(page, 'import');
   await page.getByRole('button', { name: 'Out of range (1)' }).click();
   await expect(page).toHaveURL(/code=OUT_OF_RANGE/);
   await expect(errors.getByRole('row')).toHaveCount(2);

@@ -85,6 +85,8 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
   await page.keyboard.type((Number(low?.listPrice) * 0.95).toFixed(2));
   await page.keyboard.press('Enter');
   await expect(page.getByText('Below the margin floor')).toHaveCount(0);
+  await settled(page);
+  await picture(page, 'story-4-fixed');
 
   await page.getByRole('button', { name: 'Activate…' }).click();
   await expect(page.getByRole('heading', { name: 'How prices change' })).toBeVisible();
@@ -94,6 +96,7 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
   await picture(page, 'story-5-plan');
   await activate.click();
   await expect(page.getByText('The campaign is active.')).toBeVisible();
+  await picture(page, 'story-5-active');
   const first = (await k.campaigns.get(copy)).publicationVersion;
 
   // The customer's price and its reasons.
