@@ -75,13 +75,15 @@ test('a campaign is copied, priced from a spreadsheet, activated, checked and ro
   const low = items[items.length - 1];
   await grid.focus();
   await page.keyboard.press('Control+Home');
-  const cells = grid.locator('[role=row]', { hasText: low?.number ?? '' });
-  await expect(async () => {
-    await page.keyboard.press('PageDown');
-    await expect(cells.first()).toBeVisible({ timeout: 500 });
-  }).toPass();
-  await cells.first().getByRole('gridcell').nth(5).dblclick();
-  await page.keyboard.press('Control+A');
+  const row = grid.locator('[role=row]', {
+    has: page.getByRole('gridcell', { name: low?.number ?? '', exact: true }),
+  });
+  for (let step = 0; step < items.length; step += 1) {
+    if ((await row.locator('.grid-active').count()) > 0) break;
+    await page.keyboard.press('ArrowDown');
+  }
+  await expect(row.locator('.grid-active')).toBeVisible();
+  for (let column = 0; column < 5; column += 1) await page.keyboard.press('ArrowRight');
   await page.keyboard.type((Number(low?.listPrice) * 0.95).toFixed(2));
   await page.keyboard.press('Enter');
   await expect(page.getByText('Below the margin floor')).toHaveCount(0);
