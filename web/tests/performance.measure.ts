@@ -140,7 +140,7 @@ test('edit in a grid', async ({ page }) => {
     await k.campaignPrices.batch(number, { rows: rows.slice(at, at + 1000) });
   await page.goto(`${url()}/desk/campaigns/${number}`);
   const grid = page.getByRole('grid', { name: 'Prices' });
-  await expect(page.getByText('2,000 lines')).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText('2,000 lines').first()).toBeVisible({ timeout: 60_000 });
   await page.waitForLoadState('networkidle');
   await grid.focus();
   await page.keyboard.press('Control+Home');
