@@ -423,9 +423,18 @@ mod tests {
         });
         assert!(slept.is_err());
         drop(waiting);
-        for _ in 0..2 {
-            let mut conn = pool.get().await.unwrap();
-            assert_eq!(setting(&mut conn, "lock_timeout").await, "20s");
+        // A session is replaced when its connection is closed, which happens on another thread.
+        let deadline = Instant::now() + ACQUIRE_TIMEOUT;
+        let (mut one, mut other) = loop {
+            let mut sessions = (pool.get().await.unwrap(), pool.get().await.unwrap());
+            let alive = |conn| diesel::sql_query("SELECT 1").execute(conn);
+            if alive(&mut *sessions.0).await.is_ok() && alive(&mut *sessions.1).await.is_ok() {
+                break sessions;
+            }
+            assert!(Instant::now() < deadline, "the ended sessions are still lent");
+        };
+        for conn in [&mut one, &mut other] {
+            assert_eq!(setting(conn, "lock_timeout").await, "20s");
         }
     }
 }

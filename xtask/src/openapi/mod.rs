@@ -50,6 +50,7 @@ const TAGS: &[(&str, &str)] = &[
     ("Webhooks", "Events sent to URLs, signed."),
     ("Reference data", "Master data from the ERP: settings, currencies, items, salespeople."),
     ("Imports", "Files with rows of any resource."),
+    ("Search", "Campaigns, segments, items and contacts by the beginnings of numbers and words."),
     ("Service", "Health, metrics and documentation of the service."),
 ];
 
