@@ -97,9 +97,9 @@ const TRADE: &str = "trade AS (
         GROUP BY key
     )";
 
-/// Returns the SQL of the reduction of a sales line that a campaign gave: the difference to what the account would
-/// have paid without campaigns. If one campaign granted the price and another the discount, each
-/// gets its part. Without a price to compare with, only the discount is known.
+/// Returns the SQL of the reduction of a sales line that a campaign gave: the difference to what the
+/// account would have paid without campaigns. If one campaign granted the price and another the
+/// discount, each gets its part. Without a price to compare with, only the discount is known.
 pub(super) fn given(campaign: &str) -> String {
     format!(
         "CASE
